@@ -1,0 +1,142 @@
+"""Every setting in one place. Values come from the environment (`SIFILMA_…`) or from files in `SIFILMA_SECRETS_DIR`."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEMO_SECRET = "demo-only-not-a-secret-demo-only-not-a-secret"  # noqa: S105
+DEMO_PIN = "123456"
+DEMO_SO_PIN = "87654321"
+
+
+class SettingsError(Exception):
+    """The installation is not configured: one clear sentence."""
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Nothing secret has a default outside demo mode."""
+
+    model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True)
+
+    # --- the installation ---
+    env: Literal["demo", "production", "test"] = Field("production", description="`demo` is what `make run` uses; never on a real installation")
+    home: Path = Field(Path("var"), description="the folder that holds all state: database, token, files, demo output")
+    issuer: str = Field("https://sifilma.example.go.id", description="`iss` of every manifest: this installation's URI")
+    public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")
+
+    # --- secrets ---
+    secret_key: SecretStr | None = Field(None, description="seals TOTP seeds (AES-256-GCM); at least 32 characters")
+    hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
+    hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")
+    root_pin: SecretStr | None = Field(None, description="user PIN of the root token, needed to sign keysets only")
+    metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics; without it /metrics answers only on the loopback")
+
+    # --- database ---
+    database_url: str = Field("", description="`postgresql://…`; empty: SQLite under `home`")
+    database_pool: int = Field(10, description="connections per process", ge=1, le=100)
+
+    # --- HSM ---
+    hsm_module: str = Field("/usr/lib/softhsm/libsofthsm2.so", description="the PKCS#11 library")
+    hsm_token: str = Field("sifilma", description="label of the signing token")
+    hsm_token_serial: str | None = Field(None, description="serial of the signing token; checked when given")
+    hsm_timeout: float = Field(5.0, description="seconds an HSM call may take")
+    root_token: str = Field("sifilma-root", description="label of the offline root token")
+
+    # --- the web ---
+    https: bool = Field(False, description="behind TLS: Secure `__Host-` cookies and HSTS")
+    trusted_proxies: int = Field(0, description="how many proxies in front set X-Forwarded-For", ge=0, le=5)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = Field(1, description="server processes", ge=1, le=64)
+    threads: int = Field(8, description="blocking threads per process", ge=1, le=128)
+    request_deadline: float = Field(10.0, description="seconds in which every request is answered")
+    max_upload: int = Field(12 * 1024 * 1024, description="largest request body, bytes")
+
+    # --- sign-in ---
+    session_idle_minutes: int = 30
+    session_hours: int = 12
+    step_up_minutes: int = 10
+    invitation_hours: int = 72
+    password_min: int = 12
+
+    # --- the card's life ---
+    token_days: int = Field(14, description="how long an activation token may be used")
+    manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")
+    manifest_grace_days: int = 30
+    batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
+    master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
+    witnesses_min: int = Field(2, description="witnesses of a destruction; never below 2", ge=2)
+    legal_basis_destruction: str = Field(
+        "Permendagri 76/2020 Pasal 17-27 (pemusnahan Kartu SAM, saksi, Berita Acara); angka sementara sampai naskah lengkap tersedia",
+        description="`dasar hukum` printed on the Berita Acara",
+    )
+    status_list_size: int = Field(131_072, description="entries per status list", ge=8)
+    status_list_hours: int = Field(24, description="how long a published status list may be relied on")
+
+    # --- logs ---
+    log_level: str = "INFO"
+    log_json: bool = True
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is the demonstration that `make run` starts."""
+        return self.env == "demo"
+
+    @cached_property
+    def database(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{(self.home / 'sifilma.db').resolve()}"
+
+    @property
+    def files(self) -> Path:
+        """Uploaded files."""
+        return self.home / "files"
+
+    @property
+    def trust(self) -> Path:
+        """The published keyset and certificates."""
+        return self.home / "trust"
+
+    def secret(self, name: str) -> str:
+        """A secret by its key; SettingsError, naming the variable, where it is not set."""
+        value: SecretStr | None = getattr(self, name)
+        if value is None:
+            raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
+        return value.get_secret_value()
+
+
+_DEMO = {"secret_key": DEMO_SECRET, "hsm_pin": DEMO_PIN, "hsm_so_pin": DEMO_SO_PIN, "root_pin": DEMO_PIN}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; SettingsError with one clear sentence when they cannot be used."""
+    secrets = os.environ.get("SIFILMA_SECRETS_DIR")
+    try:
+        settings = Settings(_secrets_dir=secrets, **overrides)  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        name = "SIFILMA_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
+    return _demo(settings) if settings.env in ("demo", "test") else _production(settings)
+
+
+def _demo(settings: Settings) -> Settings:
+    """Demo secrets, refused where anything points at a real installation."""
+    real = settings.env == "demo" and (settings.database_url or "softhsm" not in settings.hsm_module or settings.https)
+    if real:
+        raise SettingsError("SIFILMA_ENV=demo is refused: a production database, HSM or https is configured.")
+    missing = {name: SecretStr(value) for name, value in _DEMO.items() if getattr(settings, name) is None}
+    return settings.model_copy(update=missing)
+
+
+def _production(settings: Settings) -> Settings:
+    if len(settings.secret("secret_key")) < 32:
+        raise SettingsError("SIFILMA_SECRET_KEY is too short: at least 32 characters.")
+    settings.secret("hsm_pin")
+    return settings

@@ -1,0 +1,69 @@
+"""The keys of an installation: what each is for, and the attributes it must have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class KeyKind(StrEnum):
+    """The four kinds of key, by what may be done with them."""
+
+    EC_SIGN = "EC P-256, sign"
+    AES_SEAL = "AES-256, encrypt and decrypt"
+    AES_CMAC = "AES-256, CMAC"
+    HMAC = "generic secret 256, HMAC"
+
+
+@dataclass(frozen=True)
+class KeyPlan:
+    """One key to be made at the ceremony. `id` is its CKA_ID."""
+
+    label: str
+    kind: KeyKind
+    id: bytes
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """One key as found on the token, with the attributes that were read back."""
+
+    label: str
+    id: bytes
+    kind: KeyKind
+    attributes: dict[str, bool]
+
+    @property
+    def faults(self) -> list[str]:
+        """Attributes that are not what the template demands; empty for a sound key."""
+        wanted = WANTED[self.kind]
+        return sorted(name for name, value in self.attributes.items() if wanted.get(name, value) != value)
+
+
+_NEVER = {"EXTRACTABLE": False, "SENSITIVE": True, "ALWAYS_SENSITIVE": True, "NEVER_EXTRACTABLE": True, "LOCAL": True, "PRIVATE": True,
+          "TOKEN": True, "DERIVE": False, "WRAP": False, "UNWRAP": False}  # fmt: skip
+WANTED: dict[KeyKind, dict[str, bool]] = {
+    KeyKind.EC_SIGN: _NEVER | {"SIGN": True, "DECRYPT": False, "SIGN_RECOVER": False},
+    KeyKind.AES_SEAL: _NEVER | {"ENCRYPT": True, "DECRYPT": True, "SIGN": False, "VERIFY": False},
+    KeyKind.AES_CMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
+    KeyKind.HMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
+}
+
+SIGNING_PLAN = (
+    KeyPlan("manifest-sign", KeyKind.EC_SIGN, b"\x01\x01"),
+    KeyPlan("status-sign", KeyKind.EC_SIGN, b"\x01\x02"),
+    KeyPlan("audit-sign", KeyKind.EC_SIGN, b"\x01\x03"),
+    KeyPlan("document-sign", KeyKind.EC_SIGN, b"\x01\x04"),
+    KeyPlan("health-test", KeyKind.EC_SIGN, b"\x01\x05"),
+    KeyPlan("seal-kek", KeyKind.AES_SEAL, b"\x02\x01"),
+    KeyPlan("token-mac", KeyKind.HMAC, b"\x03\x01"),
+    KeyPlan("sam-master-v1", KeyKind.AES_CMAC, b"\x04\x01"),
+)
+ROOT_PLAN = (KeyPlan("root", KeyKind.EC_SIGN, b"\x00\x01"),)
+
+
+def master_plan(version: int) -> KeyPlan:
+    """The card master key of a version, 1…255."""
+    if not 1 <= version <= 255:
+        raise ValueError("a master key version lies within 1…255")
+    return KeyPlan(f"sam-master-v{version}", KeyKind.AES_CMAC, bytes((4, version)))

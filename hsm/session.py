@@ -1,0 +1,164 @@
+"""What can be done on a token with one session. Used by one thread at a time; handles are cached for the session's life."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
+from pkcs11 import exceptions as p11
+from pkcs11.mechanisms import GCMParams
+from pkcs11.util.ec import encode_named_curve_parameters
+
+from hsm.errors import HSMKeyAmbiguous, HSMMisuse
+from hsm.keys import KeyInfo, KeyKind, KeyPlan
+
+IV = 12
+_CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}
+_READ_BACK = (
+    "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "SIGN", "VERIFY", "ENCRYPT",
+    "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER",
+)  # fmt: skip
+
+
+class TokenSession:
+    """A session with its key handles."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._handles: dict[tuple[str, ObjectClass], Any] = {}
+
+    def sign(self, label: str, digest: bytes) -> bytes:
+        """CKM_ECDSA over a 32-byte digest: 64 bytes r ‖ s. SoftHSM would sign any length without complaint."""
+        if len(digest) != 32:
+            raise HSMMisuse(f"a SHA-256 digest has 32 bytes, not {len(digest)}")
+        signature: bytes = self._key(label, ObjectClass.PRIVATE_KEY).sign(digest, mechanism=Mechanism.ECDSA)
+        return signature
+
+    def hmac(self, label: str, message: bytes) -> bytes:
+        """CKM_SHA256_HMAC, 32 bytes."""
+        mac: bytes = self._key(label, ObjectClass.SECRET_KEY).sign(message, mechanism=Mechanism.SHA256_HMAC)
+        return mac
+
+    def cmac(self, label: str, message: bytes) -> bytes:
+        """CKM_AES_CMAC, 16 bytes."""
+        mac: bytes = self._key(label, ObjectClass.SECRET_KEY).sign(message, mechanism=Mechanism.AES_CMAC)
+        return mac
+
+    def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
+        """CKM_AES_GCM with a random IV: IV ‖ ciphertext ‖ tag."""
+        iv = os.urandom(IV)
+        key = self._key(label, ObjectClass.SECRET_KEY)
+        sealed: bytes = key.encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
+        return iv + sealed
+
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
+        """The plaintext; HSMMisuse when anything was changed (SoftHSM says EncryptedDataInvalid or GeneralError)."""
+        key = self._key(label, ObjectClass.SECRET_KEY)
+        param = GCMParams(sealed[:IV], associated_data, 128)
+        try:
+            plaintext: bytes = key.decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
+        except (p11.GeneralError, p11.EncryptedDataInvalid):
+            self.sign_of_life(label)
+            raise HSMMisuse("sealed data or its associated data were changed") from None
+        return plaintext
+
+    def sign_of_life(self, label: str) -> None:
+        """Raise a PKCS11Error if the key itself cannot be used any more: then it was not the data."""
+        key = self._key(label, ObjectClass.SECRET_KEY)
+        key.encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
+
+    def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
+        """The public half of an EC key, from CKA_EC_POINT (a DER OCTET STRING around the uncompressed point)."""
+        point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
+        raw = point[2:] if len(point) == 67 else point
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+
+    def info(self, plan: KeyPlan) -> KeyInfo:
+        """One key with the attributes that matter, read back from the token."""
+        key = self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
+        attributes = {}
+        for name in _READ_BACK:
+            try:
+                attributes[name] = bool(key[Attribute[name]])
+            except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
+                continue
+        return KeyInfo(plan.label, bytes(key.id), plan.kind, attributes)
+
+    def labels(self) -> list[tuple[str, bytes, str]]:
+        """Label, id and class of every private and secret key on the token."""
+        found = []
+        for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
+            for key in list(self._session.get_objects({Attribute.CLASS: object_class})):
+                found.append((str(key.label), bytes(key.id), object_class.name))
+        return sorted(found)
+
+    def exists(self, plan: KeyPlan) -> bool:
+        """Whether the key is there; HSMKeyAmbiguous if there are several."""
+        try:
+            self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
+        except p11.NoSuchKey:
+            return False
+        return True
+
+    def generate(self, plan: KeyPlan) -> None:
+        """Make the key from an explicit, full template."""
+        if plan.kind is KeyKind.EC_SIGN:
+            self._generate_ec(plan)
+        else:
+            self._generate_secret(plan)
+
+    def _key(self, label: str, object_class: ObjectClass) -> Any:
+        handle = self._handles.get((label, object_class))
+        if handle is None:
+            found = list(self._session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label}))
+            if not found:
+                raise p11.NoSuchKey
+            if len(found) > 1:
+                raise HSMKeyAmbiguous(f"{len(found)} keys are called {label}")
+            handle = self._handles[label, object_class] = found[0]
+        return handle
+
+    def _generate_ec(self, plan: KeyPlan) -> None:
+        parameters = self._session.create_domain_parameters(
+            KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}, local=True
+        )
+        parameters.generate_keypair(
+            id=plan.id,
+            label=plan.label,
+            store=True,
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            public_template={Attribute.VERIFY: True, Attribute.ENCRYPT: False, Attribute.WRAP: False, Attribute.DERIVE: False},
+            private_template=_PRIVATE
+            | {Attribute.SIGN: True, Attribute.SIGN_RECOVER: False, Attribute.DECRYPT: False, Attribute.UNWRAP: False},
+        )
+
+    def _generate_secret(self, plan: KeyPlan) -> None:
+        seals = plan.kind is KeyKind.AES_SEAL
+        self._session.generate_key(
+            KeyType.GENERIC_SECRET if plan.kind is KeyKind.HMAC else KeyType.AES,
+            256,
+            id=plan.id,
+            label=plan.label,
+            store=True,
+            capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT if seals else MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            template=_PRIVATE
+            | {
+                Attribute.ENCRYPT: seals,
+                Attribute.DECRYPT: seals,
+                Attribute.SIGN: not seals,
+                Attribute.VERIFY: not seals,
+                Attribute.WRAP: False,
+                Attribute.UNWRAP: False,
+            },
+        )
+
+
+_PRIVATE: dict[Attribute, Any] = {
+    Attribute.TOKEN: True,
+    Attribute.PRIVATE: True,
+    Attribute.SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+    Attribute.DERIVE: False,
+}

@@ -1,0 +1,86 @@
+"""Threads that make the calls into the library, so that a call that hangs does not hang its caller."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from hsm.errors import HSMUnavailable
+
+T = TypeVar("T")
+MAX_LOST = 16
+
+
+class _Call(Generic[T]):
+    __slots__ = ("abandoned", "done", "error", "function", "result")
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self.function = function
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.abandoned = False
+
+
+class Workers:
+    """`size` daemon threads, one started by each of the first calls. A thread that hangs is given up and replaced, MAX_LOST times."""
+
+    def __init__(self, size: int = 4) -> None:
+        self._size = size
+        self._queue: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._lost = 0
+
+    def run(self, function: Callable[[], T], timeout: float) -> T:
+        """What `function` returns or raises; HSMUnavailable after `timeout` seconds without an answer."""
+        if self._lost >= MAX_LOST:
+            raise HSMUnavailable("too many HSM calls hang; this process must be restarted", 30.0)
+        call = _Call(function)
+        self._need_thread()
+        self._queue.put(call)
+        if not call.done.acquire(timeout=timeout):
+            call.abandoned = True
+            with self._lock:
+                self._lost += 1
+                self._started -= 1
+            raise HSMUnavailable(f"the HSM did not answer within {timeout:g} s")
+        if call.error is not None:
+            raise call.error
+        return call.result  # type: ignore[return-value]  # set by the worker, and T may itself be None
+
+    def stop(self) -> None:
+        """End the threads that are idle; for shutting down and tests."""
+        for _ in range(self._started):
+            self._queue.put(None)
+
+    def _need_thread(self) -> None:
+        if self._started >= self._size:
+            return
+        with self._lock:
+            if self._started < self._size:
+                self._started += 1
+                threading.Thread(target=self._work, name="hsm", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            call = self._queue.get()
+            if call is None:
+                return
+            if call.abandoned:
+                with self._lock:  # it hung in the queue, not in this thread: no thread was lost
+                    self._lost -= 1
+                    self._started += 1
+                continue
+            try:
+                call.result = call.function()
+            except BaseException as error:  # noqa: BLE001  # handed to the caller's thread, all of it
+                call.error = error
+            call.done.release()
+            if call.abandoned:
+                with self._lock:
+                    self._lost -= 1
+                return

@@ -1,0 +1,109 @@
+"""From a cookie or an API key to an actor, in one statement."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from config.settings import Settings
+from sifilma.accounts.models import AccountState, ApiKey, LoginSession, Organisation, User
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.context import Context
+
+SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who was found. `csrf` is None for API keys, which no browser sends by itself."""
+
+    actor: Actor
+    csrf: str | None
+
+
+def cookie_name(settings: Settings) -> str:
+    """The session cookie's name: `__Host-` binds it to this host, and needs https."""
+    return "__Host-sifilma_session" if settings.https else "sifilma_session"
+
+
+def secret_hash(secret: str) -> str:
+    """SHA-256 (hex) of a random secret of at least 128 bits: how cookies, links and keys are stored."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def identify(ctx: Context, settings: Settings, authorization: str | None, cookie: str | None) -> Identity | None:
+    """The actor behind a request, None if there is none. Dead sessions, disabled people and revoked keys are none."""
+    if authorization is not None:
+        scheme, _, key = authorization.partition(" ")
+        return _by_key(ctx, key.strip()) if scheme.lower() == "bearer" and key else None
+    return _by_cookie(ctx, settings, cookie) if cookie else None
+
+
+_KEY = (
+    select(ApiKey.id, ApiKey.organisation_id, ApiKey.name, Organisation.kind, Organisation.region_code)
+    .join(Organisation, Organisation.id == ApiKey.organisation_id)
+    .where(ApiKey.revoked_at.is_(None))
+)
+_SESSION = (
+    select(
+        LoginSession.id, LoginSession.csrf, LoginSession.otp_at, LoginSession.created_at, LoginSession.last_seen_at,
+        User.id.label("user_id"), User.person_id, User.username, User.roles,
+        Organisation.id.label("organisation_id"), Organisation.kind, Organisation.region_code,
+    )
+    .join(User, User.id == LoginSession.user_id)
+    .join(Organisation, Organisation.id == User.organisation_id)
+    .where(LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None), User.state == AccountState.ACTIVE)
+)  # fmt: skip
+
+
+def _by_key(ctx: Context, key: str) -> Identity | None:
+    row = ctx.session.execute(_KEY.where(ApiKey.key_hash == secret_hash(key))).first()
+    if row is None:
+        return None
+    actor = Actor(
+        organisation_id=row.organisation_id,
+        organisation_kind=OrganisationKind(row.kind),
+        region_code=row.region_code,
+        api_key_id=row.id,
+        username=f"key:{row.name}",
+        ip=ctx.actor.ip,
+    )
+    return Identity(actor, None)
+
+
+def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None:
+    row = ctx.session.execute(_SESSION.where(LoginSession.token_hash == secret_hash(cookie))).first()
+    if row is None or expired(ctx.now, settings, row.created_at, row.last_seen_at):
+        return None
+    if ctx.now - row.last_seen_at > SEEN_EVERY:
+        _touch(ctx, row.id)
+    actor = Actor(
+        organisation_id=row.organisation_id,
+        organisation_kind=OrganisationKind(row.kind),
+        region_code=row.region_code,
+        user_id=row.user_id,
+        person_id=row.person_id,
+        session_id=row.id,
+        username=row.username,
+        roles=frozenset(Role(name) for name in row.roles.split()),
+        otp_at=row.otp_at,
+        ip=ctx.actor.ip,
+    )
+    return Identity(actor, row.csrf)
+
+
+def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_at: datetime) -> bool:
+    """Whether a session is past its idle time or its whole time."""
+    idle, whole = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
+    return now - last_seen_at > idle or now - created_at > whole
+
+
+def _touch(ctx: Context, session_id: object) -> None:
+    """Note that the session is in use: in a transaction of its own, at most once a minute."""
+    now = ctx.now
+    ctx.uow.record_refusal(
+        lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now))
+    )

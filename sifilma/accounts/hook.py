@@ -1,0 +1,94 @@
+"""The one hook before every view: who is it, and may they? Default deny."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import timedelta
+
+from flask import Flask, Response, current_app, g, request
+
+from config.settings import Settings
+from sifilma.accounts import authentication
+from sifilma.accounts.permissions import Operation, grants
+from sifilma.audit.models import Action
+from sifilma.audit.service import record_in
+from sifilma.kernel.actor import Actor
+from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
+from sifilma.web import requests
+
+FREE = frozenset({"static", "web.static"})
+
+
+def register(app: Flask) -> None:
+    """Attach the request cycle, in its order."""
+    app.before_request(requests.open_request)
+    app.before_request(authorise)
+    app.before_request(requests.begin_view)
+    app.after_request(record_denial)
+    app.teardown_request(requests.close_request)
+
+
+def authorise() -> None:
+    """Find the actor and hold the view's operation against the table."""
+    g.actor = Actor(ip=request.remote_addr or "")
+    if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
+        return
+    policy = requests.policy()
+    if policy is None:
+        raise Forbidden("This route names no operation.")
+    operation = Operation(policy.operation)
+    if operation is Operation.PUBLIC:
+        return
+    settings: Settings = current_app.extensions["sifilma.settings"]
+    found = authentication.identify(requests.context(), settings, request.headers.get("Authorization"), _cookie(settings))
+    if found is None:
+        raise Unauthenticated()
+    g.actor, g.csrf = found.actor, found.csrf
+    _require_csrf(found.csrf)
+    _require_grant(found.actor, operation, settings)
+
+
+def _cookie(settings: Settings) -> str | None:
+    return request.cookies.get(authentication.cookie_name(settings))
+
+
+def _require_csrf(expected: str | None) -> None:
+    """Unsafe calls with a cookie carry the session's token, in a header or a form field; API keys need none."""
+    if expected is None or request.method in requests.SAFE:
+        return
+    sent = request.headers.get("X-CSRF-Token")
+    if sent is None and request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        sent = request.form.get("csrf_token")
+    if sent is None or not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden("The X-CSRF-Token of this session is missing or wrong.", type="csrf")
+
+
+def _require_grant(actor: Actor, operation: Operation, settings: Settings) -> None:
+    if operation is Operation.SELF:
+        return
+    found = grants(actor, operation)
+    if not found:
+        raise Forbidden()
+    if all(grant.fresh for grant in found) and not is_fresh(actor, settings):
+        raise StepUpRequired()
+
+
+def is_fresh(actor: Actor, settings: Settings) -> bool:
+    """Whether the actor gave a one-time code within the step-up window (default 10 minutes; signing in counts)."""
+    now = requests.context().now
+    return actor.otp_at is not None and now - actor.otp_at <= timedelta(minutes=settings.step_up_minutes)
+
+
+def record_denial(response: Response) -> Response:
+    """A 403, or a 404 on something named, leaves an entry that survives the rollback."""
+    refusal: SifilmaError | None = g.get("refusal")
+    actor: Actor = g.get("actor") or Actor()
+    if refusal is None or actor.is_system or not isinstance(refusal, Forbidden | NotFound):
+        return response
+    if isinstance(refusal, NotFound) and not request.view_args:
+        return response
+    action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
+    ctx = requests.context()
+    facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
+    ctx.uow.record_refusal(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
+    return response

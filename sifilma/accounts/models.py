@@ -1,0 +1,210 @@
+"""Organisations, people, their accounts, and everything sign-in needs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sifilma.kernel import triggers
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.ids import uuid7
+
+
+class IdKind(StrEnum):
+    """How a person is known. A NIK is never taken (DOMAIN.md, rule 12)."""
+
+    NIP = "nip"
+    NRP = "nrp"
+    EMPLOYEE = "employee"
+
+
+class AccountState(StrEnum):
+    """An account is invited, then active; a disabled one can be enabled again."""
+
+    INVITED = "invited"
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class Organisation(Base):
+    """One of the directorate, the offices, the institutions and the manufacturers."""
+
+    __tablename__ = "organisation"
+    __table_args__ = (
+        CheckConstraint("kind IN ({})".format(", ".join(f"'{k.value}'" for k in OrganisationKind)), name="kind"),
+        UniqueConstraint("kind", "name"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    kind: Mapped[str] = mapped_column(String(20))
+    name: Mapped[str] = mapped_column(String(200))
+    region_code: Mapped[str | None] = mapped_column(String(13), index=True)
+    address: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Person(Base):
+    """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…` and unique: four eyes count persons."""
+
+    __tablename__ = "person"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    identity: Mapped[str] = mapped_column(String(120), unique=True)
+    id_kind: Mapped[str] = mapped_column(String(10))
+    id_number: Mapped[str] = mapped_column(String(40))
+    name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(200), default="")
+    phone: Mapped[str] = mapped_column(String(30), default="")
+
+
+class User(Base):
+    """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        CheckConstraint("roles NOT LIKE '%auditor%' OR roles = 'auditor'", name="auditor_alone"),
+        CheckConstraint("NOT (roles LIKE '%user_admin%' AND roles LIKE '%approver%')", name="admin_never_approver"),
+        CheckConstraint("state IN ('invited', 'active', 'disabled')", name="state"),
+        CheckConstraint("state <> 'active' OR (password_hash <> '' AND totp_sealed IS NOT NULL)", name="enrolled"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), index=True)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    username: Mapped[str] = mapped_column(String(60), unique=True)
+    roles: Mapped[str] = mapped_column(String(100))
+    state: Mapped[str] = mapped_column(String(20))
+    password_hash: Mapped[str] = mapped_column(String(200), default="")
+    totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    person: Mapped[Person] = relationship(lazy="joined")
+    organisation: Mapped[Organisation] = relationship(lazy="joined")
+
+    @property
+    def role_set(self) -> frozenset[Role]:
+        """The roles as a set."""
+        return frozenset(Role(name) for name in self.roles.split())
+
+
+class Invitation(Base):
+    """A one-time link with which a person chooses a password and enrols an authenticator."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_by: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LoginSession(Base):
+    """A session, known by the SHA-256 of its cookie. `otp_at` is empty until the one-time code was accepted."""
+
+    __tablename__ = "login_session"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    csrf: Mapped[str] = mapped_column(String(64))
+    otp_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    otp_tries: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_reason: Mapped[str] = mapped_column(String(40), default="")
+    ip: Mapped[str] = mapped_column(String(45), default="")
+    agent: Mapped[str] = mapped_column(String(200), default="")
+
+
+class ApiKey(Base):
+    """A machine of an organisation. Only the SHA-256 of the key (256 random bits) is kept."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    prefix: Mapped[str] = mapped_column(String(12))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Throttle(Base):
+    """Failed attempts per subject (`password:<user name>`, `otp:<user id>`, `ip:<address>`), shared by all nodes."""
+
+    __tablename__ = "throttle"
+
+    subject: Mapped[str] = mapped_column(String(120), primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer)
+    first_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class UserChange(Base):
+    """A change to a central account that waits for a second user administrator. `change` is invite, roles, disable or enable."""
+
+    __tablename__ = "user_change"
+    __table_args__ = (
+        Index(None, "state"),
+        CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    change: Mapped[str] = mapped_column(String(20))
+    roles: Mapped[str] = mapped_column(String(100), default="")
+    reason: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(String(20))
+    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    is_first: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+triggers.guard(
+    "user_admin_never_approver",
+    "user_account",
+    "UPDATE",
+    "EXISTS (SELECT 1 FROM user_account o WHERE o.person_id = NEW.person_id AND o.id <> NEW.id AND o.state <> 'disabled'"
+    " AND NEW.state <> 'disabled' AND ((NEW.roles LIKE '%user_admin%' AND o.roles LIKE '%approver%')"
+    " OR (NEW.roles LIKE '%approver%' AND o.roles LIKE '%user_admin%')"
+    " OR (NEW.roles LIKE '%auditor%' OR o.roles LIKE '%auditor%')))",
+    "user_account: these capabilities never meet in one person",
+)
+triggers.guard(
+    "user_admin_never_approver_new",
+    "user_account",
+    "INSERT",
+    "EXISTS (SELECT 1 FROM user_account o WHERE o.person_id = NEW.person_id AND o.id <> NEW.id AND o.state <> 'disabled'"
+    " AND ((NEW.roles LIKE '%user_admin%' AND o.roles LIKE '%approver%')"
+    " OR (NEW.roles LIKE '%approver%' AND o.roles LIKE '%user_admin%')"
+    " OR (NEW.roles LIKE '%auditor%' OR o.roles LIKE '%auditor%')))",
+    "user_account: these capabilities never meet in one person",
+)
+triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
+triggers.guard("user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person")
+triggers.guard(
+    "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
+)
+triggers.guard(
+    "user_change_second_person",
+    "user_change",
+    "UPDATE",
+    "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
+    "user_change: decided by a second person",
+)
+triggers.immutable("person", "identity", "id_kind", "id_number")

@@ -1,0 +1,164 @@
+"""Who may do what: DOMAIN.md's table as data. Default deny; one hook asks it for every route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
+
+
+class Operation(StrEnum):
+    """Every operation a route can name. `public.*` needs nobody, `self.*` anybody who is signed in."""
+
+    PUBLIC = "public"
+    SELF = "self"
+    USERS_CENTRAL = "users.central"
+    USERS_OWN = "users.own"
+    API_KEYS = "api_keys"
+    REFERENCE_READ = "reference.read"
+    UNIT_REGISTER = "unit.register"
+    UNIT_READ = "unit.read"
+    PERSONALISATION_DRAFT = "personalisation.draft"
+    PERSONALISATION_SUBMIT = "personalisation.submit"
+    PERSONALISATION_VIEW = "personalisation.view"
+    PERSONALISATION_VERIFY = "personalisation.verify"
+    PERSONALISATION_RETURN = "personalisation.return"
+    PERSONALISATION_APPROVE = "personalisation.approve"
+    PERSONALISE = "personalise"
+    HANDOVER_VIEW = "handover.view"
+    HANDOVER_ISSUE = "handover.issue"
+    HANDOVER_RECEIVE = "handover.receive"
+    ACTIVATION_DRAFT = "activation_request.draft"
+    ACTIVATION_SUBMIT = "activation_request.submit"
+    ACTIVATION_VIEW = "activation_request.view"
+    ACTIVATION_VERIFY = "activation_request.verify"
+    ACTIVATION_RETURN = "activation_request.return"
+    ACTIVATION_APPROVE = "activation_request.approve"
+    TOKEN_SEE = "token.see"  # noqa: S105
+    TOKEN_REVEAL = "token.reveal"  # noqa: S105
+    ACTIVATE = "activate"
+    MANIFEST_VIEW = "manifest.view"
+    MANIFEST_BODY = "manifest.body"
+    MANIFEST_REVOKE = "manifest.revoke"
+    CARD_VIEW = "card.view"
+    CARD_REPORT = "card.report"
+    DESTRUCTION_VIEW = "destruction.view"
+    DESTRUCTION_PROPOSE = "destruction.propose"
+    DESTRUCTION_APPROVE = "destruction.approve"
+    DESTRUCTION_RECORD = "destruction.record"
+    DESTRUCTION_VERIFY = "destruction.verify"
+    PLACE_REVIEW = "place.review"
+    AUDIT_READ = "audit.read"
+
+
+class Scope(StrEnum):
+    """How far a grant reaches: all, own jurisdiction, own organisation, linked by batch."""
+
+    ALL = "A"
+    JURISDICTION = "J"
+    OWN = "O"
+    LINKED = "L"
+
+
+class Column(StrEnum):
+    """The columns of the table: central capabilities, organisation kinds, API keys."""
+
+    APPROVER = "approver"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    USER_ADMIN = "user_admin"
+    CUSTODIAN = "custodian"
+    MANUFACTURER = "manufacturer"
+    REGENCY = "regency"
+    PROVINCE = "province"
+    INSTITUTION = "institution"
+    KEY = "key"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One cell. `fresh`: needs a fresh one-time code (`!`); `head`: only the organisation's head."""
+
+    scope: Scope
+    fresh: bool = False
+    head: bool = False
+
+
+_COLUMNS = tuple(Column)
+
+# Cells in the order of Column; `-` never; letters of Scope; `!` step-up; `h` head only. Order:
+# approver operator auditor user_admin custodian | manufacturer regency province institution | key
+_TABLE: dict[Operation, str] = {
+    Operation.USERS_CENTRAL:           "-  -  -  A! -   -  -  -  -   -",
+    Operation.USERS_OWN:               "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
+    Operation.API_KEYS:                "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
+    Operation.REFERENCE_READ:          "A  A  A  A  A   A  A  A  A   A",
+    Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
+    Operation.UNIT_READ:               "A  A  A  -  -   L  O  J  O   O",
+    Operation.PERSONALISATION_DRAFT:   "-  -  -  -  -   L  O  O  -   L",
+    Operation.PERSONALISATION_SUBMIT:  "-  -  -  -  -   L  O  O  -   -",
+    Operation.PERSONALISATION_VIEW:    "A  A  A  -  -   L  O  J  L   L",
+    Operation.PERSONALISATION_VERIFY:  "-  A  -  -  -   -  -  -  -   -",
+    Operation.PERSONALISATION_RETURN:  "A! A  -  -  -   -  -  -  -   -",
+    Operation.PERSONALISATION_APPROVE: "A! -  -  -  -   -  -  -  -   -",
+    Operation.PERSONALISE:             "-  A  -  -  -   -  -  -  -   -",
+    Operation.HANDOVER_VIEW:           "A  A  A  -  -   L  O  J  O   -",
+    Operation.HANDOVER_ISSUE:          "-  A  -  -  -   L  -  -  -   -",
+    Operation.HANDOVER_RECEIVE:        "-  -  -  -  -   L  O  O  O   -",
+    Operation.ACTIVATION_DRAFT:        "-  -  -  -  -   -  O  O  O   O",
+    Operation.ACTIVATION_SUBMIT:       "-  -  -  -  -   -  O  O  O   -",
+    Operation.ACTIVATION_VIEW:         "A  A  A  -  -   -  O  J  O   O",
+    Operation.ACTIVATION_VERIFY:       "-  A  -  -  -   -  -  -  -   -",
+    Operation.ACTIVATION_RETURN:       "A! A  -  -  -   -  -  -  -   -",
+    Operation.ACTIVATION_APPROVE:      "A! -  -  -  -   -  -  -  -   -",
+    Operation.TOKEN_SEE:               "A  A  A  -  -   -  O  J  O   O",
+    Operation.TOKEN_REVEAL:            "-  -  -  -  -   -  O! O! O!  -",
+    Operation.ACTIVATE:                "-  -  -  -  -   -  O! O! O!  O",
+    Operation.MANIFEST_VIEW:           "A  A  A  -  -   -  O  J  O   O",
+    Operation.MANIFEST_BODY:           "-  -  -  -  -   -  O! O! O!  O",
+    Operation.MANIFEST_REVOKE:         "A! A  -  -  -   -  -  -  -   -",
+    Operation.CARD_VIEW:               "A  A  A  -  -   L  O  J  O   O",
+    Operation.CARD_REPORT:             "-  A  -  -  -   L  O  O  O   O",
+    Operation.DESTRUCTION_VIEW:        "A  A  A  -  -   O  O  J  O   -",
+    Operation.DESTRUCTION_PROPOSE:     "-  A  -  -  -   O  O  O  O   -",
+    Operation.DESTRUCTION_APPROVE:     "A! -  -  -  -   -  -  -  -   -",
+    Operation.DESTRUCTION_RECORD:      "-  O! -  -  -   O! O! O! O!  -",
+    Operation.DESTRUCTION_VERIFY:      "-  A  -  -  -   -  -  -  -   -",
+    Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
+    Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",
+}  # fmt: skip
+
+
+def _cell(text: str) -> Grant | None:
+    return None if text == "-" else Grant(Scope(text[0]), fresh="!" in text, head="h" in text)
+
+
+TABLE: dict[Operation, dict[Column, Grant]] = {
+    operation: {column: grant for column, text in zip(_COLUMNS, row.split(), strict=True) if (grant := _cell(text))}
+    for operation, row in _TABLE.items()
+}
+
+_KIND_COLUMN = {
+    OrganisationKind.MANUFACTURER: Column.MANUFACTURER,
+    OrganisationKind.REGENCY_OFFICE: Column.REGENCY,
+    OrganisationKind.PROVINCE_OFFICE: Column.PROVINCE,
+    OrganisationKind.INSTITUTION: Column.INSTITUTION,
+}
+
+
+def columns(actor: Actor) -> tuple[Column, ...]:
+    """The columns that apply to an actor: several for a central person, one for everybody else."""
+    if actor.api_key_id is not None:
+        return (Column.KEY,)
+    if actor.organisation_kind is OrganisationKind.DIRECTORATE:
+        return tuple(Column(role.value) for role in sorted(actor.roles) if role.value in Column)
+    if actor.organisation_kind is None or not actor.roles:
+        return ()
+    return (_KIND_COLUMN[actor.organisation_kind],)
+
+
+def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
+    """The actor's grants of an operation; empty means never."""
+    found = (TABLE.get(operation, {}).get(column) for column in columns(actor))
+    return tuple(grant for grant in found if grant and (not grant.head or Role.HEAD in actor.roles))

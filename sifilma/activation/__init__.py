@@ -1,0 +1,1 @@
+"""From the activation request to the manifest that opens one card in one machine at one place."""

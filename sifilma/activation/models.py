@@ -1,0 +1,315 @@
+"""Activation requests, tokens, activations, manifests, data keys, status lists and revocations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sifilma.accounts.models import Organisation
+from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.four_eyes import Approval, Submitted
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.letters import OPEN_LETTER, Lettered
+from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
+
+_ISSUED = "state = 'issued'"
+_STANDING = "state IN ('active', 'suspended')"
+
+
+class RequestKind(StrEnum):
+    """Why cards are to be activated."""
+
+    NEW = "new"
+    RELOCATION = "relocation"
+    RENEWAL = "renewal"
+
+
+class RequestState(StrEnum):
+    """States of an activation request."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    RETURNED = "returned"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class TokenState(StrEnum):
+    """States of a token."""
+
+    ISSUED = "issued"
+    REDEEMED = "redeemed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class ManifestState(StrEnum):
+    """States of a manifest."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    SUPERSEDED = "superseded"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+R = RequestState
+ACTIVATION_REQUEST = LifeCycle(
+    "activation_request",
+    "activation_request",
+    initial=[R.DRAFT],
+    transitions=[
+        Transition(R.DRAFT, R.SUBMITTED),
+        Transition(R.DRAFT, R.CANCELLED),
+        Transition(R.SUBMITTED, R.RETURNED),
+        Transition(R.SUBMITTED, R.APPROVED, entails="a token and a status index per card"),
+        Transition(R.SUBMITTED, R.REJECTED),
+        Transition(R.SUBMITTED, R.CANCELLED),
+        Transition(R.RETURNED, R.SUBMITTED),
+        Transition(R.RETURNED, R.CANCELLED),
+        Transition(R.APPROVED, R.COMPLETED, Cause.SYSTEM, "every token is redeemed"),
+        Transition(R.APPROVED, R.EXPIRED, Cause.SYSTEM, "the last open token lapsed"),
+        Transition(R.APPROVED, R.CANCELLED, entails="open tokens are cancelled"),
+    ],
+)
+T = TokenState
+TOKEN = LifeCycle(
+    "token",
+    "token",
+    initial=[T.ISSUED],
+    transitions=[
+        Transition(T.ISSUED, T.REDEEMED, entails="an activation and its manifest"),
+        Transition(T.ISSUED, T.EXPIRED, Cause.SYSTEM),
+        Transition(T.ISSUED, T.CANCELLED, Cause.SYSTEM, "the fifth wrong try, a broken card, a cancelled request, a reissue"),
+    ],
+)
+M = ManifestState
+MANIFEST = LifeCycle(
+    "manifest",
+    "manifest",
+    initial=[M.ACTIVE],
+    transitions=[
+        Transition(M.ACTIVE, M.SUPERSEDED, Cause.SYSTEM, "a newer manifest of the same card"),
+        Transition(M.ACTIVE, M.REVOKED, entails="status 1; the card is back at received unless it broke"),
+        Transition(M.ACTIVE, M.EXPIRED, Cause.SYSTEM, "past its end and its grace"),
+        Transition(M.ACTIVE, M.SUSPENDED, Cause.SANCTION, "status 2"),
+        Transition(M.SUSPENDED, M.ACTIVE, Cause.SANCTION, "status 0"),
+        Transition(M.SUSPENDED, M.REVOKED),
+        Transition(M.SUSPENDED, M.EXPIRED, Cause.SYSTEM),
+    ],
+)
+
+
+class ActivationRequest(Lettered, Submitted, Stateful, Base):
+    """A letter that asks to activate `machines` cards, named one by one."""
+
+    __tablename__ = "activation_request"
+    __table_args__ = (
+        CheckConstraint(state_check(RequestState), name="state"),
+        CheckConstraint("kind IN ('new', 'relocation', 'renewal')", name="kind"),
+        CheckConstraint("function IN ('R', 'RW')", name="function"),
+        CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
+        CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
+        CheckConstraint("machines BETWEEN 1 AND 100000", name="machines"),
+        Index(
+            "uq_activation_request_letter", "organisation_id", "letter_key", "letter_date", unique=True,
+            sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
+        ),
+        Index(None, "organisation_id", "id"),
+    )  # fmt: skip
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    kind: Mapped[str] = mapped_column(String(10))
+    function: Mapped[str] = mapped_column(String(2))
+    machines: Mapped[int]
+    personalisation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("personalisation_request.id"))
+    notes: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    organisation: Mapped[Organisation] = relationship(lazy="joined")
+    approvals: Mapped[list[ActivationApproval]] = relationship(order_by="ActivationApproval.at", lazy="selectin")
+    cards: Mapped[list[ActivationRequestCard]] = relationship(
+        order_by="ActivationRequestCard.position", lazy="selectin", cascade="all, delete-orphan"
+    )
+
+
+class ActivationRequestCard(Base):
+    """One card a request names."""
+
+    __tablename__ = "activation_request_card"
+
+    activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), primary_key=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True, index=True)
+    position: Mapped[int]
+
+
+class ActivationApproval(Approval, Base):
+    """One approver's yes to one digest of the request."""
+
+    __tablename__ = "activation_approval"
+    __table_args__ = (UniqueConstraint("activation_request_id", "person_id", "digest"),)
+
+    activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"))
+
+
+class StatusList(Base):
+    """One signed status list. `next_index` is the first free index; `changes` grows with every change of a manifest in it."""
+
+    __tablename__ = "status_list"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(Integer)
+    next_index: Mapped[int] = mapped_column(Integer, default=0)
+    changes: Mapped[int] = mapped_column(BigInteger, default=1)
+
+
+class PublishedStatusList(Base):
+    """One publication: `seq` only grows, also after a restore (the highest ever published wins)."""
+
+    __tablename__ = "published_status_list"
+
+    number: Mapped[int] = mapped_column(ForeignKey("status_list.number"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    changes: Mapped[int] = mapped_column(BigInteger)
+    jws: Mapped[str] = mapped_column(Text)
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Token(Stateful, Base):
+    """One card's right to one activation. `mac`: HMAC-SHA-256 in the HSM over request ‖ UID ‖ token; `sealed` shows it again."""
+
+    __tablename__ = "token"
+    __table_args__ = (
+        CheckConstraint(state_check(TokenState), name="state"),
+        CheckConstraint("tries BETWEEN 0 AND 5", name="tries"),
+        Index(
+            "uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)
+        ),
+        Index(None, "card_id", "state"),
+        UniqueConstraint("status_list", "status_index"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"))
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    mac: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    status_list: Mapped[int] = mapped_column(ForeignKey("status_list.number"))
+    status_index: Mapped[int]
+
+
+class Activation(Base):
+    """One card made to work in one unit at one place. Coordinates are integers of 1e-7 degrees (WGS 84)."""
+
+    __tablename__ = "activation"
+    __table_args__ = (
+        CheckConstraint("source IN ('device', 'map', 'typed')", name="source"),
+        CheckConstraint("place_outcome IN ('PASS', 'REVIEW', 'FAIL')", name="place_outcome"),
+        CheckConstraint("place_outcome = 'PASS' OR reason <> ''", name="reason"),
+        CheckConstraint("review_state IN ('none', 'waiting', 'accepted', 'rejected')", name="review_state"),
+        CheckConstraint("NOT (latitude_e7 = 0 AND longitude_e7 = 0)", name="somewhere"),
+        Index(None, "organisation_id", "id"),
+        Index(None, "card_id", "id"),
+        Index(None, "review_state", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    token_id: Mapped[UUID] = mapped_column(ForeignKey("token.id"), unique=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), index=True)
+    manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id", deferrable=True, initially="DEFERRED"), unique=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    latitude_e7: Mapped[int]
+    longitude_e7: Mapped[int]
+    accuracy_m: Mapped[int]
+    source: Mapped[str] = mapped_column(String(10))
+    address: Mapped[str] = mapped_column(Text)
+    region_code: Mapped[str] = mapped_column(String(13))
+    region_version: Mapped[str] = mapped_column(String(80))
+    place_outcome: Mapped[str] = mapped_column(String(10))
+    place_distance_m: Mapped[int]
+    place_nearest: Mapped[str] = mapped_column(String(13))
+    place_source: Mapped[str] = mapped_column(String(80))
+    place_source_sha256: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    review_state: Mapped[str] = mapped_column(String(10), default="none")
+    review_note: Mapped[str] = mapped_column(Text, default="")
+    reviewed_by: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    reviewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    user_id: Mapped[UUID | None]
+    api_key_id: Mapped[UUID | None]
+    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+
+
+class DataKey(Base):
+    """The key that seals one organisation's manifests of one month (`YYYY-MM`), itself sealed by `seal-kek` in the HSM."""
+
+    __tablename__ = "data_key"
+    __table_args__ = (UniqueConstraint("organisation_id", "month"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    month: Mapped[str] = mapped_column(String(7))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Manifest(Stateful, Base):
+    """The product. `id` is its `jti`; `sealed_body` the JWS under a data key; `payload_hash` b64url SHA-256 of the payload."""
+
+    __tablename__ = "manifest"
+    __table_args__ = (
+        CheckConstraint(state_check(ManifestState), name="state"),
+        UniqueConstraint("card_id", "epoch", "seq"),
+        UniqueConstraint("status_list", "status_index"),
+        Index("uq_manifest_standing", "card_id", unique=True, sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
+        Index(None, "organisation_id", "id"),
+        Index(None, "state", "refuse_after"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    activation_id: Mapped[UUID] = mapped_column(ForeignKey("activation.id"), unique=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    epoch: Mapped[int]
+    seq: Mapped[int]
+    kid: Mapped[str] = mapped_column(String(43))
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    refuse_after: Mapped[datetime] = mapped_column(UtcDateTime)
+    status_list: Mapped[int] = mapped_column(ForeignKey("status_list.number"))
+    status_index: Mapped[int]
+    payload_hash: Mapped[str] = mapped_column(String(43))
+    previous_hash: Mapped[str | None] = mapped_column(String(43))
+    data_key_id: Mapped[UUID] = mapped_column(ForeignKey("data_key.id"))
+    sealed_body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Revocation(Base):
+    """A proposal to revoke a manifest, and its decision by another person. `state`: proposed, executed, rejected."""
+
+    __tablename__ = "revocation"
+    __table_args__ = (CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"), Index(None, "manifest_id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id"))
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))

@@ -1,0 +1,117 @@
+"""What the database itself refuses around tokens, activations and manifests (QUALITY.md, Correct)."""
+
+from __future__ import annotations
+
+from sifilma.kernel import four_eyes, triggers
+from sifilma.kernel.letters import LETTER_COLUMNS
+
+four_eyes.protect(
+    "activation_request",
+    "activation_approval",
+    waiting="submitted",
+    approved="approved",
+    content=(*LETTER_COLUMNS, "organisation_id", "kind", "function", "machines", "personalisation_request_id", "notes"),
+)
+four_eyes.protect_parts("activation_request_card", "activation_request")
+triggers.guard(
+    "token_identity",
+    "token",
+    "UPDATE",
+    "OLD.activation_request_id <> NEW.activation_request_id OR OLD.card_id <> NEW.card_id OR OLD.organisation_id <> NEW.organisation_id"
+    " OR OLD.mac <> NEW.mac OR NEW.tries < OLD.tries OR OLD.expires_at <> NEW.expires_at OR (OLD.state <> 'issued' AND OLD.tries <> NEW.tries)",
+    "token: what was issued does not change",
+)
+triggers.guard(
+    "token_of_request",
+    "token",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
+    " WHERE r.id = NEW.activation_request_id AND k.card_id = NEW.card_id AND r.organisation_id = NEW.organisation_id AND r.state = 'approved')",
+    "token: only for a card of an approved request of its organisation",
+)
+triggers.guard(
+    "token_machines",
+    "token",
+    "INSERT",
+    "(SELECT COUNT(*) FROM token t WHERE t.activation_request_id = NEW.activation_request_id AND t.state IN ('issued', 'redeemed'))"
+    " >= (SELECT r.machines FROM activation_request r WHERE r.id = NEW.activation_request_id)",
+    "token: not more than the approved machines",
+)
+triggers.immutable(
+    "activation",
+    "token_id", "card_id", "unit_id", "organisation_id", "activation_request_id", "manifest_id", "at", "latitude_e7", "longitude_e7",
+    "accuracy_m", "source", "address", "region_code", "region_version", "place_outcome", "place_distance_m", "place_nearest",
+    "place_source", "place_source_sha256", "reason", "user_id", "api_key_id", "act_id",
+)  # fmt: skip
+triggers.guard(
+    "activation_redeems",
+    "activation",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM token t JOIN card c ON c.id = t.card_id JOIN unit u ON u.id = NEW.unit_id WHERE t.id = NEW.token_id"
+    " AND t.state = 'redeemed' AND t.card_id = NEW.card_id AND t.organisation_id = NEW.organisation_id"
+    " AND t.activation_request_id = NEW.activation_request_id AND c.holder_id = NEW.organisation_id"
+    " AND u.organisation_id = NEW.organisation_id AND u.function = c.function AND (c.unit_id IS NULL OR c.unit_id = u.id))",
+    "activation: token, card, unit and organisation do not belong together",
+)
+triggers.guard(
+    "activation_review",
+    "activation",
+    "UPDATE",
+    "OLD.review_state IS DISTINCT FROM NEW.review_state AND NOT (OLD.review_state = 'waiting' AND NEW.review_state IN ('accepted', 'rejected')"
+    " AND NEW.reviewed_by IS NOT NULL)",
+    "activation: a place is reviewed once, by somebody",
+)
+triggers.guard("manifest_facts", "manifest", "UPDATE", " OR ".join(
+    f"OLD.{c} <> NEW.{c}"
+    for c in ("activation_id", "card_id", "organisation_id", "epoch", "seq", "kid", "issued_at", "expires_at", "refuse_after",
+              "status_list", "status_index", "payload_hash", "data_key_id", "sealed_body")
+), "manifest: what was signed does not change")  # fmt: skip
+triggers.guard(
+    "manifest_card",
+    "manifest",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM activation a JOIN token t ON t.id = a.token_id WHERE a.id = NEW.activation_id AND a.manifest_id = NEW.id"
+    " AND a.card_id = NEW.card_id AND a.organisation_id = NEW.organisation_id AND t.status_list = NEW.status_list"
+    " AND t.status_index = NEW.status_index)",
+    "manifest: none without its activation and its reserved status index",
+)
+triggers.guard(
+    "manifest_seq",
+    "manifest",
+    "INSERT",
+    "EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.card_id AND (m.epoch > NEW.epoch OR (m.epoch = NEW.epoch AND m.seq >= NEW.seq)))",
+    "manifest: the sequence of a card only grows",
+)
+triggers.follow(
+    "manifest_status_change",
+    "manifest",
+    "UPDATE",
+    "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
+    when="OLD.state <> NEW.state",
+)
+triggers.guard(
+    "card_active_manifest",
+    "card",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state = 'active'"
+    " AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND m.state = 'active' AND m.seq = NEW.seq)",
+    "card: active only by a manifest",
+)
+triggers.guard(
+    "card_leaves_active",
+    "card",
+    "UPDATE",
+    "OLD.state IN ('active', 'suspended') AND NEW.state NOT IN ('active', 'suspended')"
+    " AND EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND m.state IN ('active', 'suspended'))",
+    "card: its manifest still stands",
+)
+triggers.guard(
+    "revocation_second_person",
+    "revocation",
+    "UPDATE",
+    "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
+    "revocation: decided by a second person",
+)
+triggers.immutable("revocation", "manifest_id", "reason", "proposed_by_person", "proposed_at")
+triggers.immutable("published_status_list")
+triggers.immutable("data_key")

@@ -1,0 +1,1 @@
+"""The record of every act, and of every refusal worth remembering."""

@@ -1,0 +1,114 @@
+"""The record of acts: one entry per act, written in its transaction, never changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sifilma.kernel import triggers
+from sifilma.kernel.db import Base, Json, UtcDateTime
+
+
+class Action(StrEnum):
+    """Everything that can be recorded, as `object.action`. The list is closed: a new act is a new name here."""
+
+    ACCESS_DENIED = "access.denied"
+    ACCESS_NOT_FOUND = "access.not_found"
+    SESSION_PASSWORD_ACCEPTED = "session.password_accepted"  # noqa: S105
+    SESSION_PASSWORD_REFUSED = "session.password_refused"  # noqa: S105
+    SESSION_OTP_REFUSED = "session.otp_refused"
+    SESSION_STARTED = "session.started"
+    SESSION_STEPPED_UP = "session.stepped_up"
+    SESSION_ENDED = "session.ended"
+    SESSION_THROTTLED = "session.throttled"
+    ORGANISATION_REGISTER = "organisation.register"
+    AGREEMENT_REGISTER = "agreement.register"
+    MODEL_REGISTER = "model.register"
+    USER_INVITE = "user.invite"
+    USER_ENROL = "user.enrol"
+    USER_DISABLE = "user.disable"
+    USER_ENABLE = "user.enable"
+    USER_ROLES = "user.roles"
+    USER_PASSWORD = "user.password"  # noqa: S105
+    USER_CHANGE_PROPOSE = "user.change_propose"
+    USER_CHANGE_APPROVE = "user.change_approve"
+    USER_CHANGE_REJECT = "user.change_reject"
+    API_KEY_CREATE = "api_key.create"
+    API_KEY_REVOKE = "api_key.revoke"
+    UNIT_REGISTER = "unit.register"
+    UNIT_CHANGE = "unit.change"
+    CARD_REGISTER = "card.register"
+    CARD_REPORT = "card.report"
+    PERSONALISATION_DRAFT = "personalisation.draft"
+    PERSONALISATION_EDIT = "personalisation.edit"
+    PERSONALISATION_SUBMIT = "personalisation.submit"
+    PERSONALISATION_VERIFY = "personalisation.verify"
+    PERSONALISATION_RETURN = "personalisation.return"
+    PERSONALISATION_APPROVE = "personalisation.approve"
+    PERSONALISATION_REJECT = "personalisation.reject"
+    PERSONALISATION_CANCEL = "personalisation.cancel"
+    PERSONALISATION_RESULTS = "personalisation.results"
+    HANDOVER_ISSUE = "handover.issue"
+    HANDOVER_RECEIVE = "handover.receive"
+    HANDOVER_REFUSE = "handover.refuse"
+    HANDOVER_CANCEL = "handover.cancel"
+    ACTIVATION_DRAFT = "activation.draft"
+    ACTIVATION_EDIT = "activation.edit"
+    ACTIVATION_SUBMIT = "activation.submit"
+    ACTIVATION_VERIFY = "activation.verify"
+    ACTIVATION_RETURN = "activation.return"
+    ACTIVATION_APPROVE = "activation.approve"
+    ACTIVATION_REJECT = "activation.reject"
+    ACTIVATION_CANCEL = "activation.cancel"
+    ACTIVATION_EXPIRE = "activation.expire"
+    ACTIVATION_COMPLETE = "activation.complete"
+    ACTIVATION_CREATE = "activation.create"
+    ACTIVATION_REVIEW = "activation.review"
+    TOKEN_REVEAL = "token.reveal"  # noqa: S105
+    TOKEN_REFUSED = "token.refused"  # noqa: S105
+    TOKEN_CANCEL = "token.cancel"  # noqa: S105
+    TOKEN_EXPIRE = "token.expire"  # noqa: S105
+    TOKEN_REISSUE = "token.reissue"  # noqa: S105
+    MANIFEST_DOWNLOAD = "manifest.download"
+    MANIFEST_REVOKE_PROPOSE = "manifest.revoke_propose"
+    MANIFEST_REVOKE = "manifest.revoke"
+    MANIFEST_REVOKE_REJECT = "manifest.revoke_reject"
+    MANIFEST_SUPERSEDE = "manifest.supersede"
+    MANIFEST_EXPIRE = "manifest.expire"
+    DESTRUCTION_PROPOSE = "destruction.propose"
+    DESTRUCTION_APPROVE = "destruction.approve"
+    DESTRUCTION_REJECT = "destruction.reject"
+    DESTRUCTION_RECORD = "destruction.record"
+    DESTRUCTION_VERIFY = "destruction.verify"
+    DESTRUCTION_CANCEL = "destruction.cancel"
+    DOCUMENT_DOWNLOAD = "document.download"
+    REGIONS_IMPORT = "regions.import"
+    KEYS_CEREMONY = "keys.ceremony"
+
+
+class AuditEntry(Base):
+    """One act. `data` holds facts of the act, never secrets, never personal data beyond ids."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (Index(None, "object_kind", "object_id", "id"), Index(None, "organisation_id", "id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    action: Mapped[str] = mapped_column(String(40))
+    user_id: Mapped[UUID | None]
+    person_id: Mapped[UUID | None]
+    api_key_id: Mapped[UUID | None]
+    organisation_id: Mapped[UUID | None]
+    object_kind: Mapped[str] = mapped_column(String(40))
+    object_id: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(64))
+    ip: Mapped[str] = mapped_column(String(45))
+    data: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+triggers.immutable("audit_entry")

@@ -1,0 +1,1 @@
+"""The end of a card: damaged or locked ones, with witnesses and a Berita Acara."""

@@ -1,0 +1,1 @@
+"""Who gave which cards to whom: the chain of BAST."""

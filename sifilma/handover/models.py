@@ -1,0 +1,103 @@
+"""Handovers (BAST) and the cards they carry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sifilma.accounts.models import Organisation
+from sifilma.kernel import triggers
+from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
+
+
+class HandoverState(StrEnum):
+    """States of a handover."""
+
+    ISSUED = "issued"
+    RECEIVED = "received"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+
+
+S = HandoverState
+HANDOVER = LifeCycle(
+    "handover",
+    "handover",
+    initial=[S.ISSUED],
+    transitions=[
+        Transition(S.ISSUED, S.RECEIVED, entails="the receiver becomes the holder of its cards"),
+        Transition(S.ISSUED, S.CANCELLED, entails="the cards return to their former state"),
+        Transition(S.ISSUED, S.REFUSED, entails="the cards return to their former state"),
+    ],
+)
+
+
+class BastCounter(Base):
+    """The last BAST number given out per year; taken by one UPDATE, so that numbers have no gap and no twin."""
+
+    __tablename__ = "bast_counter"
+
+    year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(Integer)
+
+
+class Handover(Stateful, Base):
+    """One BAST. `digest` is the SHA-256 (hex) of what it says, printed on its PDF."""
+
+    __tablename__ = "handover"
+    __table_args__ = (
+        CheckConstraint(state_check(HandoverState), name="state"),
+        CheckConstraint("issuer_id <> receiver_id", name="two_parties"),
+        Index(None, "issuer_id", "id"),
+        Index(None, "receiver_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    number: Mapped[str] = mapped_column(String(60), unique=True)
+    issuer_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    receiver_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    issued_by: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    notes: Mapped[str] = mapped_column(Text, default="")
+    digest: Mapped[str] = mapped_column(String(64))
+
+    issuer: Mapped[Organisation] = relationship(foreign_keys=[issuer_id], lazy="joined")
+    receiver: Mapped[Organisation] = relationship(foreign_keys=[receiver_id], lazy="joined")
+    cards: Mapped[list[HandoverCard]] = relationship(order_by="HandoverCard.position", lazy="selectin")
+
+
+class HandoverCard(Base):
+    """One card of a handover, with the state it returns to if the handover fails."""
+
+    __tablename__ = "handover_card"
+
+    handover_id: Mapped[UUID] = mapped_column(ForeignKey("handover.id"), primary_key=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True, index=True)
+    position: Mapped[int]
+    former_state: Mapped[str] = mapped_column(String(20))
+
+
+triggers.immutable("handover", "number", "issuer_id", "receiver_id", "issued_at", "issued_by", "notes", "digest")
+triggers.immutable("handover_card")
+triggers.guard(
+    "handover_card_held",
+    "handover_card",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM card c JOIN handover h ON h.id = NEW.handover_id WHERE c.id = NEW.card_id"
+    " AND c.holder_id = h.issuer_id AND c.state IN ('personalised', 'received', 'handed_over'))",
+    "handover_card: only the holder hands a card over",
+)
+triggers.guard(
+    "card_holder_chain",
+    "card",
+    "UPDATE",
+    "OLD.holder_id <> NEW.holder_id AND NOT EXISTS (SELECT 1 FROM handover h JOIN handover_card k ON k.handover_id = h.id"
+    " WHERE k.card_id = NEW.id AND h.issuer_id = OLD.holder_id AND h.receiver_id = NEW.holder_id AND h.state = 'received')",
+    "card: the holder changes by a received handover only",
+)

@@ -1,0 +1,69 @@
+"""Who acts: the one value services and permissions look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class OrganisationKind(StrEnum):
+    """The five kinds of organisation (DOMAIN.md, Words)."""
+
+    DIRECTORATE = "directorate"
+    PROVINCE_OFFICE = "province_office"
+    REGENCY_OFFICE = "regency_office"
+    INSTITUTION = "institution"
+    MANUFACTURER = "manufacturer"
+
+    @property
+    def is_office(self) -> bool:
+        """Whether this is a civil registry office, the only kind that may have RW cards."""
+        return self in (OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE)
+
+
+class Role(StrEnum):
+    """Capabilities of central people, and the two roles of every other organisation."""
+
+    APPROVER = "approver"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    USER_ADMIN = "user_admin"
+    CUSTODIAN = "custodian"
+    HEAD = "head"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The person, or the organisation's machine, on whose behalf a request runs.
+
+    `user_id` and `person_id` are None for an API key (then `api_key_id` is set) and for the system itself.
+    `otp_at` is when a one-time code was last accepted in this session.
+    """
+
+    organisation_id: UUID | None = None
+    organisation_kind: OrganisationKind | None = None
+    region_code: str | None = None
+    user_id: UUID | None = None
+    person_id: UUID | None = None
+    api_key_id: UUID | None = None
+    session_id: UUID | None = None
+    username: str = ""
+    roles: frozenset[Role] = field(default_factory=frozenset)
+    otp_at: datetime | None = None
+    ip: str = ""
+
+    @property
+    def is_system(self) -> bool:
+        """Whether no one from outside is behind the act."""
+        return self.user_id is None and self.api_key_id is None
+
+    @property
+    def is_central(self) -> bool:
+        """Whether the actor belongs to the directorate."""
+        return self.organisation_kind is OrganisationKind.DIRECTORATE
+
+
+SYSTEM = Actor(username="system")

@@ -1,0 +1,37 @@
+"""Time as an argument: services take a clock, so that tests and drills can move it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the present moment, always aware and in UTC."""
+
+    def now(self) -> datetime:
+        """The present moment (UTC)."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present moment (UTC)."""
+        return datetime.now(UTC)
+
+
+class ManualClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """The moment the clock was set to (UTC)."""
+        return self._now
+
+    def advance(self, **step: float) -> None:
+        """Move the clock by `timedelta(**step)`."""
+        self._now += timedelta(**step)

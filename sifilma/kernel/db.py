@@ -1,0 +1,134 @@
+"""Engines, the declarative base and column types, for SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from flask_sqlalchemy_lite import SQLAlchemy
+from psycopg import errors as pg_errors
+from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import DeclarativeBase
+
+from sifilma.kernel import deadline
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+POOL_TIMEOUT = 3.0
+STATEMENT_TIMEOUT_MS = 8_000
+LOCK_TIMEOUT_MS = 3_000
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC. SQLite keeps no zone, so it is taken off and put back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive values: a moment without a zone is a mistake waiting."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """The declarative base: one naming convention for constraints, one type per Python type."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), dict[str, Any]: Json, str: String()}  # noqa: RUF012
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection none of whose waits outlives the request's deadline.
+
+    Server-side time-outs do not help when the server itself stands still (reference: a stopped PostgreSQL answers
+    nothing, for ever); so the client gives up, and drops the connection, whose state is unknown from then on.
+    """
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait as psycopg does, at most until the deadline; OperationalError when it has passed."""
+        left = deadline.remaining()
+        if left is not None:
+            timeout = left if timeout is None else min(timeout, left)
+        try:
+            return super().wait(gen, interval, timeout)
+        except pg_errors._WaitTimeout as late:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the database did not answer within the deadline") from late
+
+
+db = SQLAlchemy()
+
+
+def normalise_url(url: str) -> URL:
+    """The URL with the driver this project uses; accepts `postgresql://…`, `postgres://…`, `sqlite:///…`."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
+    """Keyword arguments of `create_engine` for this URL, pool and time-outs included."""
+    url = normalise_url(str(url)) if isinstance(url, str) else url
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
+    if url.get_backend_name() == "sqlite":
+        return options | {"pool_pre_ping": False, "connect_args": {"timeout": 3.0, "check_same_thread": False}}
+    settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
+    return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
+
+
+def make_engine(url: str | URL, *, pool_size: int = 10) -> Engine:
+    """An engine outside the application (migrations, tests), behaving as inside it."""
+    url = normalise_url(str(url)) if isinstance(url, str) else url
+    return prepare_engine(create_engine(url, **engine_options(url, pool_size=pool_size)))
+
+
+def prepare_engine(engine: Engine) -> Engine:
+    """Attach what every connection of this project needs; safe to call twice."""
+    if engine.dialect.name == "sqlite":
+        hooks = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
+    else:
+        hooks = [("do_connect", _deadline_connect)]
+    for name, hook in hooks:
+        if not event.contains(engine, name, hook):
+            event.listen(engine, name, hook)
+    return engine
+
+
+def _deadline_connect(_dialect: Dialect, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    return DeadlineConnection.connect(*args, **kwargs)
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _sqlite_begin, not by the driver
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=3000", "synchronous=FULL", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: Any) -> None:
+    """BEGIN IMMEDIATE for writers: a lock taken at once cannot deadlock on upgrade; readers stay deferred."""
+    read_only = connection.get_execution_options().get("sifilma_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,108 @@
+"""What can go wrong, as seen by a caller. `sifilma.web.errors` maps these to problem+json and to pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class SifilmaError(Exception):
+    """The base of every refusal. `type` is stable and public (RFC 9457), `detail` is safe to show."""
+
+    status = 500
+    type = "error"
+    title = "Something went wrong"
+
+    def __init__(self, detail: str = "", *, type: str | None = None, **extra: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.type = type or self.type
+        self.extra: Mapping[str, Any] = extra
+
+
+class Invalid(SifilmaError):
+    """The input cannot be taken as it is. `errors` names each field: `[{field, message, row?}]`."""
+
+    status = 422
+    type = "invalid"
+    title = "The input cannot be accepted"
+
+    def __init__(self, detail: str = "", *, errors: list[dict[str, Any]] | None = None, type: str | None = None) -> None:
+        super().__init__(detail, type=type, **({"errors": errors} if errors else {}))
+        self.errors = errors or []
+
+    @classmethod
+    def field(cls, field: str, message: str, *, type: str | None = None) -> Invalid:
+        """A refusal that concerns one field."""
+        return cls(message, errors=[{"field": field, "message": message}], type=type)
+
+
+class Unauthenticated(SifilmaError):
+    """Nobody is signed in, or the session has ended."""
+
+    status = 401
+    type = "unauthenticated"
+    title = "Sign in first"
+
+
+class Forbidden(SifilmaError):
+    """The actor may not do this, wherever the object is."""
+
+    status = 403
+    type = "forbidden"
+    title = "This is not permitted"
+
+
+class StepUpRequired(Forbidden):
+    """The act needs a fresh one-time code (POST /session/step-up)."""
+
+    type = "step-up-required"
+    title = "A fresh one-time code is needed"
+
+
+class NotFound(SifilmaError):
+    """There is no such thing, or it lies outside the actor's scope: the answer is the same."""
+
+    status = 404
+    type = "not-found"
+    title = "There is no such thing"
+
+
+class Conflict(SifilmaError):
+    """The thing exists but is not in a state that allows this."""
+
+    status = 409
+    type = "conflict"
+    title = "The state of the thing does not allow this"
+
+
+class TooLarge(SifilmaError):
+    """The request body is larger than accepted."""
+
+    status = 413
+    type = "too-large"
+    title = "The upload is too large"
+
+
+class TooMany(SifilmaError):
+    """Too many attempts; `retry_after` seconds to wait."""
+
+    status = 429
+    type = "too-many-attempts"
+    title = "Too many attempts"
+
+    def __init__(self, detail: str = "", *, retry_after: int = 60, type: str | None = None) -> None:
+        super().__init__(detail, type=type)
+        self.retry_after = retry_after
+
+
+class Unavailable(SifilmaError):
+    """Something the act needs is away; nothing was changed. `retry_after` seconds."""
+
+    status = 503
+    type = "unavailable"
+    title = "The service is not available right now"
+
+    def __init__(self, detail: str = "", *, retry_after: int = 5, type: str | None = None) -> None:
+        super().__init__(detail, type=type)
+        self.retry_after = retry_after

@@ -1,0 +1,49 @@
+"""Keyset paging: constant cost per page, however long the list."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from sifilma.kernel.errors import Invalid
+
+T = TypeVar("T")
+MAX_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list and the cursor of the next, None at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+def page(
+    session: Session, query: Select[Any], key: InstrumentedAttribute[UUID], *, limit: int = 50, cursor: str | None = None
+) -> Page[Any]:
+    """The newest rows first, by a UUIDv7 key; `limit` is held within 1…200. Invalid for a cursor not made here."""
+    limit = max(1, min(limit, MAX_LIMIT))
+    if cursor:
+        query = query.where(key < _decode(cursor))
+    rows = list(session.scalars(query.order_by(key.desc()).limit(limit + 1)))
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, _encode(getattr(rows[-1], key.key)) if more else None)
+
+
+def _encode(value: UUID) -> str:
+    return base64.urlsafe_b64encode(value.bytes).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error) as broken:
+        raise Invalid.field("cursor", "This cursor was not given out by this list.") from broken

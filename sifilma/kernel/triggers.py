@@ -1,0 +1,123 @@
+"""Rules the database itself enforces, written once and rendered for SQLite and PostgreSQL.
+
+Packages register their rules when their models are imported; `sifilma.kernel.migrate` installs them after every
+migration (SQLite's batch mode drops triggers with the table it rebuilds) and `sifilma db check` compares them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+PREFIX = "sf_"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One trigger. `when` is SQL over OLD and NEW that both databases understand.
+
+    A guard refuses with `message` when `when` holds; a follower (`then`) runs a statement after the change.
+    """
+
+    name: str
+    table: str
+    event: str
+    when: str = ""
+    message: str = ""
+    then: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The trigger's name in the database, with a fingerprint of its text: a changed rule gets a changed name."""
+        text_ = "|".join((self.table, self.event, self.when, self.message, self.then))
+        return f"{PREFIX}{self.name}_{hashlib.sha256(text_.encode()).hexdigest()[:8]}"
+
+
+_rules: dict[str, Rule] = {}
+
+
+def guard(name: str, table: str, event: str, when: str, message: str) -> None:
+    """Register: refuse `event` (`INSERT`, `UPDATE`, `DELETE`) on `table` when `when` holds."""
+    _register(Rule(name, table, event, when=when, message=message))
+
+
+def follow(name: str, table: str, event: str, then: str, when: str = "") -> None:
+    """Register: after `event` on `table` run `then` (if `when` holds)."""
+    _register(Rule(name, table, event, when=when, then=then))
+
+
+def immutable(table: str, *columns: str, unless: str = "") -> None:
+    """Register: rows of `table` are never deleted, and `columns` (all, if none is named) never change, unless `unless`."""
+    guard(f"{table}_keep", table, "DELETE", "", f"{table}: nothing is deleted")
+    changed = " OR ".join(f"(OLD.{c} IS DISTINCT FROM NEW.{c})" for c in columns)
+    condition = f"({changed}) AND NOT ({unless})" if changed and unless else changed
+    guard(f"{table}_frozen", table, "UPDATE", condition, f"{table}: what was recorded does not change")
+
+
+def _register(rule: Rule) -> None:
+    if _rules.setdefault(rule.name, rule) != rule:
+        raise ValueError(f"two different rules are called {rule.name}")
+
+
+def rules() -> list[Rule]:
+    """Every registered rule, in a stable order."""
+    return [_rules[name] for name in sorted(_rules)]
+
+
+def render(rule: Rule, dialect: str) -> list[str]:
+    """The statements that create the trigger on `sqlite` or `postgresql`."""
+    return _render_sqlite(rule) if dialect == "sqlite" else _render_postgresql(rule)
+
+
+def _render_sqlite(rule: Rule) -> list[str]:
+    body = rule.then or f"SELECT RAISE(ABORT, '{rule.message}')"
+    when = re.sub(r"IS DISTINCT FROM", "IS NOT", rule.when)
+    timing = "AFTER" if rule.then else "BEFORE"
+    condition = f" WHEN {when}" if when else ""
+    return [f"CREATE TRIGGER {rule.full_name} {timing} {rule.event} ON {rule.table} FOR EACH ROW{condition} BEGIN {body}; END"]
+
+
+def _render_postgresql(rule: Rule) -> list[str]:
+    body = f"{rule.then};" if rule.then else f"RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation';"
+    if rule.when:
+        body = f"IF {rule.when} THEN {body} END IF;"
+    result = "OLD" if rule.event == "DELETE" else "NEW"
+    timing = "AFTER" if rule.then else "BEFORE"
+    return [
+        f"CREATE FUNCTION {rule.full_name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} RETURN {result}; END $body$",
+        f"CREATE TRIGGER {rule.full_name} {timing} {rule.event} ON {rule.table} FOR EACH ROW EXECUTE FUNCTION {rule.full_name}()",
+    ]
+
+
+def installed(connection: Connection) -> set[str]:
+    """The names of this project's triggers in the database."""
+    sqlite = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    postgresql = "SELECT DISTINCT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT tgisinternal AND tgenabled = 'O' AND c.relnamespace = current_schema()::regnamespace"
+    names = connection.execute(text(sqlite if connection.dialect.name == "sqlite" else postgresql)).scalars()
+    return {name for name in names if name.startswith(PREFIX)}
+
+
+def uninstall(connection: Connection) -> None:
+    """Take every trigger of this project off, before tables are rebuilt."""
+    for name in installed(connection):
+        if connection.dialect.name == "sqlite":
+            connection.execute(text(f"DROP TRIGGER {name}"))
+        else:
+            connection.execute(text(f"DROP FUNCTION {name}() CASCADE"))
+
+
+def install(connection: Connection) -> None:
+    """Create every registered rule."""
+    for rule in rules():
+        for statement in render(rule, connection.dialect.name):
+            connection.execute(text(statement))
+
+
+def missing(connection: Connection) -> tuple[set[str], set[str]]:
+    """Rules the database lacks, and triggers the code does not know (both empty when all is well)."""
+    expected = {rule.full_name for rule in rules()}
+    found = installed(connection)
+    return expected - found, found - expected

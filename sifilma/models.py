@@ -1,0 +1,23 @@
+"""Every table and every rule of the database: importing this module registers them all."""
+
+from __future__ import annotations
+
+from sifilma.accounts import models as accounts
+from sifilma.activation import models as activation
+from sifilma.activation import rules as activation_rules
+from sifilma.audit import models as audit
+from sifilma.cards import models as cards
+from sifilma.destruction import models as destruction
+from sifilma.documents import models as documents
+from sifilma.handover import models as handover
+from sifilma.kernel import idempotency, lifecycle
+from sifilma.kernel.db import Base
+from sifilma.oversight import models as oversight
+from sifilma.personalisation import models as personalisation
+from sifilma.regions import models as regions
+
+METADATA = Base.metadata
+PACKAGES = (
+    accounts, activation, activation_rules, audit, cards, destruction, documents, handover, idempotency, lifecycle, oversight,
+    personalisation, regions,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""From the request for cards to the personalised card."""

@@ -1,0 +1,163 @@
+"""Personalisation requests: the letter, the batch, the approvals, the results."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from sifilma.accounts.models import Organisation
+from sifilma.kernel import four_eyes, triggers
+from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.four_eyes import Approval, Submitted
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.letters import LETTER_COLUMNS, OPEN_LETTER, Lettered
+from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
+
+
+class PersonalisationState(StrEnum):
+    """States of a personalisation request."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    RETURNED = "returned"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PERSONALISING = "personalising"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+S = PersonalisationState
+PERSONALISATION = LifeCycle(
+    "personalisation_request",
+    "personalisation_request",
+    initial=[S.DRAFT],
+    transitions=[
+        Transition(S.DRAFT, S.SUBMITTED),
+        Transition(S.DRAFT, S.CANCELLED),
+        Transition(S.SUBMITTED, S.RETURNED),
+        Transition(S.SUBMITTED, S.APPROVED, entails="the cards of the batch are registered"),
+        Transition(S.SUBMITTED, S.REJECTED),
+        Transition(S.SUBMITTED, S.CANCELLED),
+        Transition(S.RETURNED, S.SUBMITTED),
+        Transition(S.RETURNED, S.CANCELLED),
+        Transition(S.APPROVED, S.PERSONALISING, entails="the first results came in"),
+        Transition(S.APPROVED, S.COMPLETED, entails="all results came in at once"),
+        Transition(S.PERSONALISING, S.COMPLETED, entails="the quantity is personalised"),
+    ],
+)
+
+
+class PersonalisationRequest(Lettered, Submitted, Stateful, Base):
+    """A request for `quantity` cards of one function, by an office for itself or by a manufacturer for a buyer."""
+
+    __tablename__ = "personalisation_request"
+    __table_args__ = (
+        CheckConstraint(state_check(PersonalisationState), name="state"),
+        CheckConstraint("function IN ('R', 'RW')", name="function"),
+        CheckConstraint("quantity BETWEEN 1 AND 100000", name="quantity"),
+        CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
+        CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
+        Index(
+            "uq_personalisation_request_letter", "requester_id", "letter_key", "letter_date", unique=True,
+            sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
+        ),
+        Index(None, "requester_id", "id"),
+        Index(None, "buyer_id", "id"),
+    )  # fmt: skip
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    requester_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    buyer_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    function: Mapped[str] = mapped_column(String(2))
+    quantity: Mapped[int]
+    purchase_order_number: Mapped[str] = mapped_column(String(100), default="")
+    purchase_order_document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
+    batch_document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
+    notes: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    requester: Mapped[Organisation] = relationship(foreign_keys=[requester_id], lazy="joined")
+    buyer: Mapped[Organisation] = relationship(foreign_keys=[buyer_id], lazy="joined")
+    approvals: Mapped[list[PersonalisationApproval]] = relationship(order_by="PersonalisationApproval.at", lazy="selectin")
+    rows: Mapped[list[BatchRow]] = relationship(order_by="BatchRow.row_no", lazy="select", cascade="all, delete-orphan")
+
+
+class PersonalisationApproval(Approval, Base):
+    """One approver's yes to one digest of the request."""
+
+    __tablename__ = "personalisation_approval"
+    __table_args__ = (UniqueConstraint("personalisation_request_id", "person_id", "digest"),)
+
+    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"))
+
+
+class BatchRow(Base):
+    """One row of the manufacturer's batch: a registered unit of the buyer, its PCID, and perhaps the card meant for it."""
+
+    __tablename__ = "batch_row"
+    __table_args__ = (
+        UniqueConstraint("personalisation_request_id", "row_no"),
+        UniqueConstraint("personalisation_request_id", "unit_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"), index=True)
+    row_no: Mapped[int] = mapped_column(Integer)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"))
+    pcid: Mapped[str] = mapped_column(String(32))
+    sam_uid: Mapped[str | None] = mapped_column(String(16))
+    sam_perso: Mapped[str] = mapped_column(String(16), default="")
+
+
+class PersonalisationResult(Base):
+    """What became of one card on the personalisation machine. `kcv`: 6 hex, compared with the HSM's where given."""
+
+    __tablename__ = "personalisation_result"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('personalised', 'failed')", name="outcome"),
+        UniqueConstraint("card_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"), index=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))
+    outcome: Mapped[str] = mapped_column(String(12))
+    hardware_number: Mapped[str] = mapped_column(String(40), default="")
+    kcv: Mapped[str] = mapped_column(String(6), default="")
+    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+
+
+four_eyes.protect(
+    "personalisation_request",
+    "personalisation_approval",
+    waiting="submitted",
+    approved="approved",
+    content=(
+        *LETTER_COLUMNS, "requester_id", "buyer_id", "function", "quantity", "purchase_order_number",
+        "purchase_order_document_id", "batch_document_id", "notes",
+    ),
+)  # fmt: skip
+four_eyes.protect_parts("batch_row", "personalisation_request")
+triggers.immutable("personalisation_result")
+triggers.guard(
+    "card_quantity",
+    "card",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state = 'personalised' AND OLD.state = 'registered' AND (SELECT COUNT(*) FROM personalisation_result r"
+    " WHERE r.personalisation_request_id = NEW.personalisation_request_id AND r.outcome = 'personalised') >"
+    " (SELECT q.quantity FROM personalisation_request q WHERE q.id = NEW.personalisation_request_id)",
+    "card: more cards than were approved",
+)
+triggers.guard(
+    "card_born_approved",
+    "card",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM personalisation_request q WHERE q.id = NEW.personalisation_request_id"
+    " AND q.function = NEW.function AND q.buyer_id = NEW.buyer_id AND q.state IN ('approved', 'personalising'))",
+    "card: born only of an approved request",
+)

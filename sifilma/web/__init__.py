@@ -1,0 +1,1 @@
+"""The edge to HTTP: the application class, its request cycle, errors, layout."""

@@ -1,0 +1,111 @@
+"""Every refusal and every fault, mapped to `application/problem+json` (RFC 9457) or to a page, in one place."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, jsonify, render_template, request
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import HTTPException
+
+from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
+from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, TooLarge, TooMany, Unavailable
+
+log = structlog.get_logger()
+PROBLEM_BASE = "urn:sifilma:problem:"
+
+
+def register(app: Flask) -> None:
+    """Attach the handlers."""
+    app.register_error_handler(SifilmaError, answer)
+    app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
+    app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
+    app.register_error_handler(StaleDataError, lambda _: answer(Conflict("Somebody else changed this a moment ago. Look again.")))
+    app.register_error_handler(PoolTimeout, lambda _: answer(Unavailable("All database connections are busy.")))
+    app.register_error_handler(DBAPIError, lambda error: answer(_from_database(error)))
+    app.register_error_handler(HSMError, lambda error: answer(_from_hsm(error)))
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(error: SifilmaError) -> Response:
+    """The response for a refusal, in the form the caller asked for. Refusals of signed-in actors are recorded by the hook."""
+    g.refusal = error
+    if error.status >= 500:
+        log.warning("request refused", type=error.type, detail=error.detail, status=error.status)
+    response = _problem(error) if wants_json() else _page(error)
+    response.status_code = error.status
+    if isinstance(error, TooMany | Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def wants_json() -> bool:
+    """Whether the caller is a program: the API always answers JSON."""
+    return request.path.startswith("/api/") or not request.accept_mimetypes.accept_html
+
+
+def problem(error: SifilmaError) -> dict[str, Any]:
+    """The members of the problem document. `detail` never holds what was sent."""
+    document: dict[str, Any] = {"type": PROBLEM_BASE + error.type, "title": error.title, "status": error.status}
+    if error.detail:
+        document["detail"] = error.detail
+    document["request_id"] = g.get("request_id", "")
+    return document | dict(error.extra)
+
+
+def from_validation(error: ValidationError) -> Invalid:
+    """Field errors without the input: it may be a token or a password."""
+    errors = [
+        {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return Invalid("Some fields cannot be accepted as they are.", errors=errors)
+
+
+def _problem(error: SifilmaError) -> Response:
+    response = jsonify(problem(error))
+    response.content_type = "application/problem+json"
+    return response
+
+
+def _page(error: SifilmaError) -> Response:
+    return Response(render_template("web/error.html", error=error, request_id=g.get("request_id", "")), content_type="text/html; charset=utf-8")
+
+
+def _from_http(error: HTTPException) -> SifilmaError:
+    if error.code == HTTPStatus.NOT_FOUND:
+        return NotFound()
+    if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return TooLarge("The request is larger than this service accepts.")
+    refusal = SifilmaError(error.description or "", type="http-" + str(error.code or 500))
+    refusal.status = error.code or 500
+    refusal.title = error.name
+    return refusal
+
+
+def _from_database(error: DBAPIError) -> SifilmaError:
+    if isinstance(error, IntegrityError):
+        log.info("refused by the database", reason=str(error.orig).splitlines()[0])
+        return Conflict("The database refused this: it contradicts what is recorded.", type="refused-by-database")
+    log.error("database fault", error=type(error.orig).__name__, reason=str(error.orig).splitlines()[:1])
+    busy = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    return Unavailable("The database is not available right now; nothing was changed.") if busy else SifilmaError()
+
+
+def _from_hsm(error: HSMError) -> SifilmaError:
+    log.error("HSM fault", error=type(error).__name__, reason=str(error))
+    if isinstance(error, HSMMisuse):
+        return SifilmaError()
+    wait = round(error.retry_after) if isinstance(error, HSMUnavailable) else 60
+    return Unavailable("The HSM is not available right now; nothing was changed, nothing was used up.", retry_after=max(1, wait), type="hsm-unavailable")
+
+
+def _unexpected(error: Exception) -> Response:
+    """The process edge: logged once with its trace, answered without a word of it."""
+    log.error("unexpected error", exc_info=error)
+    return answer(SifilmaError())

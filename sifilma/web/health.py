@@ -1,0 +1,102 @@
+"""/livez, /readyz and /metrics: whether the process lives, whether it can work, and how much it does."""
+
+from __future__ import annotations
+
+import hmac
+import shutil
+import time
+from typing import Any
+
+import structlog
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Settings
+from hsm import HSM, HSMError
+from sifilma.kernel.db import db
+from sifilma.kernel.errors import Forbidden
+from sifilma.web.operations import operation
+
+MIN_FREE = 64 * 1024 * 1024
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
+SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
+blueprint = Blueprint("health", __name__)
+log = structlog.get_logger()
+
+
+def register(app: Flask) -> None:
+    """Attach the three routes and count every answer."""
+    app.register_blueprint(blueprint)
+    app.before_request(_start)
+    app.after_request(_count)
+
+
+def _start() -> None:
+    g.started = time.perf_counter()
+
+
+def _count(response: Response) -> Response:
+    route = str(request.url_rule or "-")
+    REQUESTS.labels(request.method, route, response.status_code).inc()
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    SECONDS.labels(route).observe(seconds)
+    if request.blueprint != "health":
+        log.info("request", method=request.method, route=route, status=response.status_code, ms=round(seconds * 1000, 1))
+    return response
+
+
+@blueprint.get("/livez")
+@operation("public")
+def livez() -> Response:
+    """The process answers. Asks neither database nor HSM."""
+    return jsonify(status="alive")
+
+
+@blueprint.get("/readyz")
+@operation("public")
+def readyz() -> tuple[Response, int]:
+    """Whether the node can do its work: database at the code's schema, a real HSM signature, free disk."""
+    checks = {"database": _database(), "hsm": _hsm(), "disk": _disk()}
+    ready = all(check["ok"] for check in checks.values())
+    return jsonify(status="ready" if ready else "not ready", checks=checks), 200 if ready else 503
+
+
+@blueprint.get("/metrics")
+@operation("public")
+def metrics() -> Response:
+    """Prometheus text; with the metrics token, or from the loopback where none is set."""
+    settings: Settings = current_app.extensions["sifilma.settings"]
+    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    allowed = hmac.compare_digest(sent.encode(), token.encode()) if token else request.remote_addr in ("127.0.0.1", "::1")
+    if not allowed:
+        raise Forbidden()
+    return Response(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _database() -> dict[str, Any]:
+    expected = current_app.extensions["sifilma.schema_head"]
+    try:
+        with db.engine.connect().execution_options(sifilma_read_only=True) as connection:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except SQLAlchemyError as fault:
+        return {"ok": False, "error": type(fault).__name__}
+    return {"ok": found == expected, "schema": found, "expected": expected}
+
+
+def _hsm() -> dict[str, Any]:
+    hsm: HSM = current_app.extensions["sifilma.hsm"]
+    try:
+        state = hsm.check()
+    except HSMError as fault:
+        return {"ok": False, "error": type(fault).__name__}
+    return {"ok": state.ok, "generation": state.generation, "restarts": state.restarts, "last_error": state.last_error}
+
+
+def _disk() -> dict[str, Any]:
+    settings: Settings = current_app.extensions["sifilma.settings"]
+    free = shutil.disk_usage(settings.home).free
+    return {"ok": free >= MIN_FREE, "free_bytes": free}
