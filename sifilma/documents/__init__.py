@@ -1,0 +1,1 @@
+"""Letters and uploads, tables from files, and the PDFs this system writes."""

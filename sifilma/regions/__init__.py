@@ -1,0 +1,1 @@
+"""Kode wilayah with their versions, and whether a claimed place fits a claimed code."""

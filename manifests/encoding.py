@@ -1,0 +1,66 @@
+"""Base64url without padding, and JSON that refuses what RFC 8259 leaves open."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+
+_B64URL = re.compile(rb"[A-Za-z0-9_-]*")
+
+
+class Malformed(ValueError):
+    """The bytes are not what the format allows."""
+
+
+def b64url(data: bytes) -> str:
+    """RFC 4648 section 5 without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def from_b64url(text: str | bytes) -> bytes:
+    """The bytes; Malformed for padding, white space, other alphabets and non-zero trailing bits."""
+    raw = text.encode() if isinstance(text, str) else text
+    if not _B64URL.fullmatch(raw) or len(raw) % 4 == 1:
+        raise Malformed("not base64url without padding")
+    try:
+        data = base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
+    except binascii.Error as broken:
+        raise Malformed("not base64url") from broken
+    if b64url(data).encode() != raw:
+        raise Malformed("base64url with stray bits")
+    return data
+
+
+def strict_json(data: bytes, *, max_depth: int = 4) -> dict[str, Any]:
+    """A JSON object: UTF-8, no duplicate keys, no floats, no NaN, not deeper than `max_depth`. Malformed otherwise."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_float=_refuse, parse_constant=_refuse)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as broken:
+        raise Malformed("not JSON") from broken
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object")
+    if _depth(value) > max_depth:
+        raise Malformed("nested too deeply")
+    return value
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed("a key occurs twice")
+    return found
+
+
+def _refuse(text: str) -> Any:
+    raise Malformed(f"{text[:20]} is not an integer")
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max((_depth(item) for item in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((_depth(item) for item in value), default=0)
+    return 0

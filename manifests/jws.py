@@ -1,0 +1,96 @@
+"""JWS compact serialisation with ES256 and a fixed header (RFC 7515, 7518, 7638)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from manifests.encoding import Malformed, b64url, from_b64url, strict_json
+
+MANIFEST_TYPE = "sam-manifest+jws"
+KEYSET_TYPE = "sam-keyset+jws"
+STATUS_TYPE = "sam-status+jws"
+Sign = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A compact JWS taken apart, its header checked, nothing else."""
+
+    kid: str
+    signing_input: bytes
+    payload: bytes
+    signature: bytes
+
+
+def jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """The public key as a JWK with the members RFC 7638 hashes, in its order."""
+    numbers = key.public_numbers()
+    return {"crv": "P-256", "kty": "EC", "x": b64url(numbers.x.to_bytes(32, "big")), "y": b64url(numbers.y.to_bytes(32, "big"))}
+
+
+def key_from_jwk(value: dict[str, Any]) -> ec.EllipticCurvePublicKey:
+    """The public key of a JWK. Malformed for other curves and for points that are not on P-256."""
+    try:
+        if value["kty"] != "EC" or value["crv"] != "P-256":
+            raise Malformed("not a P-256 key")
+        x, y = (from_b64url(value[name]) for name in ("x", "y"))
+        if len(x) != 32 or len(y) != 32:
+            raise Malformed("a P-256 coordinate has 32 bytes")
+        return ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1()).public_key()
+    except (KeyError, TypeError, ValueError) as broken:
+        raise Malformed("not a P-256 key") from broken
+
+
+def thumbprint(key: ec.EllipticCurvePublicKey) -> str:
+    """RFC 7638 thumbprint (SHA-256, b64url): our `kid`."""
+    canonical = json.dumps(jwk(key), separators=(",", ":"), sort_keys=True).encode()
+    return b64url(hashlib.sha256(canonical).digest())
+
+
+def signing_input(payload: bytes, kid: str, typ: str) -> bytes:
+    """`header.payload`, both b64url: the bytes whose SHA-256 is signed."""
+    header = json.dumps({"alg": "ES256", "kid": kid, "typ": typ}, separators=(",", ":")).encode()
+    return f"{b64url(header)}.{b64url(payload)}".encode()
+
+
+def sign(payload: bytes, kid: str, typ: str, signer: Sign) -> str:
+    """One ASCII line. `signer` takes the 32-byte SHA-256 digest and gives 64 bytes r ‖ s."""
+    to_sign = signing_input(payload, kid, typ)
+    signature = signer(hashlib.sha256(to_sign).digest())
+    if len(signature) != 64:
+        raise ValueError("an ES256 signature has 64 bytes")
+    return f"{to_sign.decode()}.{b64url(signature)}"
+
+
+def split(data: bytes, typ: str) -> Parts:
+    """Take a compact JWS apart: three parts, header exactly `alg`, `kid`, `typ`. Malformed otherwise."""
+    parts = data.split(b".")
+    if len(parts) != 3 or not all(parts):
+        raise Malformed("not three parts")
+    header = strict_json(from_b64url(parts[0]), max_depth=1)
+    if set(header) != {"alg", "kid", "typ"} or header["alg"] != "ES256" or header["typ"] != typ:
+        raise Malformed("the header is not exactly alg ES256, kid, typ " + typ)
+    if not isinstance(header["kid"], str):
+        raise Malformed("kid is not a string")
+    signature = from_b64url(parts[2])
+    if len(signature) != 64:
+        raise Malformed("an ES256 signature has 64 bytes")
+    return Parts(header["kid"], parts[0] + b"." + parts[1], from_b64url(parts[1]), signature)
+
+
+def verify(parts: Parts, key: ec.EllipticCurvePublicKey) -> bool:
+    """Whether the signature holds over the bytes as they came."""
+    der = utils.encode_dss_signature(int.from_bytes(parts.signature[:32], "big"), int.from_bytes(parts.signature[32:], "big"))
+    try:
+        key.verify(der, parts.signing_input, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True

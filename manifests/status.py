@@ -1,0 +1,104 @@
+"""Signed status lists: two bits per manifest (shape of the IETF Token Status List, bytes frozen here)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Annotated, Literal
+
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from manifests import jws
+from manifests.encoding import Malformed, b64url, from_b64url, strict_json
+from manifests.payload import Seconds, Uri
+
+MAX_ENTRIES = 1 << 22
+MAX_BYTES = 2 * 1024 * 1024
+
+
+class StatusValue(IntEnum):
+    """What two bits say."""
+
+    VALID = 0
+    REVOKED = 1
+    SUSPENDED = 2
+
+
+class StatusRefused(ValueError):
+    """The status list cannot be used; the text says why."""
+
+
+class StatusList(BaseModel):
+    """The payload. `lst` = base64url(zlib(bits)), four entries a byte, least significant bits first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    iss: Uri
+    list: Annotated[int, Field(ge=1)]
+    seq: Annotated[int, Field(ge=1)]
+    iat: Seconds
+    exp: Seconds
+    bits: Literal[2]
+    lst: Annotated[str, Field(min_length=1, max_length=MAX_BYTES)]
+
+    @classmethod
+    def build(
+        cls, *, iss: str, number: int, seq: int, iat: int, exp: int, size: int, entries: Iterable[tuple[int, StatusValue]]
+    ) -> StatusList:
+        """A list of `size` entries (a multiple of 4), VALID but for `entries`. IndexError outside it."""
+        packed = bytearray((size + 3) // 4)
+        for index, value in entries:
+            if not 0 <= index < size:
+                raise IndexError(f"index {index} is outside the list of {size}")
+            packed[index // 4] |= int(value) << (index % 4 * 2)
+        return cls(iss=iss, list=number, seq=seq, iat=iat, exp=exp, bits=2, lst=b64url(zlib.compress(bytes(packed), 9)))
+
+    def unpacked(self) -> bytes:
+        """The bits; Malformed when they are not zlib or unreasonably many."""
+        inflater = zlib.decompressobj()
+        try:
+            data = inflater.decompress(from_b64url(self.lst), MAX_ENTRIES // 4)
+        except zlib.error as broken:
+            raise Malformed("lst is not zlib") from broken
+        if not inflater.eof or inflater.unused_data:
+            raise Malformed("lst is cut, too long, or followed by something")
+        return data
+
+    def value(self, index: int) -> StatusValue:
+        """The value at `index`. Malformed outside the list or for the reserved value 3."""
+        data = self.unpacked()
+        if not 0 <= index < len(data) * 4:
+            raise Malformed("the index lies outside the list")
+        bits = data[index // 4] >> (index % 4 * 2) & 3
+        if bits == 3:
+            raise Malformed("status value 3 is reserved")
+        return StatusValue(bits)
+
+
+def sign_status(status: StatusList, kid: str, signer: jws.Sign) -> str:
+    """The signed list, one ASCII line."""
+    return jws.sign(rfc8785.dumps(status.model_dump(mode="json")), kid, jws.STATUS_TYPE, signer)
+
+
+def parse_status(data: bytes) -> tuple[jws.Parts, StatusList]:
+    """Take a list apart; StatusRefused when malformed. The signature is not yet checked."""
+    try:
+        parts = jws.split(data.removesuffix(b"\n"), jws.STATUS_TYPE)
+        return parts, StatusList.model_validate(strict_json(parts.payload))
+    except (Malformed, ValidationError) as broken:
+        raise StatusRefused("the status list is malformed") from broken
+
+
+def verify_status(data: bytes, key: ec.EllipticCurvePublicKey, *, min_seq: int = 0) -> StatusList:
+    """The list, if this key signed it and its `seq` is not below `min_seq`. StatusRefused otherwise."""
+    parts, status = parse_status(data)
+    if parts.kid != jws.thumbprint(key) or not jws.verify(parts, key):
+        raise StatusRefused("the status list is not signed by the expected key")
+    if status.seq < min_seq:
+        raise StatusRefused("the status list is older than one already seen")
+    return status
+
+

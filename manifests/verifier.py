@@ -1,0 +1,160 @@
+"""The verifier: MANIFEST.md's steps in MANIFEST.md's order. Each refusal has one reason from a closed list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import ValidationError
+
+from manifests import jws, status
+from manifests.encoding import Malformed
+from manifests.keyset import Key, Keyset, KeysetRefused, verify_keyset
+from manifests.payload import MAX_BYTES, Manifest
+from manifests.status import StatusRefused, StatusValue
+
+MAX_FILE = MAX_BYTES * 4 // 3 + 1024
+
+
+class Reason(StrEnum):
+    """Why a file is refused."""
+
+    TOO_LONG = "too-long"
+    MALFORMED = "malformed"
+    KEYSET = "keyset-not-trusted"
+    UNKNOWN_KEY = "unknown-key"
+    REVOKED_KEY = "revoked-key"
+    SIGNATURE = "signature-wrong"
+    PAYLOAD = "payload-not-allowed"
+    ISSUED_OUTSIDE_KEY = "issued-outside-key-validity"
+    WRONG_CARD = "wrong-card"
+    ROLLBACK = "older-than-seen"
+    EPOCH = "epoch-not-of-keyset"
+    NOT_YET = "not-yet-valid"
+    EXPIRED = "expired"
+    STATUS_UNUSABLE = "status-list-unusable"
+    REVOKED = "revoked"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer. `warning` is set in the grace period after `exp`; `manifest` once its signature was verified."""
+
+    valid: bool
+    reason: Reason | None = None
+    detail: str = ""
+    manifest: Manifest | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What the verifier knows: the pin, the keyset, and what its reader remembers. Times in seconds (UTC)."""
+
+    root_sha256: str
+    keyset: bytes
+    at: int
+    status: bytes | None = None
+    uid: str | None = None
+    min_epoch: int = 0
+    min_seq: int = 0
+    min_status_seq: int = 0
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def verify(data: bytes, expected: Expectations) -> Verdict:
+    """Verify one manifest file. Never raises for bad input: the verdict says what was wrong."""
+    manifest: Manifest | None = None
+    try:
+        keyset, key, parts = _authenticate(data, expected)
+        manifest = _parse(parts)
+        _check_issue(manifest, keyset, key)
+        _check_card(manifest, expected)
+        warning = _check_times(manifest, expected.at)
+        _check_status(manifest, keyset, expected)
+    except _Refused as refused:
+        return Verdict(False, refused.reason, refused.detail, manifest)
+    return Verdict(True, manifest=manifest, warning=warning)
+
+
+def _authenticate(data: bytes, expected: Expectations) -> tuple[Keyset, Key, jws.Parts]:
+    """Length, split, header, key, signature: nothing of the payload is parsed before this has passed."""
+    if len(data) > MAX_FILE:
+        raise _Refused(Reason.TOO_LONG, f"the file has {len(data)} bytes, more than {MAX_FILE}")
+    try:
+        parts = jws.split(data, jws.MANIFEST_TYPE)
+    except Malformed as broken:
+        raise _Refused(Reason.MALFORMED, str(broken)) from broken
+    try:
+        keyset = verify_keyset(expected.keyset, expected.root_sha256)
+    except KeysetRefused as refused:
+        raise _Refused(Reason.KEYSET, str(refused)) from refused
+    key = keyset.find(parts.kid, "manifest")
+    if key is None:
+        raise _Refused(Reason.UNKNOWN_KEY, "no manifest key of this kid is in the keyset")
+    if key.revoked_at is not None:
+        raise _Refused(Reason.REVOKED_KEY, "the key was revoked")
+    if not jws.verify(parts, key.jwk.key()):
+        raise _Refused(Reason.SIGNATURE, "the signature does not fit the bytes")
+    return keyset, key, parts
+
+
+def _parse(parts: jws.Parts) -> Manifest:
+    try:
+        return Manifest.from_bytes(parts.payload)
+    except Malformed as broken:
+        raise _Refused(Reason.PAYLOAD, str(broken)) from broken
+    except ValidationError as broken:
+        first = broken.errors(include_input=False, include_url=False)[0]
+        raise _Refused(Reason.PAYLOAD, f"{'.'.join(map(str, first['loc'])) or 'payload'}: {first['msg']}") from broken
+
+
+def _check_issue(manifest: Manifest, keyset: Keyset, key: Key) -> None:
+    if not key.nbf <= manifest.iat <= key.exp:
+        raise _Refused(Reason.ISSUED_OUTSIDE_KEY, "issued when its key was not valid")
+    if manifest.epoch > keyset.epoch:
+        raise _Refused(Reason.EPOCH, f"epoch {manifest.epoch} is ahead of the keyset's {keyset.epoch}")
+
+
+def _check_card(manifest: Manifest, expected: Expectations) -> None:
+    if expected.uid is not None and manifest.sub != expected.uid:
+        raise _Refused(Reason.WRONG_CARD, f"made for card {manifest.sub}")
+    if (manifest.epoch, manifest.seq) < (expected.min_epoch, expected.min_seq):
+        raise _Refused(Reason.ROLLBACK, f"epoch {manifest.epoch} seq {manifest.seq} is older than one already seen")
+
+
+def _check_times(manifest: Manifest, at: int) -> str:
+    if at < manifest.nbf:
+        raise _Refused(Reason.NOT_YET, f"valid from {manifest.nbf}")
+    if at > manifest.exp + manifest.grace:
+        raise _Refused(Reason.EXPIRED, f"ended at {manifest.exp}, grace until {manifest.exp + manifest.grace}")
+    return "past its end, within the grace period: renew it" if at > manifest.exp else ""
+
+
+def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) -> None:
+    if expected.status is None:
+        return
+    try:
+        parts, listed = status.parse_status(expected.status)
+        key = keyset.find(parts.kid, "status")
+        if key is None or key.revoked_at is not None:
+            raise StatusRefused("no status key of this kid is in the keyset")
+        listed = status.verify_status(expected.status, key.jwk.key(), min_seq=expected.min_status_seq)
+        if listed.iss != manifest.iss or not manifest.status.uri.endswith(f"/status/{listed.list}.jws"):
+            raise StatusRefused("this is not the list the manifest points to")
+        if not key.nbf <= listed.iat <= expected.at:
+            raise StatusRefused("the status list was issued at an impossible time")
+        if expected.at > listed.exp:
+            raise StatusRefused("the status list is too old: fetch a fresh one")
+        value = listed.value(manifest.status.idx)
+    except (StatusRefused, Malformed) as refused:
+        raise _Refused(Reason.STATUS_UNUSABLE, str(refused)) from refused
+    if value is not StatusValue.VALID:
+        reason = Reason.REVOKED if value is StatusValue.REVOKED else Reason.SUSPENDED
+        raise _Refused(reason, f"the status list says {value.name.lower()}")

@@ -1,0 +1,50 @@
+"""Indonesian words for dates and numbers, as official letters write them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+DAYS = ("Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu", "Minggu")
+MONTHS = ("Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober", "November", "Desember")
+_SMALL = ("nol", "satu", "dua", "tiga", "empat", "lima", "enam", "tujuh", "delapan", "sembilan", "sepuluh", "sebelas")
+WIB = ZoneInfo("Asia/Jakarta")
+
+
+def words(number: int) -> str:
+    """The number in words, 0 … 999,999,999: `lima`, `dua belas`, `seribu dua ratus`."""
+    if not 0 <= number < 1_000_000_000:
+        raise ValueError("only 0 … 999,999,999 are written in words")
+    return _words(number) if number else _SMALL[0]
+
+
+def _words(n: int) -> str:
+    for size, name, single in ((1_000_000, "juta", None), (1000, "ribu", "seribu"), (100, "ratus", "seratus")):
+        if n >= size:
+            head = single if single and n // size == 1 else f"{_words(n // size)} {name}"
+            return f"{head} {_words(n % size)}".strip()
+    if n < 12:
+        return _SMALL[n] if n else ""
+    if n < 20:
+        return f"{_SMALL[n - 10]} belas"
+    return f"{_SMALL[n // 10]} puluh {_words(n % 10)}".strip()
+
+
+def long_date(day: date) -> str:
+    """`5 Desember 2018`."""
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+def spoken_date(day: date) -> str:
+    """`Rabu tanggal lima bulan Desember tahun dua ribu delapan belas`, as a Berita Acara begins."""
+    return f"{DAYS[day.weekday()]} tanggal {words(day.day)} bulan {MONTHS[day.month - 1]} tahun {words(day.year)}"
+
+
+def local_time(moment: datetime) -> str:
+    """`14.05 WIB`."""
+    return f"{moment.astimezone(WIB):%H.%M} WIB"
+
+
+def uid_pairs(uid: str) -> str:
+    """`30 15 4B 01 00 00 12 34`."""
+    return " ".join(uid[i : i + 2] for i in range(0, len(uid), 2))

@@ -1,0 +1,44 @@
+"""PDFs by typst. Data go in as JSON through `sys.inputs`, never as template code."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import segno
+import typst
+
+TEMPLATES = Path(__file__).parent / "typst"
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> typst.Fonts:
+    """The fonts that come with typst; no system font is needed or used."""
+    return typst.Fonts(include_system_fonts=False)
+
+
+def render(template: str, data: dict[str, Any], images: dict[str, bytes] | None = None) -> bytes:
+    """A PDF from `typst/<template>.typ`; `images` are reachable from it by their names.
+
+    The same data give the same bytes: the document's date comes from `data["date"]`.
+    """
+    inputs = {"data": json.dumps(data, ensure_ascii=False)}
+    with TemporaryDirectory(prefix="sifilma-pdf-") as folder:  # typst reads images from files only, below its root
+        for source in TEMPLATES.glob("*.typ"):
+            (Path(folder) / source.name).write_bytes(source.read_bytes())
+        for name, image in (images or {}).items():
+            (Path(folder) / name).write_bytes(image)
+        pdf: bytes = typst.compile(f"{folder}/{template}.typ", root=folder, font_paths=_fonts(), sys_inputs=inputs, timestamp=0)
+    return pdf
+
+
+def qr_svg(text: str) -> str:
+    """A QR code (level M) as SVG text."""
+    out = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(out, kind="svg", xmldecl=False, border=0, scale=4)
+    return out.getvalue().decode()
+

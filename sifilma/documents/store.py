@@ -1,0 +1,67 @@
+"""Where the bytes of uploads lie: by their SHA-256, written once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Protocol
+
+from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.ids import uuid7
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class FileStore(Protocol):
+    """Keeps files by content. Both calls raise Unavailable when the store cannot do its work."""
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes; their SHA-256 (hex). The same bytes twice are kept once."""
+        ...
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes, verified against their name."""
+        ...
+
+
+class DiskStore:
+    """Files under one folder, `ab/cdef…`. The file is there before the row that names it; an orphan does no harm."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, data: bytes) -> str:
+        """Write to a temporary name, flush to the disk, rename."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._path(digest)
+        if path.exists():
+            return digest
+        temporary = path.with_name(f".{uuid7().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        except OSError as full:
+            temporary.unlink(missing_ok=True)
+            raise Unavailable("The file could not be stored; nothing was changed.", type="file-store-unavailable") from full
+        return digest
+
+    def get(self, sha256: str) -> bytes:
+        """Read and verify: a changed file is refused, not served."""
+        try:
+            data = self._path(sha256).read_bytes()
+        except OSError as gone:
+            raise Unavailable("The file cannot be read right now.", type="file-store-unavailable") from gone
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise Unavailable("The stored file is damaged.", type="file-damaged")
+        return data
+
+    def _path(self, sha256: str) -> Path:
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError("not a SHA-256")
+        return self._folder / sha256[:2] / sha256[2:]

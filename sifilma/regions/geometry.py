@@ -1,0 +1,67 @@
+"""Geometry for places: metres from degrees, and the country mask of npm `world-atlas`."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+WORLD_ATLAS = Path(__file__).resolve().parents[2] / "node_modules" / "world-atlas" / "countries-10m.json"
+METRES_PER_DEGREE_LAT = 110_574.0
+METRES_PER_DEGREE_LON = 111_320.0
+BOX = (94.5, -11.6, 141.5, 6.6)
+NEIGHBOURS = frozenset({"Malaysia", "Timor-Leste", "Singapore", "Papua New Guinea", "Brunei", "Australia", "Philippines", "Palau", "India", "Thailand"})
+
+
+def to_metres(latitude: float) -> tuple[float, float]:
+    """Metres per degree of longitude and latitude near this latitude (equirectangular; error below 1 % within Indonesia)."""
+    return METRES_PER_DEGREE_LON * math.cos(math.radians(latitude)), METRES_PER_DEGREE_LAT
+
+
+def metres_between(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Distance of two near points in metres."""
+    east, north = to_metres((latitude + other_latitude) / 2)
+    return math.hypot((longitude - other_longitude) * east, (latitude - other_latitude) * north)
+
+
+@lru_cache(maxsize=1)
+def foreign_land() -> shapely.STRtree:
+    """The neighbours' land within reach of Indonesia, for `within`."""
+    world = json.loads(WORLD_ATLAS.read_text())
+    arcs = [_arc(arc, world["transform"]) for arc in world["arcs"]]
+    box = shapely.box(BOX[0] - 2, BOX[1] - 2, BOX[2] + 2, BOX[3] + 2)
+    shapes = []
+    for country in world["objects"]["countries"]["geometries"]:
+        if country["properties"]["name"] in NEIGHBOURS:
+            shapes += [part for part in shapely.get_parts(_shape(country, arcs)) if part.intersects(box)]
+    return shapely.STRtree(shapes)
+
+
+def on_foreign_land(latitude: float, longitude: float) -> bool:
+    """Whether the point lies on a neighbour's land."""
+    return bool(len(foreign_land().query(shapely.Point(longitude, latitude), predicate="within")))
+
+
+def _arc(arc: list[list[int]], transform: dict[str, list[float]]) -> NDArray[np.float64]:
+    """One TopoJSON arc: delta-encoded and quantised (TopoJSON 1.0, section 2.1.3)."""
+    points: NDArray[np.float64] = np.cumsum(np.asarray(arc, dtype=float), axis=0)
+    return points * np.asarray(transform["scale"]) + np.asarray(transform["translate"])
+
+
+def _shape(geometry: dict[str, Any], arcs: list[NDArray[np.float64]]) -> BaseGeometry:
+    polygons = [geometry["arcs"]] if geometry["type"] == "Polygon" else geometry["arcs"]
+    made = [shapely.Polygon(_ring(rings[0], arcs), [_ring(hole, arcs) for hole in rings[1:]]) for rings in polygons]
+    return shapely.make_valid(shapely.MultiPolygon(made))
+
+
+def _ring(indexes: list[int], arcs: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Join arcs; a negative index is an arc walked backwards."""
+    parts = [arcs[i] if i >= 0 else arcs[~i][::-1] for i in indexes]
+    return np.concatenate([parts[0], *(part[1:] for part in parts[1:])])

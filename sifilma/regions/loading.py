@@ -1,0 +1,77 @@
+"""Importing the region codes of npm `idn-area-data` (dotted codes, four CSV files)."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from sifilma.kernel.errors import Invalid
+from sifilma.regions import codes
+from sifilma.regions.models import Region, RegionSource
+
+DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "node_modules" / "idn-area-data"
+FILES = ("provinces", "regencies", "districts", "villages")
+CHUNK = 5000
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import did: codes added, renamed, closed; `version` of the source."""
+
+    version: str
+    added: int
+    renamed: int
+    closed: int
+
+
+def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER) -> ImportResult:
+    """Bring the table to this version of the codes. Codes the version lacks are closed, never deleted; same version: nothing."""
+    version, digest = _source(folder)
+    if session.scalar(select(RegionSource.id).where(RegionSource.sha256 == digest)):
+        return ImportResult(version, 0, 0, 0)
+    known = {row.code: row for row in session.execute(select(Region.code, Region.name, Region.valid_to))}
+    rows = list(_rows(folder))
+    new = [row | {"version": version, "valid_from": now} for row in rows if row["code"] not in known]
+    for start in range(0, len(new), CHUNK):
+        session.execute(insert(Region), new[start : start + CHUNK])
+    changed = [row for row in rows if row["code"] in known and _differs(known[row["code"]], row)]
+    for row in changed:
+        session.execute(update(Region).where(Region.code == row["code"]).values(name=row["name"], valid_to=None))
+    gone = [code for code, row in known.items() if row.valid_to is None] if known else []
+    missing = sorted(set(gone) - {row["code"] for row in rows})
+    for code in missing:
+        session.execute(update(Region).where(Region.code == code).values(valid_to=now))
+    session.execute(insert(RegionSource), {"name": "idn-area-data", "version": version, "sha256": digest, "imported_at": now})
+    return ImportResult(version, len(new), len(changed), len(missing))
+
+
+def _differs(known: Any, row: dict[str, Any]) -> bool:
+    return bool(known.name != row["name"] or known.valid_to is not None)
+
+
+def _source(folder: Path) -> tuple[str, str]:
+    try:
+        version = str(json.loads((folder / "package.json").read_text())["version"])
+        digest = hashlib.sha256()
+        for name in FILES:
+            digest.update((folder / "data" / f"{name}.csv").read_bytes())
+    except (OSError, KeyError, ValueError) as broken:
+        raise Invalid(f"{folder} does not hold idn-area-data: {type(broken).__name__}.") from broken
+    return version, digest.hexdigest()
+
+
+def _rows(folder: Path) -> Iterator[dict[str, Any]]:
+    for name in FILES:
+        with (folder / "data" / f"{name}.csv").open(newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                code = codes.normalise(row["code"])
+                yield {"code": code, "name": row["name"].strip(), "level": codes.level(code), "parent_code": codes.parent(code)}

@@ -1,0 +1,120 @@
+"""Whether a claimed position fits a claimed region code: one interface, two sources (DOMAIN.md, rule 6)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from sifilma.kernel.errors import Invalid
+from sifilma.regions.geometry import BOX, on_foreign_land
+
+PASS_M = 250
+ACCURACY_M = 500
+REVIEW_M = 2000
+OFF_SHORE_M = 3000
+OUTSIDE_M = 50_000
+
+
+class Outcome(StrEnum):
+    """What the check says. REVIEW and FAIL need a reason and are looked at by the operator."""
+
+    PASS = "PASS"  # noqa: S105
+    REVIEW = "REVIEW"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The outcome with what led to it: metres to the claimed regency, the nearest regency, the source and its SHA-256."""
+
+    outcome: Outcome
+    distance_m: int
+    nearest: str
+    source: str
+    source_sha256: str
+
+
+@dataclass(frozen=True)
+class Located:
+    """What lies at a position: the regency, and the nearest village code where the source knows villages."""
+
+    regency: str
+    village: str | None
+    distance_m: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a source measures: metres to the claimed regency and to the nearest one, and whether the point is on its land."""
+
+    claimed_m: float
+    nearest_m: float
+    nearest: str
+    on_land: bool
+
+
+class Source(Protocol):
+    """A body of geometry. `name` and `sha256` are recorded with each activation."""
+
+    name: str
+    sha256: str
+
+    def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
+        """Distances from the point. Invalid (field region_code) for a regency the source does not know."""
+        ...
+
+    def locate(self, latitude: float, longitude: float) -> Located:
+        """What lies there, or nearest to there."""
+        ...
+
+
+class PlaceCheck:
+    """The rules, over either source."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def check(self, latitude: float, longitude: float, accuracy_m: float, code: str) -> Placed:
+        """PASS, REVIEW or FAIL for a code's regency; Invalid for 0/0, positions outside Indonesia and foreign land."""
+        require_possible(latitude, longitude)
+        measured = self.source.measure(latitude, longitude, code[:5])
+        if measured.nearest_m > OUTSIDE_M:
+            raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
+        if not measured.on_land and on_foreign_land(latitude, longitude):
+            raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
+        outcome = judge(measured, accuracy_m, measured.nearest == code[:5])
+        return Placed(outcome, round(measured.claimed_m), measured.nearest, self.source.name, self.source.sha256)
+
+    def locate(self, latitude: float, longitude: float) -> Located:
+        """What lies at a position; Invalid as in `check`."""
+        require_possible(latitude, longitude)
+        return self.source.locate(latitude, longitude)
+
+
+def require_possible(latitude: float, longitude: float) -> None:
+    """Refuse numbers that are no position, 0/0, and everything outside Indonesia's box."""
+    if not (math.isfinite(latitude) and math.isfinite(longitude) and abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise Invalid.field("latitude", "This is not a position.", type="place-impossible")
+    if abs(latitude) < 1e-6 and abs(longitude) < 1e-6:
+        raise Invalid.field("latitude", "0/0 is not a position: read it from the device or choose it on the map.", type="place-zero")
+    if not (BOX[1] <= latitude <= BOX[3] and BOX[0] <= longitude <= BOX[2]):
+        raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
+
+
+def judge(measured: Measured, accuracy_m: float, is_nearest: bool) -> Outcome:
+    """The three outcomes: within 250 m (stated accuracy counts up to 500 m) or off shore; within 2 km; else."""
+    tolerance = max(PASS_M, min(accuracy_m, ACCURACY_M))
+    off_shore = not measured.on_land and is_nearest and measured.claimed_m <= OFF_SHORE_M
+    if measured.claimed_m <= tolerance or off_shore:
+        return Outcome.PASS
+    return Outcome.REVIEW if measured.claimed_m <= REVIEW_M else Outcome.FAIL
+
+
+def place_check(home: Path) -> PlaceCheck:
+    """The check in force: the boundary layer an operator imported under `home`, else village points."""
+    from sifilma.regions import boundaries, villages  # noqa: PLC0415  # both import this module
+
+    return PlaceCheck(boundaries.imported(home) or villages.points())
