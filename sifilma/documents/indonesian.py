@@ -8,7 +8,10 @@ from zoneinfo import ZoneInfo
 DAYS = ("Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu", "Minggu")
 MONTHS = ("Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober", "November", "Desember")
 _SMALL = ("nol", "satu", "dua", "tiga", "empat", "lima", "enam", "tujuh", "delapan", "sembilan", "sepuluh", "sebelas")
-WIB = ZoneInfo("Asia/Jakarta")
+WIB, WITA, WIT = ZoneInfo("Asia/Jakarta"), ZoneInfo("Asia/Makassar"), ZoneInfo("Asia/Jayapura")
+_ABBREVIATIONS = {WIB: "WIB", WITA: "WITA", WIT: "WIT"}
+_CENTRAL = frozenset({"51", "52", "53", "63", "64", "65", "71", "72", "73", "74", "75", "76"})
+_EASTERN = frozenset({"81", "82", "91", "92", "93", "94", "95", "96"})
 
 
 def words(number: int) -> str:
@@ -40,9 +43,17 @@ def spoken_date(day: date) -> str:
     return f"{DAYS[day.weekday()]} tanggal {words(day.day)} bulan {MONTHS[day.month - 1]} tahun {words(day.year)}"
 
 
-def local_time(moment: datetime) -> str:
+def zone_of(region_code: str | None) -> ZoneInfo:
+    """The time zone of a kode wilayah, by its province (Keppres 41/1987; the new provinces keep their parents' zones); else WIB."""
+    province = (region_code or "")[:2]
+    if province in _CENTRAL:
+        return WITA
+    return WIT if province in _EASTERN else WIB
+
+
+def local_time(moment: datetime, zone: ZoneInfo = WIB) -> str:
     """`14.05 WIB`."""
-    return f"{moment.astimezone(WIB):%H.%M} WIB"
+    return f"{moment.astimezone(zone):%H.%M} {_ABBREVIATIONS[zone]}"
 
 
 def uid_pairs(uid: str) -> str:

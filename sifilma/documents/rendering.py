@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,27 +14,46 @@ import segno
 import typst
 
 TEMPLATES = Path(__file__).parent / "typst"
+_SUFFIX = {"image/png": "png", "image/jpeg": "jpg"}
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\.(?:png|jpg)")
 
 
 @lru_cache(maxsize=1)
 def _fonts() -> typst.Fonts:
-    """The fonts that come with typst; no system font is needed or used."""
+    """The fonts that come with typst (Libertinus Serif, DejaVu Sans Mono); no system font is needed or used."""
     return typst.Fonts(include_system_fonts=False)
 
 
 def render(template: str, data: dict[str, Any], images: dict[str, bytes] | None = None) -> bytes:
-    """A PDF from `typst/<template>.typ`; `images` are reachable from it by their names.
+    """A PDF from `typst/<template>.typ`; `images` (`name.png`, `name.jpg`) are reachable from it by their names.
 
-    The same data give the same bytes: the document's date comes from `data["date"]`.
+    The same data give the same bytes: the document's date comes from `data["date"]`. ValueError for another image name.
     """
     inputs = {"data": json.dumps(data, ensure_ascii=False)}
     with TemporaryDirectory(prefix="sifilma-pdf-") as folder:  # typst reads images from files only, below its root
         for source in TEMPLATES.glob("*.typ"):
             (Path(folder) / source.name).write_bytes(source.read_bytes())
         for name, image in (images or {}).items():
+            if not _IMAGE_NAME.fullmatch(name):
+                raise ValueError(f"not an image name: {name!r}")
             (Path(folder) / name).write_bytes(image)
         pdf: bytes = typst.compile(f"{folder}/{template}.typ", root=folder, font_paths=_fonts(), sys_inputs=inputs, timestamp=0)
     return pdf
+
+
+def image_name(stem: str, media_type: str) -> str:
+    """The name under which `render` takes an image of this type; KeyError for any other than PNG and JPEG."""
+    return f"{stem}.{_SUFFIX[media_type]}"
+
+
+def can_show(image: bytes, media_type: str) -> bool:
+    """Whether typst can decode the image, so that a document with it will not fail later."""
+    name = image_name("photo", media_type)
+    try:
+        render("photo", {"file": name}, {name: image})
+    except typst.TypstError:
+        return False
+    return True
 
 
 def qr_svg(text: str) -> str:
@@ -41,4 +61,3 @@ def qr_svg(text: str) -> str:
     out = io.BytesIO()
     segno.make(text, error="m", micro=False).save(out, kind="svg", xmldecl=False, border=0, scale=4)
     return out.getvalue().decode()
-

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from uuid import UUID
 
+from sifilma.documents import rendering
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.store import FileStore
-from sifilma.documents.uploads import Facts, inspect_image, inspect_pdf
+from sifilma.documents.uploads import Facts, clean_name, inspect_image, inspect_pdf
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.errors import Invalid, NotFound
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,11 @@ def keep_pdf(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind,
 
 
 def keep_photo(ctx: Context, store: FileStore, upload: Upload) -> Document:
-    """Check a photo and keep it. Invalid as `inspect_image`."""
-    return _keep(ctx, store, upload, DocumentKind.PHOTO, inspect_image(upload.data))
+    """Check a photo and keep it. Invalid as `inspect_image`, or when the Berita Acara could not show it."""
+    facts = inspect_image(upload.data)
+    if not rendering.can_show(upload.data, facts.media_type):
+        raise Invalid.field("photos", f"The photo {clean_name(upload.filename)} is damaged.")
+    return _keep(ctx, store, upload, DocumentKind.PHOTO, facts)
 
 
 def keep_table(ctx: Context, store: FileStore, upload: Upload, media_type: str) -> Document:
@@ -59,10 +61,3 @@ def _keep(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, fa
     ctx.session.add(document)
     ctx.session.flush()
     return document
-
-
-def clean_name(filename: str) -> str:
-    """The last part of the name, printable, without direction marks, at most 120 characters: for display only."""
-    name = unicodedata.normalize("NFC", filename.replace("\\", "/").rpartition("/")[2])
-    name = "".join(ch for ch in name if ch.isprintable() and unicodedata.category(ch) != "Cf")
-    return re.sub(r'["<>|*?:]', "_", name).strip(" .")[-120:] or "berkas"

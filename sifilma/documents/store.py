@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -33,21 +34,13 @@ class DiskStore:
         self._folder = folder
 
     def put(self, data: bytes) -> str:
-        """Write to a temporary name, flush to the disk, rename."""
+        """Write under a temporary name, flush to the disk, rename. A damaged copy of the same bytes is replaced."""
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
-        if path.exists():
-            return digest
-        temporary = path.with_name(f".{uuid7().hex}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(path)
+            if not _holds(path, digest):
+                _write(path, data)
         except OSError as full:
-            temporary.unlink(missing_ok=True)
             raise Unavailable("The file could not be stored; nothing was changed.", type="file-store-unavailable") from full
         return digest
 
@@ -65,3 +58,34 @@ class DiskStore:
         if not _SHA256.fullmatch(sha256):
             raise ValueError("not a SHA-256")
         return self._folder / sha256[:2] / sha256[2:]
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _write(path: Path, data: bytes) -> None:
+    """OSError leaves neither the file nor a part of it."""
+    temporary = path.with_name(f".{uuid7().hex}")
+    path.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    for folder in (path.parent, path.parent.parent):  # the rename, and a new folder, must survive a crash as well
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

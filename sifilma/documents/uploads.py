@@ -1,10 +1,15 @@
-"""Looking at an upload, no deeper than needed: what it is, how large, and whether a PDF could act by itself."""
+"""Looking at an upload, no deeper than needed: what it is, how large, and whether a PDF could act by itself.
+
+No PDF library: their parsers are the attack surface. Names are searched in the bytes as they lie in the file, and in what the
+object streams unpack to; whatever cannot be followed that way is refused with the advice to print the letter to PDF.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import struct
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +18,24 @@ from sifilma.kernel.errors import Invalid
 
 MAX_PDF = 10 * 1024 * 1024
 MAX_IMAGE = 8 * 1024 * 1024
-MAX_PIXELS = 50_000_000
-MAX_INFLATED = 64 * 1024 * 1024
-ACTIVE = (b"JavaScript", b"JS", b"Launch", b"EmbeddedFile", b"EmbeddedFiles", b"XFA", b"RichMedia", b"AA", b"SubmitForm", b"ImportData",
-          b"GoToE", b"Rendition")  # fmt: skip
+MAX_PIXELS = 25_000_000
+MAX_INFLATED = 16 * 1024 * 1024
+LONG = ("JavaScript", "Launch", "EmbeddedFile", "EmbeddedFiles", "XFA", "RichMedia", "SubmitForm", "ImportData", "GoToE", "Rendition")
+SHORT = ("JS", "AA")
+ADVICE = "Print it to PDF and upload that."
+
+
+def _name(*names: str, after: str = r"(?=[\x00\t\n\x0c\r ()<>\[\]{}/%]|\Z)") -> re.Pattern[bytes]:
+    """A pattern for PDF names, each letter of which may be written as `#xx` (ISO 32000-1, 7.3.5)."""
+    spelled = ("".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) for name in names)
+    return re.compile(f"/({'|'.join(spelled)}){after}".encode())
+
+
+_LONG, _SHORT, _ENCRYPT, _OBJECT_STREAM = _name(*LONG), _name(*SHORT), _name("Encrypt"), _name("ObjStm")
+_OPEN_ACTION = _name("OpenAction", after=r"(?!\s*(?:\[|null))")  # an array only says which page to show
+_FILTERED = _name("DecodeParms", "DP")
+_STREAM = re.compile(rb">>\s*stream(?:\r\n|\n|\r)")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
-_NAME = re.compile(rb"/([^\x00\t\n\x0c\r ()<>\[\]{}/%]+)")
-_STREAM = re.compile(rb"(?<!end)stream\r?\n")
-_OPEN_ACTION = re.compile(rb"/OpenAction\s*(<<|\d+\s+\d+\s+R)")
 
 
 @dataclass(frozen=True)
@@ -35,57 +50,70 @@ class Facts:
 def inspect_pdf(data: bytes, field: str = "letter", limit: int = MAX_PDF) -> Facts:
     """A PDF without active content and without encryption; Invalid, naming the field, otherwise."""
     _sized(data, field, limit)
-    if not data.startswith(b"%PDF-") or b"%%EOF" not in data[-2048:]:
+    if not data.startswith(b"%PDF-") or b"%%EOF" not in data[-1024:]:
         raise Invalid.field(field, "This is not a complete PDF file.")
+    if _ENCRYPT.search(data):
+        raise Invalid.field(field, "The PDF is encrypted. Save it without a password and upload it again.")
+    # Long names are searched in stream bodies too: what looks like one to us may be something else to a viewer. Two letters
+    # occur by chance in compressed bytes, so those are searched only where names can stand.
+    _refuse_active(data, field, _LONG)
     for part in _parts(data, field):
-        names = {_ESCAPE.sub(lambda m: bytes([int(m.group(1), 16)]), name) for name in _NAME.findall(part)}
-        if b"Encrypt" in names:
-            raise Invalid.field(field, "The PDF is encrypted. Save it without a password and upload it again.")
-        found = sorted(name.decode() for name in names & set(ACTIVE))
-        if found or _OPEN_ACTION.search(part):
-            raise Invalid.field(field, f"The PDF holds active content ({', '.join(found) or 'OpenAction'}). Print it to PDF and upload that.")
+        _refuse_active(part, field, _LONG, _SHORT, _OPEN_ACTION)
     return Facts(hashlib.sha256(data).hexdigest(), len(data), "application/pdf")
 
 
+def _refuse_active(part: bytes, field: str, *patterns: re.Pattern[bytes]) -> None:
+    for pattern in patterns:
+        if found := pattern.search(part):
+            name = _ESCAPE.sub(lambda escape: bytes([int(escape[1], 16)]), found[1]).decode()
+            raise Invalid.field(field, f"The PDF holds active content ({name}). {ADVICE}")
+
+
 def _parts(data: bytes, field: str) -> Iterator[bytes]:
-    """The file without its streams' bodies, then what its compressed object streams unpack to."""
-    total, outside, position = 0, [], 0
-    for match in _STREAM.finditer(data):
-        if match.start() < position:
-            continue
+    """What each object stream unpacks to, then the file without the bodies of its streams.
+
+    Every name ObjStm in the file must have led to a stream that was unpacked: one hidden from this reading (in a comment, in
+    the body of another stream) makes the file unreadable.
+    """
+    outside, position, unpacked, total = [], 0, 0, 0
+    while match := _STREAM.search(data, position):
         end = data.find(b"endstream", match.end())
         if end < 0:
             raise Invalid.field(field, "The PDF is cut short.")
         outside.append(data[position : match.end()])
-        dictionary = data[max(position, match.start() - 4096) : match.start()]
-        if b"ObjStm" in dictionary[dictionary.rfind(b"obj") :]:
-            unpacked = _inflate(data[match.end() : end], MAX_INFLATED - total, field)
-            total += len(unpacked)
-            yield unpacked
+        if _OBJECT_STREAM.search(outside[-1]):
+            objects = _unpack(outside[-1], data[match.end() : end], MAX_INFLATED - total, field)
+            unpacked, total = unpacked + 1, total + len(objects)
+            yield objects
         position = end
+    if sum(1 for _ in _OBJECT_STREAM.finditer(data)) != unpacked:
+        raise Invalid.field(field, f"The PDF has a part that cannot be read. {ADVICE}")
     yield b"".join([*outside, data[position:]])
 
 
-def _inflate(body: bytes, limit: int, field: str) -> bytes:
+def _unpack(dictionary: bytes, body: bytes, limit: int, field: str) -> bytes:
+    """An object stream's content. Only plain deflate is followed; no honest producer predicts or nests filters here."""
     inflater = zlib.decompressobj()
     try:
-        unpacked = inflater.decompress(body, max(1, limit))
+        if _FILTERED.search(dictionary):
+            raise zlib.error("filter parameters")
+        objects = inflater.decompress(body, limit + 1)
     except zlib.error as broken:
-        raise Invalid.field(field, "The PDF has a part that cannot be read. Print it to PDF and upload that.") from broken
-    if inflater.unconsumed_tail:
+        raise Invalid.field(field, f"The PDF has a part that cannot be read. {ADVICE}") from broken
+    if len(objects) > limit:
         raise Invalid.field(field, "The PDF unpacks to an unreasonable size.")
-    return unpacked
+    return objects
 
 
 def inspect_image(data: bytes, field: str = "photos", limit: int = MAX_IMAGE) -> Facts:
-    """A JPEG or PNG of a reasonable size; Invalid otherwise. Only the header is read."""
+    """A JPEG or PNG of a reasonable size; Invalid otherwise. Only the header is read (`rendering.can_show` decodes)."""
     _sized(data, field, limit)
     found = _png_size(data) or _jpeg_size(data)
     if found is None:
         raise Invalid.field(field, "A photo must be a JPEG or PNG file.")
     media_type, width, height = found
     if not 0 < width * height <= MAX_PIXELS:
-        raise Invalid.field(field, "The photo has an unreasonable number of pixels.")
+        raise Invalid.field(field, f"A photo may have at most {MAX_PIXELS // 1_000_000} megapixels.")
     return Facts(hashlib.sha256(data).hexdigest(), len(data), media_type)
 
 
@@ -110,8 +138,18 @@ def _jpeg_size(data: bytes) -> tuple[str, int, int] | None:
     position = 2
     while position + 9 < len(data) and data[position] == 0xFF:
         marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[position + 5 : position + 9])
             return "image/jpeg", width, height
         position += 2 + length
     return None
+
+
+def clean_name(filename: str) -> str:
+    """The last part of the name, printable, without direction marks, at most 120 characters: for display only."""
+    name = unicodedata.normalize("NFC", filename.replace("\\", "/").rpartition("/")[2])
+    name = "".join(ch for ch in name if ch.isprintable() and unicodedata.category(ch) != "Cf")
+    return re.sub(r'["<>|*?:]', "_", name)[-120:].strip(" .") or "berkas"
