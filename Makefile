@@ -1,0 +1,29 @@
+# The commands of this project. Everything but `make help` first brings what is missing (scripts/setup.sh).
+.PHONY: help setup run test bench lint
+PYTHON := .venv/bin/python
+WORKERS ?= 2
+
+help:
+	@echo "make run     serve the demonstration on http://127.0.0.1:8000 (PORT= changes it)"
+	@echo "make test    every test, on SQLite and PostgreSQL (WORKERS= processes)"
+	@echo "make bench   the benchmarks, as ratios"
+	@echo "make lint    ruff, mypy, import contracts (make test runs them too)"
+	@echo "make setup   only bring what is missing"
+
+setup:
+	@scripts/setup.sh
+
+run: setup
+	@SIFILMA_ENV=demo exec .venv/bin/sifilma up
+
+test: setup
+	@$(PYTHON) -m pytest -n $(WORKERS) -q
+
+bench: setup
+	@$(PYTHON) -m tests.benchmarks
+
+lint: setup
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo

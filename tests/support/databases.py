@@ -1,0 +1,201 @@
+"""Real databases for tests: a PostgreSQL cluster of one's own, and fresh migrated databases on it and on SQLite."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from uuid import uuid4
+
+import psycopg
+
+from tests.support import programs
+
+Kind = Literal["sqlite", "postgresql"]
+KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
+MADE = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the template's regions were imported."""
+
+CALM = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+"""A test that kills the machine's power does not exist, so nothing waits for the disk."""
+
+
+def prepare_template(url: str) -> None:
+    """Bring an empty database to what every test starts from: the newest schema, and the region codes."""
+    from sqlalchemy.orm import Session
+
+    from sifilma import schema
+    from sifilma.kernel.db import make_engine
+    from sifilma.regions.loading import import_codes
+
+    schema.upgrade(url)
+    engine = make_engine(url, pool_size=1)
+    with Session(engine) as session, session.begin():
+        import_codes(session, MADE)
+    engine.dispose()
+
+
+class Cluster:
+    """A PostgreSQL server of this test process: socket only, in a short folder (a socket's path has at most 107 bytes)."""
+
+    def __init__(self, base: Path, settings: dict[str, str]) -> None:
+        self.base = base
+        self._bin = programs.postgresql()
+        self._settings = settings
+        self._as_server = _server_user(base)
+
+    def url(self, database: str) -> str:
+        """How to reach a database on this server."""
+        return f"postgresql://sifilma@/{database}?host={self.base}"
+
+    def create(self, template: str = "template0", name: str | None = None) -> str:
+        """A new database with the content of `template`; its name."""
+        name = name or f"t_{uuid4().hex[:12]}"
+        self._execute(f'create database "{name}" template "{template}"')
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected."""
+        self._execute(f'drop database "{name}" with (force)')
+
+    def initialise(self) -> None:
+        """Make the data folder."""
+        self._run("initdb", "-U", "sifilma", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+
+    def start(self) -> None:
+        """Start the server and wait for it."""
+        options = {"listen_addresses": "''", "unix_socket_directories": str(self.base)} | self._settings
+        switches = " ".join(f"-c {name}={value}" for name, value in options.items())
+        self._run("pg_ctl", "-w", "-s", "-l", str(self.base / "log"), "-o", switches, "start")
+
+    def stop(self, mode: Literal["fast", "immediate"] = "immediate") -> None:
+        """Stop the server; `immediate` is a crash."""
+        self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server stands still (SIGSTOP): it accepts connections and answers nothing. It goes on afterwards, whatever happens."""
+        stopped = self._processes()
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        """The postmaster and its children."""
+        postmaster = int((self.base / "data" / "postmaster.pid").read_text().split()[0])
+        return [postmaster, *_children(postmaster)]
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _run(self, name: str, *arguments: str) -> None:
+        """Run a server program on this cluster; its output belongs to the error, if there is one."""
+        command = [str(self._bin / name), "-D", str(self.base / "data"), *arguments]
+        log = self.base / "commands.log"
+        with log.open("ab") as output:  # not a pipe: the server would inherit and hold it
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, **self._as_server)
+        if done.returncode:
+            raise RuntimeError(f"{name} failed with {done.returncode}:\n{log.read_text()[-2000:]}")
+
+
+def _server_user(base: Path) -> dict[str, Any]:
+    """How to start the server's programs: they refuse to run as root, so there they run as the package's own user."""
+    options: dict[str, Any] = {"cwd": base, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(base)}}
+    if os.geteuid() != 0:
+        return options
+    user = pwd.getpwnam("postgres")
+    os.chown(base, user.pw_uid, user.pw_gid)
+    return options | {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(stat.parent.name))
+    return found
+
+
+@contextmanager
+def running_cluster(**settings: str) -> Iterator[Cluster]:
+    """A started cluster, gone afterwards. `settings` go on top of CALM (a durability test says `fsync="on"`)."""
+    base = Path(tempfile.mkdtemp(prefix="sif-pg-"))
+    try:
+        cluster = Cluster(base, CALM | settings)
+        cluster.initialise()
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+    finally:
+        shutil.rmtree(base)
+
+
+class Fresh(Protocol):
+    """Makes fresh migrated databases of one kind, by copying a template that is migrated once."""
+
+    def make(self) -> str:
+        """A new database; its URL."""
+        ...
+
+    def remove(self, url: str) -> None:
+        """Throw a database away."""
+        ...
+
+
+class FreshPostgres:
+    """`create database … template …` on this process's cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._template = cluster.create(name="template_sifilma")
+        prepare_template(cluster.url(self._template))
+
+    def make(self) -> str:
+        """A new database; its URL."""
+        return self._cluster.url(self._cluster.create(self._template))
+
+    def remove(self, url: str) -> None:
+        """Throw a database away."""
+        self._cluster.drop(url.partition("@/")[2].partition("?")[0])
+
+
+class FreshSqlite:
+    """A copy of the template's file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._template = folder / "template.db"
+        prepare_template(f"sqlite:///{self._template}")
+        left = [path.name for path in folder.glob("template.db-*")]
+        assert not left, f"the template was not closed: {left}"  # its last changes would be missing from the copies
+
+    def make(self) -> str:
+        """A new database; its URL."""
+        path = self._folder / f"{uuid4().hex[:12]}.db"
+        shutil.copyfile(self._template, path)
+        return f"sqlite:///{path}"
+
+    def remove(self, url: str) -> None:
+        """Throw a database away."""
+        path = Path(url.removeprefix("sqlite:///"))
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()

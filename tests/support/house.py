@@ -1,0 +1,285 @@
+"""The rules of the house (ARCHITECTURE) that no linter knows, as functions from a source to its faults.
+
+Every rule takes a `Source` and yields `Fault`s; `tests/test_house.py` runs them over the tree, and over planted faults.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_OURS = {".git", ".venv", ".cache", "node_modules", "var", "__pycache__", "sifilma.egg-info"}
+PYTHON_FOLDERS = ("config", "hsm", "manifests", "migrations", "sifilma", "tests")
+TEXT_SUFFIXES = {
+    "", ".cfg", ".conf", ".css", ".csv", ".html", ".ini", ".j2", ".js", ".json", ".md", ".py", ".service", ".sh", ".sql", ".toml",
+    ".txt", ".typ", ".yaml", ".yml",
+}  # fmt: skip
+
+MAX_FUNCTION = 50
+MAX_MODULE = 450
+MAX_VIEW_DECORATORS = 3
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One breach: where, and what."""
+
+    path: str
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the project: its path below the root, with slashes, and its text."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The parsed module."""
+        return ast.parse(self.text)
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def package(self) -> str:
+        """The package of the feature: `cards` for `sifilma/cards/views.py`."""
+        parts = self.path.split("/")
+        return parts[1] if len(parts) > 2 else ""
+
+    def fault(self, line: int, what: str) -> Fault:
+        """A breach in this file."""
+        return Fault(self.path, line, what)
+
+
+Rule = Callable[[Source], Iterable[Fault]]
+Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def python_sources(root: Path = ROOT) -> list[Source]:
+    """Every Python file of the project, tests included."""
+    paths = [root / "app.py", *(path for folder in PYTHON_FOLDERS for path in sorted((root / folder).rglob("*.py")))]
+    return [_source(root, path) for path in paths]
+
+
+def text_sources(root: Path = ROOT) -> list[Source]:
+    """Every text file of the project."""
+    return [_source(root, path) for path in sorted(_files(root)) if path.suffix in TEXT_SUFFIXES]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name not in NOT_OURS and not entry.name.endswith("_cache"):
+            yield from _files(entry)
+        elif entry.is_file() and entry.name != ".git":  # a linked working tree's pointer
+            yield entry
+
+
+def _source(root: Path, path: Path) -> Source:
+    return Source(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8", errors="replace"))
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def long_functions(source: Source) -> Iterator[Fault]:
+    """No function above 50 lines."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, Function) and _length(node) > MAX_FUNCTION:
+            yield source.fault(node.lineno, f"{node.name} has {_length(node)} lines, more than {MAX_FUNCTION}")
+
+
+def long_modules(source: Source) -> Iterator[Fault]:
+    """No module above 450 lines."""
+    lines = len(source.text.splitlines())
+    if lines > MAX_MODULE:
+        yield source.fault(1, f"{lines} lines, more than {MAX_MODULE}")
+
+
+def many_decorators(source: Source) -> Iterator[Fault]:
+    """At most three decorators on a function."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, Function) and len(node.decorator_list) > MAX_VIEW_DECORATORS:
+            yield source.fault(node.lineno, f"{node.name} has {len(node.decorator_list)} decorators")
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+# --- what only some files may do -------------------------------------------------------------------------------------
+
+CLOCK_CALLS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns", "time.localtime"}
+MAY_ASK_THE_TIME = {
+    "sifilma/kernel/clock.py",
+    "sifilma/kernel/ids.py",  # the time within a UUIDv7 orders; nothing is decided by it
+    "manifests/cli.py",  # a stranger's program: it has the stranger's clock
+}
+MAY_COMMIT = {"sifilma/kernel/unit_of_work.py", "sifilma/web/application.py", "sifilma/schema.py"}
+EDGE_FILES = {"cli.py", "tasks.py", "__main__.py"}
+
+
+def committing(source: Source) -> Iterator[Fault]:
+    """The unit of work is committed at the edge, never in a service, view or model."""
+    if not source.path.startswith("sifilma/") or source.path in MAY_COMMIT or source.name in EDGE_FILES or _is_demo(source):
+        return
+    for node in _calls(source):
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "commit":
+            yield source.fault(node.lineno, "commit() outside the edge")
+
+
+def catching_everything(source: Source) -> Iterator[Fault]:
+    """`except Exception` only where it is marked (BLE001) with its reason: at the edge of a process or thread."""
+    lines = source.text.splitlines()
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ExceptHandler) and _catches_all(node) and not re.search(r"noqa: BLE001\s+# \S", lines[node.lineno - 1]):
+            yield source.fault(node.lineno, "catches every exception")
+
+
+def asking_the_time(source: Source) -> Iterator[Fault]:
+    """The time comes from the injected clock."""
+    if source.path in MAY_ASK_THE_TIME or source.path.startswith("tests/"):
+        return
+    for node in _calls(source):
+        name = ".".join(_dotted(node.func)[-2:])
+        if name in CLOCK_CALLS:
+            yield source.fault(node.lineno, f"{name}() instead of the clock")
+
+
+def printing(source: Source) -> Iterator[Fault]:
+    """Only commands print."""
+    if source.name in EDGE_FILES or source.path.startswith("tests/") or _is_demo(source):
+        return
+    for node in _calls(source):
+        if isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield source.fault(node.lineno, "print()")
+
+
+def _is_demo(source: Source) -> bool:
+    return source.package.removesuffix(".py") == "demo" or source.name.startswith("demo")
+
+
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException")) for kind in kinds)
+
+
+def _calls(source: Source) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(source.tree) if isinstance(node, ast.Call))
+
+
+def _dotted(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        return [*_dotted(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else []
+
+
+# --- imports ---------------------------------------------------------------------------------------------------------
+
+MAY_IMPORT = {
+    "manifests": {"manifests", "cryptography", "pydantic", "rfc8785"},
+    "hsm": {"hsm", "cryptography", "pkcs11"},
+}
+
+
+def foreign_models(source: Source) -> Iterator[Fault]:
+    """A view imports no model of another package: it asks that package's service."""
+    if source.name != "views.py" and not source.path.startswith("sifilma/api/"):
+        return
+    for line, module in _imports(source):
+        found = re.match(r"sifilma\.(\w+)\.models\b", module)
+        if found and found[1] != source.package:
+            yield source.fault(line, f"a view imports {module}")
+
+
+def unexpected_libraries(source: Source) -> Iterator[Fault]:
+    """`manifests` and `hsm` stand on few libraries, so that a stranger can run them."""
+    allowed = MAY_IMPORT.get(source.path.partition("/")[0])
+    for line, module in _imports(source) if allowed else ():
+        top = module.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in (allowed or ()):
+            yield source.fault(line, f"imports {top}")
+
+
+def _imports(source: Source) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything imported; `from a import b` counts as `a.b`."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+
+
+# --- honesty ---------------------------------------------------------------------------------------------------------
+
+SKIPS = {"pytest.skip", "pytest.xfail", "pytest.importorskip", "mark.skip", "mark.skipif", "mark.xfail", "unittest.skip"}
+
+
+def skipping(source: Source) -> Iterator[Fault]:
+    """No test is skipped or expected to fail."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and (name := ".".join(_dotted(node)[-2:])) in SKIPS:
+            yield source.fault(node.lineno, name)
+
+
+def unexplained_ignores(source: Source) -> Iterator[Fault]:
+    """`type: ignore` names the error and says why: `# type: ignore[code]  # reason`."""
+    for number, line in enumerate(source.text.splitlines(), start=1):
+        if re.search(r"#\s*type:\s*ignore", line) and not re.search(r"# type: ignore\[[\w, -]+\]\s+# \S", line):
+            yield source.fault(number, "type: ignore without a code and a reason")
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------
+
+LOCKS = {"package-lock.json", ".npmrc"}
+MACHINE_PATH = re.compile(r"(?<![\w./$}*-])/(?:work|root|home|Users)/\w")
+INDEX = re.compile(
+    r"^\s*(?:-i|-f|--(?:extra-)?index-url|--find-links)\b|^\s*registry\s*=|\"resolved\":|://[^/\"\s]*(?:registry|pypi|npmjs|pythonhosted)"
+)
+
+
+def registry_hosts(source: Source) -> Iterator[Fault]:
+    """Lock files name no registry: every machine has its own."""
+    in_requirements = source.path.startswith("requirements/")
+    if not in_requirements and source.name not in LOCKS:
+        return
+    for number, line in enumerate(source.text.splitlines(), start=1):
+        if INDEX.search(line) or (in_requirements and "://" in line):
+            yield source.fault(number, "names a registry")
+
+
+def machine_paths(source: Source) -> Iterator[Fault]:
+    """No path of one machine."""
+    for number, line in enumerate(source.text.splitlines(), start=1):
+        if MACHINE_PATH.search(line):
+            yield source.fault(number, f"a path of one machine: {MACHINE_PATH.findall(line)[0]}…")
+
+
+PYTHON_RULES: tuple[Rule, ...] = (
+    long_functions,
+    long_modules,
+    many_decorators,
+    committing,
+    catching_everything,
+    asking_the_time,
+    printing,
+    foreign_models,
+    unexpected_libraries,
+    skipping,
+    unexplained_ignores,
+)
+TEXT_RULES: tuple[Rule, ...] = (registry_hosts, machine_paths)

@@ -1,0 +1,45 @@
+"""The programs of the system the tests call. A missing one is a failure with the way out, never a skip."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
+
+
+class ProgramMissing(Exception):
+    """The machine was not set up."""
+
+
+def program(name: str) -> str:
+    """The full path of a program; ProgramMissing where there is none."""
+    found = shutil.which(name)
+    if found is None:
+        raise ProgramMissing(f"{name} is not installed: run scripts/setup.sh")
+    return found
+
+
+def postgresql() -> Path:
+    """The folder of the newest PostgreSQL server programs (`initdb`, `pg_ctl`), which Debian keeps off the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else Path(program("initdb")).resolve().parent
+
+
+def softhsm_module() -> str:
+    """The SoftHSM library."""
+    if not SOFTHSM.exists():
+        raise ProgramMissing("SoftHSM is not installed: run scripts/setup.sh")
+    return str(SOFTHSM)
+
+
+def chromium() -> str:
+    """The browser: the distribution's, or the one the set-up keeps in the checkout (Ubuntu)."""
+    own = sorted((ROOT / ".cache" / "browsers").glob("chromium-*/chrome-linux*/chrome"))
+    return str(own[-1]) if own else program("chromium")
+
+
+def node() -> list[str]:
+    """The command that runs JavaScript with Web Crypto at hand: Node 18 (Debian 12) has it behind this switch."""
+    return [program("node"), "--experimental-global-webcrypto", "--no-warnings"]

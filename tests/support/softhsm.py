@@ -1,0 +1,77 @@
+"""Real PKCS#11 tokens for tests: SoftHSM in a folder of its own, and tokens with the project's keys."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hsm import HSM, KeyPlan, TokenConfig, ceremony
+from tests.support import programs
+
+PIN = "123456"
+SO_PIN = "87654321"
+
+
+class SoftHSM:
+    """One SoftHSM store. `activate` must come before anything in this process loads the library: it reads its file once."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.tokens = base / "tokens"
+        self.configuration = base / "softhsm2.conf"
+        self.module_path = programs.softhsm_module()
+
+    def activate(self) -> None:
+        """Write the configuration and point this process, and those it starts, to it."""
+        self.tokens.mkdir(mode=0o700)
+        lines = {
+            "directories.tokendir": str(self.tokens),
+            "objectstore.backend": "file",
+            "log.level": "ERROR",
+            "library.reset_on_fork": "true",  # as real modules behave: nothing of the parent's works in a child
+        }
+        self.configuration.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
+        os.environ["SOFTHSM2_CONF"] = str(self.configuration)
+
+    def init_token(self, label: str, pin: str = PIN) -> None:
+        """Make an empty token."""
+        command = [programs.program("softhsm2-util"), "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", pin]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def config(self, label: str, *, pin: Callable[[], str] = lambda: PIN, timeout: float = 5.0) -> TokenConfig:
+        """How to reach a token of this store."""
+        return TokenConfig(self.module_path, label, pin, self.base / "hsm.lock", call_timeout=timeout)
+
+    def token(self, label: str, plan: Sequence[KeyPlan], before_call: Callable[[], None] = lambda: None) -> HSM:
+        """A token with these keys, made by the project's own ceremony."""
+        token = HSM(self.config(label), before_call)
+        ceremony.init_token(token, SO_PIN)
+        ceremony.create_keys(token, plan)
+        return token
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """The tokens are gone, and back afterwards, whatever happens."""
+        hidden = self.tokens.with_name("tokens.away")
+        self.tokens.rename(hidden)
+        try:
+            yield
+        finally:
+            hidden.rename(self.tokens)
+
+
+def install() -> SoftHSM:
+    """A store for this process, activated."""
+    store = SoftHSM(Path(tempfile.mkdtemp(prefix="sif-hsm-")))
+    store.activate()
+    return store
+
+
+def uninstall(store: SoftHSM) -> None:
+    """Remove the store."""
+    shutil.rmtree(store.base)
