@@ -27,7 +27,7 @@ PIECE = 1024 * 1024
 MAX_COLUMNS = 100
 CHILD = Path(__file__).with_name("xlsx_child.py")
 CHILD_SECONDS = 30
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # noqa: RUF001  # full-width ones count too (ASVS 1.2.10)
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # full-width ones count too (ASVS 1.2.10)
 EXACT = 10**15  # a float holds every integer up to here; spreadsheets show 15 digits
 
 Cell = str | float | int | bool

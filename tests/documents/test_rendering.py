@@ -1,0 +1,200 @@
+"""The documents this system writes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import segno
+
+from sifilma.documents import indonesian, rendering
+from sifilma.documents.uploads import inspect_pdf
+from tests.documents.files import DIGEST, picture, text_of
+
+URL = "http://127.0.0.1:8000/verifikasi"
+DAY = date(2018, 12, 5)
+
+
+def bast(cards: int = 5, **changes: Any) -> dict[str, Any]:
+    """A handover of the five cards of the sample letter."""
+    return {
+        "title": "BAST 7/2018",
+        "number": "7/2018",
+        "date": {"year": DAY.year, "month": DAY.month, "day": DAY.day},
+        "spoken_date": indonesian.spoken_date(DAY),
+        "time": "14.05 WIB",
+        "issuer": {"name": "Direktorat Jenderal Kependudukan dan Pencatatan Sipil"},
+        "receiver": {"name": "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"},
+        "count": cards,
+        "count_words": indonesian.words(cards),
+        "notes": "",
+        "digest": DIGEST,
+        "url": URL,
+        "qr": rendering.qr_svg(f"{URL}?sha256={DIGEST}"),
+        "cards": [
+            {"no": n, "uid": indonesian.uid_pairs(f"30154B010000{n:04X}"), "function": "RW", "hardware": f"ENC-{n:05}", "kcv": "A1B2C3"}
+            for n in range(1, cards + 1)
+        ],
+    } | changes
+
+
+def destruction(witnesses: int = 2, photos: list[str] | None = None) -> dict[str, Any]:
+    """The end of two locked cards."""
+    person = {"name": "Ratna Contoh", "identity": "NIP 197501012000032001", "position": "Kepala Dinas"}
+    names = ["Siti Contoh", "Bambang Contoh", *(f"Saksi Contoh {n}" for n in range(3, 40))]
+    return bast(
+        2,
+        title="Berita Acara Pemusnahan 3/2018",
+        organisation={"name": "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"},
+        cause="terkunci",
+        method="dipotong menembus keping",
+        place="Magetan",
+        legal_basis="Permendagri 76/2020 Pasal 17-27",
+        official=person,
+        witnesses=[
+            {"no": n, "name": names[n - 1], "identity": f"NRP {n:08}", "office": "Inspektorat", "position": "Auditor"}
+            for n in range(1, witnesses + 1)
+        ],
+        photos=[{"no": n, "file": name, "sha256": DIGEST} for n, name in enumerate(photos or [], start=1)],
+    )
+
+
+def pages(document: bytes, folder: Path) -> int:
+    (folder / "pages.pdf").write_bytes(document)
+    told = subprocess.run(["pdfinfo", folder / "pages.pdf"], check=True, capture_output=True, text=True).stdout
+    return int(next(line.split()[-1] for line in told.splitlines() if line.startswith("Pages")))
+
+
+def test_a_bast_says_who_gave_what_to_whom(tmp_path: Path) -> None:
+    text = text_of(rendering.render("bast", bast()), tmp_path)
+    assert "BERITA ACARA SERAH TERIMA KARTU SAM Nomor: 7/2018" in text
+    assert "Rabu tanggal lima bulan Desember tahun dua ribu delapan belas" in text
+    assert "1. Direktorat Jenderal Kependudukan dan Pencatatan Sipil, selanjutnya disebut PIHAK PERTAMA" in text
+    assert "2. Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan" in text
+    assert "5 (lima) keping" in text
+    assert "5 30 15 4B 01 00 00 00 05 RW ENC-00005 A1B2C3" in text
+    assert DIGEST in text
+    assert "Halaman 1 dari 1" in text
+
+
+def test_a_manufacturers_bast_carries_its_own_head_and_signatory(tmp_path: Path) -> None:
+    person = {"name": "Wayan Contoh", "identity": "pegawai 0042", "position": "Manajer"}
+    data = bast(letterhead=["PT CONTOH PERKASA"], issuer={"name": "PT Contoh Perkasa", "person": person})
+    text = text_of(rendering.render("bast", data), tmp_path)
+    assert text.startswith("PT CONTOH PERKASA")
+    assert "KEMENTERIAN" not in text
+    assert "Wayan Contoh, Manajer (pegawai 0042), untuk dan atas nama PT Contoh Perkasa" in text
+
+
+def test_a_thousand_cards_take_many_pages_each_with_its_head_and_number(tmp_path: Path) -> None:
+    document = rendering.render("bast", bast(1000))
+    count, text = pages(document, tmp_path), text_of(document, tmp_path)
+    assert count > 15
+    assert text.count("UID kartu SAM") >= count - 1
+    assert f"Halaman {count} dari {count}" in text
+    assert "30 15 4B 01 00 00 03 E8" in text
+
+
+def test_a_berita_acara_names_cause_place_official_and_witnesses(tmp_path: Path) -> None:
+    text = text_of(rendering.render("berita_acara_pemusnahan", destruction()), tmp_path)
+    for part in (
+        "karena terkunci",
+        "bertempat di Magetan",
+        "Dasar hukum: Permendagri 76/2020 Pasal 17-27.",
+        "Ratna Contoh",
+        "NRP 00000002",
+        "Saksi 2,",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("witnesses", [2, 3, 7, 30])
+def test_every_witness_has_a_place_to_sign(witnesses: int, tmp_path: Path) -> None:
+    text = text_of(rendering.render("berita_acara_pemusnahan", destruction(witnesses)), tmp_path)
+    for number in range(1, witnesses + 1):
+        assert f"Saksi {number}," in text
+
+
+def test_photos_are_in_the_document_with_their_digests(tmp_path: Path) -> None:
+    images = {"p1.jpg": picture(tmp_path, "jpeg"), "p2.png": picture(tmp_path, "png")}
+    document = rendering.render("berita_acara_pemusnahan", destruction(photos=list(images)), images)
+    (tmp_path / "photos.pdf").write_bytes(document)
+    listed = subprocess.run(
+        ["pdfimages", "-list", tmp_path / "photos.pdf"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()[2:]
+    assert sum("jpeg" in line for line in listed) == 1
+    assert len(listed) >= 2
+    assert text_of(document, tmp_path).count(DIGEST) == 2 + 2  # two photos, and the footers of two pages
+
+
+def test_data_are_never_template_code(tmp_path: Path) -> None:
+    evil = '#read("/etc/passwd") $x$ *b* \\ "] #panic() <label> @ref // no comment'
+    text = text_of(rendering.render("bast", bast(notes=evil, receiver={"name": evil})), tmp_path)
+    assert text.count('#read("/etc/passwd") $x$ *b* \\ "] #panic() <label> @ref // no comment') >= 1
+    assert "root:" not in text
+
+
+def test_the_same_data_give_the_same_bytes_in_every_thread() -> None:
+    digests: list[str] = []
+    made = [threading.Thread(target=lambda: digests.append(hashlib.sha256(rendering.render("bast", bast())).hexdigest())) for _ in range(6)]
+    for thread in made:
+        thread.start()
+    for thread in made:
+        thread.join()
+    assert len(digests) == 6
+    assert set(digests) == {hashlib.sha256(rendering.render("bast", bast())).hexdigest()}
+    assert digests[0] != hashlib.sha256(rendering.render("bast", bast(notes="lain"))).hexdigest()
+
+
+def test_no_font_of_the_machine_is_used(tmp_path: Path) -> None:
+    (tmp_path / "fonts.pdf").write_bytes(rendering.render("berita_acara_pemusnahan", destruction()))
+    listed = subprocess.run(["pdffonts", tmp_path / "fonts.pdf"], check=True, capture_output=True, text=True).stdout.splitlines()[2:]
+    assert {line.split()[0].partition("+")[2].partition("-")[0] for line in listed} == {"LibertinusSerif", "DejaVuSansMono"}
+
+
+def test_our_own_documents_pass_our_own_inspection() -> None:
+    assert inspect_pdf(rendering.render("bast", bast()))
+
+
+@pytest.mark.parametrize("name", ["../p.png", "a/b.png", "bast.typ", "p.svg", "p.png\n"])
+def test_only_plain_names_of_pictures_are_taken(name: str) -> None:
+    with pytest.raises(ValueError, match="image name"):
+        rendering.render("bast", bast(), {name: b""})
+
+
+@pytest.mark.parametrize(("kind", "media_type"), [("jpeg", "image/jpeg"), ("png", "image/png")])
+def test_a_photo_is_decoded_before_it_is_relied_on(kind: str, media_type: str, tmp_path: Path) -> None:
+    data = picture(tmp_path, kind)
+    assert rendering.can_show(data, media_type)
+    assert not rendering.can_show(data[:200], media_type)
+
+
+def modules(svg: str) -> Iterator[tuple[int, int]]:
+    """The dark modules of segno's SVG: one path of horizontal strokes, `M x y h length`, then relative moves."""
+    [path] = [node for node in ET.fromstring(svg).iter() if node.tag.endswith("path")]
+    x, y = 0.0, 0.5
+    for command in path.attrib["d"].replace("M", "\nM").replace("m", "\nm").replace("h", "\nh").split("\n")[1:]:
+        numbers = [float(part) for part in command[1:].replace("-", " -").split()]
+        if command[0] == "h":
+            yield from ((int(y - 0.5), int(x) + step) for step in range(int(numbers[0])))
+            x += numbers[0]
+        elif command[0] == "M":
+            x, y = numbers
+        else:
+            x, y = x + numbers[0], y + numbers[1]
+
+
+def test_the_qr_code_is_made_from_the_text_given() -> None:
+    text = f"{URL}?bast=0193&sha256={DIGEST}"
+    matrix = segno.make(text, error="m", micro=False).matrix
+    assert set(modules(rendering.qr_svg(text))) == {(y, x) for y, line in enumerate(matrix) for x, dark in enumerate(line) if dark}
+    assert rendering.qr_svg(text) != rendering.qr_svg(text[:-1] + "0")
+    assert io.StringIO(rendering.qr_svg(text)).read().startswith("<svg")

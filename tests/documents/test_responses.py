@@ -1,0 +1,30 @@
+"""Downloads that a browser saves and never runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from sifilma.documents.responses import attachment
+
+
+def test_a_download_is_an_attachment_in_a_sandbox() -> None:
+    headers = attachment(b"%PDF-", "application/pdf", "surat.pdf").headers
+    assert headers["Content-Type"] == "application/pdf"
+    assert headers["Content-Disposition"] == "attachment; filename=\"surat.pdf\"; filename*=UTF-8''surat.pdf"
+    assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "no-store" in headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ('a"; filename="b.exe', "attachment; filename=\"a_; filename=_b.exe\"; filename*=UTF-8''a_%3B%20filename%3D_b.exe"),
+        ("a\r\nSet-Cookie: x=1", "attachment; filename=\"aSet-Cookie_ x=1\"; filename*=UTF-8''aSet-Cookie_%20x%3D1"),
+        ("surat é.pdf", "attachment; filename=\"surat e.pdf\"; filename*=UTF-8''surat%20%C3%A9.pdf"),
+        ("文", "attachment; filename=\"berkas\"; filename*=UTF-8''%E6%96%87"),
+    ],
+)
+def test_a_name_cannot_break_out_of_its_header(name: str, header: str) -> None:
+    assert attachment(b"", "application/pdf", name).headers["Content-Disposition"] == header

@@ -1,0 +1,93 @@
+"""Keeping an upload: checked, on the disk, then in the database, where it never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import sessionmaker
+
+from sifilma.documents import service, sheets
+from sifilma.documents.models import Document, DocumentKind
+from sifilma.documents.service import Upload
+from sifilma.documents.store import DiskStore
+from sifilma.kernel.clock import ManualClock
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.errors import Invalid, NotFound, Unavailable
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.unit_of_work import UnitOfWork
+from tests.documents.files import letter, picture, xlsx
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def ctx(database_url: str) -> Iterator[Context]:
+    engine = make_engine(database_url)
+    unit = UnitOfWork(sessionmaker(engine))
+    yield Context(unit, ManualClock(NOW))
+    unit.close()
+    engine.dispose()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path / "files")
+
+
+def test_a_letter_is_kept_and_found_again(ctx: Context, store: DiskStore) -> None:
+    data = letter()
+    kept = service.keep_pdf(ctx, store, Upload("../Surat 470.pdf", data), DocumentKind.LETTER, "letter")
+    ctx.uow.commit()
+    found = service.get(ctx, kept.id)
+    assert (found.kind, found.filename, found.media_type, found.size) == ("letter", "Surat 470.pdf", "application/pdf", len(data))
+    assert found.created_at == NOW
+    assert store.get(found.sha256) == data
+
+
+def test_a_photo_and_a_table_are_kept(ctx: Context, store: DiskStore, tmp_path: Path) -> None:
+    photo = service.keep_photo(ctx, store, Upload("a.jpg", picture(tmp_path, "jpeg")))
+    table = service.keep_table(ctx, store, Upload("b.xlsx", xlsx(["pcid"], ["00"])), sheets.XLSX_TYPE)
+    ctx.uow.commit()
+    assert (photo.kind, photo.media_type) == ("photo", "image/jpeg")
+    assert (table.kind, table.media_type) == ("batch", sheets.XLSX_TYPE)
+
+
+def test_a_refused_file_is_kept_nowhere(ctx: Context, store: DiskStore, tmp_path: Path) -> None:
+    broken = picture(tmp_path, "png")[:200]
+    attempts: list[Callable[[], Document]] = [
+        lambda: service.keep_pdf(ctx, store, Upload("a.pdf", b"MZ"), DocumentKind.LETTER, "letter"),
+        lambda: service.keep_photo(ctx, store, Upload("a.jpg", b"GIF89a")),
+        lambda: service.keep_photo(ctx, store, Upload("a.png", broken)),
+    ]
+    for keep in attempts:
+        with pytest.raises(Invalid):
+            keep()
+    assert ctx.session.scalar(select(func.count()).select_from(Document)) == 0
+    assert not (tmp_path / "files").exists()
+
+
+def test_no_row_without_its_file(ctx: Context, tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("no folder")
+    with pytest.raises(Unavailable):
+        service.keep_pdf(ctx, DiskStore(tmp_path / "files"), Upload("a.pdf", letter()), DocumentKind.LETTER, "letter")
+    assert ctx.session.scalar(select(func.count()).select_from(Document)) == 0
+
+
+def test_an_unknown_document_is_not_found(ctx: Context) -> None:
+    with pytest.raises(NotFound):
+        service.get(ctx, uuid7())
+
+
+@pytest.mark.parametrize("statement", ["UPDATE document SET sha256 = sha256, size = 0", "DELETE FROM document"])
+def test_a_direct_statement_cannot_change_what_was_kept(ctx: Context, store: DiskStore, statement: str) -> None:
+    service.keep_pdf(ctx, store, Upload("a.pdf", letter()), DocumentKind.LETTER, "letter")
+    ctx.uow.commit()
+    with pytest.raises(DatabaseError, match="document: "):
+        ctx.session.execute(text(statement))
+    ctx.uow.rollback()
