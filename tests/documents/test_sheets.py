@@ -161,7 +161,7 @@ TOO_LARGE, UNREADABLE, ENTITIES = "unreasonable size|damaged", "cannot be read",
 HARMFUL: dict[str, tuple[str, Callable[[], bytes]]] = {
     "200 MB of blanks": (TOO_LARGE, lambda: rezipped(GOOD, {SHEET: b" " * (200 * 1024 * 1024)})),
     "a size that is not true": (TOO_LARGE, lambda: lying(rezipped(GOOD, {SHEET: b"0" * 5_000_000}))),
-    "entries that overlap": (TOO_LARGE, overlapping),
+    "entries that overlap": ("unreasonable size", overlapping),
     "10,000 entries": (TOO_LARGE, lambda: rezipped(GOOD, {f"xl/x{n}.xml": b"" for n in range(10_000)})),
     "another compression": (TOO_LARGE, lambda: rezipped(GOOD, {}, zipfile.ZIP_LZMA)),
     "two cells far apart": (UNREADABLE, lambda: xlsx(["hardware_number", "pcid"], far=(1_048_575, 16_383))),
