@@ -130,15 +130,15 @@ if ! fresh node_modules "$want"; then
   echo "$want" > node_modules/.stamp
 fi
 
-# --- 5. A browser where the distribution has a snap only (Ubuntu), kept in this folder. The libraries it needs are packages.
+# --- 5. A browser where the distribution has a snap only (Ubuntu), kept in this folder; the libraries it needs are packages.
+#        Only the browser tests want it, so its absence is said and stops nothing else.
 if ! has_chromium; then
   say "Chromium"
-  PLAYWRIGHT_BROWSERS_PATH="$here/.cache/browsers" .venv/bin/playwright install chromium >>.cache/browser.log 2>&1 ||
-    { tail -5 .cache/browser.log >&2; exit 1; }
-  if ! has_chromium && may_install; then as_root "$here/.venv/bin/playwright" install-deps chromium >>.cache/browser.log 2>&1; fi
-  if ! has_chromium; then
-    say "Chromium lacks libraries. As root, run the following, then make again:"
-    .venv/bin/playwright install-deps --dry-run chromium >&2
-    exit 69
+  playwright() { PLAYWRIGHT_BROWSERS_PATH="$here/.cache/browsers" .venv/bin/playwright "$@"; }
+  if ! playwright install chromium >.cache/browser.log 2>&1; then
+    say "no Chromium could be had (.cache/browser.log): the browser tests will fail, all else works"
+  else
+    if may_install; then as_root "$here/.venv/bin/playwright" install-deps chromium >>.cache/browser.log 2>&1 || true; fi
+    has_chromium || { say "Chromium lacks libraries. For the browser tests, as root:"; playwright install-deps --dry-run chromium >&2; }
   fi
 fi
