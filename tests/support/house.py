@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {".git", ".venv", ".cache", "node_modules", "var", "__pycache__", "sifilma.egg-info"}
+NOT_OURS = {".git", ".venv", ".cache", ".hypothesis", "node_modules", "var", "__pycache__", "sifilma.egg-info"}
 PYTHON_FOLDERS = ("config", "hsm", "manifests", "migrations", "sifilma", "tests")
 TEXT_SUFFIXES = {
     "", ".cfg", ".conf", ".css", ".csv", ".html", ".ini", ".j2", ".js", ".json", ".md", ".py", ".service", ".sh", ".sql", ".toml",
@@ -237,7 +237,7 @@ def skipping(source: Source) -> Iterator[Fault]:
 
 
 def unexplained_ignores(source: Source) -> Iterator[Fault]:
-    """`type: ignore` names the error and says why: `# type: ignore[code]  # reason`."""
+    """An ignored type error is named, and the line says why: `…[code]  # reason`."""
     for number, line in enumerate(source.text.splitlines(), start=1):
         if re.search(r"#\s*type:\s*ignore", line) and not re.search(r"# type: ignore\[[\w, -]+\]\s+# \S", line):
             yield source.fault(number, "type: ignore without a code and a reason")
