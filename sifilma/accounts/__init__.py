@@ -1,0 +1,1 @@
+"""Organisations, people, permissions, sign-in, sessions, API keys."""

@@ -100,7 +100,7 @@ class LifeCycle:
         return (str(source), str(target)) in self._allowed
 
     def on(self, target: str, hook: Hook) -> None:
-        """Run `hook(session, object, act)` whenever an object reaches `target`, in the same transaction (rule 13)."""
+        """Run `hook(session, object, act)` whenever an object is about to reach `target`, in the same transaction (rule 13)."""
         if (str(target), hook) not in self._hooks:
             self._hooks.append((str(target), hook))
 
@@ -111,12 +111,12 @@ class LifeCycle:
         _stamp(obj, state, act, note)
 
     def move(self, session: Session, obj: Any, target: str, act: Act, note: str = "") -> None:
-        """Take one step; Conflict if the table does not allow it. Hooks run before this returns."""
+        """Take one step; Conflict if the table does not allow it. Hooks run first: what must give way, gives way before."""
         self.require(obj, target)
-        _stamp(obj, target, act, note)
         for state, hook in self._hooks:
             if state == str(target):
                 hook(session, obj, act)
+        _stamp(obj, target, act, note)
 
     def require(self, obj: Any, target: str) -> None:
         """Refuse, in words, a step the table does not have."""

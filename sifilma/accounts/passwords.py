@@ -1,0 +1,54 @@
+"""Passwords: argon2id, a length, and a list of what everybody tries (OWASP ASVS 5.0, 6.2)."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from sifilma.kernel.errors import Invalid
+
+MAX_LENGTH = 256
+CONTEXT = ("sifilma", "dukcapil", "disdukcapil", "kemendagri", "indonesia", "samcard", "kartusam", "ktpel")
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's parameters: 18 ms of CPU
+_two_at_a_time = threading.BoundedSemaphore(2)
+
+
+def hash_password(password: str) -> str:
+    """argon2id, PHC string."""
+    with _two_at_a_time:
+        return _hasher.hash(password)
+
+
+def verify_password(hashed: str, password: str) -> bool:
+    """Whether it fits. An empty or unknown hash takes the same time: nobody learns which accounts exist."""
+    if len(password) > MAX_LENGTH:
+        return False
+    with _two_at_a_time:
+        try:
+            return _hasher.verify(hashed or _dummy(), password) and bool(hashed)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def check_strength(password: str, username: str, minimum: int) -> None:
+    """Invalid, in words, for a password that is short, common, or made of this system's words. No composition rules."""
+    if not minimum <= len(password) <= MAX_LENGTH:
+        raise Invalid.field("password", f"A password has {minimum} to {MAX_LENGTH} characters.")
+    plain = password.casefold()
+    core = plain.strip("0123456789!@#$%^&*()-_=+.,?")
+    if plain in _common() or core in _common() or core in CONTEXT or username.casefold() in plain or len(set(plain)) < 5:
+        raise Invalid.field("password", "This password is too easy to guess: choose several words nobody would put together.")
+
+
+@lru_cache(maxsize=1)
+def _common() -> frozenset[str]:
+    return frozenset(FREQUENCY_LISTS["passwords"]) | frozenset(CONTEXT)
+
+
+@lru_cache(maxsize=1)
+def _dummy() -> str:
+    return _hasher.hash("nobody has this password")

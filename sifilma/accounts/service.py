@@ -1,0 +1,287 @@
+"""Organisations, people, invitations, roles, API keys."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from config.settings import Settings
+from sifilma.accounts import totp
+from sifilma.accounts.authentication import secret_hash
+from sifilma.accounts.models import (
+    AccountState,
+    ApiKey,
+    IdKind,
+    Invitation,
+    LoginSession,
+    Organisation,
+    Person,
+    User,
+    UserChange,
+)
+from sifilma.accounts.passwords import check_strength, hash_password, verify_password
+from sifilma.accounts.sign_in import end_sessions
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+
+CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
+LOCAL = frozenset({Role.HEAD, Role.STAFF})
+_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
+_NUMBER = {IdKind.NIP: re.compile(r"\d{18}"), IdKind.NRP: re.compile(r"\d{8}"), IdKind.EMPLOYEE: re.compile(r"[A-Za-z0-9./-]{1,40}")}
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """Who is to be invited."""
+
+    username: str
+    name: str
+    id_kind: IdKind
+    id_number: str
+    roles: frozenset[Role]
+    email: str = ""
+    phone: str = ""
+
+
+def register_organisation(ctx: Context, kind: OrganisationKind, name: str, region_code: str | None = None, address: str = "") -> Organisation:
+    """A new organisation; Conflict if one of this kind and name exists."""
+    if ctx.session.scalar(select(Organisation.id).where(Organisation.kind == kind, Organisation.name == name)):
+        raise Conflict("An organisation of this kind and name exists already.")
+    made = Organisation(id=uuid7(), kind=str(kind), name=name, region_code=region_code, address=address, created_at=ctx.now)
+    ctx.session.add(made)
+    record(ctx, Action.ORGANISATION_REGISTER, "organisation", made.id, organisation_id=made.id, kind=str(kind), region=region_code or "")
+    return made
+
+
+def invite(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, str]:
+    """An account in state `invited` and the secret of its one-time link, which is shown once and kept as a hash."""
+    user = _make_user(ctx, organisation, new)
+    link = new_invitation(ctx, settings, user)
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
+    return user, link
+
+
+def new_invitation(ctx: Context, settings: Settings, user: User) -> str:
+    """A fresh one-time link for an account."""
+    secret = secrets.token_urlsafe(32)
+    expires = ctx.now + timedelta(hours=settings.invitation_hours)
+    ctx.session.add(
+        Invitation(user_id=user.id, token_hash=secret_hash(secret), expires_at=expires, created_by=ctx.actor.user_id, created_at=ctx.now)
+    )
+    return secret
+
+
+def _make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
+    _check_new(organisation, new)
+    if ctx.session.scalar(select(User.id).where(User.username == new.username)):
+        raise Conflict("This user name is taken.")
+    person = find_or_make_person(ctx, organisation, new)
+    _check_capabilities(ctx, person, new.roles)
+    user = User(
+        id=uuid7(), person_id=person.id, organisation_id=organisation.id, username=new.username,
+        roles=" ".join(sorted(new.roles)), state=AccountState.INVITED, created_at=ctx.now,
+    )  # fmt: skip
+    ctx.session.add(user)
+    ctx.session.flush()
+    return user
+
+
+def _check_new(organisation: Organisation, new: NewUser) -> None:
+    if not _USERNAME.fullmatch(new.username):
+        raise Invalid.field("username", "A user name has 3 to 60 of a-z, 0-9, dot, dash, underscore.")
+    if not _NUMBER[new.id_kind].fullmatch(new.id_number):
+        raise Invalid.field("id_number", "A NIP has 18 digits, an NRP 8, an employee number up to 40 letters and digits.")
+    allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
+    if not new.roles or not new.roles <= allowed:
+        raise Invalid.field("roles", f"Choose from: {', '.join(sorted(allowed))}.")
+
+
+def find_or_make_person(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
+    """The person behind an identity, so that two accounts of one human being count as one pair of eyes."""
+    scope = f"{organisation.id}:" if new.id_kind is IdKind.EMPLOYEE else ""
+    identity = f"{new.id_kind}:{scope}{new.id_number}"
+    person = ctx.session.scalars(select(Person).where(Person.identity == identity)).first()
+    if person is None:
+        person = Person(
+            id=uuid7(), identity=identity, id_kind=str(new.id_kind), id_number=new.id_number, name=new.name, email=new.email, phone=new.phone
+        )
+        ctx.session.add(person)
+        ctx.session.flush()
+    return person
+
+
+def _check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
+    """`user_admin` and `approver` never meet in one person; an auditor holds nothing else (the database agrees)."""
+    others = ctx.session.scalars(select(User).where(User.person_id == person.id, User.state != AccountState.DISABLED)).all()
+    held = roles.union(*(user.role_set for user in others if user.id != besides))
+    if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
+        raise Conflict("These capabilities never meet in one person.", type="capabilities")
+
+
+def open_invitation(ctx: Context, secret: str) -> Invitation:
+    """The invitation of a link; NotFound when unknown, used or past its time: the answer is the same."""
+    found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
+    if found is None or found.used_at is not None or found.expires_at < ctx.now:
+        raise NotFound("This invitation is unknown, used, or has lapsed. Ask for a new one.")
+    return found
+
+
+def enrolment_seed(ctx: Context, settings: Settings, invitation: Invitation) -> str:
+    """The TOTP seed shown with an invitation: made at the first look, the same at the second."""
+    if invitation.totp_sealed is None:
+        seed = totp.new_seed()
+        invitation.totp_sealed = totp.seal_seed(settings, str(invitation.user_id), seed)
+        return seed
+    return totp.open_seed(settings, str(invitation.user_id), invitation.totp_sealed)
+
+
+def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: str) -> User:
+    """Choose a password and confirm the authenticator: the account becomes active, the link is used up."""
+    invitation = open_invitation(ctx, secret)
+    user = ctx.session.get_one(User, invitation.user_id)
+    check_strength(password, user.username, settings.password_min)
+    seed = enrolment_seed(ctx, settings, invitation)
+    step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
+    if step is None:
+        raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")
+    invitation.used_at = ctx.now
+    user.password_hash, user.totp_sealed = hash_password(password), invitation.totp_sealed
+    user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
+    end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
+    record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id)
+    return user
+
+
+def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:
+    """Only with the current one; every other session ends."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    if not verify_password(user.password_hash, current):
+        raise Invalid.field("current", "This is not the current password.")
+    check_strength(new, user.username, settings.password_min)
+    user.password_hash = hash_password(new)
+    end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
+    record(ctx, Action.USER_PASSWORD, "user", user.id)
+
+
+def users_of(ctx: Context, organisation_id: UUID) -> list[User]:
+    """The accounts of one organisation."""
+    return list(ctx.session.scalars(select(User).where(User.organisation_id == organisation_id).order_by(User.id)))
+
+
+def own_user(ctx: Context, user_id: UUID) -> User:
+    """An account of the actor's organisation; NotFound for any other."""
+    user = ctx.session.get(User, user_id)
+    if user is None or user.organisation_id != ctx.actor.organisation_id:
+        raise NotFound()
+    return user
+
+
+def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
+    """Disable or enable an account; a disabled one's sessions end with this very act."""
+    if user.id == ctx.actor.user_id:
+        raise Forbidden("Nobody disables their own account.")
+    if user.state == AccountState.INVITED:
+        raise Conflict("This account has not been taken up yet.")
+    user.state = AccountState.DISABLED if disabled else AccountState.ACTIVE
+    if disabled:
+        end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
+    action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
+    record(ctx, action, "user", user.id, organisation_id=user.organisation_id)
+
+
+def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
+    """Change roles: from the next request on. Running sessions end."""
+    allowed = CENTRAL if user.organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
+    if not roles or not roles <= allowed:
+        raise Invalid.field("roles", f"Choose from: {', '.join(sorted(allowed))}.")
+    if user.id == ctx.actor.user_id:
+        raise Forbidden("Nobody changes their own roles.")
+    _check_capabilities(ctx, user.person, roles, user.id)
+    user.roles = " ".join(sorted(roles))
+    end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
+    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=user.roles)
+
+
+# --- central accounts: proposed by one user administrator, executed by another ---------------------------------------
+
+
+def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
+    """Propose to disable, enable, re-role or invite a central account."""
+    if user.organisation.kind != OrganisationKind.DIRECTORATE:
+        raise NotFound()
+    person_id = ctx.actor.person_id
+    assert person_id is not None  # noqa: S101  # the hook lets only people in
+    proposal = UserChange(
+        id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason, state="proposed",
+        proposed_by_person=person_id, proposed_at=ctx.now,
+    )  # fmt: skip
+    ctx.session.add(proposal)
+    record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, change=change)
+    return proposal
+
+
+def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
+    """Execute or reject a proposal, by a second person; an invitation's link is the second value."""
+    proposal = ctx.session.get(UserChange, change_id)
+    if proposal is None:
+        raise NotFound()
+    if proposal.state != "proposed":
+        raise Conflict("This proposal has been decided.")
+    if execute and proposal.proposed_by_person == ctx.actor.person_id:
+        raise Forbidden("Another user administrator must decide this.", type="four-eyes")
+    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
+    proposal.state = "executed" if execute else "rejected"
+    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
+    record(ctx, action, "user_change", proposal.id, change=proposal.change)
+    return proposal, _execute(ctx, settings, proposal) if execute else None
+
+
+def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | None:
+    user = ctx.session.get_one(User, proposal.user_id)
+    if proposal.change == "invite":
+        return new_invitation(ctx, settings, user)
+    if proposal.change == "roles":
+        set_roles(ctx, user, frozenset(Role(name) for name in proposal.roles.split()))
+    else:
+        set_disabled(ctx, user, proposal.change == "disable")
+    return None
+
+
+def invite_central(ctx: Context, new: NewUser, organisation: Organisation) -> UserChange:
+    """A central account waits, without a link, for a second user administrator."""
+    user = _make_user(ctx, organisation, new)
+    return propose_change(ctx, user, "invite")
+
+
+# --- API keys --------------------------------------------------------------------------------------------------------
+
+
+def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiKey, str]:
+    """A key for a machine of the organisation: 256 random bits, shown once."""
+    secret = f"sf_{secrets.token_urlsafe(32)}"
+    key = ApiKey(
+        id=uuid7(), organisation_id=organisation_id, name=name.strip()[:100], prefix=secret[:8], key_hash=secret_hash(secret),
+        created_by=ctx.actor.user_id, created_at=ctx.now,
+    )  # fmt: skip
+    ctx.session.add(key)
+    record(ctx, Action.API_KEY_CREATE, "api_key", key.id, organisation_id=organisation_id)
+    return key, secret
+
+
+def revoke_api_key(ctx: Context, key_id: UUID) -> ApiKey:
+    """End a key of the actor's organisation; NotFound for any other."""
+    key = ctx.session.get(ApiKey, key_id)
+    if key is None or key.organisation_id != ctx.actor.organisation_id:
+        raise NotFound()
+    key.revoked_at = key.revoked_at or ctx.now
+    record(ctx, Action.API_KEY_REVOKE, "api_key", key.id)
+    return key

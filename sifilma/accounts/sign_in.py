@@ -1,0 +1,159 @@
+"""Signing in: password, then one-time code; step-up; sign-out. Sessions live in the database."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from sifilma.accounts import throttle, totp
+from sifilma.accounts.authentication import secret_hash
+from sifilma.accounts.models import AccountState, LoginSession, User
+from sifilma.accounts.passwords import verify_password
+from sifilma.audit.models import Action
+from sifilma.audit.service import record, record_in
+from sifilma.kernel.actor import Actor
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Unauthenticated
+
+CHALLENGE = timedelta(minutes=5)
+CHALLENGE_TRIES = 5
+REFUSED = "User name, password or code is not right."
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A new cookie, the session's CSRF token, and whose session it is."""
+
+    cookie: str
+    csrf: str
+    user_id: UUID
+
+
+def check_password(ctx: Context, username: str, password: str, agent: str) -> str:
+    """The first step: the cookie of a session that still lacks its one-time code.
+
+    Raises Unauthenticated for any wrong pair, known or unknown, in the same time; TooMany when throttled.
+    """
+    username = username.strip().casefold()[:60]
+    subjects = (f"password:{username}:{ctx.actor.ip}", f"ip:{ctx.actor.ip}")
+    throttle.require_calm(ctx.session, ctx.now, *subjects)
+    row = ctx.session.execute(select(User.id, User.password_hash, User.state).where(User.username == username)).first()
+    ctx.uow.end_read()
+    right = verify_password(row.password_hash if row else "", password)
+    if row is None or not right or row.state != AccountState.ACTIVE:
+        ctx.uow.record_refusal(lambda session: _count_password(session, ctx, subjects))
+        raise Unauthenticated(REFUSED, type="sign-in-refused")
+    cookie = secrets.token_urlsafe(32)
+    ctx.session.add(
+        LoginSession(
+            token_hash=secret_hash(cookie), user_id=row.id, csrf=secrets.token_urlsafe(24), created_at=ctx.now, last_seen_at=ctx.now,
+            ip=ctx.actor.ip, agent=agent[:200],
+        )
+    )  # fmt: skip
+    record(ctx, Action.SESSION_PASSWORD_ACCEPTED, "user", row.id)
+    return cookie
+
+
+def _count_password(session: Session, ctx: Context, subjects: tuple[str, str]) -> None:
+    throttle.fail(session, ctx.now, subjects[0], throttle.PASSWORD)
+    throttle.fail(session, ctx.now, subjects[1], throttle.ADDRESS)
+    record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", "-")
+
+
+def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -> SignedIn:
+    """The second step: a new cookie for a whole session. Unauthenticated when challenge or code are not good."""
+    pending = _pending(ctx, cookie)
+    user = ctx.session.get_one(User, pending.user_id)
+    _require_code(ctx, settings, user, code, pending.id)
+    new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    claimed = ctx.session.execute(
+        update(LoginSession)
+        .where(LoginSession.id == pending.id, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None))
+        .values(token_hash=secret_hash(new_cookie), csrf=csrf, otp_at=ctx.now, last_seen_at=ctx.now)
+        .execution_options(synchronize_session=False)
+    )
+    if claimed.rowcount != 1:
+        raise Unauthenticated(REFUSED, type="otp-refused")
+    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{ctx.actor.ip}")
+    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id)
+    return SignedIn(new_cookie, csrf, user.id)
+
+
+def step_up(ctx: Context, settings: Settings, cookie: str, code: str) -> SignedIn:
+    """A fresh one-time code in a running session: the session gets a new cookie, as after every authentication."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    session_id = ctx.actor.session_id
+    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    _require_code(ctx, settings, user, code, session_id)
+    new_cookie = secrets.token_urlsafe(32)
+    row = ctx.session.get_one(LoginSession, session_id)
+    row.otp_at, row.token_hash = ctx.now, secret_hash(new_cookie)
+    record(ctx, Action.SESSION_STEPPED_UP, "session", session_id)
+    return SignedIn(new_cookie, row.csrf, user.id)
+
+
+def sign_out(ctx: Context, session_id: UUID, reason: str = "signed out") -> None:
+    """End a session on the server: its cookie is worth nothing from here on."""
+    end_sessions(ctx, reason, LoginSession.id == session_id)
+    record(ctx, Action.SESSION_ENDED, "session", session_id, reason=reason)
+
+
+def end_sessions(ctx: Context, reason: str, *where: object) -> None:
+    """End every running session that fits."""
+    ctx.session.execute(
+        update(LoginSession)
+        .where(LoginSession.ended_at.is_(None), *where)  # type: ignore[arg-type]  # column expressions
+        .values(ended_at=ctx.now, end_reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _pending(ctx: Context, cookie: str | None) -> LoginSession:
+    found = ctx.session.scalars(
+        select(LoginSession).where(
+            LoginSession.token_hash == secret_hash(cookie or ""), LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None)
+        )
+    ).first()
+    if found is None or ctx.now - found.created_at > CHALLENGE or found.otp_tries >= CHALLENGE_TRIES:
+        raise Unauthenticated("Sign in again: this sign-in has lapsed.", type="challenge-lapsed")
+    return found
+
+
+def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> None:
+    """Accept a code once, ever: one conditional UPDATE on the newest step used (pyotp accepts the same code twice)."""
+    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
+    seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
+    step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
+    if step is not None:
+        claimed = ctx.session.execute(
+            update(User)
+            .where(User.id == user.id, User.totp_last_step < step, User.state == AccountState.ACTIVE)
+            .values(totp_last_step=step)
+            .execution_options(synchronize_session=False)
+        )
+        if claimed.rowcount == 1:
+            return
+    user_id = user.id
+    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    raise Unauthenticated(REFUSED, type="otp-refused")
+
+
+def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
+    throttle.fail(session, ctx.now, f"otp:{user_id}", throttle.OTP)
+    session.execute(
+        update(LoginSession).where(LoginSession.id == session_id, LoginSession.otp_at.is_(None)).values(otp_tries=LoginSession.otp_tries + 1)
+    )
+    record_in(session, ctx, Action.SESSION_OTP_REFUSED, "user", user_id)
+
+
+def as_user(ctx: Context, user: User, session_id: UUID) -> Context:
+    """The context of somebody whose sign-in has just succeeded."""
+    actor = Actor(organisation_id=user.organisation_id, user_id=user.id, person_id=user.person_id, session_id=session_id, ip=ctx.actor.ip)
+    return Context(ctx.uow, ctx.clock, actor, ctx.request_id)
+

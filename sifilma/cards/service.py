@@ -1,0 +1,177 @@
+"""Registering units, finding cards, reporting what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from sqlalchemy import Select, exists, select
+
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit
+from sifilma.cards.schemas import UnitIn
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.lifecycle import History
+
+
+def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[tuple[Unit]]:
+    """The units the actor may see; a manufacturer sees those of its models."""
+    mine = Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
+    return scoped(select(Unit), ctx.actor, operation, Unit.organisation_id, linked=(mine,))
+
+
+def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Select[tuple[Card]]:
+    """The cards the actor may see: held by, or made for, its organisation; a manufacturer also those of its models' units."""
+    mine = exists().where(
+        Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id
+    )
+    return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
+
+
+def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_READ) -> Unit:
+    """One unit; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(units_query(ctx, operation).where(Unit.id == unit_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def get_card(ctx: Context, uid: str, operation: Operation = Operation.CARD_VIEW) -> Card:
+    """One card by its normalised UID; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(cards_query(ctx, operation).where(Card.uid == uid)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def steps(ctx: Context, kind: str, object_id: UUID) -> list[History]:
+    """The time line of an object the caller has checked."""
+    return list(ctx.session.scalars(select(History).where(History.object_kind == kind, History.object_id == object_id).order_by(History.id)))
+
+
+def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
+    """Register machines of the actor's organisation, all or none; Invalid names each row that cannot be taken."""
+    models = {model.name: model for model in ctx.session.scalars(select(DeviceModel))}
+    numbers = [unit.hardware_number for unit in new]
+    known = set(
+        ctx.session.scalars(
+            select(Unit.hardware_number).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(numbers))
+        )
+    )
+    pcids = [unit.pcid for unit in new if unit.pcid]
+    taken = set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(pcids)))) if pcids else set()
+    errors = [error for row, unit in enumerate(new, start=1) for error in _unit_errors(ctx, row, unit, models, known, taken, numbers)]
+    if errors:
+        raise Invalid("Some units cannot be registered.", errors=errors)
+    made = [_make_unit(ctx, unit, models[unit.model]) for unit in new]
+    ctx.session.add_all(made)
+    record(ctx, Action.UNIT_REGISTER, "unit", made[0].id, count=len(made))
+    ctx.session.flush()
+    return made
+
+
+def _unit_errors(
+    ctx: Context, row: int, unit: UnitIn, models: dict[str, DeviceModel], known: set[str], taken: set[str | None], numbers: list[str]
+) -> Iterable[dict[str, Any]]:
+    def wrong(field: str, message: str) -> dict[str, Any]:
+        return {"row": row, "field": field, "message": message}
+
+    model = models.get(unit.model)
+    if model is None:
+        yield wrong("model", f"There is no model {unit.model!r}: choose one of GET /models.")
+    elif model.function != unit.function:
+        yield wrong("function", f"{unit.model} is a model for {model.function}.")
+    if unit.function == Function.RW and not (ctx.actor.organisation_kind and ctx.actor.organisation_kind.is_office):
+        yield wrong("function", "Only district and province offices may have RW.")
+    if unit.hardware_number in known or numbers.count(unit.hardware_number) > 1:
+        yield wrong("hardware_number", f"{unit.hardware_number} is registered already, or given twice.")
+    if unit.pcid in taken or unit.pcid == "0" * 32:
+        yield wrong("pcid", "This PCID belongs to another unit, or is all zeros.")
+    if unit.public_jwk is not None and not _is_public_ec(unit.public_jwk):
+        yield wrong("public_jwk", "A public EC key (P-256) as a JWK is needed, without its private part.")
+
+
+def _is_public_ec(value: dict[str, Any]) -> bool:
+    try:
+        return "d" not in value and value.get("crv") == "P-256" and not ECKey.import_key(value).is_private
+    except (JoseError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
+    return Unit(
+        id=uuid7(), organisation_id=ctx.actor.organisation_id, model_id=model.id, model=model, hardware_number=new.hardware_number,
+        function=new.function, pcid=new.pcid, sam_perso=new.sam_perso, public_jwk=new.public_jwk, created_at=ctx.now,
+    )  # fmt: skip
+
+
+def cards_in(ctx: Context, units: list[Unit]) -> dict[UUID, Card]:
+    """The living card tied to each unit, an active one first."""
+    ended = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
+    rows = ctx.session.scalars(select(Card).where(Card.unit_id.in_([unit.id for unit in units]), Card.state.not_in(ended)))
+    return {card.unit_id: card for card in sorted(rows, key=lambda card: card.state == CardState.ACTIVE) if card.unit_id}
+
+
+def register_cards(ctx: Context, cards: list[Card]) -> Act:
+    """Give new cards their birth, in one act. Conflict when a UID is known already."""
+    uids = [card.uid for card in cards]
+    known = ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))).all()
+    if known:
+        raise Conflict(f"These UIDs are registered already: {', '.join(sorted(known)[:5])}.", type="uid-known")
+    act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, count=len(cards))
+    for card in cards:
+        CARD.born(card, CardState.REGISTERED, act)
+    ctx.session.add_all(cards)
+    ctx.session.flush()
+    return act
+
+
+_CONDITIONS = {"damaged": CardState.DAMAGED, "locked": CardState.LOCKED, "lost": CardState.LOST, "found": CardState.RECEIVED}
+
+
+def report(ctx: Context, uid: str, condition: str, note: str) -> Card:
+    """Report a card damaged, locked, lost or found. What stands on it (manifest, tokens) falls with it, by hooks."""
+    card = get_card(ctx, uid, Operation.CARD_REPORT)
+    if card.holder_id != ctx.actor.organisation_id and ctx.actor.organisation_kind != OrganisationKind.DIRECTORATE:
+        raise Conflict("Only the holder of a card reports on it.")
+    if condition == "found" and card.state != CardState.LOST:
+        raise Conflict("Only a lost card is found again.", state=card.state)
+    act = record(ctx, Action.CARD_REPORT, "card", card.id, organisation_id=card.holder_id, condition=condition)
+    CARD.move(ctx.session, card, _CONDITIONS[condition], act, note)
+    ctx.session.flush()
+    return card
+
+
+def find_models(ctx: Context) -> list[DeviceModel]:
+    """Every model, by name."""
+    return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))
+
+
+def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Function) -> DeviceModel:
+    """A new model of a manufacturer."""
+    model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=str(function), created_at=ctx.now)
+    ctx.session.add(model)
+    record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, name=name)
+    ctx.session.flush()
+    return model
+
+
+def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:
+    """Cards by UID; Invalid naming those that do not fit the conditions or are given twice."""
+    if len(set(uids)) != len(uids):
+        raise Invalid.field("cards", "A card is named twice.")
+    found = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.uid.in_(uids), *conditions))}
+    missing = [uid for uid in uids if uid not in found]
+    if missing:
+        errors = [{"field": "cards", "message": f"{uid} cannot be chosen here."} for uid in missing]
+        raise Invalid("Some cards cannot be chosen.", errors=errors)
+    return {uid: found[uid] for uid in uids}

@@ -1,0 +1,171 @@
+"""Handovers: issue a numbered BAST, receive, refuse, cancel. Cards go only from holder to holder."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sifilma.accounts.models import Organisation
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.cards.models import CARD, Card, CardState
+from sifilma.cards.service import by_uids
+from sifilma.documents.indonesian import WIB
+from sifilma.handover.models import HANDOVER, BastCounter, Handover, HandoverCard, HandoverState
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.four_eyes import content_digest
+from sifilma.kernel.ids import uuid7
+from sifilma.personalisation.models import PersonalisationRequest
+
+ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+
+
+def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[tuple[Handover]]:
+    """The handovers the actor may see: given or taken by its organisation."""
+    return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
+
+
+def get(ctx: Context, handover_id: UUID) -> Handover:
+    """One handover; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(handovers_query(ctx).where(Handover.id == handover_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def issue(ctx: Context, receiver_id: UUID, uids: list[str], notes: str = "") -> Handover:
+    """Issue a BAST for cards the actor's organisation holds. Invalid names cards that cannot be handed over to this receiver."""
+    issuer_id = ctx.actor.organisation_id
+    receiver = ctx.session.get(Organisation, receiver_id)
+    if receiver is None or receiver.id == issuer_id:
+        raise Invalid.field("to", "Choose the organisation that receives the cards.")
+    central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
+    ready = CardState.PERSONALISED if central else CardState.RECEIVED
+    cards = by_uids(ctx, uids, Card.holder_id == issuer_id, Card.state == ready)
+    _require_chain(ctx, receiver, list(cards.values()), central)
+    handover = _make(ctx, receiver, list(cards.values()), notes)
+    act = record(ctx, Action.HANDOVER_ISSUE, "handover", handover.id, number=handover.number, receiver=str(receiver.id), cards=uids)
+    HANDOVER.born(handover, HandoverState.ISSUED, act)
+    ctx.session.add(handover)
+    ctx.session.flush()
+    _add_cards(ctx, handover, list(cards.values()))
+    _move_cards(ctx, list(cards.values()), CardState.HANDED_OVER, act, handover.number)
+    ctx.session.refresh(handover)
+    return handover
+
+
+def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], central: bool) -> None:
+    """The directorate gives to the requester (manufacturer or office), a manufacturer to the buyer."""
+    ids = {card.personalisation_request_id for card in cards}
+    requests = {r.id: r for r in ctx.session.scalars(select(PersonalisationRequest).where(PersonalisationRequest.id.in_(ids)))}
+    for card in cards:
+        request = requests[card.personalisation_request_id]
+        expected = request.requester_id if central else request.buyer_id
+        if receiver.id != expected:
+            raise Invalid.field("to", f"{card.uid} was asked for by another organisation.", type="wrong-receiver")
+
+
+def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
+    number = _next_number(ctx)
+    facts = {
+        "number": number,
+        "issuer": str(ctx.actor.organisation_id),
+        "receiver": str(receiver.id),
+        "issued_at": int(ctx.now.timestamp()),
+        "cards": [[card.uid, card.function, card.kcv] for card in cards],
+        "notes": notes,
+    }
+    return Handover(
+        id=uuid7(), number=number, issuer_id=ctx.actor.organisation_id, receiver_id=receiver.id, issued_at=ctx.now,
+        issued_by=ctx.actor.user_id, notes=notes, digest=content_digest(facts),
+    )  # fmt: skip
+
+
+def _next_number(ctx: Context) -> str:
+    """The next number of the year by one upsert: the row's lock keeps numbers without gap and without twin."""
+    today = ctx.now.astimezone(WIB)
+    make = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    upsert = make(BastCounter).values(year=today.year, last=1)
+    taken = upsert.on_conflict_do_update(index_elements=[BastCounter.year], set_={"last": BastCounter.last + 1}).returning(BastCounter.last)
+    number = ctx.session.execute(taken).scalar_one()
+    return f"400.8/{number:04d}/BAST-SAM/{ROMAN[today.month - 1]}/{today.year}"
+
+
+def _add_cards(ctx: Context, handover: Handover, cards: list[Card]) -> None:
+    ctx.session.add_all(
+        HandoverCard(handover_id=handover.id, card_id=card.id, position=position, former_state=card.state)
+        for position, card in enumerate(cards, start=1)
+    )
+    ctx.session.flush()
+
+
+def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
+    """The receiver takes the cards: it is their holder from here on."""
+    handover = _as_receiver(ctx, handover_id)
+    act = _decide(ctx, handover, HandoverState.RECEIVED, Action.HANDOVER_RECEIVE, note)
+    cards = cards_of(ctx, handover)
+    for card in cards:
+        card.holder_id = handover.receiver_id
+    _move_cards(ctx, [card for card in cards if card.state == CardState.HANDED_OVER], CardState.RECEIVED, act, handover.number)
+    return handover
+
+
+def refuse(ctx: Context, handover_id: UUID, note: str) -> Handover:
+    """The receiver does not take the cards; they return to their former state. A note says why."""
+    handover = _as_receiver(ctx, handover_id)
+    if len(note.strip()) < 3:
+        raise Invalid.field("note", "Say in a few words why the handover is refused.")
+    return _undo(ctx, handover, HandoverState.REFUSED, Action.HANDOVER_REFUSE, note)
+
+
+def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
+    """The issuer takes a wrong BAST back, before it is received."""
+    handover = get(ctx, handover_id)
+    if handover.issuer_id != ctx.actor.organisation_id:
+        raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
+    return _undo(ctx, handover, HandoverState.CANCELLED, Action.HANDOVER_CANCEL, note)
+
+
+def _as_receiver(ctx: Context, handover_id: UUID) -> Handover:
+    handover = get(ctx, handover_id)
+    if handover.receiver_id != ctx.actor.organisation_id:
+        raise Forbidden("Only the named receiver answers a handover.", type="not-receiver")
+    return handover
+
+
+def _undo(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Handover:
+    act = _decide(ctx, handover, state, action, note)
+    former = {row.card_id: row.former_state for row in handover.cards}
+    for card in cards_of(ctx, handover):
+        if card.state == CardState.HANDED_OVER:
+            CARD.move(ctx.session, card, former[card.id], act, f"{handover.number}: {note}")
+    ctx.session.flush()
+    return handover
+
+
+def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Act:
+    if handover.state != HandoverState.ISSUED:
+        raise Conflict(f"This handover is {handover.state} already.", state=handover.state)
+    act = record(ctx, action, "handover", handover.id, organisation_id=handover.receiver_id, number=handover.number, note=note)
+    HANDOVER.move(ctx.session, handover, state, act, note)
+    ctx.session.flush()
+    return act
+
+
+def cards_of(ctx: Context, handover: Handover) -> list[Card]:
+    """The cards of a handover, in its order."""
+    ids = [row.card_id for row in handover.cards]
+    found = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
+    return [found[card_id] for card_id in ids]
+
+
+def _move_cards(ctx: Context, cards: list[Card], target: CardState, act: Act, note: str) -> None:
+    for card in cards:
+        CARD.move(ctx.session, card, target, act, note)
+    ctx.session.flush()

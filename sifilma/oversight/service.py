@@ -1,0 +1,55 @@
+"""Whether an organisation may be served today: its agreement (PKS)."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sifilma.accounts.models import Organisation
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.ids import uuid7
+from sifilma.oversight.models import Agreement
+
+WIB = ZoneInfo("Asia/Jakarta")
+
+
+def register_agreement(ctx: Context, organisation: Organisation, number: str, valid_from: date, valid_until: date) -> Agreement:
+    """A PKS of an institution; Invalid for other organisations and for a period that ends before it begins."""
+    if organisation.kind != OrganisationKind.INSTITUTION:
+        raise Invalid.field("organisation", "Only institutions have agreements.")
+    if valid_until < valid_from:
+        raise Invalid.field("valid_until", "The agreement ends before it begins.")
+    agreement = Agreement(
+        id=uuid7(), organisation_id=organisation.id, number=number, valid_from=valid_from, valid_until=valid_until, created_at=ctx.now
+    )
+    ctx.session.add(agreement)
+    record(ctx, Action.AGREEMENT_REGISTER, "agreement", agreement.id, organisation_id=organisation.id, number=number)
+    return agreement
+
+
+def agreement_end(session: Session, organisation_id: UUID, today: date) -> date | None:
+    """The last day of the agreement in force today (the longest, if there are several), None without one."""
+    return session.scalar(
+        select(Agreement.valid_until)
+        .where(Agreement.organisation_id == organisation_id, Agreement.valid_from <= today, Agreement.valid_until >= today)
+        .order_by(Agreement.valid_until.desc())
+        .limit(1)
+    )
+
+
+def require_right(ctx: Context, organisation_id: UUID, kind: str) -> date | None:
+    """Pass for offices; for an institution the last day of its PKS, or Conflict (`no-agreement`) without a valid one (rule 8)."""
+    if kind != OrganisationKind.INSTITUTION:
+        return None
+    end = agreement_end(ctx.session, organisation_id, ctx.now.astimezone(WIB).date())
+    if end is None:
+        raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
+    return end

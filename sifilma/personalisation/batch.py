@@ -1,0 +1,125 @@
+"""The manufacturer's batch: read whole, checked row by row against the buyer's registered units."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.cards.identity import normalise_hardware, normalise_pcid, normalise_uid, perso_warning
+from sifilma.cards.models import Card, CardState, DeviceModel, Unit
+from sifilma.documents import sheets
+from sifilma.documents.sheets import Row, RowError
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Invalid
+from sifilma.personalisation.models import BatchRow
+
+REQUIRED = ("hardware_number", "model", "pcid")
+OPTIONAL = ("sam_uid", "sam_perso")
+ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch without errors: rows to be saved, and warnings."""
+
+    media_type: str
+    rows: list[BatchRow]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _Line:
+    row: int
+    hardware_number: str
+    model: str
+    pcid: str
+    sam_uid: str | None
+    sam_perso: str
+
+
+def read_batch(ctx: Context, data: bytes, buyer_id: UUID, max_rows: int) -> Batch:
+    """Check a batch file. Invalid lists every error of every row, and nothing is saved."""
+    sheet = sheets.read(data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows)
+    errors: list[RowError] = []
+    lines = [line for row in sheet.rows if (line := _parse(row, errors)) is not None]
+    units = _units(ctx, buyer_id)
+    errors += _twice(lines)
+    errors += [error for line in lines for error in _mismatches(ctx, line, units)]
+    errors += _taken(ctx, lines, units)
+    if errors:
+        found = [error.as_dict() for error in sorted(errors, key=lambda error: (error.row, error.column))]
+        raise Invalid(f"{len({error.row for error in errors})} rows of the batch cannot be accepted; nothing was saved.", errors=found)
+    rows = [
+        BatchRow(row_no=line.row, unit_id=units[line.hardware_number][0].id, pcid=line.pcid, sam_uid=line.sam_uid, sam_perso=line.sam_perso)
+        for line in lines
+    ]
+    return Batch(sheet.media_type, rows, [warning for line in lines if (warning := perso_warning(line.sam_perso))])
+
+
+def _parse(row: Row, errors: list[RowError]) -> _Line | None:
+    before = len(errors)
+
+    def take(column: str, parse: object) -> str:
+        text = row.cells.get(column, "")
+        try:
+            return parse(text)  # type: ignore[operator,no-any-return]  # one of the normalisers
+        except ValueError as wrong:
+            errors.append(RowError(row.number, column, f"{wrong}."))
+            return ""
+
+    hardware, pcid = take("hardware_number", normalise_hardware), take("pcid", normalise_pcid)
+    uid = take("sam_uid", normalise_uid) if row.cells.get("sam_uid") else None
+    perso = row.cells.get("sam_perso", "")
+    if len(perso) > 16:
+        errors.append(RowError(row.number, "sam_perso", "SAM Perso has at most 16 characters."))
+    return None if len(errors) > before else _Line(row.number, hardware, row.cells.get("model", ""), pcid, uid, perso)
+
+
+def _units(ctx: Context, buyer_id: UUID) -> dict[str, tuple[Unit, DeviceModel]]:
+    rows = ctx.session.execute(select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.organisation_id == buyer_id))
+    return {unit.hardware_number: (unit, model) for unit, model in rows}
+
+
+def _twice(lines: list[_Line]) -> Iterator[RowError]:
+    for column in ("hardware_number", "pcid", "sam_uid"):
+        counts = Counter(getattr(line, column) for line in lines)
+        for line in lines:
+            value = getattr(line, column)
+            if value and counts[value] > 1:
+                yield RowError(line.row, column, f"{value} is given in {counts[value]} rows.")
+
+
+def _mismatches(ctx: Context, line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
+    found = units.get(line.hardware_number)
+    if found is None:
+        yield RowError(line.row, "hardware_number", f"The buyer has registered no unit {line.hardware_number}.")
+        return
+    unit, model = found
+    if model.name != line.model:
+        yield RowError(line.row, "model", f"{line.hardware_number} is registered as {model.name}.")
+    if model.manufacturer_id != ctx.actor.organisation_id:
+        yield RowError(line.row, "model", f"{model.name} is not a model of yours.")
+    if unit.function != "R":
+        yield RowError(line.row, "hardware_number", f"{line.hardware_number} is registered for {unit.function}; a batch is for R.")
+    if unit.pcid is not None and unit.pcid != line.pcid:
+        yield RowError(line.row, "pcid", f"{line.hardware_number} has another PCID already.")
+
+
+def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
+    """PCIDs of other units, UIDs known already, units that have a card."""
+    own = {unit.id for unit, _ in units.values()}
+    pcids = {pcid: unit_id for unit_id, pcid in ctx.session.execute(select(Unit.id, Unit.pcid).where(Unit.pcid.in_([line.pcid for line in lines])))}
+    uids = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([line.sam_uid for line in lines if line.sam_uid]))))
+    tied = set(ctx.session.scalars(select(Card.unit_id).where(Card.unit_id.in_(own), Card.state.not_in(ENDED))))
+    for line in lines:
+        unit = units.get(line.hardware_number)
+        if line.pcid in pcids and (unit is None or pcids[line.pcid] != unit[0].id):
+            yield RowError(line.row, "pcid", "This PCID belongs to another unit.")
+        if line.sam_uid in uids:
+            yield RowError(line.row, "sam_uid", f"{line.sam_uid} is registered already.")
+        if unit is not None and unit[0].id in tied:
+            yield RowError(line.row, "hardware_number", f"{line.hardware_number} has a card already.")

@@ -1,0 +1,92 @@
+"""What comes in and goes out about personalisation requests."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from sifilma.cards.identity import HardwareNumber, Kcv, Uid
+from sifilma.cards.schemas import Strict
+
+
+class LetterIn(Strict):
+    """The letter behind a request."""
+
+    letter_number: str = Field(min_length=3, max_length=100)
+    letter_date: date
+    subject: str = Field(min_length=3, max_length=300)
+    notes: str = Field("", max_length=2000)
+
+
+class PersonalisationIn(LetterIn):
+    """A request as drafted. `on_behalf_of` and the purchase order are a manufacturer's."""
+
+    function: Literal["R", "RW"]
+    quantity: int | None = Field(None, ge=1, le=100_000)
+    on_behalf_of: UUID | None = None
+    purchase_order_number: str = Field("", max_length=100)
+
+
+class NoteIn(Strict):
+    """A note that goes with a decision."""
+
+    note: str = Field("", max_length=2000)
+
+
+class ApproveIn(NoteIn):
+    """The digest of what the approver saw."""
+
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class ResultIn(Strict):
+    """What became of one card."""
+
+    sam_uid: Uid
+    outcome: Literal["personalised", "failed"]
+    hardware_number: HardwareNumber | None = None
+    kcv: Kcv | None = None
+
+
+class ResultsIn(Strict):
+    """Some or all results of a request."""
+
+    results: list[ResultIn] = Field(min_length=1, max_length=1000)
+
+
+class ApprovalOut(BaseModel):
+    """One approval."""
+
+    user_id: UUID
+    digest: str
+    note: str
+    at: datetime
+
+
+class PersonalisationOut(BaseModel):
+    """A request: state, what was submitted, approvals, cards so far."""
+
+    id: UUID
+    state: str
+    requester: dict[str, Any]
+    buyer: dict[str, Any]
+    function: str
+    quantity: int
+    letter_number: str
+    letter_date: date
+    subject: str
+    notes: str
+    purchase_order_number: str
+    digest: str | None
+    approvals: list[ApprovalOut]
+    required_approvals: int
+    verified: bool
+    batch: list[dict[str, Any]]
+    cards: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    warnings: list[str]
+    created_at: datetime
+    links: dict[str, str]

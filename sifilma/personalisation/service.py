@@ -1,0 +1,305 @@
+"""Requests for cards: draft, submit, verify, return, approve, reject, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from config.settings import Settings
+from sifilma.accounts.models import Organisation
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.service import register_cards
+from sifilma.documents.models import Document, DocumentKind
+from sifilma.documents.service import Upload, keep_pdf, keep_table
+from sifilma.documents.store import FileStore
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.four_eyes import EDITABLE, content_digest, require_seen
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.letters import letter_key
+from sifilma.oversight.service import require_right
+from sifilma.personalisation.batch import Batch, read_batch
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest
+from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.schemas import PersonalisationIn
+
+KIND = "personalisation_request"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a request; None where none came (on an edit: the one there stays)."""
+
+    letter: Upload | None = None
+    purchase_order: Upload | None = None
+    batch: Upload | None = None
+
+
+def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATION_VIEW) -> Select[tuple[PersonalisationRequest]]:
+    """The requests the actor may see: its own, and those made for it."""
+    owners = (PersonalisationRequest.requester_id, PersonalisationRequest.buyer_id)
+    return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)
+
+
+def get(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:
+    """One request; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(requests_query(ctx, operation).where(PersonalisationRequest.id == request_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def _own(ctx: Context, request_id: UUID) -> PersonalisationRequest:
+    """One request the actor's organisation made: a buyer sees it and changes nothing."""
+    found = get(ctx, request_id)
+    if found.requester_id != ctx.actor.organisation_id:
+        raise Forbidden("Only the organisation that made a request changes it.", type="not-requester")
+    return found
+
+
+def draft(ctx: Context, settings: Settings, store: FileStore, data: PersonalisationIn, files: Files) -> PersonalisationRequest:
+    """Save a draft with its files. Invalid names what is missing; nothing is saved then."""
+    if files.letter is None:
+        raise Invalid.field("letter", "The letter (PDF) is missing.")
+    request = PersonalisationRequest(id=uuid7(), requester_id=ctx.actor.organisation_id, buyer_id=ctx.actor.organisation_id, created_at=ctx.now)
+    _fill(ctx, settings, store, request, data, files)
+    act = record(ctx, Action.PERSONALISATION_DRAFT, KIND, request.id, quantity=request.quantity, function=request.function)
+    PERSONALISATION.born(request, State.DRAFT, act)
+    ctx.session.add(request)
+    ctx.session.flush()
+    return _with_parties(ctx, request)
+
+
+def edit(
+    ctx: Context, settings: Settings, store: FileStore, request_id: UUID, data: PersonalisationIn, files: Files
+) -> PersonalisationRequest:
+    """Change a draft or a returned request; files that do not come again stay."""
+    request = _own(ctx, request_id)
+    if request.state not in EDITABLE:
+        raise Conflict("What is submitted does not change.", state=request.state)
+    _fill(ctx, settings, store, request, data, files)
+    record(ctx, Action.PERSONALISATION_EDIT, KIND, request.id, quantity=request.quantity)
+    ctx.session.flush()
+    return _with_parties(ctx, request)
+
+
+def _with_parties(ctx: Context, request: PersonalisationRequest) -> PersonalisationRequest:
+    ctx.session.refresh(request)
+    return request
+
+
+def _fill(ctx: Context, settings: Settings, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files) -> None:
+    by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
+    _require_shape(ctx, data, files, request, by_maker)
+    with ctx.session.no_autoflush:
+        if by_maker:
+            request.buyer_id = _buyer(ctx, data).id
+        batch = read_batch(ctx, files.batch.data, request.buyer_id, settings.batch_max_rows) if files.batch else None
+        request.quantity = _quantity(data, batch, request)
+        _require_new_letter(ctx, request, data)
+    request.function, request.notes = data.function, data.notes
+    request.required_approvals = 2 if data.function == "RW" else 1
+    request.letter_number, request.letter_key = data.letter_number, letter_key(data.letter_number)
+    request.letter_date, request.subject = data.letter_date, data.subject
+    request.purchase_order_number = data.purchase_order_number
+    _keep_files(ctx, store, request, files, batch)
+
+
+def _require_shape(ctx: Context, data: PersonalisationIn, files: Files, request: PersonalisationRequest, by_maker: bool) -> None:
+    """What a manufacturer must give, and what an office must not."""
+    if by_maker:
+        missing = [
+            name
+            for name, there in (
+                ("on_behalf_of", data.on_behalf_of),
+                ("purchase_order_number", data.purchase_order_number),
+                ("purchase_order", files.purchase_order or request.purchase_order_document_id),
+                ("batch", files.batch or request.batch_document_id),
+            )
+            if not there
+        ]
+        if data.function != "R":
+            raise Invalid.field("function", "A manufacturer asks for R cards only.")
+    elif ctx.actor.api_key_id is not None:
+        raise Forbidden("An office's letter is drafted by a person.")
+    else:
+        extra = {"on_behalf_of": data.on_behalf_of, "purchase_order": files.purchase_order, "batch": files.batch}
+        present = [name for name, there in extra.items() if there]
+        missing = [] if data.quantity else ["quantity"]
+        if present or data.purchase_order_number:
+            errors = [{"field": name, "message": "Only a manufacturer gives this."} for name in present or ["purchase_order_number"]]
+            raise Invalid("An office asks for itself.", errors=errors)
+    if missing:
+        raise Invalid("Something is missing.", errors=[{"field": name, "message": "This is needed."} for name in missing])
+
+
+def _buyer(ctx: Context, data: PersonalisationIn) -> Organisation:
+    buyer = ctx.session.get(Organisation, data.on_behalf_of) if data.on_behalf_of else None
+    if buyer is None or buyer.kind in (OrganisationKind.DIRECTORATE, OrganisationKind.MANUFACTURER):
+        raise Invalid.field("on_behalf_of", "The buyer must be an institution or an office.")
+    return buyer
+
+
+def _quantity(data: PersonalisationIn, batch: Batch | None, request: PersonalisationRequest) -> int:
+    rows = len(batch.rows) if batch else len(request.rows) if request.batch_document_id else 0
+    if rows and data.quantity and data.quantity != rows:
+        raise Invalid.field("quantity", f"The letter asks for {data.quantity} cards, the batch has {rows} rows.")
+    return rows or data.quantity or 0
+
+
+def _require_new_letter(ctx: Context, request: PersonalisationRequest, data: PersonalisationIn) -> None:
+    same = select(PersonalisationRequest.id).where(
+        PersonalisationRequest.requester_id == request.requester_id,
+        PersonalisationRequest.letter_key == letter_key(data.letter_number),
+        PersonalisationRequest.letter_date == data.letter_date,
+        PersonalisationRequest.id != request.id,
+        PersonalisationRequest.state.not_in(("rejected", "cancelled")),
+    )
+    if ctx.session.scalar(same):
+        raise Conflict("There is a request with this letter (number and date) already.", type="letter-known")
+
+
+def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest, files: Files, batch: Batch | None) -> None:
+    if files.letter:
+        request.letter_document_id = keep_pdf(ctx, store, files.letter, DocumentKind.LETTER, "letter").id
+    if files.purchase_order:
+        request.purchase_order_document_id = keep_pdf(ctx, store, files.purchase_order, DocumentKind.PURCHASE_ORDER, "purchase_order").id
+    if files.batch and batch:
+        request.batch_document_id = keep_table(ctx, store, files.batch, batch.media_type).id
+        request.rows.clear()
+        ctx.session.flush() if request in ctx.session else None
+        request.rows.extend(batch.rows)
+
+
+def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
+    """What is submitted and approved: every field, the files by their SHA-256, the batch row by row."""
+    ids = [request.letter_document_id, request.purchase_order_document_id, request.batch_document_id]
+    documents = {d.id: d.sha256 for d in ctx.session.scalars(select(Document).where(Document.id.in_([i for i in ids if i])))}
+    return {
+        "id": str(request.id),
+        "requester": str(request.requester_id),
+        "buyer": str(request.buyer_id),
+        "function": request.function,
+        "quantity": request.quantity,
+        "letter": [request.letter_number, request.letter_date.isoformat(), request.subject],
+        "purchase_order_number": request.purchase_order_number,
+        "files": [documents[i] if i else None for i in ids],
+        "batch": [[row.row_no, str(row.unit_id), row.pcid, row.sam_uid, row.sam_perso] for row in request.rows],
+        "notes": request.notes,
+    }
+
+
+def submit(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
+    """Submit: from here on nothing of it changes, unless it is returned."""
+    request = _own(ctx, request_id)
+    PERSONALISATION.require(request, State.SUBMITTED)
+    request.digest = content_digest(content(ctx, request))
+    request.submitted_by_person, request.submitted_by_user = ctx.actor.person_id, ctx.actor.user_id
+    request.submitted_at, request.verified_at = ctx.now, None
+    return _move(ctx, request, State.SUBMITTED, Action.PERSONALISATION_SUBMIT, note, digest=request.digest)
+
+
+def verify(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
+    """The operator has looked at it; the optional step before approval."""
+    request = get(ctx, request_id, Operation.PERSONALISATION_VERIFY)
+    _require_submitted(request)
+    request.verified_at = ctx.now
+    record(ctx, Action.PERSONALISATION_VERIFY, KIND, request.id, organisation_id=request.requester_id, note=note)
+    return request
+
+
+def send_back(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
+    """Return for repair, with a note that says what to mend."""
+    request = get(ctx, request_id, Operation.PERSONALISATION_RETURN)
+    return _move(ctx, request, State.RETURNED, Action.PERSONALISATION_RETURN, require_note(note))
+
+
+def reject(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
+    """Reject for good, with a note."""
+    request = get(ctx, request_id, Operation.PERSONALISATION_APPROVE)
+    return _move(ctx, request, State.REJECTED, Action.PERSONALISATION_REJECT, require_note(note))
+
+
+def cancel(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
+    """The requester withdraws it, before it is approved."""
+    request = _own(ctx, request_id)
+    return _move(ctx, request, State.CANCELLED, Action.PERSONALISATION_CANCEL, note)
+
+
+def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, note: str = "") -> PersonalisationRequest:
+    """One approver's yes to exactly this digest; with the last one needed, the batch's cards are registered."""
+    request = get(ctx, request_id, Operation.PERSONALISATION_APPROVE)
+    _require_submitted(request)
+    require_seen(request.digest, digest)
+    require_other_person(ctx, request.submitted_by_person, [a.person_id for a in request.approvals if a.digest == digest])
+    require_right(ctx, request.buyer_id, request.buyer.kind)
+    act = record(ctx, Action.PERSONALISATION_APPROVE, KIND, request.id, organisation_id=request.requester_id, digest=digest)
+    given = PersonalisationApproval(
+        personalisation_request_id=request.id, person_id=ctx.actor.person_id, user_id=ctx.actor.user_id, digest=digest, note=note,
+        at=ctx.now, act_id=act.id,
+    )  # fmt: skip
+    ctx.session.add(given)
+    ctx.session.flush()
+    ctx.session.refresh(request, ["approvals"])
+    if sum(1 for approval in request.approvals if approval.digest == digest) >= request.required_approvals:
+        PERSONALISATION.move(ctx.session, request, State.APPROVED, act, note)
+        ctx.session.flush()
+        _register_batch(ctx, settings, request)
+    return request
+
+
+def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRequest) -> None:
+    """Give the batch's units their PCID and register the cards whose UIDs it names."""
+    units = {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(Unit.id.in_([row.unit_id for row in request.rows])))}
+    for row in request.rows:
+        units[row.unit_id].pcid = row.pcid
+        units[row.unit_id].sam_perso = row.sam_perso or units[row.unit_id].sam_perso
+    cards = [new_card(ctx, settings, request, row.sam_uid, row.unit_id) for row in request.rows if row.sam_uid]
+    if cards:
+        register_cards(ctx, cards)
+
+
+def new_card(ctx: Context, settings: Settings, request: PersonalisationRequest, uid: str, unit_id: UUID | None) -> Card:
+    """A card of the request, held by the directorate (the actor's organisation here)."""
+    return Card(
+        id=uuid7(), uid=uid, function=request.function, holder_id=ctx.actor.organisation_id, buyer_id=request.buyer_id,
+        personalisation_request_id=request.id, unit_id=unit_id, key_version=settings.master_version, kcv="", seq=0,
+    )  # fmt: skip
+
+
+def require_other_person(ctx: Context, submitter: UUID | None, approved: Sequence[UUID]) -> None:
+    """Four eyes, as persons: not the submitter, and nobody twice."""
+    if ctx.actor.person_id == submitter:
+        raise Forbidden("Whoever submitted never approves.", type="four-eyes")
+    if ctx.actor.person_id in approved:
+        raise Conflict("You have approved this already: another approver is needed.", type="four-eyes")
+
+
+def require_note(note: str) -> str:
+    """A decision against somebody says why."""
+    if len(note.strip()) < 3:
+        raise Invalid.field("note", "Say in a few words why.")
+    return note
+
+
+def _require_submitted(request: PersonalisationRequest) -> None:
+    if request.state != State.SUBMITTED:
+        raise Conflict(f"A request that is {request.state} is not waiting for a decision.", state=request.state)
+
+
+def _move(ctx: Context, request: PersonalisationRequest, target: State, action: Action, note: str, **facts: Any) -> PersonalisationRequest:
+    PERSONALISATION.require(request, target)
+    act = record(ctx, action, KIND, request.id, organisation_id=request.requester_id, note=note, **facts)
+    PERSONALISATION.move(ctx.session, request, target, act, note)
+    ctx.session.flush()
+    return request
+
