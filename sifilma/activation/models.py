@@ -195,6 +195,7 @@ class Token(Stateful, Base):
             "uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)
         ),
         Index(None, "card_id", "state"),
+        Index(None, "state", "expires_at"),
         UniqueConstraint("status_list", "status_index"),
     )
 
@@ -219,6 +220,7 @@ class Activation(Base):
         CheckConstraint("place_outcome IN ('PASS', 'REVIEW', 'FAIL')", name="place_outcome"),
         CheckConstraint("place_outcome = 'PASS' OR reason <> ''", name="reason"),
         CheckConstraint("review_state IN ('none', 'waiting', 'accepted', 'rejected')", name="review_state"),
+        CheckConstraint("accuracy_m >= 0", name="accuracy"),
         CheckConstraint("NOT (latitude_e7 = 0 AND longitude_e7 = 0)", name="somewhere"),
         Index(None, "organisation_id", "id"),
         Index(None, "card_id", "id"),
@@ -231,7 +233,9 @@ class Activation(Base):
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), index=True)
-    manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id", deferrable=True, initially="DEFERRED"), unique=True)
+    manifest_id: Mapped[UUID] = mapped_column(
+        ForeignKey("manifest.id", name="fk_activation_manifest_id", use_alter=True, deferrable=True, initially="DEFERRED"), unique=True
+    )
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     latitude_e7: Mapped[int]
     longitude_e7: Mapped[int]

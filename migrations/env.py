@@ -1,0 +1,16 @@
+"""Alembic's environment. The connection, its lock and its transaction come from `sifilma.schema`; there is no offline mode."""
+
+from alembic import context
+
+from sifilma.models import METADATA
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=METADATA,
+    render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by rebuilding it
+    compare_type=True,
+    transaction_per_migration=False,
+)
+with context.begin_transaction():
+    context.run_migrations()
