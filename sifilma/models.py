@@ -9,6 +9,7 @@ from sifilma.audit import models as audit
 from sifilma.cards import models as cards
 from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
+from sifilma.documents import numbering
 from sifilma.handover import models as handover
 from sifilma.kernel import idempotency, lifecycle
 from sifilma.kernel.db import Base
@@ -18,6 +19,6 @@ from sifilma.regions import models as regions
 
 METADATA = Base.metadata
 PACKAGES = (
-    accounts, activation, activation_rules, audit, cards, destruction, documents, handover, idempotency, lifecycle, oversight,
-    personalisation, regions,
+    accounts, activation, activation_rules, audit, cards, destruction, documents, handover, idempotency, lifecycle, numbering,
+    oversight, personalisation, regions,
 )  # fmt: skip

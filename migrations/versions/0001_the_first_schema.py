@@ -31,10 +31,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_entry_object_kind_object_id_id"), "audit_entry", ["object_kind", "object_id", "id"], unique=False)
     op.create_index(op.f("ix_audit_entry_organisation_id_id"), "audit_entry", ["organisation_id", "id"], unique=False)
     op.create_table(
-        "bast_counter",
+        "document_counter",
+        sa.Column("series", sa.String(length=20), nullable=False),
         sa.Column("year", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("last", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("year", name=op.f("pk_bast_counter")),
+        sa.PrimaryKeyConstraint("series", "year", name=op.f("pk_document_counter")),
     )
     op.create_table(
         "idempotency_key",
@@ -499,6 +500,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("function", sa.String(length=2), nullable=False),
         sa.Column("machines", sa.Integer(), nullable=False),
+        sa.Column("redeemed", sa.Integer(), nullable=False),
         sa.Column("personalisation_request_id", sa.Uuid(), nullable=True),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -528,6 +530,7 @@ def upgrade() -> None:
             name=op.f("ck_activation_request_state"),
         ),
         sa.CheckConstraint("machines BETWEEN 1 AND 100000", name=op.f("ck_activation_request_machines")),
+        sa.CheckConstraint("redeemed BETWEEN 0 AND machines", name=op.f("ck_activation_request_redeemed")),
         sa.ForeignKeyConstraint(
             ["act_id"], ["audit_entry.id"], name=op.f("fk_activation_request_act_id"), initially="DEFERRED", deferrable=True
         ),

@@ -104,6 +104,4 @@ def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_a
 def _touch(ctx: Context, session_id: object) -> None:
     """Note that the session is in use: in a transaction of its own, at most once a minute."""
     now = ctx.now
-    ctx.uow.record_refusal(
-        lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now))
-    )
+    ctx.uow.separately(lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now)))

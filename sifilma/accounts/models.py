@@ -196,7 +196,9 @@ triggers.guard(
     "user_account: these capabilities never meet in one person",
 )
 triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
-triggers.guard("user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person")
+triggers.guard(
+    "user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person"
+)
 triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )

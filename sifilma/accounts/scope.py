@@ -14,9 +14,7 @@ from sifilma.kernel.actor import Actor
 Query = TypeVar("Query", bound=Select[Any])
 
 
-def scoped(
-    query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = ()
-) -> Query:
+def scoped(query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = ()) -> Query:
     """Restrict a select to the rows the actor may see. `owner` is the column (or columns, as a tuple) of owning organisations;
     `linked` are conditions under which a row is linked to the actor by a batch."""
     owners = owner if isinstance(owner, tuple) else (owner,)
@@ -43,4 +41,6 @@ def _reach(grant: Grant, actor: Actor, owners: tuple[Any, ...], linked: Sequence
 
 def _jurisdiction(actor: Actor) -> Select[Any]:
     """The regency offices of a province office's regencies, by their codes."""
-    return select(Organisation.id).where(Organisation.region_code.like(f"{actor.region_code or '-'}.%"), Organisation.kind == "regency_office")
+    return select(Organisation.id).where(
+        Organisation.region_code.like(f"{actor.region_code or '-'}.%"), Organisation.kind == "regency_office"
+    )

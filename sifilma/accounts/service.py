@@ -52,7 +52,9 @@ class NewUser:
     phone: str = ""
 
 
-def register_organisation(ctx: Context, kind: OrganisationKind, name: str, region_code: str | None = None, address: str = "") -> Organisation:
+def register_organisation(
+    ctx: Context, kind: OrganisationKind, name: str, region_code: str | None = None, address: str = ""
+) -> Organisation:
     """A new organisation; Conflict if one of this kind and name exists."""
     if ctx.session.scalar(select(Organisation.id).where(Organisation.kind == kind, Organisation.name == name)):
         raise Conflict("An organisation of this kind and name exists already.")
@@ -112,7 +114,13 @@ def find_or_make_person(ctx: Context, organisation: Organisation, new: NewUser) 
     person = ctx.session.scalars(select(Person).where(Person.identity == identity)).first()
     if person is None:
         person = Person(
-            id=uuid7(), identity=identity, id_kind=str(new.id_kind), id_number=new.id_number, name=new.name, email=new.email, phone=new.phone
+            id=uuid7(),
+            identity=identity,
+            id_kind=str(new.id_kind),
+            id_number=new.id_number,
+            name=new.name,
+            email=new.email,
+            phone=new.phone,
         )
         ctx.session.add(person)
         ctx.session.flush()

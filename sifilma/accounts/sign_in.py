@@ -147,7 +147,9 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
 def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
     throttle.fail(session, ctx.now, f"otp:{user_id}", throttle.OTP)
     session.execute(
-        update(LoginSession).where(LoginSession.id == session_id, LoginSession.otp_at.is_(None)).values(otp_tries=LoginSession.otp_tries + 1)
+        update(LoginSession)
+        .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None))
+        .values(otp_tries=LoginSession.otp_tries + 1)
     )
     record_in(session, ctx, Action.SESSION_OTP_REFUSED, "user", user_id)
 
@@ -156,4 +158,3 @@ def as_user(ctx: Context, user: User, session_id: UUID) -> Context:
     """The context of somebody whose sign-in has just succeeded."""
     actor = Actor(organisation_id=user.organisation_id, user_id=user.id, person_id=user.person_id, session_id=session_id, ip=ctx.actor.ip)
     return Context(ctx.uow, ctx.clock, actor, ctx.request_id)
-

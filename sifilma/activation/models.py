@@ -108,7 +108,7 @@ MANIFEST = LifeCycle(
 
 
 class ActivationRequest(Lettered, Submitted, Stateful, Base):
-    """A letter that asks to activate `machines` cards, named one by one."""
+    """A letter that asks to activate `machines` cards, named one by one; `redeemed` counts the tokens used."""
 
     __tablename__ = "activation_request"
     __table_args__ = (
@@ -118,6 +118,7 @@ class ActivationRequest(Lettered, Submitted, Stateful, Base):
         CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
         CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
         CheckConstraint("machines BETWEEN 1 AND 100000", name="machines"),
+        CheckConstraint("redeemed BETWEEN 0 AND machines", name="redeemed"),
         Index(
             "uq_activation_request_letter", "organisation_id", "letter_key", "letter_date", unique=True,
             sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
@@ -130,6 +131,7 @@ class ActivationRequest(Lettered, Submitted, Stateful, Base):
     kind: Mapped[str] = mapped_column(String(10))
     function: Mapped[str] = mapped_column(String(2))
     machines: Mapped[int]
+    redeemed: Mapped[int] = mapped_column(Integer, default=0)
     personalisation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("personalisation_request.id"))
     notes: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -191,9 +193,7 @@ class Token(Stateful, Base):
     __table_args__ = (
         CheckConstraint(state_check(TokenState), name="state"),
         CheckConstraint("tries BETWEEN 0 AND 5", name="tries"),
-        Index(
-            "uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)
-        ),
+        Index("uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)),
         Index(None, "card_id", "state"),
         Index(None, "state", "expires_at"),
         UniqueConstraint("status_list", "status_index"),

@@ -115,3 +115,19 @@ triggers.guard(
 triggers.immutable("revocation", "manifest_id", "reason", "proposed_by_person", "proposed_at")
 triggers.immutable("published_status_list")
 triggers.immutable("data_key")
+triggers.guard(
+    "manifest_revoked_by_two",
+    "manifest",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state = 'revoked'"
+    " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = NEW.id AND r.state = 'executed')"
+    " AND NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.act_id AND e.action = 'card.report')",
+    "manifest: revoked by two persons, or because its card was reported",
+)
+triggers.guard(
+    "activation_request_complete",
+    "activation_request",
+    "UPDATE",
+    "(NEW.state = 'completed' AND NEW.redeemed <> NEW.machines) OR NEW.redeemed < OLD.redeemed",
+    "activation_request: complete when every token is redeemed",
+)

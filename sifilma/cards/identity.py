@@ -45,7 +45,11 @@ def normalise_hardware(text: str) -> str:
 
 def perso_warning(text: str) -> str | None:
     """A warning for a `sam_perso` that is not the 16 characters printed on the card (a digit is easily lost)."""
-    return None if not text or len(text.strip()) == 16 else f"SAM Perso {text!r} has {len(text.strip())} characters instead of 16. Check the card."
+    return (
+        None
+        if not text or len(text.strip()) == 16
+        else f"SAM Perso {text!r} has {len(text.strip())} characters instead of 16. Check the card."
+    )
 
 
 Uid = Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise_uid)]

@@ -55,7 +55,9 @@ def get_card(ctx: Context, uid: str, operation: Operation = Operation.CARD_VIEW)
 
 def steps(ctx: Context, kind: str, object_id: UUID) -> list[History]:
     """The time line of an object the caller has checked."""
-    return list(ctx.session.scalars(select(History).where(History.object_kind == kind, History.object_id == object_id).order_by(History.id)))
+    return list(
+        ctx.session.scalars(select(History).where(History.object_kind == kind, History.object_id == object_id).order_by(History.id))
+    )
 
 
 def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:

@@ -10,14 +10,19 @@ from sifilma.cards.models import Unit
 from sifilma.documents import indonesian, rendering
 from sifilma.handover.models import Handover
 from sifilma.handover.service import cards_of
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 
 
 def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
     """Render the BAST; its QR leads to the verification page with number and digest."""
     cards = cards_of(ctx, handover)
-    units: dict[UUID, Unit] = {u.id: u for u in ctx.session.scalars(select(Unit).where(Unit.id.in_([c.unit_id for c in cards if c.unit_id])))}
-    day = handover.issued_at.astimezone(indonesian.WIB)
+    units: dict[UUID, Unit] = {
+        u.id: u for u in ctx.session.scalars(select(Unit).where(Unit.id.in_([c.unit_id for c in cards if c.unit_id])))
+    }
+    zone = indonesian.zone_of(handover.issuer.region_code)
+    day = handover.issued_at.astimezone(zone)
+    own_paper = handover.issuer.kind == OrganisationKind.MANUFACTURER
     return rendering.render(
         "bast",
         {
@@ -25,7 +30,8 @@ def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
             "number": handover.number,
             "date": {"year": day.year, "month": day.month, "day": day.day},
             "spoken_date": indonesian.spoken_date(day.date()),
-            "time": indonesian.local_time(handover.issued_at),
+            "time": indonesian.local_time(handover.issued_at, zone),
+            **({"letterhead": [handover.issuer.name.upper()]} if own_paper else {}),
             "issuer": {"name": handover.issuer.name},
             "receiver": {"name": handover.receiver.name},
             "count": len(cards),

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.accounts.models import Organisation
@@ -36,15 +36,6 @@ HANDOVER = LifeCycle(
         Transition(S.ISSUED, S.REFUSED, entails="the cards return to their former state"),
     ],
 )
-
-
-class BastCounter(Base):
-    """The last BAST number given out per year; taken by one UPDATE, so that numbers have no gap and no twin."""
-
-    __tablename__ = "bast_counter"
-
-    year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    last: Mapped[int] = mapped_column(Integer)
 
 
 class Handover(Stateful, Base):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import Select, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sifilma.accounts.models import Organisation
 from sifilma.accounts.permissions import Operation
@@ -14,8 +13,8 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
-from sifilma.documents.indonesian import WIB
-from sifilma.handover.models import HANDOVER, BastCounter, Handover, HandoverCard, HandoverState
+from sifilma.documents.numbering import next_number
+from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverState
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -23,7 +22,7 @@ from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
 from sifilma.personalisation.models import PersonalisationRequest
 
-ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+SERIES = "BAST-SAM"
 
 
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[tuple[Handover]]:
@@ -72,7 +71,7 @@ def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], cent
 
 
 def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
-    number = _next_number(ctx)
+    number = next_number(ctx.session, ctx.now, SERIES)
     facts = {
         "number": number,
         "issuer": str(ctx.actor.organisation_id),
@@ -85,16 +84,6 @@ def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -
         id=uuid7(), number=number, issuer_id=ctx.actor.organisation_id, receiver_id=receiver.id, issued_at=ctx.now,
         issued_by=ctx.actor.user_id, notes=notes, digest=content_digest(facts),
     )  # fmt: skip
-
-
-def _next_number(ctx: Context) -> str:
-    """The next number of the year by one upsert: the row's lock keeps numbers without gap and without twin."""
-    today = ctx.now.astimezone(WIB)
-    make = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    upsert = make(BastCounter).values(year=today.year, last=1)
-    taken = upsert.on_conflict_do_update(index_elements=[BastCounter.year], set_={"last": BastCounter.last + 1}).returning(BastCounter.last)
-    number = ctx.session.execute(taken).scalar_one()
-    return f"400.8/{number:04d}/BAST-SAM/{ROMAN[today.month - 1]}/{today.year}"
 
 
 def _add_cards(ctx: Context, handover: Handover, cards: list[Card]) -> None:

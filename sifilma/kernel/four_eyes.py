@@ -78,7 +78,9 @@ def require_seen(actual: str | None, seen: str) -> None:
         raise Conflict("What you saw is not what is there now: look again before approving.", type="digest-mismatch")
 
 
-def protect(parent: str, approvals: str, *, waiting: str, approved: str, content: tuple[str, ...], editable: tuple[str, ...] = EDITABLE) -> None:
+def protect(
+    parent: str, approvals: str, *, waiting: str, approved: str, content: tuple[str, ...], editable: tuple[str, ...] = EDITABLE
+) -> None:
     """Register the rules for `parent` (with Submitted) and its `approvals` table (with Approval and `<parent>_id`).
 
     `waiting` is the state in which approvals are taken, `approved` the state they lead to; `content` columns change
@@ -114,7 +116,11 @@ def protect(parent: str, approvals: str, *, waiting: str, approved: str, content
     frozen = (*content, "required_approvals", "submitted_by_person", "digest")
     changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in frozen)
     triggers.guard(
-        f"{parent}_content", parent, "UPDATE", f"OLD.state NOT IN ({states}) AND ({changed})", f"{parent}: what is submitted does not change"
+        f"{parent}_content",
+        parent,
+        "UPDATE",
+        f"OLD.state NOT IN ({states}) AND ({changed})",
+        f"{parent}: what is submitted does not change",
     )
 
 

@@ -56,7 +56,7 @@ def claim(ctx: Context, actor: str, key: str, print_: str) -> StoredAnswer | Non
     """
     if not 1 <= len(key) <= 200 or not key.isprintable():
         raise Invalid.field("Idempotency-Key", "A key has 1 to 200 printable characters.")
-    return ctx.uow.record_refusal(lambda session: _claim(session, ctx.now, actor, key, print_))
+    return ctx.uow.separately(lambda session: _claim(session, ctx.now, actor, key, print_))
 
 
 def _claim(session: Session, now: datetime, actor: str, key: str, print_: str) -> StoredAnswer | None:
@@ -94,7 +94,7 @@ def complete(session: Session, actor: str, key: str, answer: StoredAnswer) -> No
 def release(ctx: Context, actor: str, key: str) -> None:
     """Give the key back: the act did not happen, a retry may try again."""
     where = (IdempotencyKey.actor == actor, IdempotencyKey.key == key, IdempotencyKey.status == 0)
-    ctx.uow.record_refusal(lambda session: session.execute(delete(IdempotencyKey).where(*where)))
+    ctx.uow.separately(lambda session: session.execute(delete(IdempotencyKey).where(*where)))
 
 
 def forget_old(session: Session, now: datetime) -> int:

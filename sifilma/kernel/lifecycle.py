@@ -135,21 +135,20 @@ def _protect(cycle: LifeCycle) -> None:
     births = ", ".join(f"'{state}'" for state in cycle.initial)
     kind, table = cycle.kind, cycle.table
     triggers.guard(f"{table}_birth", table, "INSERT", f"NEW.state NOT IN ({births})", f"{kind}: a life does not begin in this state")
-    triggers.guard(f"{table}_step", table, "UPDATE", f"OLD.state <> NEW.state AND NOT ({steps})", f"{kind}: this step is not in the table")
+    taken = "(OLD.state <> NEW.state OR OLD.act_id <> NEW.act_id)"  # a step may lead back to its own state: active, relocated, active
+    triggers.guard(f"{table}_step", table, "UPDATE", f"{taken} AND NOT ({steps})", f"{kind}: this step is not in the table")
     triggers.guard(
         f"{table}_act",
         table,
         "UPDATE",
-        "OLD.state <> NEW.state AND (NEW.revision <> OLD.revision + 1 OR NEW.act_id = OLD.act_id)",
+        f"{taken} AND (NEW.revision <> OLD.revision + 1 OR NEW.act_id = OLD.act_id)",
         f"{kind}: a step needs a new revision and an act of its own",
     )
     triggers.guard(f"{table}_keep", table, "DELETE", "", f"{kind}: nothing is deleted")
     columns = "INSERT INTO history (object_kind, object_id, from_state, to_state, at, user_id, note, act_id) VALUES"
     values = "NEW.state, NEW.changed_at, NEW.changed_by, NEW.change_note, NEW.act_id)"
     triggers.follow(f"{table}_birth_history", table, "INSERT", f"{columns} ('{kind}', NEW.id, '', {values}")
-    triggers.follow(
-        f"{table}_step_history", table, "UPDATE", f"{columns} ('{kind}', NEW.id, OLD.state, {values}", when="OLD.state <> NEW.state"
-    )
+    triggers.follow(f"{table}_step_history", table, "UPDATE", f"{columns} ('{kind}', NEW.id, OLD.state, {values}", when=taken)
 
 
 def state_check(states: type[StrEnum]) -> str:

@@ -76,6 +76,10 @@ class UnitOfWork:
 
     def record_refusal(self, write: Callable[[Session], T]) -> T:
         """Roll this unit back and run `write` in a short transaction of its own, which survives the refusal."""
+        return self.separately(write)
+
+    def separately(self, write: Callable[[Session], T]) -> T:
+        """Forget this unit's transaction and run `write` in a short one of its own, whatever becomes of the unit afterwards."""
         self._session.rollback()
         with self._sessions() as session, session.begin():
             return write(session)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
 
 from sifilma.accounts.models import Organisation
 from sifilma.audit.models import Action
@@ -35,9 +35,9 @@ def register_agreement(ctx: Context, organisation: Organisation, number: str, va
     return agreement
 
 
-def agreement_end(session: Session, organisation_id: UUID, today: date) -> date | None:
-    """The last day of the agreement in force today (the longest, if there are several), None without one."""
-    return session.scalar(
+def agreement_end_query(organisation_id: Any, today: Any) -> Select[tuple[date]]:
+    """The last day of the agreement in force today (the longest, if there are several). Takes values, columns or binds."""
+    return (
         select(Agreement.valid_until)
         .where(Agreement.organisation_id == organisation_id, Agreement.valid_from <= today, Agreement.valid_until >= today)
         .order_by(Agreement.valid_until.desc())
@@ -49,7 +49,7 @@ def require_right(ctx: Context, organisation_id: UUID, kind: str) -> date | None
     """Pass for offices; for an institution the last day of its PKS, or Conflict (`no-agreement`) without a valid one (rule 8)."""
     if kind != OrganisationKind.INSTITUTION:
         return None
-    end = agreement_end(ctx.session, organisation_id, ctx.now.astimezone(WIB).date())
+    end = ctx.session.scalar(agreement_end_query(organisation_id, ctx.now.astimezone(WIB).date()))
     if end is None:
         raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
     return end

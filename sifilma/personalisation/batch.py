@@ -80,7 +80,9 @@ def _parse(row: Row, errors: list[RowError]) -> _Line | None:
 
 
 def _units(ctx: Context, buyer_id: UUID) -> dict[str, tuple[Unit, DeviceModel]]:
-    rows = ctx.session.execute(select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.organisation_id == buyer_id))
+    rows = ctx.session.execute(
+        select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.organisation_id == buyer_id)
+    )
     return {unit.hardware_number: (unit, model) for unit, model in rows}
 
 
@@ -112,7 +114,10 @@ def _mismatches(ctx: Context, line: _Line, units: dict[str, tuple[Unit, DeviceMo
 def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
     """PCIDs of other units, UIDs known already, units that have a card."""
     own = {unit.id for unit, _ in units.values()}
-    pcids = {pcid: unit_id for unit_id, pcid in ctx.session.execute(select(Unit.id, Unit.pcid).where(Unit.pcid.in_([line.pcid for line in lines])))}
+    pcids = {
+        pcid: unit_id
+        for unit_id, pcid in ctx.session.execute(select(Unit.id, Unit.pcid).where(Unit.pcid.in_([line.pcid for line in lines])))
+    }
     uids = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([line.sam_uid for line in lines if line.sam_uid]))))
     tied = set(ctx.session.scalars(select(Card.unit_id).where(Card.unit_id.in_(own), Card.state.not_in(ENDED))))
     for line in lines:

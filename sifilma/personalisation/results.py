@@ -54,7 +54,9 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, re
     request = get(ctx, request_id, Operation.PERSONALISE)
     _require_open(request)
     key_version = settings.master_version
-    versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).tuples().all())
+    versions = dict(
+        ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).tuples().all()
+    )
     ctx.uow.end_read()
     kcvs = _check_values(hsm, results, versions, key_version)
     ctx.uow.begin_write()
@@ -86,7 +88,12 @@ def _units_by_number(ctx: Context, request: PersonalisationRequest) -> dict[str,
 
 
 def _errors(
-    ctx: Context, request: PersonalisationRequest, results: list[ResultIn], cards: dict[str, Card], units: dict[str, Unit], kcvs: dict[str, str]
+    ctx: Context,
+    request: PersonalisationRequest,
+    results: list[ResultIn],
+    cards: dict[str, Card],
+    units: dict[str, Unit],
+    kcvs: dict[str, str],
 ) -> Iterator[dict[str, Any]]:
     in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
     tied = _tied(ctx, request)
@@ -103,7 +110,9 @@ def _errors(
 
 def _tied(ctx: Context, request: PersonalisationRequest) -> dict[UUID, str]:
     rows = ctx.session.execute(
-        select(Card.unit_id, Card.uid).join(Unit, Unit.id == Card.unit_id).where(Unit.organisation_id == request.buyer_id, Card.state.not_in(ENDED))
+        select(Card.unit_id, Card.uid)
+        .join(Unit, Unit.id == Card.unit_id)
+        .where(Unit.organisation_id == request.buyer_id, Card.state.not_in(ENDED))
     )
     return {unit_id: uid for unit_id, uid in rows}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from config.settings import Settings
 from sifilma.accounts.models import Organisation
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
+from sifilma.accounts.submissions import Submissions, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
@@ -23,7 +23,7 @@ from sifilma.documents.store import FileStore
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from sifilma.kernel.four_eyes import EDITABLE, content_digest, require_seen
+from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.letters import letter_key
 from sifilma.oversight.service import require_right
@@ -33,6 +33,7 @@ from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import PersonalisationIn
 
 KIND = "personalisation_request"
+WAY = Submissions(PERSONALISATION, PersonalisationApproval, "personalisation", "requester_id")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def draft(ctx: Context, settings: Settings, store: FileStore, data: Personalisat
     """Save a draft with its files. Invalid names what is missing; nothing is saved then."""
     if files.letter is None:
         raise Invalid.field("letter", "The letter (PDF) is missing.")
-    request = PersonalisationRequest(id=uuid7(), requester_id=ctx.actor.organisation_id, buyer_id=ctx.actor.organisation_id, created_at=ctx.now)
+    request = PersonalisationRequest(
+        id=uuid7(), requester_id=ctx.actor.organisation_id, buyer_id=ctx.actor.organisation_id, created_at=ctx.now
+    )
     _fill(ctx, settings, store, request, data, files)
     act = record(ctx, Action.PERSONALISATION_DRAFT, KIND, request.id, quantity=request.quantity, function=request.function)
     PERSONALISATION.born(request, State.DRAFT, act)
@@ -97,7 +100,9 @@ def _with_parties(ctx: Context, request: PersonalisationRequest) -> Personalisat
     return request
 
 
-def _fill(ctx: Context, settings: Settings, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files) -> None:
+def _fill(
+    ctx: Context, settings: Settings, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files
+) -> None:
     by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
     _require_shape(ctx, data, files, request, by_maker)
     with ctx.session.no_autoflush:
@@ -201,58 +206,44 @@ def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
 def submit(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
     """Submit: from here on nothing of it changes, unless it is returned."""
     request = _own(ctx, request_id)
-    PERSONALISATION.require(request, State.SUBMITTED)
-    request.digest = content_digest(content(ctx, request))
-    request.submitted_by_person, request.submitted_by_user = ctx.actor.person_id, ctx.actor.user_id
-    request.submitted_at, request.verified_at = ctx.now, None
-    return _move(ctx, request, State.SUBMITTED, Action.PERSONALISATION_SUBMIT, note, digest=request.digest)
+    WAY.submit(ctx, request, content(ctx, request), note)
+    return request
 
 
 def verify(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
     """The operator has looked at it; the optional step before approval."""
     request = get(ctx, request_id, Operation.PERSONALISATION_VERIFY)
-    _require_submitted(request)
-    request.verified_at = ctx.now
-    record(ctx, Action.PERSONALISATION_VERIFY, KIND, request.id, organisation_id=request.requester_id, note=note)
+    WAY.verify(ctx, request, note)
     return request
 
 
 def send_back(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
     """Return for repair, with a note that says what to mend."""
     request = get(ctx, request_id, Operation.PERSONALISATION_RETURN)
-    return _move(ctx, request, State.RETURNED, Action.PERSONALISATION_RETURN, require_note(note))
+    WAY.move(ctx, request, State.RETURNED, "return", require_note(note))
+    return request
 
 
 def reject(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
     """Reject for good, with a note."""
     request = get(ctx, request_id, Operation.PERSONALISATION_APPROVE)
-    return _move(ctx, request, State.REJECTED, Action.PERSONALISATION_REJECT, require_note(note))
+    WAY.move(ctx, request, State.REJECTED, "reject", require_note(note))
+    return request
 
 
 def cancel(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
     """The requester withdraws it, before it is approved."""
     request = _own(ctx, request_id)
-    return _move(ctx, request, State.CANCELLED, Action.PERSONALISATION_CANCEL, note)
+    WAY.move(ctx, request, State.CANCELLED, "cancel", note)
+    return request
 
 
 def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, note: str = "") -> PersonalisationRequest:
     """One approver's yes to exactly this digest; with the last one needed, the batch's cards are registered."""
     request = get(ctx, request_id, Operation.PERSONALISATION_APPROVE)
-    _require_submitted(request)
-    require_seen(request.digest, digest)
-    require_other_person(ctx, request.submitted_by_person, [a.person_id for a in request.approvals if a.digest == digest])
     require_right(ctx, request.buyer_id, request.buyer.kind)
-    act = record(ctx, Action.PERSONALISATION_APPROVE, KIND, request.id, organisation_id=request.requester_id, digest=digest)
-    given = PersonalisationApproval(
-        personalisation_request_id=request.id, person_id=ctx.actor.person_id, user_id=ctx.actor.user_id, digest=digest, note=note,
-        at=ctx.now, act_id=act.id,
-    )  # fmt: skip
-    ctx.session.add(given)
-    ctx.session.flush()
-    ctx.session.refresh(request, ["approvals"])
-    if sum(1 for approval in request.approvals if approval.digest == digest) >= request.required_approvals:
-        PERSONALISATION.move(ctx.session, request, State.APPROVED, act, note)
-        ctx.session.flush()
+    WAY.approve(ctx, request, digest, note)
+    if request.state == State.APPROVED:
         _register_batch(ctx, settings, request)
     return request
 
@@ -274,32 +265,3 @@ def new_card(ctx: Context, settings: Settings, request: PersonalisationRequest, 
         id=uuid7(), uid=uid, function=request.function, holder_id=ctx.actor.organisation_id, buyer_id=request.buyer_id,
         personalisation_request_id=request.id, unit_id=unit_id, key_version=settings.master_version, kcv="", seq=0,
     )  # fmt: skip
-
-
-def require_other_person(ctx: Context, submitter: UUID | None, approved: Sequence[UUID]) -> None:
-    """Four eyes, as persons: not the submitter, and nobody twice."""
-    if ctx.actor.person_id == submitter:
-        raise Forbidden("Whoever submitted never approves.", type="four-eyes")
-    if ctx.actor.person_id in approved:
-        raise Conflict("You have approved this already: another approver is needed.", type="four-eyes")
-
-
-def require_note(note: str) -> str:
-    """A decision against somebody says why."""
-    if len(note.strip()) < 3:
-        raise Invalid.field("note", "Say in a few words why.")
-    return note
-
-
-def _require_submitted(request: PersonalisationRequest) -> None:
-    if request.state != State.SUBMITTED:
-        raise Conflict(f"A request that is {request.state} is not waiting for a decision.", state=request.state)
-
-
-def _move(ctx: Context, request: PersonalisationRequest, target: State, action: Action, note: str, **facts: Any) -> PersonalisationRequest:
-    PERSONALISATION.require(request, target)
-    act = record(ctx, action, KIND, request.id, organisation_id=request.requester_id, note=note, **facts)
-    PERSONALISATION.move(ctx.session, request, target, act, note)
-    ctx.session.flush()
-    return request
-

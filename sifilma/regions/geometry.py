@@ -17,7 +17,9 @@ WORLD_ATLAS = Path(__file__).resolve().parents[2] / "node_modules" / "world-atla
 METRES_PER_DEGREE_LAT = 110_574.0
 METRES_PER_DEGREE_LON = 111_320.0
 BOX = (94.5, -11.6, 141.5, 6.6)
-NEIGHBOURS = frozenset({"Malaysia", "Timor-Leste", "Singapore", "Papua New Guinea", "Brunei", "Australia", "Philippines", "Palau", "India", "Thailand"})
+NEIGHBOURS = frozenset(
+    {"Malaysia", "Timor-Leste", "Singapore", "Papua New Guinea", "Brunei", "Australia", "Philippines", "Palau", "India", "Thailand"}
+)
 
 
 def to_metres(latitude: float) -> tuple[float, float]:

@@ -74,7 +74,9 @@ def _problem(error: SifilmaError) -> Response:
 
 
 def _page(error: SifilmaError) -> Response:
-    return Response(render_template("web/error.html", error=error, request_id=g.get("request_id", "")), content_type="text/html; charset=utf-8")
+    return Response(
+        render_template("web/error.html", error=error, request_id=g.get("request_id", "")), content_type="text/html; charset=utf-8"
+    )
 
 
 def _from_http(error: HTTPException) -> SifilmaError:
@@ -102,7 +104,9 @@ def _from_hsm(error: HSMError) -> SifilmaError:
     if isinstance(error, HSMMisuse):
         return SifilmaError()
     wait = round(error.retry_after) if isinstance(error, HSMUnavailable) else 60
-    return Unavailable("The HSM is not available right now; nothing was changed, nothing was used up.", retry_after=max(1, wait), type="hsm-unavailable")
+    return Unavailable(
+        "The HSM is not available right now; nothing was changed, nothing was used up.", retry_after=max(1, wait), type="hsm-unavailable"
+    )
 
 
 def _unexpected(error: Exception) -> Response:

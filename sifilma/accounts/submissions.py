@@ -1,0 +1,104 @@
+"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (DOMAIN.md, rules 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid
+from sifilma.kernel.four_eyes import Approval, content_digest, require_seen
+from sifilma.kernel.lifecycle import LifeCycle
+
+
+@dataclass(frozen=True)
+class Submissions:
+    """One kind of object on this way. `prefix` begins its actions, `owner` names its attribute of the owning organisation."""
+
+    cycle: LifeCycle
+    approval: type[Approval]
+    prefix: str
+    owner: str
+    waiting: str = "submitted"
+    approved: str = "approved"
+
+    def act(self, ctx: Context, obj: Any, verb: str, note: str = "", **facts: Any) -> Act:
+        """Record `prefix.verb` on the object."""
+        owner: UUID = getattr(obj, self.owner)
+        return record(ctx, Action(f"{self.prefix}.{verb}"), self.cycle.kind, obj.id, organisation_id=owner, note=note, **facts)
+
+    def move(self, ctx: Context, obj: Any, target: str, verb: str, note: str = "", **facts: Any) -> Act:
+        """Record the act and take the step; Conflict if the table does not have it."""
+        self.cycle.require(obj, target)
+        act = self.act(ctx, obj, verb, note, **facts)
+        self.cycle.move(ctx.session, obj, target, act, note)
+        ctx.session.flush()
+        return act
+
+    def submit(self, ctx: Context, obj: Any, content: dict[str, Any], note: str = "") -> None:
+        """Bind the content by its digest: from here on nothing of it changes, unless it is returned."""
+        self.cycle.require(obj, self.waiting)
+        seal(ctx, obj, content)
+        self.move(ctx, obj, self.waiting, "submit", note, digest=obj.digest)
+
+    def verify(self, ctx: Context, obj: Any, note: str = "") -> None:
+        """The operator has looked at it; the optional step before approval."""
+        self.require_waiting(obj)
+        obj.verified_at = ctx.now
+        self.act(ctx, obj, "verify", note)
+
+    def approve(self, ctx: Context, obj: Any, digest: str, note: str = "") -> Act:
+        """One approver's yes to exactly this digest; with the last one needed the object is approved."""
+        self.require_approvable(ctx, obj, digest)
+        act = self.act(ctx, obj, "approve", digest=digest)
+        given = self.approval(person_id=ctx.actor.person_id, user_id=ctx.actor.user_id, digest=digest, note=note, at=ctx.now, act_id=act.id)
+        setattr(given, f"{self.cycle.table}_id", obj.id)
+        ctx.session.add(given)
+        ctx.session.flush()
+        ctx.session.refresh(obj, ["approvals"])
+        if self.missing(obj) <= 0:
+            self.cycle.move(ctx.session, obj, self.approved, act, note)
+            ctx.session.flush()
+        return act
+
+    def require_waiting(self, obj: Any) -> None:
+        """Conflict unless a decision is awaited."""
+        if obj.state != self.waiting:
+            raise Conflict(f"A {self.cycle.kind} that is {obj.state} is not waiting for a decision.", state=str(obj.state))
+
+    def require_approvable(self, ctx: Context, obj: Any, digest: str) -> None:
+        """In the right state, exactly what was seen, by another person."""
+        self.require_waiting(obj)
+        require_seen(obj.digest, digest)
+        require_other_person(ctx, obj.submitted_by_person, [a.person_id for a in obj.approvals if a.digest == digest])
+
+    def missing(self, obj: Any) -> int:
+        """How many approvals of the present digest are still needed."""
+        given = sum(1 for approval in obj.approvals if approval.digest == obj.digest)
+        return int(obj.required_approvals) - given
+
+
+def seal(ctx: Context, obj: Any, content: dict[str, Any]) -> None:
+    """Note who submits what, by its digest."""
+    obj.digest = content_digest(content)
+    obj.submitted_by_person, obj.submitted_by_user = ctx.actor.person_id, ctx.actor.user_id
+    obj.submitted_at, obj.verified_at = ctx.now, None
+
+
+def require_other_person(ctx: Context, submitter: UUID | None, approved: Sequence[UUID]) -> None:
+    """Four eyes, as persons: not the submitter, and nobody twice."""
+    if ctx.actor.person_id == submitter:
+        raise Forbidden("Whoever submitted never approves.", type="four-eyes")
+    if ctx.actor.person_id in approved:
+        raise Conflict("You have approved this already: another approver is needed.", type="four-eyes")
+
+
+def require_note(note: str) -> str:
+    """A decision against somebody says why."""
+    if len(note.strip()) < 3:
+        raise Invalid.field("note", "Say in a few words why.")
+    return note

@@ -1,0 +1,297 @@
+"""Activation: UID, token, machine and place become a manifest. Read, sign, commit once (MANIFEST.md, Issuing).
+
+At most ten statements and one commit; the statements are built once. Locks are taken in one order everywhere: request, token,
+manifest, card.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NoReturn
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Row
+
+from config.settings import Settings
+from hsm import HSM
+from hsm.derivation import kcv as key_check_value
+from hsm.token import Operations
+from manifests import conf, jws, payload
+from sifilma.activation import sealing, status, tokens, trust
+from sifilma.activation.models import ManifestState, RequestKind, RequestState
+from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.service import READY
+from sifilma.activation.statements import (
+    COMPLETE,
+    INSERT_ACTIVATION,
+    INSERT_AUDIT,
+    INSERT_MANIFEST,
+    READ,
+    REDEEM,
+    SUPERSEDE,
+    UPDATE_CARD,
+)
+from sifilma.audit.models import Action
+from sifilma.audit.service import entry_values
+from sifilma.cards.models import CARD, CardState
+from sifilma.documents.indonesian import WIB
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.regions import codes
+from sifilma.regions.place import Outcome, PlaceCheck, Placed
+from sifilma.regions.service import PlaceNames, names
+
+DAY_END = time(23, 59, 59)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What an activation gave: its id and the manifest's, with the manifest's sequence and times."""
+
+    activation_id: UUID
+    manifest_id: UUID
+    seq: int
+    epoch: int
+    issued_at: datetime
+    expires_at: datetime
+    place: Placed
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """What the HSM made, outside any transaction."""
+
+    manifest: payload.Manifest
+    payload_hash: str
+    kid: str
+    sealed_body: bytes
+
+
+def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Issued:
+    """Open one card in one machine at one place.
+
+    Raises NotFound (no such card in the organisation's hands), Conflict (token, card, unit or agreement do not allow it), Invalid
+    (place, or a wrong token: each wrong try is counted, the fifth cancels the token). A fault leaves the token as it was.
+    """
+    code = codes.normalise(data.region_code)
+    row, region = _read(ctx, data, code)
+    if row.data_key_sealed is None:  # the organisation's first manifest of the month
+        sealing.ensure_key(ctx, hsm, row.holder_id)
+        row, region = _read(ctx, data, code)
+    ctx.uow.end_read()
+    placed = places.check(data.latitude, data.longitude, data.accuracy_m, code)
+    if placed.outcome is not Outcome.PASS and not data.reason.strip():
+        _refuse_place(placed, region)
+    manifest_id = uuid7()
+    published = trust.load(settings)
+    kid = published.kid(hsm, "manifest-sign", "manifest")
+    signed = hsm.run(lambda do: _sign(do, ctx, settings, data, row, code, manifest_id, published.epoch, kid))
+    if signed is None:
+        _refuse_token(ctx, row.token_id)
+    ctx.uow.begin_write()
+    activation_id = _commit(ctx, data, row, region, placed, signed)
+    made = signed.manifest
+    return Issued(activation_id, manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), placed)
+
+
+def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[Row[Any], PlaceNames]:
+    """Everything that is needed, in two statements."""
+    row = ctx.session.execute(
+        READ,
+        {
+            "uid": data.sam_uid,
+            "organisation": ctx.actor.organisation_id,
+            "hardware": data.hardware_number,
+            "month": sealing.month_of(ctx.now),
+            "today": ctx.now.astimezone(WIB).date(),
+        },
+    ).first()
+    if row is None:
+        raise NotFound("Your organisation holds no such card.")
+    _require_ready(ctx, row)
+    return row, names(ctx.session, code)
+
+
+def _require_ready(ctx: Context, row: Row[Any]) -> None:
+    """Refuse, in words, before anything is signed."""
+    if row.token_id is None:
+        raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
+    if row.token_expires_at <= ctx.now:
+        raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
+    if row.request_state != RequestState.APPROVED:
+        raise Conflict(f"The activation request is {row.request_state}.", type="request-not-approved")
+    if row.state != READY[RequestKind(row.request_kind)]:
+        raise Conflict(f"The card is {row.state}.", type="card-not-ready", state=row.state)
+    if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
+        raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
+    _require_unit(row)
+
+
+def _require_unit(row: Row[Any]) -> None:
+    if row.unit_id is None:
+        raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
+    if row.unit_function != row.function:
+        raise Invalid.field("hardware_number", f"This machine is for {row.unit_function}, the card for {row.function}.")
+    if row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
+        raise Invalid.field("hardware_number", "This card is tied to another machine.", type="card-tied")
+    if row.tied_unit_id is None and row.unit_is_taken:
+        raise Invalid.field("hardware_number", "Another card is tied to this machine.", type="unit-taken")
+    if row.pcid is None:
+        raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
+
+
+def _refuse_place(placed: Placed, region: PlaceNames) -> NoReturn:
+    where = f"{placed.distance_m / 1000:.1f} km from {region.regency}"
+    raise Invalid.field("reason", f"The position lies {where}: check it, or give the reason.", type="place-needs-reason")
+
+
+def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
+    left = ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id))
+    hint = f"{left} tries are left." if left else "It is cancelled now; ask for a new one."
+    raise Invalid.field("token", f"The token is not this card's. {hint}", type="token-refused")
+
+
+def _sign(
+    do: Operations, ctx: Context, settings: Settings, data: ActivationIn, row: Row[Any], code: str, manifest_id: UUID, epoch: int, kid: str
+) -> _Signed | None:
+    """In one visit to the HSM: compare the token, derive the card's key, sign, seal. None for a wrong token."""
+    given = do.hmac("token-mac", tokens.message(row.request_id, row.uid, data.token))
+    if not hmac.compare_digest(given, row.mac):
+        return None
+    open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
+    manifest = _manifest(ctx, settings, data, row, code, manifest_id, epoch, open_key)
+    body = manifest.to_bytes()
+    line = jws.sign(body, kid, jws.MANIFEST_TYPE, lambda digest: do.sign("manifest-sign", digest))
+    key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
+    return _Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", manifest_id))
+
+
+def _manifest(
+    ctx: Context, settings: Settings, data: ActivationIn, row: Row[Any], code: str, manifest_id: UUID, epoch: int, open_key: bytes
+) -> payload.Manifest:
+    issued = int(ctx.now.timestamp())
+    return payload.Manifest(
+        ver=1,
+        iss=settings.issuer,
+        jti=str(manifest_id),
+        sub=row.uid,
+        fn=row.function,
+        epoch=epoch,
+        seq=row.seq + 1,
+        iat=issued,
+        nbf=issued,
+        exp=expiry(ctx.now, settings.manifest_years, row.agreement_end),
+        grace=settings.manifest_grace_days * 86400,
+        unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
+        org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
+        loc=payload.Location(
+            lat_e7=round(data.latitude * 1e7), lon_e7=round(data.longitude * 1e7), acc_m=round(data.accuracy_m), src=data.source, at=issued, code=code
+        ),
+        card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
+        cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
+        prev=row.previous_hash,
+        status=payload.Status(idx=row.status_index, uri=status.uri(settings, row.status_list)),
+    )  # fmt: skip
+
+
+def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
+    """`exp` in seconds: the same day `years` on (28 February for the 29th), but not beyond the last day of the PKS (WIB)."""
+    leap_day = (now.month, now.day) == (2, 29)
+    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
+    if agreement_end is not None:
+        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
+    return int(end.timestamp())
+
+
+def _commit(ctx: Context, data: ActivationIn, row: Row[Any], region: PlaceNames, placed: Placed, signed: _Signed) -> UUID:
+    """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
+    session, now = ctx.session, ctx.now
+    activation_id = uuid7()
+    facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
+    entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
+    act = {"act_id": entry["id"], "changed_at": now, "changed_by": ctx.actor.user_id}
+    session.execute(INSERT_AUDIT, entry)
+    if session.execute(COMPLETE, {"b_request": row.request_id, **_bound(act)}).first() is None:
+        raise Conflict("The activation request is no longer open: its tokens are used, or it was cancelled.", type="request-not-approved")
+    if session.execute(REDEEM, {"b_token": row.token_id, "b_now": now, **_bound(act)}).first() is None:
+        raise Conflict("This card's token has been used, or has expired.", type="token-used")
+    if row.standing_manifest_id is not None:
+        session.execute(SUPERSEDE, {"b_manifest": row.standing_manifest_id, **_bound(act)})
+    session.execute(INSERT_ACTIVATION, _activation_values(ctx, data, row, region, placed, signed, activation_id) | {"act_id": entry["id"]})
+    session.execute(INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1})
+    CARD.require(row, CardState.ACTIVE)
+    moved = session.execute(
+        UPDATE_CARD,
+        {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id, **_bound(act)},
+    ).first()
+    if moved is None:
+        raise Conflict("Something happened to this card a moment ago. Look again.", type="card-not-ready")
+    return activation_id
+
+
+def _bound(act: dict[str, Any]) -> dict[str, Any]:
+    return {f"b_{name}": value for name, value in act.items()}
+
+
+def _activation_values(
+    ctx: Context, data: ActivationIn, row: Row[Any], region: PlaceNames, placed: Placed, signed: _Signed, activation_id: UUID
+) -> dict[str, Any]:
+    return {
+        "id": activation_id,
+        "token_id": row.token_id,
+        "card_id": row.card_id,
+        "unit_id": row.unit_id,
+        "organisation_id": row.holder_id,
+        "activation_request_id": row.request_id,
+        "manifest_id": UUID(signed.manifest.jti),
+        "at": ctx.now,
+        "latitude_e7": signed.manifest.loc.lat_e7,
+        "longitude_e7": signed.manifest.loc.lon_e7,
+        "accuracy_m": signed.manifest.loc.acc_m,
+        "source": data.source,
+        "address": data.address,
+        "region_code": region.code,
+        "region_version": region.version,
+        "place_outcome": placed.outcome.value,
+        "place_distance_m": placed.distance_m,
+        "place_nearest": placed.nearest,
+        "place_source": placed.source,
+        "place_source_sha256": placed.source_sha256,
+        "reason": data.reason,
+        "review_state": "none" if placed.outcome is Outcome.PASS else "waiting",
+        "review_note": "",
+        "user_id": ctx.actor.user_id,
+        "api_key_id": ctx.actor.api_key_id,
+    }
+
+
+def _manifest_values(row: Row[Any], signed: _Signed, activation_id: UUID) -> dict[str, Any]:
+    made = signed.manifest
+    return {
+        "id": UUID(made.jti),
+        "activation_id": activation_id,
+        "card_id": row.card_id,
+        "organisation_id": row.holder_id,
+        "epoch": made.epoch,
+        "seq": made.seq,
+        "kid": signed.kid,
+        "issued_at": _moment(made.iat),
+        "expires_at": _moment(made.exp),
+        "refuse_after": _moment(made.exp) + timedelta(seconds=made.grace),
+        "status_list": row.status_list,
+        "status_index": row.status_index,
+        "payload_hash": signed.payload_hash,
+        "previous_hash": made.prev,
+        "data_key_id": row.data_key_id,
+        "sealed_body": signed.sealed_body,
+        "state": ManifestState.ACTIVE.value,
+    }
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,64 @@
+"""What an actor may see of requests, activations and manifests."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
+from sifilma.activation.models import Activation, ActivationRequest, Manifest, Revocation
+from sifilma.cards.models import Card
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
+
+
+def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[tuple[ActivationRequest]]:
+    """The activation requests the actor may see."""
+    return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
+
+
+def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.ACTIVATION_VIEW) -> ActivationRequest:
+    """One activation request; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(requests_query(ctx, operation).where(ActivationRequest.id == request_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def activations_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW) -> Select[tuple[Activation]]:
+    """The activations the actor may see."""
+    return scoped(select(Activation), ctx.actor, operation, Activation.organisation_id)
+
+
+def get_activation(ctx: Context, activation_id: UUID, operation: Operation = Operation.MANIFEST_VIEW) -> Activation:
+    """One activation; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(activations_query(ctx, operation).where(Activation.id == activation_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def manifests_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW, uid: str | None = None) -> Select[tuple[Manifest]]:
+    """The manifests the actor may see, of one card if `uid` is given: metadata, never a body."""
+    query = scoped(select(Manifest), ctx.actor, operation, Manifest.organisation_id)
+    return query.where(Manifest.card_id.in_(select(Card.id).where(Card.uid == uid))) if uid else query
+
+
+def get_manifest(ctx: Context, manifest_id: UUID, operation: Operation = Operation.MANIFEST_VIEW) -> Manifest:
+    """One manifest; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(manifests_query(ctx, operation).where(Manifest.id == manifest_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
+    """The proposal to revoke this manifest that waits for a decision."""
+    return ctx.session.scalars(select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == "proposed")).first()
+
+
+def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:
+    """UIDs by card id."""
+    return {card_id: uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(card_ids))).tuples()}

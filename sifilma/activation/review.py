@@ -1,0 +1,35 @@
+"""The operator looks at places that did not pass."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Select
+
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.submissions import require_note
+from sifilma.activation.models import Activation
+from sifilma.activation.reading import activations_query, get_activation
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict
+
+
+def waiting(ctx: Context) -> Select[tuple[Activation]]:
+    """Activations whose place waits for a look."""
+    return activations_query(ctx).where(Activation.review_state == "waiting")
+
+
+def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activation:
+    """Accept or reject the place, once, with a note. The manifest stands either way: revoking it is an act of its own."""
+    activation = get_activation(ctx, activation_id, Operation.PLACE_REVIEW)
+    if activation.review_state != "waiting":
+        raise Conflict("This place does not wait for a review.", state=activation.review_state)
+    activation.review_state, activation.review_note = decision, require_note(note)
+    activation.reviewed_by, activation.reviewed_at = ctx.actor.person_id, ctx.now
+    record(
+        ctx, Action.ACTIVATION_REVIEW, "activation", activation.id, organisation_id=activation.organisation_id, decision=decision, note=note
+    )
+    ctx.session.flush()
+    return activation

@@ -1,0 +1,93 @@
+"""Taking a manifest back: proposed by an operator, executed by an approver; or at once, when its card is reported."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.submissions import require_note
+from sifilma.activation import tokens
+from sifilma.activation.models import MANIFEST, Manifest, ManifestState, Revocation, Token
+from sifilma.activation.reading import get_manifest, open_revocation
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.cards.models import CARD, Card, CardState
+from sifilma.kernel.actor import Role
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Forbidden
+from sifilma.kernel.ids import uuid7
+
+STANDING = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
+
+
+def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
+    """An operator asks, with a reason; nothing changes yet. Conflict if the manifest does not stand, or one is proposed already."""
+    manifest = _standing(ctx, manifest_id)
+    if Role.OPERATOR not in ctx.actor.roles:
+        raise Conflict("Nobody has proposed to revoke this manifest: an operator does that first.", type="no-proposal")
+    if open_revocation(ctx, manifest_id) is not None:
+        raise Conflict("A proposal to revoke this manifest waits already.", type="proposed-already")
+    person_id = ctx.actor.person_id
+    assert person_id is not None  # noqa: S101  # an operator is a person
+    proposal_id = uuid7()
+    act = record(ctx, Action.MANIFEST_REVOKE_PROPOSE, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=reason)
+    proposal = Revocation(
+        id=proposal_id, manifest_id=manifest.id, reason=require_note(reason), state="proposed", proposed_by_person=person_id,
+        proposed_at=ctx.now, act_id=act.id,
+    )  # fmt: skip
+    ctx.session.add(proposal)
+    ctx.session.flush()
+    return proposal
+
+
+def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "") -> Manifest:
+    """An approver, who is not the proposer, executes or rejects. Executed: status 1, and the card is back at received."""
+    manifest = _standing(ctx, proposal.manifest_id)
+    if Role.APPROVER not in ctx.actor.roles:
+        raise Conflict("The proposal waits for an approver.", type="proposed-already")
+    if ctx.actor.person_id == proposal.proposed_by_person:
+        raise Forbidden("Another person than the proposer decides this.", type="four-eyes")
+    action = Action.MANIFEST_REVOKE if execute else Action.MANIFEST_REVOKE_REJECT
+    act = record(ctx, action, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=proposal.reason, note=note)
+    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
+    proposal.state, proposal.act_id = ("executed" if execute else "rejected"), act.id
+    ctx.session.flush()
+    if execute:
+        withdraw(ctx.session, manifest, ManifestState.REVOKED, act, proposal.reason)
+    return manifest
+
+
+def _standing(ctx: Context, manifest_id: UUID) -> Manifest:
+    manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE)
+    if manifest.state not in STANDING:
+        raise Conflict(f"A manifest that is {manifest.state} cannot be revoked.", state=manifest.state)
+    return manifest
+
+
+def withdraw(session: Session, manifest: Manifest, target: ManifestState, act: Act, note: str) -> None:
+    """End a standing manifest; its card, if active, is back at received. The manifest goes first: the database wants it so."""
+    MANIFEST.move(session, manifest, target, act, note)
+    session.flush()
+    card = session.get_one(Card, manifest.card_id)
+    if card.state == CardState.ACTIVE:
+        CARD.move(session, card, CardState.RECEIVED, act, note)
+        session.flush()
+
+
+def when_card_falls(session: Session, card: Card, act: Act) -> None:
+    """Hook: a card about to be damaged, locked, lost or revoked takes its manifest and its open tokens with it."""
+    with session.no_autoflush:
+        tokens.cancel_open(session, act, f"the card is no longer {card.state}", Token.card_id == card.id)
+        manifest = session.scalars(select(Manifest).where(Manifest.card_id == card.id, Manifest.state.in_(STANDING))).first()
+        if manifest is not None:
+            MANIFEST.move(session, manifest, ManifestState.REVOKED, act, "the card was reported")
+            session.flush()
+
+
+def register_hooks() -> None:
+    """Attach to the card's life (rule 13)."""
+    for state in (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED):
+        CARD.on(state, when_card_falls)

@@ -1,0 +1,146 @@
+"""What comes in and goes out about activation requests, activations and manifests."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from sifilma.cards.identity import HardwareNumber, Uid
+from sifilma.cards.schemas import Strict
+from sifilma.personalisation.schemas import ApprovalOut, LetterIn
+
+
+class ActivationRequestIn(LetterIn):
+    """A request as drafted: which cards, and why."""
+
+    kind: Literal["new", "relocation", "renewal"] = "new"
+    personalisation_request: UUID | None = None
+    machines: int = Field(ge=1, le=100_000)
+    cards: list[Uid] = Field(min_length=1, max_length=10_000)
+
+
+class ActivationIn(Strict):
+    """One card to be opened in one machine at one place. Degrees (WGS 84), accuracy in metres."""
+
+    sam_uid: Uid
+    token: str = Field(min_length=1, max_length=64)
+    hardware_number: HardwareNumber
+    latitude: float = Field(allow_inf_nan=False)
+    longitude: float = Field(allow_inf_nan=False)
+    accuracy_m: float = Field(0, ge=0, le=1_000_000, allow_inf_nan=False)
+    source: Literal["device", "map", "typed"]
+    address: str = Field(min_length=3, max_length=500)
+    region_code: str = Field(min_length=10, max_length=20)
+    reason: str = Field("", max_length=2000)
+
+
+class ReviewIn(Strict):
+    """What the operator found about a place."""
+
+    decision: Literal["accepted", "rejected"]
+    note: str = Field(min_length=3, max_length=2000)
+
+
+class DownloadIn(Strict):
+    """How the file is wanted: as it is, or as a JWE to the unit's key (the only form a machine gets)."""
+
+    form: Literal["jws", "jwe"] = "jws"
+
+
+class RevokeIn(Strict):
+    """Why a manifest is to be revoked; or the decision on a proposal."""
+
+    reason: str = Field("", max_length=2000)
+    decision: Literal["execute", "reject"] = "execute"
+
+
+class TokenStateOut(BaseModel):
+    """A token's state, never its text."""
+
+    sam_uid: str
+    state: str
+    tries_left: int
+    expires_at: datetime
+
+
+class ActivationRequestOut(BaseModel):
+    """A request: state, what was submitted, approvals, cards, and how far its tokens are used."""
+
+    id: UUID
+    state: str
+    kind: str
+    organisation: dict[str, Any]
+    function: str
+    machines: int
+    redeemed: int
+    letter_number: str
+    letter_date: date
+    subject: str
+    notes: str
+    personalisation_request: UUID | None
+    digest: str | None
+    approvals: list[ApprovalOut]
+    required_approvals: int
+    verified: bool
+    cards: list[str]
+    tokens: list[TokenStateOut]
+    history: list[dict[str, Any]]
+    warnings: list[str]
+    created_at: datetime
+    links: dict[str, str]
+
+
+class TokenOut(BaseModel):
+    """A token in clear."""
+
+    sam_uid: str
+    token: str
+    expires_at: datetime
+
+
+class TokensOut(BaseModel):
+    """Tokens in clear, for their organisation."""
+
+    tokens: list[TokenOut]
+
+
+class ManifestOut(BaseModel):
+    """A manifest's metadata, never its body."""
+
+    id: UUID
+    state: str
+    sam_uid: str
+    epoch: int
+    seq: int
+    kid: str
+    issued_at: datetime
+    expires_at: datetime
+    refuse_after: datetime
+    status: dict[str, Any]
+    activation: UUID
+    revocation: dict[str, Any] | None
+    links: dict[str, str]
+
+
+class ActivationOut(BaseModel):
+    """An activation: card, machine, place, and what the place check said."""
+
+    id: UUID
+    state: str
+    sam_uid: str
+    unit_id: UUID
+    at: datetime
+    latitude: float
+    longitude: float
+    accuracy_m: int
+    source: str
+    address: str
+    region_code: str
+    place: dict[str, Any]
+    reason: str
+    review: dict[str, Any]
+    manifest: dict[str, Any]
+    links: dict[str, str]

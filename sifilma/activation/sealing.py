@@ -1,0 +1,81 @@
+"""Sealing tokens and manifest bodies: AES-256-GCM under a data key per organisation and month, itself sealed in the HSM."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from hsm import HSM
+from hsm.errors import HSMMisuse
+from hsm.token import Operations
+from sifilma.activation.models import DataKey
+from sifilma.kernel.context import Context
+from sifilma.kernel.ids import uuid7
+
+KEK = "seal-kek"
+IV = 12
+
+
+def month_of(now: datetime) -> str:
+    """`YYYY-MM` (UTC)."""
+    return f"{now:%Y-%m}"
+
+
+def key_identity(organisation_id: UUID, month: str) -> bytes:
+    """The associated data a data key is sealed with."""
+    return b"data-key|" + organisation_id.bytes + month.encode()
+
+
+def ensure_key(ctx: Context, hsm: HSM, organisation_id: UUID) -> DataKey:
+    """This month's data key of an organisation, made if it is the first need; ends the reading transaction.
+
+    Two that make it at once agree on the row that came first: it is stored before anything is sealed with it.
+    """
+    month = month_of(ctx.now)
+    found = _find(ctx.session, organisation_id, month)
+    ctx.uow.end_read()
+    if found is None:
+        sealed = hsm.seal(KEK, os.urandom(32), key_identity(organisation_id, month))
+        ctx.uow.separately(lambda session: _insert(session, organisation_id, month, sealed))
+        ctx.uow.begin_read()
+        found = _find(ctx.session, organisation_id, month)
+        ctx.uow.end_read()
+        assert found is not None  # noqa: S101  # inserted a moment ago, by us or by another
+    return found
+
+
+def _find(session: Session, organisation_id: UUID, month: str) -> DataKey | None:
+    return session.scalars(select(DataKey).where(DataKey.organisation_id == organisation_id, DataKey.month == month)).first()
+
+
+def _insert(session: Session, organisation_id: UUID, month: str, sealed: bytes) -> None:
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values: dict[str, Any] = {"id": uuid7(), "organisation_id": organisation_id, "month": month, "sealed": sealed}
+    session.execute(insert(DataKey).values(values).on_conflict_do_nothing(index_elements=["organisation_id", "month"]))
+
+
+def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> AESGCM:
+    """The data key, opened in the HSM; it lives in memory for one act."""
+    return AESGCM(do.open_sealed(KEK, sealed, key_identity(organisation_id, month)))
+
+
+def seal(key: AESGCM, plaintext: bytes, what: bytes, row_id: UUID) -> bytes:
+    """IV ‖ ciphertext ‖ tag; the row's identity is the associated data."""
+    iv = os.urandom(IV)
+    return iv + key.encrypt(iv, plaintext, what + b"|" + row_id.bytes)
+
+
+def open_sealed(key: AESGCM, sealed: bytes, what: bytes, row_id: UUID) -> bytes:
+    """The plaintext; HSMMisuse when the row was changed or exchanged."""
+    try:
+        return key.decrypt(sealed[:IV], sealed[IV:], what + b"|" + row_id.bytes)
+    except InvalidTag as changed:
+        raise HSMMisuse(f"a sealed {what.decode()} does not open: the row was changed") from changed

@@ -1,0 +1,52 @@
+"""What time alone brings about: tokens lapse, requests and manifests expire."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, select
+
+from sifilma.activation.models import ACTIVATION_REQUEST, TOKEN, ActivationRequest, Manifest, ManifestState, RequestState, Token, TokenState
+from sifilma.activation.revocation import STANDING, withdraw
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.context import Context
+
+AT_ONCE = 200
+
+
+def expire_tokens(ctx: Context) -> int:
+    """Open tokens past their time become `expired`, each an act of its own; how many (at most AT_ONCE)."""
+    late = select(Token).where(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.now).order_by(Token.expires_at).limit(AT_ONCE)
+    rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
+    for token in rows:
+        act = record(ctx, Action.TOKEN_EXPIRE, "token", token.id, organisation_id=token.organisation_id)
+        TOKEN.move(ctx.session, token, TokenState.EXPIRED, act)
+        ctx.session.flush()
+    return len(rows)
+
+
+def expire_requests(ctx: Context) -> int:
+    """Approved requests whose last token has lapsed become `expired`. While a cancelled token could still be issued anew, they wait."""
+    still_open = exists().where(Token.activation_request_id == ActivationRequest.id, Token.expires_at > ctx.now)
+    late = select(ActivationRequest).where(
+        ActivationRequest.state == RequestState.APPROVED,
+        ActivationRequest.redeemed < ActivationRequest.machines,
+        ~still_open,
+        exists().where(Token.activation_request_id == ActivationRequest.id),
+        ~exists().where(Token.activation_request_id == ActivationRequest.id, Token.state == TokenState.ISSUED),
+    )
+    rows = list(ctx.session.scalars(late.limit(AT_ONCE).with_for_update(skip_locked=True)))
+    for request in rows:
+        act = record(ctx, Action.ACTIVATION_EXPIRE, "activation_request", request.id, organisation_id=request.organisation_id)
+        ACTIVATION_REQUEST.move(ctx.session, request, RequestState.EXPIRED, act)
+        ctx.session.flush()
+    return len(rows)
+
+
+def expire_manifests(ctx: Context) -> int:
+    """Manifests past `exp` and grace become `expired`; their cards are back at received."""
+    late = select(Manifest).where(Manifest.state.in_(STANDING), Manifest.refuse_after <= ctx.now).limit(AT_ONCE)
+    rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
+    for manifest in rows:
+        act = record(ctx, Action.MANIFEST_EXPIRE, "manifest", manifest.id, organisation_id=manifest.organisation_id)
+        withdraw(ctx.session, manifest, ManifestState.EXPIRED, act, "past its end and its grace")
+    return len(rows)

@@ -1,0 +1,190 @@
+"""Tokens: made at approval, shown to their organisation, issued anew, counted when they are wrong, lapsed."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from hsm import HSM
+from hsm.token import Operations
+from sifilma.accounts.permissions import Operation
+from sifilma.activation import sealing, status
+from sifilma.activation.models import TOKEN, ActivationRequest, DataKey, RequestState, Token, TokenState
+from sifilma.activation.reading import get_request
+from sifilma.audit.models import Action
+from sifilma.audit.service import record, record_in
+from sifilma.cards.models import Card
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Forbidden, NotFound
+from sifilma.kernel.ids import uuid7
+
+LENGTH = 10
+ALPHABET = string.ascii_letters + string.digits
+MAX_TRIES = 5
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A token that exists in memory only: made in the HSM, not yet in the database."""
+
+    id: UUID
+    card_id: UUID
+    mac: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """A token in clear, for its organisation's eyes."""
+
+    sam_uid: str
+    token: str
+    expires_at: datetime
+
+
+def message(request_id: UUID, uid: str, token: str) -> bytes:
+    """What `token-mac` authenticates: request ‖ UID ‖ token (16, 8 and 10 bytes)."""
+    return request_id.bytes + bytes.fromhex(uid) + token.encode()
+
+
+def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
+    """A token for each (card id, UID). Outside any transaction; a few hundred to each HSM call."""
+    made: list[Fresh] = []
+    for start in range(0, len(cards), AT_ONCE):
+        part = cards[start : start + AT_ONCE]
+        made += hsm.run(lambda do, part=part: _make(do, request_id, part, data_key))  # type: ignore[misc]  # mypy cannot infer the default
+    return made
+
+
+def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
+    key = sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed)
+    made = []
+    for card_id, uid in cards:
+        token_id, token = uuid7(), "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+        sealed = data_key.id.bytes + sealing.seal(key, token.encode(), b"token", token_id)
+        made.append(Fresh(token_id, card_id, do.hmac("token-mac", message(request_id, uid, token)), sealed))
+    return made
+
+
+def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: Sequence[Fresh], act: Act) -> None:
+    """Issue tokens of an approved request, each with its status index reserved."""
+    places = status.reserve(ctx.session, len(fresh), settings.status_list_size)
+    for made, (number, index) in zip(fresh, places, strict=True):
+        token = Token(
+            id=made.id, activation_request_id=request.id, card_id=made.card_id, organisation_id=request.organisation_id, mac=made.mac,
+            sealed=made.sealed, tries=0, expires_at=ctx.now + timedelta(days=settings.token_days), status_list=number, status_index=index,
+        )  # fmt: skip
+        TOKEN.born(token, TokenState.ISSUED, act)
+        ctx.session.add(token)
+    ctx.session.flush()
+
+
+def of_request(session: Session, request_id: UUID) -> list[tuple[Token, str]]:
+    """Every token of a request with its card's UID, oldest first."""
+    rows = session.execute(
+        select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Token.activation_request_id == request_id).order_by(Token.id)
+    )
+    return [(token, uid) for token, uid in rows]
+
+
+def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
+    """The open tokens of the actor's own request, in clear; recorded. Conflict when there is none to show."""
+    request = _own_approved(ctx, request_id)
+    rows = [(token, uid) for token, uid in of_request(ctx.session, request.id) if token.state == TokenState.ISSUED]
+    open_rows = [(token, uid) for token, uid in rows if token.expires_at > ctx.now]
+    if not open_rows:
+        raise Conflict("This request has no open token any more.", type="no-token")
+    keys = _data_keys(ctx.session, [token for token, _ in open_rows])
+    ctx.uow.end_read()
+    shown = hsm.run(lambda do: _open(do, open_rows, keys))
+    ctx.uow.begin_write()
+    record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(shown), cards=[uid for _, uid in open_rows])
+    return shown
+
+
+def _own_approved(ctx: Context, request_id: UUID) -> ActivationRequest:
+    request = get_request(ctx, request_id, Operation.TOKEN_SEE)
+    if request.organisation_id != ctx.actor.organisation_id:
+        raise Forbidden("Only the organisation that asked sees its tokens.", type="not-requester")
+    if request.state != RequestState.APPROVED:
+        raise Conflict(f"A request that is {request.state} has no open tokens.", state=request.state, type="no-token")
+    return request
+
+
+def _data_keys(session: Session, tokens: Sequence[Token]) -> dict[UUID, DataKey]:
+    ids = {UUID(bytes=token.sealed[:16]) for token in tokens}
+    return {key.id: key for key in session.scalars(select(DataKey).where(DataKey.id.in_(ids)))}
+
+
+def _open(do: Operations, rows: Sequence[tuple[Token, str]], keys: dict[UUID, DataKey]) -> list[Revealed]:
+    opened = {key.id: sealing.open_key(do, key.organisation_id, key.month, key.sealed) for key in keys.values()}
+    return [
+        Revealed(
+            uid,
+            sealing.open_sealed(opened[UUID(bytes=token.sealed[:16])], token.sealed[16:], b"token", token.id).decode(),
+            token.expires_at,
+        )
+        for token, uid in rows
+    ]
+
+
+def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: str) -> Revealed:
+    """One card's token anew, while its request is approved: the old one, if still open, is cancelled. Shown at once, recorded."""
+    request = _own_approved(ctx, request_id)
+    card_id = _card_without_activation(ctx, request, uid)
+    data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)
+    fresh = make(hsm, request_id, [(card_id, uid)], data_key)
+    shown = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+    token = sealing.open_sealed(shown, fresh[0].sealed[16:], b"token", fresh[0].id).decode()
+    ctx.uow.begin_write()
+    request = _own_approved(ctx, request_id)
+    _card_without_activation(ctx, request, uid)
+    act = record(ctx, Action.TOKEN_REISSUE, "activation_request", request.id, card=uid)
+    cancel_open(ctx.session, act, "issued anew", Token.activation_request_id == request.id, Token.card_id == card_id)
+    store(ctx, settings, request, fresh, act)
+    return Revealed(uid, token, ctx.now + timedelta(days=settings.token_days))
+
+
+def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str) -> UUID:
+    """The card, if the request names it and it has not used a token of this request."""
+    tokens = [token for token, its_uid in of_request(ctx.session, request.id) if its_uid == uid]
+    if not tokens:
+        raise NotFound("This request names no such card.")
+    if any(token.state == TokenState.REDEEMED for token in tokens):
+        raise Conflict("This card's token has been used.", type="token-used")
+    return tokens[0].card_id
+
+
+def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
+    """Cancel every open token that fits; how many."""
+    tokens = list(session.scalars(select(Token).where(Token.state == TokenState.ISSUED, *where)))  # type: ignore[arg-type]  # column expressions
+    for token in tokens:
+        TOKEN.move(session, token, TokenState.CANCELLED, act, note)
+    session.flush()
+    return len(tokens)
+
+
+def count_wrong_try(session: Session, ctx: Context, token_id: UUID) -> int:
+    """Count one wrong try, in a transaction of its own; the fifth cancels the token. The tries left."""
+    act = record_in(session, ctx, Action.TOKEN_REFUSED, "token", token_id)
+    tries = session.scalar(
+        update(Token)
+        .where(Token.id == token_id, Token.state == TokenState.ISSUED, Token.tries < MAX_TRIES)
+        .values(tries=Token.tries + 1)
+        .returning(Token.tries)
+        .execution_options(synchronize_session=False)
+    )
+    if tries is None:
+        return 0
+    if tries >= MAX_TRIES:
+        cancel_open(session, act, "the fifth wrong try", Token.id == token_id)
+    return MAX_TRIES - int(tries)

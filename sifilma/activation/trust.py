@@ -1,0 +1,149 @@
+"""What strangers trust: the keyset signed by the root, its pin, and the X.509 chain. Files under `home/trust`, read when they change."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from config.settings import Settings
+from hsm import HSM
+from manifests import jws
+from manifests.keyset import Jwk, Key, Keyset, Use, root_sha256, sign_keyset, verify_keyset
+from sifilma.kernel.errors import Unavailable
+
+KEY_YEARS = 10
+ROOT_YEARS = 20
+USES: tuple[tuple[str, Use], ...] = (
+    ("manifest-sign", "manifest"),
+    ("status-sign", "status"),
+    ("audit-sign", "audit"),
+    ("document-sign", "document"),
+)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The published keyset. `file` is served as it is; `pin` is the root's SPKI SHA-256 (hex)."""
+
+    file: bytes
+    keyset: Keyset
+    pin: str
+
+    @property
+    def epoch(self) -> int:
+        """The epoch every manifest carries."""
+        return self.keyset.epoch
+
+    def kid(self, hsm: HSM, label: str, use: Use) -> str:
+        """The key id of a signing key; Unavailable if the keyset does not hold this key, or holds it as revoked."""
+        kid = jws.thumbprint(hsm.public_key(label))
+        key = self.keyset.find(kid, use)
+        if key is None or key.revoked_at is not None:
+            raise Unavailable(f"The keyset does not vouch for the key {label}: publish a keyset first.", type="keyset-outdated")
+        return kid
+
+
+_lock = threading.Lock()
+_loaded: dict[Path, tuple[float, Trust]] = {}
+
+
+def load(settings: Settings) -> Trust:
+    """The keyset in force; Unavailable when there is none, or none this installation's root has signed."""
+    path = settings.trust / "sam-keyset.jws"
+    try:
+        changed = path.stat().st_mtime_ns
+        with _lock:
+            known = _loaded.get(path)
+            if known is None or known[0] != changed:
+                pin = (settings.trust / "root.sha256").read_text().strip()
+                data = path.read_bytes()
+                known = _loaded[path] = (changed, Trust(data, verify_keyset(data, pin), pin))
+    except (OSError, ValueError) as broken:
+        raise Unavailable("There is no usable keyset: `sifilma hsm init` publishes one.", type="keyset-missing") from broken
+    return known[1]
+
+
+def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust:
+    """Sign and publish a keyset of the token's present keys, and the certificates; nothing is done if it is published already."""
+    keys = {label: signing.public_key(label) for label, _ in USES}
+    before = _published(settings)
+    kids = {jws.thumbprint(key) for key in keys.values()}
+    if before is not None and kids <= {key.kid for key in before.keyset.keys} and before.pin == root_sha256(root.public_key("root")):
+        return before
+    keyset = _next(before, keys, root.public_key("root"), now)
+    line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
+    settings.trust.mkdir(parents=True, exist_ok=True)
+    _replace(settings.trust / "root.sha256", (root_sha256(root.public_key("root")) + "\n").encode())
+    for name, data in _certificates(signing, root, now).items():
+        _replace(settings.trust / name, data)
+    _replace(settings.trust / "sam-keyset.jws", line.encode())
+    return load(settings)
+
+
+def _published(settings: Settings) -> Trust | None:
+    return load(settings) if (settings.trust / "sam-keyset.jws").exists() else None
+
+
+def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
+    """Version N+1: the keys published before stay (their manifests are in the field), the new ones come."""
+    start = int(now.timestamp())
+    end = int((now + timedelta(days=365 * KEY_YEARS)).timestamp())
+    old = list(before.keyset.keys) if before else []
+    known = {key.kid for key in old}
+    new = [
+        Key(jwk=Jwk.of(keys[label]), use=use, nbf=start, exp=end, revoked_at=None)
+        for label, use in USES
+        if jws.thumbprint(keys[label]) not in known
+    ]
+    version, epoch = (before.keyset.version + 1, before.keyset.epoch) if before else (1, 1)
+    if before is not None and before.keyset.root != Jwk.of(root):
+        raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
+    return Keyset(version=version, epoch=epoch, root=Jwk.of(root), keys=[*old, *new])
+
+
+def _certificates(signing: HSM, root: HSM, now: datetime) -> dict[str, bytes]:
+    """Root → signer, for programs that know X.509 only."""
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SI-FILMA Root"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
+    files = {"root.crt": _certificate(root, issuer, issuer, root.public_key("root"), now, ROOT_YEARS, authority=True)}
+    for label, use in USES:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"SI-FILMA {use}"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
+        files[f"{label}.crt"] = _certificate(root, issuer, subject, signing.public_key(label), now, KEY_YEARS, authority=False)
+    return files
+
+
+def _certificate(
+    root: HSM, issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, years: int, *, authority: bool
+) -> bytes:
+    usage = x509.KeyUsage(
+        digital_signature=not authority, key_cert_sign=authority, crl_sign=authority, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=365 * years))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key("root")), critical=False)
+        .sign(root.private_key("root"), hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Readers see the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,219 @@
+"""Destruction: proposed, approved by somebody else, recorded with witnesses and photos, verified by a third (DOMAIN.md, rule 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from config.settings import Settings
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
+from sifilma.accounts.submissions import Submissions, require_note, seal
+from sifilma.cards.models import CARD, Card, CardState
+from sifilma.cards.service import by_uids
+from sifilma.destruction.models import (
+    DESTRUCTION,
+    Destruction,
+    DestructionApproval,
+    DestructionCard,
+    DestructionPhoto,
+    DestructionState,
+    Witness,
+)
+from sifilma.destruction.schemas import DestructionIn, RecordIn
+from sifilma.documents.models import Document
+from sifilma.documents.numbering import next_number
+from sifilma.documents.service import Upload, keep_photo
+from sifilma.documents.store import FileStore
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.four_eyes import content_digest
+from sifilma.kernel.ids import uuid7
+
+WAY = Submissions(DESTRUCTION, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED)
+SERIES = "BA-PEMUSNAHAN"
+OPEN = (DestructionState.PROPOSED, DestructionState.APPROVED)
+MAX_PHOTOS = 20
+
+
+def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTION_VIEW) -> Select[tuple[Destruction]]:
+    """The destructions the actor may see."""
+    return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
+
+
+def get(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:
+    """One destruction; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(destructions_query(ctx, operation).where(Destruction.id == destruction_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def propose(ctx: Context, data: DestructionIn) -> Destruction:
+    """Propose to destroy cards that are damaged, locked or withdrawn. Invalid names cards that are not, or are proposed already."""
+    central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
+    mine = () if central else (Card.holder_id == ctx.actor.organisation_id,)
+    cards = list(by_uids(ctx, list(data.cards), Card.state == data.cause, *mine).values())
+    holders = {card.holder_id for card in cards}
+    if len(holders) > 1:
+        raise Invalid.field("cards", "One destruction is for the cards of one holder.")
+    _require_free(ctx, cards)
+    made = Destruction(
+        id=uuid7(), organisation_id=holders.pop(), cause=data.cause, notes=data.note, required_approvals=1, created_at=ctx.now
+    )  # fmt: skip
+    seal(ctx, made, content(made, [card.uid for card in cards]))
+    act = WAY.act(ctx, made, "propose", data.note, digest=made.digest, cards=[card.uid for card in cards])
+    DESTRUCTION.born(made, DestructionState.PROPOSED, act, data.note)
+    ctx.session.add(made)
+    ctx.session.flush()
+    ctx.session.add_all(DestructionCard(destruction_id=made.id, card_id=card.id, position=n) for n, card in enumerate(cards, start=1))
+    ctx.session.flush()
+    ctx.session.refresh(made)
+    return made
+
+
+def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
+    busy = (
+        select(Card.uid)
+        .join(DestructionCard, DestructionCard.card_id == Card.id)
+        .join(Destruction, Destruction.id == DestructionCard.destruction_id)
+        .where(Card.id.in_([card.id for card in cards]), Destruction.state.in_(OPEN))
+    )
+    taken = sorted(ctx.session.scalars(busy))
+    if taken:
+        errors = [{"field": "cards", "message": f"{uid} is proposed for destruction already."} for uid in taken]
+        raise Invalid("Some cards are proposed already.", errors=errors)
+
+
+def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:
+    """What is proposed and approved."""
+    return {
+        "id": str(destruction.id),
+        "organisation": str(destruction.organisation_id),
+        "cause": destruction.cause,
+        "cards": uids,
+        "notes": destruction.notes,
+    }
+
+
+def approve(ctx: Context, destruction_id: UUID, digest: str, note: str = "") -> Destruction:
+    """Somebody else's yes to exactly this digest."""
+    found = get(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
+    WAY.approve(ctx, found, digest, note)
+    return found
+
+
+def reject(ctx: Context, destruction_id: UUID, note: str) -> Destruction:
+    """Rejected, with a note."""
+    found = get(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
+    WAY.move(ctx, found, DestructionState.REJECTED, "reject", require_note(note))
+    return found
+
+
+def cancel(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
+    """Taken back by the organisation, or the operator, before it is executed."""
+    found = get(ctx, destruction_id, Operation.DESTRUCTION_PROPOSE)
+    WAY.move(ctx, found, DestructionState.CANCELLED, "cancel", note)
+    return found
+
+
+def record_execution(
+    ctx: Context, settings: Settings, store: FileStore, destruction_id: UUID, data: RecordIn, photos: list[Upload]
+) -> Destruction:
+    """The Berita Acara. Only with it complete are the cards destroyed; all of it is one commit."""
+    found = get(ctx, destruction_id, Operation.DESTRUCTION_RECORD)
+    if found.organisation_id != ctx.actor.organisation_id:
+        raise Forbidden("The holder of the cards records their destruction.", type="not-holder")
+    DESTRUCTION.require(found, DestructionState.EXECUTED)
+    _require_complete(ctx, settings, found, data, photos)
+    kept = [keep_photo(ctx, store, photo) for photo in photos]
+    _write_record(ctx, settings, found, data, kept)
+    act = WAY.move(ctx, found, DestructionState.EXECUTED, "record", number=found.number, digest=found.record_digest)
+    _destroy(ctx, found, act)
+    return found
+
+
+def _require_complete(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Upload]) -> None:
+    errors = []
+    people = [(person.id_kind, person.id_number) for person in (data.official, *data.witnesses)]
+    if len(data.witnesses) < settings.witnesses_min:
+        errors.append({"field": "witnesses", "message": f"At least {settings.witnesses_min} witnesses are needed."})
+    if len(set(people)) < len(people):
+        errors.append({"field": "witnesses", "message": "Official and witnesses must be different people."})
+    if not 1 <= len(photos) <= MAX_PHOTOS:
+        errors.append({"field": "photos", "message": f"1 to {MAX_PHOTOS} photos are needed."})
+    if data.executed_at > ctx.now:
+        errors.append({"field": "executed_at", "message": "This moment lies in the future."})
+    if found.approvals and data.executed_at < found.approvals[-1].at:
+        errors.append({"field": "executed_at", "message": "This is before the destruction was approved."})
+    if errors:
+        raise Invalid("The Berita Acara is not complete; no card was destroyed.", errors=errors)
+
+
+def _write_record(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Document]) -> None:
+    found.number = next_number(ctx.session, ctx.now, SERIES)
+    found.place, found.executed_at, found.method = data.place, data.executed_at, data.method
+    found.official_name, found.official_position = data.official.name, data.official.position
+    found.official_id_kind, found.official_id_number = str(data.official.id_kind), data.official.id_number
+    found.legal_basis = settings.legal_basis_destruction
+    found.recorded_by_person = ctx.actor.person_id
+    for position, photo in enumerate(photos, start=1):
+        ctx.session.add(DestructionPhoto(destruction_id=found.id, document_id=photo.id, position=position))
+    for position, seen in enumerate(data.witnesses, start=1):
+        ctx.session.add(
+            Witness(
+                destruction_id=found.id, position=position, name=seen.name, id_kind=str(seen.id_kind), id_number=seen.id_number,
+                office=seen.office, job=seen.position,
+            )
+        )  # fmt: skip
+    ctx.session.flush()
+    found.record_digest = content_digest(_record_content(ctx, found, data, photos))
+    ctx.session.flush()
+    ctx.session.refresh(found, ["witnesses", "photos"])
+
+
+def _record_content(ctx: Context, found: Destruction, data: RecordIn, photos: list[Document]) -> dict[str, Any]:
+    cards = cards_of(ctx, found)
+    return {
+        "proposal": found.digest,
+        "number": found.number,
+        "cards": [card.uid for card in cards],
+        "record": data.model_dump(mode="json"),
+        "photos": [photo.sha256 for photo in photos],
+        "legal_basis": found.legal_basis,
+    }
+
+
+def _destroy(ctx: Context, found: Destruction, act: Act) -> None:
+    for card in cards_of(ctx, found):
+        CARD.move(ctx.session, card, CardState.DESTROYED, act, found.number or "")
+    ctx.session.flush()
+
+
+def verify(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
+    """An operator who neither proposed nor recorded it has compared the Berita Acara with the cards."""
+    found = get(ctx, destruction_id, Operation.DESTRUCTION_VERIFY)
+    DESTRUCTION.require(found, DestructionState.VERIFIED)
+    if ctx.actor.person_id in (found.submitted_by_person, found.recorded_by_person):
+        raise Forbidden("Another person verifies a destruction.", type="four-eyes")
+    found.verified_by_person = ctx.actor.person_id
+    WAY.move(ctx, found, DestructionState.VERIFIED, "verify", note)
+    return found
+
+
+def cards_of(ctx: Context, found: Destruction) -> list[Card]:
+    """The cards of a destruction, in its order."""
+    ids = [named.card_id for named in found.cards]
+    cards = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
+    return [cards[card_id] for card_id in ids]
+
+
+def photos_of(ctx: Context, found: Destruction) -> list[Document]:
+    """The photos of a destruction, in its order."""
+    ids = [photo.document_id for photo in found.photos]
+    documents = {document.id: document for document in ctx.session.scalars(select(Document).where(Document.id.in_(ids)))}
+    return [documents[document_id] for document_id in ids]

@@ -1,0 +1,36 @@
+"""Numbers of documents: one series a year, without gap and without twin."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Integer, String
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from sifilma.documents.indonesian import WIB
+from sifilma.kernel.db import Base
+
+ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+
+
+class DocumentCounter(Base):
+    """The last number given out in a series and year (WIB)."""
+
+    __tablename__ = "document_counter"
+
+    series: Mapped[str] = mapped_column(String(20), primary_key=True)
+    year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(Integer)
+
+
+def next_number(session: Session, now: datetime, series: str) -> str:
+    """`400.8/0007/<series>/XI/2026`, by one upsert: the row's lock, held to the commit, keeps numbers without gap and twin."""
+    today = now.astimezone(WIB)
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    upsert = make(DocumentCounter).values(series=series, year=today.year, last=1)
+    taken = upsert.on_conflict_do_update(
+        index_elements=[DocumentCounter.series, DocumentCounter.year], set_={"last": DocumentCounter.last + 1}
+    ).returning(DocumentCounter.last)
+    number = session.execute(taken).scalar_one()
+    return f"400.8/{number:04d}/{series}/{ROMAN[today.month - 1]}/{today.year}"

@@ -1,0 +1,10 @@
+"""What acts upward, against the layers, registered once at start-up (DOMAIN.md, rule 13)."""
+
+from __future__ import annotations
+
+from sifilma.activation import revocation
+
+
+def register() -> None:
+    """Attach every hook; safe to call twice."""
+    revocation.register_hooks()
