@@ -9,8 +9,10 @@ from flask import Flask, current_app
 
 from config.settings import Settings
 from hsm import HSM, TokenConfig
+from sifilma import schema
 from sifilma.documents.store import DiskStore, FileStore
 from sifilma.kernel.clock import Clock
+from sifilma.kernel.db import db
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from sifilma.regions.place import PlaceCheck, place_check
 
@@ -21,21 +23,32 @@ def attach(app: Flask, settings: Settings, clock: Clock, hsm: HSM | None) -> Non
     app.extensions["sifilma.clock"] = clock
     app.extensions["sifilma.hsm"] = hsm or signing_token(settings)
     app.extensions["sifilma.files"] = DiskStore(settings.files)
+    app.extensions["sifilma.schema_head"] = schema.head()
 
 
 def settings() -> Settings:
     """The settings in force."""
-    return current_app.extensions["sifilma.settings"]  # type: ignore[no-any-return]
+    return current_app.extensions["sifilma.settings"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
 
 
 def hsm() -> HSM:
     """The signing token."""
-    return current_app.extensions["sifilma.hsm"]  # type: ignore[no-any-return]
+    return current_app.extensions["sifilma.hsm"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
+
+
+def clock() -> Clock:
+    """The clock."""
+    return current_app.extensions["sifilma.clock"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
+
+
+def close_database() -> None:
+    """Give every connection of this process back."""
+    db.engine.dispose()
 
 
 def files() -> FileStore:
     """The file store."""
-    return current_app.extensions["sifilma.files"]  # type: ignore[no-any-return]
+    return current_app.extensions["sifilma.files"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
 
 
 def places() -> PlaceCheck:

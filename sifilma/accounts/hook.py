@@ -33,6 +33,7 @@ def authorise() -> None:
     g.actor = Actor(ip=request.remote_addr or "")
     if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
         return
+    _refuse_other_sites()
     policy = requests.policy()
     if policy is None:
         raise Forbidden("This route names no operation.")
@@ -52,6 +53,12 @@ def _cookie(settings: Settings) -> str | None:
     return request.cookies.get(authentication.cookie_name(settings))
 
 
+def _refuse_other_sites() -> None:
+    """Browsers say where a request was begun (Fetch Metadata); one begun on another site changes nothing here, signed in or not."""
+    if request.method not in requests.SAFE and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise Forbidden("This request was begun on another site.", type="csrf")
+
+
 def _require_csrf(expected: str | None) -> None:
     """Unsafe calls with a cookie carry the session's token, in a header or a form field; API keys need none."""
     if expected is None or request.method in requests.SAFE:
@@ -64,12 +71,18 @@ def _require_csrf(expected: str | None) -> None:
 
 
 def _require_grant(actor: Actor, operation: Operation, settings: Settings) -> None:
-    if operation is Operation.SELF:
+    if operation is Operation.SELF or (operation is Operation.SESSION_SELF and actor.user_id is not None):
         return
     found = grants(actor, operation)
     if not found:
         raise Forbidden()
-    if all(grant.fresh for grant in found) and not is_fresh(actor, settings):
+    if all(grant.fresh for grant in found):
+        require_fresh(actor, settings)
+
+
+def require_fresh(actor: Actor, settings: Settings) -> None:
+    """StepUpRequired unless the actor gave a one-time code a short while ago."""
+    if not is_fresh(actor, settings):
         raise StepUpRequired()
 
 

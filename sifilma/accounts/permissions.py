@@ -9,12 +9,14 @@ from sifilma.kernel.actor import Actor, OrganisationKind, Role
 
 
 class Operation(StrEnum):
-    """Every operation a route can name. `public.*` needs nobody, `self.*` anybody who is signed in."""
+    """Every operation a route can name. `public` needs nobody, `self` anybody, `session.self` a signed-in person."""
 
     PUBLIC = "public"
     SELF = "self"
+    SESSION_SELF = "session.self"
     USERS_CENTRAL = "users.central"
     USERS_OWN = "users.own"
+    USERS_SEE = "users.see"
     API_KEYS = "api_keys"
     REFERENCE_READ = "reference.read"
     UNIT_REGISTER = "unit.register"
@@ -92,6 +94,7 @@ _COLUMNS = tuple(Column)
 _TABLE: dict[Operation, str] = {
     Operation.USERS_CENTRAL:           "-  -  -  A! -   -  -  -  -   -",
     Operation.USERS_OWN:               "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
+    Operation.USERS_SEE:               "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.API_KEYS:                "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.REFERENCE_READ:          "A  A  A  A  A   A  A  A  A   A",
     Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
@@ -139,6 +142,7 @@ TABLE: dict[Operation, dict[Column, Grant]] = {
     for operation, row in _TABLE.items()
 }
 
+CENTRAL_ROLES = (Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN)
 _KIND_COLUMN = {
     OrganisationKind.MANUFACTURER: Column.MANUFACTURER,
     OrganisationKind.REGENCY_OFFICE: Column.REGENCY,
@@ -152,7 +156,7 @@ def columns(actor: Actor) -> tuple[Column, ...]:
     if actor.api_key_id is not None:
         return (Column.KEY,)
     if actor.organisation_kind is OrganisationKind.DIRECTORATE:
-        return tuple(Column(role.value) for role in sorted(actor.roles) if role.value in Column)
+        return tuple(Column(role.value) for role in sorted(actor.roles) if role in CENTRAL_ROLES)
     if actor.organisation_kind is None or not actor.roles:
         return ()
     return (_KIND_COLUMN[actor.organisation_kind],)

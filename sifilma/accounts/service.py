@@ -6,9 +6,11 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from sifilma.accounts import totp
@@ -32,6 +34,7 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.paging import Listing
 
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})
@@ -144,12 +147,31 @@ def open_invitation(ctx: Context, secret: str) -> Invitation:
 
 
 def enrolment_seed(ctx: Context, settings: Settings, invitation: Invitation) -> str:
-    """The TOTP seed shown with an invitation: made at the first look, the same at the second."""
+    """The TOTP seed of an invitation, as it was shown; Conflict if nobody has looked at it yet."""
     if invitation.totp_sealed is None:
-        seed = totp.new_seed()
-        invitation.totp_sealed = totp.seal_seed(settings, str(invitation.user_id), seed)
-        return seed
+        raise Conflict("Open the invitation's page first: it shows the authenticator's code.", type="not-seen")
     return totp.open_seed(settings, str(invitation.user_id), invitation.totp_sealed)
+
+
+def keep_enrolment_seed(ctx: Context, settings: Settings, secret: str) -> None:
+    """Make the seed of an invitation if it has none yet, in a transaction of its own: a look at the page must keep it."""
+    if open_invitation(ctx, secret).totp_sealed is None:
+        hashed = secret_hash(secret)
+        ctx.uow.separately(lambda session: _seal_first_seed(session, settings, hashed))
+
+
+def first_seed(ctx: Context, settings: Settings, secret: str) -> str:
+    """The seed of an invitation, made in the present transaction if there is none yet."""
+    open_invitation(ctx, secret)
+    _seal_first_seed(ctx.session, settings, secret_hash(secret))
+    ctx.session.flush()
+    return enrolment_seed(ctx, settings, open_invitation(ctx, secret))
+
+
+def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
+    row = session.scalars(select(Invitation).where(Invitation.token_hash == hashed).with_for_update()).one()
+    if row.totp_sealed is None:
+        row.totp_sealed = totp.seal_seed(settings, str(row.user_id), totp.new_seed())
 
 
 def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: str) -> User:
@@ -178,6 +200,52 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
     user.password_hash = hash_password(new)
     end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
     record(ctx, Action.USER_PASSWORD, "user", user.id)
+
+
+def user(ctx: Context, user_id: UUID) -> User:
+    """An account; NotFound. The caller has checked that the actor may see it."""
+    found = ctx.session.get(User, user_id)
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def organisation(ctx: Context, organisation_id: UUID | None) -> Organisation:
+    """An organisation by its id; Invalid when it is not named or not known."""
+    found = ctx.session.get(Organisation, organisation_id) if organisation_id else None
+    if found is None:
+        raise Invalid.field("organisation", "Name an organisation (GET /organisations).")
+    return found
+
+
+def own_organisation(ctx: Context) -> Organisation:
+    """The actor's organisation."""
+    return ctx.session.get_one(Organisation, ctx.actor.organisation_id)
+
+
+def organisations_query(kind: str | None, text: str | None) -> Listing[Organisation]:
+    """Organisations to choose from, by kind and by a part of the name."""
+    query = select(Organisation)
+    if kind:
+        query = query.where(Organisation.kind == kind)
+    if text:
+        query = query.where(Organisation.name.icontains(text, autoescape=True))
+    return query, Organisation.id
+
+
+def machine_facts(ctx: Context) -> dict[str, Any]:
+    """Who an API key is."""
+    own = own_organisation(ctx)
+    known = {"id": str(own.id), "name": own.name, "kind": own.kind, "region_code": own.region_code}
+    return {"username": ctx.actor.username, "name": ctx.actor.username, "roles": ["key"], "organisation": known}
+
+
+def change(ctx: Context, user: User, what: str, roles: frozenset[Role]) -> None:
+    """Disable, enable or re-role an account."""
+    if what == "roles":
+        set_roles(ctx, user, roles)
+    else:
+        set_disabled(ctx, user, what == "disable")
 
 
 def users_of(ctx: Context, organisation_id: UUID) -> list[User]:
@@ -257,10 +325,7 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
     user = ctx.session.get_one(User, proposal.user_id)
     if proposal.change == "invite":
         return new_invitation(ctx, settings, user)
-    if proposal.change == "roles":
-        set_roles(ctx, user, frozenset(Role(name) for name in proposal.roles.split()))
-    else:
-        set_disabled(ctx, user, proposal.change == "disable")
+    change(ctx, user, proposal.change, frozenset(Role(name) for name in proposal.roles.split()))
     return None
 
 
@@ -268,6 +333,18 @@ def invite_central(ctx: Context, new: NewUser, organisation: Organisation) -> Us
     """A central account waits, without a link, for a second user administrator."""
     user = _make_user(ctx, organisation, new)
     return propose_change(ctx, user, "invite")
+
+
+def invite_by_admin(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, UUID | None, str | None]:
+    """A user administrator invites an organisation's first head (link at once), or a central person (a proposal, no link yet)."""
+    if organisation.kind == OrganisationKind.DIRECTORATE:
+        proposal = invite_central(ctx, new, organisation)
+        return ctx.session.get_one(User, proposal.user_id), proposal.id, None
+    heads = select(User.id).where(User.organisation_id == organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
+    if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
+        raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
+    user, secret = invite(ctx, settings, organisation, new)
+    return user, None, secret
 
 
 # --- API keys --------------------------------------------------------------------------------------------------------
@@ -283,6 +360,11 @@ def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiK
     ctx.session.add(key)
     record(ctx, Action.API_KEY_CREATE, "api_key", key.id, organisation_id=organisation_id)
     return key, secret
+
+
+def api_keys(ctx: Context) -> list[ApiKey]:
+    """The keys of the actor's organisation."""
+    return list(ctx.session.scalars(select(ApiKey).where(ApiKey.organisation_id == ctx.actor.organisation_id).order_by(ApiKey.id)))
 
 
 def revoke_api_key(ctx: Context, key_id: UUID) -> ApiKey:

@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from sifilma.accounts import throttle, totp
-from sifilma.accounts.authentication import secret_hash
+from sifilma.accounts.authentication import expired, secret_hash
 from sifilma.accounts.models import AccountState, LoginSession, User
 from sifilma.accounts.passwords import verify_password
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Unauthenticated
+from sifilma.kernel.errors import NotFound, Unauthenticated
 
 CHALLENGE = timedelta(minutes=5)
 CHALLENGE_TRIES = 5
@@ -85,7 +85,7 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     return SignedIn(new_cookie, csrf, user.id)
 
 
-def step_up(ctx: Context, settings: Settings, cookie: str, code: str) -> SignedIn:
+def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
     """A fresh one-time code in a running session: the session gets a new cookie, as after every authentication."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
     session_id = ctx.actor.session_id
@@ -102,6 +102,21 @@ def sign_out(ctx: Context, session_id: UUID, reason: str = "signed out") -> None
     """End a session on the server: its cookie is worth nothing from here on."""
     end_sessions(ctx, reason, LoginSession.id == session_id)
     record(ctx, Action.SESSION_ENDED, "session", session_id, reason=reason)
+
+
+def own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
+    """A running session of the actor's (the present one, if none is named); NotFound for anybody else's."""
+    found = ctx.session.get(LoginSession, session_id or ctx.actor.session_id)
+    if found is None or found.user_id != ctx.actor.user_id or found.ended_at is not None:
+        raise NotFound()
+    return found
+
+
+def running_sessions(ctx: Context, settings: Settings) -> list[LoginSession]:
+    """Every running session of the actor's, newest first."""
+    mine = (LoginSession.user_id == ctx.actor.user_id, LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None))
+    rows = ctx.session.scalars(select(LoginSession).where(*mine).order_by(LoginSession.id.desc()))
+    return [row for row in rows if not expired(ctx.now, settings, row.created_at, row.last_seen_at)]
 
 
 def end_sessions(ctx: Context, reason: str, *where: object) -> None:

@@ -195,7 +195,7 @@ def _manifest(
         card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
-        status=payload.Status(idx=row.status_index, uri=status.uri(settings, row.status_list)),
+        status=payload.Status(idx=row.status_index, uri=status.uri(settings.public_url, row.status_list)),
     )  # fmt: skip
 
 

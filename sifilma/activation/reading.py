@@ -12,11 +12,30 @@ from sifilma.activation.models import Activation, ActivationRequest, Manifest, R
 from sifilma.cards.models import Card
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
+from sifilma.kernel.paging import Listing
 
 
 def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[tuple[ActivationRequest]]:
     """The activation requests the actor may see."""
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
+
+
+def requests_page(ctx: Context, state: str | None) -> Listing[ActivationRequest]:
+    """Requests, of one state if one is named."""
+    query = requests_query(ctx)
+    return (query.where(ActivationRequest.state == state) if state else query), ActivationRequest.id
+
+
+def activations_page(ctx: Context, review: str | None) -> Listing[Activation]:
+    """Activations, by what was found about their places."""
+    query = activations_query(ctx)
+    return (query.where(Activation.review_state == review) if review else query), Activation.id
+
+
+def manifests_page(ctx: Context, state: str | None, uid: str | None) -> Listing[Manifest]:
+    """Manifests, by state and card."""
+    query = manifests_query(ctx, uid=uid)
+    return (query.where(Manifest.state == state) if state else query), Manifest.id
 
 
 def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.ACTIVATION_VIEW) -> ActivationRequest:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Select
-
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.submissions import require_note
 from sifilma.activation.models import Activation
-from sifilma.activation.reading import activations_query, get_activation
+from sifilma.activation.reading import get_activation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
-
-
-def waiting(ctx: Context) -> Select[tuple[Activation]]:
-    """Activations whose place waits for a look."""
-    return activations_query(ctx).where(Activation.review_state == "waiting")
 
 
 def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activation:

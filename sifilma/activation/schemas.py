@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Uid
-from sifilma.cards.schemas import Strict
+from sifilma.cards.schemas import StepOut, Strict
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
 
 
@@ -66,8 +66,8 @@ class TokenStateOut(BaseModel):
     expires_at: datetime
 
 
-class ActivationRequestOut(BaseModel):
-    """A request: state, what was submitted, approvals, cards, and how far its tokens are used."""
+class ActivationRequestBrief(BaseModel):
+    """A request in a list."""
 
     id: UUID
     state: str
@@ -79,18 +79,24 @@ class ActivationRequestOut(BaseModel):
     letter_number: str
     letter_date: date
     subject: str
-    notes: str
-    personalisation_request: UUID | None
     digest: str | None
     approvals: list[ApprovalOut]
     required_approvals: int
     verified: bool
-    cards: list[str]
-    tokens: list[TokenStateOut]
-    history: list[dict[str, Any]]
-    warnings: list[str]
     created_at: datetime
     links: dict[str, str]
+
+
+class ActivationRequestOut(ActivationRequestBrief):
+    """A request with all it holds: its cards, its tokens' states, its history."""
+
+    notes: str
+    personalisation_request: UUID | None
+    files: dict[str, str | None]
+    cards: list[str]
+    tokens: list[TokenStateOut]
+    history: list[StepOut]
+    warnings: list[str]
 
 
 class TokenOut(BaseModel):

@@ -63,9 +63,7 @@ def _stamp(model: Any) -> dict[str, Any]:
     """What every step carries: a new revision, its act, its moment, its user."""
     return {
         "revision": model.revision + 1,
-        "act_id": bindparam("b_act_id"),
-        "changed_at": bindparam("b_changed_at"),
-        "changed_by": bindparam("b_changed_by"),
+        **{name: bindparam(f"b_{name}", type_=getattr(model, name).type) for name in ("act_id", "changed_at", "changed_by")},
         "change_note": "",
     }
 

@@ -57,9 +57,9 @@ def _open_list(session: Session, number: int, size: int) -> None:
     session.execute(statement.on_conflict_do_nothing(index_elements=["number"]))
 
 
-def uri(settings: Settings, number: int) -> str:
+def uri(public_url: str, number: int) -> str:
     """Where the list is found; stable in manifests."""
-    return f"{settings.public_url}/status/{number}.jws"
+    return f"{public_url}/status/{number}.jws"
 
 
 def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:

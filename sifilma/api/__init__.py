@@ -1,0 +1,45 @@
+"""/api/v1: the services as JSON. OpenAPI is generated from the schemas that validate."""
+
+from __future__ import annotations
+
+from sifilma.api import (
+    activation_requests,
+    activations,
+    audit,
+    cards,
+    destructions,
+    documentation,
+    handovers,
+    manifests,
+    personalisation,
+    reference,
+    sessions,
+    units,
+    users,
+)
+from sifilma.api.common import SECURITY_SCHEMES, Problem
+from sifilma.web.application import Application
+
+__all__ = ["SECURITY_SCHEMES", "Problem", "register"]
+
+BLUEPRINTS = (
+    sessions.api,
+    users.api,
+    reference.api,
+    units.api,
+    cards.api,
+    personalisation.api,
+    handovers.api,
+    activation_requests.api,
+    activations.api,
+    manifests.api,
+    destructions.api,
+    audit.api,
+)
+
+
+def register(app: Application) -> None:
+    """Attach every route of /api/v1."""
+    for api in BLUEPRINTS:
+        app.register_api(api)
+    app.register_blueprint(documentation.blueprint)

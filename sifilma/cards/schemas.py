@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma.cards.identity import HardwareNumber, Pcid, Uid
+from sifilma.cards.identity import HardwareNumber, Pcid
 
 
 class Strict(BaseModel):
@@ -81,8 +81,10 @@ class StepOut(BaseModel):
     user_id: UUID | None
 
 
-class ReportOut(BaseModel):
-    """The card after a report."""
+class ModelOut(BaseModel):
+    """A model of reader or encoder."""
 
-    uid: Uid
-    state: str
+    id: UUID
+    name: str
+    function: str
+    manufacturer_id: UUID

@@ -21,6 +21,7 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
+from sifilma.kernel.paging import Listing
 
 
 def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[tuple[Unit]]:
@@ -35,6 +36,20 @@ def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Sel
         Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id
     )
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
+
+
+def units_page(ctx: Context, hardware_number: str | None) -> Listing[Unit]:
+    """The units the actor may see, by hardware number if one is given."""
+    query = units_query(ctx)
+    return (query.where(Unit.hardware_number == hardware_number.upper()) if hardware_number else query), Unit.id
+
+
+def cards_page(ctx: Context, state: str | None, function: str | None) -> Listing[Card]:
+    """The cards the actor may see, by state and function."""
+    query = cards_query(ctx)
+    if state:
+        query = query.where(Card.state == state)
+    return (query.where(Card.function == function) if function else query), Card.id
 
 
 def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_READ) -> Unit:

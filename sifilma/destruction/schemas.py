@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from sifilma.accounts.models import IdKind
 from sifilma.cards.identity import Uid
-from sifilma.cards.schemas import Strict
+from sifilma.cards.schemas import StepOut, Strict
 from sifilma.personalisation.schemas import ApprovalOut
 
 
@@ -61,18 +61,25 @@ class RecordIn(Strict):
     witnesses: list[WitnessIn] = Field(min_length=2, max_length=20)
 
 
-class DestructionOut(BaseModel):
-    """A destruction: its cards, its approvals and, once executed, its record."""
+class DestructionBrief(BaseModel):
+    """A destruction in a list."""
 
     id: UUID
     state: str
     organisation: dict[str, Any]
     cause: str
     notes: str
-    cards: list[str]
     digest: str | None
     approvals: list[ApprovalOut]
     number: str | None
+    created_at: datetime
+    links: dict[str, str]
+
+
+class DestructionOut(DestructionBrief):
+    """A destruction with its cards and, once executed, its Berita Acara."""
+
+    cards: list[str]
     place: str | None
     executed_at: datetime | None
     method: str | None
@@ -81,6 +88,4 @@ class DestructionOut(BaseModel):
     photos: list[str]
     record_digest: str | None
     legal_basis: str | None
-    history: list[dict[str, Any]]
-    created_at: datetime
-    links: dict[str, str]
+    history: list[StepOut]

@@ -33,6 +33,7 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.paging import Listing
 
 WAY = Submissions(DESTRUCTION, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED)
 SERIES = "BA-PEMUSNAHAN"
@@ -43,6 +44,12 @@ MAX_PHOTOS = 20
 def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTION_VIEW) -> Select[tuple[Destruction]]:
     """The destructions the actor may see."""
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
+
+
+def page(ctx: Context, state: str | None) -> Listing[Destruction]:
+    """What the actor may see, of one state if one is named."""
+    query = destructions_query(ctx)
+    return (query.where(Destruction.state == state) if state else query), Destruction.id
 
 
 def get(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy import select
+
 from sifilma.documents import rendering
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.store import FileStore
@@ -45,6 +47,13 @@ def get(ctx: Context, document_id: UUID) -> Document:
     if found is None:
         raise NotFound()
     return found
+
+
+def sha256_of(ctx: Context, documents: dict[str, UUID | None]) -> dict[str, str | None]:
+    """The SHA-256 (hex) behind each name, in one statement; None where there is no document."""
+    query = select(Document.id, Document.sha256).where(Document.id.in_([key for key in documents.values() if key]))
+    found: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    return {name: found[key] if key else None for name, key in documents.items()}
 
 
 def _keep(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, facts: Facts) -> Document:

@@ -20,6 +20,7 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.paging import Listing
 from sifilma.personalisation.models import PersonalisationRequest
 
 SERIES = "BAST-SAM"
@@ -28,6 +29,12 @@ SERIES = "BAST-SAM"
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[tuple[Handover]]:
     """The handovers the actor may see: given or taken by its organisation."""
     return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
+
+
+def page(ctx: Context, state: str | None) -> Listing[Handover]:
+    """What the actor may see, of one state if one is named."""
+    query = handovers_query(ctx)
+    return (query.where(Handover.state == state) if state else query), Handover.id
 
 
 def get(ctx: Context, handover_id: UUID) -> Handover:

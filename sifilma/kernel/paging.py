@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select
@@ -15,6 +15,8 @@ from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
 MAX_LIMIT = 200
+Listing: TypeAlias = tuple[Select[tuple[T]], InstrumentedAttribute[UUID]]
+"""What a list is made of: the select, and the UUIDv7 column it is paged by."""
 
 
 @dataclass(frozen=True)

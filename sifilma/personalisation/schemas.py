@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Kcv, Uid
-from sifilma.cards.schemas import Strict
+from sifilma.cards.schemas import StepOut, Strict
 
 
 class LetterIn(Strict):
@@ -66,8 +66,8 @@ class ApprovalOut(BaseModel):
     at: datetime
 
 
-class PersonalisationOut(BaseModel):
-    """A request: state, what was submitted, approvals, cards so far."""
+class PersonalisationBrief(BaseModel):
+    """A request in a list."""
 
     id: UUID
     state: str
@@ -78,15 +78,21 @@ class PersonalisationOut(BaseModel):
     letter_number: str
     letter_date: date
     subject: str
-    notes: str
-    purchase_order_number: str
     digest: str | None
     approvals: list[ApprovalOut]
     required_approvals: int
     verified: bool
-    batch: list[dict[str, Any]]
-    cards: list[dict[str, Any]]
-    history: list[dict[str, Any]]
-    warnings: list[str]
     created_at: datetime
     links: dict[str, str]
+
+
+class PersonalisationOut(PersonalisationBrief):
+    """A request with all it holds: files by their SHA-256, the batch row by row, its cards so far, its history."""
+
+    notes: str
+    purchase_order_number: str
+    files: dict[str, str | None]
+    batch: list[dict[str, Any]]
+    cards: list[dict[str, Any]]
+    history: list[StepOut]
+    warnings: list[str]

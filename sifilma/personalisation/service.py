@@ -26,6 +26,7 @@ from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.letters import letter_key
+from sifilma.kernel.paging import Listing
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.batch import Batch, read_batch
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest
@@ -49,6 +50,12 @@ def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATIO
     """The requests the actor may see: its own, and those made for it."""
     owners = (PersonalisationRequest.requester_id, PersonalisationRequest.buyer_id)
     return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)
+
+
+def page(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
+    """What the actor may see, of one state if one is named."""
+    query = requests_query(ctx)
+    return (query.where(PersonalisationRequest.state == state) if state else query), PersonalisationRequest.id
 
 
 def get(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:

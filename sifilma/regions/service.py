@@ -24,6 +24,11 @@ class PlaceNames:
     version: str
 
 
+def is_loaded(session: Session) -> bool:
+    """Whether any code is known."""
+    return session.scalar(select(Region.code).limit(1)) is not None
+
+
 def children(session: Session, parent: str | None) -> list[Region]:
     """The valid codes below `parent` (provinces for None), by code."""
     parent = codes.normalise(parent) if parent else None

@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, TooLarge, TooMany, Unavailable
+from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, TooLarge, TooMany, Unauthenticated, Unavailable
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
@@ -38,7 +38,8 @@ def answer(error: SifilmaError) -> Response:
     if error.status >= 500:
         log.warning("request refused", type=error.type, detail=error.detail, status=error.status)
     response = _problem(error) if wants_json() else _page(error)
-    response.status_code = error.status
+    if response.status_code != HTTPStatus.SEE_OTHER:
+        response.status_code = error.status
     if isinstance(error, TooMany | Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
     return response
@@ -74,6 +75,8 @@ def _problem(error: SifilmaError) -> Response:
 
 
 def _page(error: SifilmaError) -> Response:
+    if isinstance(error, Unauthenticated):
+        return Response(status=303, headers={"Location": "/masuk"})
     return Response(
         render_template("web/error.html", error=error, request_id=g.get("request_id", "")), content_type="text/html; charset=utf-8"
     )

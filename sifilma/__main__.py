@@ -1,0 +1,5 @@
+"""`python -m sifilma`."""
+
+from sifilma.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""Who may read which entries of the record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from sifilma.accounts.permissions import Operation, Scope, grants
+from sifilma.accounts.scope import scoped
+from sifilma.audit.models import AuditEntry
+from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
+
+
+class EntryOut(BaseModel):
+    """One act. Who did it is an account's id: names and numbers are looked up only where they are needed."""
+
+    id: UUID
+    state: str = "recorded"
+    at: datetime
+    action: str
+    object_kind: str
+    object_id: str
+    organisation_id: UUID | None
+    user_id: UUID | None
+    api_key_id: UUID | None
+    request_id: str
+    data: dict[str, Any]
+    links: dict[str, str] = {}
+
+
+def entries(ctx: Context, object_id: str | None, action: str | None) -> Listing[AuditEntry]:
+    """The entries the actor may read: the auditor all, central people their own acts, others those of their organisation."""
+    query = scoped(select(AuditEntry), ctx.actor, Operation.AUDIT_READ, AuditEntry.organisation_id)
+    reach = {grant.scope for grant in grants(ctx.actor, Operation.AUDIT_READ)}
+    if ctx.actor.is_central and Scope.ALL not in reach:
+        query = select(AuditEntry).where(AuditEntry.user_id == ctx.actor.user_id)
+    if object_id:
+        query = query.where(AuditEntry.object_id == object_id)
+    if action:
+        query = query.where(AuditEntry.action == action)
+    return query, AuditEntry.id
+
+
+def entry_out(entry: AuditEntry) -> EntryOut:
+    """An entry as the API shows it."""
+    return EntryOut(
+        id=entry.id, at=entry.at, action=entry.action, object_kind=entry.object_kind, object_id=entry.object_id,
+        organisation_id=entry.organisation_id, user_id=entry.user_id, api_key_id=entry.api_key_id, request_id=entry.request_id, data=entry.data,
+    )  # fmt: skip

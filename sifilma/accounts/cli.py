@@ -1,0 +1,59 @@
+"""`sifilma users …`, `sifilma organisations …`: what an administrator does before anybody can sign in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+from sqlalchemy import select
+
+from sifilma import ports
+from sifilma.accounts import service
+from sifilma.accounts.models import IdKind, Organisation
+from sifilma.accounts.service import NewUser
+from sifilma.documents import sheets
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.errors import Invalid
+from sifilma.web.command import command_context
+
+users = AppGroup("users", help="Accounts.")
+organisations = AppGroup("organisations", help="Organisations.")
+
+
+@users.command("invite")
+@click.option("--username", required=True)
+@click.option("--name", required=True)
+@click.option("--id-kind", type=click.Choice([kind.value for kind in IdKind]), required=True)
+@click.option("--id-number", required=True)
+@click.option("--role", "roles", type=click.Choice([role.value for role in Role]), multiple=True, required=True)
+@click.option("--organisation", required=True, help="The organisation's name.")
+def invite(username: str, name: str, id_kind: str, id_number: str, roles: tuple[str, ...], organisation: str) -> None:
+    """Invite somebody; prints the one-time link."""
+    with command_context() as ctx:
+        found = ctx.session.scalars(select(Organisation).where(Organisation.name == organisation)).first()
+        if found is None:
+            raise Invalid.field("organisation", f"There is no organisation called {organisation!r}.")
+        new = NewUser(username, name, IdKind(id_kind), id_number, frozenset(Role(role) for role in roles))
+        _, secret = service.invite(ctx, ports.settings(), found, new)
+    click.echo(f"{ports.settings().public_url}/undangan/{secret}")
+
+
+@organisations.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def import_organisations(file: Path) -> None:
+    """Import organisations from FILE (CSV or XLSX: kind, name, region_code, address). All or none; known ones are left alone."""
+    sheet = sheets.read(file.read_bytes(), required=("kind", "name"), optional=("region_code", "address"), max_rows=5000, field="file")
+    added = 0
+    with command_context() as ctx:
+        known = {(kind, name) for kind, name in ctx.session.execute(select(Organisation.kind, Organisation.name)).tuples()}
+        for row in sheet.rows:
+            kind, name = row.cells["kind"], row.cells["name"]
+            if kind not in [known.value for known in OrganisationKind]:
+                raise Invalid(f"Row {row.number}: there is no kind of organisation {kind!r}.")
+            if (kind, name) not in known:
+                region, address = row.cells.get("region_code") or None, row.cells.get("address", "")
+                service.register_organisation(ctx, OrganisationKind(kind), name, region, address)
+                known.add((kind, name))
+                added += 1
+    click.echo(f"{added} organisations added, {len(sheet.rows) - added} known already")

@@ -1,0 +1,59 @@
+"""What comes in about people and keys."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sifilma.accounts.models import IdKind
+from sifilma.accounts.service import NewUser
+from sifilma.kernel.actor import Role
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class UserIn(_Strict):
+    """Who is to be invited. `organisation` is a user administrator's to name."""
+
+    username: str = Field(min_length=3, max_length=60)
+    name: str = Field(min_length=3, max_length=200)
+    id_kind: IdKind
+    id_number: str = Field(min_length=1, max_length=40)
+    roles: list[Role] = Field(min_length=1, max_length=5)
+    organisation: UUID | None = None
+    email: str = Field("", max_length=200)
+    phone: str = Field("", max_length=30)
+
+    def new_user(self) -> NewUser:
+        """As the service takes it."""
+        return NewUser(self.username, self.name, self.id_kind, self.id_number, frozenset(self.roles), self.email, self.phone)
+
+
+class UserChangeIn(_Strict):
+    """What is to become of an account."""
+
+    change: Literal["disable", "enable", "roles"]
+    roles: list[Role] = Field(default_factory=list, max_length=5)
+    reason: str = Field("", max_length=2000)
+
+    def role_set(self) -> frozenset[Role]:
+        """The roles, each once."""
+        return frozenset(self.roles)
+
+
+class EnrolIn(_Strict):
+    """The secret of the invitation's link, the chosen password, a code of the authenticator."""
+
+    invitation: str = Field(min_length=20, max_length=100)
+    password: str = Field(min_length=1, max_length=256)
+    code: str = Field(min_length=6, max_length=10)
+
+
+class ApiKeyIn(_Strict):
+    """What the machine is called."""
+
+    name: str = Field(min_length=3, max_length=100)

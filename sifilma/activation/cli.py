@@ -1,0 +1,62 @@
+"""`sifilma hsm …`: the ceremony, the inventory, the health of the token."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from hsm import ceremony
+from hsm.errors import HSMError
+from hsm.keys import ROOT_PLAN, SIGNING_PLAN
+from sifilma import ports
+from sifilma.activation import trust
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.web.command import command_context
+
+group = AppGroup("hsm", help="Tokens and keys.")
+
+
+@group.command("init")
+def init() -> None:
+    """Make tokens and keys where they are missing, and publish a keyset signed by the root."""
+    settings = ports.settings()
+    signing, root = ports.hsm(), ports.root_token(settings)
+    for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
+        made = ceremony.init_token(token, settings.secret("hsm_so_pin"))
+        keys = ceremony.create_keys(token, plan)
+        click.echo(f"token {token.config.token_label}: {'made' if made else 'found'}, {len(keys)} keys sound")
+    published = trust.publish(settings, signing, root, ports.clock().now())
+    with command_context() as ctx:
+        record(ctx, Action.KEYS_CEREMONY, "keyset", str(published.keyset.version), pin=published.pin, epoch=published.epoch)
+    click.echo(f"keyset version {published.keyset.version}, epoch {published.epoch}, root SPKI SHA-256 {published.pin}")
+
+
+@group.command("keys")
+def keys() -> None:
+    """Label, id, use and attributes of every planned key, as read back from the token."""
+    wrong = 0
+    for info in ports.hsm().keys():
+        wrong += bool(info.faults)
+        click.echo(
+            f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(info.faults) if info.faults else 'sound'}"
+        )
+        click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    if wrong:
+        raise click.ClickException(f"{wrong} keys are not what their template demands")
+
+
+@group.command("check")
+def check() -> None:
+    """Sign with the health key, verify in software, and see whether the keyset vouches for the token's keys."""
+    hsm = ports.hsm()
+    health = hsm.check()
+    if not health.ok:
+        raise click.ClickException(f"the HSM does not work: {health.last_error}")
+    published = trust.load(ports.settings())
+    for label, use in trust.USES:
+        try:
+            click.echo(f"{label:16} {published.kid(hsm, label, use)}")
+        except HSMError as fault:
+            raise click.ClickException(f"{label}: {fault}") from fault
+    click.echo(f"the HSM works; keyset version {published.keyset.version}, root {published.pin}")

@@ -1,0 +1,96 @@
+"""What strangers fetch and check: keyset, keys, certificates, status lists, and the public verification page."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from manifests.verifier import Expectations, Reason, verify
+from sifilma import ports
+from sifilma.activation import status, trust
+from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+blueprint = Blueprint("activation", __name__, template_folder="templates")
+MAX_FILE = 16 * 1024
+CERTIFICATES = ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign")
+REASONS = {
+    Reason.EXPIRED: "Masa berlakunya sudah habis.",
+    Reason.NOT_YET: "Belum mulai berlaku.",
+    Reason.REVOKED: "Manifest sudah dicabut atau diganti.",
+    Reason.SUSPENDED: "Manifest sedang ditangguhkan.",
+    Reason.SIGNATURE: "Tanda tangannya tidak cocok: isi berkas telah berubah.",
+    Reason.UNKNOWN_KEY: "Tidak ditandatangani oleh SI-FILMA.",
+}
+
+
+def _public(data: bytes, media_type: str) -> Response:
+    """A public file: anybody may fetch it from anywhere, and keep it for a minute."""
+    response = Response(data, content_type=media_type)
+    response.headers["Cache-Control"] = "public, max-age=60"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+@blueprint.get("/.well-known/sam-keyset.jws")
+@operation("public")
+def keyset() -> Response:
+    """The keyset, signed by the root."""
+    return _public(trust.load(ports.settings()).file, "application/jose")
+
+
+@blueprint.get("/.well-known/jwks.json")
+@operation("public")
+def jwks() -> Response:
+    """The same keys as a plain JWKS (RFC 7517)."""
+    return _public(jsonify(trust.load(ports.settings()).keyset.jwks()).get_data(), "application/jwk-set+json")
+
+
+@blueprint.get("/.well-known/sam-<name>.crt")
+@operation("public")
+def certificate(name: str) -> Response:
+    """The X.509 chain, root → signer, PEM."""
+    if name not in CERTIFICATES:
+        raise NotFound()
+    path = ports.settings().trust / f"{name}.crt"
+    if not path.exists():
+        raise NotFound()
+    return _public(path.read_bytes(), "application/x-pem-file")
+
+
+@blueprint.get("/status/<int:number>.jws")
+@operation("public")
+def status_list(number: int) -> Response:
+    """A signed status list, published anew if something in it changed."""
+    return _public(status.current(context(), ports.settings(), ports.hsm(), number).encode(), "application/jose")
+
+
+@blueprint.get("/verifikasi")
+@operation("public")
+def verification_page() -> str:
+    """Anybody may check a manifest file here, or with `jose` and OpenSSL without us."""
+    digest = request.args.get("sha256", "")
+    shown = digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
+    return render_template("activation/verifikasi.html", pin=trust.load(ports.settings()).pin, digest=shown, result=None)
+
+
+@blueprint.post("/verifikasi")
+@operation("public", reads_first=True, idempotent=False)
+def verification_form() -> str:
+    """Check an uploaded manifest, its status included. The file is not kept."""
+    file = request.files.get("file")
+    data = file.read(MAX_FILE + 1) if file else b""
+    if not data:
+        raise Invalid.field("file", "Choose a manifest file.")
+    published = trust.load(ports.settings())
+    now = int(context().now.timestamp())
+    first = verify(data, Expectations(published.pin, published.file, now))
+    verdict = first
+    if first.valid and first.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", first.manifest.status.uri)):
+        listed = status.current(context(), ports.settings(), ports.hsm(), int(found[1])).encode()
+        verdict = verify(data, Expectations(published.pin, published.file, now, listed))
+    text = REASONS.get(verdict.reason, "Berkas ini bukan manifest SI-FILMA yang sah.") if verdict.reason else ""
+    return render_template("activation/verifikasi.html", pin=published.pin, digest="", result=verdict, text=text)

@@ -1,0 +1,129 @@
+"""Activation requests and their tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict
+
+from sifilma import ports
+from sifilma.activation import reading, service, tokens
+from sifilma.activation.present import brief, full
+from sifilma.activation.schemas import ActivationRequestBrief, ActivationRequestIn, ActivationRequestOut, TokenOut, TokensOut
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, upload
+from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("activation-requests")
+PATH = "/activation-requests"
+
+
+class ActivationRequestForm(BaseModel):
+    """The parts of a request: JSON and the letter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request: Annotated[ActivationRequestIn, JsonPart]
+    letter: File | None = None
+
+
+class TokenPath(IdPath, UidPath):
+    """A request, and one of its cards."""
+
+
+@api.post(PATH, responses={201: ActivationRequestOut}, summary="Draft a request")
+@operation("activation_request.draft")
+def draft(form: ActivationRequestForm) -> Response:
+    """For cards the organisation holds: received ones (new), or active ones (relocation, renewal)."""
+    ctx = context()
+    return answer(full(ctx, service.draft(ctx, ports.files(), form.request, upload(form.letter))), 201)
+
+
+@api.get(PATH, responses={200: Page[ActivationRequestBrief]}, summary="Requests")
+@operation("activation_request.view")
+def list_requests(query: StateQuery) -> Response:
+    """Newest first."""
+    select, key = reading.requests_page(context(), query.state)
+    return page_of(select, key, query, lambda rows: map(brief, rows))
+
+
+@api.get(f"{PATH}/<uuid:id>", responses={200: ActivationRequestOut}, summary="A request")
+@operation("activation_request.view")
+def show(path: IdPath) -> Response:
+    """With its digest, and its tokens' states."""
+    ctx = context()
+    return answer(full(ctx, reading.get_request(ctx, path.id)))
+
+
+@api.put(f"{PATH}/<uuid:id>", responses={200: ActivationRequestOut}, summary="Edit a draft or a returned request")
+@operation("activation_request.draft")
+def edit(path: IdPath, form: ActivationRequestForm) -> Response:
+    """A letter that does not come again stays."""
+    ctx = context()
+    return answer(full(ctx, service.edit(ctx, ports.files(), path.id, form.request, upload(form.letter))))
+
+
+@api.post(f"{PATH}/<uuid:id>/submit", responses={200: ActivationRequestOut}, summary="Submit")
+@operation("activation_request.submit")
+def submit(path: IdPath, body: NoteIn) -> Response:
+    """What is submitted does not change."""
+    ctx = context()
+    return answer(full(ctx, service.submit(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/verify", responses={200: ActivationRequestOut}, summary="Verify (optional)")
+@operation("activation_request.verify")
+def verify(path: IdPath, body: NoteIn) -> Response:
+    """The operator has looked at it."""
+    ctx = context()
+    return answer(full(ctx, service.verify(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/return", responses={200: ActivationRequestOut}, summary="Return for repair")
+@operation("activation_request.return")
+def send_back(path: IdPath, body: NoteIn) -> Response:
+    """With a note."""
+    ctx = context()
+    return answer(full(ctx, service.send_back(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/approve", responses={200: ActivationRequestOut}, summary="Approve exactly what was seen")
+@operation("activation_request.approve", reads_first=True)
+def approve(path: IdPath, body: ApproveIn) -> Response:
+    """With the last approval needed each card gets its token."""
+    ctx = context()
+    return answer(full(ctx, service.approve(ctx, ports.settings(), ports.hsm(), path.id, body.digest, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/reject", responses={200: ActivationRequestOut}, summary="Reject")
+@operation("activation_request.approve")
+def reject(path: IdPath, body: NoteIn) -> Response:
+    """With a note."""
+    ctx = context()
+    return answer(full(ctx, service.reject(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/cancel", responses={200: ActivationRequestOut}, summary="Withdraw")
+@operation("activation_request.submit")
+def cancel(path: IdPath, body: NoteIn) -> Response:
+    """Open tokens are cancelled with it."""
+    ctx = context()
+    return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/tokens", responses={200: TokensOut}, summary="Show the open tokens in clear")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def reveal(path: IdPath) -> Response:
+    """To the organisation that asked, and to nobody else; recorded."""
+    shown = tokens.reveal(context(), ports.hsm(), path.id)
+    return answer(TokensOut(tokens=[TokenOut(sam_uid=t.sam_uid, token=t.token, expires_at=t.expires_at) for t in shown]))
+
+
+@api.post(f"{PATH}/<uuid:id>/tokens/<string:uid>/reissue", responses={200: TokensOut}, summary="Issue one card's token anew")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def reissue(path: TokenPath) -> Response:
+    """The old one is cancelled."""
+    made = tokens.reissue(context(), ports.settings(), ports.hsm(), path.id, path.uid)
+    return answer(TokensOut(tokens=[TokenOut(sam_uid=made.sam_uid, token=made.token, expires_at=made.expires_at)]))

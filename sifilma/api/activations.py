@@ -1,0 +1,93 @@
+"""Activations: one card, one machine, one place."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from flask import Response
+from pydantic import BaseModel
+
+from sifilma import ports
+from sifilma.activation import issuing, reading, review
+from sifilma.activation.present import activations_out
+from sifilma.activation.schemas import ActivationIn, ActivationOut, ReviewIn
+from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
+from sifilma.web.links import links
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("activations")
+
+
+class ActivationsQuery(ListQuery):
+    """Which activations."""
+
+    review: Literal["none", "waiting", "accepted", "rejected"] | None = None
+
+
+class IssuedManifest(BaseModel):
+    """The manifest that was issued; its file is fetched by a call of its own."""
+
+    id: UUID
+    seq: int
+    epoch: int
+    state: str
+    issued_at: datetime
+    expires_at: datetime
+    links: dict[str, str]
+
+
+class IssuedOut(BaseModel):
+    """What an activation gave, and what the place check said."""
+
+    id: UUID
+    state: str
+    place: str
+    distance_m: int
+    manifest: IssuedManifest
+    links: dict[str, str]
+
+
+@api.post("/activations", responses={201: IssuedOut}, summary="Activate a card in a machine at a place")
+@operation("activate", reads_first=True)
+def activate(body: ActivationIn) -> Response:
+    """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
+    done = issuing.activate(context(), ports.settings(), ports.hsm(), ports.places(), body)
+    manifest = IssuedManifest(
+        id=done.manifest_id, seq=done.seq, epoch=done.epoch, state="active", issued_at=done.issued_at, expires_at=done.expires_at,
+        links=links("manifests", done.manifest_id, download="download"),
+    )  # fmt: skip
+    return answer(
+        IssuedOut(
+            id=done.activation_id, state="active", place=done.place.outcome.value, distance_m=done.place.distance_m, manifest=manifest,
+            links=links("activations", done.activation_id),
+        ),
+        201,
+    )  # fmt: skip
+
+
+@api.get("/activations", responses={200: Page[ActivationOut]}, summary="Activations")
+@operation("manifest.view")
+def list_activations(query: ActivationsQuery) -> Response:
+    """Newest first; `review=waiting` is the operator's queue."""
+    ctx = context()
+    select, key = reading.activations_page(ctx, query.review)
+    return page_of(select, key, query, lambda rows: activations_out(ctx, rows))
+
+
+@api.get("/activations/<uuid:id>", responses={200: ActivationOut}, summary="An activation")
+@operation("manifest.view")
+def show(path: IdPath) -> Response:
+    """With its place and what was found about it."""
+    ctx = context()
+    return answer(activations_out(ctx, [reading.get_activation(ctx, path.id)])[0])
+
+
+@api.post("/activations/<uuid:id>/review", responses={200: ActivationOut}, summary="Review a place that did not pass")
+@operation("place.review")
+def decide(path: IdPath, body: ReviewIn) -> Response:
+    """Once, with a note."""
+    ctx = context()
+    return answer(activations_out(ctx, [review.decide(ctx, path.id, body.decision, body.note)])[0])

@@ -1,0 +1,129 @@
+"""What every route of the API shares: paths, pages, answers, multipart forms, the problem document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, FileStorage, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from sqlalchemy import Select
+
+from sifilma.cards.identity import normalise_uid
+from sifilma.documents.service import Upload
+from sifilma.kernel import paging
+from sifilma.kernel.errors import Invalid
+from sifilma.web.links import API
+from sifilma.web.requests import context
+
+Item = TypeVar("Item", bound=BaseModel)
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "session": {"type": "apiKey", "in": "cookie", "name": "sifilma_session", "description": "POST /session, then POST /session/otp"},
+    "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "with a session, on every unsafe call"},
+    "key": {"type": "http", "scheme": "bearer", "description": "an organisation's API key"},
+}
+SIGNED_IN: list[dict[str, list[str]]] = [{"session": [], "csrf": []}, {"key": []}]
+
+
+class Problem(BaseModel):
+    """RFC 9457. `type` is stable; `errors` names each field that cannot be accepted."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    request_id: str | None = None
+    errors: list[dict[str, Any]] | None = None
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list; `next` is the cursor of the page after it, null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+class IdPath(BaseModel):
+    """The id of an object."""
+
+    id: UUID
+
+
+class UidPath(BaseModel):
+    """A card's UID as printed: spaces and colons are accepted."""
+
+    uid: Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise_uid)]
+
+
+class ListQuery(BaseModel):
+    """Which page of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=paging.MAX_LIMIT)
+    cursor: str | None = Field(None, max_length=64)
+
+
+class StateQuery(ListQuery):
+    """Which page of which state."""
+
+    state: str | None = Field(None, max_length=20)
+
+
+def blueprint(name: str, *, signed_in: bool = True) -> APIBlueprint:
+    """A part of the API, with the refusals every route may answer."""
+    responses: dict[Any, Any] = {401: Problem, 403: Problem, 404: Problem, 409: Problem, 503: Problem}
+    return APIBlueprint(
+        f"api_{name.replace('-', '_')}",
+        __name__,
+        url_prefix=API,
+        abp_tags=[Tag(name=name)],
+        abp_security=SIGNED_IN if signed_in else [],
+        abp_responses=responses,
+    )
+
+
+def answer(model: BaseModel, status: int = 200) -> Response:
+    """A model as JSON."""
+    return Response(model.model_dump_json(), status, content_type="application/json")
+
+
+def page_of(query: Select[Any], key: Any, which: ListQuery, show: Callable[[list[Any]], Iterable[BaseModel]]) -> Response:
+    """One page of a select, newest first."""
+    found = paging.page(context().session, query, key, limit=which.limit, cursor=which.cursor)
+    return answer(Page[Any](items=list(show(found.items)), next=found.next))
+
+
+def _json_part(value: object) -> object:
+    """A multipart part with JSON: sent as a field, or as a file of type application/json."""
+    if hasattr(value, "read"):
+        try:
+            return json.loads(value.read())
+        except ValueError as broken:
+            raise ValueError("this part must be JSON") from broken
+    return value
+
+
+JsonPart = BeforeValidator(_json_part)
+File = FileStorage
+
+
+def upload(file: FileStorage | None) -> Upload | None:
+    """An uploaded file, None for a part that is not there or has no name."""
+    if file is None or not file.filename:
+        return None
+    return Upload(file.filename, file.read())
+
+
+def needed(file: FileStorage | None, field: str) -> Upload:
+    """An uploaded file that must be there."""
+    found = upload(file)
+    if found is None:
+        raise Invalid.field(field, "This file is missing.")
+    return found

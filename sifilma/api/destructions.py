@@ -1,0 +1,105 @@
+"""Destructions and their Berita Acara."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from sifilma import ports
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
+from sifilma.destruction import document, service
+from sifilma.destruction.present import brief, full
+from sifilma.destruction.schemas import DestructionBrief, DestructionIn, DestructionOut, RecordIn
+from sifilma.documents.responses import attachment
+from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("destructions")
+
+
+class RecordForm(BaseModel):
+    """The parts of a record: JSON, and the photos."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    record: Annotated[RecordIn, JsonPart]
+    photos: list[File] = Field(min_length=1, max_length=20)
+
+
+@api.post("/destructions", responses={201: DestructionOut}, summary="Propose to destroy cards")
+@operation("destruction.propose")
+def propose(body: DestructionIn) -> Response:
+    """Cards that are damaged, locked or withdrawn."""
+    ctx = context()
+    return answer(full(ctx, service.propose(ctx, body)), 201)
+
+
+@api.get("/destructions", responses={200: Page[DestructionBrief]}, summary="Destructions")
+@operation("destruction.view")
+def list_destructions(query: StateQuery) -> Response:
+    """Newest first."""
+    select, key = service.page(context(), query.state)
+    return page_of(select, key, query, lambda rows: map(brief, rows))
+
+
+@api.get("/destructions/<uuid:id>", responses={200: DestructionOut}, summary="A destruction")
+@operation("destruction.view")
+def show(path: IdPath) -> Response:
+    """With its digest: what an approver sends back."""
+    ctx = context()
+    return answer(full(ctx, service.get(ctx, path.id)))
+
+
+@api.post("/destructions/<uuid:id>/approve", responses={200: DestructionOut}, summary="Approve exactly what was seen")
+@operation("destruction.approve")
+def approve(path: IdPath, body: ApproveIn) -> Response:
+    """By another person than the proposer."""
+    ctx = context()
+    return answer(full(ctx, service.approve(ctx, path.id, body.digest, body.note)))
+
+
+@api.post("/destructions/<uuid:id>/reject", responses={200: DestructionOut}, summary="Reject")
+@operation("destruction.approve")
+def reject(path: IdPath, body: NoteIn) -> Response:
+    """With a note."""
+    ctx = context()
+    return answer(full(ctx, service.reject(ctx, path.id, body.note)))
+
+
+@api.post("/destructions/<uuid:id>/cancel", responses={200: DestructionOut}, summary="Take back")
+@operation("destruction.propose")
+def cancel(path: IdPath, body: NoteIn) -> Response:
+    """Before it is executed."""
+    ctx = context()
+    return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
+
+
+@api.post("/destructions/<uuid:id>/record", responses={200: DestructionOut}, summary="Record the Berita Acara")
+@operation("destruction.record")
+def record(path: IdPath, form: RecordForm) -> Response:
+    """Only with it complete are the cards destroyed."""
+    ctx = context()
+    photos = [photo for file in form.photos if (photo := upload(file)) is not None]
+    done = service.record_execution(ctx, ports.settings(), ports.files(), path.id, form.record, photos)
+    return answer(full(ctx, done))
+
+
+@api.post("/destructions/<uuid:id>/verify", responses={200: DestructionOut}, summary="Verify")
+@operation("destruction.verify")
+def verify(path: IdPath, body: NoteIn) -> Response:
+    """By a person who neither proposed nor recorded it."""
+    ctx = context()
+    return answer(full(ctx, service.verify(ctx, path.id, body.note)))
+
+
+@api.get("/destructions/<uuid:id>/document", summary="The Berita Acara as a PDF")
+@operation("destruction.view")
+def pdf(path: IdPath) -> Response:
+    """The same bytes each time."""
+    ctx = context()
+    found = service.get(ctx, path.id)
+    data = document.berita_acara(ctx, ports.files(), ports.settings().public_url, found)
+    return attachment(data, "application/pdf", f"BA-{(found.number or '').replace('/', '-')}.pdf")

@@ -1,0 +1,33 @@
+"""The OpenAPI document and its reference page, without anything from elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import Blueprint, Response, current_app, jsonify, render_template
+
+from sifilma.web.application import Application
+from sifilma.web.links import API
+from sifilma.web.operations import operation
+
+blueprint = Blueprint("api_documentation", __name__, url_prefix=API, template_folder="templates")
+
+
+def document() -> dict[str, Any]:
+    """OpenAPI 3.1."""
+    app = cast(Application, current_app)
+    return cast("dict[str, Any]", app.api_doc)
+
+
+@blueprint.get("/openapi.json")
+@operation("public")
+def openapi() -> Response:
+    """The API as a document."""
+    return jsonify(document())
+
+
+@blueprint.get("/docs")
+@operation("public")
+def docs() -> str:
+    """The API as a page."""
+    return render_template("api/docs.html", document=document())

@@ -1,0 +1,75 @@
+"""Handovers (BAST)."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from sifilma import ports
+from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
+from sifilma.documents.responses import attachment
+from sifilma.handover import document, service
+from sifilma.handover.present import brief, full
+from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut
+from sifilma.personalisation.schemas import NoteIn
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("handovers")
+
+
+@api.post("/handovers", responses={201: HandoverOut}, summary="Issue a BAST")
+@operation("handover.issue")
+def issue(body: HandoverIn) -> Response:
+    """For cards the issuer holds, to the next in the chain."""
+    ctx = context()
+    return answer(full(ctx, service.issue(ctx, body.to, list(body.cards), body.notes)), 201)
+
+
+@api.get("/handovers", responses={200: Page[HandoverBrief]}, summary="Handovers")
+@operation("handover.view")
+def list_handovers(query: StateQuery) -> Response:
+    """Newest first."""
+    select, key = service.page(context(), query.state)
+    return page_of(select, key, query, lambda rows: map(brief, rows))
+
+
+@api.get("/handovers/<uuid:id>", responses={200: HandoverOut}, summary="A handover")
+@operation("handover.view")
+def show(path: IdPath) -> Response:
+    """With its cards."""
+    ctx = context()
+    return answer(full(ctx, service.get(ctx, path.id)))
+
+
+@api.post("/handovers/<uuid:id>/receive", responses={200: HandoverOut}, summary="Receive the cards")
+@operation("handover.receive")
+def receive(path: IdPath, body: NoteIn) -> Response:
+    """The receiver is their holder from here on."""
+    ctx = context()
+    return answer(full(ctx, service.receive(ctx, path.id, body.note)))
+
+
+@api.post("/handovers/<uuid:id>/refuse", responses={200: HandoverOut}, summary="Refuse a wrong BAST")
+@operation("handover.receive")
+def refuse(path: IdPath, body: NoteIn) -> Response:
+    """With a note; the cards return to their former state."""
+    ctx = context()
+    return answer(full(ctx, service.refuse(ctx, path.id, body.note)))
+
+
+@api.post("/handovers/<uuid:id>/cancel", responses={200: HandoverOut}, summary="Cancel a wrong BAST")
+@operation("handover.issue")
+def cancel(path: IdPath, body: NoteIn) -> Response:
+    """By its issuer, before it is received."""
+    ctx = context()
+    return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
+
+
+@api.get("/handovers/<uuid:id>/document", summary="The BAST as a PDF")
+@operation("handover.view")
+def pdf(path: IdPath) -> Response:
+    """The same bytes each time."""
+    ctx = context()
+    found = service.get(ctx, path.id)
+    data = document.bast(ctx, ports.settings().public_url, found)
+    return attachment(data, "application/pdf", f"BAST-{found.number.replace('/', '-')}.pdf")

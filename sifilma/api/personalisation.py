@@ -1,0 +1,135 @@
+"""Personalisation requests and their results."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Response, request
+from flask_openapi3 import RawModel
+from pydantic import BaseModel, ConfigDict
+
+from sifilma import ports
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
+from sifilma.personalisation import results, service
+from sifilma.personalisation.present import brief, full
+from sifilma.personalisation.schemas import ApproveIn, NoteIn, PersonalisationBrief, PersonalisationIn, PersonalisationOut, ResultsIn
+from sifilma.personalisation.service import Files
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("personalisation-requests")
+PATH = "/personalisation-requests"
+
+
+class PersonalisationForm(BaseModel):
+    """The parts of a request: JSON, the letter, and a manufacturer's purchase order and batch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request: Annotated[PersonalisationIn, JsonPart]
+    letter: File | None = None
+    purchase_order: File | None = None
+    batch: File | None = None
+
+    def files(self) -> Files:
+        """The files that came."""
+        return Files(upload(self.letter), upload(self.purchase_order), upload(self.batch))
+
+
+class ResultsBody(RawModel):
+    """Results as JSON or as CSV."""
+
+    mimetypes = ["application/json", "text/csv"]  # noqa: RUF012  # the framework's own way
+
+
+@api.post(PATH, responses={201: PersonalisationOut}, summary="Draft a request")
+@operation("personalisation.draft")
+def draft(form: PersonalisationForm) -> Response:
+    """A manufacturer's batch is checked row by row; nothing is saved while a row has an error."""
+    ctx = context()
+    made = service.draft(ctx, ports.settings(), ports.files(), form.request, form.files())
+    return answer(full(ctx, made), 201)
+
+
+@api.get(PATH, responses={200: Page[PersonalisationBrief]}, summary="Requests")
+@operation("personalisation.view")
+def list_requests(query: StateQuery) -> Response:
+    """Newest first."""
+    select, key = service.page(context(), query.state)
+    return page_of(select, key, query, lambda rows: map(brief, rows))
+
+
+@api.get(f"{PATH}/<uuid:id>", responses={200: PersonalisationOut}, summary="A request")
+@operation("personalisation.view")
+def show(path: IdPath) -> Response:
+    """With its digest: what an approver sends back."""
+    ctx = context()
+    return answer(full(ctx, service.get(ctx, path.id)))
+
+
+@api.put(f"{PATH}/<uuid:id>", responses={200: PersonalisationOut}, summary="Edit a draft or a returned request")
+@operation("personalisation.draft")
+def edit(path: IdPath, form: PersonalisationForm) -> Response:
+    """Files that do not come again stay."""
+    ctx = context()
+    return answer(full(ctx, service.edit(ctx, ports.settings(), ports.files(), path.id, form.request, form.files())))
+
+
+@api.post(f"{PATH}/<uuid:id>/submit", responses={200: PersonalisationOut}, summary="Submit")
+@operation("personalisation.submit")
+def submit(path: IdPath, body: NoteIn) -> Response:
+    """What is submitted does not change."""
+    ctx = context()
+    return answer(full(ctx, service.submit(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/verify", responses={200: PersonalisationOut}, summary="Verify (optional)")
+@operation("personalisation.verify")
+def verify(path: IdPath, body: NoteIn) -> Response:
+    """The operator has looked at it."""
+    ctx = context()
+    return answer(full(ctx, service.verify(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/return", responses={200: PersonalisationOut}, summary="Return for repair")
+@operation("personalisation.return")
+def send_back(path: IdPath, body: NoteIn) -> Response:
+    """With a note."""
+    ctx = context()
+    return answer(full(ctx, service.send_back(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/approve", responses={200: PersonalisationOut}, summary="Approve exactly what was seen")
+@operation("personalisation.approve")
+def approve(path: IdPath, body: ApproveIn) -> Response:
+    """Another digest than the present one is a conflict."""
+    ctx = context()
+    return answer(full(ctx, service.approve(ctx, ports.settings(), path.id, body.digest, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/reject", responses={200: PersonalisationOut}, summary="Reject")
+@operation("personalisation.approve")
+def reject(path: IdPath, body: NoteIn) -> Response:
+    """With a note."""
+    ctx = context()
+    return answer(full(ctx, service.reject(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/cancel", responses={200: PersonalisationOut}, summary="Withdraw")
+@operation("personalisation.submit")
+def cancel(path: IdPath, body: NoteIn) -> Response:
+    """Before it is approved."""
+    ctx = context()
+    return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")
+@operation("personalise", reads_first=True)
+def add_results(path: IdPath, raw: ResultsBody) -> Response:
+    """JSON `{results: […]}`, or CSV with the same columns."""
+    ctx, settings = context(), ports.settings()
+    if request.mimetype == "text/csv":
+        rows = results.read_results(request.get_data(), settings.batch_max_rows)
+    else:
+        rows = ResultsIn.model_validate(request.get_json(silent=True)).results
+    return answer(full(ctx, results.add_results(ctx, settings, ports.hsm(), path.id, rows)))

@@ -1,0 +1,99 @@
+"""What a form or a maker needs to choose from: organisations, models, regions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from sifilma import ports
+from sifilma.accounts import service as accounts
+from sifilma.accounts.present import OrganisationOut, organisation_out
+from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
+from sifilma.cards import service as cards
+from sifilma.cards.present import models_out
+from sifilma.cards.schemas import ModelOut
+from sifilma.regions import service as regions
+from sifilma.web.links import API
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("reference")
+
+
+class OrganisationQuery(ListQuery):
+    """Which organisations."""
+
+    kind: Literal["directorate", "province_office", "regency_office", "institution", "manufacturer"] | None = None
+    q: str | None = Field(None, max_length=100)
+
+
+class RegionQuery(BaseModel):
+    """Whose children; provinces if none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parent: str | None = Field(None, max_length=13)
+
+
+class PositionQuery(BaseModel):
+    """A position in degrees (WGS 84)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    latitude: float
+    longitude: float
+
+
+class RegionOut(BaseModel):
+    """A region code and its name."""
+
+    code: str
+    name: str
+    level: int
+    version: str
+    links: dict[str, str]
+
+
+class LocatedOut(BaseModel):
+    """What lies at a position."""
+
+    regency: str
+    village: str | None
+    distance_m: int
+
+
+@api.get("/organisations", responses={200: Page[OrganisationOut]}, summary="Organisations, by kind and part of the name")
+@operation("reference.read")
+def organisations(query: OrganisationQuery) -> Response:
+    """Newest first."""
+    select, key = accounts.organisations_query(query.kind, query.q)
+    return page_of(select, key, query, lambda rows: map(organisation_out, rows))
+
+
+@api.get("/models", responses={200: Page[ModelOut]}, summary="Models of readers and encoders")
+@operation("reference.read")
+def models() -> Response:
+    """By name."""
+    return answer(Page[ModelOut](items=models_out(cards.find_models(context())), next=None))
+
+
+@api.get("/regions", responses={200: Page[RegionOut]}, summary="Region codes below a code")
+@operation("reference.read")
+def children(query: RegionQuery) -> Response:
+    """The valid codes, by code."""
+    rows = regions.children(context().session, query.parent)
+    items = [
+        RegionOut(code=r.code, name=r.name, level=r.level, version=r.version, links={"children": f"{API}/regions?parent={r.code}"})
+        for r in rows
+    ]
+    return answer(Page[RegionOut](items=items, next=None))
+
+
+@api.get("/regions/locate", responses={200: LocatedOut}, summary="The regency and the nearest village of a position")
+@operation("reference.read")
+def locate(query: PositionQuery) -> Response:
+    """Refused (422) outside Indonesia."""
+    found = ports.places().locate(query.latitude, query.longitude)
+    return answer(LocatedOut(regency=found.regency, village=found.village, distance_m=found.distance_m))

@@ -1,0 +1,55 @@
+"""Readers and encoders."""
+
+from __future__ import annotations
+
+from flask import Response
+from pydantic import Field, RootModel
+
+from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
+from sifilma.cards import service
+from sifilma.cards.present import units_out
+from sifilma.cards.schemas import UnitIn, UnitOut
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("units")
+
+
+class UnitsIn(RootModel[UnitIn | list[UnitIn]]):
+    """One unit, or up to a thousand."""
+
+    def units(self) -> list[UnitIn]:
+        """As a list."""
+        return self.root if isinstance(self.root, list) else [self.root]
+
+
+class UnitsQuery(ListQuery):
+    """Which units."""
+
+    hardware_number: str | None = Field(None, max_length=40)
+
+
+@api.post("/units", responses={201: Page[UnitOut]}, summary="Register one unit or a list of them")
+@operation("unit.register")
+def register(body: UnitsIn) -> Response:
+    """All or none; the answer to a single unit is that unit."""
+    ctx = context()
+    made = units_out(ctx, service.register_units(ctx, body.units()))
+    return answer(Page[UnitOut](items=made, next=None) if isinstance(body.root, list) else made[0], 201)
+
+
+@api.get("/units", responses={200: Page[UnitOut]}, summary="Units")
+@operation("unit.read")
+def list_units(query: UnitsQuery) -> Response:
+    """Newest first; by hardware number if one is given."""
+    ctx = context()
+    select, key = service.units_page(ctx, query.hardware_number)
+    return page_of(select, key, query, lambda units: units_out(ctx, units))
+
+
+@api.get("/units/<uuid:id>", responses={200: UnitOut}, summary="A unit")
+@operation("unit.read")
+def show(path: IdPath) -> Response:
+    """With the card in it."""
+    ctx = context()
+    return answer(units_out(ctx, [service.get_unit(ctx, path.id)])[0])

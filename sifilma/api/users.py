@@ -1,0 +1,148 @@
+"""People of one's own organisation, central people (two administrators), invitations, API keys."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from flask import Response, make_response
+from pydantic import BaseModel, Field
+
+from sifilma import ports
+from sifilma.accounts import service
+from sifilma.accounts.present import ApiKeyOut, UserOut, api_key_out, user_out
+from sifilma.accounts.schemas import ApiKeyIn, EnrolIn, UserChangeIn, UserIn
+from sifilma.api.common import IdPath, Page, answer, blueprint
+from sifilma.cards.schemas import Strict
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("users")
+
+
+class InvitedOut(BaseModel):
+    """An account, and the one-time link its person is given (shown once; null where a second administrator must agree first)."""
+
+    user: UserOut
+    proposal: UUID | None
+    invitation: str | None
+
+
+class ChangeOut(BaseModel):
+    """A proposed change of a central account."""
+
+    id: UUID
+    state: str
+    change: str
+    invitation: str | None = None
+
+
+class DecisionIn(Strict):
+    """What becomes of a proposal."""
+
+    decision: Literal["execute", "reject"]
+
+
+class PasswordChangeIn(Strict):
+    """The present password and the new one."""
+
+    current: str = Field(min_length=1, max_length=256)
+    new: str = Field(min_length=1, max_length=256)
+
+
+def _link(secret: str | None) -> str | None:
+    return f"{ports.settings().public_url}/undangan/{secret}" if secret else None
+
+
+@api.get("/users", responses={200: Page[UserOut]}, summary="The accounts of one's own organisation")
+@operation("users.see")
+def list_users() -> Response:
+    """Every account, without contact data."""
+    ctx = context()
+    assert ctx.actor.organisation_id is not None  # noqa: S101  # the hook lets only people in
+    return answer(Page[UserOut](items=[user_out(user) for user in service.users_of(ctx, ctx.actor.organisation_id)], next=None))
+
+
+@api.post("/users", responses={201: InvitedOut}, summary="Invite somebody into one's own organisation")
+@operation("users.own", idempotent=False)
+def invite(body: UserIn) -> Response:
+    """The answer holds the one-time link: hand it over in person or by a channel of your own."""
+    ctx = context()
+    user, secret = service.invite(ctx, ports.settings(), service.own_organisation(ctx), body.new_user())
+    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret)), 201)
+
+
+@api.post("/users/<uuid:id>/changes", responses={200: UserOut}, summary="Disable, enable or re-role an account of one's own organisation")
+@operation("users.own", idempotent=False)
+def change_user(path: IdPath, body: UserChangeIn) -> Response:
+    """In force with the person's next request; their sessions end."""
+    ctx = context()
+    user = service.own_user(ctx, path.id)
+    service.change(ctx, user, body.change, body.role_set())
+    return answer(user_out(user))
+
+
+@api.post("/central-users", responses={202: InvitedOut}, summary="Propose to invite a head, or a central person")
+@operation("users.central", idempotent=False)
+def invite_central(body: UserIn) -> Response:
+    """A first head is invited at once; a central person waits for a second user administrator."""
+    ctx = context()
+    organisation = service.organisation(ctx, body.organisation)
+    user, proposal, secret = service.invite_by_admin(ctx, ports.settings(), organisation, body.new_user())
+    return answer(InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret)), 202 if proposal else 201)
+
+
+@api.post("/central-users/<uuid:id>/changes", responses={202: ChangeOut}, summary="Propose to change a central account")
+@operation("users.central", idempotent=False)
+def propose_change(path: IdPath, body: UserChangeIn) -> Response:
+    """A second user administrator executes it."""
+    ctx = context()
+    proposal = service.propose_change(ctx, service.user(ctx, path.id), body.change, body.role_set(), body.reason)
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
+
+
+@api.post("/user-changes/<uuid:id>/decision", responses={200: ChangeOut}, summary="Execute or reject a proposed change")
+@operation("users.central", idempotent=False)
+def decide_change(path: IdPath, body: DecisionIn) -> Response:
+    """By another user administrator than the one who proposed it."""
+    proposal, secret = service.decide_change(context(), ports.settings(), path.id, body.decision == "execute")
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
+
+
+@api.post("/invitations/enrol", responses={204: None}, summary="Take up an invitation: own password, authenticator confirmed", security=[])
+@operation("public", idempotent=False)
+def enrol(body: EnrolIn) -> Response:
+    """The link is used up."""
+    service.enrol(context(), ports.settings(), body.invitation, body.password, body.code)
+    return make_response("", 204)
+
+
+@api.post("/me/password", responses={204: None}, summary="Change one's own password")
+@operation("session.self", idempotent=False)
+def change_password(body: PasswordChangeIn) -> Response:
+    """Every other session ends."""
+    service.change_password(context(), ports.settings(), body.current, body.new)
+    return make_response("", 204)
+
+
+@api.get("/api-keys", responses={200: Page[ApiKeyOut]}, summary="The API keys of one's own organisation")
+@operation("api_keys")
+def list_keys() -> Response:
+    """By their first characters."""
+    return answer(Page[ApiKeyOut](items=[api_key_out(key) for key in service.api_keys(context())], next=None))
+
+
+@api.post("/api-keys", responses={201: ApiKeyOut}, summary="Make an API key")
+@operation("api_keys", idempotent=False)
+def make_key(body: ApiKeyIn) -> Response:
+    """The key is in this answer and nowhere else."""
+    ctx = context()
+    key, secret = service.create_api_key(ctx, service.own_organisation(ctx).id, body.name)
+    return answer(api_key_out(key, secret), 201)
+
+
+@api.delete("/api-keys/<uuid:id>", responses={200: ApiKeyOut}, summary="Revoke an API key")
+@operation("api_keys", idempotent=False)
+def revoke_key(path: IdPath) -> Response:
+    """From the next request on it opens nothing."""
+    return answer(api_key_out(service.revoke_api_key(context(), path.id)))

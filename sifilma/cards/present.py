@@ -1,0 +1,59 @@
+"""Cards, units and models as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.cards.identity import perso_warning
+from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
+from sifilma.cards.service import cards_in, steps
+from sifilma.kernel.context import Context
+from sifilma.web.links import links
+
+
+def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
+    """Units with the card in each, in two statements."""
+    cards = cards_in(ctx, units)
+    return [_unit_out(unit, cards.get(unit.id)) for unit in units]
+
+
+def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
+    warning = perso_warning(unit.sam_perso)
+    return UnitOut(
+        id=unit.id, state=card.state if card else "free", hardware_number=unit.hardware_number, model=unit.model.name,
+        function=unit.function, pcid=unit.pcid, sam_perso=unit.sam_perso, organisation_id=unit.organisation_id,
+        card=card.uid if card else None, has_public_key=unit.public_jwk is not None, warnings=[warning] if warning else [],
+        links=links("units", unit.id),
+    )  # fmt: skip
+
+
+def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
+    """Cards with the number of the unit each is tied to, in one more statement."""
+    query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
+    numbers: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    return [_card_out(card, numbers) for card in cards]
+
+
+def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
+    return CardOut(
+        id=card.id, uid=card.uid, state=card.state, function=card.function, holder_id=card.holder_id, buyer_id=card.buyer_id,
+        unit=numbers.get(card.unit_id) if card.unit_id else None, unit_id=card.unit_id, key_version=card.key_version, kcv=card.kcv,
+        seq=card.seq, changed_at=card.changed_at, links=links("cards", card.uid, history="history", reports="reports"),
+    )  # fmt: skip
+
+
+def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
+    """The time line of an object."""
+    return [
+        StepOut(at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note, act=step.act_id, user_id=step.user_id)
+        for step in steps(ctx, kind, object_id)
+    ]
+
+
+def models_out(models: Iterable[DeviceModel]) -> list[ModelOut]:
+    """Models to choose from."""
+    return [ModelOut(id=model.id, name=model.name, function=model.function, manufacturer_id=model.manufacturer_id) for model in models]

@@ -1,0 +1,81 @@
+"""The demo's organisations, agreements, models and accounts, made once; `home/demo/accounts.json` lists them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyotp
+
+from config.settings import Settings
+from sifilma.accounts import service
+from sifilma.accounts.models import IdKind, Organisation
+from sifilma.accounts.service import NewUser
+from sifilma.cards.models import Function
+from sifilma.cards.service import register_model
+from sifilma.demo import facts
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.clock import ManualClock
+from sifilma.kernel.context import Context
+from sifilma.oversight.service import register_agreement
+from sifilma.web.command import command_context
+
+EARLIER = timedelta(minutes=5)
+
+
+def make_accounts(settings: Settings) -> Path:
+    """Make what is missing; the path of the list. People enrol "five minutes ago", so that their first codes are unused."""
+    path = settings.home / "demo" / "accounts.json"
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with command_context() as ctx:
+        earlier = Context(ctx.uow, ManualClock(ctx.now - EARLIER), ctx.actor, ctx.request_id)
+        organisations = _organisations(earlier)
+        listed = [_account(earlier, settings, account, organisations[account.organisation]) for account in facts.ACCOUNTS]
+    _write(path, listed)
+    return path
+
+
+def _organisations(ctx: Context) -> dict[str, Organisation]:
+    made = {name: service.register_organisation(ctx, kind, name, region) for kind, name, region in facts.ORGANISATIONS}
+    ctx.session.flush()
+    for name, maker, function in facts.MODELS:
+        register_model(ctx, name, made[maker].id, Function(function))
+    today = ctx.now.date()
+    for name, number in facts.AGREEMENTS:
+        register_agreement(ctx, made[name], number, today.replace(month=1, day=1), today.replace(year=today.year + 2, month=12, day=31))
+    return made
+
+
+def _account(ctx: Context, settings: Settings, account: facts.Account, organisation: Organisation) -> dict[str, Any]:
+    """The way everybody goes: invitation, own password, authenticator."""
+    civil = organisation.kind not in (OrganisationKind.MANUFACTURER, OrganisationKind.INSTITUTION)
+    kind = IdKind.NIP if civil else IdKind.EMPLOYEE
+    new = NewUser(account.username, account.name, kind, account.id_number, account.roles)
+    _, link = service.invite(ctx, settings, organisation, new)
+    seed = service.first_seed(ctx, settings, link)
+    password = "-".join(secrets.token_hex(3) for _ in range(3))
+    service.enrol(ctx, settings, link, password, pyotp.TOTP(seed).at(ctx.now))
+    entry: dict[str, Any] = {
+        "username": account.username,
+        "password": password,
+        "totp_secret": seed,
+        "organisation": account.organisation,
+        "roles": sorted(account.roles),
+    }
+    if account.with_key:
+        entry["api_key"] = service.create_api_key(ctx, organisation.id, "demo")[1]
+    return entry
+
+
+def _write(path: Path, listed: list[dict[str, Any]]) -> None:
+    """Readable by the owner alone, whole or not at all."""
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+        json.dump(listed, handle, indent=1)
+    temporary.replace(path)

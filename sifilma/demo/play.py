@@ -1,0 +1,42 @@
+"""`sifilma demo`: one card's whole life and more, over HTTP, against a running server."""
+
+from __future__ import annotations
+
+import os
+
+import click
+import httpx
+
+from config.settings import Settings, load_settings
+from sifilma.demo import checks, people, scenes
+from sifilma.demo.people import Refused
+from sifilma.demo.stage import Stage
+from sifilma.kernel.clock import SystemClock
+
+
+def play(url: str | None) -> None:
+    """Play every scene; each step says what it does. Refused (exit 1) at the first step that does not go as it should."""
+    os.environ.setdefault("SIFILMA_ENV", "demo")
+    settings = load_settings()
+    url = url or _served(settings)
+    clock, out = SystemClock(), settings.home / "demo"
+    try:
+        everybody = people.load(url, out / "accounts.json", clock)
+        stage = Stage(url, out, everybody, clock)
+        for person in everybody.values():
+            person.sign_in()
+        stage.say(f"{len(everybody)} people signed in at {url} with password and one-time code")
+        pin = checks.trust_files(stage)
+        stage.keep("root.sha256", f"{pin}\n".encode())
+        for scene in (scenes.magetan, scenes.bangli, scenes.mandiri):
+            click.echo(f"\n--- {scene.__name__} ---")
+            scene(stage)
+    except (Refused, httpx.HTTPError) as failed:
+        raise click.ClickException(str(failed)) from failed
+    click.echo(f"\nEverything went as it should. Files: {out}/")
+
+
+def _served(settings: Settings) -> str:
+    """Where the server of this home said it serves; else the default."""
+    note = settings.home / "demo" / "url"
+    return note.read_text().strip() if note.exists() else settings.public_url
