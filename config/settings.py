@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True)
 
     # --- the installation ---
-    env: Literal["demo", "production", "test"] = Field("production", description="`demo` is what `make run` uses; never on a real installation")
+    env: Literal["demo", "production", "test"] = Field(
+        "production", description="`demo` is what `make run` uses; never on a real installation"
+    )
     home: Path = Field(Path("var"), description="the folder that holds all state: database, token, files, demo output")
     issuer: str = Field("https://sifilma.example.go.id", description="`iss` of every manifest: this installation's URI")
     public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from hsm import HSM
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
+from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.support import databases, softhsm
 from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
 from tests.support.softhsm import SoftHSM
+from tests.support.world import World
 
 STORE = pytest.StashKey[SoftHSM]()
 
@@ -34,7 +38,7 @@ def softhsm_store(pytestconfig: pytest.Config) -> SoftHSM:
 @pytest.fixture(scope="session")
 def signing_token(softhsm: SoftHSM) -> HSM:
     """A token with every key of daily work. Tests that break things make their own (`softhsm.token(label, plan)`)."""
-    return softhsm.token("sifilma", SIGNING_PLAN)
+    return softhsm.token("sifilma", SIGNING_PLAN, assert_no_transaction)
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +95,24 @@ def postgresql_url(fresh_postgresql: Fresh) -> Iterator[str]:
     url = fresh_postgresql.make()
     yield url
     fresh_postgresql.remove(url)
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """A whole installation; the test runs on SQLite and on PostgreSQL."""
+    with closing(World(database_url, tmp_path / "home", signing_token, root_token)) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_world(sqlite_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """A whole installation on SQLite."""
+    with closing(World(sqlite_url, tmp_path / "home", signing_token, root_token)) as made:
+        yield made
+
+
+@pytest.fixture
+def postgresql_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """A whole installation on PostgreSQL."""
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token)) as made:
+        yield made

@@ -46,7 +46,7 @@ def import_organisations(file: Path) -> None:
     sheet = sheets.read(file.read_bytes(), required=("kind", "name"), optional=("region_code", "address"), max_rows=5000, field="file")
     added = 0
     with command_context() as ctx:
-        known = {(kind, name) for kind, name in ctx.session.execute(select(Organisation.kind, Organisation.name)).tuples()}
+        known = {(kind, name) for kind, name in ctx.session.execute(select(Organisation.kind, Organisation.name))}
         for row in sheet.rows:
             kind, name = row.cells["kind"], row.cells["name"]
             if kind not in [known.value for known in OrganisationKind]:

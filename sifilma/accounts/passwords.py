@@ -29,7 +29,8 @@ def verify_password(hashed: str, password: str) -> bool:
         return False
     with _two_at_a_time:
         try:
-            return _hasher.verify(hashed or _dummy(), password) and bool(hashed)
+            _hasher.verify(hashed or _dummy(), password)
+            return bool(hashed)
         except (VerificationError, InvalidHashError):
             return False
 

@@ -16,7 +16,8 @@ Query = TypeVar("Query", bound=Select[Any])
 
 def scoped(query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = ()) -> Query:
     """Restrict a select to the rows the actor may see. `owner` is the column (or columns, as a tuple) of owning organisations;
-    `linked` are conditions under which a row is linked to the actor by a batch."""
+    `linked` are conditions under which a row is linked to the actor by a batch.
+    """
     owners = owner if isinstance(owner, tuple) else (owner,)
     found = grants(actor, operation)
     if any(grant.scope is Scope.ALL for grant in found):

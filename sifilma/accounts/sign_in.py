@@ -19,6 +19,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
 
 CHALLENGE = timedelta(minutes=5)
@@ -78,7 +79,7 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
         .values(token_hash=secret_hash(new_cookie), csrf=csrf, otp_at=ctx.now, last_seen_at=ctx.now)
         .execution_options(synchronize_session=False)
     )
-    if claimed.rowcount != 1:
+    if changed(claimed) != 1:
         raise Unauthenticated(REFUSED, type="otp-refused")
     throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{ctx.actor.ip}")
     record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id)
@@ -152,7 +153,7 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
             .values(totp_last_step=step)
             .execution_options(synchronize_session=False)
         )
-        if claimed.rowcount == 1:
+        if changed(claimed) == 1:
             return
     user_id = user.id
     ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -38,7 +39,7 @@ def require_calm(session: Session, now: datetime, *subjects: str) -> None:
 def fail(session: Session, now: datetime, subject: str, limit: Limit) -> None:
     """Count one failure by one statement (upsert), and block when the limit is passed."""
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    fresh = {"failures": 1, "first_at": now, "blocked_until": None}
+    fresh: dict[Any, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
     statement = make(Throttle).values(subject=subject, **fresh)
     counted = statement.on_conflict_do_update(
         index_elements=[Throttle.subject],

@@ -12,6 +12,7 @@ from sifilma import ports
 from sifilma.accounts import service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
+from sifilma.accounts.models import User
 from sifilma.documents.rendering import qr_svg
 from sifilma.kernel.errors import Invalid, SifilmaError, TooMany, Unauthenticated
 from sifilma.web.operations import operation
@@ -134,7 +135,7 @@ def _invitation(secret: str) -> str:
     return render_template("accounts/undangan.html", user=user, seed=seed, qr=_qr(seed, user.username), field="")
 
 
-def _enrolment(secret: str) -> tuple[service.User, str]:
+def _enrolment(secret: str) -> tuple[User, str]:
     """The account and its seed, made at the first look and kept at once, whatever becomes of this request."""
     ctx, settings = context(), ports.settings()
     service.keep_enrolment_seed(ctx, settings, secret)

@@ -99,7 +99,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     return Issued(activation_id, manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), placed)
 
 
-def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[Row[Any], PlaceNames]:
+def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[Row[*tuple[Any, ...]], PlaceNames]:
     """Everything that is needed, in two statements."""
     row = ctx.session.execute(
         READ,
@@ -117,7 +117,7 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[Row[Any], PlaceN
     return row, names(ctx.session, code)
 
 
-def _require_ready(ctx: Context, row: Row[Any]) -> None:
+def _require_ready(ctx: Context, row: Row[*tuple[Any, ...]]) -> None:
     """Refuse, in words, before anything is signed."""
     if row.token_id is None:
         raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
@@ -132,7 +132,7 @@ def _require_ready(ctx: Context, row: Row[Any]) -> None:
     _require_unit(row)
 
 
-def _require_unit(row: Row[Any]) -> None:
+def _require_unit(row: Row[*tuple[Any, ...]]) -> None:
     if row.unit_id is None:
         raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
     if row.unit_function != row.function:
@@ -157,7 +157,15 @@ def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
 
 
 def _sign(
-    do: Operations, ctx: Context, settings: Settings, data: ActivationIn, row: Row[Any], code: str, manifest_id: UUID, epoch: int, kid: str
+    do: Operations,
+    ctx: Context,
+    settings: Settings,
+    data: ActivationIn,
+    row: Row[*tuple[Any, ...]],
+    code: str,
+    manifest_id: UUID,
+    epoch: int,
+    kid: str,
 ) -> _Signed | None:
     """In one visit to the HSM: compare the token, derive the card's key, sign, seal. None for a wrong token."""
     given = do.hmac("token-mac", tokens.message(row.request_id, row.uid, data.token))
@@ -172,7 +180,14 @@ def _sign(
 
 
 def _manifest(
-    ctx: Context, settings: Settings, data: ActivationIn, row: Row[Any], code: str, manifest_id: UUID, epoch: int, open_key: bytes
+    ctx: Context,
+    settings: Settings,
+    data: ActivationIn,
+    row: Row[*tuple[Any, ...]],
+    code: str,
+    manifest_id: UUID,
+    epoch: int,
+    open_key: bytes,
 ) -> payload.Manifest:
     issued = int(ctx.now.timestamp())
     return payload.Manifest(
@@ -208,7 +223,7 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
     return int(end.timestamp())
 
 
-def _commit(ctx: Context, data: ActivationIn, row: Row[Any], region: PlaceNames, placed: Placed, signed: _Signed) -> UUID:
+def _commit(ctx: Context, data: ActivationIn, row: Row[*tuple[Any, ...]], region: PlaceNames, placed: Placed, signed: _Signed) -> UUID:
     """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
     session, now = ctx.session, ctx.now
     activation_id = uuid7()
@@ -239,7 +254,7 @@ def _bound(act: dict[str, Any]) -> dict[str, Any]:
 
 
 def _activation_values(
-    ctx: Context, data: ActivationIn, row: Row[Any], region: PlaceNames, placed: Placed, signed: _Signed, activation_id: UUID
+    ctx: Context, data: ActivationIn, row: Row[*tuple[Any, ...]], region: PlaceNames, placed: Placed, signed: _Signed, activation_id: UUID
 ) -> dict[str, Any]:
     return {
         "id": activation_id,
@@ -270,7 +285,7 @@ def _activation_values(
     }
 
 
-def _manifest_values(row: Row[Any], signed: _Signed, activation_id: UUID) -> dict[str, Any]:
+def _manifest_values(row: Row[*tuple[Any, ...]], signed: _Signed, activation_id: UUID) -> dict[str, Any]:
     made = signed.manifest
     return {
         "id": UUID(made.jti),

@@ -15,7 +15,7 @@ from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
 
 
-def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[tuple[ActivationRequest]]:
+def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[ActivationRequest]:
     """The activation requests the actor may see."""
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
 
@@ -46,7 +46,7 @@ def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation
     return found
 
 
-def activations_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW) -> Select[tuple[Activation]]:
+def activations_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW) -> Select[Activation]:
     """The activations the actor may see."""
     return scoped(select(Activation), ctx.actor, operation, Activation.organisation_id)
 
@@ -59,7 +59,7 @@ def get_activation(ctx: Context, activation_id: UUID, operation: Operation = Ope
     return found
 
 
-def manifests_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW, uid: str | None = None) -> Select[tuple[Manifest]]:
+def manifests_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW, uid: str | None = None) -> Select[Manifest]:
     """The manifests the actor may see, of one card if `uid` is given: metadata, never a body."""
     query = scoped(select(Manifest), ctx.actor, operation, Manifest.organisation_id)
     return query.where(Manifest.card_id.in_(select(Card.id).where(Card.uid == uid))) if uid else query
@@ -80,4 +80,4 @@ def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
 
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:
     """UIDs by card id."""
-    return {card_id: uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(card_ids))).tuples()}
+    return dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(card_ids))).all())

@@ -137,7 +137,7 @@ def _require_own_batch(ctx: Context, request_id: UUID) -> None:
 def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
     """What is submitted and approved: every field, the letter by its SHA-256, the cards one by one."""
     ids = [named.card_id for named in request.cards]
-    uids = {card_id: uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).tuples()}
+    uids = dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).all())
     return {
         "id": str(request.id),
         "organisation": str(request.organisation_id),

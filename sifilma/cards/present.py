@@ -34,7 +34,7 @@ def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
 def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
     """Cards with the number of the unit each is tied to, in one more statement."""
     query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
-    numbers: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [_card_out(card, numbers) for card in cards]
 
 

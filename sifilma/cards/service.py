@@ -24,13 +24,13 @@ from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
 
 
-def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[tuple[Unit]]:
+def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[Unit]:
     """The units the actor may see; a manufacturer sees those of its models."""
     mine = Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
     return scoped(select(Unit), ctx.actor, operation, Unit.organisation_id, linked=(mine,))
 
 
-def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Select[tuple[Card]]:
+def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Select[Card]:
     """The cards the actor may see: held by, or made for, its organisation; a manufacturer also those of its models' units."""
     mine = exists().where(
         Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id

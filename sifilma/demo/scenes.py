@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from joserfc import jwe
@@ -141,7 +142,7 @@ def mandiri(stage: Stage) -> None:
     who = stage.people["mandiri.kepala"]
     private = ECKey.generate_key("P-256", private=True)
     numbers = [f"BMRI-{stage.tag}-{n}" for n in (1, 2, 3)]
-    units = [{"hardware_number": n, "model": "SOFTORB-CRD-1", "function": "R"} for n in numbers]
+    units: list[dict[str, Any]] = [{"hardware_number": n, "model": "SOFTORB-CRD-1", "function": "R"} for n in numbers]
     units[0]["public_jwk"] = private.as_dict(private=False)
     who.post("/units", units, 201)
     stage.say("mandiri.kepala registers 3 readers it bought, the first with a public key")
@@ -186,7 +187,7 @@ def _batch(stage: Stage, numbers: list[str]) -> tuple[str, list[str]]:
     return made["id"], uids
 
 
-def _csv(rows: list[tuple[str, ...]]) -> tuple[str, bytes, str]:
+def _csv(rows: Sequence[tuple[str, ...]]) -> tuple[str, bytes, str]:
     out = io.StringIO()
     csv.writer(out).writerows([("hardware_number", "model", "pcid", "sam_uid", "sam_perso"), *rows])
     return "batch.csv", out.getvalue().encode(), "text/csv"

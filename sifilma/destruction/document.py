@@ -68,7 +68,7 @@ def identity(kind: str, number: str) -> str:
 def _cards(ctx: Context, found: Destruction) -> list[dict[str, Any]]:
     cards = cards_of(ctx, found)
     query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
-    numbers: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [
         {
             "no": n,

@@ -30,7 +30,7 @@ from sifilma.documents.service import Upload, keep_photo
 from sifilma.documents.store import FileStore
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.errors import Forbidden, Invalid, NotFound
 from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
@@ -41,7 +41,7 @@ OPEN = (DestructionState.PROPOSED, DestructionState.APPROVED)
 MAX_PHOTOS = 20
 
 
-def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTION_VIEW) -> Select[tuple[Destruction]]:
+def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTION_VIEW) -> Select[Destruction]:
     """The destructions the actor may see."""
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
 

@@ -52,7 +52,7 @@ def get(ctx: Context, document_id: UUID) -> Document:
 def sha256_of(ctx: Context, documents: dict[str, UUID | None]) -> dict[str, str | None]:
     """The SHA-256 (hex) behind each name, in one statement; None where there is no document."""
     query = select(Document.id, Document.sha256).where(Document.id.in_([key for key in documents.values() if key]))
-    found: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    found: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return {name: found[key] if key else None for name, key in documents.items()}
 
 

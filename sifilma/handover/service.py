@@ -26,7 +26,7 @@ from sifilma.personalisation.models import PersonalisationRequest
 SERIES = "BAST-SAM"
 
 
-def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[tuple[Handover]]:
+def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[Handover]:
     """The handovers the actor may see: given or taken by its organisation."""
     return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
 

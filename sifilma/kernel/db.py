@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -11,7 +12,7 @@ from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, CursorResult, Result, make_url
 from sqlalchemy.orm import DeclarativeBase
 
 from sifilma.kernel import deadline
@@ -109,13 +110,18 @@ def make_engine(url: str | URL, *, pool_size: int = 10) -> Engine:
 def prepare_engine(engine: Engine) -> Engine:
     """Attach what every connection of this project needs; safe to call twice."""
     if engine.dialect.name == "sqlite":
-        hooks = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
+        hooks: list[tuple[str, Callable[..., Any]]] = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
     else:
         hooks = [("do_connect", _deadline_connect)]
     for name, hook in hooks:
         if not event.contains(engine, name, hook):
             event.listen(engine, name, hook)
     return engine
+
+
+def changed(result: Result[Any]) -> int:
+    """How many rows an UPDATE or DELETE touched."""
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def _deadline_connect(_dialect: Dialect, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.db import Base, UtcDateTime, changed
 from sifilma.kernel.errors import Conflict, Invalid
 
 LEASE = timedelta(seconds=60)
@@ -77,7 +77,7 @@ def _claim(session: Session, now: datetime, actor: str, key: str, print_: str) -
         .values(claimed_at=now)
         .execution_options(synchronize_session=False)
     )
-    if taken.rowcount == 0:
+    if changed(taken) == 0:
         raise Conflict("A request with this Idempotency-Key is being answered.", type="idempotency-in-flight")
     return None
 
@@ -99,4 +99,4 @@ def release(ctx: Context, actor: str, key: str) -> None:
 
 def forget_old(session: Session, now: datetime) -> int:
     """Drop keys older than KEEP; how many."""
-    return session.execute(delete(IdempotencyKey).where(IdempotencyKey.claimed_at < now - KEEP)).rowcount
+    return changed(session.execute(delete(IdempotencyKey).where(IdempotencyKey.claimed_at < now - KEEP)))

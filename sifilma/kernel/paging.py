@@ -15,7 +15,7 @@ from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
 MAX_LIMIT = 200
-Listing: TypeAlias = tuple[Select[tuple[T]], InstrumentedAttribute[UUID]]
+Listing: TypeAlias = tuple[Select[T], InstrumentedAttribute[UUID]]
 """What a list is made of: the select, and the UUIDv7 column it is paged by."""
 
 

@@ -35,7 +35,7 @@ def register_agreement(ctx: Context, organisation: Organisation, number: str, va
     return agreement
 
 
-def agreement_end_query(organisation_id: Any, today: Any) -> Select[tuple[date]]:
+def agreement_end_query(organisation_id: Any, today: Any) -> Select[date]:
     """The last day of the agreement in force today (the longest, if there are several). Takes values, columns or binds."""
     return (
         select(Agreement.valid_until)

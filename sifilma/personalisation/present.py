@@ -77,7 +77,7 @@ def _common(request: PersonalisationRequest) -> dict[str, Any]:
 
 def _batch(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:
     query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([row.unit_id for row in request.rows]))
-    numbers: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [
         {"row": row.row_no, "hardware_number": numbers[row.unit_id], "pcid": row.pcid, "sam_uid": row.sam_uid, "sam_perso": row.sam_perso}
         for row in request.rows

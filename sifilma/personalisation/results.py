@@ -54,9 +54,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, re
     request = get(ctx, request_id, Operation.PERSONALISE)
     _require_open(request)
     key_version = settings.master_version
-    versions = dict(
-        ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).tuples().all()
-    )
+    versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
     ctx.uow.end_read()
     kcvs = _check_values(hsm, results, versions, key_version)
     ctx.uow.begin_write()
@@ -114,7 +112,7 @@ def _tied(ctx: Context, request: PersonalisationRequest) -> dict[UUID, str]:
         .join(Unit, Unit.id == Card.unit_id)
         .where(Unit.organisation_id == request.buyer_id, Card.state.not_in(ENDED))
     )
-    return {unit_id: uid for unit_id, uid in rows}
+    return {unit_id: uid for unit_id, uid in rows if unit_id is not None}
 
 
 def _row_errors(

@@ -46,7 +46,7 @@ class Files:
     batch: Upload | None = None
 
 
-def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATION_VIEW) -> Select[tuple[PersonalisationRequest]]:
+def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATION_VIEW) -> Select[PersonalisationRequest]:
     """The requests the actor may see: its own, and those made for it."""
     owners = (PersonalisationRequest.requester_id, PersonalisationRequest.buyer_id)
     return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)

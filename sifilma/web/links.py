@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sifilma.kernel.lifecycle import LifeCycle
@@ -15,6 +16,6 @@ def links(collection: str, key: UUID | str, **more: str) -> dict[str, str]:
     return {"self": base} | {name: f"{base}/{path}" for name, path in more.items()}
 
 
-def steps(collection: str, key: UUID | str, cycle: LifeCycle, state: str, verbs: dict[str, str]) -> dict[str, str]:
+def steps(collection: str, key: UUID | str, cycle: LifeCycle, state: str, verbs: Mapping[str, str]) -> dict[str, str]:
     """`self`, and every verb whose target state the table allows from here. Whether the actor may is another question."""
     return links(collection, key, **{verb: verb for verb, target in verbs.items() if cycle.allows(state, target)})

@@ -12,7 +12,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 @dataclass(frozen=True)
 class Policy:
     """`operation` is a name in the permission table. `reads_first`: the view ends its reading transaction itself before slow
-    work; `idempotent`: whether Idempotency-Key is honoured (never for sessions, tokens and downloads)."""
+    work; `idempotent`: whether Idempotency-Key is honoured (never for sessions, tokens and downloads).
+    """
 
     operation: str
     reads_first: bool = False

@@ -38,7 +38,8 @@ def open_unit() -> UnitOfWork:
 
 def unit_of_work() -> UnitOfWork | None:
     """The unit of work if this request has one: health checks and static files do not."""
-    return g.get("uow")
+    found: UnitOfWork | None = g.get("uow")
+    return found
 
 
 def policy() -> Policy | None:

@@ -1,0 +1,300 @@
+"""A whole installation for one test: application, token, keyset, organisations and people, and quick ways to any point of a card's life."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pyotp
+from pydantic import SecretStr
+from sqlalchemy import select, text
+from werkzeug.test import TestResponse
+
+from config.settings import Settings
+from hsm import HSM
+from sifilma.accounts.authentication import secret_hash
+from sifilma.accounts.models import AccountState, LoginSession, Organisation, Person, User
+from sifilma.accounts.passwords import hash_password
+from sifilma.accounts.service import create_api_key, register_organisation
+from sifilma.accounts.totp import seal_seed
+from sifilma.activation import trust
+from sifilma.cards.models import Function
+from sifilma.cards.service import register_model
+from sifilma.demo import facts, props
+from sifilma.factory import create_app
+from sifilma.kernel.actor import SYSTEM, Actor
+from sifilma.kernel.clock import ManualClock
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import db
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.oversight.service import register_agreement
+
+START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+PASSWORD = "kuda lumping naik perahu"
+API = "/api/v1"
+MAGETAN_PLACE = {"latitude": -7.6536, "longitude": 111.3280, "region_code": "35.20.06.1014"}
+BANGLI_PLACE = {"latitude": -8.4543, "longitude": 115.3549, "region_code": "51.06.02.1004"}
+
+
+@lru_cache(maxsize=1)
+def _hash() -> str:
+    return hash_password(PASSWORD)
+
+
+@lru_cache(maxsize=1)
+def letter() -> bytes:
+    """A letter as a PDF."""
+    return props.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
+
+
+class Client:
+    """One person or machine. Answers are werkzeug's responses; `.json` holds what was said."""
+
+    def __init__(self, world: World, headers: dict[str, str]) -> None:
+        self.world, self.headers = world, headers
+        self._client = world.app.test_client(use_cookies=False)
+
+    def call(self, method: str, path: str, **more: Any) -> TestResponse:
+        """One call below /api/v1."""
+        headers = self.headers | more.pop("headers", {})
+        return self._client.open(API + path, method=method, headers=headers, **more)
+
+    def get(self, path: str, **query: Any) -> TestResponse:
+        return self.call("GET", path, query_string=query)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """POST JSON; header names with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.call("POST", path, json=body if body is not None else {}, headers=named)
+
+    def send(self, path: str, request: dict[str, Any], part: str = "request", method: str = "POST", **files: Any) -> TestResponse:
+        """A multipart form: the JSON part, and files as bytes, (name, bytes), or lists of them."""
+        data: dict[str, Any] = {part: json.dumps(request)}
+        for name, file in files.items():
+            data[name] = [_file(name, one) for one in file] if isinstance(file, list) else _file(name, file)
+        return self.call(method, path, data=data, content_type="multipart/form-data")
+
+
+def _file(name: str, file: Any) -> tuple[io.BytesIO, str]:
+    filename, data = file if isinstance(file, tuple) else (f"{name}.pdf", file)
+    return io.BytesIO(data), filename
+
+
+def done(response: TestResponse, status: int = 200) -> Any:
+    """What was answered, if it was answered with this status."""
+    assert response.status_code == status, response.get_data(as_text=True)
+    return response.json
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Cards ready for activation: UIDs, tokens by UID, hardware numbers by UID, and the request."""
+
+    uids: list[str]
+    tokens: dict[str, str]
+    hardware: dict[str, str]
+    request: str
+
+
+class World:
+    """See the module. Made by the fixtures `world` (both databases), `sqlite_world`, `postgresql_world`."""
+
+    def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, **overrides: Any) -> None:
+        self.clock = ManualClock(START)
+        self.settings = Settings(
+            env="test", home=home, database_url=url, secret_key=SecretStr("t" * 40), log_level="ERROR", log_json=False, **overrides
+        )
+        self.hsm = hsm
+        home.mkdir(parents=True, exist_ok=True)
+        self.trust = trust.publish(self.settings, hsm, root, START)
+        self.app = create_app(self.settings, clock=self.clock, hsm=hsm)
+        self.organisations: dict[str, UUID] = {}
+        self.users: dict[str, UUID] = {}
+        self.seeds: dict[str, str] = {}
+        with self.context() as ctx:
+            self._populate(ctx)
+
+    @contextmanager
+    def context(self, actor: Actor = SYSTEM) -> Iterator[Context]:
+        """A Context outside any request; committed at the end."""
+        with self.app.app_context():
+            unit = UnitOfWork(db.sessionmaker)
+            try:
+                yield Context(unit, self.clock, actor, "test")
+                if unit.in_transaction:
+                    unit.commit()
+            finally:
+                unit.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with self.app.app_context():
+            db.engine.dispose()
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    def _populate(self, ctx: Context) -> None:
+        made = {name: register_organisation(ctx, kind, name, region) for kind, name, region in facts.ORGANISATIONS}
+        ctx.session.flush()
+        for name, maker, function in facts.MODELS:
+            register_model(ctx, name, made[maker].id, Function(function))
+        for name, number in facts.AGREEMENTS:
+            register_agreement(ctx, made[name], number, date(2026, 1, 1), date(2028, 12, 31))
+        self.organisations = {name: organisation.id for name, organisation in made.items()}
+        for account in facts.ACCOUNTS:
+            self._add_user(ctx, account)
+
+    def _add_user(self, ctx: Context, account: facts.Account) -> None:
+        person = Person(id=uuid7(), identity=f"test:{account.username}", id_kind="employee", id_number=account.id_number, name=account.name)
+        user_id, seed = uuid7(), pyotp.random_base32()
+        ctx.session.add(person)
+        ctx.session.flush()
+        ctx.session.add(
+            User(
+                id=user_id, person_id=person.id, organisation_id=self.organisations[account.organisation], username=account.username,
+                roles=" ".join(sorted(account.roles)), state=AccountState.ACTIVE, password_hash=_hash(),
+                totp_sealed=seal_seed(self.settings, str(user_id), seed), totp_last_step=0, created_at=START,
+            )
+        )  # fmt: skip
+        ctx.session.flush()
+        self.users[account.username], self.seeds[account.username] = user_id, seed
+
+    def client(self, username: str, *, fresh: bool = True) -> Client:
+        """Somebody with a running session; `fresh`: the one-time code was given just now, else an hour ago (the session is alive)."""
+        cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+        now = self.clock.now()
+        otp_at = now if fresh else now.replace(hour=(now.hour - 1) % 24)
+        with self.context() as ctx:
+            ctx.session.add(
+                LoginSession(
+                    token_hash=secret_hash(cookie), user_id=self.users[username], csrf=csrf, otp_at=otp_at, created_at=otp_at,
+                    last_seen_at=now, ip="127.0.0.1",
+                )
+            )  # fmt: skip
+        return Client(self, {"Cookie": f"sifilma_session={cookie}", "X-CSRF-Token": csrf})
+
+    def machine(self, organisation: str) -> Client:
+        """A machine with a new API key of the organisation."""
+        with self.context() as ctx:
+            _, key = create_api_key(ctx, self.organisations[organisation], "test")
+        return Client(self, {"Authorization": f"Bearer {key}"})
+
+    def anonymous(self) -> Client:
+        """Nobody."""
+        return Client(self, {})
+
+    def organisation_of(self, username: str) -> UUID:
+        """The organisation of an account."""
+        with self.context() as ctx:
+            return ctx.session.scalars(select(Organisation.id).join(User, User.organisation_id == Organisation.id).where(
+                User.username == username
+            )).one()  # fmt: skip
+
+    # --- the way to any point of a card's life -----------------------------------------------------------------------
+
+    def units(self, who: str, count: int, model: str = "LEN-ENC-1", function: str = "RW", *, pcid: bool = True) -> list[str]:
+        """Registered machines of somebody's organisation; their hardware numbers."""
+        numbers = [f"HW-{uuid4().hex[:10].upper()}" for _ in range(count)]
+        rows = [
+            {"hardware_number": n, "model": model, "function": function} | ({"pcid": secrets.token_hex(16)} if pcid else {})
+            for n in numbers
+        ]
+        done(self.client(who).post("/units", rows), 201)
+        return numbers
+
+    def submitted(self, who: str = "magetan.kepala", function: str = "RW", quantity: int = 1) -> Any:
+        """A submitted personalisation request of an office."""
+        stated = self.letter() | {"function": function, "quantity": quantity}
+        made = done(self.client(who).send("/personalisation-requests", stated, letter=letter()), 201)
+        return done(self.client(who).post(f"/personalisation-requests/{made['id']}/submit"))
+
+    def letter(self) -> dict[str, Any]:
+        """A letter nobody has sent yet."""
+        return {"letter_number": f"470/{secrets.randbelow(10**9)}/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan kartu SAM"}
+
+    def approve(self, kind: str, request: str, *approvers: str) -> Any:
+        """Approvals of exactly what is there; the last answer."""
+        shown: Any = None
+        for name in approvers:
+            client = self.client(name)
+            digest = done(client.get(f"/{kind}/{request}"))["digest"]
+            shown = done(client.post(f"/{kind}/{request}/approve", {"digest": digest}))
+        return shown
+
+    def approvers(self, function: str) -> tuple[str, ...]:
+        """As many approvers as the function needs."""
+        return ("penyetuju1", "penyetuju2") if function == "RW" else ("penyetuju1",)
+
+    def personalised(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> list[str]:
+        """Personalised cards of an office, still held by the directorate."""
+        request = self.submitted(who, function, count)["id"]
+        self.approve("personalisation-requests", request, *self.approvers(function))
+        uids = [new_uid() for _ in range(count)]
+        results = [{"sam_uid": uid, "outcome": "personalised"} for uid in uids]
+        done(self.client("operator1").post(f"/personalisation-requests/{request}/results", {"results": results}))
+        return uids
+
+    def received(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> list[str]:
+        """Cards in an office's hands."""
+        uids = self.personalised(who, function, count)
+        body = {"to": str(self.organisation_of(who)), "cards": uids}
+        bast = done(self.client("operator1").post("/handovers", body), 201)
+        done(self.client(who).post(f"/handovers/{bast['id']}/receive"))
+        return uids
+
+    def requested(self, who: str, uids: list[str], kind: str = "new") -> Any:
+        """A submitted activation request."""
+        stated = self.letter() | {"kind": kind, "machines": len(uids), "cards": uids}
+        made = done(self.client(who).send("/activation-requests", stated, letter=letter()), 201)
+        return done(self.client(who).post(f"/activation-requests/{made['id']}/submit"))
+
+    def tokens(self, who: str, uids: list[str], kind: str = "new", function: str = "RW") -> tuple[str, dict[str, str]]:
+        """An approved activation request, and its tokens in clear by UID."""
+        request = self.requested(who, uids, kind)["id"]
+        self.approve("activation-requests", request, *self.approvers(function))
+        shown = done(self.client(who).post(f"/activation-requests/{request}/tokens"))["tokens"]
+        return request, {token["sam_uid"]: token["token"] for token in shown}
+
+    def ready(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> Ready:
+        """Cards, tokens and machines: one call from activation."""
+        uids = self.received(who, function, count)
+        model = "LEN-ENC-1" if function == "RW" else "LEN-CRD-1"
+        numbers = self.units(who, count, model, function)
+        request, tokens = self.tokens(who, uids, "new", function)
+        return Ready(uids, tokens, dict(zip(uids, numbers, strict=True)), request)
+
+    def activation(self, ready: Ready, uid: str, **more: Any) -> dict[str, Any]:
+        """The body of POST /activations."""
+        base = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid], "accuracy_m": 10, "source": "device"}
+        return base | MAGETAN_PLACE | {"address": "Kantor"} | more
+
+    def active(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> tuple[Ready, list[Any]]:
+        """Active cards, and the answers of their activations."""
+        ready = self.ready(who, function, count)
+        client, place = self.client(who), (BANGLI_PLACE if who.startswith("bangli") else MAGETAN_PLACE)
+        return ready, [done(client.post("/activations", self.activation(ready, uid, **place)), 201) for uid in ready.uids]
+
+    def code(self, username: str) -> str:
+        """The one-time code of the present step."""
+        return pyotp.TOTP(self.seeds[username]).at(self.clock.now())
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Run one SQL text in a transaction of its own, past every service; rows if it gives any."""
+        with self.app.app_context(), db.engine.begin() as connection:
+            result = connection.execute(text(statement), values)
+            return list(result) if result.returns_rows else []
+
+
+def new_uid() -> str:
+    """The UID of a new card."""
+    return f"30154B01{secrets.token_hex(4).upper()}"
