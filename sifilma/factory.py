@@ -9,8 +9,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config.settings import Settings, load_settings
 from hsm import HSM
-from sifilma import api, cli_groups, hooks, pages, ports
+from sifilma import api, cli_groups, pages, ports, schema
 from sifilma.accounts import hook
+from sifilma.hooks import register as register_hooks
 from sifilma.kernel import logging
 from sifilma.kernel.clock import Clock, SystemClock
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
@@ -33,6 +34,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     )
     app.config.update(_flask_config(settings))
     ports.attach(app, settings, clock or SystemClock(), hsm)
+    app.extensions["sifilma.schema_head"] = schema.head()
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
@@ -42,10 +44,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     health.register(app)
     api.register(app)
     pages.register(app)
-    hooks.register()
+    register_hooks()
     cli_groups.register(app)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 

@@ -9,7 +9,6 @@ from flask import Flask, current_app
 
 from config.settings import Settings
 from hsm import HSM, TokenConfig
-from sifilma import schema
 from sifilma.documents.store import DiskStore, FileStore
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.db import db
@@ -23,7 +22,6 @@ def attach(app: Flask, settings: Settings, clock: Clock, hsm: HSM | None) -> Non
     app.extensions["sifilma.clock"] = clock
     app.extensions["sifilma.hsm"] = hsm or signing_token(settings)
     app.extensions["sifilma.files"] = DiskStore(settings.files)
-    app.extensions["sifilma.schema_head"] = schema.head()
 
 
 def settings() -> Settings:

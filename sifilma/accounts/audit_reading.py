@@ -50,5 +50,6 @@ def entry_out(entry: AuditEntry) -> EntryOut:
     """An entry as the API shows it."""
     return EntryOut(
         id=entry.id, at=entry.at, action=entry.action, object_kind=entry.object_kind, object_id=entry.object_id,
-        organisation_id=entry.organisation_id, user_id=entry.user_id, api_key_id=entry.api_key_id, request_id=entry.request_id, data=entry.data,
+        organisation_id=entry.organisation_id, user_id=entry.user_id, api_key_id=entry.api_key_id, request_id=entry.request_id,
+        data=entry.data,
     )  # fmt: skip

@@ -146,7 +146,7 @@ def open_invitation(ctx: Context, secret: str) -> Invitation:
     return found
 
 
-def enrolment_seed(ctx: Context, settings: Settings, invitation: Invitation) -> str:
+def enrolment_seed(settings: Settings, invitation: Invitation) -> str:
     """The TOTP seed of an invitation, as it was shown; Conflict if nobody has looked at it yet."""
     if invitation.totp_sealed is None:
         raise Conflict("Open the invitation's page first: it shows the authenticator's code.", type="not-seen")
@@ -165,7 +165,7 @@ def first_seed(ctx: Context, settings: Settings, secret: str) -> str:
     open_invitation(ctx, secret)
     _seal_first_seed(ctx.session, settings, secret_hash(secret))
     ctx.session.flush()
-    return enrolment_seed(ctx, settings, open_invitation(ctx, secret))
+    return enrolment_seed(settings, open_invitation(ctx, secret))
 
 
 def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
@@ -179,7 +179,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     invitation = open_invitation(ctx, secret)
     user = ctx.session.get_one(User, invitation.user_id)
     check_strength(password, user.username, settings.password_min)
-    seed = enrolment_seed(ctx, settings, invitation)
+    seed = enrolment_seed(settings, invitation)
     step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
     if step is None:
         raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")

@@ -140,7 +140,7 @@ def _enrolment(secret: str) -> tuple[User, str]:
     ctx, settings = context(), ports.settings()
     service.keep_enrolment_seed(ctx, settings, secret)
     invitation = service.open_invitation(ctx, secret)
-    return service.user(ctx, invitation.user_id), service.enrolment_seed(ctx, settings, invitation)
+    return service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
 
 
 def _qr(seed: str, username: str) -> str:

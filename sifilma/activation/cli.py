@@ -36,7 +36,7 @@ def init() -> None:
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token."""
     wrong = 0
-    for info in ports.hsm().keys():
+    for info in ports.hsm().keys(SIGNING_PLAN):
         wrong += bool(info.faults)
         click.echo(
             f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(info.faults) if info.faults else 'sound'}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,6 +47,10 @@ from sifilma.regions.place import Outcome, PlaceCheck, Placed
 from sifilma.regions.service import PlaceNames, names
 
 DAY_END = time(23, 59, 59)
+
+
+ReadRow: TypeAlias = Row[*tuple[Any, ...]]
+"""What `statements.READ` gives."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     return Issued(activation_id, manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), placed)
 
 
-def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[Row[*tuple[Any, ...]], PlaceNames]:
+def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[ReadRow, PlaceNames]:
     """Everything that is needed, in two statements."""
     row = ctx.session.execute(
         READ,
@@ -117,7 +121,7 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[Row[*tuple[Any, 
     return row, names(ctx.session, code)
 
 
-def _require_ready(ctx: Context, row: Row[*tuple[Any, ...]]) -> None:
+def _require_ready(ctx: Context, row: ReadRow) -> None:
     """Refuse, in words, before anything is signed."""
     if row.token_id is None:
         raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
@@ -132,7 +136,7 @@ def _require_ready(ctx: Context, row: Row[*tuple[Any, ...]]) -> None:
     _require_unit(row)
 
 
-def _require_unit(row: Row[*tuple[Any, ...]]) -> None:
+def _require_unit(row: ReadRow) -> None:
     if row.unit_id is None:
         raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
     if row.unit_function != row.function:
@@ -161,7 +165,7 @@ def _sign(
     ctx: Context,
     settings: Settings,
     data: ActivationIn,
-    row: Row[*tuple[Any, ...]],
+    row: ReadRow,
     code: str,
     manifest_id: UUID,
     epoch: int,
@@ -183,7 +187,7 @@ def _manifest(
     ctx: Context,
     settings: Settings,
     data: ActivationIn,
-    row: Row[*tuple[Any, ...]],
+    row: ReadRow,
     code: str,
     manifest_id: UUID,
     epoch: int,
@@ -204,14 +208,17 @@ def _manifest(
         grace=settings.manifest_grace_days * 86400,
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
-        loc=payload.Location(
-            lat_e7=round(data.latitude * 1e7), lon_e7=round(data.longitude * 1e7), acc_m=round(data.accuracy_m), src=data.source, at=issued, code=code
-        ),
+        loc=_location(data, issued, code),
         card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
         status=payload.Status(idx=row.status_index, uri=status.uri(settings.public_url, row.status_list)),
     )  # fmt: skip
+
+
+def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
+    degrees = (round(data.latitude * 1e7), round(data.longitude * 1e7))
+    return payload.Location(lat_e7=degrees[0], lon_e7=degrees[1], acc_m=round(data.accuracy_m), src=data.source, at=at, code=code)
 
 
 def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
@@ -223,7 +230,7 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
     return int(end.timestamp())
 
 
-def _commit(ctx: Context, data: ActivationIn, row: Row[*tuple[Any, ...]], region: PlaceNames, placed: Placed, signed: _Signed) -> UUID:
+def _commit(ctx: Context, data: ActivationIn, row: ReadRow, region: PlaceNames, placed: Placed, signed: _Signed) -> UUID:
     """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
     session, now = ctx.session, ctx.now
     activation_id = uuid7()
@@ -254,7 +261,7 @@ def _bound(act: dict[str, Any]) -> dict[str, Any]:
 
 
 def _activation_values(
-    ctx: Context, data: ActivationIn, row: Row[*tuple[Any, ...]], region: PlaceNames, placed: Placed, signed: _Signed, activation_id: UUID
+    ctx: Context, data: ActivationIn, row: ReadRow, region: PlaceNames, placed: Placed, signed: _Signed, activation_id: UUID
 ) -> dict[str, Any]:
     return {
         "id": activation_id,
@@ -285,7 +292,7 @@ def _activation_values(
     }
 
 
-def _manifest_values(row: Row[*tuple[Any, ...]], signed: _Signed, activation_id: UUID) -> dict[str, Any]:
+def _manifest_values(row: ReadRow, signed: _Signed, activation_id: UUID) -> dict[str, Any]:
     made = signed.manifest
     return {
         "id": UUID(made.jti),

@@ -18,7 +18,8 @@ triggers.guard(
     "token",
     "UPDATE",
     "OLD.activation_request_id <> NEW.activation_request_id OR OLD.card_id <> NEW.card_id OR OLD.organisation_id <> NEW.organisation_id"
-    " OR OLD.mac <> NEW.mac OR NEW.tries < OLD.tries OR OLD.expires_at <> NEW.expires_at OR (OLD.state <> 'issued' AND OLD.tries <> NEW.tries)",
+    " OR OLD.mac <> NEW.mac OR NEW.tries < OLD.tries OR OLD.expires_at <> NEW.expires_at"
+    " OR (OLD.state <> 'issued' AND OLD.tries <> NEW.tries)",
     "token: what was issued does not change",
 )
 triggers.guard(
@@ -26,7 +27,8 @@ triggers.guard(
     "token",
     "INSERT",
     "NOT EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
-    " WHERE r.id = NEW.activation_request_id AND k.card_id = NEW.card_id AND r.organisation_id = NEW.organisation_id AND r.state = 'approved')",
+    " WHERE r.id = NEW.activation_request_id AND k.card_id = NEW.card_id AND r.organisation_id = NEW.organisation_id"
+    " AND r.state = 'approved')",
     "token: only for a card of an approved request of its organisation",
 )
 triggers.guard(
@@ -57,7 +59,8 @@ triggers.guard(
     "activation_review",
     "activation",
     "UPDATE",
-    "OLD.review_state IS DISTINCT FROM NEW.review_state AND NOT (OLD.review_state = 'waiting' AND NEW.review_state IN ('accepted', 'rejected')"
+    "OLD.review_state IS DISTINCT FROM NEW.review_state AND NOT (OLD.review_state = 'waiting'"
+    " AND NEW.review_state IN ('accepted', 'rejected')"
     " AND NEW.reviewed_by IS NOT NULL)",
     "activation: a place is reviewed once, by somebody",
 )
@@ -79,7 +82,8 @@ triggers.guard(
     "manifest_seq",
     "manifest",
     "INSERT",
-    "EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.card_id AND (m.epoch > NEW.epoch OR (m.epoch = NEW.epoch AND m.seq >= NEW.seq)))",
+    "EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.card_id"
+    " AND (m.epoch > NEW.epoch OR (m.epoch = NEW.epoch AND m.seq >= NEW.seq)))",
     "manifest: the sequence of a card only grows",
 )
 triggers.follow(

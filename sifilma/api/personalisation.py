@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import RawModel
 from pydantic import BaseModel, ConfigDict
 
@@ -128,8 +128,8 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
 def add_results(path: IdPath, raw: ResultsBody) -> Response:
     """JSON `{results: […]}`, or CSV with the same columns."""
     ctx, settings = context(), ports.settings()
-    if request.mimetype == "text/csv":
-        rows = results.read_results(request.get_data(), settings.batch_max_rows)
+    if raw.mimetype == "text/csv":
+        rows = results.read_results(raw.get_data(), settings.batch_max_rows)
     else:
-        rows = ResultsIn.model_validate(request.get_json(silent=True)).results
+        rows = ResultsIn.model_validate(raw.get_json(silent=True)).results
     return answer(full(ctx, results.add_results(ctx, settings, ports.hsm(), path.id, rows)))

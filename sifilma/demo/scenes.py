@@ -16,6 +16,11 @@ from sifilma.demo.people import Machine
 from sifilma.demo.stage import Stage, activate, approve, hand_over, letter, place, request_activation
 
 OPERATOR = "operator1"
+_WITNESS = ("name", "id_kind", "id_number", "office", "position")
+WITNESSES = (
+    ("Satria Contoh", "nip", "198512122010031013", "Inspektorat Kabupaten Magetan", "Auditor"),
+    ("Tari Contoh", "nrp", "81020304", "Polres Magetan", "Perwira"),
+)
 
 
 def magetan(stage: Stage) -> None:
@@ -40,7 +45,7 @@ def magetan(stage: Stage) -> None:
 
 def _office_request(stage: Stage, who: str, sender: str, function: str, quantity: int) -> str:
     stated = stage.letter_facts(facts.PERSONALISATION)
-    pdf = letter(stage, sender, stated, f"Mohon personalisasi {quantity} kartu SAM.")
+    pdf = letter(sender, stated, f"Mohon personalisasi {quantity} kartu SAM.")
     made = stage.people[who].send("/personalisation-requests", stated | {"function": function, "quantity": quantity}, 201, letter=pdf)
     stage.people[who].post(f"/personalisation-requests/{made['id']}/submit")
     stage.say(f"{who} asks for {quantity} {function} cards, letter {stated['letter_number']}")
@@ -88,11 +93,8 @@ def _destroy(stage: Stage, uid: str) -> None:
         "executed_at": stage.clock.now().isoformat(),
         "method": "keping dipotong menembus chip",
         "official": {"name": "Indah Contoh", "id_kind": "nip", "id_number": "197609092001032009", "position": "Kepala Dinas"},
-        "witnesses": [
-            {"name": "Satria Contoh", "id_kind": "nip", "id_number": "198512122010031013", "office": "Inspektorat Kabupaten Magetan", "position": "Auditor"},
-            {"name": "Tari Contoh", "id_kind": "nrp", "id_number": "81020304", "office": "Polres Magetan", "position": "Perwira"},
-        ],
-    }  # fmt: skip
+        "witnesses": [dict(zip(_WITNESS, values, strict=True)) for values in WITNESSES],
+    }
     done = holder.send(f"/destructions/{made['id']}/record", record, 200, part="record", photos=[props.photo()])
     pdf = holder.get(f"/destructions/{made['id']}/document")
     path = stage.keep(f"BA-{done['number'].replace('/', '-')}.pdf", pdf)
@@ -176,8 +178,8 @@ def _batch(stage: Stage, numbers: list[str]) -> tuple[str, list[str]]:
     request = stated | {
         "function": "R", "on_behalf_of": stage.organisation(facts.MANDIRI), "purchase_order_number": f"PO-{stage.tag}",
     }  # fmt: skip
-    pdf = letter(stage, facts.SOFTORB, stated, "Mohon personalisasi kartu untuk Bank Mandiri.")
-    order = ("po.pdf", letter(stage, facts.MANDIRI, stated, "Pesanan pembelian.")[1], props.PDF)
+    pdf = letter(facts.SOFTORB, stated, "Mohon personalisasi kartu untuk Bank Mandiri.")
+    order = ("po.pdf", letter(facts.MANDIRI, stated, "Pesanan pembelian.")[1], props.PDF)
     wrong = [(rows[0][0], "SOFTORB-CRD-1", "00", uids[0], ""), *rows[1:]]
     refused = who.send("/personalisation-requests", request, 422, letter=pdf, purchase_order=order, batch=_csv(wrong))
     stage.say(f"softorb.kepala sends a batch with an error; nothing is saved: {refused['errors'][0]}")

@@ -71,7 +71,7 @@ class Stage:
         return str(next(item["id"] for item in found if item["name"] == name))
 
 
-def letter(stage: Stage, sender: str, letter_facts: dict[str, Any], text: str) -> tuple[str, bytes, str]:
+def letter(sender: str, letter_facts: dict[str, Any], text: str) -> tuple[str, bytes, str]:
     """The letter as a PDF."""
     return props.letter(sender, letter_facts["letter_number"], letter_facts["letter_date"], letter_facts["subject"], text)
 
@@ -105,7 +105,7 @@ def request_activation(stage: Stage, who: str, uids: list[str], suffix: str, kin
     person = stage.people[who]
     stated = stage.letter_facts(facts.ACTIVATION, suffix)
     request = stated | {"kind": kind, "machines": len(uids), "cards": uids}
-    pdf = letter(stage, person.entry["organisation"], stated, f"Mohon pengaktifan {len(uids)} kartu SAM.")
+    pdf = letter(person.entry["organisation"], stated, f"Mohon pengaktifan {len(uids)} kartu SAM.")
     made = person.send("/activation-requests", request, 201, letter=pdf)
     person.post(f"/activation-requests/{made['id']}/submit")
     stage.say(f"{who} asks for {kind} activation of {len(uids)} cards, letter {stated['letter_number']}")

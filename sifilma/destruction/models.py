@@ -139,7 +139,8 @@ triggers.guard(
     "destruction_complete",
     "destruction",
     "UPDATE",
-    "OLD.state <> NEW.state AND NEW.state = 'executed' AND (NEW.number IS NULL OR NEW.place IS NULL OR NEW.executed_at IS NULL OR NEW.method IS NULL"
+    "OLD.state <> NEW.state AND NEW.state = 'executed' AND (NEW.number IS NULL OR NEW.place IS NULL OR NEW.executed_at IS NULL"
+    " OR NEW.method IS NULL"
     " OR NEW.official_name IS NULL OR NEW.official_id_number IS NULL OR NEW.official_position IS NULL OR NEW.record_digest IS NULL"
     " OR (SELECT COUNT(*) FROM destruction_witness w WHERE w.destruction_id = NEW.id) < 2"
     " OR NOT EXISTS (SELECT 1 FROM destruction_photo f WHERE f.destruction_id = NEW.id))",

@@ -17,7 +17,7 @@ def uuid7() -> UUID:
     48 bits of Unix milliseconds, then 74 random bits; within one millisecond the value is counted up, so that rows made
     in one act keep their order.
     """
-    global _last
+    global _last  # noqa: PLW0603  # one counter a process is the point
     stamp = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(74)
     with _lock:
         _last = max(stamp, _last + 1)

@@ -32,7 +32,7 @@ class Rule:
     @property
     def full_name(self) -> str:
         """The trigger's name in the database, with a fingerprint of its text: a changed rule gets a changed name."""
-        text_ = "|".join((self.table, self.event, self.when, self.message, self.then))
+        text_ = f"{self.table}|{self.event}|{self.when}|{self.message}|{self.then}"
         return f"{PREFIX}{self.name}_{hashlib.sha256(text_.encode()).hexdigest()[:8]}"
 
 
@@ -95,7 +95,10 @@ def _render_postgresql(rule: Rule) -> list[str]:
 def installed(connection: Connection) -> set[str]:
     """The names of this project's triggers in the database."""
     sqlite = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-    postgresql = "SELECT DISTINCT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT tgisinternal AND tgenabled = 'O' AND c.relnamespace = current_schema()::regnamespace"
+    postgresql = (
+        "SELECT DISTINCT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+        " WHERE NOT tgisinternal AND tgenabled = 'O' AND c.relnamespace = current_schema()::regnamespace"
+    )
     names = connection.execute(text(sqlite if connection.dialect.name == "sqlite" else postgresql)).scalars()
     return {name for name in names if name.startswith(PREFIX)}
 
