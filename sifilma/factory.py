@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     register_hooks()
     cli_groups.register(app)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # as Flask documents it
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     return app
 
 

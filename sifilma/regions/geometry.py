@@ -54,7 +54,8 @@ def on_foreign_land(latitude: float, longitude: float) -> bool:
 def _arc(arc: list[list[int]], transform: dict[str, list[float]]) -> NDArray[np.float64]:
     """One TopoJSON arc: delta-encoded and quantised (TopoJSON 1.0, section 2.1.3)."""
     points: NDArray[np.float64] = np.cumsum(np.asarray(arc, dtype=float), axis=0)
-    return points * np.asarray(transform["scale"]) + np.asarray(transform["translate"])
+    placed: NDArray[np.float64] = points * np.asarray(transform["scale"], dtype=float) + np.asarray(transform["translate"], dtype=float)
+    return placed
 
 
 def _shape(geometry: dict[str, Any], arcs: list[NDArray[np.float64]]) -> BaseGeometry:

@@ -240,10 +240,13 @@ def skipping(source: Source) -> Iterator[Fault]:
             yield source.fault(node.lineno, name)
 
 
+_IGNORE = r"type:\s*ignore"
+
+
 def unexplained_ignores(source: Source) -> Iterator[Fault]:
     """An ignored type error is named, and the line says why: `…[code]  # reason`."""
     for number, line in enumerate(source.text.splitlines(), start=1):
-        if re.search(r"#\s*type:\s*ignore", line) and not re.search(r"# type: ignore\[[\w, -]+\]\s+# \S", line):
+        if re.search(rf"#\s*{_IGNORE}", line) and not re.search(rf"# {_IGNORE}\[[\w, -]+\]\s+# \S", line):
             yield source.fault(number, "type: ignore without a code and a reason")
 
 
