@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     verify_.add_argument("--keyset", required=True, help="sam-keyset.jws")
     verify_.add_argument("--status", help="the status list the manifest points to")
     verify_.add_argument("--uid", help="the card's UID: 16 hex digits, spaces and colons allowed")
-    verify_.add_argument("--min-epoch", type=int, default=0)
+    verify_.add_argument("--min-epoch", type=int, help="the epoch of the newest sequence; default the manifest's own")
     verify_.add_argument("--min-seq", type=int, default=0, help="the newest sequence the reader has seen")
     verify_.add_argument("--at", help="the moment to verify for: seconds, or ISO 8601 with a zone; default now")
     return parser

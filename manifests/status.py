@@ -100,5 +100,3 @@ def verify_status(data: bytes, key: ec.EllipticCurvePublicKey, *, min_seq: int =
     if status.seq < min_seq:
         raise StatusRefused("the status list is older than one already seen")
     return status
-
-

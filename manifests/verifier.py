@@ -57,7 +57,7 @@ class Expectations:
     at: int
     status: bytes | None = None
     uid: str | None = None
-    min_epoch: int = 0
+    min_epoch: int | None = None
     min_seq: int = 0
     min_status_seq: int = 0
 
@@ -125,7 +125,8 @@ def _check_issue(manifest: Manifest, keyset: Keyset, key: Key) -> None:
 def _check_card(manifest: Manifest, expected: Expectations) -> None:
     if expected.uid is not None and manifest.sub != expected.uid:
         raise _Refused(Reason.WRONG_CARD, f"made for card {manifest.sub}")
-    if (manifest.epoch, manifest.seq) < (expected.min_epoch, expected.min_seq):
+    newest = (manifest.epoch if expected.min_epoch is None else expected.min_epoch, expected.min_seq)  # no epoch seen: the same one
+    if (manifest.epoch, manifest.seq) < newest:
         raise _Refused(Reason.ROLLBACK, f"epoch {manifest.epoch} seq {manifest.seq} is older than one already seen")
 
 

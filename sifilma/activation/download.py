@@ -19,7 +19,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Forbidden
+from sifilma.kernel.errors import Conflict
 
 _ALGORITHMS = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "typ": "sam-manifest+jwe", "cty": "sam-manifest+jws"}
 
@@ -35,11 +35,9 @@ class File:
 def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     """The body, opened in memory and recorded. A machine (API key) gets it as a JWE to the unit's key and in no other form.
 
-    Raises Forbidden for other organisations' people, Conflict when the manifest does not stand or the unit has no key.
+    Raises NotFound for other organisations' people, Conflict when the manifest does not stand or the unit has no key.
     """
     manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_BODY)
-    if manifest.organisation_id != ctx.actor.organisation_id:
-        raise Forbidden("Only the organisation a manifest was issued to has its file.", type="not-holder")
     if manifest.state != ManifestState.ACTIVE:
         raise Conflict(f"A manifest that is {manifest.state} is not given out any more.", state=manifest.state)
     wants_jwe = form == "jwe" or ctx.actor.api_key_id is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from config.settings import Settings
 from hsm import HSM
@@ -19,6 +19,7 @@ from sifilma.activation.models import (
     ActivationRequestCard,
     RequestKind,
     Token,
+    TokenState,
 )
 from sifilma.activation.models import RequestState as State
 from sifilma.activation.reading import get_request
@@ -103,11 +104,14 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
     cards = list(by_uids(ctx, list(data.cards), Card.holder_id == ctx.actor.organisation_id, Card.state == ready).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
+    used = exists().where(
+        Token.activation_request_id == ActivationRequest.id, Token.card_id == Card.id, Token.state == TokenState.REDEEMED
+    )
     busy = (
         select(Card.uid)
         .join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)
         .join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
-        .where(Card.id.in_([card.id for card in cards]), ActivationRequest.state.in_(OPEN), ActivationRequest.id != request.id)
+        .where(Card.id.in_([card.id for card in cards]), ActivationRequest.state.in_(OPEN), ActivationRequest.id != request.id, ~used)
     )
     taken = sorted(ctx.session.scalars(busy))
     if taken:

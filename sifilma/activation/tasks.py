@@ -34,7 +34,7 @@ def expire_requests(ctx: Context) -> int:
         exists().where(Token.activation_request_id == ActivationRequest.id),
         ~exists().where(Token.activation_request_id == ActivationRequest.id, Token.state == TokenState.ISSUED),
     )
-    rows = list(ctx.session.scalars(late.limit(AT_ONCE).with_for_update(skip_locked=True)))
+    rows = list(ctx.session.scalars(late.limit(AT_ONCE).with_for_update(of=ActivationRequest, skip_locked=True)))
     for request in rows:
         act = record(ctx, Action.ACTIVATION_EXPIRE, "activation_request", request.id, organisation_id=request.organisation_id)
         ACTIVATION_REQUEST.move(ctx.session, request, RequestState.EXPIRED, act)

@@ -23,7 +23,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.cards.models import Card
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Conflict, Forbidden, NotFound
+from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
 
 LENGTH = 10
@@ -112,9 +112,7 @@ def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
 
 
 def _own_approved(ctx: Context, request_id: UUID) -> ActivationRequest:
-    request = get_request(ctx, request_id, Operation.TOKEN_SEE)
-    if request.organisation_id != ctx.actor.organisation_id:
-        raise Forbidden("Only the organisation that asked sees its tokens.", type="not-requester")
+    request = get_request(ctx, request_id, Operation.TOKEN_REVEAL)
     if request.state != RequestState.APPROVED:
         raise Conflict(f"A request that is {request.state} has no open tokens.", state=request.state, type="no-token")
     return request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import secrets
@@ -283,6 +284,33 @@ class World:
         ready = self.ready(who, function, count)
         client, place = self.client(who), (BANGLI_PLACE if who.startswith("bangli") else MAGETAN_PLACE)
         return ready, [done(client.post("/activations", self.activation(ready, uid, **place)), 201) for uid in ready.uids]
+
+    def institution_ready(self) -> Ready:
+        """A card of a bank, come by its manufacturer and two handovers: one call from activation."""
+        number, uid = self.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
+        request = self.batch([(number, "SOFTORB-CRD-1", secrets.token_hex(16), uid)])
+        self.approve("personalisation-requests", request, "penyetuju1")
+        results = {"results": [{"sam_uid": uid, "outcome": "personalised"}]}
+        done(self.client("operator1").post(f"/personalisation-requests/{request}/results", results))
+        for giver, receiver in (("operator1", "softorb.kepala"), ("softorb.kepala", "mandiri.kepala")):
+            body = {"to": str(self.organisation_of(receiver)), "cards": [uid]}
+            bast = done(self.client(giver).post("/handovers", body), 201)
+            done(self.client(receiver).post(f"/handovers/{bast['id']}/receive"))
+        request, tokens = self.tokens("mandiri.kepala", [uid], "new", "R")
+        return Ready([uid], tokens, {uid: number}, request)
+
+    def batch(self, rows: list[tuple[str, ...]]) -> str:
+        """A submitted batch (hardware number, model, PCID, UID) of a manufacturer for a bank; the request's id."""
+        out = io.StringIO()
+        csv.writer(out).writerows([("hardware_number", "model", "pcid", "sam_uid"), *rows])
+        stated = self.letter() | {
+            "function": "R", "on_behalf_of": str(self.organisation_of("mandiri.kepala")), "purchase_order_number": "PO-1",
+        }  # fmt: skip
+        maker = self.client("softorb.kepala")
+        files: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.csv", out.getvalue().encode())}
+        made = done(maker.send("/personalisation-requests", stated, **files), 201)
+        done(maker.post(f"/personalisation-requests/{made['id']}/submit"))
+        return str(made["id"])
 
     def code(self, username: str) -> str:
         """The one-time code of the present step."""
