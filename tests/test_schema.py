@@ -1,0 +1,120 @@
+"""Migrations: forward on both databases with data in place, guarded while they run, and a check that sees what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from sifilma import schema
+from sifilma.kernel import triggers
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.errors import Conflict
+from tests.support.databases import Cluster
+from tests.support.world import World
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database nothing was done to yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    cluster: Cluster = request.getfixturevalue("pg_cluster")
+    return cluster.url(cluster.create())
+
+
+def test_an_empty_database_comes_to_the_codes_schema(empty: str) -> None:
+    schema.upgrade(empty)
+    found = schema.check(empty)
+    assert found.ok, found
+    schema.upgrade(empty)  # a second time there is nothing to do
+    assert schema.check(empty).ok
+
+
+ROWS = (
+    "INSERT INTO organisation (id, kind, name, address, created_at) VALUES (:a, 'regency_office', 'Dinas', '', '2026-01-01 00:00:00+00')",
+    "INSERT INTO region (code, name, level, version, valid_from) VALUES ('35', 'JAWA TIMUR', 1, '4.0.1', '2026-01-01 00:00:00+00')",
+    "INSERT INTO status_list (number, size, next_index, changes) VALUES (1, 8, 3, 1)",
+    "INSERT INTO audit_entry (id, at, action, object_kind, object_id, request_id, ip, data)"
+    " VALUES (:b, '2026-01-01 00:00:00+00', 'organisation.register', 'organisation', 'x', 'r', '', '{}')",
+)
+
+
+def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> None:
+    """From 0001 to 0002, which rebuilds a table on SQLite (batch mode drops its triggers)."""
+    schema.upgrade(empty, "0001")
+    engine = make_engine(empty, pool_size=1)
+    with engine.begin() as connection:
+        for row in ROWS:
+            connection.execute(text(row), {"a": "0" * 31 + "1", "b": "0" * 31 + "2"} if ":" in row else {})
+    schema.upgrade(empty)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT name FROM organisation")).scalars().all() == ["Dinas"]
+        assert connection.execute(text("SELECT next_index FROM status_list")).scalar() == 3
+        assert triggers.missing(connection) == (set(), set())
+    with pytest.raises(DBAPIError), engine.begin() as connection:
+        connection.execute(text("UPDATE audit_entry SET action = 'access.denied'"))
+    engine.dispose()
+    assert schema.check(empty).ok
+
+
+def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> None:
+    """The activation table, the one 0002 rebuilds, keeps its rows, its rules and its references when it is rebuilt with data in it."""
+    world.active(count=2)
+    before = world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id")
+    with world.app.app_context():
+        engine = make_engine(world.settings.database_url, pool_size=1)
+        with engine.begin() as connection:
+            triggers.uninstall(connection)
+            connection.execute(text("DROP INDEX ix_token_state_expires_at"))
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("ALTER TABLE activation DROP CONSTRAINT ck_activation_accuracy"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        engine.dispose()
+    schema.upgrade(world.settings.database_url)
+    assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
+    assert schema.check(world.settings.database_url).ok
+    with pytest.raises(DBAPIError):
+        world.sql("DELETE FROM activation")
+
+
+def test_a_second_migrator_is_refused_at_once(empty: str) -> None:
+    schema.upgrade(empty, "0001")
+    engine = make_engine(empty, pool_size=2)
+    with schema.migration_lock(engine), pytest.raises(Conflict, match="another migration is running"):
+        schema.upgrade(empty)
+    engine.dispose()
+    schema.upgrade(empty)
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: str) -> None:
+    schema.upgrade(empty, "0001")
+    engine = make_engine(empty, pool_size=1)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE INDEX ix_token_state_expires_at ON token (state)"))  # 0002 will trip over it
+    with pytest.raises(DBAPIError):
+        schema.upgrade(empty)
+    with engine.begin() as connection:
+        assert schema.current(connection) == "0001"
+        columns = connection.execute(text("SELECT COUNT(*) FROM activation")).scalar()
+        assert columns == 0
+        connection.execute(text("DROP INDEX ix_token_state_expires_at"))
+    engine.dispose()
+    schema.upgrade(empty)
+    assert schema.check(empty).ok
+
+
+def test_the_check_sees_a_missing_rule_a_strange_one_and_a_missing_column(empty: str) -> None:
+    schema.upgrade(empty)
+    engine = make_engine(empty, pool_size=1)
+    with engine.begin() as connection:
+        name = sorted(triggers.installed(connection))[0]
+        connection.execute(text(f"DROP TRIGGER {name}" if engine.dialect.name == "sqlite" else f"DROP FUNCTION {name}() CASCADE"))
+        connection.execute(text("ALTER TABLE throttle ADD COLUMN planted INTEGER"))
+    engine.dispose()
+    found = schema.check(empty)
+    assert not found.ok
+    assert found.missing_rules == [name]
+    assert any("planted" in difference for difference in found.differences)
