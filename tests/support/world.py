@@ -110,14 +110,14 @@ class Ready:
 class World:
     """See the module. Made by the fixtures `world` (both databases), `sqlite_world`, `postgresql_world`."""
 
-    def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, **overrides: Any) -> None:
-        self.clock = ManualClock(START)
+    def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, start: datetime = START, **overrides: Any) -> None:
+        self.start, self.clock = start, ManualClock(start)
         self.settings = Settings(
             env="test", home=home, database_url=url, secret_key=SecretStr("t" * 40), log_level="ERROR", log_json=False, **overrides
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
-        self.trust = trust.publish(self.settings, hsm, root, START)
+        self.trust = trust.publish(self.settings, hsm, root, start)
         self.app = create_app(self.settings, clock=self.clock, hsm=hsm)
         self.organisations: dict[str, UUID] = {}
         self.users: dict[str, UUID] = {}
@@ -164,7 +164,7 @@ class World:
             User(
                 id=user_id, person_id=person.id, organisation_id=self.organisations[account.organisation], username=account.username,
                 roles=" ".join(sorted(account.roles)), state=AccountState.ACTIVE, password_hash=_hash(),
-                totp_sealed=seal_seed(self.settings, str(user_id), seed), totp_last_step=0, created_at=START,
+                totp_sealed=seal_seed(self.settings, str(user_id), seed), totp_last_step=0, created_at=self.start,
             )
         )  # fmt: skip
         ctx.session.flush()

@@ -1,0 +1,47 @@
+"""`python -m tests.benchmarks`: a table of ratios; exit 1 if a bar is missed."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hsm.keys import ROOT_PLAN, SIGNING_PLAN
+from sifilma.kernel.unit_of_work import assert_no_transaction
+from tests.benchmarks import activation, sign_in
+from tests.benchmarks.table import Line, show
+from tests.support import databases, softhsm
+from tests.support.databases import FreshPostgres
+from tests.support.world import World
+
+
+@contextmanager
+def installation() -> Iterator[World]:
+    """A whole installation on PostgreSQL (with fsync off, so that the disk's mood is not measured) and a SoftHSM of its own."""
+    store = softhsm.install()
+    try:
+        signing = store.token("sifilma", SIGNING_PLAN, assert_no_transaction)
+        root = store.token("sifilma-root", ROOT_PLAN)
+        with databases.running_cluster() as cluster, tempfile.TemporaryDirectory(prefix="sif-bench-") as home:
+            fresh = FreshPostgres(cluster)
+            world = World(fresh.make(), Path(home), signing, root, datetime.now(UTC))
+            yield world
+            world.close()
+    finally:
+        softhsm.uninstall(store)
+
+
+def main() -> int:
+    """Run everything."""
+    lines: list[Line] = []
+    with installation() as world:
+        lines += activation.run(world)
+        lines += sign_in.run(world)
+    return show(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

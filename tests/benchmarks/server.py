@@ -1,0 +1,64 @@
+"""A server process under measurement: granian, one worker, its CPU time read from /proc."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(target: str, environment: dict[str, str], probe: str = "/livez") -> Iterator[tuple[int, int]]:
+    """Port and pid of a server of `module:app`; ended afterwards."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--port", str(port), "--workers", "1"]
+    command += ["--blocking-threads", "4", "--no-ws", "--log-level", "warning", target]
+    process = subprocess.Popen(command, env=os.environ | environment, cwd=ROOT, start_new_session=True)
+    try:
+        _wait(port, probe)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+
+
+def _wait(port: int, probe: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", probe)
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the server did not start")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its children that live, in seconds."""
+    pids, seen = [pid], 0.0
+    while pids:
+        current = pids.pop()
+        fields = Path(f"/proc/{current}/stat").read_text().rpartition(")")[2].split()
+        seen += (int(fields[11]) + int(fields[12])) / TICK
+        children = Path(f"/proc/{current}/task/{current}/children").read_text().split()
+        pids += [int(child) for child in children]
+    return seen
