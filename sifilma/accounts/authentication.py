@@ -6,12 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from config.settings import Settings
 from sifilma.accounts.models import AccountState, ApiKey, LoginSession, Organisation, User
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.prepared import Prepared
 
 SEEN_EVERY = timedelta(minutes=1)
 
@@ -42,12 +43,12 @@ def identify(ctx: Context, settings: Settings, authorization: str | None, cookie
     return _by_cookie(ctx, settings, cookie) if cookie else None
 
 
-_KEY = (
+_KEY = Prepared(
     select(ApiKey.id, ApiKey.organisation_id, ApiKey.name, Organisation.kind, Organisation.region_code)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
-    .where(ApiKey.revoked_at.is_(None))
+    .where(ApiKey.revoked_at.is_(None), ApiKey.key_hash == bindparam("hash"))
 )
-_SESSION = (
+_SESSION = Prepared(
     select(
         LoginSession.id, LoginSession.csrf, LoginSession.otp_at, LoginSession.created_at, LoginSession.last_seen_at,
         User.id.label("user_id"), User.person_id, User.username, User.roles,
@@ -55,12 +56,15 @@ _SESSION = (
     )
     .join(User, User.id == LoginSession.user_id)
     .join(Organisation, Organisation.id == User.organisation_id)
-    .where(LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None), User.state == AccountState.ACTIVE)
+    .where(
+        LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None), User.state == AccountState.ACTIVE.value,
+        LoginSession.token_hash == bindparam("hash"),
+    )
 )  # fmt: skip
 
 
 def _by_key(ctx: Context, key: str) -> Identity | None:
-    row = ctx.session.execute(_KEY.where(ApiKey.key_hash == secret_hash(key))).first()
+    row = _KEY.first(ctx.session, {"hash": secret_hash(key)})
     if row is None:
         return None
     actor = Actor(
@@ -75,7 +79,7 @@ def _by_key(ctx: Context, key: str) -> Identity | None:
 
 
 def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None:
-    row = ctx.session.execute(_SESSION.where(LoginSession.token_hash == secret_hash(cookie))).first()
+    row = _SESSION.first(ctx.session, {"hash": secret_hash(cookie)})
     if row is None or expired(ctx.now, settings, row.created_at, row.last_seen_at):
         return None
     if ctx.now - row.last_seen_at > SEEN_EVERY:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Row
 
 from config.settings import Settings
 from hsm import HSM
@@ -44,13 +43,8 @@ from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
-from sifilma.regions.service import PlaceNames, names
 
 DAY_END = time(23, 59, 59)
-
-
-ReadRow: TypeAlias = Row[*tuple[Any, ...]]
-"""What `statements.READ` gives."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +77,14 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     (place, or a wrong token: each wrong try is counted, the fifth cancels the token). A fault leaves the token as it was.
     """
     code = codes.normalise(data.region_code)
-    row, region = _read(ctx, data, code)
+    row = _read(ctx, data, code)
     if row.data_key_sealed is None:  # the organisation's first manifest of the month
         sealing.ensure_key(ctx, hsm, row.holder_id)
-        row, region = _read(ctx, data, code)
+        row = _read(ctx, data, code)
     ctx.uow.end_read()
     placed = places.check(data.latitude, data.longitude, data.accuracy_m, code)
     if placed.outcome is not Outcome.PASS and not data.reason.strip():
-        _refuse_place(placed, region)
+        _refuse_place(placed, row.regency_name)
     manifest_id = uuid7()
     published = trust.load(settings)
     kid = published.kid(hsm, "manifest-sign", "manifest")
@@ -98,30 +92,34 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     if signed is None:
         _refuse_token(ctx, row.token_id)
     ctx.uow.begin_write()
-    activation_id = _commit(ctx, data, row, region, placed, signed)
+    activation_id = _commit(ctx, data, row, placed, signed)
     made = signed.manifest
     return Issued(activation_id, manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), placed)
 
 
-def _read(ctx: Context, data: ActivationIn, code: str) -> tuple[ReadRow, PlaceNames]:
-    """Everything that is needed, in two statements."""
-    row = ctx.session.execute(
-        READ,
+def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
+    """Everything that is needed, in one statement."""
+    row = READ.first(
+        ctx.session,
         {
             "uid": data.sam_uid,
             "organisation": ctx.actor.organisation_id,
             "hardware": data.hardware_number,
             "month": sealing.month_of(ctx.now),
             "today": ctx.now.astimezone(WIB).date(),
+            "code": code,
+            "regency": codes.regency_of(code),
         },
-    ).first()
+    )
     if row is None:
         raise NotFound("Your organisation holds no such card.")
+    if row.region_version is None or codes.level(code) != codes.VILLAGE:
+        raise Invalid.field("region_code", "There is no such village code today (13 characters, e.g. 35.20.01.2001).")
     _require_ready(ctx, row)
-    return row, names(ctx.session, code)
+    return row
 
 
-def _require_ready(ctx: Context, row: ReadRow) -> None:
+def _require_ready(ctx: Context, row: Any) -> None:
     """Refuse, in words, before anything is signed."""
     if row.token_id is None:
         raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
@@ -136,7 +134,7 @@ def _require_ready(ctx: Context, row: ReadRow) -> None:
     _require_unit(row)
 
 
-def _require_unit(row: ReadRow) -> None:
+def _require_unit(row: Any) -> None:
     if row.unit_id is None:
         raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
     if row.unit_function != row.function:
@@ -149,8 +147,8 @@ def _require_unit(row: ReadRow) -> None:
         raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
 
 
-def _refuse_place(placed: Placed, region: PlaceNames) -> NoReturn:
-    where = f"{placed.distance_m / 1000:.1f} km from {region.regency}"
+def _refuse_place(placed: Placed, regency: str) -> NoReturn:
+    where = f"{placed.distance_m / 1000:.1f} km from {regency}"
     raise Invalid.field("reason", f"The position lies {where}: check it, or give the reason.", type="place-needs-reason")
 
 
@@ -165,7 +163,7 @@ def _sign(
     ctx: Context,
     settings: Settings,
     data: ActivationIn,
-    row: ReadRow,
+    row: Any,
     code: str,
     manifest_id: UUID,
     epoch: int,
@@ -187,7 +185,7 @@ def _manifest(
     ctx: Context,
     settings: Settings,
     data: ActivationIn,
-    row: ReadRow,
+    row: Any,
     code: str,
     manifest_id: UUID,
     epoch: int,
@@ -230,27 +228,27 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
     return int(end.timestamp())
 
 
-def _commit(ctx: Context, data: ActivationIn, row: ReadRow, region: PlaceNames, placed: Placed, signed: _Signed) -> UUID:
+def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: _Signed) -> UUID:
     """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
     session, now = ctx.session, ctx.now
     activation_id = uuid7()
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
     act = {"act_id": entry["id"], "changed_at": now, "changed_by": ctx.actor.user_id}
-    session.execute(INSERT_AUDIT, entry)
-    if session.execute(COMPLETE, {"b_request": row.request_id, **_bound(act)}).first() is None:
+    INSERT_AUDIT.first(session, entry)
+    if COMPLETE.first(session, {"b_request": row.request_id, **_bound(act)}) is None:
         raise Conflict("The activation request is no longer open: its tokens are used, or it was cancelled.", type="request-not-approved")
-    if session.execute(REDEEM, {"b_token": row.token_id, "b_now": now, **_bound(act)}).first() is None:
+    if REDEEM.first(session, {"b_token": row.token_id, "b_now": now, **_bound(act)}) is None:
         raise Conflict("This card's token has been used, or has expired.", type="token-used")
     if row.standing_manifest_id is not None:
-        session.execute(SUPERSEDE, {"b_manifest": row.standing_manifest_id, **_bound(act)})
-    session.execute(INSERT_ACTIVATION, _activation_values(ctx, data, row, region, placed, signed, activation_id) | {"act_id": entry["id"]})
-    session.execute(INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1})
+        SUPERSEDE.first(session, {"b_manifest": row.standing_manifest_id, **_bound(act)})
+    INSERT_ACTIVATION.first(session, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]})
+    INSERT_MANIFEST.first(session, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1})
     CARD.require(row, CardState.ACTIVE)
-    moved = session.execute(
-        UPDATE_CARD,
+    moved = UPDATE_CARD.first(
+        session,
         {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id, **_bound(act)},
-    ).first()
+    )
     if moved is None:
         raise Conflict("Something happened to this card a moment ago. Look again.", type="card-not-ready")
     return activation_id
@@ -260,9 +258,7 @@ def _bound(act: dict[str, Any]) -> dict[str, Any]:
     return {f"b_{name}": value for name, value in act.items()}
 
 
-def _activation_values(
-    ctx: Context, data: ActivationIn, row: ReadRow, region: PlaceNames, placed: Placed, signed: _Signed, activation_id: UUID
-) -> dict[str, Any]:
+def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: _Signed, activation_id: UUID) -> dict[str, Any]:
     return {
         "id": activation_id,
         "token_id": row.token_id,
@@ -277,8 +273,8 @@ def _activation_values(
         "accuracy_m": signed.manifest.loc.acc_m,
         "source": data.source,
         "address": data.address,
-        "region_code": region.code,
-        "region_version": region.version,
+        "region_code": row.region_code,
+        "region_version": row.region_version,
         "place_outcome": placed.outcome.value,
         "place_distance_m": placed.distance_m,
         "place_nearest": placed.nearest,
@@ -292,7 +288,7 @@ def _activation_values(
     }
 
 
-def _manifest_values(row: ReadRow, signed: _Signed, activation_id: UUID) -> dict[str, Any]:
+def _manifest_values(row: Any, signed: _Signed, activation_id: UUID) -> dict[str, Any]:
     made = signed.manifest
     return {
         "id": UUID(made.jti),

@@ -104,9 +104,7 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
     cards = list(by_uids(ctx, list(data.cards), Card.holder_id == ctx.actor.organisation_id, Card.state == ready).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
-    used = exists().where(
-        Token.activation_request_id == ActivationRequest.id, Token.card_id == Card.id, Token.state == TokenState.REDEEMED
-    )
+    used = exists().where(Token.activation_request_id == ActivationRequest.id, Token.card_id == Card.id, Token.state == TokenState.REDEEMED)
     busy = (
         select(Card.uid)
         .join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)

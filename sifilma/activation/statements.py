@@ -1,20 +1,23 @@
-"""The statements of an activation, built once: SQLAlchemy compiles each of them a single time."""
+"""The statements of an activation, built and compiled once."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, insert, select, update
+from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from sifilma.accounts.models import Organisation
 from sifilma.activation.models import Activation, ActivationRequest, DataKey, Manifest, ManifestState, RequestState, Token, TokenState
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
+from sifilma.kernel.prepared import Prepared
 from sifilma.oversight.service import agreement_end_query
 from sifilma.personalisation.batch import ENDED
+from sifilma.regions.models import Region
 
 _other = aliased(Card)
+_regency = aliased(Region)
 _earlier = aliased(Manifest)
 _previous_hash = (
     select(_earlier.payload_hash)
@@ -23,10 +26,12 @@ _previous_hash = (
     .limit(1)
     .scalar_subquery()
 )
-_is_taken = exists().where(_other.unit_id == Unit.id, _other.id != Card.id, _other.state.not_in(ENDED)).correlate(Unit, Card)
+_is_taken = (
+    exists().where(_other.unit_id == Unit.id, _other.id != Card.id, *(_other.state != state.value for state in ENDED)).correlate(Unit, Card)
+)
 _standing = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
 
-READ = (
+READ = Prepared(
     select(
         Card.id.label("card_id"), Card.uid, Card.state, Card.function, Card.holder_id, Card.revision, Card.seq, Card.key_version,
         Card.unit_id.label("tied_unit_id"), Card.personalisation_request_id,
@@ -37,27 +42,37 @@ READ = (
         DeviceModel.name.label("model_name"),
         _is_taken.label("unit_is_taken"),
         Organisation.name.label("organisation_name"), Organisation.kind.label("organisation_kind"),
-        agreement_end_query(Organisation.id, bindparam("today")).scalar_subquery().label("agreement_end"),
+        agreement_end_query(Organisation.id, bindparam("today", type_=Date())).scalar_subquery().label("agreement_end"),
         Manifest.id.label("standing_manifest_id"), _previous_hash.label("previous_hash"),
+        Region.code.label("region_code"), Region.version.label("region_version"), _regency.name.label("regency_name"),
         DataKey.id.label("data_key_id"), DataKey.month.label("data_key_month"), DataKey.sealed.label("data_key_sealed"),
     )
     .select_from(Card)
     .join(Organisation, Organisation.id == Card.holder_id)
     .outerjoin(Token, (Token.card_id == Card.id) & (Token.state == TokenState.ISSUED.value) & (Token.organisation_id == Card.holder_id))
     .outerjoin(ActivationRequest, ActivationRequest.id == Token.activation_request_id)
-    .outerjoin(Unit, (Unit.organisation_id == Card.holder_id) & (Unit.hardware_number == bindparam("hardware")))
+    .outerjoin(Unit, (Unit.organisation_id == Card.holder_id) & (Unit.hardware_number == bindparam("hardware", type_=Unit.hardware_number.type)))
     .outerjoin(DeviceModel, DeviceModel.id == Unit.model_id)
-    .outerjoin(Manifest, (Manifest.card_id == Card.id) & Manifest.state.in_(_standing))
+    .outerjoin(Manifest, (Manifest.card_id == Card.id) & or_(*(Manifest.state == state for state in _standing)))
+    .outerjoin(Region, (Region.code == bindparam("code")) & Region.valid_to.is_(None))
+    .outerjoin(_regency, _regency.code == bindparam("regency"))
     .outerjoin(DataKey, (DataKey.organisation_id == Card.holder_id) & (DataKey.month == bindparam("month")))
     .where(Card.uid == bindparam("uid"), Card.holder_id == bindparam("organisation"))
     .order_by(Token.id.desc())
     .limit(1)
 )  # fmt: skip
-"""Everything an activation looks at; binds uid, organisation, hardware, month (`YYYY-MM`), today (date)."""
+"""Everything an activation looks at; binds uid, organisation, hardware, month (`YYYY-MM`), today (date), code (a
+village), regency."""
 
-INSERT_AUDIT = insert(AuditEntry.__table__)  # type: ignore[arg-type]  # a declarative class's table is a Table
-INSERT_ACTIVATION = insert(Activation.__table__)  # type: ignore[arg-type]  # as above
-INSERT_MANIFEST = insert(Manifest.__table__)  # type: ignore[arg-type]  # as above
+
+def _binds(model: Any, *besides: str) -> dict[str, Any]:
+    """A bind for every column, named like it."""
+    return {column.name: bindparam(column.name, type_=column.type) for column in model.__table__.columns if column.name not in besides}
+
+
+INSERT_AUDIT = Prepared(insert(AuditEntry.__table__).values(_binds(AuditEntry)))  # type: ignore[arg-type]  # a declarative class's table is a Table
+INSERT_ACTIVATION = Prepared(insert(Activation.__table__).values(_binds(Activation, "reviewed_by", "reviewed_at")))  # type: ignore[arg-type]  # as above
+INSERT_MANIFEST = Prepared(insert(Manifest.__table__).values(_binds(Manifest)))  # type: ignore[arg-type]  # as above
 
 
 def _stamp(model: Any) -> dict[str, Any]:
@@ -71,7 +86,7 @@ def _stamp(model: Any) -> dict[str, Any]:
 
 _r = ActivationRequest
 _is_last = _r.redeemed + 1 >= _r.machines
-COMPLETE = (
+COMPLETE = Prepared(
     update(_r)
     .where(_r.id == bindparam("b_request"), _r.state == RequestState.APPROVED.value)
     .values(
@@ -80,27 +95,23 @@ COMPLETE = (
         **{name: case((_is_last, value), else_=getattr(_r, name)) for name, value in _stamp(_r).items()},
     )
     .returning(_r.id)
-    .execution_options(synchronize_session=False)
 )
 """Count one more redeemed token; the last one completes the request. The counter lies in the row so that two that finish at once agree."""
 
-REDEEM = (
+REDEEM = Prepared(
     update(Token)
     .where(Token.id == bindparam("b_token"), Token.state == TokenState.ISSUED.value, Token.expires_at > bindparam("b_now"))
     .values(state=TokenState.REDEEMED.value, **_stamp(Token))
     .returning(Token.id)
-    .execution_options(synchronize_session=False)
 )
-SUPERSEDE = (
+SUPERSEDE = Prepared(
     update(Manifest)
-    .where(Manifest.id == bindparam("b_manifest"), Manifest.state.in_(_standing))
+    .where(Manifest.id == bindparam("b_manifest"), or_(*(Manifest.state == state for state in _standing)))
     .values(state=ManifestState.SUPERSEDED.value, **_stamp(Manifest))
-    .execution_options(synchronize_session=False)
 )
-UPDATE_CARD = (
+UPDATE_CARD = Prepared(
     update(Card)
     .where(Card.id == bindparam("b_card"), Card.revision == bindparam("b_revision"))
     .values(state=CardState.ACTIVE.value, seq=bindparam("b_seq"), unit_id=bindparam("b_unit"), **_stamp(Card))
     .returning(Card.id)
-    .execution_options(synchronize_session=False)
 )

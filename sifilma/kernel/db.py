@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -13,6 +14,7 @@ from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, Result, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase
 
 from sifilma.kernel import deadline
@@ -25,6 +27,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 POOL_TIMEOUT = 3.0
+PING_AFTER = 1.0
 STATEMENT_TIMEOUT_MS = 8_000
 LOCK_TIMEOUT_MS = 3_000
 
@@ -94,9 +97,9 @@ def normalise_url(url: str) -> URL:
 def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
     """Keyword arguments of `create_engine` for this URL, pool and time-outs included."""
     url = normalise_url(str(url)) if isinstance(url, str) else url
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
+    options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     if url.get_backend_name() == "sqlite":
-        return options | {"pool_pre_ping": False, "connect_args": {"timeout": 3.0, "check_same_thread": False}}
+        return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
     settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
     return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
 
@@ -112,7 +115,7 @@ def prepare_engine(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         hooks: list[tuple[str, Callable[..., Any]]] = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
     else:
-        hooks = [("do_connect", _deadline_connect)]
+        hooks = [("do_connect", _deadline_connect), ("checkin", _note_use), ("checkout", _ping_when_idle)]
     for name, hook in hooks:
         if not event.contains(engine, name, hook):
             event.listen(engine, name, hook)
@@ -126,6 +129,20 @@ def changed(result: Result[Any]) -> int:
 
 def _deadline_connect(_dialect: Dialect, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return DeadlineConnection.connect(*args, **kwargs)
+
+
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    """Pre-ping, but for a connection that answered a moment ago: a request that takes two pays for one. A dead one is replaced."""
+    if time.monotonic() - record.info.get("used_at", 0.0) > PING_AFTER:
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except psycopg.Error as dead:
+            raise DisconnectionError() from dead
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
