@@ -41,6 +41,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.prepared import Prepared, Step, run_all
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
@@ -230,32 +231,42 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
 
 def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: _Signed) -> UUID:
     """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
-    session, now = ctx.session, ctx.now
     activation_id = uuid7()
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
-    act = {"act_id": entry["id"], "changed_at": now, "changed_by": ctx.actor.user_id}
-    INSERT_AUDIT.first(session, entry)
-    if COMPLETE.first(session, {"b_request": row.request_id, **_bound(act)}) is None:
-        raise Conflict("The activation request is no longer open: its tokens are used, or it was cancelled.", type="request-not-approved")
-    if REDEEM.first(session, {"b_token": row.token_id, "b_now": now, **_bound(act)}) is None:
-        raise Conflict("This card's token has been used, or has expired.", type="token-used")
-    if row.standing_manifest_id is not None:
-        SUPERSEDE.first(session, {"b_manifest": row.standing_manifest_id, **_bound(act)})
-    INSERT_ACTIVATION.first(session, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]})
-    INSERT_MANIFEST.first(session, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1})
+    act = {"act_id": entry["id"], "changed_at": ctx.now, "changed_by": ctx.actor.user_id}
+    bound = {f"b_{name}": value for name, value in act.items()}
     CARD.require(row, CardState.ACTIVE)
-    moved = UPDATE_CARD.first(
-        session,
-        {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id, **_bound(act)},
-    )
-    if moved is None:
-        raise Conflict("Something happened to this card a moment ago. Look again.", type="card-not-ready")
+    steps: list[Step] = [
+        (INSERT_AUDIT, entry),
+        (COMPLETE, bound | {"b_request": row.request_id}),
+        (REDEEM, bound | {"b_token": row.token_id, "b_now": ctx.now}),
+    ]
+    if row.standing_manifest_id is not None:
+        steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
+    steps += [
+        (INSERT_ACTIVATION, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]}),
+        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1}),
+        (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id}),
+    ]
+    missing = run_all(ctx.session, steps)
+    if missing is not None:
+        _refuse_late(steps[missing][0])
     return activation_id
 
 
-def _bound(act: dict[str, Any]) -> dict[str, Any]:
-    return {f"b_{name}": value for name, value in act.items()}
+_LATE = {
+    COMPLETE: ("request-not-approved", "The activation request is no longer open: its tokens are used, or it was cancelled."),
+    REDEEM: ("token-used", "This card's token has been used, or has expired."),
+    SUPERSEDE: ("card-not-ready", "Something happened to this card's manifest a moment ago. Look again."),
+    UPDATE_CARD: ("card-not-ready", "Something happened to this card a moment ago. Look again."),
+}
+
+
+def _refuse_late(step: Prepared) -> NoReturn:
+    """What was read does not hold any more: somebody was faster."""
+    kind, text = _LATE[step]
+    raise Conflict(text, type=kind)
 
 
 def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: _Signed, activation_id: UUID) -> dict[str, Any]:

@@ -51,7 +51,9 @@ READ = Prepared(
     .join(Organisation, Organisation.id == Card.holder_id)
     .outerjoin(Token, (Token.card_id == Card.id) & (Token.state == TokenState.ISSUED.value) & (Token.organisation_id == Card.holder_id))
     .outerjoin(ActivationRequest, ActivationRequest.id == Token.activation_request_id)
-    .outerjoin(Unit, (Unit.organisation_id == Card.holder_id) & (Unit.hardware_number == bindparam("hardware", type_=Unit.hardware_number.type)))
+    .outerjoin(
+        Unit, (Unit.organisation_id == Card.holder_id) & (Unit.hardware_number == bindparam("hardware", type_=Unit.hardware_number.type))
+    )
     .outerjoin(DeviceModel, DeviceModel.id == Unit.model_id)
     .outerjoin(Manifest, (Manifest.card_id == Card.id) & or_(*(Manifest.state == state for state in _standing)))
     .outerjoin(Region, (Region.code == bindparam("code")) & Region.valid_to.is_(None))
@@ -108,6 +110,7 @@ SUPERSEDE = Prepared(
     update(Manifest)
     .where(Manifest.id == bindparam("b_manifest"), or_(*(Manifest.state == state for state in _standing)))
     .values(state=ManifestState.SUPERSEDED.value, **_stamp(Manifest))
+    .returning(Manifest.id)
 )
 UPDATE_CARD = Prepared(
     update(Card)

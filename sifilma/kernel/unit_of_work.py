@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -19,7 +19,8 @@ class OpenTransaction(AssertionError):
 class UnitOfWork:
     """A session whose transaction is opened for reading or for writing, and committed by the edge of the process only.
 
-    On SQLite a reading transaction is deferred and a writing one begins IMMEDIATE; on PostgreSQL both are the same.
+    On SQLite a reading transaction is deferred and a writing one begins IMMEDIATE. On PostgreSQL reads are made in autocommit:
+    two round trips fewer, and READ COMMITTED promises no more between two statements.
     """
 
     def __init__(self, sessions: sessionmaker[Session]) -> None:
@@ -32,7 +33,10 @@ class UnitOfWork:
     def session(self) -> Session:
         """The session; its transaction begins with the first statement."""
         if not self._session.in_transaction():
-            self._session.connection(execution_options={"sifilma_read_only": self._read_only})
+            options: dict[str, Any] = {"sifilma_read_only": self._read_only}
+            if self._read_only and self._session.get_bind().dialect.name == "postgresql":
+                options["isolation_level"] = "AUTOCOMMIT"
+            self._session.connection(execution_options=options)
         return self._session
 
     @property
@@ -45,8 +49,8 @@ class UnitOfWork:
         self._read_only = True
 
     def begin_write(self) -> None:
-        """From here on writes are made. On SQLite the reading transaction is ended first, to take the lock at once."""
-        if self._read_only and self._session.in_transaction() and self._session.get_bind().dialect.name == "sqlite":
+        """From here on writes are made, in a transaction of their own: what was read before is read again, or held by a revision."""
+        if self._read_only and self._session.in_transaction():
             self._close()
         self._read_only = False
 
