@@ -17,10 +17,13 @@ def init_token(hsm: HSM, so_pin: str, tool: str = "softhsm2-util") -> bool:
     C_InitToken needs a slot that only the vendor's tool knows to choose; PINs go by argument here, SoftHSM being a
     stand-in whose PIN lies in the settings anyway.
     """
-    if hsm.module.has_token(hsm.config.token_label):
+    if hsm.module.has_token(hsm.config):
         return False
     command = [tool, "--init-token", "--free", "--label", hsm.config.token_label, "--so-pin", so_pin, "--pin", hsm.config.pin()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError as error:
+        raise HSMUnavailable(f"{tool} cannot be run: {type(error).__name__}", 30.0) from None
     if done.returncode:
         raise HSMUnavailable(f"{tool} could not make the token: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     hsm.close()  # a token made by another process is seen after a fresh start only
@@ -32,10 +35,14 @@ def create_keys(hsm: HSM, plan: Sequence[KeyPlan]) -> list[KeyInfo]:
     for key in plan:
         hsm.run(partial(_create, key))
     found = hsm.keys(tuple(plan))
-    wrong = {info.label: info.faults for info in found if info.faults}
+    wrong = {info.label: faults for info, key in zip(found, plan, strict=True) if (faults := _faults(info, key))}
     if wrong:
         raise HSMMisuse(f"keys with wrong attributes: {wrong}")
     return found
+
+
+def _faults(info: KeyInfo, plan: KeyPlan) -> list[str]:
+    return info.faults + (["ID"] if info.id != plan.id else [])
 
 
 def _create(plan: KeyPlan, do: Operations) -> None:

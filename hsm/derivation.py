@@ -5,6 +5,8 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from hsm.errors import HSMMisuse
+
 LABEL = b"SAM-OPEN"
 KEY_BITS = 256
 
@@ -12,7 +14,7 @@ KEY_BITS = 256
 def fixed_input(uid: bytes) -> bytes:
     """Label ‖ 00 ‖ context ‖ L: what follows the counter (SP 800-108r1, section 4.1). UID is 8 bytes, L 32-bit big-endian."""
     if len(uid) != 8:
-        raise ValueError("a card UID has 8 bytes")
+        raise HSMMisuse("a card UID has 8 bytes")
     return LABEL + b"\x00" + uid + KEY_BITS.to_bytes(4, "big")
 
 

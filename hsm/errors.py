@@ -20,11 +20,11 @@ class HSMCredential(HSMError):
 
 
 class HSMKeyMissing(HSMError):
-    """The token answers, and a fresh login finds no key of this label and id."""
+    """The token answers and shows its other keys, or a fresh login finds nothing: there is no key of this label."""
 
 
 class HSMKeyAmbiguous(HSMError):
-    """More than one key has this label and id: refusing is safer than choosing."""
+    """More than one key, or token, has this label: refusing is safer than choosing."""
 
 
 class HSMKeyChanged(HSMError):

@@ -1,19 +1,15 @@
 """The PKCS#11 library of this process: started once with locking, restarted behind a gate, forked safely.
 
-Only this file and `session.py` import `pkcs11`. python-pkcs11 calls C_Initialize(NULL), i.e. without locking, and drops the GIL in
-every call: threads then crash SoftHSM. So the library is initialised again through its own function list with
-CKF_OS_LOCKING_OK, here and after every restart and fork.
+Only this file and `session.py` import `pkcs11`. Locking is switched on by `cryptoki.py`, here and after every restart and fork.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +17,7 @@ from typing import Any, TypeVar
 import pkcs11
 from pkcs11 import exceptions as p11
 
+from hsm import cryptoki
 from hsm.breaker import Breaker
 from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMUnavailable
 from hsm.gate import Gate
@@ -28,8 +25,6 @@ from hsm.session import TokenSession
 from hsm.workers import Workers
 
 T = TypeVar("T")
-CKF_OS_LOCKING_OK = 0x2
-CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 RESTART_EVERY = 1.0
 DRAIN = 5.0
 
@@ -38,6 +33,7 @@ MISUSE = (
     p11.MechanismInvalid, p11.MechanismParamInvalid, p11.DataLenRange, p11.DataInvalid, p11.AttributeSensitive, p11.ArgumentsBad,
     p11.EncryptedDataInvalid, p11.EncryptedDataLenRange, p11.KeyTypeInconsistent, p11.TemplateInconsistent, p11.TemplateIncomplete,
     p11.AttributeValueInvalid, p11.AttributeTypeInvalid, p11.SignatureInvalid, p11.SignatureLenRange, p11.FunctionNotSupported,
+    p11.KeySizeRange,
 )  # fmt: skip
 
 
@@ -53,21 +49,6 @@ class TokenConfig:
     call_timeout: float = 5.0
 
 
-class _InitializeArgs(ctypes.Structure):
-    _fields_ = (
-        ("create_mutex", ctypes.c_void_p),
-        ("destroy_mutex", ctypes.c_void_p),
-        ("lock_mutex", ctypes.c_void_p),
-        ("unlock_mutex", ctypes.c_void_p),
-        ("flags", ctypes.c_ulong),
-        ("reserved", ctypes.c_void_p),
-    )
-
-
-class _FunctionList(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_ubyte * 2), ("initialize", ctypes.c_void_p), ("finalize", ctypes.c_void_p))
-
-
 class Module:
     """One PKCS#11 library. Get it with `Module.at`: there is one object per library and process."""
 
@@ -80,24 +61,32 @@ class Module:
         self.restarts = 0
         self.last_error = ""
         self._locking = locking
-        self._fresh_state()
-
-    def _fresh_state(self) -> None:
-        """Everything that must not be shared with a parent process."""
         self._library: Any = None
+        self._unlock()
+        self._forget()
+
+    def _unlock(self) -> None:
+        """Locks nobody holds."""
+        self._start_lock = threading.RLock()
+        self._gate = Gate()
+        self._forks: dict[int, tuple[bool, bool]] = {}
+
+    def _forget(self) -> None:
+        """The state of a library that was not started: no login, no latched PIN, no session, no worker."""
         self._started = False
+        self._last_restart = 0.0
         self._logins: dict[str, Any] = {}
         self._refused: dict[str, str] = {}
         self._local = threading.local()
-        self._start_lock = threading.RLock()
-        self._last_restart = 0.0
-        self._gate = Gate()
-        self.breaker = Breaker()
+        self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
         self._workers = Workers()
 
     @classmethod
     def at(cls, path: str) -> Module:
         """The module object for this library, in this process."""
+        found = cls._all.get(path)
+        if found is not None:  # asked at every call: a lock here could be held by another thread while the process forks
+            return found
         with cls._all_lock:
             if path not in cls._all:
                 cls._all[path] = cls(path)
@@ -105,38 +94,48 @@ class Module:
 
     def call(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
         """Run `function` with a session of this token on a worker thread: one restart and one retry, then an HSMError."""
-        if config.token_label in self._refused:
-            raise HSMCredential(self._refused[config.token_label])
-        self.breaker.check()
+        return self._guarded(config, lambda: function(self._session(config)))
+
+    def has_token(self, config: TokenConfig) -> bool:
+        """Whether the library knows this token; asked before there is anything to log in to. Raises as `call`."""
+        return self._guarded(config, lambda: any(token.label == config.token_label for token in self._library.get_tokens()))
+
+    def _guarded(self, config: TokenConfig, act: Callable[[], T]) -> T:
+        self._refuse_latched(config)
+        breaker = self._breakers[config.token_label]
+        breaker.check()
         try:
-            result = self._workers.run(lambda: self._attempt_twice(config, function), config.call_timeout)
+            result = self._workers.run(lambda: self._attempt_twice(config, act), config.call_timeout)
         except HSMUnavailable as gone:
             self.last_error = str(gone)
-            self.breaker.failed()
+            breaker.failed()
             raise
-        self.breaker.succeeded()
+        breaker.succeeded()
         return result
 
-    def _attempt_twice(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
+    def _attempt_twice(self, config: TokenConfig, act: Callable[[], T]) -> T:
         seen = self.generation
         try:
-            return self._attempt(config, function)
+            return self._attempt(config, act)
         except p11.PKCS11Error as error:
             self._refuse_for_good(config, error)
-            self._restart(seen)
+            self._restart(config, seen)
         try:
-            return self._attempt(config, function)
+            return self._attempt(config, act)
         except p11.PKCS11Error as error:
             self._refuse_for_good(config, error)
-            name = type(error).__name__
             if isinstance(error, p11.NoSuchKey):
                 raise HSMKeyMissing(f"token {config.token_label}: a key is missing") from None
-            raise HSMUnavailable(f"token {config.token_label}: {name}") from None
+            raise HSMUnavailable(f"token {config.token_label}: {type(error).__name__}") from None
 
-    def _attempt(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
-        self._start()
+    def _attempt(self, config: TokenConfig, act: Callable[[], T]) -> T:
+        self._start(config)
         with self._gate.entered(config.call_timeout):
-            return function(self._session(config))
+            return act()
+
+    def _refuse_latched(self, config: TokenConfig) -> None:
+        if config.token_label in self._refused:
+            raise HSMCredential(self._refused[config.token_label])
 
     def _refuse_for_good(self, config: TokenConfig, error: p11.PKCS11Error) -> None:
         """Raise for errors that a restart cannot mend."""
@@ -144,17 +143,11 @@ class Module:
         self.last_error = name
         if isinstance(error, CREDENTIAL):
             self._refused[config.token_label] = f"token {config.token_label}: {name}; not tried again before a restart"
-            raise HSMCredential(self._refused[config.token_label]) from None
-        if isinstance(error, p11.MultipleObjectsReturned):
-            raise HSMKeyAmbiguous(f"token {config.token_label}: several keys have one label and id") from None
+            self._refuse_latched(config)
+        if isinstance(error, p11.MultipleTokensReturned):
+            raise HSMKeyAmbiguous(f"several tokens are called {config.token_label}: name its serial number") from None
         if isinstance(error, MISUSE):
             raise HSMMisuse(f"token {config.token_label}: {name}") from None
-
-    def has_token(self, label: str) -> bool:
-        """Whether the library knows a token of this label; asked before there is anything to log in to."""
-        self._start()
-        with self._gate.entered(DRAIN):
-            return any(token.label == label for token in self._library.get_tokens())
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
@@ -169,12 +162,16 @@ class Module:
         return sessions[config.token_label]
 
     def _login(self, config: TokenConfig) -> Any:
-        """The token, after one login per process. Under a file lock: SoftHSM rewrites its token file at C_Login."""
+        """The token, after one login per process. A refused PIN is latched before the next thread gets its turn."""
         with self._start_lock:
+            self._refuse_latched(config)
             if config.token_label not in self._logins:
-                with _file_lock(config.lock_file):
-                    token = self._find_token(config)
-                    self._logins[config.token_label] = (token, self._open_with_pin(token, config))
+                try:
+                    with cryptoki.file_lock(config.lock_file):
+                        token = self._find_token(config)
+                        self._logins[config.token_label] = (token, self._open_with_pin(token, config))
+                except CREDENTIAL as error:
+                    self._refuse_for_good(config, error)
             return self._logins[config.token_label][0]
 
     def _find_token(self, config: TokenConfig) -> Any:
@@ -193,13 +190,13 @@ class Module:
 
     # --- life of the library ------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, config: TokenConfig) -> None:
         if self._started:
             return
-        with self._start_lock:
+        with self._start_lock, cryptoki.file_lock(config.lock_file):
             if not self._started:
                 self._load()
-                self._initialise()
+                cryptoki.initialise(self.path, locking=self._locking)
                 self.generation += 1
                 self._started = True
 
@@ -209,18 +206,7 @@ class Module:
         except (p11.PKCS11Error, OSError) as error:
             raise HSMUnavailable(f"{self.path} cannot be used: {type(error).__name__}", 30.0) from None
 
-    def _initialise(self) -> None:
-        """C_Finalize, then C_Initialize with OS locking, through the library's own function list."""
-        functions = ctypes.POINTER(_FunctionList)()
-        ctypes.CDLL(self.path).C_GetFunctionList(ctypes.byref(functions))
-        call = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_void_p)
-        call(functions.contents.finalize)(None)
-        args = _InitializeArgs(flags=CKF_OS_LOCKING_OK if self._locking else 0)
-        result = call(functions.contents.initialize)(ctypes.cast(ctypes.pointer(args), ctypes.c_void_p) if self._locking else None)
-        if result not in (0, CKR_CRYPTOKI_ALREADY_INITIALIZED):
-            raise HSMUnavailable(f"C_Initialize answered 0x{result:X}")
-
-    def _restart(self, seen: int) -> None:
+    def _restart(self, config: TokenConfig, seen: int) -> None:
         """Start the library anew, unless somebody did since generation `seen`; at most once a second."""
         with self._start_lock:
             if self.generation != seen:
@@ -233,51 +219,42 @@ class Module:
                 self._last_restart = time.monotonic()
                 self._logins.clear()
                 self.restarts += 1
-                self._initialise()
+                with cryptoki.file_lock(config.lock_file):
+                    cryptoki.initialise(self.path, locking=self._locking)
                 self.generation += 1
+                self._started = True
             finally:
                 self._gate.open()
 
     def close(self) -> None:
-        """Finalise the library: for the end of a process or of a test."""
+        """Finalise the library and forget what was latched: for the end of a process or of a test. Nothing happens while a call hangs."""
         with self._start_lock:
-            if self._started and self._gate.shut(DRAIN):
-                self._logins.clear()
-                self._library.finalize()
+            if self._gate.shut(DRAIN):
+                if self._started:
+                    cryptoki.finalise(self.path)
                 self._workers.stop()
-                self._started = False
-                self._refused.clear()
-                self._local = threading.local()
-                self.breaker = Breaker()
-                self._workers = Workers()
+                self._forget()
                 self._gate.open()
 
     # --- fork ---------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Nobody is inside the library while the process is copied."""
-        self._start_lock.acquire()
-        self._drained = self._gate.shut(DRAIN)
+        """Nobody is inside the library while the process is copied; a call that hangs delays a fork by twice DRAIN at most."""
+        locked = self._start_lock.acquire(timeout=DRAIN)
+        self._forks[threading.get_ident()] = locked, self._gate.shut(DRAIN)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._drained:
+        locked, drained = self._forks.pop(threading.get_ident())
+        if drained:
             self._gate.open()
-        self._start_lock.release()
+        if locked:
+            self._start_lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Nothing of the parent's is used: the library is initialised again at the first call."""
-        library = self._library
-        self._fresh_state()
-        self._library = library
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        """Nothing of the parent's is used: the library is loaded and initialised again at the first call."""
+        self._unlock()
+        self._forget()
 
 
 def _each(name: str) -> Callable[[], None]:
@@ -288,6 +265,4 @@ def _each(name: str) -> Callable[[], None]:
     return run
 
 
-os.register_at_fork(
-    before=_each("before_fork"), after_in_parent=_each("after_fork_in_parent"), after_in_child=_each("after_fork_in_child")
-)
+os.register_at_fork(before=_each("before_fork"), after_in_parent=_each("after_fork_in_parent"), after_in_child=_each("after_fork_in_child"))

@@ -11,7 +11,7 @@ from pkcs11 import exceptions as p11
 from pkcs11.mechanisms import GCMParams
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from hsm.errors import HSMKeyAmbiguous, HSMMisuse
+from hsm.errors import HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse
 from hsm.keys import KeyInfo, KeyKind, KeyPlan
 
 IV = 12
@@ -33,32 +33,32 @@ class TokenSession:
         """CKM_ECDSA over a 32-byte digest: 64 bytes r ‖ s. SoftHSM would sign any length without complaint."""
         if len(digest) != 32:
             raise HSMMisuse(f"a SHA-256 digest has 32 bytes, not {len(digest)}")
-        signature: bytes = self._key(label, ObjectClass.PRIVATE_KEY).sign(digest, mechanism=Mechanism.ECDSA)
+        signature: bytes = self._able(label, ObjectClass.PRIVATE_KEY, "sign")(digest, mechanism=Mechanism.ECDSA)
         return signature
 
     def hmac(self, label: str, message: bytes) -> bytes:
         """CKM_SHA256_HMAC, 32 bytes."""
-        mac: bytes = self._key(label, ObjectClass.SECRET_KEY).sign(message, mechanism=Mechanism.SHA256_HMAC)
+        mac: bytes = self._able(label, ObjectClass.SECRET_KEY, "sign")(message, mechanism=Mechanism.SHA256_HMAC)
         return mac
 
     def cmac(self, label: str, message: bytes) -> bytes:
         """CKM_AES_CMAC, 16 bytes."""
-        mac: bytes = self._key(label, ObjectClass.SECRET_KEY).sign(message, mechanism=Mechanism.AES_CMAC)
+        mac: bytes = self._able(label, ObjectClass.SECRET_KEY, "sign")(message, mechanism=Mechanism.AES_CMAC)
         return mac
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
         """CKM_AES_GCM with a random IV: IV ‖ ciphertext ‖ tag."""
         iv = os.urandom(IV)
-        key = self._key(label, ObjectClass.SECRET_KEY)
-        sealed: bytes = key.encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
+        encrypt = self._able(label, ObjectClass.SECRET_KEY, "encrypt")
+        sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
         return iv + sealed
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
         """The plaintext; HSMMisuse when anything was changed (SoftHSM says EncryptedDataInvalid or GeneralError)."""
-        key = self._key(label, ObjectClass.SECRET_KEY)
+        decrypt = self._able(label, ObjectClass.SECRET_KEY, "decrypt")
         param = GCMParams(sealed[:IV], associated_data, 128)
         try:
-            plaintext: bytes = key.decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            plaintext: bytes = decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
         except (p11.GeneralError, p11.EncryptedDataInvalid):
             self.sign_of_life(label)
             raise HSMMisuse("sealed data or its associated data were changed") from None
@@ -66,14 +66,17 @@ class TokenSession:
 
     def sign_of_life(self, label: str) -> None:
         """Raise a PKCS11Error if the key itself cannot be used any more: then it was not the data."""
-        key = self._key(label, ObjectClass.SECRET_KEY)
-        key.encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
+        encrypt = self._able(label, ObjectClass.SECRET_KEY, "encrypt")
+        encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """The public half of an EC key, from CKA_EC_POINT (a DER OCTET STRING around the uncompressed point)."""
         point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
         raw = point[2:] if len(point) == 67 else point
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+        try:
+            return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+        except ValueError:
+            raise HSMMisuse(f"{label} is no P-256 key") from None
 
     def info(self, plan: KeyPlan) -> KeyInfo:
         """One key with the attributes that matter, read back from the token."""
@@ -88,17 +91,17 @@ class TokenSession:
 
     def labels(self) -> list[tuple[str, bytes, str]]:
         """Label, id and class of every private and secret key on the token."""
-        found = []
+        found: list[tuple[str, bytes, str]] = []
         for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
-            for key in list(self._session.get_objects({Attribute.CLASS: object_class})):
-                found.append((str(key.label), bytes(key.id), object_class.name))
+            keys = list(self._session.get_objects({Attribute.CLASS: object_class}))
+            found.extend((str(key.label), bytes(key.id), object_class.name) for key in keys)
         return sorted(found)
 
     def exists(self, plan: KeyPlan) -> bool:
         """Whether the key is there; HSMKeyAmbiguous if there are several."""
         try:
             self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
-        except p11.NoSuchKey:
+        except (p11.NoSuchKey, HSMKeyMissing):
             return False
         return True
 
@@ -114,11 +117,23 @@ class TokenSession:
         if handle is None:
             found = list(self._session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label}))
             if not found:
-                raise p11.NoSuchKey
+                raise self._missing(label)
             if len(found) > 1:
                 raise HSMKeyAmbiguous(f"{len(found)} keys are called {label}")
             handle = self._handles[label, object_class] = found[0]
         return handle
+
+    def _missing(self, label: str) -> Exception:
+        """HSMKeyMissing where other private objects are seen; else NoSuchKey, for a token that went away looks empty to a search."""
+        others = list(self._session.get_objects({Attribute.PRIVATE: True}))
+        return HSMKeyMissing(f"no key is called {label}") if others else p11.NoSuchKey()
+
+    def _able(self, label: str, object_class: ObjectClass, operation: str) -> Any:
+        """A method of the key; HSMMisuse where its attributes do not allow the operation (python-pkcs11 leaves the method out)."""
+        method = getattr(self._key(label, object_class), operation, None)
+        if method is None:
+            raise HSMMisuse(f"{label} may not {operation}")
+        return method
 
     def _generate_ec(self, plan: KeyPlan) -> None:
         parameters = self._session.create_domain_parameters(

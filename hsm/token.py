@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +77,6 @@ class HSM:
         self._before_call = before_call
         self.pinned: dict[str, ec.EllipticCurvePublicKey] = {}
         self._health: tuple[float, Health] | None = None
-        self._health_lock = threading.Lock()
 
     @property
     def module(self) -> Module:
@@ -128,18 +126,21 @@ class HSM:
         return self.run(lambda do: do.session.labels())
 
     def check(self) -> Health:
-        """Sign a fresh digest with `health-test` and verify it; remembered for HEALTH_FOR seconds."""
-        with self._health_lock:
-            if self._health is not None and time.monotonic() - self._health[0] < HEALTH_FOR and self._health[1].ok:
-                return self._health[1]
-            ok, module = True, self.module
-            try:
-                self.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
-            except HSMError as error:
-                ok, module.last_error = False, str(error)
-            health = Health(ok, module.generation, module.restarts, "" if ok else module.last_error)
-            self._health = (time.monotonic(), health)
-            return health
+        """Sign a fresh digest with `health-test` and verify it; a good answer is remembered for HEALTH_FOR seconds.
+
+        No lock: two checks at once sign twice, and a fork meanwhile leaves nothing held.
+        """
+        seen = self._health
+        if seen is not None and seen[1].ok and time.monotonic() - seen[0] < HEALTH_FOR:
+            return seen[1]
+        problem = ""
+        try:
+            self.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
+        except HSMError as error:
+            problem = str(error)
+        health = Health(not problem, self.module.generation, self.module.restarts, problem)
+        self._health = (time.monotonic(), health)
+        return health
 
     def pin_key(self, label: str, key: ec.EllipticCurvePublicKey) -> ec.EllipticCurvePublicKey:
         """Remember the first public key seen under a label; HSMKeyChanged when it is another later."""

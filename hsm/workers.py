@@ -14,7 +14,7 @@ MAX_LOST = 16
 
 
 class _Call(Generic[T]):
-    __slots__ = ("abandoned", "done", "error", "function", "result")
+    __slots__ = ("abandoned", "done", "ended", "error", "function", "result", "running")
 
     def __init__(self, function: Callable[[], T]) -> None:
         self.function = function
@@ -22,7 +22,7 @@ class _Call(Generic[T]):
         self.done.acquire()
         self.result: T | None = None
         self.error: BaseException | None = None
-        self.abandoned = False
+        self.running = self.ended = self.abandoned = False
 
 
 class Workers:
@@ -42,11 +42,7 @@ class Workers:
         call = _Call(function)
         self._need_thread()
         self._queue.put(call)
-        if not call.done.acquire(timeout=timeout):
-            call.abandoned = True
-            with self._lock:
-                self._lost += 1
-                self._started -= 1
+        if not call.done.acquire(timeout=timeout) and self._abandon(call):
             raise HSMUnavailable(f"the HSM did not answer within {timeout:g} s")
         if call.error is not None:
             raise call.error
@@ -57,6 +53,17 @@ class Workers:
         for _ in range(self._started):
             self._queue.put(None)
 
+    def _abandon(self, call: _Call[Any]) -> bool:
+        """Give a call up, and its thread if it has one; False when it ended at this very moment."""
+        with self._lock:
+            if call.ended:
+                return False
+            call.abandoned = True
+            if call.running:
+                self._lost += 1
+                self._started -= 1
+            return True
+
     def _need_thread(self) -> None:
         if self._started >= self._size:
             return
@@ -66,21 +73,27 @@ class Workers:
                 threading.Thread(target=self._work, name="hsm", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            call = self._queue.get()
-            if call is None:
-                return
-            if call.abandoned:
-                with self._lock:  # it hung in the queue, not in this thread: no thread was lost
-                    self._lost -= 1
-                    self._started += 1
+        while (call := self._queue.get()) is not None:
+            if not self._begin(call):
                 continue
             try:
                 call.result = call.function()
             except BaseException as error:  # noqa: BLE001  # handed to the caller's thread, all of it
                 call.error = error
-            call.done.release()
-            if call.abandoned:
-                with self._lock:
-                    self._lost -= 1
+            if not self._end(call):
                 return
+
+    def _begin(self, call: _Call[Any]) -> bool:
+        """False for a call that was given up while it waited its turn."""
+        with self._lock:
+            call.running = not call.abandoned
+            return call.running
+
+    def _end(self, call: _Call[Any]) -> bool:
+        """False when this thread was given up meanwhile and replaced: it must end."""
+        with self._lock:
+            call.ended = True
+            if call.abandoned:
+                self._lost -= 1
+        call.done.release()
+        return not call.abandoned
