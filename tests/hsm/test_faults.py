@@ -1,0 +1,343 @@
+"""Outages, wrong PINs, hanging calls, exchanged tokens: what the caller sees, and how fast, and that it heals by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pkcs11 import exceptions as p11
+
+from hsm import HSM, HSMCredential, HSMError, HSMKeyChanged, HSMUnavailable
+from hsm.keys import SIGNING_PLAN
+from hsm.module import Module
+from hsm.session import TokenSession
+from tests.hsm.probes import DIGEST, answer_of, refusal, sound, within
+from tests.support.programs import program
+from tests.support.softhsm import PIN, SoftHSM
+from tests.support.together import together
+
+EC_PLAN = tuple(plan for plan in SIGNING_PLAN if plan.label in ("manifest-sign", "health-test"))
+
+
+# --- the token goes away ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gone(softhsm: SoftHSM) -> HSM:
+    """A token with two signing keys, for outages."""
+    return softhsm.token("gone", EC_PLAN)
+
+
+def test_a_token_that_goes_away_is_unavailable_and_comes_back_by_itself(softhsm: SoftHSM, gone: HSM) -> None:
+    before = gone.sign("manifest-sign", DIGEST)
+    with softhsm.away():
+        end = time.monotonic() + 2.5  # longer than one restart and the breaker's pause
+        while time.monotonic() < end:
+            asked = time.monotonic()
+            assert 0 < answer_of(refusal(lambda: gone.sign("manifest-sign", DIGEST))) <= 30
+            assert time.monotonic() - asked < 1.0
+            time.sleep(0.05)
+        assert not gone.check().ok
+        assert gone.check().last_error
+    back = time.monotonic()
+    after = within(5.0, lambda: gone.sign("manifest-sign", DIGEST))
+    assert time.monotonic() - back < 3.0
+    assert sound(gone.public_key("manifest-sign"), before)
+    assert sound(gone.public_key("manifest-sign"), after)
+    assert gone.check().ok
+
+
+def test_many_threads_live_through_an_outage(softhsm: SoftHSM, gone: HSM) -> None:
+    """Nothing but HSMUnavailable is seen, restarts are at most one a second, and every signature is sound."""
+    gone.sign("manifest-sign", DIGEST)
+    restarts, end = gone.module.restarts, time.monotonic() + 4.0
+    seen: list[HSMError] = []
+
+    def busy() -> None:
+        while time.monotonic() < end:
+            error = refusal(lambda: gone.sign("manifest-sign", DIGEST))
+            if error:
+                seen.append(error)
+                time.sleep(0.01)
+
+    def outage() -> None:
+        time.sleep(0.5)
+        with softhsm.away():
+            time.sleep(1.5)
+
+    together([busy] * 6 + [outage])
+    assert seen
+    assert {type(error) for error in seen} == {HSMUnavailable}
+    assert gone.module.restarts - restarts <= 4
+    assert sound(gone.public_key("manifest-sign"), gone.sign("manifest-sign", DIGEST))
+
+
+def test_closing_while_the_token_is_away_raises_nothing(softhsm: SoftHSM, gone: HSM) -> None:
+    """Also after a restart has failed and left the library uninitialised."""
+    gone.sign("manifest-sign", DIGEST)
+    with softhsm.away():
+        assert isinstance(refusal(lambda: gone.sign("manifest-sign", DIGEST)), HSMUnavailable)
+        gone.close()
+        gone.close()
+        assert isinstance(refusal(lambda: gone.sign("manifest-sign", DIGEST)), HSMUnavailable)
+        assert isinstance(refusal(lambda: gone.module.has_token(gone.config)), HSMUnavailable)
+        gone.close()
+    assert gone.sign("manifest-sign", DIGEST)
+
+
+def test_whatever_is_asked_while_the_token_is_away_is_unavailable(softhsm: SoftHSM, gone: HSM) -> None:
+    fresh = HSM(gone.config)
+    with softhsm.away():
+        for act in (
+            lambda: fresh.public_key("manifest-sign"),
+            lambda: fresh.seal("seal-kek", b"x", b""),
+            lambda: fresh.hmac("token-mac", b"x"),
+            lambda: fresh.derive_open_key(1, bytes(8)),
+            lambda: fresh.open_sealed("seal-kek", bytes(40), b""),
+            fresh.keys,
+            fresh.labels,
+            lambda: fresh.module.has_token(fresh.config),
+        ):
+            assert isinstance(refusal(act), HSMUnavailable)
+
+
+def test_a_token_that_does_not_exist_leaves_the_others_alone(softhsm: SoftHSM, gone: HSM) -> None:
+    absent = HSM(softhsm.config("nowhere"))
+    for _ in range(6):  # its breaker opens
+        assert isinstance(refusal(lambda: absent.sign("manifest-sign", DIGEST)), HSMUnavailable)
+        assert gone.sign("manifest-sign", DIGEST)
+
+
+def test_a_library_or_a_lock_that_cannot_be_had_is_unavailable(softhsm: SoftHSM, tmp_path: Path) -> None:
+    nothing = HSM(replace(softhsm.config("gone"), module_path=str(tmp_path / "no.so")))
+    assert answer_of(refusal(lambda: nothing.sign("manifest-sign", DIGEST))) == 30.0
+    (tmp_path / "file").write_text("")
+    locked = HSM(replace(softhsm.config("gone"), lock_file=tmp_path / "file" / "hsm.lock"))
+    assert answer_of(refusal(lambda: locked.sign("manifest-sign", DIGEST))) == 30.0
+
+
+# --- the PIN ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_pin_is_tried_once_for_fifty_requests(softhsm: SoftHSM, gone: HSM) -> None:
+    asked: list[str] = []
+
+    def pin() -> str:
+        asked.append("000000")
+        time.sleep(0.05)  # the others queue up meanwhile
+        return asked[-1]
+
+    token = HSM(softhsm.config("gone", pin=pin))
+    errors = together([lambda: refusal(lambda: token.sign("manifest-sign", DIGEST))] * 10)
+    errors += [refusal(lambda: token.sign("manifest-sign", DIGEST)) for _ in range(40)]
+    assert len(errors) == 50
+    assert {type(error) for error in errors} == {HSMCredential}
+    assert asked == ["000000"]
+    assert "000000" not in "".join(map(str, errors))
+    assert not token.check().ok
+    gone.close()  # a new start is a new try, with the right PIN
+    assert gone.sign("manifest-sign", DIGEST)
+
+
+@pytest.mark.parametrize("answer", [p11.PinLocked, p11.PinExpired, p11.PinInvalid, p11.PinLenRange])
+def test_a_locked_pin_is_latched_too(softhsm: SoftHSM, answer: type[p11.PKCS11Error]) -> None:
+    """SoftHSM locks no PIN: the answer of a token that does is put in its place."""
+    config, calls = softhsm.config("gone"), [0]
+
+    def locked(_: TokenSession) -> None:
+        calls[0] += 1
+        raise answer
+
+    module = Module.at(config.module_path)
+    for _ in range(5):
+        with pytest.raises(HSMCredential, match=answer.__name__):
+            module.call(config, locked)
+    assert calls == [1]
+
+
+# --- calls that hang -------------------------------------------------------------------------------------------------
+
+
+def _hang(release: threading.Event) -> None:
+    release.wait(10)
+
+
+def test_a_hanging_call_is_given_up_in_time_and_others_go_on(softhsm: SoftHSM, gone: HSM) -> None:
+    token, release = HSM(replace(gone.config, call_timeout=0.3)), threading.Event()
+    token.sign("manifest-sign", DIGEST)
+    try:
+        asked = time.monotonic()
+        error = refusal(lambda: token.run(lambda _: _hang(release)))
+        assert isinstance(error, HSMUnavailable)
+        assert "did not answer within 0.3 s" in str(error)
+        assert 0.3 <= time.monotonic() - asked < 1.0
+        assert token.sign("manifest-sign", DIGEST)
+    finally:
+        release.set()
+
+
+def test_calls_that_keep_hanging_open_the_breaker(gone: HSM) -> None:
+    token, release = HSM(replace(gone.config, call_timeout=0.2)), threading.Event()
+    token.sign("manifest-sign", DIGEST)
+    try:
+        for _ in range(3):
+            assert "did not answer" in str(refusal(lambda: token.run(lambda _: _hang(release))))
+        asked = time.monotonic()
+        assert answer_of(refusal(lambda: token.sign("manifest-sign", DIGEST))) == 1.0
+        assert time.monotonic() - asked < 0.05  # refused at once
+    finally:
+        release.set()
+    assert within(3.0, lambda: token.sign("manifest-sign", DIGEST))
+
+
+def test_a_pin_prompt_that_hangs_does_not_hang_its_caller(softhsm: SoftHSM, gone: HSM) -> None:
+    release = threading.Event()
+
+    def pin() -> str:
+        release.wait(10)
+        return PIN
+
+    token = HSM(replace(gone.config, pin=pin, call_timeout=0.3))
+    try:
+        assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMUnavailable)
+    finally:
+        release.set()
+    assert within(3.0, lambda: token.sign("manifest-sign", DIGEST))
+
+
+# --- answers of other libraries --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer", [p11.DeviceRemoved, p11.SessionCount, p11.SessionHandleInvalid, p11.UserNotLoggedIn, p11.FunctionFailed, p11.PKCS11Error]
+)
+def test_what_a_restart_may_mend_is_tried_once_more(gone: HSM, answer: type[p11.PKCS11Error]) -> None:
+    calls: list[int] = []
+
+    def once(_: TokenSession) -> str:
+        calls.append(1)
+        if len(calls) == 1:
+            raise answer
+        return "well"
+
+    gone.sign("manifest-sign", DIGEST)
+    restarts = gone.module.restarts
+    assert gone.module.call(gone.config, once) == "well"
+    assert (len(calls), gone.module.restarts) == (2, restarts + 1)
+
+
+def test_what_a_restart_does_not_mend_is_unavailable(gone: HSM) -> None:
+    def never(_: TokenSession) -> None:
+        raise p11.DeviceError
+
+    for _ in range(2):
+        assert isinstance(refusal(lambda: gone.module.call(gone.config, never)), HSMUnavailable)
+
+
+def test_no_answer_of_the_library_leaves_unmapped(gone: HSM) -> None:
+    """Every exception python-pkcs11 knows, the first time and again within the second that forbids a restart."""
+    kinds = [kind for kind in vars(p11).values() if isinstance(kind, type) and issubclass(kind, p11.PKCS11Error)]
+    assert len(kinds) > 60
+    for kind in kinds:
+
+        def fail(_: TokenSession, kind: type[p11.PKCS11Error] = kind) -> None:
+            raise kind
+
+        config = replace(gone.config, token_label="gone")
+        gone.module._breakers.clear()
+        gone.module._refused.clear()
+        assert refusal(lambda fail=fail, config=config: gone.module.call(config, fail)) is not None  # type: ignore[misc]  # a loop's lambda
+
+
+# --- another token ---------------------------------------------------------------------------------------------------
+
+
+def _replaced(softhsm: SoftHSM, token: HSM) -> HSM:
+    """A token of the same label with keys of its own takes the place of the old one."""
+    token.close()
+    subprocess.run([program("softhsm2-util"), "--delete-token", "--token", token.config.token_label], check=True, capture_output=True)
+    return softhsm.token(token.config.token_label, EC_PLAN)
+
+
+def test_a_token_that_comes_back_with_another_key_is_refused(softhsm: SoftHSM) -> None:
+    token = softhsm.token("exchanged", EC_PLAN)
+    pinned = token.public_key("manifest-sign")
+    other = _replaced(softhsm, token)
+    with pytest.raises(HSMKeyChanged, match="manifest-sign"):
+        token.sign("manifest-sign", DIGEST)
+    assert token.public_key("manifest-sign") == pinned != other.public_key("manifest-sign")
+    assert other.sign("manifest-sign", DIGEST)
+
+
+def test_a_health_check_sees_another_key(softhsm: SoftHSM) -> None:
+    token = softhsm.token("unhealthy", EC_PLAN)
+    token.sign("health-test", DIGEST)
+    _replaced(softhsm, token)
+    health = token.check()
+    assert not health.ok
+    assert "health-test" in health.last_error
+
+
+def test_a_public_key_pinned_at_the_start_is_held_against_the_token(softhsm: SoftHSM, signing_token: HSM) -> None:
+    token = HSM(signing_token.config)
+    token.pin_key("manifest-sign", signing_token.public_key("status-sign"))
+    assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMKeyChanged)
+    assert isinstance(refusal(lambda: token.pin_key("manifest-sign", signing_token.public_key("manifest-sign"))), HSMKeyChanged)
+
+
+# --- health and guard ------------------------------------------------------------------------------------------------
+
+
+def test_a_good_health_check_is_remembered_and_a_bad_one_is_not(softhsm: SoftHSM, gone: HSM) -> None:
+    token = HSM(gone.config)
+    with softhsm.away():
+        assert not token.check().ok
+    assert within(3.0, lambda: token.sign("health-test", DIGEST))
+    first = token.check()
+    assert (first.ok, first.last_error) == (True, "")
+    assert first.generation >= 1
+    with softhsm.away():
+        assert token.check() is first
+
+
+def test_the_guard_runs_in_the_callers_thread_before_anything_else(softhsm: SoftHSM) -> None:
+    class Forbidden(Exception):
+        pass
+
+    where: list[int] = []
+
+    def guard() -> None:
+        where.append(threading.get_ident())
+        raise Forbidden
+
+    asked: list[str] = []
+    token = HSM(softhsm.config("gone", pin=lambda: asked.append("asked") or PIN), guard)  # type: ignore[func-returns-value]  # None, then PIN
+    generation = token.module.generation
+    for act in (
+        lambda: token.sign("manifest-sign", DIGEST),
+        lambda: token.hmac("token-mac", b""),
+        lambda: token.derive_open_key(1, bytes(8)),
+        lambda: token.seal("seal-kek", b"", b""),
+        lambda: token.open_sealed("seal-kek", b"", b""),
+        lambda: token.run(lambda _: None),
+        lambda: token.public_key("manifest-sign"),
+        lambda: token.private_key("manifest-sign").public_key(),
+        token.keys,
+        token.labels,
+        token.check,
+    ):
+        with pytest.raises(Forbidden):
+            act()
+    assert set(where) == {threading.get_ident()}
+    assert (asked, token.module.generation) == ([], generation)
+
+
+def test_failures_of_the_callers_own_function_come_back_as_they_are(gone: HSM) -> None:
+    restarts = gone.module.restarts
+    with pytest.raises(ZeroDivisionError):
+        gone.run(lambda _: 1 // 0)
+    assert gone.module.restarts == restarts

@@ -1,0 +1,159 @@
+"""The ceremony: what is made, what is found there, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pkcs11 import Attribute, KeyType, MechanismFlag
+from pkcs11.util.ec import encode_named_curve_parameters
+
+from hsm import HSM, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMUnavailable, KeyKind, KeyPlan, ceremony
+from hsm.derivation import kcv
+from hsm.keys import SIGNING_PLAN, WANTED, master_plan
+from tests.hsm.probes import DIGEST, put_secret, raw, refusal, remove, sound
+from tests.support.programs import program
+from tests.support.softhsm import SO_PIN, SoftHSM
+
+EC, SEAL = SIGNING_PLAN[:1], SIGNING_PLAN[5:6]
+NEVER = {"EXTRACTABLE", "DERIVE", "UNWRAP"}
+
+
+def test_every_key_has_the_attributes_of_its_template(signing_token: HSM) -> None:
+    keys = signing_token.keys()
+    assert [(key.label, key.id, key.kind) for key in keys] == [(plan.label, plan.id, plan.kind) for plan in SIGNING_PLAN]
+    for key in keys:
+        assert key.faults == []
+        assert {name for name in NEVER if key.attributes[name]} == set()
+        assert key.attributes.keys() >= WANTED[key.kind].keys() - {"WRAP"}
+        assert all(key.attributes[name] for name in ("SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "TOKEN", "PRIVATE"))
+
+
+def test_each_kind_may_do_its_own_work_only(signing_token: HSM) -> None:
+    work = {"SIGN", "VERIFY", "ENCRYPT", "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER"}
+    found = signing_token.keys()
+    able = {key.kind: {name for name in work if key.attributes.get(name)} for key in found}
+    assert able == {
+        KeyKind.EC_SIGN: {"SIGN"},
+        KeyKind.AES_SEAL: {"ENCRYPT", "DECRYPT"},
+        KeyKind.AES_CMAC: {"SIGN", "VERIFY"},
+        KeyKind.HMAC: {"SIGN", "VERIFY"},
+    }
+
+
+def test_nothing_but_the_plan_is_on_the_token(signing_token: HSM, root_token: HSM) -> None:
+    assert {label for label, _, _ in signing_token.labels()} == {plan.label for plan in SIGNING_PLAN}
+    assert root_token.labels() == [("root", b"\x00\x01", "PRIVATE_KEY")]
+
+
+def test_a_second_ceremony_keeps_every_key(softhsm: SoftHSM) -> None:
+    token = softhsm.token("twice", SIGNING_PLAN)
+    public, mac = token.public_key("manifest-sign"), token.hmac("token-mac", b"x")
+    assert not ceremony.init_token(token, SO_PIN)
+    ceremony.create_keys(token, SIGNING_PLAN)
+    again = HSM(token.config)
+    assert again.public_key("manifest-sign") == public
+    assert again.hmac("token-mac", b"x") == mac
+    assert len(again.labels()) == len(SIGNING_PLAN)
+
+
+def test_the_next_master_key_lies_beside_the_first(softhsm: SoftHSM) -> None:
+    token = softhsm.token("masters", [master_plan(1)])
+    first = kcv(token.derive_open_key(1, bytes(8)))
+    ceremony.create_keys(token, [master_plan(2)])
+    assert kcv(token.derive_open_key(1, bytes(8))) == first != kcv(token.derive_open_key(2, bytes(8)))
+    for version in (0, 256):
+        with pytest.raises(ValueError, match="1…255"):
+            master_plan(version)
+
+
+@pytest.mark.parametrize("name", sorted(NEVER))
+def test_a_key_that_may_do_too_much_is_refused(softhsm: SoftHSM, name: str) -> None:
+    token = softhsm.token(f"loose-{name.lower()}", EC)
+    template = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.DERIVE: False, Attribute.UNWRAP: False}
+    template[Attribute[name]] = True
+    abilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+    raw(token, lambda on: on.generate_key(
+        KeyType.AES, 256, id=SEAL[0].id, label="seal-kek", store=True, capabilities=abilities, template=template,
+    ))  # fmt: skip
+    with pytest.raises(HSMMisuse, match=f"seal-kek.*{name}"):
+        ceremony.create_keys(token, SEAL)
+
+
+def test_a_key_that_was_put_in_from_outside_is_refused(softhsm: SoftHSM) -> None:
+    token = softhsm.token("imported", EC)
+    put_secret(token, "seal-kek", bytes(32), ENCRYPT=True, DECRYPT=True)
+    error = refusal(lambda: ceremony.create_keys(token, SEAL))
+    assert isinstance(error, HSMMisuse)
+    assert all(name in str(error) for name in ("LOCAL", "NEVER_EXTRACTABLE", "ID"))
+
+
+def test_two_keys_with_one_label_are_refused(softhsm: SoftHSM) -> None:
+    token = softhsm.token("double", EC)
+    token.run(lambda do: do.session.generate(KeyPlan(EC[0].label, EC[0].kind, b"\x01\x99")))
+    fresh = HSM(token.config)
+    fresh.close()
+    restarts = fresh.module.restarts
+    for act in (lambda: fresh.sign("manifest-sign", DIGEST), lambda: ceremony.create_keys(fresh, EC), lambda: fresh.keys(EC)):
+        assert isinstance(refusal(act), HSMKeyAmbiguous)
+    assert fresh.module.restarts == restarts
+
+
+def test_a_missing_key_is_named_and_disturbs_nobody(signing_token: HSM) -> None:
+    signing_token.close()
+    restarts = signing_token.module.restarts
+    for _ in range(10):  # more than the breaker bears
+        with pytest.raises(HSMKeyMissing, match="sam-master-v77"):
+            signing_token.derive_open_key(77, bytes(8))
+    assert isinstance(refusal(lambda: signing_token.public_key("nobody")), HSMKeyMissing)
+    assert sound(signing_token.public_key("status-sign"), signing_token.sign("status-sign", DIGEST))
+    assert signing_token.module.restarts == restarts
+
+
+def test_an_empty_token_has_no_key(softhsm: SoftHSM) -> None:
+    token = softhsm.token("empty", [])
+    assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMKeyMissing)
+    assert token.labels() == []
+
+
+def test_a_key_deleted_by_another_program_is_missed(softhsm: SoftHSM) -> None:
+    token = softhsm.token("robbed", SIGNING_PLAN[:2])
+    assert token.sign("manifest-sign", DIGEST)
+    remove(token, "manifest-sign")
+    assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMKeyMissing)
+    assert token.sign("status-sign", DIGEST)
+
+
+def test_a_key_of_another_curve_is_refused(softhsm: SoftHSM) -> None:
+    token = softhsm.token("curve", EC)
+    raw(token, lambda on: on.create_domain_parameters(
+        KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}, local=True
+    ).generate_keypair(label="document-sign", id=b"\x01\x04", store=True))  # fmt: skip
+    for act in (lambda: token.public_key("document-sign"), lambda: token.sign("document-sign", DIGEST)):
+        assert isinstance(refusal(act), HSMMisuse)
+
+
+def test_the_token_is_told_by_its_serial_number_too(softhsm: SoftHSM) -> None:
+    token = softhsm.token("serial", EC)
+    serial = token.run(lambda do: do.session._session.token.serial.decode().rstrip("\x00 "))
+    assert HSM(replace(token.config, token_serial=serial)).sign("manifest-sign", DIGEST)
+    token.close()
+    error = refusal(lambda: HSM(replace(token.config, token_serial="0" * 16)).sign("manifest-sign", DIGEST))
+    assert isinstance(error, HSMUnavailable)
+
+
+def test_two_tokens_of_one_label_are_refused(softhsm: SoftHSM) -> None:
+    token = softhsm.token("twin", EC)
+    softhsm.init_token("twin")
+    token.close()
+    assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMKeyAmbiguous)
+
+
+def test_a_token_that_cannot_be_made_says_so(softhsm: SoftHSM, tmp_path: Path) -> None:
+    token = HSM(softhsm.config("never"))
+    assert not token.module.has_token(token.config)
+    with pytest.raises(HSMUnavailable, match="cannot be run: FileNotFoundError"):
+        ceremony.init_token(token, SO_PIN, str(tmp_path / "no-tool"))
+    with pytest.raises(HSMUnavailable, match="could not make the token"):
+        ceremony.init_token(token, "1", program("softhsm2-util"))
