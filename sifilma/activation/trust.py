@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Trust:
     file: bytes
     keyset: Keyset
     pin: str
+    _kids: dict[str, tuple[ec.EllipticCurvePublicKey, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def epoch(self) -> int:
@@ -43,10 +44,15 @@ class Trust:
 
     def kid(self, hsm: HSM, label: str, use: Use) -> str:
         """The key id of a signing key; Unavailable if the keyset does not hold this key, or holds it as revoked."""
-        kid = jws.thumbprint(hsm.public_key(label))
+        public = hsm.public_key(label)
+        known = self._kids.get(label)
+        if known is not None and known[0] is public:  # pinned by the HSM, found in this keyset before
+            return known[1]
+        kid = jws.thumbprint(public)
         key = self.keyset.find(kid, use)
         if key is None or key.revoked_at is not None:
             raise Unavailable(f"The keyset does not vouch for the key {label}: publish a keyset first.", type="keyset-outdated")
+        self._kids[label] = (public, kid)
         return kid
 
 
