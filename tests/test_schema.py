@@ -37,8 +37,10 @@ ROWS = (
     "INSERT INTO organisation (id, kind, name, address, created_at) VALUES (:a, 'regency_office', 'Dinas', '', '2026-01-01 00:00:00+00')",
     "INSERT INTO region (code, name, level, version, valid_from) VALUES ('35', 'JAWA TIMUR', 1, '4.0.1', '2026-01-01 00:00:00+00')",
     "INSERT INTO status_list (number, size, next_index, changes) VALUES (1, 8, 3, 1)",
-    "INSERT INTO audit_entry (id, at, action, object_kind, object_id, request_id, ip, data)"
-    " VALUES (:b, '2026-01-01 00:00:00+00', 'organisation.register', 'organisation', 'x', 'r', '', '{}')",
+    (
+        "INSERT INTO audit_entry (id, at, action, object_kind, object_id, request_id, ip, data)"
+        " VALUES (:b, '2026-01-01 00:00:00+00', 'organisation.register', 'organisation', 'x', 'r', '', '{}')"
+    ),
 )
 
 

@@ -43,12 +43,12 @@ def identify(ctx: Context, settings: Settings, authorization: str | None, cookie
     return _by_cookie(ctx, settings, cookie) if cookie else None
 
 
-_KEY = Prepared(
+KEY_STATEMENT = Prepared(
     select(ApiKey.id, ApiKey.organisation_id, ApiKey.name, Organisation.kind, Organisation.region_code)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
     .where(ApiKey.revoked_at.is_(None), ApiKey.key_hash == bindparam("hash"))
 )
-_SESSION = Prepared(
+SESSION_STATEMENT = Prepared(
     select(
         LoginSession.id, LoginSession.csrf, LoginSession.otp_at, LoginSession.created_at, LoginSession.last_seen_at,
         User.id.label("user_id"), User.person_id, User.username, User.roles,
@@ -64,7 +64,7 @@ _SESSION = Prepared(
 
 
 def _by_key(ctx: Context, key: str) -> Identity | None:
-    row = _KEY.first(ctx.session, {"hash": secret_hash(key)})
+    row = KEY_STATEMENT.first(ctx.session, {"hash": secret_hash(key)})
     if row is None:
         return None
     actor = Actor(
@@ -79,7 +79,7 @@ def _by_key(ctx: Context, key: str) -> Identity | None:
 
 
 def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None:
-    row = _SESSION.first(ctx.session, {"hash": secret_hash(cookie)})
+    row = SESSION_STATEMENT.first(ctx.session, {"hash": secret_hash(cookie)})
     if row is None or expired(ctx.now, settings, row.created_at, row.last_seen_at):
         return None
     if ctx.now - row.last_seen_at > SEEN_EVERY:

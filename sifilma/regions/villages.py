@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import math
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -41,7 +42,7 @@ class VillagePoints:
         regencies = np.asarray([code[:5] for code in codes])
         order = np.argsort(regencies, kind="stable")
         for chunk in np.split(order, np.flatnonzero(np.diff(np.unique(regencies[order], return_inverse=True)[1])) + 1):
-            self._of_regency[codes[chunk[0]][:5]] = chunk
+            self._of_regency[codes[chunk[0]][:5]] = np.ascontiguousarray(points[chunk].T)
 
     def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
         """See the module's docstring."""
@@ -70,9 +71,9 @@ class VillagePoints:
         return metres_between(latitude, longitude, *self._points[index])
 
     def _metres_to_regency(self, latitude: float, longitude: float, regency: str) -> float:
-        own = self._points[self._of_regency[regency]]
+        latitudes, longitudes = self._of_regency[regency]
         east, north = to_metres(latitude)
-        return float(np.hypot((own[:, 0] - latitude) * north, (own[:, 1] - longitude) * east).min())
+        return math.sqrt(float((((latitudes - latitude) * north) ** 2 + ((longitudes - longitude) * east) ** 2).min()))
 
 
 _SCALE = (110_574.0, 111_320.0)

@@ -12,20 +12,27 @@ CSP = (
 )
 
 
+ALWAYS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
+}
+CACHEABLE = ("/static/", "/.well-known/", "/status/")
+
+
 def register(app: Flask, settings: Settings) -> None:
-    """Attach the headers to every answer, errors included."""
+    """Attach the headers to every answer, errors included; what a view has set stays."""
+    fixed = dict(ALWAYS)
+    if settings.https:
+        fixed["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
 
     @app.after_request
     def set_headers(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", CSP)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "same-origin")
-        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        response.headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")
+        present = {name.title() for name in response.headers.keys()}  # noqa: SIM118  # Headers iterates over pairs
+        wanted = fixed if request.path.startswith(CACHEABLE) else fixed | {"Cache-Control": "no-store"}
+        response.headers.extend([(name, value) for name, value in wanted.items() if name not in present])
         response.headers["X-Request-Id"] = g.get("request_id", "")
-        if not request.path.startswith(("/static/", "/.well-known/", "/status/")):
-            response.headers.setdefault("Cache-Control", "no-store")
-        if settings.https:
-            response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         return response

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hsm import HSM
@@ -78,7 +79,7 @@ def test_two_that_finish_a_request_at_once_complete_it(world: World) -> None:
     ready = world.ready(count=2)
     client = world.client("magetan.kepala")
     bodies = [world.activation(ready, uid) for uid in ready.uids]
-    answers = together([lambda body=body: client.post("/activations", body) for body in bodies])
+    answers = together([partial(client.post, "/activations", body) for body in bodies])
     assert [answer.status_code for answer in answers] == [201, 201]
     assert done(client.get(f"/activation-requests/{ready.request}"))["state"] == "completed"
 

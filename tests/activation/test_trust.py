@@ -36,7 +36,7 @@ def test_the_keyset_holds_each_key_for_its_one_use(sqlite_world: World) -> None:
 def test_openssl_follows_the_chain_from_root_to_signer(sqlite_world: World, tmp_path: Path) -> None:
     for name in ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign"):
         (tmp_path / name).write_bytes(fetch(sqlite_world, f"/.well-known/sam-{name}.crt"))
-        command = [programs.program("openssl"), "verify", "-x509_strict", "-CAfile", tmp_path / "root", tmp_path / name]
+        command = [programs.program("openssl"), "verify", "-x509_strict", "-CAfile", str(tmp_path / "root"), str(tmp_path / name)]
         assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().endswith(": OK")
     assert sqlite_world.app.test_client().get("/.well-known/sam-other.crt").status_code == 404
 

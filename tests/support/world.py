@@ -18,7 +18,6 @@ from uuid import UUID, uuid4
 import pyotp
 from pydantic import SecretStr
 from sqlalchemy import select, text
-from werkzeug.test import TestResponse
 
 from config.settings import Settings
 from hsm import HSM
@@ -65,20 +64,20 @@ class Client:
         self.world, self.headers = world, headers
         self._client = world.app.test_client(use_cookies=False)
 
-    def call(self, method: str, path: str, **more: Any) -> TestResponse:
-        """One call below /api/v1."""
+    def call(self, method: str, path: str, **more: Any) -> Any:
+        """One call below /api/v1; the answer is a werkzeug TestResponse (Any, so that `.json[…]` needs no ceremony)."""
         headers = self.headers | more.pop("headers", {})
         return self._client.open(API + path, method=method, headers=headers, **more)
 
-    def get(self, path: str, **query: Any) -> TestResponse:
+    def get(self, path: str, **query: Any) -> Any:
         return self.call("GET", path, query_string=query)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
         """POST JSON; header names with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.call("POST", path, json=body if body is not None else {}, headers=named)
 
-    def send(self, path: str, request: dict[str, Any], part: str = "request", method: str = "POST", **files: Any) -> TestResponse:
+    def send(self, path: str, request: dict[str, Any], part: str = "request", method: str = "POST", **files: Any) -> Any:
         """A multipart form: the JSON part, and files as bytes, (name, bytes), or lists of them."""
         data: dict[str, Any] = {part: json.dumps(request)}
         for name, file in files.items():
@@ -91,7 +90,7 @@ def _file(name: str, file: Any) -> tuple[io.BytesIO, str]:
     return io.BytesIO(data), filename
 
 
-def done(response: TestResponse, status: int = 200) -> Any:
+def done(response: Any, status: int = 200) -> Any:
     """What was answered, if it was answered with this status."""
     assert response.status_code == status, response.get_data(as_text=True)
     return response.json
