@@ -230,6 +230,22 @@ def test_what_a_restart_may_mend_is_tried_once_more(gone: HSM, answer: type[p11.
     assert (len(calls), gone.module.restarts) == (2, restarts + 1)
 
 
+def test_threads_that_fail_together_share_one_restart(gone: HSM) -> None:
+    """Workers whose sessions all died at once: the first restarts, the others go on with what it made."""
+    failed, barrier = threading.local(), threading.Barrier(4)
+
+    def once(_: TokenSession) -> str:
+        if not hasattr(failed, "already"):
+            failed.already = barrier.wait(5)
+            raise p11.SessionHandleInvalid
+        return "well"
+
+    gone.sign("manifest-sign", DIGEST)
+    restarts = gone.module.restarts
+    assert together([lambda: gone.module.call(gone.config, once)] * 4) == ["well"] * 4
+    assert gone.module.restarts == restarts + 1
+
+
 def test_what_a_restart_does_not_mend_is_unavailable(gone: HSM) -> None:
     def never(_: TokenSession) -> None:
         raise p11.DeviceError

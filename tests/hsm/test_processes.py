@@ -24,6 +24,11 @@ def test_without_locking_the_same_threads_break_the_library(storm_token: HSM) ->
     assert any(broken(run(script("storm", storm_token, "3", "off"), 8)) for _ in range(3))
 
 
+def test_the_library_is_restarted_under_threads_that_sign_and_no_signature_fails(storm_token: HSM) -> None:
+    done = run(script("restarts", storm_token), 30)
+    assert (done.returncode, done.stdout) == (0, "40\n"), done.stderr
+
+
 def test_forked_children_and_their_parent_go_on_signing(storm_token: HSM) -> None:
     done = run(script("forks", storm_token), 30)
     assert (done.returncode, done.stdout) == (0, "[0, 0, 0, 0]\n"), done.stderr
