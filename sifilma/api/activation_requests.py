@@ -12,7 +12,8 @@ from sifilma.activation import reading, service, tokens
 from sifilma.activation.present import brief, full
 from sifilma.activation.schemas import ActivationRequestBrief, ActivationRequestIn, ActivationRequestOut, TokenOut, TokensOut
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, upload
-from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.api.decisions import add_decisions
+from sifilma.personalisation.schemas import ApproveIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -65,28 +66,7 @@ def edit(path: IdPath, form: ActivationRequestForm) -> Response:
     return answer(full(ctx, service.edit(ctx, ports.files(), path.id, form.request, upload(form.letter))))
 
 
-@api.post(f"{PATH}/<uuid:id>/submit", responses={200: ActivationRequestOut}, summary="Submit")
-@operation("activation_request.submit")
-def submit(path: IdPath, body: NoteIn) -> Response:
-    """What is submitted does not change."""
-    ctx = context()
-    return answer(full(ctx, service.submit(ctx, path.id, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/verify", responses={200: ActivationRequestOut}, summary="Verify (optional)")
-@operation("activation_request.verify")
-def verify(path: IdPath, body: NoteIn) -> Response:
-    """The operator has looked at it."""
-    ctx = context()
-    return answer(full(ctx, service.verify(ctx, path.id, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/return", responses={200: ActivationRequestOut}, summary="Return for repair")
-@operation("activation_request.return")
-def send_back(path: IdPath, body: NoteIn) -> Response:
-    """With a note."""
-    ctx = context()
-    return answer(full(ctx, service.send_back(ctx, path.id, body.note)))
+add_decisions(api, PATH, "activation_request", service, full, ActivationRequestOut)
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: ActivationRequestOut}, summary="Approve exactly what was seen")
@@ -95,22 +75,6 @@ def approve(path: IdPath, body: ApproveIn) -> Response:
     """With the last approval needed each card gets its token."""
     ctx = context()
     return answer(full(ctx, service.approve(ctx, ports.settings(), ports.hsm(), path.id, body.digest, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/reject", responses={200: ActivationRequestOut}, summary="Reject")
-@operation("activation_request.approve")
-def reject(path: IdPath, body: NoteIn) -> Response:
-    """With a note."""
-    ctx = context()
-    return answer(full(ctx, service.reject(ctx, path.id, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/cancel", responses={200: ActivationRequestOut}, summary="Withdraw")
-@operation("activation_request.submit")
-def cancel(path: IdPath, body: NoteIn) -> Response:
-    """Open tokens are cancelled with it."""
-    ctx = context()
-    return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/tokens", responses={200: TokensOut}, summary="Show the open tokens in clear")

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sifilma import ports
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
+from sifilma.api.decisions import add_decisions
 from sifilma.personalisation import results, service
 from sifilma.personalisation.present import brief, full
-from sifilma.personalisation.schemas import ApproveIn, NoteIn, PersonalisationBrief, PersonalisationIn, PersonalisationOut, ResultsIn
+from sifilma.personalisation.schemas import ApproveIn, PersonalisationBrief, PersonalisationIn, PersonalisationOut, ResultsIn
 from sifilma.personalisation.service import Files
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -75,28 +76,7 @@ def edit(path: IdPath, form: PersonalisationForm) -> Response:
     return answer(full(ctx, service.edit(ctx, ports.settings(), ports.files(), path.id, form.request, form.files())))
 
 
-@api.post(f"{PATH}/<uuid:id>/submit", responses={200: PersonalisationOut}, summary="Submit")
-@operation("personalisation.submit")
-def submit(path: IdPath, body: NoteIn) -> Response:
-    """What is submitted does not change."""
-    ctx = context()
-    return answer(full(ctx, service.submit(ctx, path.id, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/verify", responses={200: PersonalisationOut}, summary="Verify (optional)")
-@operation("personalisation.verify")
-def verify(path: IdPath, body: NoteIn) -> Response:
-    """The operator has looked at it."""
-    ctx = context()
-    return answer(full(ctx, service.verify(ctx, path.id, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/return", responses={200: PersonalisationOut}, summary="Return for repair")
-@operation("personalisation.return")
-def send_back(path: IdPath, body: NoteIn) -> Response:
-    """With a note."""
-    ctx = context()
-    return answer(full(ctx, service.send_back(ctx, path.id, body.note)))
+add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: PersonalisationOut}, summary="Approve exactly what was seen")
@@ -105,22 +85,6 @@ def approve(path: IdPath, body: ApproveIn) -> Response:
     """Another digest than the present one is a conflict."""
     ctx = context()
     return answer(full(ctx, service.approve(ctx, ports.settings(), path.id, body.digest, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/reject", responses={200: PersonalisationOut}, summary="Reject")
-@operation("personalisation.approve")
-def reject(path: IdPath, body: NoteIn) -> Response:
-    """With a note."""
-    ctx = context()
-    return answer(full(ctx, service.reject(ctx, path.id, body.note)))
-
-
-@api.post(f"{PATH}/<uuid:id>/cancel", responses={200: PersonalisationOut}, summary="Withdraw")
-@operation("personalisation.submit")
-def cancel(path: IdPath, body: NoteIn) -> Response:
-    """Before it is approved."""
-    ctx = context()
-    return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")

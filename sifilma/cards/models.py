@@ -62,7 +62,7 @@ CARD = LifeCycle(
         Transition(S.RECEIVED, S.LOST, entails="tokens are cancelled"),
         Transition(S.ACTIVE, S.LOST, entails=_REVOKE),
         Transition(S.LOST, S.RECEIVED, entails="found again; active only with a new manifest"),
-        *(Transition(s, t, entails=_REVOKE) for s in _LIVING for t in _BROKEN),
+        *(Transition(s, t, entails=_REVOKE if s in (S.ACTIVE, S.SUSPENDED) else "") for s in _LIVING for t in _BROKEN),
         *(Transition(s, S.SUSPENDED, Cause.SANCTION, "the manifest is suspended") for s in _SUSPENDABLE),
         *(Transition(S.SUSPENDED, s, Cause.SANCTION, "no suspension is open any more") for s in _SUSPENDABLE),
         *(Transition(s, S.DESTROYED, entails="a Berita Acara is complete") for s in _BROKEN),

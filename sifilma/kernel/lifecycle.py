@@ -151,6 +151,16 @@ def _protect(cycle: LifeCycle) -> None:
     triggers.follow(f"{table}_step_history", table, "UPDATE", f"{columns} ('{kind}', NEW.id, OLD.state, {values}", when=taken)
 
 
+def mermaid(cycle: LifeCycle) -> str:
+    """The table as a Mermaid state diagram, for the documentation: births, steps, and what each step entails."""
+    lines = ["stateDiagram-v2", *(f"    [*] --> {state}" for state in cycle.initial)]
+    for step in cycle.transitions:
+        words = step.entails if step.cause is Cause.PERSON else " ".join(filter(None, (f"({step.cause})", step.entails)))
+        label = f": {words.replace(':', ',').replace(';', ',')}" if words else ""
+        lines.append(f"    {step.source} --> {step.target}{label}")
+    return "\n".join(lines)
+
+
 def state_check(states: type[StrEnum]) -> str:
     """The CHECK text that holds a state column to its enum."""
     return "state IN ({})".format(", ".join(f"'{state.value}'" for state in states))

@@ -1,0 +1,53 @@
+"""The decisions every request knows, as routes: submit, verify, return, reject, cancel. Approving differs, and stands with its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
+
+from flask import Response
+from flask_openapi3 import APIBlueprint
+from pydantic import BaseModel
+
+from sifilma.api.common import IdPath, answer
+from sifilma.kernel.context import Context
+from sifilma.personalisation.schemas import NoteIn
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+Decide = Callable[[Context, UUID, str], Any]
+
+
+class Service(Protocol):
+    """What decides: each takes the request's id and a note, and gives the request."""
+
+    submit: Decide
+    verify: Decide
+    send_back: Decide
+    reject: Decide
+    cancel: Decide
+
+
+def add_decisions(
+    api: APIBlueprint, path: str, prefix: str, service: Any, full: Callable[[Context, Any], BaseModel], shown: type[BaseModel]
+) -> None:
+    """Add the five routes below `path`; `prefix` begins the names of their operations."""
+    decide: Service = service
+    for verb, name, does, summary in (
+        ("submit", "submit", decide.submit, "Submit: what is submitted does not change"),
+        ("verify", "verify", decide.verify, "Verify (optional): the operator has looked at it"),
+        ("return", "return", decide.send_back, "Return for repair, with a note"),
+        ("reject", "approve", decide.reject, "Reject, with a note"),
+        ("cancel", "submit", decide.cancel, "Withdraw"),
+    ):
+        api.post(f"{path}/<uuid:id>/{verb}", responses={200: shown}, summary=summary, endpoint=verb)(_view(f"{prefix}.{name}", does, full))
+
+
+def _view(name: str, decide: Decide, full: Callable[[Context, Any], BaseModel]) -> Callable[..., Response]:
+    @operation(name)
+    def view(path: IdPath, body: NoteIn) -> Response:
+        ctx = context()
+        return answer(full(ctx, decide(ctx, path.id, body.note)))
+
+    return view
