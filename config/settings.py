@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = Field(1, description="server processes", ge=1, le=64)
-    threads: int = Field(8, description="blocking threads per process", ge=1, le=128)
+    threads: int = Field(4, description="blocking threads per process", ge=1, le=128)
     request_deadline: float = Field(10.0, description="seconds in which every request is answered")
     max_upload: int = Field(12 * 1024 * 1024, description="largest request body, bytes")
 

@@ -7,7 +7,7 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from config.settings import SettingsError
+from config.settings import SettingsError, load_settings
 from hsm.errors import HSMError
 from manifests import cli as manifests_cli
 from sifilma import demo, serving
@@ -15,12 +15,27 @@ from sifilma.factory import create_app
 from sifilma.kernel.errors import SifilmaError
 
 
+class Group(FlaskGroup):
+    """Flask's group without Flask's own options; its help is there even where the settings are not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, or those that need no application where there can be none."""
+        try:
+            load_settings()
+        except SettingsError:
+            return sorted(self.commands)
+        return super().list_commands(ctx)
+
+
 @click.group(
-    cls=FlaskGroup, create_app=create_app, add_default_commands=False, add_version_option=False, load_dotenv=False,
+    cls=Group, create_app=create_app, add_default_commands=False, add_version_option=False, load_dotenv=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 def cli() -> None:
     """SI-FILMA: the life of a SAM card, from the first request to its destruction."""
+
+
+cli.params = []
 
 
 @cli.group("manifest", help="Manifests, without a database.")
