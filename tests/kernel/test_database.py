@@ -1,0 +1,221 @@
+"""Transactions, refusals that survive, paging, idempotency keys, deadlines: on both databases."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from sifilma.accounts.models import Organisation
+from sifilma.kernel import deadline, idempotency, paging
+from sifilma.kernel.clock import ManualClock
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
+from tests.support.databases import Cluster
+from tests.support.together import together
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
+    engine = make_engine(database_url, pool_size=5)
+    yield sessionmaker(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def unit(sessions: sessionmaker[Session]) -> Iterator[UnitOfWork]:
+    made = UnitOfWork(sessions)
+    yield made
+    made.close()
+
+
+def organisation(name: str) -> Organisation:
+    return Organisation(id=uuid7(), kind="institution", name=name, created_at=NOW)
+
+
+def count(sessions: sessionmaker[Session]) -> int:
+    with sessions() as session:
+        return session.scalar(select(func.count()).select_from(Organisation)) or 0
+
+
+def test_nothing_is_kept_without_the_commit_at_the_edge(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    unit.begin_write()
+    unit.session.add(organisation("A"))
+    unit.session.flush()
+    unit.close()
+    assert count(sessions) == 0
+    unit.begin_write()
+    unit.session.add(organisation("A"))
+    unit.commit()
+    assert count(sessions) == 1
+
+
+def test_a_refusal_is_recorded_though_the_act_is_rolled_back(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    unit.begin_write()
+    unit.session.add(organisation("the act"))
+    unit.session.flush()
+    unit.record_refusal(lambda session: session.add(organisation("the refusal")))
+    unit.rollback()
+    with sessions() as session:
+        assert session.scalars(select(Organisation.name)).all() == ["the refusal"]
+
+
+def test_no_hsm_call_is_made_within_a_transaction(unit: UnitOfWork) -> None:
+    assert_no_transaction()
+    unit.begin_read()
+    unit.session.execute(text("SELECT 1"))
+    with pytest.raises(OpenTransaction):
+        assert_no_transaction()
+    unit.end_read()
+    assert_no_transaction()
+
+
+def test_a_transaction_with_changes_is_no_read(unit: UnitOfWork) -> None:
+    unit.begin_write()
+    unit.session.add(organisation("B"))
+    with pytest.raises(OpenTransaction):
+        unit.end_read()
+
+
+def test_what_was_read_stays_readable_after_the_read_ended(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    with sessions() as session, session.begin():
+        session.add(organisation("C"))
+    unit.begin_read()
+    found = unit.session.scalars(select(Organisation)).one()
+    unit.end_read()
+    assert found.name == "C"
+
+
+def test_pages_follow_each_other_without_gap_or_twin_while_rows_come(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    with sessions() as session, session.begin():
+        session.add_all(organisation(f"O{n:02}") for n in range(25))
+    seen: list[str] = []
+    cursor: str | None = None
+    for _ in range(3):
+        unit.begin_read()
+        page = paging.page(unit.session, select(Organisation), Organisation.id, limit=10, cursor=cursor)
+        unit.end_read()
+        seen += [row.name for row in page.items]
+        cursor = page.next
+        with sessions() as other, other.begin():
+            other.add(organisation(f"new {uuid7()}"))
+    assert seen == [f"O{n:02}" for n in reversed(range(25))]
+    assert cursor is None
+
+
+def context(sessions: sessionmaker[Session], clock: ManualClock) -> Context:
+    return Context(UnitOfWork(sessions), clock)
+
+
+def test_a_key_is_claimed_once_answered_from_memory_and_bound_to_its_request(sessions: sessionmaker[Session]) -> None:
+    clock = ManualClock(NOW)
+    ctx = context(sessions, clock)
+    print_ = idempotency.fingerprint("POST", "/x", b"body")
+    assert idempotency.claim(ctx, "me", "k", print_) is None
+    with pytest.raises(Conflict, match="being answered"):
+        idempotency.claim(ctx, "me", "k", print_)
+    assert idempotency.claim(ctx, "somebody else", "k", print_) is None
+    idempotency.complete(ctx.session, "me", "k", idempotency.StoredAnswer(201, "application/json", b"{}"))
+    ctx.uow.commit()
+    assert idempotency.claim(ctx, "me", "k", print_) == idempotency.StoredAnswer(201, "application/json", b"{}")
+    with pytest.raises(Invalid, match="different request"):
+        idempotency.claim(ctx, "me", "k", idempotency.fingerprint("POST", "/x", b"other"))
+    for strange in ("", "x" * 201, "a\nb"):
+        with pytest.raises(Invalid):
+            idempotency.claim(ctx, "me", strange, print_)
+    ctx.uow.close()
+
+
+def test_a_claim_that_died_with_its_process_is_taken_over_after_its_lease(sessions: sessionmaker[Session]) -> None:
+    clock = ManualClock(NOW)
+    ctx = context(sessions, clock)
+    assert idempotency.claim(ctx, "me", "k", "p") is None
+    clock.advance(seconds=59)
+    with pytest.raises(Conflict):
+        idempotency.claim(ctx, "me", "k", "p")
+    clock.advance(seconds=2)
+    assert idempotency.claim(ctx, "me", "k", "p") is None
+    idempotency.release(ctx, "me", "k")
+    assert idempotency.claim(ctx, "me", "k", "p") is None
+    clock.advance(days=8)
+    ctx.uow.begin_write()
+    assert idempotency.forget_old(ctx.session, clock.now()) == 1
+    ctx.uow.close()
+
+
+def test_of_many_that_claim_at_once_one_gets_the_key(sessions: sessionmaker[Session]) -> None:
+    def claim() -> str:
+        ctx = context(sessions, ManualClock(NOW))
+        try:
+            return "mine" if idempotency.claim(ctx, "me", "k", "p") is None else "stored"
+        except Conflict:
+            return "busy"
+        finally:
+            ctx.uow.close()
+
+    assert Counter(together([claim] * 12)) == {"mine": 1, "busy": 11}
+
+
+def test_moments_come_back_in_utc_and_naive_ones_are_refused(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session, session.begin():
+        made = organisation("D")
+        made.created_at = NOW.astimezone().replace(microsecond=123456)
+        session.add(made)
+    with sessions() as session:
+        found = session.scalars(select(Organisation.created_at)).one()
+        assert found == NOW.replace(microsecond=123456)
+        assert found.utcoffset() == timedelta(0)
+    with sessions() as session, pytest.raises(Exception, match="without a time zone"):
+        session.scalars(select(Organisation).where(Organisation.created_at > datetime(2026, 1, 1))).all()
+
+
+def test_a_stopped_postgresql_is_given_up_at_the_deadline_and_replaced_afterwards(pg_cluster: Cluster, postgresql_url: str) -> None:
+    engine = make_engine(postgresql_url, pool_size=1)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    with pg_cluster.frozen():
+        started = time.monotonic()
+        with deadline.limit(0.7), pytest.raises(OperationalError), engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        assert time.monotonic() - started < 2
+    with deadline.limit(5), engine.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_connection_that_died_while_idle_is_replaced_unnoticed(pg_cluster: Cluster, postgresql_url: str) -> None:
+    engine = make_engine(postgresql_url, pool_size=1)
+    with engine.connect() as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+    other = make_engine(postgresql_url, pool_size=1)
+    with other.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    other.dispose()
+    time.sleep(1.2)  # past PING_AFTER
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != pid
+    engine.dispose()
+
+
+def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url, pool_size=3)
+    made = sessionmaker(engine)
+    with made() as writer, writer.begin():
+        writer.add(organisation("writing"))
+        writer.flush()
+        reader = UnitOfWork(made)
+        reader.begin_read()
+        assert reader.session.scalar(select(func.count()).select_from(Organisation)) == 0
+        reader.close()
+    engine.dispose()

@@ -1,0 +1,98 @@
+"""Clock, ids, deadline, letters, logs, cursors: the small parts everything stands on."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from contextlib import redirect_stderr
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import structlog
+
+from sifilma.kernel import deadline, logging
+from sifilma.kernel.clock import ManualClock, SystemClock
+from sifilma.kernel.errors import Invalid
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.letters import letter_key, number_warning
+from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
+from sifilma.kernel.paging import _decode, _encode
+from tests.support.together import together
+
+
+def test_ids_are_version_7_and_grow_also_within_one_millisecond() -> None:
+    made = [uuid7() for _ in range(2000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {one.version for one in made} == {7}
+    assert abs((made[0].int >> 80) - time.time() * 1000) < 5000
+
+
+def test_ids_of_many_threads_are_all_different() -> None:
+    made = together([lambda: [uuid7() for _ in range(500)]] * 8)
+    assert len({one for part in made for one in part}) == 4000
+
+
+def test_a_manual_clock_stands_until_it_is_moved() -> None:
+    start = datetime(2026, 1, 1, 7, tzinfo=timezone(timedelta(hours=7)))
+    clock = ManualClock(start)
+    assert clock.now() == start
+    assert clock.now().tzinfo is UTC
+    clock.advance(minutes=5)
+    assert clock.now() - start == timedelta(minutes=5)
+    assert SystemClock().now().tzinfo is UTC
+
+
+def test_nested_deadlines_only_shorten_and_end_with_their_block() -> None:
+    assert deadline.remaining() is None
+    with deadline.limit(10):
+        with deadline.limit(1), deadline.limit(60):
+            assert 0 < (deadline.remaining() or 0) <= 1
+        assert 9 < (deadline.remaining() or 0) <= 10
+        with deadline.limit(-1):
+            assert deadline.remaining() == 0
+    assert deadline.remaining() is None
+
+
+def test_letters_are_compared_without_spaces_and_case() -> None:
+    assert letter_key("470 / 773 / Dukcapil/2018") == letter_key("470/773/DUKCAPIL/2018")
+    assert letter_key("470/773") != letter_key("470/774")
+
+
+@pytest.mark.parametrize("number", ["470/9259/Dukcapil", "400.8.1.2/6753/Dukcapil", "470 / 773 / Dukcapil/2018", "470/304/1403.111/2018"])
+def test_the_usual_letter_numbers_raise_no_warning(number: str) -> None:
+    assert number_warning(number) is None
+
+
+def test_an_unusual_letter_number_only_warns() -> None:
+    assert "usual pattern" in (number_warning("Surat 5") or "")
+
+
+def test_cursors_come_back_and_strange_ones_are_refused() -> None:
+    one = uuid7()
+    assert _decode(_encode(one)) == one
+    for strange in ("x", "!!!!", "", "A" * 60):
+        with pytest.raises(Invalid):
+            _decode(strange)
+
+
+def test_no_secret_reaches_a_log_line() -> None:
+    out = io.StringIO()
+    with redirect_stderr(out):
+        logging.configure("INFO", as_json=True)
+        structlog.get_logger().info("signed in", password="hunter22", token="abcdef", Authorization="Bearer x", user="ratna")
+    line = json.loads(out.getvalue())
+    assert line["user"] == "ratna"
+    assert {line["password"], line["token"], line["Authorization"]} == {"***"}
+    assert "hunter22" not in out.getvalue()
+
+
+def test_a_life_cycle_draws_itself() -> None:
+    from sifilma.kernel import triggers
+
+    before = dict(triggers._rules)
+    cycle = LifeCycle("lamp", "lamp", ["off"], [Transition("off", "on", entails="light; warmth")])
+    triggers._rules.clear()
+    triggers._rules.update(before)
+    assert mermaid(cycle).splitlines() == ["stateDiagram-v2", "    [*] --> off", "    off --> on: light, warmth"]
