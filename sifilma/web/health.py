@@ -67,11 +67,12 @@ def readyz() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 @operation("public")
 def metrics() -> Response:
-    """Prometheus text; with the metrics token, or from the loopback where none is set."""
+    """Prometheus text; with the metrics token. Only outside production is the loopback enough: a proxy may stand there."""
     settings: Settings = current_app.extensions["sifilma.settings"]
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-    allowed = hmac.compare_digest(sent.encode(), token.encode()) if token else request.remote_addr in ("127.0.0.1", "::1")
+    near = settings.env != "production" and request.remote_addr in ("127.0.0.1", "::1")
+    allowed = hmac.compare_digest(sent.encode(), token.encode()) if token else near
     if not allowed:
         raise Forbidden()
     return Response(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4; charset=utf-8")
