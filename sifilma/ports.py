@@ -64,6 +64,23 @@ def root_token(settings: Settings) -> HSM:
     return HSM(token_config(settings, settings.root_token, "root_pin", None), assert_no_transaction)
 
 
+def ensure_softhsm(settings: Settings) -> None:
+    """SoftHSM, where nobody has configured it, keeps its tokens under `home`: nothing outside is touched."""
+    folder = settings.home / "softhsm"
+    configuration = folder / "softhsm2.conf"
+    if "softhsm" not in settings.hsm_module or "SOFTHSM2_CONF" in os.environ:
+        return
+    (folder / "tokens").mkdir(parents=True, exist_ok=True, mode=0o700)
+    lines = (
+        f"directories.tokendir = {(folder / 'tokens').resolve()}",
+        "objectstore.backend = file",
+        "log.level = ERROR",
+        "library.reset_on_fork = true",
+    )
+    configuration.write_text("\n".join(lines) + "\n")
+    os.environ["SOFTHSM2_CONF"] = str(configuration.resolve())
+
+
 def token_config(settings: Settings, label: str, pin: str, serial: str | None) -> TokenConfig:
     """How to reach a token; SoftHSM under `home` is found without any environment of the operator's."""
     soft = settings.home / "softhsm" / "softhsm2.conf"

@@ -42,7 +42,7 @@ def serve() -> None:
 def prepare(settings: Settings) -> None:
     """Folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _softhsm(settings)
+    ports.ensure_softhsm(settings)
     schema.upgrade(settings.database)
     app = create_app(settings)
     with app.app_context():
@@ -53,22 +53,6 @@ def prepare(settings: Settings) -> None:
             accounts.with_name("url").write_text(settings.public_url + "\n")
             click.echo(f"demo accounts: {accounts}")
     _close(app)
-
-
-def _softhsm(settings: Settings) -> None:
-    """SoftHSM keeps its tokens under `home`: nothing outside is touched."""
-    folder = settings.home / "softhsm"
-    configuration = folder / "softhsm2.conf"
-    if "softhsm" not in settings.hsm_module or configuration.exists():
-        return
-    (folder / "tokens").mkdir(parents=True, mode=0o700)
-    lines = (
-        f"directories.tokendir = {(folder / 'tokens').resolve()}",
-        "objectstore.backend = file",
-        "log.level = ERROR",
-        "library.reset_on_fork = true",
-    )
-    configuration.write_text("\n".join(lines) + "\n")
 
 
 def _keys(settings: Settings) -> None:

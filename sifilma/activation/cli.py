@@ -21,6 +21,7 @@ group = AppGroup("hsm", help="Tokens and keys.")
 def init() -> None:
     """Make tokens and keys where they are missing, and publish a keyset signed by the root."""
     settings = ports.settings()
+    ports.ensure_softhsm(settings)
     signing, root = ports.hsm(), ports.root_token(settings)
     for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
         made = ceremony.init_token(token, settings.secret("hsm_so_pin"))
