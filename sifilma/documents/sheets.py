@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
-import xlsxwriter
-
 from sifilma.documents.xlsx_child import TOO_WIDE
 from sifilma.kernel.errors import Invalid
 
@@ -211,6 +209,8 @@ def _looks_like_formula(text: str) -> bool:
 
 def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """An XLSX file: numbers as numbers where none of their digits is lost, everything else as text, nothing as a formula."""
+    import xlsxwriter  # noqa: PLC0415  # 14 MB no process needs before its first export
+
     out = io.BytesIO()
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
     with xlsxwriter.Workbook(out, options) as book:
