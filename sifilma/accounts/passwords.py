@@ -7,7 +7,6 @@ from functools import lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from sifilma.kernel.errors import Invalid
 
@@ -47,6 +46,8 @@ def check_strength(password: str, username: str, minimum: int) -> None:
 
 @lru_cache(maxsize=1)
 def _common() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415  # 10 MB nobody needs before somebody chooses a password
+
     return frozenset(FREQUENCY_LISTS["passwords"]) | frozenset(CONTEXT)
 
 
