@@ -1,0 +1,112 @@
+"""A server killed again and again while eight clients activate (PostgreSQL): what was acknowledged is there, whole."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hsm import HSM
+from manifests.verifier import Expectations, verify
+from tests.support.servers import Server
+from tests.support.together import together
+from tests.support.world import API, MAGETAN_PLACE, World
+
+KILLS = 52
+CLIENTS = 8
+SPARE = 3
+MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
+
+
+@pytest.fixture
+def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """An installation whose time is the servers' time."""
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as made:
+        yield made
+
+
+def attempt(server: Server, body: dict[str, Any], key: str) -> int:
+    """One try; 0 when the server was gone before it answered."""
+    try:
+        return server.call("POST", API + "/activations", body, Authorization=key)[0]
+    except (OSError, http.client.HTTPException):
+        return 0
+
+
+def kill_soon(server: Server) -> int:
+    time.sleep(random.uniform(0, 0.08))  # somewhere in the eight activations, whose share of a core makes them last about that long
+    server.kill()
+    return 0
+
+
+def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str], int]:
+    """KILLS rounds: eight at once, the server dies amid them, what had no answer is sent again to the next. UIDs acknowledged, retries."""
+    acknowledged: set[str] = set()
+    retries = 0
+    spare = [Server(world) for _ in range(SPARE)]
+    try:
+        for number in range(KILLS):
+            server, part = spare.pop(0).wait(), bodies[number * CLIENTS : (number + 1) * CLIENTS]
+            server.call("GET", API + "/me", Authorization=key)  # the first request of a process is slow; the kill is to hit the work
+            answers = together([*(partial(attempt, server, body, key) for body in part), partial(kill_soon, server)])[:-1]
+            spare.append(Server(world))
+            next_one = spare[0].wait()
+            for body, status in zip(part, answers, strict=True):
+                final = status
+                if status == 0:
+                    retries += 1
+                    final = attempt(next_one, body, key)
+                    assert final in (201, 409), (body["sam_uid"], final)
+                if 201 in (status, final):
+                    acknowledged.add(body["sam_uid"])
+                else:
+                    assert final == 409
+    finally:
+        for server in spare:
+            server.kill()
+    return acknowledged, retries
+
+
+def test_no_acknowledged_activation_is_lost_and_no_token_burnt_without_its_manifest(present_world: World) -> None:
+    world = present_world
+    ready = world.ready("magetan.kepala", "R", KILLS * CLIENTS)
+    key = world.machine(MAGETAN).headers["Authorization"]
+    bodies = [world.activation(ready, uid, **MAGETAN_PLACE) for uid in ready.uids]
+    started = time.monotonic()
+    acknowledged, retries = play(world, bodies, key)
+    assert retries > KILLS  # the kills did hit requests at work
+    assert len(acknowledged) > KILLS
+    # every one was either acknowledged, or found done by its retry: all are there, each once, whole
+    rows = world.sql(
+        "SELECT c.uid, m.id, m.state, t.state, a.id FROM card c JOIN manifest m ON m.card_id = c.id"
+        " JOIN activation a ON a.manifest_id = m.id AND m.activation_id = a.id JOIN token t ON t.id = a.token_id"
+        " JOIN audit_entry e ON e.id = a.act_id AND e.action = 'activation.create'"
+    )
+    assert len(rows) == len({row[0] for row in rows}) == KILLS * CLIENTS
+    assert {(row[2], row[3]) for row in rows} == {("active", "redeemed")}
+    assert acknowledged <= {row[0] for row in rows}
+    for table in ("token", "activation", "manifest"):
+        assert world.sql(f"SELECT COUNT(*) FROM {table}")[0][0] == KILLS * CLIENTS
+    assert world.sql("SELECT state, redeemed FROM activation_request")[0] == ("completed", KILLS * CLIENTS)
+    _every_body_verifies(world, [str(row[1]) for row in rows])
+    print(f"{KILLS} kills, {len(acknowledged)} acknowledged, {retries} sent again, {time.monotonic() - started:.0f} s")
+
+
+def _every_body_verifies(world: World, ids: list[str]) -> None:
+    holder = world.client("magetan.kepala")
+    moment = int(datetime.now(UTC).timestamp()) + 1
+    refused = []
+    for manifest_id in ids:
+        data = holder.post(f"/manifests/{manifest_id}/download").get_data()
+        verdict = verify(data, Expectations(world.trust.pin, world.trust.file, moment))
+        if not verdict.valid:
+            refused.append((manifest_id, verdict))
+    assert refused == []

@@ -1,0 +1,107 @@
+"""The HSM gone, the database frozen, the disk in the way: clear refusals, nothing half done, work goes on without a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hsm import HSM
+from sifilma.kernel.db import db
+from tests.support.databases import Cluster
+from tests.support.servers import running
+from tests.support.softhsm import SoftHSM
+from tests.support.together import together
+from tests.support.world import API, World, done, letter
+
+MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
+
+
+@pytest.fixture
+def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """An installation whose time is the servers' time, with a short deadline."""
+    made = World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=3.0)
+    with closing(made) as world:
+        yield world
+
+
+def test_without_the_hsm_an_activation_is_refused_and_its_token_not_burnt(present_world: World, softhsm: SoftHSM) -> None:
+    world = present_world
+    ready = world.ready()
+    key = world.machine(MAGETAN).headers["Authorization"]
+    body = world.activation(ready, ready.uids[0])
+    with running(world) as server:
+        assert server.call("GET", "/readyz")[0] == 200
+        with softhsm.away():
+            status, problem, headers = server.call("POST", API + "/activations", body, Authorization=key)
+            assert (status, problem["type"]) == (503, "urn:sifilma:problem:hsm-unavailable")
+            assert "nothing was used up" in problem["detail"]
+            assert int(headers["retry-after"]) >= 1
+            assert server.call("GET", "/livez")[0] == 200
+            time.sleep(5.1)  # past what a good health check is remembered for
+            status, ready_now, _ = server.call("GET", "/readyz")
+            assert (status, ready_now["checks"]["hsm"]["ok"], ready_now["checks"]["database"]["ok"]) == (503, False, True)
+            assert world.sql("SELECT state, tries FROM token")[0] == ("issued", 0)
+        until = time.monotonic() + 20
+        while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
+            time.sleep(0.3)
+        assert answer[0] == 201, answer
+        assert server.call("GET", "/readyz")[0] == 200
+
+
+def test_a_frozen_database_is_given_up_within_the_deadline_and_the_process_lives(present_world: World, pg_cluster: Cluster) -> None:
+    world = present_world
+    ready = world.ready()
+    key = world.machine(MAGETAN).headers["Authorization"]
+    body = world.activation(ready, ready.uids[0])
+    with running(world) as server:
+        assert server.call("GET", API + "/me", Authorization=key)[0] == 200
+        with pg_cluster.frozen():
+            started = time.monotonic()
+            calls = [partial(server.call, "POST", API + "/activations", body, Authorization=key) for _ in range(3)]
+            answers = together(calls)
+            assert time.monotonic() - started < world.settings.request_deadline + 2
+            assert {answer[0] for answer in answers} == {503}
+            assert all("nothing was changed" in answer[1]["detail"] for answer in answers)
+            started = time.monotonic()
+            assert server.call("GET", "/livez")[0] == 200
+            assert time.monotonic() - started < 0.5
+        until = time.monotonic() + 15
+        while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
+            time.sleep(0.2)
+        assert answer[0] == 201, answer
+
+
+def test_an_upload_that_cannot_be_stored_saves_nothing(world: World) -> None:
+    world.settings.files.parent.mkdir(parents=True, exist_ok=True)
+    world.settings.files.write_text("a file where the folder should be")
+    stated = world.letter() | {"function": "RW", "quantity": 1}
+    refused = world.client("magetan.kepala").send("/personalisation-requests", stated, letter=letter())
+    assert (refused.status_code, refused.json["type"]) == (503, "urn:sifilma:problem:file-store-unavailable")
+    assert world.sql("SELECT COUNT(*) FROM personalisation_request")[0][0] == 0
+    assert world.sql("SELECT COUNT(*) FROM document")[0][0] == 0
+    world.settings.files.unlink()
+    done(world.client("magetan.kepala").send("/personalisation-requests", stated, letter=letter()), 201)
+
+
+def test_a_commit_that_fails_after_signing_leaves_the_token_whole(postgresql_world: World) -> None:
+    """The signature never left the process, and is forgotten; a retry makes a new one."""
+    world = postgresql_world
+    ready = world.ready()
+    body = world.activation(ready, ready.uids[0])
+    world.sql("CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'disk full'; END $$")
+    with world.app.app_context(), db.engine.begin() as connection:
+        connection.execute(text("CREATE TRIGGER planted AFTER INSERT ON manifest FOR EACH ROW EXECUTE FUNCTION planted()"))
+    client = world.client("magetan.kepala")
+    assert client.post("/activations", body).status_code >= 500
+    assert world.sql("SELECT state, tries FROM token")[0] == ("issued", 0)
+    assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 0
+    assert world.sql("SELECT state, seq FROM card")[0] == ("received", 0)
+    world.sql("DROP FUNCTION planted() CASCADE")
+    done(client.post("/activations", body), 201)

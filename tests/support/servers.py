@@ -1,0 +1,93 @@
+"""Real server processes (granian, as `sifilma serve` runs it) on a free port, for tests that kill and freeze."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(world: World) -> dict[str, str]:
+    """What a server of this world's database, token and home is started with."""
+    return {
+        "SIFILMA_ENV": "test",
+        "SIFILMA_HOME": str(world.settings.home),
+        "SIFILMA_DATABASE_URL": world.settings.database_url,
+        "SIFILMA_SECRET_KEY": world.settings.secret("secret_key"),
+        "SIFILMA_LOG_LEVEL": "WARNING",
+        "SIFILMA_REQUEST_DEADLINE": str(world.settings.request_deadline),
+        "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
+    }
+
+
+class Server:
+    """One server and its workers, in a process group of their own."""
+
+    def __init__(self, world: World) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._log = (world.settings.home / f"server-{self.port}.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sifilma", "serve"],
+            env=os.environ | environment(world) | {"SIFILMA_PORT": str(self.port)},
+            cwd=ROOT,
+            start_new_session=True,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait(self, seconds: float = 60) -> Server:
+        """Until it answers /livez."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended: {Path(self._log.name).read_text()[-2000:]}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.call("GET", "/livez")[0] == 200:
+                    return self
+            time.sleep(0.05)
+        raise TimeoutError("the server did not answer")
+
+    def call(self, method: str, path: str, body: Any = None, timeout: float = 30, **headers: str) -> tuple[int, Any, dict[str, str]]:
+        """Status, JSON (or text) and headers of one call. OSError or HTTPException when the server is gone."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, json.dumps(body) if body is not None else None, sent)
+            answer = connection.getresponse()
+            data = answer.read()
+            is_json = "json" in (answer.headers.get_content_type() or "")
+            return answer.status, json.loads(data) if is_json else data.decode("latin-1"), dict(answer.headers)
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        """SIGKILL for all of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+
+@contextlib.contextmanager
+def running(world: World) -> Iterator[Server]:
+    """One server that answers, ended afterwards."""
+    server = Server(world)
+    try:
+        yield server.wait()
+    finally:
+        server.kill()
