@@ -1,0 +1,156 @@
+"""One-time codes count once, ever; sessions end when they should."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pyotp
+
+from tests.support.together import together
+from tests.support.world import PASSWORD, Client, World, done
+
+NAME = "magetan.staf"
+
+
+def password_step(world: World, name: str = NAME, password: str = PASSWORD) -> Client:
+    """Somebody who has given a password and not yet a code."""
+    response = world.anonymous().post("/session", {"username": name, "password": password})
+    done(response)
+    return Client(world, {"Cookie": response.headers["Set-Cookie"].partition(";")[0]})
+
+
+def signed_in(world: World, response: Any) -> Client:
+    cookie = response.headers["Set-Cookie"].partition(";")[0]
+    return Client(world, {"Cookie": cookie, "X-CSRF-Token": done(response)["csrf"]})
+
+
+def test_fifty_at_once_with_one_code_sign_in_once(world: World) -> None:
+    clients = [password_step(world) for _ in range(50)]
+    code = {"code": world.code(NAME)}
+    answers = together([partial(client.post, "/session/otp", code) for client in clients])
+    counts = Counter(answer.status_code for answer in answers)
+    assert counts[200] == 1
+    assert set(counts) <= {200, 401, 429}  # the rest are refused; so many wrong ones at once are slowed down as well
+    assert sum(counts.values()) == 50
+
+
+def test_a_code_is_accepted_once_and_the_previous_step_only_if_unused(world: World) -> None:
+    code = world.code(NAME)
+    done(password_step(world).post("/session/otp", {"code": code}))
+    assert password_step(world).post("/session/otp", {"code": code}).status_code == 401
+    world.clock.advance(seconds=60)
+    previous = pyotp.TOTP(world.seeds[NAME]).at(world.clock.now() - timedelta(seconds=30))
+    older = pyotp.TOTP(world.seeds[NAME]).at(world.clock.now() - timedelta(seconds=90))
+    assert password_step(world).post("/session/otp", {"code": older}).status_code == 401
+    done(password_step(world).post("/session/otp", {"code": previous}))
+    done(password_step(world).post("/session/otp", {"code": world.code(NAME)}))
+    assert password_step(world).post("/session/otp", {"code": previous}).status_code == 401  # a newer one was used
+
+
+def test_unknown_users_and_wrong_passwords_get_the_same_answer(world: World) -> None:
+    answers = [
+        world.anonymous().post("/session", {"username": name, "password": "salah sekali ya"})
+        for name in (NAME, "tidak.ada", "admin' OR 1=1--")
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({(answer.json["type"], answer.json["detail"]) for answer in answers}) == 1
+
+
+def test_guessing_is_slowed_down_in_the_database(world: World) -> None:
+    wrong = {"username": NAME, "password": "salah sekali ya"}
+    codes = [world.anonymous().post("/session", wrong).status_code for _ in range(6)]
+    assert codes == [401, 401, 401, 401, 401, 429]
+    refused = world.anonymous().post("/session", {"username": NAME, "password": PASSWORD})
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    world.clock.advance(seconds=61)
+    client = password_step(world)
+    done(client.post("/session/otp", {"code": world.code(NAME)}))
+    assert world.sql("SELECT COUNT(*) FROM throttle WHERE subject LIKE 'password:magetan%'")[0][0] == 0  # forgiven
+
+
+def test_five_wrong_codes_end_the_challenge(world: World) -> None:
+    client = password_step(world)
+    for _ in range(5):
+        assert client.post("/session/otp", {"code": "000000"}).status_code == 401
+    refused = client.post("/session/otp", {"code": world.code(NAME)})
+    assert (refused.status_code, refused.json["type"]) == (401, "urn:sifilma:problem:challenge-lapsed")
+
+
+def test_a_challenge_lapses_after_five_minutes(world: World) -> None:
+    client = password_step(world)
+    world.clock.advance(minutes=5, seconds=1)
+    assert client.post("/session/otp", {"code": world.code(NAME)}).json["type"].endswith("challenge-lapsed")
+
+
+def test_the_cookie_changes_with_every_authentication_and_dies_at_sign_out(world: World) -> None:
+    half = password_step(world)
+    assert half.get("/me").status_code == 401  # a password alone opens nothing
+    whole = signed_in(world, half.post("/session/otp", {"code": world.code(NAME)}))
+    assert half.get("/me").status_code == 401
+    assert done(whole.get("/me"))["username"] == NAME
+    world.clock.advance(seconds=30)
+    stepped = whole.post("/session/step-up", {"code": world.code(NAME)})
+    assert stepped.status_code == 204
+    assert whole.get("/me").status_code == 401
+    after = Client(world, whole.headers | {"Cookie": stepped.headers["Set-Cookie"].partition(";")[0]})
+    done(after.get("/me"))
+    assert after.call("DELETE", "/session").status_code == 204
+    assert after.get("/me").status_code == 401  # the cookie, kept and sent again, is worth nothing
+
+
+def test_sessions_end_idle_and_whole(world: World) -> None:
+    client = world.client(NAME)
+    world.clock.advance(minutes=31)
+    assert client.get("/me").status_code == 401
+    client = world.client(NAME)
+    for _ in range(12 * 3):
+        world.clock.advance(minutes=20)
+        client.get("/me")
+    world.clock.advance(minutes=1)
+    assert client.get("/me").status_code == 401
+
+
+def test_an_unsafe_call_needs_the_sessions_token(world: World) -> None:
+    client = world.client("magetan.kepala")
+    unit = {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}
+    for headers in ({"X-CSRF-Token": ""}, {"X-CSRF-Token": "wrong"}, {"Sec-Fetch-Site": "cross-site"}):
+        refused = client.call("POST", "/units", json=unit, headers=headers)
+        assert (refused.status_code, refused.json["type"]) == (403, "urn:sifilma:problem:csrf")
+    done(client.post("/units", unit), 201)
+    done(world.machine("BANK MANDIRI").post("/units", unit), 201)  # no browser sends a key by itself
+
+
+def test_disabling_and_role_changes_act_on_the_next_request(world: World) -> None:
+    staff, head = world.client(NAME), world.client("magetan.kepala")
+    done(staff.get("/me"))
+    done(head.post(f"/users/{world.users[NAME]}/changes", {"change": "disable"}))
+    assert staff.get("/me").status_code == 401
+    assert world.anonymous().post("/session", {"username": NAME, "password": PASSWORD}).status_code == 401
+    done(head.post(f"/users/{world.users[NAME]}/changes", {"change": "enable"}))
+    staff = world.client(NAME)
+    done(head.post(f"/users/{world.users[NAME]}/changes", {"change": "roles", "roles": ["head"]}))
+    assert staff.get("/me").status_code == 401
+    assert world.client("bangli.kepala").post(f"/users/{world.users[NAME]}/changes", {"change": "disable"}).status_code == 404
+
+
+def test_an_api_key_is_shown_once_kept_as_a_hash_and_revoked_at_once(world: World) -> None:
+    head = world.client("mandiri.kepala")
+    made = done(head.post("/api-keys", {"name": "mesin aktivasi"}), 201)
+    machine = Client(world, {"Authorization": f"Bearer {made['key']}"})
+    assert done(machine.get("/me"))["organisation"]["name"] == "BANK MANDIRI"
+    assert made["key"] not in str(done(head.get("/api-keys")))
+    assert world.sql("SELECT COUNT(*) FROM api_key WHERE key_hash = :k", k=made["key"])[0][0] == 0
+    done(head.call("DELETE", f"/api-keys/{made['id']}"))
+    assert machine.get("/me").status_code == 401
+
+
+def test_a_denial_leaves_an_entry_and_no_secret(world: World) -> None:
+    assert world.client("auditor1").post("/units", {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}).status_code == 403
+    assert world.client("bangli.kepala").get("/cards/30154B0100000001").status_code == 404
+    rows = world.sql("SELECT action, CAST(data AS text) FROM audit_entry WHERE action LIKE 'access.%' ORDER BY id")
+    assert [row[0] for row in rows] == ["access.denied", "access.not_found"]
+    assert "A-1" not in rows[0][1]
