@@ -1,0 +1,125 @@
+"""Invitations, passwords, capabilities."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pyotp
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from sifilma.accounts import service
+from sifilma.accounts.passwords import check_strength, hash_password, verify_password
+from sifilma.kernel.errors import Invalid
+from tests.support.world import World, done
+
+STAFF = {"username": "magetan.baru", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
+PASSWORD = "empat gajah naik sepeda"
+
+
+def invited(world: World, **more: Any) -> str:
+    """The secret of a fresh invitation."""
+    answer = done(world.client("magetan.kepala").post("/users", STAFF | more), 201)
+    return str(answer["invitation"]).rpartition("/")[2]
+
+
+def seed_of(world: World, secret: str) -> str:
+    """The authenticator's seed, as the page shows it."""
+    page = world.app.test_client().get(f"/undangan/{secret}")
+    assert page.status_code == 200
+    with world.context() as ctx:
+        return service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
+
+
+def test_an_invitation_is_taken_up_once_with_ones_own_password(world: World) -> None:
+    secret = invited(world)
+    seed = seed_of(world, secret)
+    assert seed_of(world, secret) == seed  # a second look shows the same
+    body = {"invitation": secret, "password": PASSWORD, "code": pyotp.TOTP(seed).at(world.clock.now())}
+    wrong = world.anonymous().post("/invitations/enrol", body | {"code": "000000"})
+    assert (wrong.status_code, wrong.json["errors"][0]["field"]) == (422, "code")
+    assert world.anonymous().post("/invitations/enrol", body).status_code == 204
+    assert world.anonymous().post("/invitations/enrol", body).status_code == 404
+    world.clock.advance(seconds=30)
+    assert world.anonymous().post("/session", {"username": STAFF["username"], "password": PASSWORD}).status_code == 200
+    sealed = world.sql("SELECT totp_sealed FROM user_account WHERE username = 'magetan.baru'")[0][0]
+    assert seed.encode() not in bytes(sealed)
+
+
+def test_an_invitation_lapses(world: World) -> None:
+    secret = invited(world)
+    world.clock.advance(hours=73)
+    assert world.app.test_client().get(f"/undangan/{secret}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "password", ["pendek", "password1234", "disdukcapil2026!", "sifilma123456", "magetan.baru-2026", "aaaaaaaaaaaaaaa"]
+)
+def test_easy_passwords_are_refused_in_words(password: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_strength(password, "magetan.baru", 12)
+    assert refused.value.errors[0]["field"] == "password"
+    assert password not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "correct horse battery staple", "密码很长很安全没人知道的"])
+def test_long_passwords_need_no_special_signs(password: str) -> None:
+    check_strength(password, "magetan.baru", 12)
+
+
+def test_a_password_costs_at_most_sixty_milliseconds_of_cpu_known_user_or_not() -> None:
+    hashed = hash_password(PASSWORD)
+    verify_password("", PASSWORD)  # the stand-in's own hash is made
+    for stored in (hashed, ""):
+        spent = []
+        for _ in range(5):
+            before = time.process_time()
+            assert verify_password(stored, PASSWORD) is bool(stored)
+            spent.append(time.process_time() - before)
+        assert min(spent) < 0.060
+    assert hashed.startswith("$argon2id$")
+
+
+def test_a_head_invites_only_into_its_own_roles(world: World) -> None:
+    client = world.client("magetan.kepala")
+    assert client.post("/users", STAFF | {"roles": ["approver"]}).status_code == 422
+    assert client.post("/users", STAFF | {"id_number": "3520010101900001"}).status_code == 422  # a NIK is no NIP
+    assert world.client("magetan.staf").post("/users", STAFF).status_code == 403
+    assert world.client("magetan.kepala", fresh=False).post("/users", STAFF).json["type"].endswith("step-up-required")
+
+
+def test_central_people_are_invited_by_two_administrators(world: World) -> None:
+    directorate = str(world.organisation_of("admin1"))
+    new = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016"}
+    body = new | {"roles": ["operator"], "organisation": directorate}
+    proposed = done(world.client("admin1").post("/central-users", body), 202)
+    assert proposed["invitation"] is None
+    path = f"/user-changes/{proposed['proposal']}/decision"
+    own = world.client("admin1").post(path, {"decision": "execute"})
+    assert (own.status_code, own.json["type"]) == (403, "urn:sifilma:problem:four-eyes")
+    assert done(world.client("admin2").post(path, {"decision": "execute"}))["invitation"].startswith("http")
+    assert world.client("operator1").post("/central-users", body).status_code == 403
+
+
+def test_a_first_head_is_invited_by_an_administrator_and_only_the_first(world: World) -> None:
+    head = STAFF | {"roles": ["head"], "organisation": str(world.organisation_of("bangli.kepala"))}
+    assert world.client("admin1").post("/central-users", head).status_code == 422  # there is one
+    done(world.client("admin1").post("/central-users", head | {"username": "x.y"}), 422)
+
+
+def test_capabilities_that_never_meet_are_refused_by_the_database_too(world: World) -> None:
+    for statement in (
+        "UPDATE user_account SET roles = 'approver user_admin' WHERE username = 'admin1'",
+        "UPDATE user_account SET roles = 'auditor operator' WHERE username = 'auditor1'",
+        "DELETE FROM user_account WHERE username = 'admin1'",
+    ):
+        with pytest.raises(DBAPIError):
+            world.sql(statement)
+    person = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")[0]
+    with pytest.raises(DBAPIError):  # a second account of the same human being
+        world.sql(
+            "INSERT INTO user_account (id, person_id, organisation_id, username, roles, state, password_hash, totp_last_step, created_at)"
+            " VALUES (:id, :person, :organisation, 'second', 'approver', 'invited', '', 0, '2026-01-01 00:00:00+00')",
+            id="0" * 31 + "7", person=person[0], organisation=person[1],
+        )  # fmt: skip
