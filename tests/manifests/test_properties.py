@@ -1,0 +1,61 @@
+"""Whatever the payload, it comes back; whatever the byte, its change is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests import conf
+from manifests.keyset import root_sha256
+from manifests.payload import Manifest
+from manifests.verifier import Expectations, verify
+from tests.vectors import make
+
+settings.register_profile("project", database=None, deadline=None, max_examples=120)
+settings.load_profile("project")
+SAFE = 2**53 - 1
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=60)
+PAYLOADS = st.fixed_dictionaries({
+    "seq": st.integers(1, SAFE), "epoch": st.integers(0, 1), "fn": st.sampled_from(["R", "RW"]),
+    "org": st.builds(lambda name: make.payload()["org"] | {"name": name}, TEXT),
+    "unit": st.builds(
+        lambda hw, pcid: make.payload()["unit"] | {"hw": hw, "pcid": pcid.hex().upper()},
+        TEXT, st.binary(min_size=16, max_size=16),
+    ),
+    "loc": st.builds(
+        lambda lat, lon, acc: make.payload()["loc"] | {"lat_e7": lat, "lon_e7": lon, "acc_m": acc},
+        st.integers(-900_000_000, 900_000_000), st.integers(-1_800_000_000, 1_800_000_000), st.integers(0, 1_000_000),
+    ),
+})  # fmt: skip
+EXPECTED = Expectations(root_sha256(make.ROOT.public_key()), make.files()["keyset.sig"], make.AT)
+
+
+@given(PAYLOADS)
+def test_every_payload_comes_back_as_it_went(changes: dict[str, Any]) -> None:
+    made = Manifest.model_validate(make.payload(**changes))
+    data = make.signed(made.to_bytes())
+    verdict = verify(data, EXPECTED)
+    assert verdict.valid, verdict
+    assert verdict.manifest == made
+    assert Manifest.from_bytes(made.to_bytes()).to_bytes() == made.to_bytes()
+
+
+@given(st.integers(0, len(make.good()) - 1), st.integers(1, 255))
+def test_every_changed_byte_is_refused(position: int, change: int) -> None:
+    data = bytearray(make.good())
+    data[position] ^= change
+    assert not verify(bytes(data), EXPECTED).valid
+
+
+@given(st.binary(max_size=300))
+def test_rubbish_is_refused_and_raises_nothing(data: bytes) -> None:
+    assert not verify(data, EXPECTED).valid
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))
+def test_the_machine_gets_the_open_key_back(key: bytes, pcid: bytes) -> None:
+    masked = conf.conf(key, pcid)
+    assert conf.open_key(masked, pcid) == key
+    assert int(masked, 16) == int.from_bytes(key, "big") ^ int.from_bytes(pcid + pcid, "big")

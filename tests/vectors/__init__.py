@@ -1,0 +1,1 @@
+"""Manifests good and bad, with what each program is to say about them."""
