@@ -1,0 +1,105 @@
+"""What every route shares: the document, operations, problems, pages, idempotency, scope."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from openapi_spec_validator import validate
+
+from sifilma.web.operations import policy_of
+from tests.support.together import together
+from tests.support.world import World, done, letter
+
+SERVES_FILES = {"web.static"}
+
+
+def unnamed(world: World) -> set[str]:
+    """Routes that name no operation."""
+    return {endpoint for endpoint, view in world.app.view_functions.items() if policy_of(view) is None} - SERVES_FILES
+
+
+def test_the_document_is_valid_openapi_3_1_and_holds_every_route(sqlite_world: World) -> None:
+    document = done(sqlite_world.anonymous().get("/openapi.json"))
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+    routes = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in sqlite_world.app.url_map.iter_rules() if rule.rule.startswith("/api/v1")
+    }
+    assert routes - set(document["paths"]) == {"/api/v1/openapi.json", "/api/v1/docs"}
+    assert sqlite_world.anonymous().get("/docs").status_code == 200
+
+
+def test_every_route_names_its_operation_and_one_that_does_not_is_seen_and_refused(sqlite_world: World) -> None:
+    assert unnamed(sqlite_world) == set()
+    sqlite_world.app.view_functions["planted"] = lambda: "hello"
+    sqlite_world.app.url_map.add(sqlite_world.app.url_rule_class("/api/v1/planted", endpoint="planted"))
+    assert unnamed(sqlite_world) == {"planted"}
+    assert sqlite_world.client("admin1").get("/planted").status_code == 403
+
+
+def test_problems_name_the_field_and_echo_no_secret(sqlite_world: World) -> None:
+    refused = sqlite_world.anonymous().post("/session", {"username": "x", "password": "rahasia-sekali", "extra": "rahasia-sekali"})
+    assert refused.content_type == "application/problem+json"
+    assert refused.json["type"] == "urn:sifilma:problem:invalid"
+    assert refused.json["errors"][0]["field"] == "extra"
+    assert "rahasia" not in refused.get_data(as_text=True)
+    assert sqlite_world.anonymous().get("/nowhere").json["status"] == 404
+    assert sqlite_world.anonymous().get("/cards").json["type"].endswith("unauthenticated")
+    too_much = sqlite_world.client("magetan.kepala").call("POST", "/units", data=b"[" * (13 * 1024 * 1024), content_type="application/json")
+    assert too_much.status_code == 413
+    assert refused.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert refused.headers["X-Request-Id"] == refused.json["request_id"]
+
+
+def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
+    client = world.client("magetan.kepala")
+    unit = {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}
+    first = client.post("/units", unit, Idempotency_Key="k-1")
+    again = client.post("/units", unit, Idempotency_Key="k-1")
+    assert done(first, 201) == done(again, 201)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = client.post("/units", unit | {"hardware_number": "A-2"}, Idempotency_Key="k-1")
+    assert (other.status_code, other.json["type"]) == (422, "urn:sifilma:problem:idempotency-key-reused")
+    assert client.post("/units", unit, Idempotency_Key="k-2").status_code == 422  # refused: the number is taken
+    done(client.post("/units", unit | {"hardware_number": "A-3"}, Idempotency_Key="k-2"), 201)  # the key was given back
+    form = world.letter() | {"function": "R", "quantity": 1}
+    made = [client.call("POST", "/personalisation-requests", **_multipart(form), headers={"Idempotency-Key": "k-3"}) for _ in range(2)]
+    assert done(made[0], 201)["id"] == done(made[1], 201)["id"]
+    answers = together([partial(client.post, "/units", unit | {"hardware_number": "A-9"}, Idempotency_Key="k-9")] * 8)
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert world.sql("SELECT COUNT(*) FROM unit WHERE hardware_number = 'A-9'")[0][0] == 1
+
+
+def _multipart(form: dict[str, object]) -> dict[str, object]:
+    import io
+    import json
+
+    return {"data": {"request": json.dumps(form), "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
+
+
+def test_pages_follow_by_cursor(sqlite_world: World) -> None:
+    sqlite_world.units("magetan.kepala", 7)
+    client, seen, cursor = sqlite_world.client("magetan.kepala"), [], None
+    while True:
+        page = done(client.get("/units", limit=3, **({"cursor": cursor} if cursor else {})))
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 7
+    assert client.get("/units", cursor="strange").status_code == 422
+    assert client.get("/units", limit=1000).status_code == 422
+
+
+def test_what_lies_outside_ones_scope_is_not_there(world: World) -> None:
+    request = world.submitted("magetan.kepala", "R")["id"]
+    path = f"/personalisation-requests/{request}"
+    for name in ("magetan.kepala", "jatim.kepala", "operator1", "auditor1"):
+        done(world.client(name).get(path))
+    for name in ("bangli.kepala", "mandiri.kepala", "len.kepala"):
+        assert world.client(name).get(path).status_code == 404, name
+        assert request not in str(done(world.client("bangli.kepala").get("/personalisation-requests")))
+    for method, route in (("POST", "/units"), ("POST", "/handovers"), ("POST", "/activations"), ("POST", f"{path}/approve")):
+        assert world.client("auditor1").call(method, route, json={}).status_code == 403
+    assert world.anonymous().get(path).status_code == 401

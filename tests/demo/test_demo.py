@@ -1,0 +1,100 @@
+"""`sifilma up` and, twice, `sifilma demo`: the first ten minutes of the README."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """As a newcomer has it: nothing set but where the state goes."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SIFILMA_", "SOFTHSM2_"))}
+    return kept | {"SIFILMA_ENV": "demo", "SIFILMA_HOME": str(home)}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A demonstration that `sifilma up` has made ready and serves; its home."""
+    home = tmp_path_factory.mktemp("demo") / "var"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = home.with_name("log").open("wb")
+    command = [sys.executable, "-m", "sifilma", "up", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(home), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        _wait(f"http://127.0.0.1:{port}/readyz", process, home)
+        yield home
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=20)
+        log.close()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], home: Path) -> None:
+    until = time.monotonic() + 90
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(home.with_name("log").read_text()[-2000:])
+
+
+def play(home: Path) -> str:
+    command = [sys.executable, "-m", "sifilma", "demo"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    return done.stdout
+
+
+def test_the_demonstration_plays_twice_and_leaves_what_strangers_check(served: Path) -> None:
+    first = play(served)
+    for scene in ("--- magetan ---", "--- bangli ---", "--- mandiri ---"):
+        assert scene in first
+    for word in (
+        "a wrong token is refused",
+        "manifest 1 is superseded",
+        "the card is destroyed",
+        "Verified OK",
+        "VALID card",
+        "is revoked",
+    ):
+        assert word in first, word
+    assert first.count("$ jose jws ver") >= 4
+    made = served / "demo"
+    assert len(list(made.glob("*.jws"))) >= 5
+    assert len(list(made.glob("BAST-*.pdf"))) == 4
+    assert len(list(made.glob("BA-*.pdf"))) == 1
+    assert (made / "accounts.json").stat().st_mode & 0o077 == 0
+    assert "Everything went as it should" in play(served)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"SIFILMA_ENV": "production"}, "SIFILMA_SECRET_KEY is not set"),
+        ({"SIFILMA_ENV": "production", "SIFILMA_SECRET_KEY": "short"}, "SIFILMA_SECRET_KEY is too short"),
+        ({"SIFILMA_ENV": "production", "SIFILMA_SECRET_KEY": "x" * 40}, "SIFILMA_HSM_PIN is not set"),
+        ({"SIFILMA_ENV": "demo", "SIFILMA_DATABASE_URL": "postgresql://db/x"}, "SIFILMA_ENV=demo is refused"),
+        ({"SIFILMA_ENV": "demo", "SIFILMA_THREADS": "many"}, "SIFILMA_THREADS cannot be used"),
+    ],
+)
+def test_wrong_settings_refuse_the_start_with_one_sentence(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sifilma", "serve"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path) | settings, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

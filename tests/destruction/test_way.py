@@ -1,0 +1,84 @@
+"""From a locked card to its Berita Acara."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from sifilma.demo.props import photo
+from tests.support import programs
+from tests.support.world import World, done
+
+WITNESSES = [
+    {"name": "Satria Contoh", "id_kind": "nip", "id_number": "198512122010031013", "office": "Inspektorat", "position": "Auditor"},
+    {"name": "Tari Contoh", "id_kind": "nrp", "id_number": "81020304", "office": "Polres Magetan", "position": "Perwira"},
+]
+OFFICIAL = {"name": "Indah Contoh", "id_kind": "nip", "id_number": "197609092001032009", "position": "Kepala Dinas"}
+
+
+def locked(world: World) -> str:
+    uid = world.received()[0]
+    done(world.client("magetan.kepala").post(f"/cards/{uid}/reports", {"condition": "locked", "note": "terkunci"}))
+    return uid
+
+
+def record(world: World, **more: Any) -> dict[str, Any]:
+    moment = world.clock.now().isoformat()
+    base = {"place": "Kantor", "executed_at": moment, "method": "dipotong", "official": OFFICIAL, "witnesses": WITNESSES}
+    return base | more
+
+
+def approved(world: World, uid: str) -> str:
+    made = done(world.client("magetan.kepala").post("/destructions", {"cards": [uid], "cause": "locked", "note": "rusak"}), 201)
+    world.approve("destructions", made["id"], "penyetuju1")
+    return str(made["id"])
+
+
+def test_a_card_is_destroyed_only_with_a_complete_berita_acara(world: World, tmp_path: Path) -> None:
+    uid = locked(world)
+    found = approved(world, uid)
+    client, path = world.client("magetan.kepala"), f"/destructions/{found}/record"
+    picture = photo()[:2]
+    twice = [WITNESSES[0], WITNESSES[0]]
+    future = world.clock.now().replace(year=2030).isoformat()
+    for wrong in ({"witnesses": twice}, {"executed_at": future}, {"executed_at": "2020-01-01T00:00:00Z"}, {"witnesses": WITNESSES[:1]}):
+        assert client.send(path, record(world, **wrong), part="record", photos=[picture]).status_code == 422, wrong
+    assert client.send(path, record(world), part="record").status_code == 422  # no photo
+    assert client.send(path, record(world), part="record", photos=[("foto.png", b"no picture")]).status_code == 422
+    nik = OFFICIAL | {"id_kind": "employee", "id_number": "3520010101900001"}
+    assert client.send(path, record(world, official=nik), part="record", photos=[picture]).status_code == 422
+    assert done(client.get(f"/cards/{uid}"))["state"] == "locked"
+    made = done(client.send(path, record(world), part="record", photos=[picture]))
+    assert (made["state"], made["number"]) == ("executed", "400.8/0001/BA-PEMUSNAHAN/XI/2026")
+    assert done(client.get(f"/cards/{uid}"))["state"] == "destroyed"
+    assert "198512122010031013" not in str(made)  # numbers of people stay on the paper
+    pdf = client.get(f"/destructions/{found}/document").get_data()
+    (tmp_path / "ba.pdf").write_bytes(pdf)
+    text = subprocess.run([programs.program("pdftotext"), str(tmp_path / "ba.pdf"), "-"], check=True, capture_output=True, text=True).stdout
+    assert "Satria Contoh" in text
+    assert "NRP 81020304" in text
+    assert done(world.client("operator2").post(f"/destructions/{found}/verify"))["state"] == "verified"
+
+
+def test_four_eyes_hold_here_as_well(world: World) -> None:
+    uid = locked(world)
+    made = done(world.client("operator1").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
+    assert world.client("operator1").post(f"/destructions/{made['id']}/approve", {"digest": made["digest"]}).status_code == 403
+    world.approve("destructions", made["id"], "penyetuju2")
+    path, picture = f"/destructions/{made['id']}/record", photo()[:2]
+    assert world.client("operator1").send(path, record(world), part="record", photos=[picture]).status_code == 404  # not the holder
+    done(world.client("magetan.kepala").send(path, record(world), part="record", photos=[picture]))
+    assert world.client("operator1").post(f"/destructions/{made['id']}/verify").status_code == 403  # proposed it
+    done(world.client("operator2").post(f"/destructions/{made['id']}/verify"))
+
+
+def test_a_card_that_works_or_is_proposed_already_cannot_be_proposed(world: World) -> None:
+    client = world.client("magetan.kepala")
+    assert client.post("/destructions", {"cards": world.received(), "cause": "locked"}).status_code == 422
+    uid = locked(world)
+    first = done(client.post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
+    assert client.post("/destructions", {"cards": [uid], "cause": "locked"}).status_code == 422
+    assert client.get(f"/destructions/{first['id']}/document").status_code == 409
+    done(client.post(f"/destructions/{first['id']}/cancel", {"note": "salah"}))
+    done(client.post("/destructions", {"cards": [uid], "cause": "locked"}), 201)

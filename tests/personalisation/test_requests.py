@@ -1,0 +1,125 @@
+"""Requests for cards: by offices, by manufacturers, and their results."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sifilma.documents.sheets import write_xlsx
+from tests.support.world import World, done, letter, new_uid
+
+PATH = "/personalisation-requests"
+
+
+def test_rw_takes_two_persons_other_than_the_submitter(world: World) -> None:
+    request = world.submitted(function="RW", quantity=2)
+    first = world.approve("personalisation-requests", request["id"], "penyetuju1")
+    assert (first["state"], first["required_approvals"]) == ("submitted", 2)
+    again = world.client("penyetuju1").post(f"{PATH}/{request['id']}/approve", {"digest": request["digest"]})
+    assert again.status_code == 409
+    assert world.approve("personalisation-requests", request["id"], "penyetuju2")["state"] == "approved"
+    for name in ("magetan.kepala", "operator1", "auditor1"):
+        assert world.client(name).post(f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}).status_code == 403
+
+
+def test_an_approval_of_something_else_than_what_is_there_is_a_conflict(world: World) -> None:
+    request = world.submitted(function="R")
+    refused = world.client("penyetuju1").post(f"{PATH}/{request['id']}/approve", {"digest": "f" * 64})
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:digest-mismatch")
+
+
+def test_a_returned_request_is_mended_and_comes_again(world: World) -> None:
+    request = world.submitted(function="R")
+    client = world.client("magetan.kepala")
+    stated = world.letter() | {"function": "R", "quantity": 3}
+    assert client.send(f"{PATH}/{request['id']}", stated, method="PUT").status_code == 409
+    done(world.client("operator1").post(f"{PATH}/{request['id']}/return", {"note": "jumlah salah"}))
+    assert done(client.send(f"{PATH}/{request['id']}", stated, method="PUT"))["quantity"] == 3
+    assert done(client.post(f"{PATH}/{request['id']}/submit"))["digest"] != request["digest"]
+
+
+def test_a_letter_is_needed_once_and_without_active_content(world: World) -> None:
+    client, stated = world.client("magetan.kepala"), world.letter() | {"function": "R", "quantity": 1}
+    assert client.send(PATH, stated).json["errors"][0]["field"] == "letter"
+    active = letter().replace(b"%%EOF", b"1 0 obj <</OpenAction <</S /JavaScript /JS (x)>> >> endobj %%EOF")
+    assert client.send(PATH, stated, letter=active).status_code == 422
+    done(client.send(PATH, stated, letter=letter()), 201)
+    spaced = stated | {"letter_number": stated["letter_number"].replace("/", " / ")}
+    again = client.send(PATH, spaced, letter=letter())
+    assert (again.status_code, again.json["type"]) == (409, "urn:sifilma:problem:letter-known")
+    done(world.client("bangli.kepala").send(PATH, stated, letter=letter()), 201)  # another sender's number
+
+
+def test_an_office_asks_for_itself_only(world: World) -> None:
+    stated = world.letter() | {"function": "R", "quantity": 1, "on_behalf_of": str(world.organisation_of("bangli.kepala"))}
+    assert world.client("magetan.kepala").send(PATH, stated, letter=letter()).status_code == 422
+    assert world.client("mandiri.kepala").send(PATH, world.letter() | {"function": "R", "quantity": 1}, letter=letter()).status_code == 403
+
+
+def batch(world: World, rows: Sequence[tuple[str, ...]], **more: Any) -> Any:
+    stated = world.letter() | {
+        "function": "R", "on_behalf_of": str(world.organisation_of("mandiri.kepala")), "purchase_order_number": "PO-7",
+    } | more  # fmt: skip
+    table = write_xlsx(("hardware_number", "model", "pcid", "sam_uid"), rows)
+    files: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.xlsx", table)}
+    return world.client("softorb.kepala").send(PATH, stated, **files)
+
+
+def test_every_wrong_row_of_a_batch_is_named_and_nothing_is_saved(world: World) -> None:
+    numbers = world.units("mandiri.kepala", 3, "SOFTORB-CRD-1", "R", pcid=False)
+    pcid, uid = secrets.token_hex(16), new_uid()
+    rows = [
+        (numbers[0], "SOFTORB-CRD-1", "12", uid),
+        ("NO-SUCH-UNIT", "SOFTORB-CRD-1", secrets.token_hex(16), new_uid()),
+        (numbers[1], "LEN-CRD-1", pcid, new_uid()),
+        (numbers[2], "SOFTORB-CRD-1", pcid, "zz"),
+    ]
+    refused = batch(world, rows)
+    assert refused.status_code == 422
+    found = {(error["row"], error["field"]) for error in refused.json["errors"]}
+    assert {(2, "pcid"), (3, "hardware_number"), (4, "model"), (5, "sam_uid")} <= found
+    assert world.sql("SELECT COUNT(*) FROM personalisation_request")[0][0] == 0
+    assert world.sql("SELECT COUNT(*) FROM batch_row")[0][0] == 0
+
+
+def test_a_thousand_rows_are_taken_and_one_more_is_not(sqlite_world: World) -> None:
+    world = sqlite_world
+    numbers = world.units("mandiri.kepala", 1000, "SOFTORB-CRD-1", "R", pcid=False)
+    rows = [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid()) for number in numbers]
+    assert done(batch(world, rows), 201)["quantity"] == 1000
+    assert batch(world, [*rows, ("ONE-MORE", "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())]).status_code == 422
+
+
+def test_an_approved_batch_registers_its_cards_and_gives_the_units_their_pcid(world: World) -> None:
+    number, pcid, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], secrets.token_hex(16).upper(), new_uid()
+    request = world.batch([(number, "SOFTORB-CRD-1", pcid, uid)])
+    assert world.sql("SELECT pcid FROM unit")[0][0] is None
+    world.approve("personalisation-requests", request, "penyetuju1")
+    assert world.sql("SELECT pcid FROM unit")[0][0] == pcid
+    assert done(world.client("mandiri.kepala").get(f"/cards/{uid}"))["state"] == "registered"
+
+
+def test_an_institution_without_an_agreement_gets_no_approval(world: World) -> None:
+    number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
+    request = world.batch([(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())])
+    digest = done(world.client("penyetuju1").get(f"{PATH}/{request}"))["digest"]
+    world.clock.advance(days=365 * 4)
+    refused = world.client("penyetuju1").post(f"{PATH}/{request}/approve", {"digest": digest})
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:no-agreement")
+
+
+def test_results_come_in_parts_and_a_failed_card_is_replaced(world: World) -> None:
+    request = world.submitted(function="R", quantity=2)["id"]
+    world.approve("personalisation-requests", request, "penyetuju1")
+    operator, path = world.client("operator1"), f"{PATH}/{request}/results"
+    good, bad, other = new_uid(), new_uid(), new_uid()
+    part = [{"sam_uid": good, "outcome": "personalised"}, {"sam_uid": bad, "outcome": "failed"}]
+    assert done(operator.post(path, {"results": part}))["state"] == "personalising"
+    wrong = operator.post(path, {"results": [{"sam_uid": other, "outcome": "personalised", "kcv": "000000"}]})
+    assert wrong.json["errors"][0]["field"] == "kcv"
+    csv = f"sam_uid,outcome\n{other},personalised\n".encode()
+    assert done(operator.call("POST", path, data=csv, content_type="text/csv"))["state"] == "completed"
+    assert operator.post(path, {"results": [{"sam_uid": new_uid(), "outcome": "personalised"}]}).status_code == 409
+    states = dict(world.sql("SELECT uid, state FROM card"))
+    assert states == {good: "personalised", bad: "damaged", other: "personalised"}

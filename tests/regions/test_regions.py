@@ -1,0 +1,108 @@
+"""Codes and the geofence."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.errors import Invalid
+from sifilma.regions import codes, service
+from sifilma.regions.loading import import_codes
+from sifilma.regions.models import Region
+from sifilma.regions.place import Measured, Outcome, PlaceCheck, judge, place_check
+from tests.support.databases import MADE
+
+KNOWN = {
+    "Magetan": (-7.6536, 111.3280, "35.20"), "Bangli": (-8.4543, 115.3549, "51.06"), "Jakarta Selatan": (-6.2265, 106.8090, "31.74"),
+    "Sabang": (5.8926, 95.3238, "11.72"), "Surabaya": (-7.2575, 112.7521, "35.78"),
+}  # fmt: skip
+ABROAD = {
+    "Singapore": (1.3521, 103.8198),
+    "Kuching": (1.5533, 110.3592),
+    "Johor": (1.4927, 103.7414),
+    "Darwin": (-12.4634, 130.8456),
+    "Sydney": (-33.9, 151.2),
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> PlaceCheck:
+    """The default source: nothing but packages."""
+    return place_check(tmp_path_factory.mktemp("home"))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_honest_places_pass_and_are_found(places: PlaceCheck, name: str) -> None:
+    latitude, longitude, regency = KNOWN[name]
+    found = places.check(latitude, longitude, 20, f"{regency}.01.1001")
+    assert (found.outcome, found.nearest) == (Outcome.PASS, regency)
+    assert len(found.source_sha256) == 64
+    assert places.locate(latitude, longitude).regency == regency
+
+
+@pytest.mark.parametrize("name", ABROAD)
+def test_places_abroad_are_refused(places: PlaceCheck, name: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        places.check(*ABROAD[name], 20, "35.20.01.1001")
+    assert refused.value.type in ("place-foreign", "place-outside")
+
+
+@pytest.mark.parametrize("position", [(0, 0), (float("nan"), 110), (91, 110), (-7, 181), (float("inf"), 0)])
+def test_what_is_no_position_is_refused(places: PlaceCheck, position: tuple[float, float]) -> None:
+    with pytest.raises(Invalid):
+        places.check(*position, 20, "35.20.01.1001")
+
+
+def test_a_place_in_another_regency_fails(places: PlaceCheck) -> None:
+    assert places.check(*KNOWN["Magetan"][:2], 20, "51.06.01.1001").outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("metres", "accuracy", "on_land", "nearest", "outcome"),
+    [
+        (0, 0, True, True, "PASS"), (250, 0, True, False, "PASS"), (251, 0, True, False, "REVIEW"), (499, 500, True, False, "PASS"),
+        (600, 5000, True, False, "REVIEW"), (2000, 0, True, False, "REVIEW"), (2001, 0, True, False, "FAIL"),
+        (2900, 0, False, True, "PASS"), (2900, 0, False, False, "FAIL"), (3001, 0, False, True, "FAIL"),
+    ],
+)  # fmt: skip
+def test_the_three_outcomes(metres: int, accuracy: int, on_land: bool, nearest: bool, outcome: str) -> None:
+    assert judge(Measured(metres, 0.0, "35.20", on_land), accuracy, nearest) == outcome
+
+
+def test_a_check_takes_less_than_a_millisecond_of_cpu(places: PlaceCheck) -> None:
+    before = time.process_time()
+    for _ in range(200):
+        places.check(*KNOWN["Magetan"][:2], 20, "35.20.01.1001")
+    assert (time.process_time() - before) / 200 < 0.001
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("3520062001", "35.20.06.2001"), ("35.20", "35.20"), ("35 20 06 1014", "35.20.06.1014"), ("11.01.01.3001", "11.01.01.3001")],
+)
+def test_codes_are_accepted_with_and_without_dots(given: str, kept: str) -> None:
+    assert codes.normalise(given) == kept
+
+
+@pytest.mark.parametrize("given", ["", "3", "352", "35.20.06.9001", "ab.cd", "35.20.06.10145"])
+def test_what_is_no_code_is_refused(given: str) -> None:
+    with pytest.raises(Invalid):
+        codes.normalise(given)
+
+
+def test_codes_are_loaded_once_named_and_closed_never_deleted(database_url: str, tmp_path: Path) -> None:
+    engine = make_engine(database_url, pool_size=1)
+    with Session(engine) as session, session.begin():
+        assert session.scalar(select(func.count()).select_from(Region)) == 91_599
+        assert import_codes(session, MADE).added == 0  # the same version: nothing to do
+        names = service.names(session, "35.20.06.1014")
+        assert (names.province, names.regency) == ("JAWA TIMUR", "KABUPATEN MAGETAN") or names.regency.upper().endswith("MAGETAN")
+        assert len(service.children(session, None)) == 38
+        with pytest.raises(Invalid):
+            service.names(session, "35.20")
+    engine.dispose()
