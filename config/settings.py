@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
     hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")
     root_pin: SecretStr | None = Field(None, description="user PIN of the root token, needed to sign keysets only")
-    metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics; without it /metrics is closed (in the demo: open on the loopback)")
+    metrics_token: SecretStr | None = Field(
+        None, description="bearer token for /metrics; without it /metrics is closed (in the demo: open on the loopback)"
+    )
 
     # --- database ---
     database_url: str = Field("", description="`postgresql://…`; empty: SQLite under `home`")
