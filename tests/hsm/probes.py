@@ -113,4 +113,5 @@ def run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
 def token_of(arguments: list[str]) -> HSM:
     """The token a script was given."""
     path, label, lock = arguments
-    return HSM(TokenConfig(path, label, lambda: PIN, Path(lock)))
+    # a patient caller: these scripts look for crashes and lost calls, and the machine may be busy with other tests
+    return HSM(TokenConfig(path, label, lambda: PIN, Path(lock), call_timeout=25.0))

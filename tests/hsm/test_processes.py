@@ -14,9 +14,9 @@ def broken(done: CompletedProcess[str]) -> bool:
 
 
 def test_eight_threads_of_mixed_operations_do_no_harm(storm_token: HSM) -> None:
-    done = run(script("storm", storm_token, "4", "on"), 30)
+    done = run(script("storm", storm_token, "4", "on"), 90)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 500
+    assert int(done.stdout) > 100
 
 
 def test_without_locking_the_same_threads_break_the_library(storm_token: HSM) -> None:
@@ -25,15 +25,15 @@ def test_without_locking_the_same_threads_break_the_library(storm_token: HSM) ->
 
 
 def test_the_library_is_restarted_under_threads_that_sign_and_no_signature_fails(storm_token: HSM) -> None:
-    done = run(script("restarts", storm_token), 30)
+    done = run(script("restarts", storm_token), 90)
     assert (done.returncode, done.stdout) == (0, "40\n"), done.stderr
 
 
 def test_forked_children_and_their_parent_go_on_signing(storm_token: HSM) -> None:
-    done = run(script("forks", storm_token), 30)
+    done = run(script("forks", storm_token), 90)
     assert (done.returncode, done.stdout) == (0, "[0, 0, 0, 0]\n"), done.stderr
 
 
 def test_processes_that_start_at_once_all_find_their_token(storm_token: HSM) -> None:
-    done = run(script("starts", storm_token, "6", "10"), 30)
+    done = run(script("starts", storm_token, "6", "10"), 90)
     assert (done.returncode, done.stdout) == (0, "0 0 0 0 0 0\n" * 10), done.stderr
