@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config.settings import Settings, load_settings
 from hsm import HSM
 from sifilma import api, cli_groups, pages, ports, schema
-from sifilma.accounts import hook
+from sifilma.accounts import hook, login
 from sifilma.hooks import register as register_hooks
 from sifilma.kernel import logging
 from sifilma.kernel.clock import Clock, SystemClock
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     errors.register(app)
     headers.register(app, settings)
     hook.register(app)
+    login.register(app)
     health.register(app)
     api.register(app)
     pages.register(app)

@@ -71,6 +71,7 @@ def test_people_sign_in_see_their_sessions_and_leave(server: tuple[World, Server
         page.fill("#code", pyotp.TOTP(world.seeds[name]).now())
         page.click("button")
         assert "Sesi Anda" in page.inner_text("main")
+        assert page.inner_text("header .who") == name
         no_sideways(page)
         page.click("text=Keluar")
         assert page.url.endswith("/masuk")
