@@ -68,6 +68,8 @@ class Module:
     def _unlock(self) -> None:
         """Locks nobody holds."""
         self._start_lock = threading.RLock()
+        # A lock of its own: whoever logs in is inside the gate, and a restart holds the other one while it waits for the gate to empty.
+        self._login_lock = threading.Lock()
         self._gate = Gate()
         self._forks: dict[int, tuple[bool, bool]] = {}
 
@@ -163,7 +165,7 @@ class Module:
 
     def _login(self, config: TokenConfig) -> Any:
         """The token, after one login per process. A refused PIN is latched before the next thread gets its turn."""
-        with self._start_lock:
+        with self._login_lock:
             self._refuse_latched(config)
             if config.token_label not in self._logins:
                 try:
