@@ -1,5 +1,5 @@
 # The commands of this project. Everything but `make help` first brings what is missing (scripts/setup.sh).
-.PHONY: help setup run test bench lint
+.PHONY: help setup run test bench lint texts
 PYTHON := .venv/bin/python
 WORKERS ?= 2
 
@@ -8,6 +8,7 @@ help:
 	@echo "make test    every test, on SQLite and PostgreSQL (WORKERS= processes)"
 	@echo "make bench   the benchmarks, as ratios"
 	@echo "make lint    ruff, mypy, import contracts (make test runs them too)"
+	@echo "make texts   collect the texts of the screens into their catalogues (sifilma/*/translations/id.po)"
 	@echo "make setup   only bring what is missing"
 
 setup:
@@ -21,6 +22,9 @@ test: setup
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks
+
+texts: setup
+	@$(PYTHON) scripts/texts.py
 
 lint: setup
 	@$(PYTHON) -m ruff check .

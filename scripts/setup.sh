@@ -45,6 +45,7 @@ missing_packages() {
   { has softhsm2-util && [ -e /usr/lib/softhsm/libsofthsm2.so ]; } || echo softhsm2
   has jose                                     || echo jose
   has openssl                                  || echo openssl
+  has pkcs11-tool                              || echo opensc
   has pdftotext                                || echo poppler-utils
   any_file '/usr/lib/postgresql/*/bin/initdb'  || echo postgresql
   any_file '/usr/lib/*/libatomic.so.1'         || echo libatomic1  # the node inside the playwright wheel wants it

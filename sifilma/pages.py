@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, current_app, g, request
 
 from sifilma import web
 from sifilma.accounts import views as accounts
+from sifilma.accounts.hook import is_fresh
+from sifilma.accounts.permissions import Operation, grants
 from sifilma.activation import views as activation
+from sifilma.cards import unit_views as units
+from sifilma.documents.indonesian import uid_pairs, zone_of
+from sifilma.kernel.actor import Actor
+from sifilma.web import assets, languages, pages
+from sifilma.web.navigation import ENTRIES, Entry
+
+BLUEPRINTS = (web.blueprint, assets.blueprint, accounts.blueprint, activation.blueprint, units.blueprint)
 
 
 def register(app: Flask) -> None:
-    """Attach the blueprints."""
-    for blueprint in (web.blueprint, accounts.blueprint, activation.blueprint):
+    """Attach the blueprints, the languages, and what every template is given."""
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    languages.register(app, _zone)
+    pages.register(app)
+    app.jinja_env.filters["pairs"] = uid_pairs
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation)
+
+
+def may(operation: str) -> bool:
+    """Whether whoever is signed in has a grant of the operation: what they may not do is not offered."""
+    actor: Actor | None = g.get("actor")
+    return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
+
+
+def needs_code(operation: str) -> bool:
+    """Whether a form for this operation asks for a one-time code along with it."""
+    found = grants(g.actor, Operation(operation))
+    return bool(found) and all(grant.fresh for grant in found) and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+
+
+def navigation() -> list[tuple[Entry, bool]]:
+    """The side bar's entries for whoever is signed in, and which of them this page belongs to."""
+    section = request.path.split("/")[1]
+    known = current_app.view_functions
+    return [(entry, entry.section == section) for entry in ENTRIES if entry.endpoint in known and may(entry.operation)]
+
+
+def _zone() -> str:
+    actor: Actor | None = g.get("actor")
+    return str(zone_of(actor.region_code if actor is not None else None))

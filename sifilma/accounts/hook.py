@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from datetime import timedelta
 
 from flask import Flask, Response, current_app, g, request
 
 from config.settings import Settings
-from sifilma.accounts import authentication
+from sifilma.accounts import authentication, sign_in
+from sifilma.accounts.cookies import set_cookie
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.audit.models import Action
 from sifilma.audit.service import record_in
@@ -16,6 +18,7 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
 from sifilma.web import requests
 
+CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
 
 
@@ -25,6 +28,7 @@ def register(app: Flask) -> None:
     app.before_request(authorise)
     app.before_request(requests.begin_view)
     app.after_request(record_denial)
+    app.after_request(renew_cookie)
     app.teardown_request(requests.close_request)
 
 
@@ -81,9 +85,34 @@ def _require_grant(actor: Actor, operation: Operation, settings: Settings) -> No
 
 
 def require_fresh(actor: Actor, settings: Settings) -> None:
-    """StepUpRequired unless the actor gave a one-time code a short while ago."""
-    if not is_fresh(actor, settings):
+    """StepUpRequired unless the actor gave a one-time code a short while ago, or gives one with this very form."""
+    if is_fresh(actor, settings):
+        return
+    code = request.form.get(CODE_FIELD, "")[:10] if request.method not in requests.SAFE and actor.user_id is not None else ""
+    if not code:
         raise StepUpRequired()
+    _step_up(settings, code)
+
+
+def _step_up(settings: Settings, code: str) -> None:
+    """Take the code in a unit of work of its own: it counts once, whatever becomes of the form it came with."""
+    ctx = requests.context()
+    ctx.uow.begin_write()
+    try:
+        done = sign_in.step_up(ctx, settings, code)
+    except Unauthenticated as refused:
+        raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
+    ctx.uow.commit()
+    ctx.uow.begin_read()
+    g.renewed_cookie = done.cookie
+    g.actor = replace(g.actor, otp_at=ctx.now)
+
+
+def renew_cookie(response: Response) -> Response:
+    """The session's new cookie, after a one-time code that came with a form."""
+    if "renewed_cookie" in g:
+        set_cookie(response, current_app.extensions["sifilma.settings"], g.renewed_cookie)
+    return response
 
 
 def is_fresh(actor: Actor, settings: Settings) -> bool:

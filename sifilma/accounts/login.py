@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
 from flask import Flask, Request, g
 from flask_login import LoginManager, UserMixin
+from sqlalchemy import select
 
+from sifilma.accounts.models import Organisation, Person
 from sifilma.kernel.actor import Actor
+from sifilma.web.requests import context
+from sifilma.web.states import kind
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
-    """The person behind a request."""
+    """The person behind a request; names are looked up when a page shows them."""
 
     def __init__(self, actor: Actor) -> None:
         self.id = str(actor.user_id)
         self.username = actor.username
+        self.is_central = actor.is_central
+        self._actor = actor
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return str(self._names[0])
+
+    @property
+    def organisation_name(self) -> str:
+        """The organisation's name."""
+        return str(self._names[1])
+
+    @property
+    def organisation_kind(self) -> str:
+        """The organisation's kind."""
+        return str(self._actor.organisation_kind or "")
+
+    @property
+    def role_names(self) -> str:
+        """The roles in words."""
+        return ", ".join(kind(role) for role in sorted(self._actor.roles))
+
+    @cached_property
+    def _names(self) -> Any:
+        query = select(Person.name, Organisation.name)
+        return context().session.execute(
+            query.where(Person.id == self._actor.person_id, Organisation.id == self._actor.organisation_id)
+        ).one()  # fmt: skip
 
 
 def register(app: Flask) -> None:

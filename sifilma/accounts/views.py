@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from uuid import UUID
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request
+from flask import Blueprint, Response, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
@@ -14,85 +15,125 @@ from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
 from sifilma.accounts.models import User
 from sifilma.documents.rendering import qr_svg
-from sifilma.kernel.errors import Invalid, SifilmaError, TooMany, Unauthenticated
+from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
+from sifilma.web.forms import Form
+from sifilma.web.languages import COOKIE, LANGUAGES
 from sifilma.web.operations import operation
+from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("accounts", __name__, template_folder="templates")
-
-WRONG = "Nama pengguna, kata sandi, atau kode tidak benar."
-TEXTS = {
-    "sign-in-refused": WRONG,
-    "otp-refused": "Kode tidak benar atau sudah dipakai. Tunggu kode berikutnya, lalu coba lagi.",
-    "challenge-lapsed": "Proses masuk ini sudah kedaluwarsa. Masuk kembali.",
-    "password": "Kata sandi terlalu mudah ditebak atau terlalu pendek: pakai paling sedikit 12 karakter, misalnya beberapa kata.",
-    "code": "Kode tidak cocok. Periksa jam ponsel Anda, lalu masukkan kode yang sedang tampil.",
-    "repeat": "Kedua kata sandi tidak sama.",
-}
-
-
-def _refused(template: str, error: SifilmaError, **values: object) -> Response:
-    """The form again, with what is wrong in words; the status tells programs."""
-    field = error.errors[0]["field"] if isinstance(error, Invalid) and error.errors else ""
-    text = TEXTS.get(error.type) or TEXTS.get(field) or WRONG
-    if isinstance(error, TooMany):
-        text = f"Terlalu banyak percobaan. Coba lagi dalam {error.retry_after} detik."
-    response = make_response(render_template(template, message=text, field=field, **values), error.status)
-    if isinstance(error, TooMany):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
 
 
 @blueprint.get("/masuk")
 @operation("public")
 def sign_in_page() -> str:
     """The first step."""
-    return render_template("accounts/masuk.html", username="")
+    return render_template("accounts/masuk.html", form=Form())
 
 
 @blueprint.post("/masuk")
 @operation("public", reads_first=True, idempotent=False)
 def sign_in_form() -> AnyResponse:
     """User name and password; on to the one-time code."""
-    username = request.form.get("username", "")[:60]
-    try:
-        cookie = sign_in.check_password(context(), username, request.form.get("password", ""), request.user_agent.string)
-    except (Unauthenticated, TooMany) as error:
-        return _refused("accounts/masuk.html", error, username=username)
-    response = make_response(redirect("/masuk/kode", 303))
-    return set_cookie(response, ports.settings(), cookie)
+    form, ctx = Form.sent(), context()
+    with form.attempt(ctx):
+        cookie = sign_in.check_password(ctx, form.get("username"), form.get("password"), request.user_agent.string)
+        return set_cookie(make_response(redirect("/masuk/kode", 303)), ports.settings(), cookie)
+    return form.again("accounts/masuk.html")
 
 
 @blueprint.get("/masuk/kode")
 @operation("public")
 def code_page() -> str:
     """The second step."""
-    return render_template("accounts/kode.html")
+    return render_template("accounts/kode.html", form=Form())
 
 
 @blueprint.post("/masuk/kode")
 @operation("public", idempotent=False)
 def code_form() -> AnyResponse:
     """The one-time code; a code counts once."""
-    settings = ports.settings()
+    form, ctx, settings = Form.sent(), context(), ports.settings()
+    with form.attempt(ctx):
+        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:10])
+        return set_cookie(make_response(redirect("/", 303)), settings, done.cookie)
+    return form.again("accounts/kode.html")
+
+
+@blueprint.post("/masuk/ulang")
+@operation("session.self", idempotent=False)
+def step_up_form() -> AnyResponse:
+    """A fresh one-time code for a page that needs one, then back to it."""
+    ctx, settings = context(), ports.settings()
     try:
-        done = sign_in.check_otp(context(), settings, request.cookies.get(cookie_name(settings)), request.form.get("code", "")[:10])
-    except (Unauthenticated, TooMany) as error:
-        return _refused("accounts/kode.html", error)
-    response = make_response(redirect("/", 303))
-    return set_cookie(response, settings, done.cookie)
+        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:10])
+    except Unauthenticated as refused:
+        raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
+    return set_cookie(make_response(redirect(_own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
+
+
+@blueprint.post("/keluar")
+@operation("session.self", idempotent=False)
+def sign_out() -> AnyResponse:
+    """End this session."""
+    ctx = context()
+    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
+    return clear_cookie(make_response(redirect("/masuk", 303)), ports.settings())
+
+
+@blueprint.post("/bahasa")
+@operation("public", idempotent=False)
+def choose_language() -> AnyResponse:
+    """Keep the language somebody chose, for a year, in a cookie of its own."""
+    response = make_response(redirect(_own_address(request.form.get("kembali", "/")), 303))
+    chosen = request.form.get("bahasa", "id")
+    if chosen in LANGUAGES:
+        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=ports.settings().https)
+    return response
+
+
+def _own_address(address: str) -> str:
+    """An address on this site, or the home page: nobody is sent elsewhere from here."""
+    return address if re.fullmatch(r"/(?![/\\])[^\s\\]*", address) else "/"
 
 
 @blueprint.get("/")
 @operation("session.self")
 def home() -> str:
-    """Who is signed in, and where."""
+    """Where everybody begins."""
+    return render_template("accounts/beranda.html")
+
+
+@blueprint.get("/profil")
+@operation("session.self")
+def profile() -> AnyResponse:
+    """One's own account, password and sessions."""
+    return _profile(Form())
+
+
+@blueprint.post("/profil/kata-sandi")
+@operation("session.self", idempotent=False)
+def change_password() -> AnyResponse:
+    """A new password; every other session ends."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        _require_same(form)
+        service.change_password(ctx, ports.settings(), form.get("current"), form.get("password"))
+        return seen("accounts.profile", "password")
+    return _profile(form)
+
+
+def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
     sessions = sign_in.running_sessions(ctx, ports.settings())
-    return render_template(
-        "accounts/beranda.html", user=service.user(ctx, ctx.actor.user_id), sessions=sessions, this=ctx.actor.session_id, csrf=g.csrf
-    )
+    return form.again("accounts/profil.html", user=service.user(ctx, ctx.actor.user_id), sessions=sessions, this=ctx.actor.session_id)
+
+
+def _require_same(form: Form) -> None:
+    if form.get("password") != form.get("repeat"):
+        raise Invalid.field("repeat", "The two passwords differ.")
 
 
 @blueprint.post("/sesi/<uuid:session_id>/akhiri")
@@ -102,37 +143,31 @@ def end_session(session_id: UUID) -> AnyResponse:
     ctx = context()
     is_this = session_id == ctx.actor.session_id
     sign_in.sign_out(ctx, sign_in.own_session(ctx, session_id).id)
-    response = make_response(redirect("/masuk" if is_this else "/", 303))
-    return clear_cookie(response, ports.settings()) if is_this else response
+    return clear_cookie(make_response(redirect("/masuk", 303)), ports.settings()) if is_this else seen("accounts.profile", "ended")
 
 
 @blueprint.get("/undangan/<secret>")
 @operation("public")
-def invitation_page(secret: str) -> str:
+def invitation_page(secret: str) -> Response:
     """Choose a password and set up the authenticator."""
-    return _invitation(secret)
+    return _invitation(secret, Form())
 
 
 @blueprint.post("/undangan/<secret>")
 @operation("public", idempotent=False)
 def invitation_form(secret: str) -> AnyResponse:
     """Take the account up; the link is used."""
-    ctx, settings = context(), ports.settings()
-    password = request.form.get("password", "")
-    try:
-        if password != request.form.get("repeat", ""):
-            raise Invalid.field("repeat", "The two passwords differ.")
-        service.enrol(ctx, settings, secret, password, request.form.get("code", "")[:10])
-    except Invalid as error:
-        ctx.uow.rollback()
-        user, seed = _enrolment(secret)
-        return _refused("accounts/undangan.html", error, user=user, seed=seed, qr=_qr(seed, user.username))
-    return make_response(redirect("/masuk", 303))
+    ctx, settings, form = context(), ports.settings(), Form.sent()
+    with form.attempt(ctx):
+        _require_same(form)
+        service.enrol(ctx, settings, secret, form.get("password"), form.get("code")[:10])
+        return redirect("/masuk", 303)
+    return _invitation(secret, form)
 
 
-def _invitation(secret: str) -> str:
+def _invitation(secret: str, form: Form) -> Response:
     user, seed = _enrolment(secret)
-    return render_template("accounts/undangan.html", user=user, seed=seed, qr=_qr(seed, user.username), field="")
+    return form.again("accounts/undangan.html", user=user, seed=seed, qr=_qr(seed, user.username))
 
 
 def _enrolment(secret: str) -> tuple[User, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from flask import Blueprint, Response, jsonify, render_template, request
+from flask_babel import lazy_gettext as _
 
 from manifests.verifier import Expectations, Reason, verify
 from sifilma import ports
 from sifilma.activation import status, trust
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -17,13 +19,15 @@ blueprint = Blueprint("activation", __name__, template_folder="templates")
 MAX_FILE = 16 * 1024
 CERTIFICATES = ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign")
 REASONS = {
-    Reason.EXPIRED: "Masa berlakunya sudah habis.",
-    Reason.NOT_YET: "Belum mulai berlaku.",
-    Reason.REVOKED: "Manifest sudah dicabut atau diganti.",
-    Reason.SUSPENDED: "Manifest sedang ditangguhkan.",
-    Reason.SIGNATURE: "Tanda tangannya tidak cocok: isi berkas telah berubah.",
-    Reason.UNKNOWN_KEY: "Tidak ditandatangani oleh SI-FILMA.",
+    Reason.EXPIRED: _("Its validity has ended."),
+    Reason.NOT_YET: _("It is not valid yet."),
+    Reason.REVOKED: _("The manifest was revoked or replaced."),
+    Reason.SUSPENDED: _("The manifest is suspended."),
+    Reason.SIGNATURE: _("Its signature does not fit: the file was changed."),
+    Reason.UNKNOWN_KEY: _("It was not signed by SI-FILMA."),
+    Reason.STATUS_UNUSABLE: _("Its status cannot be looked up right now. Try again."),
 }
+OTHER = _("This file is no valid SI-FILMA manifest.")
 
 
 def _public(data: bytes, media_type: str) -> Response:
@@ -78,22 +82,23 @@ def verification_page() -> str:
     """Anybody may check a manifest file here, or with `jose` and OpenSSL without us."""
     digest = request.args.get("sha256", "")
     shown = digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
-    return render_template("activation/verifikasi.html", pin=trust.load(ports.settings()).pin, digest=shown, result=None)
+    return render_template("activation/verifikasi.html", pin=trust.load(ports.settings()).pin, digest=shown, result=None, form=Form())
 
 
 @blueprint.post("/verifikasi")
 @operation("public", reads_first=True, idempotent=False)
-def verification_form() -> str:
+def verification_form() -> Response:
     """Check an uploaded manifest, its status included. The file is not kept."""
     file = request.files.get("file")
     data = file.read(MAX_FILE + 1) if file else b""
+    published, form = trust.load(ports.settings()), Form.sent()
     if not data:
-        raise Invalid.field("file", "Choose a manifest file.")
-    published = trust.load(ports.settings())
+        form.refuse(Invalid.field("file", "Choose a manifest file."))
+        return form.again("activation/verifikasi.html", pin=published.pin, digest="", result=None)
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
         listed = status.current(context(), ports.settings(), ports.hsm(), int(found[1])).encode()
         # asked for the time again: a list made this moment may bear the next second
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
-    text = REASONS.get(verdict.reason, "Berkas ini bukan manifest SI-FILMA yang sah.") if verdict.reason else ""
-    return render_template("activation/verifikasi.html", pin=published.pin, digest="", result=verdict, text=text)
+    text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""
+    return form.again("activation/verifikasi.html", pin=published.pin, digest="", result=verdict, text=text)

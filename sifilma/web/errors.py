@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, TooLarge, TooMany, Unauthenticated, Unavailable
+from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, StepUpRequired, TooLarge, TooMany, Unauthenticated, Unavailable
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
@@ -77,9 +77,18 @@ def _problem(error: SifilmaError) -> Response:
 def _page(error: SifilmaError) -> Response:
     if isinstance(error, Unauthenticated):
         return Response(status=303, headers={"Location": "/masuk"})
-    return Response(
-        render_template("web/error.html", error=error, request_id=g.get("request_id", "")), content_type="text/html; charset=utf-8"
-    )
+    if isinstance(error, StepUpRequired):
+        return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
+    return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", "")))
+
+
+def _html(page: str) -> Response:
+    return Response(page, content_type="text/html; charset=utf-8")
+
+
+def _typed() -> list[tuple[str, str]]:
+    """What was typed in a form that lacks its one-time code: it is sent again along with the code, so nothing is lost."""
+    return [(name, value) for name, value in request.form.items(multi=True) if name != "otp_code"]
 
 
 def _from_http(error: HTTPException) -> SifilmaError:

@@ -1,0 +1,63 @@
+"""Lists on pages: filtered, paged at constant cost, and exported as they are filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, make_response, render_template, request
+from flask_babel import gettext
+
+from sifilma.documents.responses import attachment
+from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.kernel import paging
+from sifilma.kernel.errors import Invalid
+from sifilma.kernel.paging import Listing
+from sifilma.web.requests import context
+
+ROWS_A_PAGE = 25
+MOST_EXPORTED = 100_000
+WRITERS = {
+    "csv": (write_csv, "text/csv; charset=utf-8"),
+    "xlsx": (write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+}
+Show = Callable[[list[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A list as a file: its name, and what stands in each column of an item."""
+
+    name: str
+    columns: Mapping[str, Callable[[Any], object]]
+
+
+def answer(template: str, listing: Listing[Any], show: Show, export: Export, **values: Any) -> Response:
+    """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it as a file. The template is given `items` and `next`."""
+    wanted = request.args.get("unduh")
+    if wanted:
+        return _file(wanted, listing, show, export)
+    found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"))
+    return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def _file(wanted: str, listing: Listing[Any], show: Show, export: Export) -> Response:
+    if wanted not in WRITERS:
+        raise Invalid.field("unduh", "A list is had as csv or xlsx.")
+    write, media_type = WRITERS[wanted]
+    header = [gettext(name) for name in export.columns]
+    return attachment(write(header, _lines(listing, show, list(export.columns.values()))), media_type, f"{export.name}.{wanted}")
+
+
+def _lines(listing: Listing[Any], show: Show, columns: Sequence[Callable[[Any], object]]) -> Iterator[list[object]]:
+    """Page after page, so that no list is ever held whole."""
+    query, key = listing
+    cursor, count = None, 0
+    while count < MOST_EXPORTED:
+        found = paging.page(context().session, query, key, limit=paging.MAX_LIMIT, cursor=cursor)
+        for item in show(found.items):
+            yield [column(item) for column in columns]
+        count, cursor = count + len(found.items), found.next
+        if cursor is None:
+            return

@@ -1,0 +1,64 @@
+"""What pages take from npm packages: an allow-list, served from `node_modules` as it was installed by lock file. Nothing is copied."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from flask import Blueprint, Response, send_file, url_for
+from markupsafe import Markup
+
+from sifilma.kernel.errors import NotFound
+from sifilma.web.operations import operation
+
+NODE_MODULES = Path(__file__).resolve().parents[2] / "node_modules"
+STATIC = Path(__file__).resolve().parent / "static"
+FILES = {
+    "bootstrap.css": "bootstrap/dist/css/bootstrap.min.css",
+    "bootstrap.js": "bootstrap/dist/js/bootstrap.bundle.min.js",
+    "htmx.js": "htmx.org/dist/htmx.min.js",
+    "leaflet.css": "leaflet/dist/leaflet.css",
+    "leaflet.js": "leaflet/dist/leaflet.js",
+    "inter.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2",
+}
+ICONS = NODE_MODULES / "bootstrap-icons" / "icons"
+FOREVER = 365 * 86400
+blueprint = Blueprint("assets", __name__, url_prefix="/static/npm")
+
+
+@blueprint.get("/<name>")
+@operation("public")
+def npm(name: str) -> Response:
+    """One file of the allow-list. Its address names its content, so browsers keep it."""
+    if name not in FILES:
+        raise NotFound()
+    response = send_file(NODE_MODULES / FILES[name], max_age=FOREVER)
+    response.headers["Cache-Control"] = f"public, max-age={FOREVER}, immutable"
+    return response
+
+
+def npm_url(name: str) -> str:
+    """The address of an npm file, with its digest."""
+    return url_for("assets.npm", name=name, v=_digest(NODE_MODULES / FILES[name]))
+
+
+def static_url(name: str) -> str:
+    """The address of a file of our own, with its digest."""
+    return url_for("web.static", filename=name, v=_digest(STATIC / name))
+
+
+@lru_cache(maxsize=128)
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=128)
+def icon(name: str) -> Markup:
+    """A Bootstrap icon inside the page, hidden from screen readers: there is always a text beside it."""
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise ValueError(f"{name!r} is no icon")
+    svg = (ICONS / f"{name}.svg").read_text()
+    inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")].strip()
+    return Markup('<svg class="icon" viewBox="0 0 16 16" fill="currentColor" aria-hidden="true">{}</svg>').format(Markup(inner))  # noqa: S704  # an installed package's file

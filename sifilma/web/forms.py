@@ -1,0 +1,98 @@
+"""A form as somebody filled it in: what was typed, what was wrong with it, and the way back to it with nothing lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from flask import Response, make_response, render_template, request
+from flask_babel import gettext
+from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
+
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid, SifilmaError, TooMany, Unauthenticated
+from sifilma.web.texts import translate, validation_text
+
+Model = TypeVar("Model", bound=BaseModel)
+REFUSALS = (Invalid, Conflict, Unauthenticated, TooMany, ValidationError)
+
+
+@dataclass
+class Form:
+    """`values` are what was typed (empty for a new form); `errors` field and words, in the order of the form."""
+
+    values: MultiDict[str, str] = field(default_factory=MultiDict)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    status: int = 200
+    retry_after: int = 0
+
+    @classmethod
+    def sent(cls) -> Form:
+        """The form of this request."""
+        return cls(MultiDict(request.form))
+
+    @classmethod
+    def of(cls, **values: Any) -> Form:
+        """A form filled in with what there is."""
+        return cls(MultiDict({name: _shown(value) for name, value in values.items() if value is not None}))
+
+    def get(self, name: str, default: str = "") -> str:
+        """What was typed in a field."""
+        return self.values.get(name, default)
+
+    def error(self, name: str) -> str:
+        """What is wrong with a field, empty if nothing."""
+        return next((text for found, text in self.errors if found == name), "")
+
+    def model(self, schema: type[Model], **more: Any) -> Model:
+        """The form as the schema the API validates with; empty fields count as not given."""
+        typed = {name: self.values[name].strip() for name in schema.model_fields if self.values.get(name, "").strip()}
+        return schema.model_validate(typed | more)
+
+    @contextmanager
+    def attempt(self, ctx: Context) -> Iterator[None]:
+        """Run what the form asks for. What refuses it is kept for the page, and nothing of the attempt stays."""
+        try:
+            yield
+        except REFUSALS as refused:
+            ctx.uow.rollback()
+            ctx.uow.begin_read()
+            self.refuse(refused)
+
+    def refuse(self, refused: Exception) -> None:
+        """Take over what was wrong, in the words of the screen."""
+        if isinstance(refused, ValidationError):
+            self.errors += [(_field(error), validation_text(error)) for error in refused.errors(include_url=False)]
+            self.status = 422
+            return
+        assert isinstance(refused, SifilmaError)  # noqa: S101  # REFUSALS
+        self.status = refused.status
+        given = refused.errors if isinstance(refused, Invalid) else []
+        self.rows += [error | {"message": translate(error["message"])} for error in given if "row" in error]
+        self.errors += [(str(error["field"]), translate(error["message"])) for error in given if "row" not in error]
+        if self.rows:
+            self.errors.append(("rows", gettext("Some rows cannot be accepted. They are listed below; nothing was saved.")))
+        if isinstance(refused, TooMany):
+            self.retry_after = refused.retry_after
+            self.errors.append(("", gettext("Too many attempts. Try again in %(seconds)s seconds.", seconds=refused.retry_after)))
+        elif not self.errors:
+            self.errors.append(("", translate(refused.detail or refused.title)))
+
+    def again(self, template: str, **values: Any) -> Response:
+        """The page with the form as it was typed and what is wrong; the status tells programs (and rolls everything back)."""
+        response = make_response(render_template(template, form=self, **values), self.status if self.errors else 200)
+        if self.retry_after:
+            response.headers["Retry-After"] = str(self.retry_after)
+        return response
+
+
+def _shown(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in error["loc"])

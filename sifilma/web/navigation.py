@@ -1,0 +1,35 @@
+"""The side bar: where each page group begins, and the operation somebody needs to see it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the side bar. `section` is the first part of the addresses it stands for."""
+
+    title: LazyString
+    endpoint: str
+    operation: str
+    icon: str
+    section: str
+
+
+ENTRIES = (
+    Entry(_("Home"), "home.show", "session.self", "speedometer2", ""),
+    Entry(_("Units"), "unit_pages.index", "unit.read", "pc-display", "unit"),
+    Entry(_("Personalisation"), "personalisation_pages.index", "personalisation.view", "cpu", "personalisasi"),
+    Entry(_("Handovers (BAST)"), "handover_pages.index", "handover.view", "truck", "bast"),
+    Entry(_("Activation"), "activation_pages.index", "activation_request.view", "broadcast", "aktivasi"),
+    Entry(_("Cards"), "card_pages.index", "card.view", "sd-card", "kartu"),
+    Entry(_("Manifests"), "manifest_pages.index", "manifest.view", "file-earmark-lock", "manifest"),
+    Entry(_("Place reviews"), "review_pages.index", "place.review", "geo-alt", "tinjauan"),
+    Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),
+    Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),
+    Entry(_("API keys"), "api_key_pages.index", "api_keys.see", "key", "kunci-api"),
+    Entry(_("Audit trail"), "audit_pages.index", "audit.read", "clock-history", "jejak"),
+)

@@ -1,0 +1,105 @@
+"""What every page is given: icons, states, moments and numbers in words, addresses of assets; and how a page answers a form."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, current_app, g, redirect, request, url_for
+from flask_babel import format_date, format_datetime, format_decimal, get_timezone, gettext, ngettext
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma.web import assets, languages, states
+from sifilma.web.texts import translate
+
+DONE = {
+    "saved": _("Saved."),
+    "submitted": _("Submitted. Nothing of it changes from here on, unless it is returned to you."),
+    "verified": _("Marked as verified."),
+    "returned": _("Returned to be repaired."),
+    "approved": _("Your approval is recorded."),
+    "rejected": _("Rejected."),
+    "cancelled": _("Cancelled."),
+    "registered": _("Registered."),
+    "reported": _("Your report is recorded."),
+    "issued": _("Issued."),
+    "received": _("Received: your organisation holds the cards now."),
+    "refused": _("Refused: the cards are back where they came from."),
+    "recorded": _("Recorded."),
+    "reviewed": _("Your review is recorded."),
+    "activated": _("Activated: the manifest is ready to be downloaded."),
+    "proposed": _("Proposed: another person decides."),
+    "ended": _("The session was ended."),
+    "password": _("Your password is changed. Your other sessions have ended."),
+    "language": _("Language changed."),
+}
+ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
+
+
+def register(app: Flask) -> None:
+    """Attach filters and functions to the templates."""
+    app.jinja_env.filters.update(moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, translated=translate)
+    app.jinja_env.globals.update(
+        icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, languages=languages.LANGUAGES,
+        language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text, page_url=page_url, now=_now,
+    )  # fmt: skip
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
+    """To the page of what was done, by a redirect, so that reloading it does nothing twice; `done` names a text of DONE."""
+    told: dict[str, Any] = {"selesai": done} if done else {}
+    return redirect(url_for(endpoint, **values, **told), 303)
+
+
+def done_text() -> str:
+    """What was done just now, from the address."""
+    return str(DONE.get(request.args.get("selesai", ""), ""))
+
+
+def page_url(**changes: str | None) -> str:
+    """This page's address with some of its query changed; None takes a part out."""
+    query = {name: value for name, value in request.args.items() if value and name != "selesai"} | changes
+    return f"{request.path}?{urlencode({name: value for name, value in query.items() if value})}"
+
+
+def moment(value: datetime | None) -> str:
+    """`24 Nov 2026 08.12 WIB`, in the reader's zone."""
+    return f"{format_datetime(value, 'd MMM y HH.mm')} {ZONES.get(str(get_timezone()), '')}".strip() if value else "–"
+
+
+def day(value: date | None) -> str:
+    """`24 Nov 2026`."""
+    return str(format_date(value, "d MMM y")) if value else "–"
+
+
+def number(value: float | None) -> str:
+    """`1.250`."""
+    return str(format_decimal(value)) if value is not None else "–"
+
+
+def since(value: datetime) -> str:
+    """How long ago: `2 hari`, `3 jam`, `baru saja`."""
+    return _span(_now() - value) or gettext("just now")
+
+
+def until(value: datetime) -> str:
+    """How long there is yet: `12 hari`; `lewat 2 hari` when it is past."""
+    left = value - _now()
+    return _span(left) if left > timedelta() else gettext("%(span)s past", span=_span(-left) or gettext("just now"))
+
+
+def _span(span: timedelta) -> str:
+    if span.days:
+        return str(ngettext("%(num)s day", "%(num)s days", span.days))
+    hours, minutes = span.seconds // 3600, span.seconds // 60
+    if hours:
+        return str(ngettext("%(num)s hour", "%(num)s hours", hours))
+    return str(ngettext("%(num)s minute", "%(num)s minutes", minutes)) if minutes else ""
+
+
+def _now() -> datetime:
+    found: datetime = current_app.extensions["sifilma.clock"].now()
+    return found

@@ -1,0 +1,91 @@
+"""What states are called on screens: one word for one thing, a tone and an icon beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A state on a screen. `tone`: quiet, wait, good, bad or info (colour never stands alone)."""
+
+    name: LazyString
+    tone: str
+    icon: str
+
+
+_WAIT, _GOOD, _BAD, _INFO, _QUIET = "wait", "good", "bad", "info", "quiet"
+STATES = {
+    "draft": Shown(_("Draft"), _QUIET, "pencil"),
+    "submitted": Shown(_("Awaiting approval"), _WAIT, "hourglass-split"),
+    "returned": Shown(_("To be repaired"), _INFO, "arrow-return-left"),
+    "approved": Shown(_("Approved"), _GOOD, "check-circle"),
+    "rejected": Shown(_("Rejected"), _BAD, "x-circle"),
+    "personalising": Shown(_("Being personalised"), _INFO, "cpu"),
+    "completed": Shown(_("Completed"), _GOOD, "check-all"),
+    "cancelled": Shown(_("Cancelled"), _QUIET, "slash-circle"),
+    "expired": Shown(_("Expired"), _QUIET, "clock-history"),
+    "issued": Shown(_("Issued"), _WAIT, "send"),
+    "received": Shown(_("Received"), _GOOD, "box-arrow-in-down"),
+    "refused": Shown(_("Refused"), _BAD, "x-circle"),
+    "redeemed": Shown(_("Used"), _GOOD, "check-circle"),
+    "registered": Shown(_("Registered"), _QUIET, "card-list"),
+    "personalised": Shown(_("Personalised"), _INFO, "cpu"),
+    "handed_over": Shown(_("Handed over"), _WAIT, "truck"),
+    "active": Shown(_("Active"), _GOOD, "broadcast"),
+    "suspended": Shown(_("Suspended"), _WAIT, "pause-circle"),
+    "lost": Shown(_("Lost"), _BAD, "question-circle"),
+    "damaged": Shown(_("Damaged"), _BAD, "exclamation-triangle"),
+    "locked": Shown(_("Locked"), _BAD, "lock"),
+    "revoked": Shown(_("Revoked"), _BAD, "x-octagon"),
+    "destroyed": Shown(_("Destroyed"), _QUIET, "trash"),
+    "superseded": Shown(_("Superseded"), _QUIET, "arrow-repeat"),
+    "proposed": Shown(_("Proposed"), _WAIT, "hourglass-split"),
+    "executed": Shown(_("Executed"), _GOOD, "check-circle"),
+    "verified": Shown(_("Verified"), _GOOD, "patch-check"),
+    "free": Shown(_("Free"), _QUIET, "circle"),
+    "none": Shown(_("Not needed"), _QUIET, "circle"),
+    "waiting": Shown(_("Awaiting review"), _WAIT, "hourglass-split"),
+    "accepted": Shown(_("Accepted"), _GOOD, "check-circle"),
+    "invited": Shown(_("Invited"), _WAIT, "envelope"),
+    "disabled": Shown(_("Disabled"), _BAD, "slash-circle"),
+    "running": Shown(_("Running"), _GOOD, "broadcast"),
+    "PASS": Shown(_("Place fits"), _GOOD, "geo-alt"),
+    "REVIEW": Shown(_("Place doubtful"), _WAIT, "geo-alt"),
+    "FAIL": Shown(_("Place does not fit"), _BAD, "geo-alt"),
+}
+KINDS = {
+    "directorate": _("Directorate"),
+    "province_office": _("Province office"),
+    "regency_office": _("Regency office"),
+    "institution": _("Institution"),
+    "manufacturer": _("Manufacturer"),
+    "new": _("New"),
+    "relocation": _("Relocation"),
+    "renewal": _("Renewal"),
+    "device": _("From the device"),
+    "map": _("Chosen on the map"),
+    "typed": _("Typed"),
+    "approver": _("Approver"),
+    "operator": _("Operator"),
+    "auditor": _("Auditor"),
+    "user_admin": _("User administrator"),
+    "custodian": _("HSM custodian"),
+    "head": _("Head"),
+    "staff": _("Staff"),
+    "R": _("R (read)"),
+    "RW": _("RW (read and write)"),
+}
+
+
+def state(name: str) -> Shown:
+    """How a state is shown; one that has no words yet by its own name."""
+    return STATES.get(name) or Shown(LazyString(lambda: name), _QUIET, "circle")
+
+
+def kind(name: str) -> str:
+    """A kind (of organisation, request, source, role) in words."""
+    return str(KINDS.get(name, name))

@@ -1,0 +1,49 @@
+// What every page needs beyond its HTML: nothing here is needed to use a form, only to use it with less effort.
+"use strict";
+
+// Send a form once: a second click does nothing until the answer is here.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  if (form.dataset.sending) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sending = "yes";
+  for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sending]")) {
+    delete form.dataset.sending;
+    for (const button of form.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
+  }
+});
+
+// The list of what is wrong takes the focus, so that it is read first.
+document.getElementById("masalah")?.focus();
+
+// htmx parts of unsafe calls carry the session's token.
+document.addEventListener("htmx:config:request", (event) => {
+  const token = document.querySelector("input[name=csrf_token]")?.value;
+  if (token && event.detail.ctx?.request?.headers) event.detail.ctx.request.headers["X-CSRF-Token"] = token;
+});
+
+// `data-copy="#id"`: copy the text of an element.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  button.dataset.copied = "yes";
+});
+
+// `data-print`: print this page.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) window.print();
+});
+
+// `data-all="name"`: choose all boxes of a name at once.
+document.addEventListener("change", (event) => {
+  const all = event.target.closest("[data-all]");
+  if (!all) return;
+  for (const box of document.querySelectorAll(`input[type=checkbox][name="${all.dataset.all}"]:not(:disabled)`)) box.checked = all.checked;
+});
