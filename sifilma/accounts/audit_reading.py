@@ -19,7 +19,10 @@ from sifilma.web.links import API
 
 
 class EntryOut(BaseModel):
-    """One act; `seq` is its place in the transparency log, null while it waits to be taken in. Who did it is an account's id: names and numbers are looked up only where they are needed."""
+    """One act; `seq` is its place in the transparency log, null while it waits to be taken in.
+
+    Who did it is an account's id: names and numbers are looked up only where they are needed.
+    """
 
     id: UUID
     state: str = "recorded"

@@ -35,7 +35,7 @@ class CheckpointOut(BaseModel):
 
 
 class ProofOut(BaseModel):
-    """An inclusion proof (RFC 6962, 2.1.1). The UTF-8 bytes of `leaf` are the leaf; `hashes` lead from its hash to the checkpoint's root."""
+    """An inclusion proof (RFC 6962, 2.1.1). `leaf` is hashed as UTF-8; `hashes` lead from there to the checkpoint's root."""
 
     id: str
     state: str = "proven"

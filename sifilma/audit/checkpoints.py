@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -33,10 +34,14 @@ def newest(session: Session) -> LogCheckpoint:
     return found
 
 
-def newest_before(session: Session, moment: datetime) -> LogCheckpoint | None:
-    """The checkpoint a document of this moment names: always the same one, None before the first."""
+def printed(session: Session, moment: datetime) -> dict[str, str] | None:
+    """What a document of this moment says of the log, and says for ever: the newest checkpoint that was settled then.
+
+    Whoever holds the paper can hold the log to it. None for a document from before the first checkpoint.
+    """
     query = select(LogCheckpoint).where(LogCheckpoint.at <= moment - SETTLED).order_by(LogCheckpoint.at.desc(), LogCheckpoint.size.desc())
-    return session.scalars(query.limit(1)).first()
+    found = session.scalars(query.limit(1)).first()
+    return None if found is None else {"size": f"{found.size:,}".replace(",", "."), "root": base64.b64encode(found.root).decode()}
 
 
 def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sifilma.audit.findings import Fault, Report
 from sifilma.audit.leaf import leaf_bytes
+from sifilma.audit.store import Row
 from sifilma.audit.tree import leaf_hash
 
 COMPARED = 50
@@ -19,7 +19,7 @@ class Misfit:
     """An entry (by column) that is not what its place (with this hash) was made from."""
 
     seq: int
-    entry: Mapping[str, Any]
+    entry: Row
     hash: bytes
 
 

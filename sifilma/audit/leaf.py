@@ -20,7 +20,7 @@ import rfc8785
 VERSION = 1
 
 
-def leaf_bytes(seq: int, entry: Mapping[str, Any]) -> bytes:
+def leaf_bytes(seq: int, entry: Mapping[Any, Any]) -> bytes:
     """The leaf of an entry (its columns by name) at a place."""
     at: datetime = entry["at"]
     return rfc8785.dumps({
@@ -37,7 +37,7 @@ def leaf_bytes(seq: int, entry: Mapping[str, Any]) -> bytes:
     })  # fmt: skip
 
 
-def sealed_hash(entry: Mapping[str, Any]) -> str:
+def sealed_hash(entry: Mapping[Any, Any]) -> str:
     """The salted hash (hex) of what must not be read off the leaf."""
     personal = {"user": _text(entry["user_id"]), "person": _text(entry["person_id"]), "ip": entry["ip"], "data": entry["data"]}
     try:

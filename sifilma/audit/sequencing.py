@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from sifilma.audit.leaf import leaf_bytes
 from sifilma.audit.models import PendingEntry
-from sifilma.audit.store import ENTRY, LEAF, NODE, StoredTree, log_size, rows_by
+from sifilma.audit.store import ENTRY, LEAF, NODE, Row, StoredTree, log_size, rows_by
 from sifilma.audit.tree import leaf_hash
 from sifilma.kernel.context import Context
 
@@ -49,7 +48,7 @@ def _alone(session: Session) -> bool:
     return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": LOCK_ID}).scalar())
 
 
-def _extend(session: Session, entries: list[Mapping[str, Any]]) -> None:
+def _extend(session: Session, entries: list[Row]) -> None:
     """Leaves, the subtrees they complete, and the end of their waiting."""
     frontier = StoredTree(session).frontier(log_size(session))
     leaves: list[dict[str, Any]] = []

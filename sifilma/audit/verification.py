@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,7 +15,7 @@ from sifilma.audit.findings import Fault, Finding, Report
 from sifilma.audit.leaf import leaf_bytes
 from sifilma.audit.models import LogCheckpoint, PendingEntry
 from sifilma.audit.note import Checkpoint, NoteRefused, read_checkpoint
-from sifilma.audit.store import ENTRY, LEAF, NODE, UNREADABLE, LogBroken, StoredTree, as_bytes, log_size, rows_by
+from sifilma.audit.store import ENTRY, LEAF, NODE, UNREADABLE, LogBroken, Row, StoredTree, as_bytes, log_size, rows_by
 from sifilma.audit.tree import HASH_SIZE, Frontier, Place, leaf_hash
 from sifilma.kernel.context import Context
 
@@ -102,7 +101,7 @@ class _Walk:
         for one in (*self._stored_checkpoints(size, None), *(one for one in self._kept if one.says.size > size)):
             self.report.add(Fault.CUT, f"the log ends after {size} entries, but {one.name} was signed: its tail was cut", size)
 
-    def _leaf(self, seq: int, leaf: Mapping[str, Any] | None, entries: Mapping[UUID, Mapping[str, Any] | None]) -> bytes:
+    def _leaf(self, seq: int, leaf: Row | None, entries: Mapping[UUID, Row | None]) -> bytes:
         """The hash that stands at a place, after holding its entry against it."""
         if leaf is None:
             self.report.add(Fault.DELETED, f"place {seq} is missing from the log, or cannot be read", seq)
@@ -116,7 +115,7 @@ class _Walk:
             self._hold(seq, entry, stands)
         return stands
 
-    def _hold(self, seq: int, entry: Mapping[str, Any], stands: bytes) -> None:
+    def _hold(self, seq: int, entry: Row, stands: bytes) -> None:
         at: datetime = entry["at"]
         if leaf_hash(leaf_bytes(seq, entry)) != stands:
             if len(self.misfits) < MISFITS:
