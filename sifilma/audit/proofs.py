@@ -55,4 +55,4 @@ def prove_consistency(ctx: Context, since: int, checkpoint: LogCheckpoint) -> li
 def places_of(ctx: Context, entry_ids: list[UUID]) -> dict[UUID, int]:
     """Where entries stand in the log; those that wait are left out."""
     query = select(LogLeaf.entry_id, LogLeaf.seq).where(LogLeaf.entry_id.in_(entry_ids))
-    return dict(ctx.session.execute(query).tuples().all())
+    return dict(ctx.session.execute(query).all())
