@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Select, Table, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from sifilma.audit.models import AuditEntry, LogLeaf, LogNode
@@ -59,15 +59,17 @@ class StoredTree:
         return Frontier(size, self.hashes(parts))
 
     def _fetch(self, places: Iterable[Place]) -> dict[Place, bytes]:
-        """One statement per height."""
-        found: dict[Place, bytes] = {}
-        for height, group in groupby(sorted(places), key=lambda place: place[0]):
-            wanted = [index for _, index in group]
-            leaves = select(LEAF.c.seq, LEAF.c.hash).where(LEAF.c.seq.in_(wanted))
-            nodes = select(NODE.c.idx, NODE.c.hash).where(NODE.c.height == height, NODE.c.idx.in_(wanted))
-            rows = self._session.execute(nodes if height else leaves)
-            found.update({(height, index): as_bytes(value) for index, value in rows})
-        return found
+        """All in one statement: a part of it per height, each by its key."""
+        heights = groupby(sorted(places), key=lambda place: place[0])
+        parts = [_part(height, [index for _, index in group]) for height, group in heights]
+        rows = self._session.execute(union_all(*parts)) if parts else ()
+        return {(height, index): as_bytes(value) for height, index, value in rows}
+
+
+def _part(height: int, wanted: list[int]) -> Select[int, int, bytes]:
+    if height:
+        return select(NODE.c.height, NODE.c.idx, NODE.c.hash).where(NODE.c.height == height, NODE.c.idx.in_(wanted))
+    return select(literal(0), LEAF.c.seq, LEAF.c.hash).where(LEAF.c.seq.in_(wanted))
 
 
 def as_bytes(value: object) -> bytes:
