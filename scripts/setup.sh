@@ -49,6 +49,8 @@ missing_packages() {
   has pdftotext                                || echo poppler-utils
   any_file '/usr/lib/postgresql/*/bin/initdb'  || echo postgresql
   any_file '/usr/lib/*/libatomic.so.1'         || echo libatomic1  # the node inside the playwright wheel wants it
+  has go                                       || echo golang-go
+  [ -e /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || echo golang-golang-x-mod-dev
   [ -e /usr/share/zoneinfo/Asia/Jakarta ]      || echo tzdata
   has node                                     || echo nodejs
   has npm                                      || echo npm

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.accounts.models import IdKind
+from sifilma.audit import checkpoints
 from sifilma.cards.models import Unit
 from sifilma.destruction.models import Destruction
 from sifilma.destruction.service import cards_of, photos_of
@@ -40,6 +41,7 @@ def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruc
         "method": found.method,
         "legal_basis": found.legal_basis,
         "digest": found.record_digest,
+        "log": checkpoints.printed(ctx.session, found.executed_at),
         "url": f"{public_url}/verifikasi",
         "qr": rendering.qr_svg(f"{public_url}/verifikasi?ba={found.id}&sha256={found.record_digest}"),
         "cards": (cards := _cards(ctx, found)),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from sifilma.audit import checkpoints
 from sifilma.cards.models import Unit
 from sifilma.documents import indonesian, rendering
 from sifilma.handover.models import Handover
@@ -38,6 +39,7 @@ def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
             "count_words": indonesian.words(len(cards)),
             "notes": handover.notes,
             "digest": handover.digest,
+            "log": checkpoints.printed(ctx.session, handover.issued_at),
             "url": f"{public_url}/verifikasi",
             "qr": rendering.qr_svg(f"{public_url}/verifikasi?bast={handover.id}&sha256={handover.digest}"),
             "cards": [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
-from tests.benchmarks import activation, sign_in
+from tests.benchmarks import activation, log, sign_in
 from tests.benchmarks.table import Line, show
 from tests.support import databases, softhsm
 from tests.support.databases import FreshPostgres
@@ -40,6 +40,7 @@ def main() -> int:
     with installation() as world:
         lines += activation.run(world)
         lines += sign_in.run(world)
+        lines += log.run(world)
     return show(lines)
 
 
