@@ -12,6 +12,7 @@ from sifilma import ports, schema
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
+from sifilma.fsck.cli import fsck
 from sifilma.kernel import idempotency
 from sifilma.oversight.cli import agreements, models
 from sifilma.regions.cli import group as regions
@@ -25,7 +26,8 @@ def register(app: Flask) -> None:
     """Attach the groups."""
     for group in (database, hsm, users, organisations, models, agreements, regions):
         app.cli.add_command(group)
-    app.cli.add_command(worker)
+    for command in (worker, fsck):
+        app.cli.add_command(command)
 
 
 @database.command("upgrade")
