@@ -15,9 +15,9 @@ from tests.support.databases import Fresh
 from tests.support.world import World
 
 
-@pytest.fixture(scope="module", params=databases.KINDS)
+@pytest.fixture(scope="session", params=databases.KINDS)
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[Life]:
-    """One lived-in installation for a whole module, on SQLite and on PostgreSQL. Nobody commits to it."""
+    """One lived-in installation for all tests, on SQLite and on PostgreSQL. Nobody commits to it."""
     fresh: Fresh = request.getfixturevalue(f"fresh_{request.param}")
     url = fresh.make()
     with closing(World(url, tmp_path_factory.mktemp("life") / "home", signing_token, root_token)) as world:
