@@ -20,6 +20,7 @@ from sifilma.fsck.registry import Invariant, Needs
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import Invalid
 
+SCHEMA = "schema-head"
 STATEMENT_TIMEOUT = "SET LOCAL statement_timeout = '1h'"  # a server's requests are held to seconds; nobody waits for this one
 
 
@@ -69,20 +70,21 @@ def examine(
     without: Collection[Needs] = (),
     tell: Callable[[Finding], None] = lambda _finding: None,
 ) -> Report:
-    """Look at every invariant (or those named); `tell` hears each finding at once. A schema of another version ends the run."""
+    """Look at every invariant (or those named); `tell` hears each finding at once. A schema of another version is all that is told."""
     chosen = _choose(only)
-    report = Report(left_out=[one for one in chosen if one.needs in without])
     todo = [one for one in chosen if one.needs not in without]
+    report = Report()
     with snapshot(installation.engine) as connection:
         now = Snapshot(connection, installation.settings, installation.clock.now())
-        current = schema.current(connection) == schema.head()
-        for one in todo if current else [one for one in todo if one.name == "schema-head"]:
+        if schema.current(connection) != schema.head():
+            todo = _choose([SCHEMA])
+        for one in todo:
             if one.needs is Needs.SNAPSHOT:
                 _note(report, one, tell, guarded(one, now))
-    if current:
-        for one in todo:
-            if one.needs is not Needs.SNAPSHOT:
-                _note(report, one, tell, one.check(installation.outside()))  # type: ignore[arg-type]  # `needs` says which of the two it takes
+    outside = installation.outside()
+    for one in todo:
+        if one.needs is not Needs.SNAPSHOT:
+            _note(report, one, tell, one.check(outside))  # type: ignore[arg-type]  # `needs` says which of the two it takes
     report.left_out = [one for one in chosen if one not in report.looked_at]
     return report
 

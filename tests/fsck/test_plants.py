@@ -193,3 +193,4 @@ def test_a_schema_of_another_version_ends_the_run_with_one_sentence(world: World
         f"schema 0001 is not the code's {schema.head()}: `sifilma db upgrade` comes first [schema-head]"
     ]
     assert len(report.left_out) == len(INVARIANTS) - 1
+    assert [finding.invariant for finding in examine(installation(world), ["token-once"]).findings] == ["schema-head"]
