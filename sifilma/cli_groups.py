@@ -18,6 +18,7 @@ from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
 from sifilma.cli_audit import group as audit
 from sifilma.cli_audit import keep_log
+from sifilma.fsck.cli import fsck
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
@@ -34,7 +35,8 @@ def register(app: Flask) -> None:
     """Attach the groups."""
     for group in (database, hsm, users, organisations, models, agreements, regions, audit):
         app.cli.add_command(group)
-    app.cli.add_command(worker)
+    for command in (worker, fsck):
+        app.cli.add_command(command)
 
 
 @database.command("upgrade")

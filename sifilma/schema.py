@@ -111,20 +111,25 @@ def current(connection: Connection) -> str | None:
 
 
 def check(url: str | URL) -> SchemaCheck:
-    """Compare the database with the code: revision, tables, columns, indexes, triggers."""
-    from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # as in `upgrade`
-
+    """Compare the database behind a URL with the code."""
     engine = make_engine(normalise_url(str(url)) if isinstance(url, str) else url, pool_size=1)
     try:
         with engine.connect() as connection:
-            migration = MigrationContext.configure(connection, opts={"compare_type": True, "target_metadata": models.METADATA})
-            missing, unknown = triggers.missing(connection)
-            return SchemaCheck(
-                database_head=migration.get_current_revision(),
-                code_head=head(),
-                differences=[str(diff) for diff in compare_metadata(migration, models.METADATA)],
-                missing_rules=sorted(missing),
-                unknown_rules=sorted(unknown),
-            )
+            return compare(connection)
     finally:
         engine.dispose()
+
+
+def compare(connection: Connection) -> SchemaCheck:
+    """Compare the database with the code: revision, tables, columns, indexes, triggers."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # as in `upgrade`
+
+    migration = MigrationContext.configure(connection, opts={"compare_type": True, "target_metadata": models.METADATA})
+    missing, unknown = triggers.missing(connection)
+    return SchemaCheck(
+        database_head=migration.get_current_revision(),
+        code_head=head(),
+        differences=[str(diff) for diff in compare_metadata(migration, models.METADATA)],
+        missing_rules=sorted(missing),
+        unknown_rules=sorted(unknown),
+    )

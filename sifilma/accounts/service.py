@@ -187,7 +187,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     user.password_hash, user.totp_sealed = hash_password(password), invitation.totp_sealed
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id)
+    record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)
     return user
 
 

@@ -71,7 +71,7 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     """The second step: a new cookie for a whole session. Unauthenticated when challenge or code are not good."""
     pending = _pending(ctx, cookie)
     user = ctx.session.get_one(User, pending.user_id)
-    _require_code(ctx, settings, user, code, pending.id)
+    step = _require_code(ctx, settings, user, code, pending.id)
     new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     claimed = ctx.session.execute(
         update(LoginSession)
@@ -82,7 +82,7 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     if changed(claimed) != 1:
         raise Unauthenticated(REFUSED, type="otp-refused")
     throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{ctx.actor.ip}")
-    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id)
+    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, step=step)
     return SignedIn(new_cookie, csrf, user.id)
 
 
@@ -91,11 +91,11 @@ def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
     user = ctx.session.get_one(User, ctx.actor.user_id)
     session_id = ctx.actor.session_id
     assert session_id is not None  # noqa: S101  # the hook lets only sessions in
-    _require_code(ctx, settings, user, code, session_id)
+    step = _require_code(ctx, settings, user, code, session_id)
     new_cookie = secrets.token_urlsafe(32)
     row = ctx.session.get_one(LoginSession, session_id)
     row.otp_at, row.token_hash = ctx.now, secret_hash(new_cookie)
-    record(ctx, Action.SESSION_STEPPED_UP, "session", session_id)
+    record(ctx, Action.SESSION_STEPPED_UP, "session", session_id, step=step)
     return SignedIn(new_cookie, row.csrf, user.id)
 
 
@@ -141,8 +141,8 @@ def _pending(ctx: Context, cookie: str | None) -> LoginSession:
     return found
 
 
-def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> None:
-    """Accept a code once, ever: one conditional UPDATE on the newest step used (pyotp accepts the same code twice)."""
+def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> int:
+    """Accept a code once, ever: one conditional UPDATE on the newest step used (pyotp accepts the same code twice). The step it was of."""
     throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
     seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
     step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
@@ -154,7 +154,7 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
             .execution_options(synchronize_session=False)
         )
         if changed(claimed) == 1:
-            return
+            return step
     user_id = user.id
     ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")

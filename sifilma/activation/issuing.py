@@ -234,7 +234,7 @@ def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: 
     activation_id = uuid7()
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
-    act = {"act_id": entry["id"], "changed_at": ctx.now, "changed_by": ctx.actor.user_id}
+    act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
     bound = {f"b_{name}": value for name, value in act.items()}
     CARD.require(row, CardState.ACTIVE)
     steps: list[Step] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -78,19 +79,24 @@ def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], cent
 
 
 def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
-    number = next_number(ctx.session, ctx.now, SERIES)
-    facts = {
-        "number": number,
-        "issuer": str(ctx.actor.organisation_id),
-        "receiver": str(receiver.id),
-        "issued_at": int(ctx.now.timestamp()),
-        "cards": [[card.uid, card.function, card.kcv] for card in cards],
-        "notes": notes,
-    }
-    return Handover(
-        id=uuid7(), number=number, issuer_id=ctx.actor.organisation_id, receiver_id=receiver.id, issued_at=ctx.now,
-        issued_by=ctx.actor.user_id, notes=notes, digest=content_digest(facts),
+    made = Handover(
+        id=uuid7(), number=next_number(ctx.session, ctx.now, SERIES), issuer_id=ctx.actor.organisation_id, receiver_id=receiver.id,
+        issued_at=ctx.now, issued_by=ctx.actor.user_id, notes=notes,
     )  # fmt: skip
+    made.digest = content_digest(content(made, cards))
+    return made
+
+
+def content(handover: Handover, cards: list[Card]) -> dict[str, Any]:
+    """What a BAST says: number, parties, moment, cards in their order with function and key check value."""
+    return {
+        "number": handover.number,
+        "issuer": str(handover.issuer_id),
+        "receiver": str(handover.receiver_id),
+        "issued_at": int(handover.issued_at.timestamp()),
+        "cards": [[card.uid, card.function, card.kcv] for card in cards],
+        "notes": handover.notes,
+    }
 
 
 def _add_cards(ctx: Context, handover: Handover, cards: list[Card]) -> None:

@@ -1,7 +1,4 @@
-"""The better source: a layer of regency polygons an operator imports.
-
-File: zlib of records `<5sI` (code such as `35.20`, length of what follows) + WKB, sorted by code.
-"""
+"""The better source: a layer of regency polygons an operator imports (`layers` knows its formats)."""
 
 from __future__ import annotations
 
@@ -9,25 +6,22 @@ import hashlib
 import json
 import math
 import os
-import struct
 import threading
 import zlib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import shapely
 from shapely import affinity
-from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
+from sifilma.regions import layers
 from sifilma.regions.geometry import BOX, to_metres
 from sifilma.regions.place import Located, Measured
 
-MAX_BYTES = 64 * 1024 * 1024
-MAX_UNPACKED = 512 * 1024 * 1024
-RECORD = struct.Struct("<5sI")
 NEAR_DEGREES = 0.06
 
 
@@ -74,33 +68,21 @@ def _scaled(shape: BaseGeometry, scale: tuple[float, float]) -> BaseGeometry:
     return affinity.scale(shape, scale[0], scale[1], origin=(0, 0))
 
 
-def read(data: bytes, expected: set[str]) -> dict[str, BaseGeometry]:
+def read(data: bytes, expected: set[str], code_property: str | None = None) -> dict[str, BaseGeometry]:
     """The polygons of a layer file. Invalid, in words, when it is not one, or its codes are not the expected ones."""
-    if len(data) > MAX_BYTES:
-        raise Invalid("The layer is larger than 64 MiB.")
-    inflater = zlib.decompressobj()
-    try:
-        unpacked = inflater.decompress(data, MAX_UNPACKED)
-        if not inflater.eof or inflater.unused_data:
-            raise Invalid("The layer is cut, too large, or followed by something.")
-        shapes = _records(unpacked)
-    except (zlib.error, struct.error, UnicodeDecodeError, ShapelyError) as broken:
-        raise Invalid(f"This is not a boundary layer: {type(broken).__name__}.") from broken
+    shapes = _sound(layers.pairs(data, code_property))
     missing, unknown = expected - set(shapes), set(shapes) - expected
     if missing or unknown:
         raise Invalid(f"The layer lacks {sorted(missing)[:5]} and has unknown codes {sorted(unknown)[:5]}.")
     return shapes
 
 
-def _records(data: bytes) -> dict[str, BaseGeometry]:
+def _sound(pairs: Iterable[tuple[str, BaseGeometry]]) -> dict[str, BaseGeometry]:
     shapes: dict[str, BaseGeometry] = {}
-    offset = 0
-    while offset < len(data):
-        raw, length = RECORD.unpack_from(data, offset)
-        offset += RECORD.size
-        code, shape = raw.decode("ascii"), shapely.from_wkb(data[offset : offset + length])
-        offset += length
-        if code in shapes or shape.geom_type not in ("Polygon", "MultiPolygon") or not shape.is_valid or shape.is_empty:
+    for code, shape in pairs:
+        if shape.geom_type not in ("Polygon", "MultiPolygon"):
+            raise Invalid(f"The shape of {code} is a {shape.geom_type}: only Polygon and MultiPolygon bound a regency.")
+        if code in shapes or not shape.is_valid or shape.is_empty:
             raise Invalid(f"The shape of {code} is invalid or given twice.")
         west, south, east, north = shape.bounds
         if not (BOX[0] - 1 <= west and east <= BOX[2] + 1 and BOX[1] - 1 <= south and north <= BOX[3] + 1) or not math.isfinite(west):
@@ -109,15 +91,22 @@ def _records(data: bytes) -> dict[str, BaseGeometry]:
     return shapes
 
 
-def import_layer(home: Path, file: Path, expected: set[str], now: datetime) -> dict[str, Any]:
-    """Check the file and put it in force for all processes, atomically; its record (name, sha256, imported_at)."""
+def import_layer(home: Path, file: Path, expected: set[str], now: datetime, code_property: str | None = None) -> dict[str, Any]:
+    """Check the file and put it in force for all processes, atomically; its record (name, sha256, imported_at).
+
+    `sha256` is that of the packed layer, which activations name: the same shapes have the same, whatever format they came in.
+    """
     data = file.read_bytes()
-    read(data, expected)
+    shapes = read(data, expected, code_property)
+    packed = data if layers.is_packed(data) else layers.pack(shapes)
     folder = home / "regions"
     folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(data).hexdigest()
-    record = {"name": file.name[:60], "sha256": digest, "imported_at": now.isoformat(), "regencies": len(expected)}
-    _replace(folder / f"{digest}.wkb.z", data)
+    digest = hashlib.sha256(packed).hexdigest()
+    record = {
+        "name": file.name[:60], "sha256": digest, "file_sha256": hashlib.sha256(data).hexdigest(), "imported_at": now.isoformat(),
+        "regencies": len(expected),
+    }  # fmt: skip
+    _replace(folder / f"{digest}.wkb.z", packed)
     _replace(folder / "boundaries.json", json.dumps(record).encode())
     return record
 
@@ -147,6 +136,6 @@ def imported(home: Path) -> BoundaryLayer | None:
         if known is None or known[0] != stamp:
             record = json.loads(path.read_text())
             data = (path.parent / f"{record['sha256']}.wkb.z").read_bytes()
-            shapes = _records(zlib.decompress(data))
+            shapes = dict(layers.records(zlib.decompress(data)))
             known = _loaded[path] = (stamp, BoundaryLayer(record["name"], record["sha256"], shapes))
         return known[1]

@@ -27,11 +27,11 @@ def import_codes(folder: Path) -> None:
 
 @group.command("import-boundaries")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def import_boundaries(file: Path) -> None:
-    """Put a layer of regency boundaries in force."""
+@click.option("--code-property", metavar="NAME", help="The property or column that holds the kode wilayah, where it has no usual name.")
+def import_boundaries(file: Path, code_property: str | None) -> None:
+    """Put a layer of regency boundaries in force: GeoJSON, GeoParquet (WGS 84) or packed WKB."""
     with db.sessionmaker() as session:
         expected = set(session.scalars(select(Region.code).where(Region.level == 2, Region.valid_to.is_(None))))
-    record = boundaries.import_layer(
-        current_app.extensions["sifilma.settings"].home, file, expected, current_app.extensions["sifilma.clock"].now()
-    )
+    home, now = current_app.extensions["sifilma.settings"].home, current_app.extensions["sifilma.clock"].now()
+    record = boundaries.import_layer(home, file, expected, now, code_property)
     click.echo(f"{record['name']}: {record['regencies']} regencies, sha256 {record['sha256']}, in force from now on")

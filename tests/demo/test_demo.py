@@ -80,6 +80,17 @@ def test_the_demonstration_plays_twice_and_leaves_what_strangers_check(served: P
     assert len(list(made.glob("BA-*.pdf"))) == 1
     assert (made / "accounts.json").stat().st_mode & 0o077 == 0
     assert "Everything went as it should" in play(served)
+    looked = subprocess.run(
+        [sys.executable, "-m", "sifilma", "fsck"],
+        cwd=ROOT,
+        env=environment(served),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    assert "invariants hold" in looked.stdout
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import pytest
 
 from hsm import HSM
 from manifests.verifier import Expectations, verify
+from sifilma.fsck.running import examine
+from tests.fsck.conftest import installation
 from tests.support.servers import Server
 from tests.support.together import together
 from tests.support.world import API, MAGETAN_PLACE, World
@@ -97,6 +99,7 @@ def test_no_acknowledged_activation_is_lost_and_no_token_burnt_without_its_manif
         assert world.sql(f"SELECT COUNT(*) FROM {table}")[0][0] == KILLS * CLIENTS
     assert world.sql("SELECT state, redeemed FROM activation_request")[0] == ("completed", KILLS * CLIENTS)
     _every_body_verifies(world, [str(row[1]) for row in rows])
+    assert [str(finding) for finding in examine(installation(world)).findings] == []
     print(f"{KILLS} kills, {len(acknowledged)} acknowledged, {retries} sent again, {time.monotonic() - started:.0f} s")
 
 

@@ -155,7 +155,13 @@ class World:
             self._add_user(ctx, account)
 
     def _add_user(self, ctx: Context, account: facts.Account) -> None:
-        person = Person(id=uuid7(), identity=f"test:{account.username}", id_kind="employee", id_number=account.id_number, name=account.name)
+        person = Person(
+            id=uuid7(),
+            identity=f"employee:{self.organisations[account.organisation]}:{account.id_number}",
+            id_kind="employee",
+            id_number=account.id_number,
+            name=account.name,
+        )
         user_id, seed = uuid7(), pyotp.random_base32()
         ctx.session.add(person)
         ctx.session.flush()

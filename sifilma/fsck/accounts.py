@@ -1,0 +1,128 @@
+"""People, their accounts, codes and keys."""
+
+from __future__ import annotations
+
+from sifilma.accounts.totp import STEP, open_seed
+from sifilma.fsck.looking import Snapshot, broken
+from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.kernel.errors import Unavailable
+
+GRACE_S = 10
+"""A request that was let in before its account was disabled may end within the deadline of a request."""
+
+_CODES = (
+    "SELECT CASE e.action WHEN 'user.enrol' THEN e.object_id ELSE dashed(e.user_id) END AS user_id, fact(e.data, step) AS step"
+    " FROM audit_entry e WHERE e.action IN ('session.started', 'session.stepped_up', 'user.enrol') AND fact(e.data, step) IS NOT NULL"
+)
+
+
+@in_snapshot("otp-once", "A one-time code's step is used once, ever.")
+def otp_once(now: Snapshot) -> Found:
+    """Each accepted code leaves its step in the record of acts; the account keeps the newest."""
+    yield from now.find(
+        "user",
+        f"SELECT w.user_id AS id, w.step, COUNT(*) AS times FROM ({_CODES}) w GROUP BY w.user_id, w.step HAVING COUNT(*) > 1",
+        "used the code of step {step} {times} times",
+    )
+    yield from now.find(
+        "user",
+        "SELECT u.id, u.totp_last_step, MAX(CAST(w.step AS INTEGER)) AS newest FROM user_account u"
+        f" JOIN ({_CODES}) w ON w.user_id = dashed(u.id) GROUP BY u.id, u.totp_last_step"
+        " HAVING MAX(CAST(w.step AS INTEGER)) > u.totp_last_step",
+        "has step {totp_last_step} as its newest, and used step {newest}",
+    )
+    yield from now.find(
+        "user",
+        "SELECT id, totp_last_step FROM user_account WHERE totp_last_step > :present",
+        "has used the code of step {totp_last_step}, which has not come yet",
+        present=int(now.now.timestamp()) // STEP + 1,
+    )
+
+
+_DISABLED = (
+    "SELECT s.object_id AS user_id, s.at, s.until FROM (SELECT e.object_id, e.action, e.at,"
+    " LEAD(e.at) OVER (PARTITION BY e.object_id ORDER BY e.id) AS until FROM audit_entry e"
+    " WHERE e.object_kind = 'user' AND e.action IN ('user.disable', 'user.enable', 'user.enrol')) s WHERE s.action = 'user.disable'"
+)
+
+
+@in_snapshot("disabled-acts", "Nobody acts after being disabled, and no revoked key does.")
+def disabled(now: Snapshot) -> Found:
+    """Until they are enabled again; what was under way may end (GRACE_S)."""
+    yield from now.find(
+        "user",
+        f"SELECT dashed(e.user_id) AS id, e.action, e.id AS entry FROM audit_entry e JOIN ({_DISABLED}) d ON d.user_id = dashed(e.user_id)"
+        f" AND e.at > later(d.at, {GRACE_S}) AND (d.until IS NULL OR e.at < d.until)",
+        "was disabled, and acted afterwards: {action} (audit entry {entry})",
+    )
+    yield from now.find(
+        "user",
+        "SELECT u.id FROM user_account u JOIN login_session s ON s.user_id = u.id WHERE u.state = 'disabled' AND s.ended_at IS NULL"
+        " AND s.otp_at IS NOT NULL",
+        "is disabled, and has a session that was never ended",
+    )
+    yield from now.find(
+        "api_key",
+        "SELECT k.id, e.action FROM api_key k JOIN audit_entry e ON e.api_key_id = k.id"
+        f" WHERE k.revoked_at IS NOT NULL AND e.at > later(k.revoked_at, {GRACE_S})",
+        "was revoked, and used afterwards: {action}",
+    )
+
+
+@in_snapshot("account-state", "An account is disabled exactly when the last word on it says so.")
+def state(now: Snapshot) -> Found:
+    """Against the record of acts."""
+    mine = "SELECT n.id FROM audit_entry n WHERE n.object_kind = 'user' AND n.object_id = dashed(u.id)"
+    last = f"({mine} AND n.action IN ('user.disable', 'user.enable', 'user.enrol') ORDER BY n.id DESC LIMIT 1)"
+    return now.find(
+        "user",
+        f"SELECT u.id, u.state FROM user_account u LEFT JOIN audit_entry e ON e.id = {last}"
+        " WHERE (u.state = 'disabled' AND (e.action IS NULL OR e.action <> 'user.disable'))"
+        " OR (u.state = 'active' AND e.action = 'user.disable')",
+        "is {state}, the record of acts says otherwise",
+    )
+
+
+@in_snapshot("person-once", "One human being is one person: the identity says who it is.")
+def person_once(now: Snapshot) -> Found:
+    """Built again from kind and number; an employee's number counts within the organisation."""
+    yield from now.find(
+        "person",
+        "SELECT id FROM person WHERE id_kind <> 'employee' AND identity <> id_kind || ':' || id_number",
+        "has an identity that is not its kind and number",
+    )
+    yield from now.find(
+        "person",
+        "SELECT p.id FROM person p JOIN user_account u ON u.person_id = p.id WHERE p.id_kind = 'employee'"
+        " AND p.identity <> 'employee:' || dashed(u.organisation_id) || ':' || p.id_number",
+        "has an identity that is not its organisation and number",
+    )
+    yield from now.find(
+        "person",
+        "SELECT p.id FROM person p JOIN person q ON q.id_kind = p.id_kind AND q.id_number = p.id_number AND q.id < p.id"
+        " WHERE p.id_kind <> 'employee'",
+        "is another person of the same kind and number",
+    )
+
+
+@in_snapshot("capabilities", "user_admin and approver never meet in one person, and an auditor holds nothing else.")
+def capabilities(now: Snapshot) -> Found:
+    """Over all accounts of a person that are not disabled."""
+    return now.find(
+        "person",
+        "SELECT p.id FROM person p JOIN user_account u ON u.person_id = p.id AND u.state <> 'disabled' JOIN user_account v"
+        " ON v.person_id = p.id AND v.state <> 'disabled' WHERE (u.roles LIKE '%user_admin%' AND v.roles LIKE '%approver%')"
+        " OR (u.roles LIKE '%auditor%' AND v.roles <> 'auditor')",
+        "holds capabilities that never meet in one person",
+    )
+
+
+@in_snapshot("seed-opens", "Every authenticator's seed is sealed, and opens with this installation's key, for its account only.")
+def seed_opens(now: Snapshot) -> Found:
+    """In memory, one at a time; none is shown."""
+    for row in now.rows("SELECT id, totp_sealed FROM user_account WHERE totp_sealed IS NOT NULL"):
+        account = broken("user", row.id, "has a seed that is not sealed for it under the key of this installation")
+        try:
+            open_seed(now.settings, account.id, bytes(row.totp_sealed))
+        except (Unavailable, ValueError):
+            yield account

@@ -1,0 +1,138 @@
+"""Four eyes: another person, of exactly what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from sifilma.activation import service as activation
+from sifilma.activation.models import ActivationRequest
+from sifilma.destruction import service as destruction
+from sifilma.destruction.models import Destruction
+from sifilma.fsck.looking import FIRST, Snapshot, broken
+from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.kernel.context import Context
+from sifilma.kernel.four_eyes import content_digest
+from sifilma.personalisation import service as personalisation
+from sifilma.personalisation.models import PersonalisationRequest
+
+
+@dataclass(frozen=True)
+class Way:
+    """One kind of thing that is submitted and approved. `past` are the states that only approvals lead to."""
+
+    table: str
+    approvals: str
+    submit: str
+    past: str
+    model: Any
+    content: Callable[[Context, Any], dict[str, Any]]
+
+
+def _destruction_content(ctx: Context, found: Destruction) -> dict[str, Any]:
+    return destruction.content(found, [card.uid for card in destruction.cards_of(ctx, found)])
+
+
+WAYS = (
+    Way("personalisation_request", "personalisation_approval", "personalisation.submit", "'approved', 'personalising', 'completed'",
+        PersonalisationRequest, personalisation.content),
+    Way("activation_request", "activation_approval", "activation.submit", "'approved', 'completed', 'expired'",
+        ActivationRequest, activation.content),
+    Way("destruction", "destruction_approval", "destruction.propose", "'approved', 'executed', 'verified'",
+        Destruction, _destruction_content),
+)  # fmt: skip
+_HUMAN = "CASE {p}.id_kind WHEN 'employee' THEN {p}.identity ELSE {p}.id_kind || ':' || {p}.id_number END"
+"""Who somebody is, whatever account and whatever row: two rows of one NIP are one pair of eyes."""
+
+
+def _human(alias: str) -> str:
+    return _HUMAN.format(p=alias)
+
+
+@in_snapshot("four-eyes", "Whoever submitted or proposed never approves, as a person.")
+def four_eyes(now: Snapshot) -> Found:
+    """Requests, destructions, revocations and changes of central accounts alike."""
+    for way in WAYS:
+        yield from now.find(
+            way.table,
+            f"SELECT o.id FROM {way.table} o JOIN {way.approvals} a ON a.{way.table}_id = o.id"
+            " JOIN person s ON s.id = o.submitted_by_person"
+            f" JOIN person p ON p.id = a.person_id WHERE {_human('s')} = {_human('p')}",
+            "was approved by the person who submitted it",
+        )
+    for table in ("revocation", "user_change"):
+        yield from now.find(
+            table,
+            f"SELECT o.id FROM {table} o JOIN person s ON s.id = o.proposed_by_person LEFT JOIN person p ON p.id = o.decided_by_person"
+            f" WHERE o.state = 'executed' AND (p.id IS NULL OR {_human('s')} = {_human('p')})",
+            "was executed by nobody, or by the person who proposed it",
+        )
+
+
+@in_snapshot("approvals-enough", "What is approved has as many approvals of its present digest as it needs, by different persons.")
+def enough(now: Snapshot) -> Found:
+    """RW needs two."""
+    for way in WAYS:
+        given = (
+            f"(SELECT COUNT(DISTINCT {_human('p')}) FROM {way.approvals} a JOIN person p ON p.id = a.person_id"
+            f" WHERE a.{way.table}_id = o.id AND a.digest = o.digest)"
+        )
+        yield from now.find(
+            way.table,
+            f"SELECT o.id, o.state, o.required_approvals, {given} AS given FROM {way.table} o WHERE o.state IN ({way.past})"
+            f" AND {given} < o.required_approvals",
+            "is {state} with {given} of {required_approvals} approvals of what was submitted",
+        )
+    for table in ("personalisation_request", "activation_request"):
+        yield from now.find(
+            table, f"SELECT id FROM {table} WHERE function = 'RW' AND required_approvals < 2", "is for RW and asks for one approver only"
+        )
+
+
+@in_snapshot("approval-seen", "An approval binds a digest that was submitted: the record of acts has it, and has the approval.")
+def seen(now: Snapshot) -> Found:
+    """Also approvals of an earlier submission, returned since."""
+    for way in WAYS:
+        yield from now.find(
+            way.approvals,
+            f"SELECT a.id FROM {way.approvals} a WHERE NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.object_kind = '{way.table}'"
+            f" AND e.object_id = dashed(a.{way.table}_id) AND e.action = '{way.submit}' AND fact(e.data, digest) = a.digest)",
+            "is of a digest that was never submitted",
+        )
+        yield from now.find(
+            way.approvals,
+            f"SELECT a.id FROM {way.approvals} a LEFT JOIN audit_entry e ON e.id = a.act_id AND fact(e.data, digest) = a.digest"
+            f" AND e.object_id = dashed(a.{way.table}_id) AND e.person_id = a.person_id WHERE e.id IS NULL",
+            "is not the approval its audit entry records",
+        )
+
+
+@in_snapshot("approver-account", "An approval was given with an account of its person, of the directorate.")
+def account(now: Snapshot) -> Found:
+    """It is about the person, not the account: so the two must belong together."""
+    for way in WAYS:
+        yield from now.find(
+            way.approvals,
+            f"SELECT a.id FROM {way.approvals} a LEFT JOIN user_account u ON u.id = a.user_id AND u.person_id = a.person_id"
+            " LEFT JOIN organisation g ON g.id = u.organisation_id AND g.kind = 'directorate' WHERE g.id IS NULL",
+            "was given with an account that is not its person's, or not the directorate's",
+        )
+
+
+@in_snapshot("submitted-content", "What was submitted is still what its digest says.")
+def submitted_content(now: Snapshot) -> Found:
+    """The digest of the rows as they are now against the one that was bound; what may be edited again is left alone."""
+    ctx = now.context()
+    for way in WAYS:
+        after = FIRST
+        bound = (way.model.digest.is_not(None), way.model.state.not_in(("draft", "returned", "cancelled")))
+        while rows := list(ctx.session.scalars(select(way.model).where(way.model.id > after, *bound).order_by(way.model.id).limit(50))):
+            for row in rows:
+                if content_digest(way.content(ctx, row)) != row.digest:
+                    yield broken(way.table, row.id, "is not what was submitted: its content has another digest")
+            after = rows[-1].id
+            ctx.session.expunge_all()
+    ctx.uow.close()

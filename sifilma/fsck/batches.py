@@ -1,0 +1,73 @@
+"""Numbers of a batch are conserved, from the letter to the last card."""
+
+from __future__ import annotations
+
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+_REGISTERED = (
+    "(SELECT COALESCE(SUM(CAST(fact(e.data, count) AS INTEGER)), 0) FROM audit_entry e WHERE e.object_kind = 'personalisation_request'"
+    " AND e.object_id = dashed(q.id) AND e.action = 'card.register')"
+)
+_CARDS = "(SELECT COUNT(*) FROM card c WHERE c.personalisation_request_id = q.id)"
+_GOOD = "(SELECT COUNT(*) FROM personalisation_result r WHERE r.personalisation_request_id = q.id AND r.outcome = 'personalised')"
+
+
+@in_snapshot("batch-conserved", "As many cards as were ever registered for a request are there, over all states.")
+def conserved(now: Snapshot) -> Found:
+    """What the record of acts counted against the cards."""
+    return now.find(
+        "personalisation_request",
+        f"SELECT q.id, {_REGISTERED} AS registered, {_CARDS} AS cards FROM personalisation_request q WHERE {_REGISTERED} <> {_CARDS}",
+        "has {cards} cards over all states, {registered} were registered",
+    )
+
+
+@in_snapshot("batch-quantity", "Never more cards are personalised than were approved, and exactly so many when it is completed.")
+def quantity(now: Snapshot) -> Found:
+    """Failed ones are replaced."""
+    yield from now.find(
+        "personalisation_request",
+        f"SELECT q.id, q.state, q.quantity, {_GOOD} AS good FROM personalisation_request q WHERE {_GOOD} > q.quantity"
+        f" OR (q.state = 'completed') <> ({_GOOD} = q.quantity)",
+        "is {state} with {good} personalised cards of {quantity}",
+    )
+
+
+@in_snapshot("batch-rows", "What is submitted names as many rows, or cards, as it counts.")
+def rows(now: Snapshot) -> Found:
+    """A batch its quantity, an activation request its machines."""
+    yield from now.find(
+        "personalisation_request",
+        "SELECT q.id, q.quantity, COUNT(b.id) AS given FROM personalisation_request q LEFT JOIN batch_row b"
+        " ON b.personalisation_request_id = q.id WHERE q.batch_document_id IS NOT NULL AND q.state NOT IN ('draft', 'returned')"
+        " GROUP BY q.id, q.quantity HAVING COUNT(b.id) <> q.quantity",
+        "counts {quantity} cards, its batch has {given} rows",
+    )
+    yield from now.find(
+        "activation_request",
+        "SELECT r.id, r.machines, COUNT(k.card_id) AS cards FROM activation_request r LEFT JOIN activation_request_card k"
+        " ON k.activation_request_id = r.id WHERE r.state NOT IN ('draft', 'returned') GROUP BY r.id, r.machines"
+        " HAVING COUNT(k.card_id) <> r.machines",
+        "counts {machines} machines and names {cards} cards",
+    )
+
+
+@in_snapshot("batch-results", "A card was personalised exactly when its result says so.")
+def results(now: Snapshot) -> Found:
+    """The step against the result, both ways."""
+    step = (
+        "SELECT 1 FROM history h WHERE h.object_kind = 'card' AND h.object_id = c.id"
+        " AND h.from_state = 'registered' AND h.to_state = 'personalised'"
+    )
+    result = "SELECT 1 FROM personalisation_result r WHERE r.card_id = c.id AND r.outcome = 'personalised'"
+    yield from now.find(
+        "card",
+        f"SELECT c.id, c.uid FROM card c WHERE EXISTS ({step}) AND NOT EXISTS ({result})",
+        "({uid}) was personalised without a result",
+    )
+    yield from now.find(
+        "card",
+        f"SELECT c.id, c.uid FROM card c WHERE EXISTS ({result}) AND NOT EXISTS ({step})",
+        "({uid}) has a result, but was never personalised",
+    )

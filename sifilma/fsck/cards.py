@@ -1,0 +1,81 @@
+"""Cards and the machines they stand in."""
+
+from __future__ import annotations
+
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+
+@in_snapshot("card-one-per-unit", "A unit has at most one active card, of its own function.")
+def one_per_unit(now: Snapshot) -> Found:
+    """And an active card stands in a unit."""
+    yield from now.find(
+        "unit",
+        "SELECT unit_id AS id, COUNT(*) AS cards FROM card WHERE state = 'active' AND unit_id IS NOT NULL"
+        " GROUP BY unit_id HAVING COUNT(*) > 1",
+        "has {cards} active cards",
+    )
+    yield from now.find("card", "SELECT id, uid FROM card WHERE state = 'active' AND unit_id IS NULL", "({uid}) is active in no unit")
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid, c.function, u.function AS of_unit FROM card c JOIN unit u ON u.id = c.unit_id WHERE c.function <> u.function",
+        "({uid}) is for {function}, its unit for {of_unit}",
+    )
+
+
+@in_snapshot("card-in-its-unit", "An active card stands in the unit of its newest activation.")
+def in_its_unit(now: Snapshot) -> Found:
+    """What the manifest says is where the card is."""
+    return now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c JOIN manifest m ON m.card_id = c.id AND m.state = 'active' JOIN activation a"
+        " ON a.id = m.activation_id WHERE c.state = 'active' AND (c.unit_id IS NULL OR a.unit_id <> c.unit_id)",
+        "({uid}) is tied to another unit than its manifest opens",
+    )
+
+
+@in_snapshot("card-approved", "A card was born of an approved request, for its buyer and its function.")
+def approved(now: Snapshot) -> Found:
+    """No card comes from nowhere."""
+    return now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c LEFT JOIN personalisation_request q ON q.id = c.personalisation_request_id"
+        " AND q.function = c.function AND q.buyer_id = c.buyer_id AND q.state IN ('approved', 'personalising', 'completed')"
+        " WHERE q.id IS NULL",
+        "({uid}) was not born of an approved request of its buyer and function",
+    )
+
+
+_DESTROYED = "SELECT d.object_id AS card_id, d.id AS moment FROM history d WHERE d.object_kind = 'card' AND d.to_state = 'destroyed'"
+_LATER = (
+    ("token", "token", "o.card_id"),
+    ("manifest", "manifest", "o.card_id"),
+    ("handover", "handover_card", "o.card_id"),
+    ("activation_request", "activation_request_card", "o.card_id"),
+    ("destruction", "destruction_card", "o.card_id"),
+)
+
+
+@in_snapshot("card-destroyed-for-good", "A destroyed card never gets anything again.")
+def destroyed_for_good(now: Snapshot) -> Found:
+    """No step, no token, no manifest, no handover, no request and no destruction was born after it was destroyed; nothing stands."""
+    yield from now.find(
+        "card",
+        f"SELECT d.card_id AS id, h.to_state FROM ({_DESTROYED}) d JOIN history h ON h.object_kind = 'card' AND h.object_id = d.card_id"
+        " AND h.id > d.moment",
+        "was destroyed, and became {to_state} afterwards",
+    )
+    for kind, table, card in _LATER:
+        key = "o.id" if kind == table else f"o.{kind}_id"
+        yield from now.find(
+            "card",
+            f"SELECT {card} AS id FROM {table} o JOIN ({_DESTROYED}) d ON d.card_id = {card} JOIN history b ON b.object_kind = '{kind}'"
+            f" AND b.object_id = {key} AND b.from_state = '' AND b.id > d.moment",
+            f"was destroyed, and got a new {kind.replace('_', ' ')} afterwards",
+        )
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c JOIN manifest m ON m.card_id = c.id WHERE c.state = 'destroyed'"
+        " AND m.state IN ('active', 'suspended')",
+        "({uid}) is destroyed, and its manifest stands",
+    )

@@ -1,0 +1,36 @@
+"""Uploaded files are where their rows say, byte by byte."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from sifilma.documents.models import Document
+from sifilma.fsck.looking import Outside, Snapshot, broken
+from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
+from sifilma.kernel.errors import Unavailable
+
+
+@outside("document-file", "Every uploaded document's file is there, with its SHA-256 and its size.", Needs.FILES)
+def file(look: Outside) -> Found:
+    """Each is read once; rows never change, and files come before their rows."""
+    for rows in look.batches(select(Document.id, Document.sha256, Document.size, Document.kind), Document.id):
+        for row in rows:
+            try:
+                data = look.files.get(row.sha256)
+            except (Unavailable, ValueError) as fault:
+                damaged = isinstance(fault, Unavailable) and fault.type == "file-damaged"
+                yield broken("document", row.id, f"({row.kind}) has a file that is {'damaged' if damaged else 'not there'}")
+                continue
+            if len(data) != row.size:
+                yield broken("document", row.id, f"({row.kind}) has {len(data)} bytes, its row says {row.size}")
+
+
+@in_snapshot("document-uploader", "A document was uploaded by an account of its organisation.")
+def uploader(now: Snapshot) -> Found:
+    """A machine's upload names no account."""
+    return now.find(
+        "document",
+        "SELECT d.id, d.kind FROM document d JOIN user_account u ON u.id = d.uploaded_by"
+        " WHERE d.organisation_id IS DISTINCT FROM u.organisation_id",
+        "({kind}) was uploaded by an account of another organisation",
+    )

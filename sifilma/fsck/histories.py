@@ -1,0 +1,176 @@
+"""Histories: the state of a thing is its last step, every step is in the table, and behind each stands an act that fits."""
+
+from __future__ import annotations
+
+from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, TOKEN
+from sifilma.cards.models import CARD
+from sifilma.destruction.models import DESTRUCTION
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.handover.models import HANDOVER
+from sifilma.kernel.lifecycle import LifeCycle
+from sifilma.personalisation.models import PERSONALISATION
+
+CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION)
+
+_P, _A, _D, _H = "personalisation", "activation", "destruction", "handover"
+_BACK = (f"{_H}.cancel", f"{_H}.refuse")
+ACTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "personalisation_request": {
+        "draft": (f"{_P}.draft",), "submitted": (f"{_P}.submit",), "returned": (f"{_P}.return",), "approved": (f"{_P}.approve",),
+        "rejected": (f"{_P}.reject",), "cancelled": (f"{_P}.cancel",), "personalising": (f"{_P}.results",), "completed": (f"{_P}.results",),
+    },
+    "card": {
+        "registered": ("card.register",), "personalised": (f"{_P}.results", *_BACK), "handed_over": (f"{_H}.issue",),
+        "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire"), "active": (f"{_A}.create",),
+        "damaged": ("card.report", f"{_P}.results"), "locked": ("card.report",), "lost": ("card.report",),
+        "destroyed": (f"{_D}.record",),
+    },
+    "handover": {state: (f"{_H}.{verb}",) for state, verb in
+                 (("issued", "issue"), ("received", "receive"), ("cancelled", "cancel"), ("refused", "refuse"))},
+    "activation_request": {
+        "draft": (f"{_A}.draft",), "submitted": (f"{_A}.submit",), "returned": (f"{_A}.return",), "approved": (f"{_A}.approve",),
+        "rejected": (f"{_A}.reject",), "cancelled": (f"{_A}.cancel",), "completed": (f"{_A}.create",), "expired": (f"{_A}.expire",),
+    },
+    "token": {
+        "issued": (f"{_A}.approve", "token.reissue"), "redeemed": (f"{_A}.create",), "expired": ("token.expire",),
+        "cancelled": ("token.refused", "token.reissue", "token.cancel", "card.report", f"{_A}.cancel"),
+    },
+    "manifest": {"active": (f"{_A}.create",), "superseded": (f"{_A}.create",), "revoked": ("manifest.revoke", "card.report"),
+                 "expired": ("manifest.expire",)},
+    "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
+        ("proposed", "propose"), ("approved", "approve"), ("rejected", "reject"), ("executed", "record"), ("verified", "verify"),
+        ("cancelled", "cancel"))},
+}  # fmt: skip
+"""Which acts lead to which state. A new act that moves something is a new name here (today no act suspends or withdraws a card)."""
+
+ALWAYS_A_STEP = (
+    *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
+    *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
+    *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
+    f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.revoke", "manifest.expire", "token.expire", "token.reissue",
+)  # fmt: skip
+"""Acts that have always moved something: an entry without a step tells of something that did not happen."""
+
+
+def _list(texts: tuple[str, ...]) -> str:
+    return ", ".join(f"'{text}'" for text in texts)
+
+
+@in_snapshot("state-last-step", "The state of a thing is its last step, and its act is that step's.")
+def last_step(now: Snapshot) -> Found:
+    """An edit moves nothing and leaves no step."""
+    for cycle in CYCLES:
+        newest = f"(SELECT MAX(n.id) FROM history n WHERE n.object_kind = '{cycle.kind}' AND n.object_id = o.id)"
+        yield from now.find(
+            cycle.kind,
+            f"SELECT o.id, o.state, COALESCE(h.to_state, 'nothing') AS last FROM {cycle.table} o LEFT JOIN history h ON h.id = {newest}"
+            " WHERE h.id IS NULL OR h.to_state <> o.state OR h.act_id <> o.act_id",
+            "is {state}; its last step led to {last}, by another act or not at all",
+        )
+
+
+@in_snapshot("steps-in-table", "Every step is in the transition table of its kind.")
+def in_table(now: Snapshot) -> Found:
+    """The same table that code and triggers use."""
+    for cycle in CYCLES:
+        yield from now.find(
+            cycle.kind,
+            f"SELECT h.object_id AS id, h.from_state, h.to_state FROM history h WHERE h.object_kind = '{cycle.kind}'"
+            f" AND NOT ({_steps(cycle)})",
+            "went from '{from_state}' to '{to_state}', which the table does not allow",
+        )
+    yield from now.find(
+        "history",
+        f"SELECT h.id, h.object_kind FROM history h WHERE h.object_kind NOT IN ({_list(tuple(cycle.kind for cycle in CYCLES))})",
+        "is of a kind ({object_kind}) that has no life",
+    )
+
+
+def _steps(cycle: LifeCycle) -> str:
+    births = [f"(h.from_state = '' AND h.to_state = '{state}')" for state in cycle.initial]
+    return " OR ".join(births + [f"(h.from_state = '{t.source}' AND h.to_state = '{t.target}')" for t in cycle.transitions])
+
+
+@in_snapshot("steps-join", "Each step begins where the one before ended; a life has one birth, its first step.")
+def join(now: Snapshot) -> Found:
+    """Over everything that ever moved."""
+    return now.find(
+        "history",
+        "SELECT w.id, w.object_kind, w.from_state, w.before FROM (SELECT h.id, h.object_kind, h.from_state,"
+        " COALESCE(LAG(h.to_state) OVER (PARTITION BY h.object_kind, h.object_id ORDER BY h.id), '') AS before FROM history h) w"
+        " WHERE w.from_state <> w.before",
+        "({object_kind}) begins at '{from_state}', the step before it ended at '{before}'",
+    )
+
+
+@in_snapshot("history-object", "Nothing is deleted: everything that has a history is there.")
+def objects(now: Snapshot) -> Found:
+    """Births without a row."""
+    for cycle in CYCLES:
+        yield from now.find(
+            cycle.kind,
+            f"SELECT h.object_id AS id FROM history h LEFT JOIN {cycle.table} o ON o.id = h.object_id"
+            f" WHERE h.object_kind = '{cycle.kind}' AND h.from_state = '' AND o.id IS NULL",
+            "has a history and is not there",
+        )
+
+
+@in_snapshot("step-act", "Every state change has an audit entry of the same transaction, of an action that leads there.")
+def acts(now: Snapshot) -> Found:
+    """Written with one moment and one user; an act on a thing of this kind is about this very thing."""
+    yield from now.find(
+        "history",
+        "SELECT h.id, h.object_kind, h.to_state FROM history h LEFT JOIN audit_entry e ON e.id = h.act_id WHERE e.id IS NULL",
+        "({object_kind} became {to_state}) has no audit entry",
+    )
+    yield from now.find(
+        "history",
+        "SELECT h.id, h.object_kind, h.to_state, e.action FROM history h JOIN audit_entry e ON e.id = h.act_id"
+        " WHERE h.at <> e.at OR h.user_id IS DISTINCT FROM e.user_id",
+        "({object_kind} became {to_state}) was not written with its audit entry ({action}): moment or user differ",
+    )
+    for cycle in CYCLES:
+        fits = " OR ".join(f"(h.to_state = '{state}' AND e.action IN ({_list(names)}))" for state, names in ACTS[cycle.kind].items())
+        yield from now.find(
+            cycle.kind,
+            f"SELECT h.object_id AS id, h.to_state, e.action FROM history h JOIN audit_entry e ON e.id = h.act_id"
+            f" WHERE h.object_kind = '{cycle.kind}' AND NOT ({fits})",
+            "became {to_state} by the act {action}, which does not lead there",
+        )
+        yield from now.find(
+            cycle.kind,
+            "SELECT h.object_id AS id, h.to_state, e.action, e.object_id AS other FROM history h JOIN audit_entry e ON e.id = h.act_id"
+            f" WHERE h.object_kind = '{cycle.kind}' AND e.object_kind = '{cycle.kind}' AND e.object_id <> dashed(h.object_id)",
+            "became {to_state} by the act {action} on another one ({other})",
+        )
+
+
+@in_snapshot("act-step", "An act that moves something has moved something.")
+def moved(now: Snapshot) -> Found:
+    """The reverse of `step-act`."""
+    return now.find(
+        "audit_entry",
+        "SELECT e.id, e.action, e.object_kind, e.object_id FROM audit_entry e LEFT JOIN history h ON h.act_id = e.id"
+        f" WHERE e.action IN ({_list(ALWAYS_A_STEP)}) AND h.id IS NULL",
+        "({action} of {object_kind} {object_id}) moved nothing",
+    )
+
+
+@in_snapshot("act-exists", "Everything that names an act names one that is recorded.")
+def exist(now: Snapshot) -> Found:
+    """Rows that carry an act without a life cycle of their own."""
+    tables = (
+        "personalisation_result",
+        "personalisation_approval",
+        "activation_approval",
+        "destruction_approval",
+        "activation",
+        "revocation",
+    )
+    for table in tables:
+        yield from now.find(
+            table,
+            f"SELECT o.id FROM {table} o LEFT JOIN audit_entry e ON e.id = o.act_id WHERE e.id IS NULL",
+            "names an act that is not recorded",
+        )

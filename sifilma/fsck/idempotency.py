@@ -1,0 +1,27 @@
+"""Idempotency keys: a key that is done has its answer."""
+
+from __future__ import annotations
+
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+
+@in_snapshot("idempotency-answer", "An idempotency key is stored with its answer, or is still under way.")
+def answer(now: Snapshot) -> Found:
+    """Only acts that happened are stored. One left without an answer by a crash is taken over by the next try."""
+    yield from now.find(
+        "idempotency_key",
+        "SELECT id, status FROM idempotency_key WHERE status <> 0 AND (status NOT BETWEEN 200 AND 299 OR (status <> 204"
+        " AND (media_type = '' OR length(body) = 0)))",
+        "is done with status {status} and has no answer",
+    )
+    yield from now.find(
+        "idempotency_key",
+        "SELECT id FROM idempotency_key WHERE status = 0 AND (media_type <> '' OR length(body) > 0)",
+        "is not done, and has an answer",
+    )
+    yield from now.find(
+        "idempotency_key",
+        "SELECT MIN(id) AS id, COUNT(*) AS times FROM idempotency_key GROUP BY actor, key HAVING COUNT(*) > 1",
+        "was claimed {times} times by one actor",
+    )

@@ -1,0 +1,85 @@
+"""How checks look: at one moment of the database, or past it at files and sealed things. Nothing here writes or locks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.orm import InstrumentedAttribute, sessionmaker
+
+from config.settings import Settings
+from hsm import HSM
+from sifilma.documents.store import FileStore
+from sifilma.fsck.dialects import render
+from sifilma.kernel.clock import ManualClock
+from sifilma.kernel.context import Context
+from sifilma.kernel.unit_of_work import UnitOfWork
+
+AT_ONCE = 1000
+BATCH = 200
+FIRST = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One object for which an invariant does not hold, and what is wrong with it. Never a secret."""
+
+    kind: str
+    id: str
+    says: str
+
+
+def broken(kind: str, key: object, says: str) -> Broken:
+    """A Broken by the object's key, written as everywhere else (SQLite keeps UUIDs without dashes)."""
+    plain = str(key)
+    is_uuid = len(plain) == 32 and plain == plain.lower() and all(c in "0123456789abcdef" for c in plain)
+    return Broken(kind, str(UUID(plain)) if is_uuid else plain, says)
+
+
+class Snapshot:
+    """One moment of the database, in a reading transaction that somebody else ends."""
+
+    def __init__(self, connection: Connection, settings: Settings, now: datetime) -> None:
+        self.connection, self.settings, self.now = connection, settings, now
+
+    def rows(self, sql: str, **values: Any) -> Iterator[Row[Any]]:
+        """The rows of a query (see `dialects` for what it may say on both databases), fetched as they are asked for."""
+        options = {"stream_results": True, "yield_per": AT_ONCE}
+        yield from self.connection.execute(text(render(sql, self.connection.dialect.name)), values, execution_options=options)
+
+    def find(self, kind: str, sql: str, says: str, **values: Any) -> Iterator[Broken]:
+        """One Broken for each row: `id` names the object, the other columns fill in `says`."""
+        for row in self.rows(sql, **values):
+            yield broken(kind, row.id, says.format(**row._mapping))
+
+    def context(self) -> Context:
+        """A Context on this moment, for services that read; the caller closes its unit of work."""
+        return Context(UnitOfWork(sessionmaker(self.connection)), ManualClock(self.now))
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What is looked at with no transaction open. `reading` gives a connection for one short look."""
+
+    settings: Settings
+    hsm: HSM
+    files: FileStore
+    now: datetime
+    reading: Callable[[], AbstractContextManager[Connection]]
+
+    def batches(self, query: Any, key: InstrumentedAttribute[UUID]) -> Iterator[Sequence[Row[Any]]]:
+        """The rows of a select by its UUIDv7 key (its first column), a few hundred to each short transaction."""
+        after = FIRST
+        while True:
+            with self.reading() as connection:
+                rows = connection.execute(query.where(key > after).order_by(key).limit(BATCH)).all()
+            if rows:
+                yield rows
+            if len(rows) < BATCH:
+                return
+            after = rows[-1][0]

@@ -1,0 +1,122 @@
+"""Manifests in the database: none alone, one standing for each card, an unbroken chain."""
+
+from __future__ import annotations
+
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+
+@in_snapshot("manifest-complete", "There is no manifest without its activation, its audit entry and its status index.")
+def complete(now: Snapshot) -> Found:
+    """The activation names the manifest and the manifest the activation; the act is theirs; the index was the token's."""
+    yield from now.find(
+        "manifest",
+        "SELECT m.id FROM manifest m LEFT JOIN activation a ON a.id = m.activation_id AND a.manifest_id = m.id AND a.card_id = m.card_id"
+        " WHERE a.id IS NULL",
+        "has no activation of its own",
+    )
+    yield from now.find(
+        "manifest",
+        "SELECT m.id FROM manifest m JOIN activation a ON a.id = m.activation_id LEFT JOIN audit_entry e ON e.id = a.act_id"
+        " AND e.action = 'activation.create' AND e.object_id = dashed(a.id) WHERE e.id IS NULL",
+        "has no audit entry of its activation",
+    )
+    yield from now.find(
+        "manifest",
+        "SELECT m.id FROM manifest m JOIN activation a ON a.id = m.activation_id JOIN token t ON t.id = a.token_id"
+        " WHERE t.status_list <> m.status_list OR t.status_index <> m.status_index",
+        "does not have the status index reserved with its token",
+    )
+
+
+@in_snapshot("activation-complete", "There is no activation, and no audit entry of one, without its manifest.")
+def activation_complete(now: Snapshot) -> Found:
+    """The reverse."""
+    yield from now.find(
+        "activation",
+        "SELECT a.id FROM activation a LEFT JOIN manifest m ON m.id = a.manifest_id AND m.activation_id = a.id WHERE m.id IS NULL",
+        "has no manifest",
+    )
+    yield from now.find(
+        "audit_entry",
+        "SELECT e.id, e.object_id FROM audit_entry e LEFT JOIN activation a ON a.act_id = e.id AND e.object_id = dashed(a.id)"
+        " WHERE e.action = 'activation.create' AND a.id IS NULL",
+        "records activation {object_id}, which is not there",
+    )
+
+
+@in_snapshot("manifest-one", "A card has at most one standing manifest.")
+def one(now: Snapshot) -> Found:
+    """Active or suspended."""
+    return now.find(
+        "card",
+        "SELECT card_id AS id, COUNT(*) AS standing FROM manifest WHERE state IN ('active', 'suspended')"
+        " GROUP BY card_id HAVING COUNT(*) > 1",
+        "has {standing} standing manifests",
+    )
+
+
+@in_snapshot("manifest-card", "A card is active exactly while its newest manifest is.")
+def card(now: Snapshot) -> Found:
+    """A suspended card keeps its manifest suspended; a card that fell took it along."""
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c LEFT JOIN manifest m ON m.card_id = c.id AND m.state = 'active' AND m.seq = c.seq"
+        " WHERE c.state = 'active' AND m.id IS NULL",
+        "({uid}) is active without an active manifest of its newest sequence",
+    )
+    yield from now.find(
+        "manifest",
+        "SELECT m.id, m.state, c.uid, c.state AS card_state FROM manifest m JOIN card c ON c.id = m.card_id"
+        " WHERE m.state IN ('active', 'suspended') AND c.state <> m.state",
+        "is {state}, but its card {uid} is {card_state}",
+    )
+
+
+@in_snapshot("manifest-chain", "Each manifest of a card carries the hash of the one before, and the next sequence.")
+def chain(now: Snapshot) -> Found:
+    """`prev` is the chain of places; `seq` begins at 1 and the card knows its last."""
+    yield from now.find(
+        "manifest",
+        "SELECT w.id, w.seq FROM (SELECT m.id, m.seq, m.previous_hash,"
+        " LAG(m.payload_hash) OVER (PARTITION BY m.card_id ORDER BY m.epoch, m.seq) AS hash FROM manifest m) w"
+        " WHERE w.previous_hash IS DISTINCT FROM w.hash",
+        "(sequence {seq}) does not carry the hash of the manifest before it",
+    )
+    yield from now.find(
+        "manifest",
+        "SELECT w.id, w.seq, w.place FROM (SELECT m.id, m.seq, ROW_NUMBER() OVER (PARTITION BY m.card_id ORDER BY m.epoch, m.seq) AS place"
+        " FROM manifest m) w WHERE w.seq <> w.place",
+        "has sequence {seq} as the card's manifest number {place}",
+    )
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid, c.seq FROM card c WHERE c.seq <> COALESCE((SELECT MAX(m.seq) FROM manifest m WHERE m.card_id = c.id), 0)",
+        "({uid}) has sequence {seq}, its newest manifest another",
+    )
+
+
+@in_snapshot("manifest-times", "A manifest ends after it begins, is refused not before it ends, and expires only then.")
+def times(now: Snapshot) -> Found:
+    """`expired` is what time brings about, nothing else."""
+    yield from now.find(
+        "manifest",
+        "SELECT id FROM manifest WHERE NOT (issued_at < expires_at AND expires_at <= refuse_after)",
+        "ends before it begins, or is refused before it ends",
+    )
+    yield from now.find(
+        "manifest",
+        "SELECT id FROM manifest WHERE state = 'expired' AND changed_at < refuse_after",
+        "was expired before its time",
+    )
+
+
+@in_snapshot("manifest-revoked", "A manifest is revoked by two persons, or because its card was reported.")
+def revoked(now: Snapshot) -> Found:
+    """The executed proposal is another person's than the decision; see `four-eyes` for who is one person."""
+    return now.find(
+        "manifest",
+        "SELECT m.id FROM manifest m JOIN audit_entry e ON e.id = m.act_id WHERE m.state = 'revoked' AND e.action <> 'card.report'"
+        " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = m.id AND r.state = 'executed')",
+        "is revoked without an executed proposal and without a report on its card",
+    )

@@ -1,0 +1,66 @@
+"""Region codes, and the boundary layer in force."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from sifilma.fsck.looking import Broken, Outside, Snapshot
+from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
+
+
+@in_snapshot("region-parent", "Every region code has its parent, and the level of its length.")
+def parent(now: Snapshot) -> Found:
+    """Closed codes keep theirs."""
+    yield from now.find(
+        "region",
+        "SELECT r.code AS id, r.parent_code FROM region r LEFT JOIN region p ON p.code = r.parent_code"
+        " WHERE (r.level > 1 AND p.code IS NULL) OR (r.level = 1 AND r.parent_code IS NOT NULL)"
+        " OR (r.level > 1 AND r.code NOT LIKE r.parent_code || '.%')",
+        "does not have its parent ({parent_code})",
+    )
+    yield from now.find(
+        "region",
+        "SELECT code AS id, level FROM region WHERE level <>"
+        " CASE length(code) WHEN 2 THEN 1 WHEN 5 THEN 2 WHEN 8 THEN 3 WHEN 13 THEN 4 END",
+        "has level {level}, which is not that of its length",
+    )
+
+
+@in_snapshot("region-known", "Every activation stands in a village that is known, every organisation in a known region.")
+def known(now: Snapshot) -> Found:
+    """Old codes stay known."""
+    yield from now.find(
+        "activation",
+        "SELECT a.id, a.region_code FROM activation a LEFT JOIN region r ON r.code = a.region_code AND r.level = 4 WHERE r.code IS NULL",
+        "stands in {region_code}, which is no known village",
+    )
+    yield from now.find(
+        "organisation",
+        "SELECT o.id, o.region_code FROM organisation o LEFT JOIN region r ON r.code = o.region_code"
+        " WHERE o.region_code IS NOT NULL AND r.code IS NULL",
+        "belongs to {region_code}, which is not known",
+    )
+
+
+@in_snapshot("place-outcome", "A doubtful place has its reason, and was put before the operator.")
+def place(now: Snapshot) -> Found:
+    """REVIEW and FAIL wait for a person; PASS does not."""
+    return now.find(
+        "activation",
+        "SELECT id, place_outcome, review_state FROM activation WHERE (place_outcome = 'PASS') <> (review_state = 'none')"
+        " OR (place_outcome <> 'PASS' AND reason = '') OR (review_state IN ('accepted', 'rejected') AND reviewed_by IS NULL)",
+        "has the place outcome {place_outcome} and the review {review_state}: a reason, a review or a reviewer is missing",
+    )
+
+
+@outside("boundary-file", "The boundary layer in force is the file that was imported.", Needs.FILES)
+def boundary_file(look: Outside) -> Found:
+    """By its SHA-256; without a layer, village points are in force."""
+    path = look.settings.home / "regions" / "boundaries.json"
+    if not path.exists():
+        return
+    digest = str(json.loads(path.read_text())["sha256"])
+    layer = path.with_name(f"{digest}.wkb.z")
+    if not layer.exists() or hashlib.sha256(layer.read_bytes()).hexdigest() != digest:
+        yield Broken("boundary_layer", digest, "is in force, and its file is not there or was changed")

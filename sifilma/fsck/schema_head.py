@@ -1,0 +1,22 @@
+"""The schema is the code's."""
+
+from __future__ import annotations
+
+from sifilma import schema
+from sifilma.fsck.looking import Broken, Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+
+@in_snapshot("schema-head", "The schema's head is the code's head, with every table, index and rule.")
+def head(now: Snapshot) -> Found:
+    """The same as `sifilma db check`."""
+    found = schema.compare(now.connection)
+    if found.database_head != found.code_head:
+        yield Broken("schema", str(found.database_head), f"is not the code's {found.code_head}: `sifilma db upgrade` comes first")
+        return
+    for difference in found.differences:
+        yield Broken("schema", "difference", difference)
+    for name in found.missing_rules:
+        yield Broken("rule", name, "is missing: the database does not refuse what it should")
+    for name in found.unknown_rules:
+        yield Broken("rule", name, "is not one the code knows")

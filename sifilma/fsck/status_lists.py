@@ -1,0 +1,91 @@
+"""Status lists: what is published agrees with the manifests, and every index belongs to one token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from manifests.keyset import Keyset
+from manifests.status import StatusRefused, StatusValue, parse_status
+from sifilma.activation import trust
+from sifilma.activation.models import ManifestState
+from sifilma.activation.status import VALUES
+from sifilma.fsck.looking import Broken, Snapshot, broken
+from sifilma.fsck.registry import Found, in_snapshot
+
+_LAST = (
+    "SELECT p.number AS id, p.seq, p.jws, p.changes, l.changes AS present FROM published_status_list p JOIN status_list l"
+    " ON l.number = p.number WHERE p.seq = (SELECT MAX(q.seq) FROM published_status_list q WHERE q.number = p.number)"
+)
+
+
+@in_snapshot("status-index", "Every status index is reserved once, with a token, and none is given out twice.")
+def index(now: Snapshot) -> Found:
+    """The list's next free index is the number of its tokens."""
+    yield from now.find(
+        "status_list",
+        "SELECT l.number AS id, l.next_index, l.size, COUNT(t.id) AS tokens FROM status_list l"
+        " LEFT JOIN token t ON t.status_list = l.number GROUP BY l.number, l.next_index, l.size"
+        " HAVING COUNT(t.id) <> l.next_index OR l.next_index > l.size",
+        "has given out {next_index} of {size} indexes to {tokens} tokens",
+    )
+    yield from now.find(
+        "status_list",
+        "SELECT status_list AS id, status_index, COUNT(*) AS times FROM token GROUP BY status_list, status_index HAVING COUNT(*) > 1",
+        "has given index {status_index} to {times} tokens",
+    )
+
+
+@in_snapshot("status-signed", "Every published status list verifies in a program that is not ours, and is the one it says.")
+def signed(now: Snapshot) -> Found:
+    """joserfc, with the status keys of the keyset; number and sequence as in the row."""
+    keyset = trust.load(now.settings).keyset
+    for row in now.rows("SELECT number AS id, seq, jws FROM published_status_list"):
+        fault = _signature_fault(keyset, row)
+        if fault:
+            yield broken("status_list", row.id, f"publication {row.seq} {fault}")
+
+
+def _signature_fault(keyset: Keyset, row: Any) -> str:
+    try:
+        parts, listed = parse_status(row.jws.encode())
+        key = keyset.find(parts.kid, "status")
+        if key is None:
+            return "is signed by no status key of the keyset"
+        jws.deserialize_compact(row.jws, ECKey.import_key(dict(key.jwk.model_dump())), algorithms=["ES256"])
+    except (StatusRefused, JoseError):
+        return "does not verify"
+    return "" if (listed.list, listed.seq) == (row.id, row.seq) else "says another number or sequence than its row"
+
+
+@in_snapshot("status-agrees", "A published status list agrees with the manifests; what it revoked stays revoked.")
+def agrees(now: Snapshot) -> Found:
+    """Bit by bit where nothing has changed since; else only that nothing revoked stands again."""
+    for row in now.rows(_LAST):
+        listed = _entries(row.jws)
+        if listed is not None:
+            yield from _disagreements(now, row, listed)
+
+
+def _entries(line: str) -> dict[int, StatusValue] | None:
+    """What a publication says besides VALID; None for one that cannot be read (`status-signed` names it)."""
+    try:
+        data = parse_status(line.encode())[1].unpacked()
+    except ValueError:
+        return None
+    bits = {at * 4 + part: byte >> part * 2 & 3 for at, byte in enumerate(data) if byte for part in range(4)}
+    return {index: StatusValue(value) for index, value in bits.items() if value in (1, 2)}
+
+
+def _disagreements(now: Snapshot, row: Any, listed: dict[int, StatusValue]) -> Iterator[Broken]:
+    is_current = row.changes == row.present
+    for manifest in now.rows("SELECT id, status_index, state FROM manifest WHERE status_list = :number", number=row.id):
+        says = listed.get(manifest.status_index, StatusValue.VALID)
+        right = VALUES.get(ManifestState(manifest.state), StatusValue.VALID)
+        if says is not right and (is_current or says is StatusValue.REVOKED):
+            words = f"is {manifest.state}, but status list {row.id} says {says.name.lower()} at index {manifest.status_index}"
+            yield broken("manifest", manifest.id, words)

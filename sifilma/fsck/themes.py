@@ -1,0 +1,35 @@
+"""Every theme there is: importing this module registers their invariants, in this order."""
+
+from __future__ import annotations
+
+from sifilma.fsck import (
+    accounts,
+    approvals,
+    batches,
+    cards,
+    destructions,
+    documents,
+    histories,
+    holders,
+    idempotency,
+    log,
+    manifests,
+    organisations,
+    regions,
+    registry,
+    schema_head,
+    sealed,
+    secrets,
+    status_lists,
+    tokens,
+)
+
+THEMES = (
+    schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, approvals, histories, log, accounts,
+    organisations, secrets, idempotency, regions, documents, sealed,
+)  # fmt: skip
+
+
+def invariants() -> list[registry.Invariant]:
+    """Every invariant, theme by theme."""
+    return sorted(registry.invariants(), key=lambda one: [theme.__name__ for theme in THEMES].index(one.check.__module__))

@@ -1,0 +1,118 @@
+"""Tokens: one card, one request, one organisation, once."""
+
+from __future__ import annotations
+
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+
+@in_snapshot("token-once", "A token is redeemed once.")
+def once(now: Snapshot) -> Found:
+    """Counted in the activations."""
+    return now.find(
+        "token",
+        "SELECT token_id AS id, COUNT(*) AS times FROM activation GROUP BY token_id HAVING COUNT(*) > 1",
+        "was redeemed by {times} activations",
+    )
+
+
+@in_snapshot("token-redeemed", "A token is redeemed exactly when there is its activation.")
+def redeemed(now: Snapshot) -> Found:
+    """Both ways."""
+    yield from now.find(
+        "token",
+        "SELECT t.id FROM token t LEFT JOIN activation a ON a.token_id = t.id WHERE t.state = 'redeemed' AND a.id IS NULL",
+        "is redeemed, but no activation used it",
+    )
+    yield from now.find(
+        "token",
+        "SELECT t.id, t.state FROM token t JOIN activation a ON a.token_id = t.id WHERE t.state <> 'redeemed'",
+        "is {state}, but an activation used it",
+    )
+
+
+@in_snapshot("token-machines", "There are never more tokens, open and used, than approved machines.")
+def machines(now: Snapshot) -> Found:
+    """Lapsed and cancelled ones do not count: they may be issued anew."""
+    return now.find(
+        "activation_request",
+        "SELECT r.id, r.machines, COUNT(*) AS tokens FROM activation_request r JOIN token t ON t.activation_request_id = r.id"
+        " WHERE t.state IN ('issued', 'redeemed') GROUP BY r.id, r.machines HAVING COUNT(*) > r.machines",
+        "has {tokens} tokens for {machines} approved machines",
+    )
+
+
+@in_snapshot("token-count", "A request counts its redeemed tokens, and is completed exactly with the last one.")
+def count(now: Snapshot) -> Found:
+    """The counter lies in the row, so that two activations at once agree."""
+    redeemed = "(SELECT COUNT(*) FROM token t WHERE t.activation_request_id = r.id AND t.state = 'redeemed')"
+    yield from now.find(
+        "activation_request",
+        f"SELECT r.id, r.redeemed, {redeemed} AS found FROM activation_request r WHERE r.redeemed <> {redeemed}",
+        "counts {redeemed} redeemed tokens, there are {found}",
+    )
+    yield from now.find(
+        "activation_request",
+        "SELECT r.id, r.state, r.redeemed, r.machines FROM activation_request r WHERE (r.state = 'completed') <> (r.redeemed = r.machines)",
+        "is {state} with {redeemed} of {machines} tokens redeemed",
+    )
+
+
+@in_snapshot("token-approved", "Tokens exist only of approved requests, and are open only while the request is.")
+def approved(now: Snapshot) -> Found:
+    """An expired or cancelled request keeps its dead tokens."""
+    yield from now.find(
+        "token",
+        "SELECT t.id, r.state FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
+        " WHERE r.state NOT IN ('approved', 'completed', 'expired', 'cancelled')",
+        "belongs to a request that is {state}",
+    )
+    yield from now.find(
+        "token",
+        "SELECT t.id, r.state FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
+        " WHERE t.state = 'issued' AND r.state <> 'approved'",
+        "is open, but its request is {state}",
+    )
+
+
+@in_snapshot("token-card", "A token opens only a card its request names, for the request's organisation.")
+def card(now: Snapshot) -> Found:
+    """The token against its request, and the activation against the token."""
+    yield from now.find(
+        "token",
+        "SELECT t.id FROM token t LEFT JOIN activation_request_card k"
+        " ON k.activation_request_id = t.activation_request_id AND k.card_id = t.card_id WHERE k.card_id IS NULL",
+        "is for a card its request does not name",
+    )
+    yield from now.find(
+        "token",
+        "SELECT t.id FROM token t JOIN activation_request r ON r.id = t.activation_request_id WHERE t.organisation_id <> r.organisation_id",
+        "is another organisation's than its request",
+    )
+    yield from now.find(
+        "activation",
+        "SELECT a.id FROM activation a JOIN token t ON t.id = a.token_id WHERE a.card_id <> t.card_id"
+        " OR a.activation_request_id <> t.activation_request_id",
+        "used a token of another card or another request",
+    )
+
+
+@in_snapshot("token-tries", "The fifth wrong try ends a token.")
+def tries(now: Snapshot) -> Found:
+    """Never more than five, and none open with five."""
+    return now.find(
+        "token",
+        "SELECT id, tries, state FROM token WHERE tries > 5 OR (tries = 5 AND state <> 'cancelled')",
+        "is {state} after {tries} wrong tries",
+    )
+
+
+@in_snapshot("token-of-broken-card", "A card that broke, was lost, locked or withdrawn has no open token.")
+def of_broken_card(now: Snapshot) -> Found:
+    """They are cancelled with the report."""
+    return now.find(
+        "token",
+        "SELECT t.id, c.uid, c.state FROM token t JOIN card c ON c.id = t.card_id WHERE t.state = 'issued'"
+        " AND c.state IN ('damaged', 'locked', 'lost', 'revoked', 'destroyed')",
+        "is open, but card {uid} is {state}",
+    )

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from hsm import HSM
+from sifilma.documents.store import DiskStore
+from sifilma.fsck.running import Installation
+from sifilma.kernel.db import db
+from tests.fsck.life import Life, lived
+from tests.support import databases
+from tests.support.databases import Fresh
+from tests.support.world import World
+
+
+@pytest.fixture(scope="session", params=databases.KINDS)
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[Life]:
+    """One lived-in installation for all tests, on SQLite and on PostgreSQL. Nobody commits to it."""
+    fresh: Fresh = request.getfixturevalue(f"fresh_{request.param}")
+    url = fresh.make()
+    with closing(World(url, tmp_path_factory.mktemp("life") / "home", signing_token, root_token)) as world:
+        yield lived(world)
+    fresh.remove(url)
+
+
+def installation(world: World) -> Installation:
+    """What fsck examines."""
+    with world.app.app_context():
+        return Installation(db.engine, world.settings, world.hsm, DiskStore(world.settings.files), world.clock)

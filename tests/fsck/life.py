@@ -1,0 +1,147 @@
+"""A good spread of life in one installation: every kind of thing, most of their states, and the ways between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyotp
+
+from sifilma.activation import tasks
+from sifilma.demo.props import photo
+from tests.accounts.test_codes import password_step, signed_in
+from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
+from tests.destruction.test_way import record
+from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
+
+HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
+
+
+@dataclass(frozen=True)
+class Life:
+    """The installation, and a token in clear that is open in it."""
+
+    world: World
+    token: str
+
+
+def lived(world: World) -> Life:
+    """Live it. What is destroyed comes early, so that much is younger."""
+    _accounts(world)
+    ready, answers = world.active(HEAD, "RW", 4)
+    _destroy(world, ready.uids[0])
+    _revoke(world, answers[1]["manifest"]["id"])
+    _relocate(world, ready)
+    done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "lost", "note": "hilang"}))
+    done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "found", "note": "ketemu"}))
+    _bangli(world)
+    _bank(world)
+    _papers(world)
+    token = _tokens(world)
+    done(world.client(HEAD).post("/units", {"hardware_number": "HW-LAGI", "model": "LEN-CRD-1", "function": "R"}, Idempotency_Key="k"), 201)
+    assert world.app.test_client().get("/status/1.jws").status_code == 200
+    return Life(world, token)
+
+
+def _accounts(world: World) -> None:
+    """Signing in, stepping up, an invitation taken up, an account disabled and one enabled again, a revoked key, a central account."""
+    client = signed_in(world, password_step(world, HEAD).post("/session/otp", {"code": world.code(HEAD)}))
+    world.clock.advance(seconds=60)
+    assert client.post("/session/step-up", {"code": world.code(HEAD)}).status_code in (200, 204)
+    head = world.client(HEAD)
+    secret = invited(world)
+    code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
+    assert world.anonymous().post("/invitations/enrol", {"invitation": secret, "password": PASSWORD, "code": code}).status_code == 204
+    people = {row["username"]: row["id"] for row in done(head.get("/users"))["items"]}
+    for what in ("disable", "enable", "disable"):
+        done(head.post(f"/users/{people[STAFF['username']]}/changes", {"change": what}))
+        world.clock.advance(seconds=20)
+    key = done(head.post("/api-keys", {"name": "mesin"}), 201)
+    done(head.call("DELETE", f"/api-keys/{key['id']}"))
+    central = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016", "roles": ["operator"]}
+    proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
+    done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
+
+
+def _destroy(world: World, uid: str) -> None:
+    head = world.client(HEAD)
+    done(head.post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "retak"}))
+    made = done(head.post("/destructions", {"cards": [uid], "cause": "damaged", "note": "rusak"}), 201)
+    world.approve("destructions", made["id"], "penyetuju1")
+    done(head.send(f"/destructions/{made['id']}/record", record(world), part="record", photos=[photo()[:2]]))
+    done(world.client("operator2").post(f"/destructions/{made['id']}/verify"))
+
+
+def _revoke(world: World, manifest: str) -> None:
+    done(world.client("operator1").post(f"/manifests/{manifest}/revoke", {"reason": "mesin dicuri"}), 202)
+    done(world.client("penyetuju1").post(f"/manifests/{manifest}/revoke"))
+
+
+def _relocate(world: World, ready: Ready) -> None:
+    uid = ready.uids[2]
+    _, tokens = world.tokens(HEAD, [uid], "relocation")
+    done(world.client(HEAD).post("/activations", world.activation(ready, uid, token=tokens[uid])), 201)
+
+
+def _bangli(world: World) -> None:
+    """A place that waits, and is accepted; a card locked."""
+    ready = world.ready("bangli.kepala", "R", 2)
+    client = world.client("bangli.kepala")
+    far = BANGLI_PLACE | {"latitude": -8.60}
+    answer = done(client.post("/activations", world.activation(ready, ready.uids[0], **far, reason="pelayanan keliling")), 201)
+    done(world.client("operator1").post(f"/activations/{answer['id']}/review", {"decision": "accepted", "note": "surat tugas"}))
+    done(client.post("/activations", world.activation(ready, ready.uids[1], **BANGLI_PLACE)), 201)
+    done(client.post(f"/cards/{ready.uids[1]}/reports", {"condition": "locked", "note": "terkunci"}))
+
+
+def _bank(world: World) -> None:
+    """By its machine's key."""
+    ready = world.institution_ready()
+    name = next(name for name, key in world.organisations.items() if key == world.organisation_of("mandiri.kepala"))
+    done(world.machine(name).post("/activations", world.activation(ready, ready.uids[0])), 201)
+
+
+def _papers(world: World) -> None:
+    """Requests returned, mended, rejected, cancelled; a failed card; handovers refused, cancelled, still open."""
+    head, operator = world.client(HEAD), world.client("operator1")
+    for what in ("return", "reject"):
+        made, kind = world.submitted(HEAD, "R", 2)["id"], "personalisation-requests"
+        who = operator if what == "return" else world.client("penyetuju2")
+        done(who.post(f"/{kind}/{made}/{what}", {"note": "kurang jelas"}))
+        if what == "return":
+            done(head.send(f"/{kind}/{made}", world.letter() | {"function": "R", "quantity": 1}, method="PUT"))
+            done(head.post(f"/{kind}/{made}/submit"))
+            done(head.post(f"/{kind}/{made}/cancel", {"note": "tidak jadi"}))
+    made = world.submitted(HEAD, "R", 2)["id"]
+    world.approve("personalisation-requests", made, "penyetuju1")
+    results = [{"sam_uid": new_uid(), "outcome": outcome} for outcome in ("personalised", "failed")]
+    done(operator.post(f"/personalisation-requests/{made}/results", {"results": results}))
+    uids = world.personalised(HEAD, "R", 2)
+    body: dict[str, Any] = {"to": str(world.organisation_of(HEAD)), "cards": uids}
+    bast = done(operator.post("/handovers", body), 201)["id"]
+    done(head.post(f"/handovers/{bast}/refuse", {"note": "salah nomor"}))
+    bast = done(operator.post("/handovers", body), 201)["id"]
+    done(operator.post(f"/handovers/{bast}/cancel", {"note": "salah lagi"}))
+    done(operator.post("/handovers", body | {"cards": uids[:1]}), 201)
+
+
+def _tokens(world: World) -> str:
+    """Five wrong tries and a fresh token; a request cancelled; lapsed tokens; one request half used. An open token in clear."""
+    ready = world.ready(HEAD, "R", 2)
+    head = world.client(HEAD)
+    for _ in range(5):
+        head.post("/activations", world.activation(ready, ready.uids[0], token="wrong"))
+    done(head.post(f"/activation-requests/{ready.request}/tokens/{ready.uids[0]}/reissue"))
+    world.clock.advance(days=15)
+    with world.context() as ctx:
+        assert tasks.expire_tokens(ctx) == 2
+    with world.context() as ctx:
+        assert tasks.expire_requests(ctx) == 1
+    cancelled, _ = world.tokens(HEAD, ready.uids, "new", "R")
+    done(world.client(HEAD).post(f"/activation-requests/{cancelled}/cancel", {"note": "ganti"}))
+    request = world.requested(HEAD, ready.uids)["id"]
+    done(world.client("operator1").post(f"/activation-requests/{request}/verify"))
+    done(world.client("penyetuju1").post(f"/activation-requests/{request}/reject", {"note": "tunggu"}))
+    half = world.ready(HEAD, "R", 3)
+    done(world.client(HEAD).post("/activations", world.activation(half, half.uids[0])), 201)
+    return next(token for uid, token in half.tokens.items() if uid != half.uids[0] and not token.isupper() and not token.islower())

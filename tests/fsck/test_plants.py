@@ -1,0 +1,196 @@
+"""Each invariant is shown to catch a planted fault, on both databases. Nothing planted here is ever committed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, select, text, update
+
+from manifests import jws
+from manifests.payload import Manifest as Payload
+from sifilma import schema
+from sifilma.activation import sealing
+from sifilma.activation.models import DataKey, Manifest
+from sifilma.fsck import themes
+from sifilma.fsck.looking import Broken, Snapshot
+from sifilma.fsck.registry import Invariant, Needs
+from sifilma.fsck.running import Installation, examine, guarded
+from sifilma.kernel import triggers
+from sifilma.kernel.db import db, make_engine
+from tests.fsck.conftest import installation
+from tests.fsck.life import Life
+from tests.fsck.plants import PLANTS, Plant
+from tests.support.world import World
+
+INVARIANTS = {one.name: one for one in themes.invariants()}
+BY_FILES = {"document-file", "boundary-file"}
+
+
+@contextmanager
+def unguarded(world: World, loosen: tuple[str, ...] = ()) -> Iterator[Connection]:
+    """A transaction in which the database refuses nothing, rolled back at the end. `loosen` tables lose even their constraints."""
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                driver: Any = connection.connection.dbapi_connection
+                driver.execute("PRAGMA foreign_keys=OFF")
+                driver.execute("PRAGMA ignore_check_constraints=ON")
+                triggers.uninstall(connection)
+            else:
+                connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for table in loosen:
+                _loosen(connection, table)
+            yield connection
+            connection.rollback()
+    finally:
+        engine.dispose()
+
+
+def _loosen(connection: Connection, table: str) -> None:
+    drop = "DROP TABLE" if connection.dialect.name == "sqlite" else "DROP TABLE IF EXISTS"
+    cascade = "" if connection.dialect.name == "sqlite" else " CASCADE"
+    for statement in (f"CREATE TABLE loose AS SELECT * FROM {table}", f"{drop} {table}{cascade}", f"ALTER TABLE loose RENAME TO {table}"):
+        connection.execute(text(statement))
+
+
+def put(connection: Connection, planted: Plant, life: Life) -> None:
+    """Plant it."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    for statement in planted.sql():
+        if statement == "{no triggers}":
+            triggers.uninstall(connection)
+            continue
+        own = statement.replace("{json}", "" if is_sqlite else "::jsonb")
+        own = own if is_sqlite else own.replace("CAST('", "convert_to('").replace("' AS BLOB)", "', 'UTF8')")
+        connection.execute(text(own.replace("::", "\\:\\:")), {"token": life.token} if ":token" in own else {})
+
+
+def look(world: World, invariant: Invariant, connection: Connection) -> list[Broken]:
+    """What one invariant finds on this connection."""
+    target = installation(world)
+    if invariant.needs is Needs.SNAPSHOT:
+        return list(guarded(invariant, Snapshot(connection, world.settings, world.clock.now())))
+    outside = replace(target.outside(), reading=lambda: nullcontext(connection))
+    return list(invariant.check(outside))  # type: ignore[arg-type]  # `needs` says which of the two it takes
+
+
+@pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: f"{planted.invariant}: {planted.says}"[:70])
+def test_a_planted_fault_is_named(life: Life, planted: Plant) -> None:
+    with unguarded(life.world, planted.loosen) as connection:
+        put(connection, planted, life)
+        found = look(life.world, INVARIANTS[planted.invariant], connection)
+    assert [one for one in found if one.kind == planted.kind and planted.says in one.says], found[:5]
+    assert all(life.token not in one.says for one in found)
+
+
+def test_every_invariant_has_a_planted_fault() -> None:
+    assert {planted.invariant for planted in PLANTS} | BY_FILES == set(INVARIANTS)
+
+
+def forged(world: World, line: bytes) -> bytes:
+    """The same manifest for a place a little further on, properly signed."""
+    said = Payload.from_bytes(jws.split(line, jws.MANIFEST_TYPE).payload)
+    moved = said.model_copy(update={"loc": said.loc.model_copy(update={"lat_e7": said.loc.lat_e7 + 1})})
+    kid = world.trust.kid(world.hsm, "manifest-sign", "manifest")
+    return jws.sign(moved.to_bytes(), kid, jws.MANIFEST_TYPE, lambda digest: world.hsm.sign("manifest-sign", digest)).encode()
+
+
+@pytest.mark.parametrize(
+    ("forge", "says"),
+    [
+        (lambda _world, line: line[:-86] + b"A" * 86, "has a signature that does not verify"),
+        (lambda _world, line: line + b"\n", "has a signature that does not verify"),
+        (forged, "says another place than its row"),
+    ],
+)
+def test_a_manifest_forged_by_somebody_who_can_seal_is_named(life: Life, forge: Callable[[World, bytes], bytes], says: str) -> None:
+    world = life.world
+    with unguarded(world) as connection:
+        row = connection.execute(
+            select(Manifest.id, Manifest.sealed_body, DataKey.organisation_id, DataKey.month, DataKey.sealed)
+            .join(DataKey, DataKey.id == Manifest.data_key_id)
+            .limit(1)
+        ).one()
+        key = world.hsm.run(lambda do: sealing.open_key(do, row.organisation_id, row.month, row.sealed))
+        line = forge(world, sealing.open_sealed(key, row.sealed_body, b"manifest", row.id))
+        connection.execute(update(Manifest).where(Manifest.id == row.id).values(sealed_body=sealing.seal(key, line, b"manifest", row.id)))
+        found = look(world, INVARIANTS["manifest-verifies"], connection)
+    assert [one for one in found if one.id == str(row.id) and says in one.says], found
+
+
+def test_a_file_that_is_gone_or_changed_is_named(sqlite_world: World) -> None:
+    sqlite_world.submitted()
+    target = installation(sqlite_world)
+    (document, sha256) = sqlite_world.sql("SELECT id, sha256 FROM document")[0]
+    path = sqlite_world.settings.files / sha256[:2] / sha256[2:]
+    path.write_bytes(path.read_bytes() + b" ")
+    assert says(target, "document-file") == [(str(UUID(document)), "(letter) has a file that is damaged")]
+    path.unlink()
+    assert says(target, "document-file") == [(str(UUID(document)), "(letter) has a file that is not there")]
+
+
+def test_a_document_of_another_size_is_named(life: Life) -> None:
+    with unguarded(life.world) as connection:
+        connection.execute(text("UPDATE document SET size = 1"))
+        found = look(life.world, INVARIANTS["document-file"], connection)
+    assert found
+    assert all("bytes, its row says 1" in one.says for one in found)
+
+
+def test_a_boundary_layer_that_was_changed_is_named(sqlite_world: World) -> None:
+    folder, target = sqlite_world.settings.home / "regions", installation(sqlite_world)
+    folder.mkdir(parents=True)
+    digest = hashlib.sha256(b"layer").hexdigest()
+    (folder / "boundaries.json").write_text(json.dumps({"sha256": digest}))
+    (folder / f"{digest}.wkb.z").write_bytes(b"layer")
+    assert says(target, "boundary-file") == []
+    (folder / f"{digest}.wkb.z").write_bytes(b"another")
+    assert says(target, "boundary-file") == [(digest, "is in force, and its file is not there or was changed")]
+
+
+def says(target: Installation, name: str) -> list[tuple[str, str]]:
+    return [(finding.broken.id, finding.broken.says) for finding in examine(target, [name]).findings]
+
+
+def test_the_command_names_what_is_broken_and_exits_1(world: World) -> None:
+    ready, _ = world.active()
+    with world.app.app_context(), db.engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(text("UPDATE card SET state = 'received'"))
+    card = str(UUID(str(world.sql("SELECT id FROM card")[0][0])))
+    runner = world.app.test_cli_runner()
+    told = runner.invoke(args=["fsck", "--only", "state-last-step", "--only", "manifest-card"])
+    assert told.exit_code == 1
+    lines = told.output.splitlines()
+    assert f"card {card} is received; its last step led to active, by another act or not at all [state-last-step]" in lines
+    assert any(f"is active, but its card {ready.uids[0]} is received [manifest-card]" in line for line in lines)
+    assert lines[-1] == "2 findings against 2 of 2 invariants."
+    document = json.loads(runner.invoke(args=["fsck", "--json", "--only", "state-last-step"]).output)
+    assert (document["ok"], document["findings"][0]["id"], document["findings"][0]["kind"]) == (False, card, "card")
+
+
+def test_a_query_the_database_cannot_answer_is_a_finding_and_the_run_goes_on(life: Life) -> None:
+    with unguarded(life.world) as connection:
+        connection.execute(text("ALTER TABLE revocation RENAME TO gone"))
+        now = Snapshot(connection, life.world.settings, life.world.clock.now())
+        found = list(guarded(INVARIANTS["manifest-revoked"], now))
+        assert [(one.kind, one.id) for one in found] == [("invariant", "manifest-revoked")]
+        assert list(guarded(INVARIANTS["token-once"], now)) == []
+
+
+def test_a_schema_of_another_version_ends_the_run_with_one_sentence(world: World) -> None:
+    world.sql("UPDATE alembic_version SET version_num = '0001'")
+    report = examine(installation(world))
+    assert [str(finding) for finding in report.findings] == [
+        f"schema 0001 is not the code's {schema.head()}: `sifilma db upgrade` comes first [schema-head]"
+    ]
+    assert len(report.left_out) == len(INVARIANTS) - 1
+    assert [finding.invariant for finding in examine(installation(world), ["token-once"]).findings] == ["schema-head"]

@@ -1,0 +1,85 @@
+"""Where nothing is wrong, nothing is found; also while people work."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from sifilma.fsck import themes
+from sifilma.fsck.registry import Needs
+from sifilma.fsck.running import Report, examine
+from tests.fsck.conftest import installation
+from tests.fsck.life import Life
+from tests.support.together import together
+from tests.support.world import World, done
+
+
+def findings(report: Report) -> list[str]:
+    return [str(finding) for finding in report.findings]
+
+
+def test_a_lived_in_installation_has_no_finding(life: Life) -> None:
+    report = examine(installation(life.world))
+    assert findings(report) == []
+    assert [one.name for one in report.looked_at if one.needs is Needs.SNAPSHOT]
+    assert len(report.looked_at) == len(themes.invariants())
+    assert report.left_out == []
+
+
+def test_nothing_is_written_by_looking(life: Life) -> None:
+    tables = ("audit_entry", "history", "published_status_list", "data_key")
+    before = [life.world.sql(f"SELECT COUNT(*) FROM {table}") for table in tables]
+    examine(installation(life.world))
+    assert [life.world.sql(f"SELECT COUNT(*) FROM {table}") for table in tables] == before
+
+
+def test_the_command_says_so_and_lists_its_invariants(life: Life) -> None:
+    runner = life.world.app.test_cli_runner()
+    told = runner.invoke(args=["fsck"])
+    assert (told.exit_code, told.output) == (0, f"{len(themes.invariants())} invariants hold.\n")
+    document = json.loads(runner.invoke(args=["fsck", "--json", "--without-hsm"]).output)
+    assert document["ok"] is True
+    assert document["left_out"] == [one.name for one in themes.invariants() if one.needs is Needs.HSM]
+    assert {one["findings"] for one in document["invariants"]} == {0}
+    listed = runner.invoke(args=["fsck", "--list"]).output.splitlines()
+    assert [line.split()[0] for line in listed] == [one.name for one in themes.invariants()]
+
+
+def test_it_runs_clean_while_activations_go_on(world: World) -> None:
+    ready = world.ready(count=30)
+    client, target, finished = world.client("magetan.kepala"), installation(world), threading.Event()
+
+    def activate() -> list[Any]:
+        try:
+            return [done(client.post("/activations", world.activation(ready, uid)), 201) for uid in ready.uids]
+        finally:
+            finished.set()
+
+    def look() -> list[Any]:
+        runs = []
+        while not finished.is_set():
+            runs.append(findings(examine(target)))
+        return runs
+
+    answers, runs = together([activate, look])
+    assert len(answers) == 30
+    assert runs
+    assert [run for run in runs if run] == []
+    assert findings(examine(target)) == []
+
+
+def test_manifests_that_expired_are_found_sound(sqlite_world: World) -> None:
+    from sifilma.activation import tasks
+
+    sqlite_world.active(count=2)
+    sqlite_world.clock.advance(days=365 * 3 + 40)
+    with sqlite_world.context() as ctx:
+        assert tasks.expire_manifests(ctx) == 2
+    assert findings(examine(installation(sqlite_world))) == []
+
+
+def test_an_unknown_invariant_is_refused_by_name(sqlite_world: World) -> None:
+    told = sqlite_world.app.test_cli_runner().invoke(args=["fsck", "--only", "token-twice"])
+    assert told.exit_code == 1
+    assert "token-twice" in str(told.exception)
