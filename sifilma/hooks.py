@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sifilma.activation import revocation
+from sifilma.activation import revocation, standing
 
 
 def register() -> None:
     """Attach every hook; safe to call twice."""
     revocation.register_hooks()
+    standing.register_hooks()

@@ -12,10 +12,15 @@ from sifilma.activation import views as activation
 from sifilma.cards import unit_views as units
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.kernel.actor import Actor
+from sifilma.personalisation import result_views as personalisation_results
+from sifilma.personalisation import views as personalisation
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, Entry
 
-BLUEPRINTS = (web.blueprint, assets.blueprint, accounts.blueprint, activation.blueprint, units.blueprint)
+BLUEPRINTS = (
+    web.blueprint, assets.blueprint, accounts.blueprint, activation.blueprint, units.blueprint, personalisation.blueprint,
+    personalisation_results.blueprint,
+)  # fmt: skip
 
 
 def register(app: Flask) -> None:

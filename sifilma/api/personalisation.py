@@ -95,5 +95,5 @@ def add_results(path: IdPath, raw: ResultsBody) -> Response:
     if raw.mimetype == "text/csv":
         rows = results.read_results(raw.get_data(), settings.batch_max_rows)
     else:
-        rows = ResultsIn.model_validate(raw.get_json(silent=True)).results
+        rows = dict(enumerate(ResultsIn.model_validate(raw.get_json(silent=True)).results, start=1))
     return answer(full(ctx, results.add_results(ctx, settings, ports.hsm(), path.id, rows)))

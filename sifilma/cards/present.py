@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from sifilma.accounts.models import Organisation, Person, User
 from sifilma.cards.identity import perso_warning
-from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.models import CARD, Card, DeviceModel, Unit
 from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
 from sifilma.cards.service import cards_in, steps
+from sifilma.cards.standing import Standing, standing
 from sifilma.kernel.context import Context
 from sifilma.web.links import links
 
@@ -27,6 +28,30 @@ class TimelineStep:
     to_state: str
     note: str
     who: str
+
+
+@dataclass(frozen=True)
+class UnitPage:
+    """A unit as its page shows it: `steps` are those of the card in it, `former` the cards that were in it before."""
+
+    unit: UnitOut
+    owner: str
+    registered_at: datetime
+    standing: Standing | None
+    steps: list[TimelineStep]
+    former: list[Card]
+
+
+def unit_page(ctx: Context, unit: Unit) -> UnitPage:
+    """A unit with its card, its place and what has happened."""
+    shown = units_out(ctx, [unit])[0]
+    cards = list(ctx.session.scalars(select(Card).where(Card.unit_id == unit.id).order_by(Card.id)))
+    living = next((card for card in cards if card.uid == shown.card), None)
+    return UnitPage(
+        unit=shown, owner=ctx.session.get_one(Organisation, unit.organisation_id).name, registered_at=unit.created_at,
+        standing=standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
+        former=[card for card in cards if card is not living],
+    )  # fmt: skip
 
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Exists, Select, exists, or_, select
 
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
@@ -22,6 +24,18 @@ from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
+
+ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
+
+
+@dataclass(frozen=True)
+class UnitFilter:
+    """Which units. `state` is that of the card in it, or `free`; `text` a part of the hardware number, the PCID or the card's UID."""
+
+    hardware_number: str = ""
+    state: str = ""
+    model: str = ""
+    text: str = ""
 
 
 def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[Unit]:
@@ -38,10 +52,28 @@ def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Sel
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
 
 
-def units_page(ctx: Context, hardware_number: str | None) -> Listing[Unit]:
-    """The units the actor may see, by hardware number if one is given."""
+def units_page(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
+    """The units the actor may see, narrowed by what is wanted."""
     query = units_query(ctx)
-    return (query.where(Unit.hardware_number == hardware_number.upper()) if hardware_number else query), Unit.id
+    if wanted.hardware_number:
+        query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
+    if wanted.state:
+        query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
+    if wanted.model:
+        query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
+    return (_with_text(query, wanted.text) if wanted.text else query), Unit.id
+
+
+def _living_card() -> Exists:
+    return exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
+
+
+def _with_text(query: Select[Unit], text: str) -> Select[Unit]:
+    """As people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
+    plain = re.sub(r"[\s:]", "", text).upper()
+    parts = (Unit.hardware_number, Unit.pcid, Card.uid)
+    number, pcid, uid = (part.contains(plain, autoescape=True) for part in parts)
+    return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
 
 
 def cards_page(ctx: Context, state: str | None, function: str | None) -> Listing[Card]:
@@ -77,23 +109,49 @@ def steps(ctx: Context, kind: str, object_id: UUID) -> list[History]:
 
 def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
     """Register machines of the actor's organisation, all or none; Invalid names each row that cannot be taken."""
-    models = {model.name: model for model in ctx.session.scalars(select(DeviceModel))}
-    numbers = [unit.hardware_number for unit in new]
-    known = set(
-        ctx.session.scalars(
-            select(Unit.hardware_number).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(numbers))
-        )
-    )
-    pcids = [unit.pcid for unit in new if unit.pcid]
-    taken = set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(pcids)))) if pcids else set()
-    errors = [error for row, unit in enumerate(new, start=1) for error in _unit_errors(ctx, row, unit, models, known, taken, numbers)]
+    require_units(unit_errors(ctx, dict(enumerate(new, start=1))))
+    return save_units(ctx, new)
+
+
+def register_unit(ctx: Context, new: UnitIn) -> Unit:
+    """Register one machine; Invalid names its fields."""
+    require_units([{"field": error["field"], "message": error["message"]} for error in unit_errors(ctx, {1: new})])
+    return save_units(ctx, [new])[0]
+
+
+def require_units(errors: list[dict[str, Any]]) -> None:
+    """Refuse, where there is anything to refuse for."""
     if errors:
         raise Invalid("Some units cannot be registered.", errors=errors)
+
+
+def save_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
+    """Register machines that were found to be in order."""
+    models = _models(ctx)
     made = [_make_unit(ctx, unit, models[unit.model]) for unit in new]
     ctx.session.add_all(made)
     record(ctx, Action.UNIT_REGISTER, "unit", made[0].id, count=len(made))
     ctx.session.flush()
     return made
+
+
+def unit_errors(ctx: Context, new: Mapping[int, UnitIn]) -> list[dict[str, Any]]:
+    """What keeps machines, by their row numbers, from being registered by the actor's organisation."""
+    models = _models(ctx)
+    numbers = [unit.hardware_number for unit in new.values()]
+    known = set(
+        ctx.session.scalars(
+            select(Unit.hardware_number).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(numbers))
+        )
+    )
+    pcids = [unit.pcid for unit in new.values() if unit.pcid]
+    taken = set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(pcids)))) if pcids else set()
+    taken |= {pcid for pcid in pcids if pcids.count(pcid) > 1}
+    return [error for row, unit in new.items() for error in _unit_errors(ctx, row, unit, models, known, taken, numbers)]
+
+
+def _models(ctx: Context) -> dict[str, DeviceModel]:
+    return {model.name: model for model in ctx.session.scalars(select(DeviceModel))}
 
 
 def _unit_errors(
@@ -133,8 +191,7 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
 
 def cards_in(ctx: Context, units: list[Unit]) -> dict[UUID, Card]:
     """The living card tied to each unit, an active one first."""
-    ended = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
-    rows = ctx.session.scalars(select(Card).where(Card.unit_id.in_([unit.id for unit in units]), Card.state.not_in(ended)))
+    rows = ctx.session.scalars(select(Card).where(Card.unit_id.in_([unit.id for unit in units]), Card.state.not_in(ENDED)))
     return {card.unit_id: card for card in sorted(rows, key=lambda card: card.state == CardState.ACTIVE) if card.unit_id}
 
 

@@ -1,31 +1,39 @@
-"""Readers and encoders on the web: list, register, one unit's page."""
+"""Readers and encoders on the web: list, register one or a file of them, one unit's page."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.cards import service
-from sifilma.cards.present import units_out
+from sifilma import ports
+from sifilma.cards import intake, service
+from sifilma.cards.present import unit_page, units_out
 from sifilma.cards.schemas import UnitIn
+from sifilma.cards.service import UnitFilter
 from sifilma.documents import lists
+from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.kernel.errors import Invalid
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
+from sifilma.web.states import state
 
 blueprint = Blueprint("unit_pages", __name__, url_prefix="/unit", template_folder="templates")
+STATES = ("free", "registered", "personalised", "handed_over", "received", "active", "suspended", "lost")
 EXPORT = Export(
     "unit",
     {
         _("Hardware number"): lambda unit: unit.hardware_number,
         _("Model"): lambda unit: unit.model,
         _("Function"): lambda unit: unit.function,
-        _("State"): lambda unit: unit.state,
+        _("State"): lambda unit: state(unit.state).name,
         _("SAM card"): lambda unit: unit.card or "",
         _("PCID"): lambda unit: unit.pcid or "",
     },
@@ -36,9 +44,12 @@ EXPORT = Export(
 @operation("unit.read")
 def index() -> Response:
     """The units the actor may see."""
-    ctx = context()
-    listing = service.units_page(ctx, request.args.get("hardware_number", "").strip()[:40] or None)
-    return lists.answer("cards/units.html", listing, lambda units: units_out(ctx, units), EXPORT, form=Form(request.args))
+    ctx, form = context(), Form(request.args)
+    wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
+    return lists.answer(
+        "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
+        state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
+    )  # fmt: skip
 
 
 @blueprint.get("/daftar")
@@ -54,19 +65,61 @@ def register() -> AnyResponse:
     """Register one unit."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        unit = service.register_units(ctx, [form.model(UnitIn)])[0]
+        unit = service.register_unit(ctx, form.model(UnitIn, **_public_key(form)))
         return seen("unit_pages.show", "registered", unit_id=unit.id)
     return _form(form)
+
+
+@blueprint.get("/berkas")
+@operation("unit.register")
+def new_file() -> Response:
+    """The form for a file of units."""
+    return _file_form(Form())
+
+
+@blueprint.post("/berkas")
+@operation("unit.register")
+def register_file() -> AnyResponse:
+    """Register a file of units, all or none."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        intake.register_file(ctx, upload("units"), ports.settings().batch_max_rows)
+        return seen("unit_pages.index", "registered")
+    return _file_form(form)
+
+
+@blueprint.get("/templat.<kind>")
+@operation("unit.register")
+def template(kind: str) -> Response:
+    """An empty table with the columns of such a file."""
+    return lists.table(kind, "unit", intake.COLUMNS, [])
 
 
 @blueprint.get("/<uuid:unit_id>")
 @operation("unit.read")
 def show(unit_id: UUID) -> str:
-    """A unit, with the card in it."""
+    """A unit: the card in it, where it stands, and what has happened."""
     ctx = context()
-    return render_template("cards/unit.html", unit=units_out(ctx, [service.get_unit(ctx, unit_id)])[0])
+    return render_template("cards/unit.html", page=unit_page(ctx, service.get_unit(ctx, unit_id)))
 
 
 def _form(form: Form) -> Response:
-    choices = [(model.name, model.name) for model in service.find_models(context())]
-    return form.again("cards/unit_new.html", model_choices=choices)
+    return form.again("cards/unit_new.html", model_choices=_models())
+
+
+def _file_form(form: Form) -> Response:
+    models = service.find_models(context())
+    return form.again("cards/unit_file.html", models=models, max_rows=ports.settings().batch_max_rows)
+
+
+def _models() -> list[tuple[str, str]]:
+    return [(model.name, model.name) for model in service.find_models(context())]
+
+
+def _public_key(form: Form) -> dict[str, Any]:
+    """The key as it was pasted: JSON, or nothing."""
+    typed = form.get("public_jwk").strip()
+    try:
+        return {"public_jwk": json.loads(typed)} if typed else {}
+    except ValueError as broken:
+        raise Invalid.field("public_jwk", "This is not JSON. Paste the whole key, from { to }.") from broken

@@ -12,7 +12,7 @@ from flask_babel import gettext
 from sifilma.documents.responses import attachment
 from sifilma.documents.sheets import write_csv, write_xlsx
 from sifilma.kernel import paging
-from sifilma.kernel.errors import Invalid
+from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.paging import Listing
 from sifilma.web.requests import context
 
@@ -42,12 +42,19 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, **v
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
 
+def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """A table as a file of this kind (csv or xlsx), for instance one that is to be filled in and sent back."""
+    if kind not in WRITERS:
+        raise NotFound()
+    write, media_type = WRITERS[kind]
+    return attachment(write(header, rows), media_type, f"{name}.{kind}")
+
+
 def _file(wanted: str, listing: Listing[Any], show: Show, export: Export) -> Response:
     if wanted not in WRITERS:
         raise Invalid.field("unduh", "A list is had as csv or xlsx.")
-    write, media_type = WRITERS[wanted]
     header = [gettext(name) for name in export.columns]
-    return attachment(write(header, _lines(listing, show, list(export.columns.values()))), media_type, f"{export.name}.{wanted}")
+    return table(wanted, export.name, header, _lines(listing, show, list(export.columns.values())))
 
 
 def _lines(listing: Listing[Any], show: Show, columns: Sequence[Callable[[Any], object]]) -> Iterator[list[object]]:

@@ -1,20 +1,24 @@
-"""Personalisation requests as the API shows them."""
+"""Personalisation requests as the API and the pages show them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
+from sifilma.accounts.models import Person, User
 from sifilma.accounts.present import party
 from sifilma.cards.models import Card, Unit
-from sifilma.cards.present import history_out
+from sifilma.cards.present import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
 from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import Approval
 from sifilma.kernel.letters import number_warning
-from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
 from sifilma.web.links import steps
@@ -23,6 +27,56 @@ VERBS = {
     "submit": State.SUBMITTED, "return": State.RETURNED, "approve": State.APPROVED, "reject": State.REJECTED, "cancel": State.CANCELLED,
     "results": State.PERSONALISING,
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Given:
+    """An approval as a page shows it."""
+
+    who: str
+    at: datetime
+    note: str
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """A request as its page shows it. `objection`: why the actor cannot approve it, `submitter` or `approved`; empty if it can."""
+
+    request: PersonalisationOut
+    own: bool
+    objection: str
+    submitter: str
+    verified_at: datetime | None
+    given: list[Given]
+    steps: list[TimelineStep]
+    done: int
+    failed: int
+
+
+def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
+    """A request with everything one decides by."""
+    shown = full(ctx, request)
+    now = [approval for approval in request.approvals if approval.digest == request.digest]
+    names = _names(ctx, [request.submitted_by_user, *(approval.user_id for approval in now)])
+    outcomes = [card["outcome"] for card in shown.cards]
+    return RequestPage(
+        request=shown, own=request.requester_id == ctx.actor.organisation_id, objection=_objection(ctx, request, now),
+        submitter=names.get(request.submitted_by_user, ""), verified_at=request.verified_at,
+        given=[Given(names[approval.user_id], approval.at, approval.note) for approval in now],
+        steps=timeline(ctx, PERSONALISATION.kind, request.id), done=outcomes.count("personalised"), failed=outcomes.count("failed"),
+    )  # fmt: skip
+
+
+def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:
+    query = select(User.id, Person.name).join(Person, Person.id == User.person_id).where(User.id.in_([user for user in users if user]))
+    names: dict[UUID | None, str] = dict(ctx.session.execute(query).all())
+    return names
+
+
+def _objection(ctx: Context, request: PersonalisationRequest, given: Sequence[Approval]) -> str:
+    if ctx.actor.person_id == request.submitted_by_person:
+        return "submitter"
+    return "approved" if ctx.actor.person_id in [approval.person_id for approval in given] else ""
 
 
 def approval_out(approval: Approval) -> ApprovalOut:
@@ -71,6 +125,7 @@ def _common(request: PersonalisationRequest) -> dict[str, Any]:
         "required_approvals": request.required_approvals,
         "verified": request.verified_at is not None,
         "created_at": request.created_at,
+        "submitted_at": request.submitted_at,
         "links": steps("personalisation-requests", request.id, PERSONALISATION, request.state, VERBS),
     }
 
@@ -85,5 +140,8 @@ def _batch(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]
 
 
 def _cards(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:
-    query = select(Card.uid, Card.state, Card.kcv).where(Card.personalisation_request_id == request.id).order_by(Card.id)
-    return [{"uid": uid, "state": state, "kcv": kcv} for uid, state, kcv in ctx.session.execute(query)]
+    query = select(Card.uid, Card.state, Card.kcv, Unit.hardware_number, PersonalisationResult.outcome)
+    query = query.outerjoin(Unit, Unit.id == Card.unit_id).outerjoin(PersonalisationResult, PersonalisationResult.card_id == Card.id)
+    query = query.where(Card.personalisation_request_id == request.id).order_by(Card.id)
+    names = ("uid", "state", "kcv", "unit", "outcome")
+    return [dict(zip(names, row, strict=True)) for row in ctx.session.execute(query)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from config.settings import Settings
@@ -25,33 +27,64 @@ from sifilma.personalisation.models import PERSONALISATION, BatchRow, Personalis
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get, new_card
+from sifilma.web.texts import validation_sentence
 
 OPEN = (State.APPROVED, State.PERSONALISING)
 COLUMNS = (("sam_uid", "outcome"), ("hardware_number", "kcv"))
 
 
-def read_results(data: bytes, max_rows: int) -> list[ResultIn]:
-    """Results from a CSV or XLSX file; Invalid lists the errors by row."""
-    from pydantic import ValidationError  # noqa: PLC0415
+@dataclass(frozen=True)
+class Expected:
+    """A card that is yet to be personalised: its UID and its unit, as far as the batch names them."""
 
+    sam_uid: str = ""
+    hardware_number: str = ""
+
+
+def read_results(data: bytes, max_rows: int) -> dict[int, ResultIn]:
+    """Results from a CSV or XLSX file, by their rows there; Invalid lists the errors by row."""
     sheet = sheets.read(data, required=COLUMNS[0], optional=COLUMNS[1], max_rows=max_rows, field="results")
-    results, errors = [], []
-    for row in sheet.rows:
+    return parse_results({row.number: row.cells for row in sheet.rows})
+
+
+def parse_results(lines: Mapping[int, Mapping[str, str]]) -> dict[int, ResultIn]:
+    """Results from lines of text, by their numbers; empty cells count as not given. Invalid lists the errors by row."""
+    found: dict[int, ResultIn] = {}
+    errors: list[dict[str, Any]] = []
+    for number, cells in lines.items():
         try:
-            results.append(ResultIn.model_validate({name: text for name, text in row.cells.items() if text and name}))
+            found[number] = ResultIn.model_validate({name: text for name, text in cells.items() if text and name})
         except ValidationError as wrong:
-            errors += [{"row": row.number, "field": str(e["loc"][0]), "message": e["msg"]} for e in wrong.errors(include_input=False)]
+            details = wrong.errors(include_url=False)
+            errors += [{"row": number, "field": str(error["loc"][0]), "message": validation_sentence(error)} for error in details]
     if errors:
         raise Invalid("Some rows cannot be accepted; nothing was saved.", errors=errors)
-    return results
+    if not found:
+        raise Invalid.field("results", "There is no result to record.")
+    return found
 
 
-def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, results: list[ResultIn]) -> PersonalisationRequest:
-    """Record results. The first makes the request `personalising`, the one that completes the quantity `completed`.
+def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
+    """What is yet to come: each row of the batch without a personalised card, else as many nameless cards as are missing."""
+    if not request.rows:
+        return [Expected()] * (request.quantity - personalised(ctx, request))
+    numbers = {unit.id: number for number, unit in _units_by_number(ctx, request).items()}
+    cards = list(ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id)))
+    known = {card.uid for card in cards if card.state != CardState.REGISTERED}
+    done = {card.unit_id for card in cards if card.state not in (CardState.REGISTERED, *ENDED)}
+    return [
+        Expected(row.sam_uid if row.sam_uid and row.sam_uid not in known else "", numbers[row.unit_id])
+        for row in request.rows
+        if row.unit_id not in done
+    ]
+
+
+def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, rows: Mapping[int, ResultIn]) -> PersonalisationRequest:
+    """Record results, named by their rows. The first makes the request `personalising`, the one that completes the quantity `completed`.
 
     A failed card is `damaged` at once; a replacement takes its place in the quantity. All rows or none.
     """
-    request = get(ctx, request_id, Operation.PERSONALISE)
+    request, results = get(ctx, request_id, Operation.PERSONALISE), list(rows.values())
     _require_open(request)
     key_version = settings.master_version
     versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
@@ -62,7 +95,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, re
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
     units = _units_by_number(ctx, request)
-    errors = list(_errors(ctx, request, results, cards, units, kcvs))
+    errors = list(_errors(ctx, request, rows, cards, units, kcvs))
     if errors:
         raise Invalid("Some results cannot be accepted; nothing was saved.", errors=errors)
     return _save(ctx, settings, request, results, cards, units, kcvs)
@@ -88,20 +121,21 @@ def _units_by_number(ctx: Context, request: PersonalisationRequest) -> dict[str,
 def _errors(
     ctx: Context,
     request: PersonalisationRequest,
-    results: list[ResultIn],
+    rows: Mapping[int, ResultIn],
     cards: dict[str, Card],
     units: dict[str, Unit],
     kcvs: dict[str, str],
 ) -> Iterator[dict[str, Any]]:
+    results = list(rows.values())
     in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
     tied = _tied(ctx, request)
     elsewhere = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([r.sam_uid for r in results])))) - set(cards)
     seen: set[str] = set()
-    for row, result in enumerate(results, start=1):
+    for row, result in rows.items():
         for field, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere, seen):
             yield {"row": row, "field": field, "message": message}
         seen.add(result.sam_uid)
-    done = _count(ctx, request) + sum(1 for result in results if result.outcome == "personalised")
+    done = personalised(ctx, request) + sum(1 for result in results if result.outcome == "personalised")
     if done > request.quantity:
         yield {"field": "results", "message": f"That would make {done} cards; {request.quantity} were approved."}
 
@@ -143,7 +177,8 @@ def _row_errors(
         yield "hardware_number", f"{result.sam_uid} is tied to another unit."
 
 
-def _count(ctx: Context, request: PersonalisationRequest) -> int:
+def personalised(ctx: Context, request: PersonalisationRequest) -> int:
+    """How many cards of the request are personalised by now."""
     query = select(func.count()).where(
         PersonalisationResult.personalisation_request_id == request.id, PersonalisationResult.outcome == "personalised"
     )
@@ -187,7 +222,7 @@ def _save(
 
 
 def _advance(ctx: Context, request: PersonalisationRequest, act: Any) -> None:
-    if _count(ctx, request) >= request.quantity:
+    if personalised(ctx, request) >= request.quantity:
         PERSONALISATION.move(ctx.session, request, State.COMPLETED, act)
     elif request.state == State.APPROVED:
         PERSONALISATION.move(ctx.session, request, State.PERSONALISING, act)

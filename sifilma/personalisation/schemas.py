@@ -83,6 +83,7 @@ class PersonalisationBrief(BaseModel):
     required_approvals: int
     verified: bool
     created_at: datetime
+    submitted_at: datetime | None
     links: dict[str, str]
 
 

@@ -66,7 +66,7 @@ def get(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONA
     return found
 
 
-def _own(ctx: Context, request_id: UUID) -> PersonalisationRequest:
+def own(ctx: Context, request_id: UUID) -> PersonalisationRequest:
     """One request the actor's organisation made: a buyer sees it and changes nothing."""
     found = get(ctx, request_id)
     if found.requester_id != ctx.actor.organisation_id:
@@ -93,7 +93,7 @@ def edit(
     ctx: Context, settings: Settings, store: FileStore, request_id: UUID, data: PersonalisationIn, files: Files
 ) -> PersonalisationRequest:
     """Change a draft or a returned request; files that do not come again stay."""
-    request = _own(ctx, request_id)
+    request = own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
     _fill(ctx, settings, store, request, data, files)
@@ -212,7 +212,7 @@ def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
 
 def submit(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
     """Submit: from here on nothing of it changes, unless it is returned."""
-    request = _own(ctx, request_id)
+    request = own(ctx, request_id)
     WAY.submit(ctx, request, content(ctx, request), note)
     return request
 
@@ -240,7 +240,7 @@ def reject(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
 
 def cancel(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
     """The requester withdraws it, before it is approved."""
-    request = _own(ctx, request_id)
+    request = own(ctx, request_id)
     WAY.move(ctx, request, State.CANCELLED, "cancel", note)
     return request
 

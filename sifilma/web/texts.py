@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import gettext
-from flask_babel import lazy_gettext as _
 
-from sifilma.kernel.text import Text
+from sifilma.kernel.text import Text, say
+
+
+def _(template: str) -> str:
+    """Mark a text for the catalogues; it is said later, in the language of whoever reads it."""
+    return template
+
 
 VALIDATION = {
     "missing": _("This is needed."),
@@ -43,11 +48,15 @@ def translate(sentence: str) -> str:
 
 def validation_text(error: Mapping[str, Any]) -> str:
     """What a schema found wrong with a field (one item of pydantic's `errors()`). Never repeats what was typed."""
+    return translate(validation_sentence(error))
+
+
+def validation_sentence(error: Mapping[str, Any]) -> str:
+    """The same in English, for a service that names it among its own refusals; `translate` says it in any language."""
     if error["type"] == "value_error":
         cause = error["ctx"]["error"]
-        return translate(cause.args[0] if cause.args else str(error["msg"]))
-    known = VALIDATION.get(error["type"])
-    return str(known) % error.get("ctx", {}) if known is not None else str(gettext("This cannot be accepted."))
+        return cause.args[0] if cause.args else str(error["msg"])
+    return say(VALIDATION.get(error["type"], _("This cannot be accepted.")), **error.get("ctx", {}))
 
 
 def _value(value: Any) -> Any:

@@ -1,0 +1,74 @@
+"""What the personalisation machines report, on the web: by form or by file, in parts."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.accounts.permissions import Operation
+from sifilma.documents import lists
+from sifilma.documents.forms import upload
+from sifilma.personalisation import results, service
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+
+blueprint = Blueprint("result_pages", __name__, url_prefix="/personalisasi/<uuid:request_id>/hasil", template_folder="templates")
+COLUMNS = (*results.COLUMNS[0], *results.COLUMNS[1])
+ROWS = 25
+
+
+@blueprint.get("")
+@operation("personalise")
+def new(request_id: UUID) -> Response:
+    """A row for each card that is yet to come."""
+    return _form(request_id, Form())
+
+
+@blueprint.post("")
+@operation("personalise", reads_first=True)
+def record(request_id: UUID) -> AnyResponse:
+    """Record the results of the file, or else of the form; all rows or none."""
+    ctx, form, settings = context(), Form.sent(), ports.settings()
+    with form.attempt(ctx):
+        file = upload("results")
+        found = results.read_results(file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
+        results.add_results(ctx, settings, ports.hsm(), request_id, found)
+        return seen("personalisation_pages.show", "recorded", request_id=request_id)
+    return _form(request_id, form)
+
+
+@blueprint.get("/templat.<kind>")
+@operation("personalise")
+def template(request_id: UUID, kind: str) -> Response:
+    """A table with the cards that are yet to come."""
+    ctx = context()
+    rows = results.expected(ctx, service.get(ctx, request_id, Operation.PERSONALISE))
+    return lists.table(kind, "hasil", COLUMNS, [(row.sam_uid, "", row.hardware_number, "") for row in rows])
+
+
+def _form(request_id: UUID, form: Form) -> Response:
+    ctx = context()
+    found = service.get(ctx, request_id, Operation.PERSONALISE)
+    coming = results.expected(ctx, found)
+    rows = _typed(form) or [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming[:ROWS]]
+    wrong = {(error["row"], error["field"]) for error in form.rows}
+    return form.again(
+        "personalisation/results.html", found=found, rows=rows, wrong=wrong, open=found.state in results.OPEN, coming=len(coming),
+        done=results.personalised(ctx, found),
+    )  # fmt: skip
+
+
+def _typed(form: Form) -> list[dict[str, str]]:
+    """The rows as they were typed."""
+    columns = [form.values.getlist(name) for name in COLUMNS]
+    return [dict(zip(COLUMNS, (cell.strip() for cell in row), strict=True)) for row in zip(*columns, strict=False)]
+
+
+def _filled(rows: list[dict[str, str]]) -> dict[int, dict[str, str]]:
+    """Those that say something, by their numbers on the page: a row without an outcome, or with nothing else, is not done yet."""
+    return {number: row for number, row in enumerate(rows, start=1) if row["outcome"] and any((row["sam_uid"], row["kcv"]))}

@@ -1,0 +1,185 @@
+"""Requests for cards on the web: lists, both forms, the page one decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.documents import lists
+from sifilma.documents.forms import upload
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import paper
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.personalisation import batch, buyers, reading, service
+from sifilma.personalisation.models import PersonalisationState
+from sifilma.personalisation.present import brief, request_page
+from sifilma.personalisation.reading import Wanted
+from sifilma.personalisation.schemas import ApproveIn, NoteIn, PersonalisationIn
+from sifilma.personalisation.service import Files
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+from sifilma.web.states import state
+
+blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
+FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
+EXPORT = Export(
+    "personalisasi",
+    {
+        _("Letter number"): lambda row: row.letter_number,
+        _("Letter date"): lambda row: row.letter_date.isoformat(),
+        _("Subject"): lambda row: row.subject,
+        _("Requester"): lambda row: row.requester["name"],
+        _("Buyer"): lambda row: row.buyer["name"],
+        _("Function"): lambda row: row.function,
+        _("Cards"): lambda row: row.quantity,
+        _("State"): lambda row: state(row.state).name,
+        _("Submitted"): lambda row: row.submitted_at.isoformat() if row.submitted_at else "",
+    },
+)
+
+
+@blueprint.get("")
+@operation("personalisation.view")
+def index() -> Response:
+    """The requests the actor may see."""
+    ctx, form = context(), Form(request.args)
+    wanted = Wanted(form.get("state"), form.get("q").strip()[:100], bool(form.get("menunggu")))
+    choices = [(name, state(name).name) for name in PersonalisationState]
+    listing = reading.listing(ctx, wanted)
+    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, state_choices=choices)
+
+
+@blueprint.get("/pembeli")
+@operation("personalisation.draft")
+def find_buyer() -> str:
+    """For whom a manufacturer asks: the first step of its form."""
+    text = request.args.get("q", "").strip()[:100]
+    return render_template("personalisation/buyers.html", form=Form(request.args), found=buyers.find_buyers(context(), text))
+
+
+@blueprint.get("/pembeli/<uuid:buyer_id>/templat.<kind>")
+@operation("personalisation.draft")
+def batch_template(buyer_id: UUID, kind: str) -> Response:
+    """A batch with the buyer's units of the maker's models filled in."""
+    ctx, columns = context(), (*batch.REQUIRED, *batch.OPTIONAL)
+    buyer = buyers.buyer(ctx, buyer_id)
+    return lists.table(kind, f"batch {buyer.name}", columns, buyers.batch_rows(ctx, buyer_id, ports.settings().batch_max_rows))
+
+
+@blueprint.get("/baru")
+@operation("personalisation.draft")
+def new() -> AnyResponse:
+    """An empty form; a manufacturer chooses the buyer first."""
+    buyer = request.args.get("pembeli")
+    if _is_maker(context()) and not buyer:
+        return redirect(url_for("personalisation_pages.find_buyer"), 303)
+    return _form(Form.of(on_behalf_of=buyer))
+
+
+@blueprint.post("/baru")
+@operation("personalisation.draft")
+def draft() -> AnyResponse:
+    """Save a draft."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = service.draft(ctx, ports.settings(), ports.files(), form.model(PersonalisationIn), _files())
+        return seen("personalisation_pages.show", "drafted", request_id=made.id)
+    return _form(form)
+
+
+@blueprint.get("/<uuid:request_id>/ubah")
+@operation("personalisation.draft")
+def change(request_id: UUID) -> Response:
+    """The form as it was saved."""
+    found = service.own(context(), request_id)
+    on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
+    return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
+
+
+@blueprint.post("/<uuid:request_id>/ubah")
+@operation("personalisation.draft")
+def edit(request_id: UUID) -> AnyResponse:
+    """Save a draft or a returned request anew; files that do not come again stay."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        service.edit(ctx, ports.settings(), ports.files(), request_id, form.model(PersonalisationIn), _files())
+        return seen("personalisation_pages.show", "drafted", request_id=request_id)
+    return _form(form, request_id)
+
+
+@blueprint.get("/<uuid:request_id>")
+@operation("personalisation.view")
+def show(request_id: UUID) -> Response:
+    """A request beside its letter."""
+    return _page(request_id, Form())
+
+
+@blueprint.get("/<uuid:request_id>/berkas/<name>")
+@operation("personalisation.view")
+def file(request_id: UUID, name: str) -> Response:
+    """The letter, the purchase order or the batch."""
+    found = reading.open_file(context(), ports.files(), request_id, name)
+    return paper(found.data, found.media_type, found.filename)
+
+
+@blueprint.post("/<uuid:request_id>/setujui")
+@operation("personalisation.approve")
+def approve(request_id: UUID) -> AnyResponse:
+    """Approve exactly what was shown."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        sent = form.model(ApproveIn)
+        service.approve(ctx, ports.settings(), request_id, sent.digest, sent.note)
+        return seen("personalisation_pages.show", "approved", request_id=request_id)
+    return _page(request_id, form)
+
+
+def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
+    @operation(name)
+    def view(request_id: UUID) -> AnyResponse:
+        ctx, form = context(), Form.sent()
+        with form.attempt(ctx):
+            decide(ctx, request_id, form.model(NoteIn).note)
+            return seen("personalisation_pages.show", done, request_id=request_id)
+        return _page(request_id, form)
+
+    return view
+
+
+for path, verb, does, told in (
+    ("ajukan", "submit", service.submit, "submitted"),
+    ("verifikasi", "verify", service.verify, "verified"),
+    ("kembalikan", "return", service.send_back, "returned"),
+    ("tolak", "approve", service.reject, "rejected"),
+    ("batalkan", "submit", service.cancel, "cancelled"),
+):
+    blueprint.post(f"/<uuid:request_id>/{path}", endpoint=path)(_decision(f"personalisation.{verb}", does, told))
+
+
+def _page(request_id: UUID, form: Form) -> Response:
+    ctx = context()
+    return form.again("personalisation/request.html", page=request_page(ctx, service.get(ctx, request_id)))
+
+
+def _form(form: Form, request_id: UUID | None = None) -> Response:
+    """The form of an office, or of a manufacturer for the buyer named in it."""
+    ctx = context()
+    buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
+    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, max_rows=ports.settings().batch_max_rows)
+
+
+def _is_maker(ctx: Context) -> bool:
+    return ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
+
+
+def _files() -> Files:
+    return Files(upload("letter"), upload("purchase_order"), upload("batch"))

@@ -1,0 +1,133 @@
+"""From the letter to the personalised card, in the browser: an office's way and a manufacturer's."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from sifilma.documents.sheets import write_csv
+from tests.support.browser import PHONE, WIDTHS, press, signed_in, sound
+from tests.support.servers import Server
+from tests.support.world import World, letter, new_uid
+
+BATCH = ("hardware_number", "model", "pcid", "sam_uid")
+
+
+@pytest.fixture
+def surat(tmp_path: Path) -> str:
+    """A letter to be uploaded."""
+    path = tmp_path / "surat.pdf"
+    path.write_bytes(letter())
+    return str(path)
+
+
+def write_letter(page: Page, surat: str, number: str) -> None:
+    page.fill("[name=letter_number]", number)
+    page.fill("[name=letter_date]", "2026-11-01")
+    page.fill("[name=subject]", "Permohonan personalisasi kartu SAM")
+    page.set_input_files("[name=letter]", surat)
+
+
+def sees_letter(page: Page) -> None:
+    """The letter is there in its frame, drawn by the browser's own viewer."""
+    frame = page.locator("iframe.letter").first
+    frame.scroll_into_view_if_needed()
+    page.wait_for_function("() => window.frames.length > 0")
+    address = frame.get_attribute("src") or ""
+    assert any(found.url.startswith(page.url.split("/personalisasi")[0] + address.split("#")[0]) for found in page.frames), address
+
+
+def scans(page: Page, uids: list[str]) -> None:
+    """A scanner ends each code with Enter, which leads to the next row and sends nothing."""
+    page.locator("[name=sam_uid]").first.focus()
+    for uid in uids:
+        page.keyboard.type(uid)
+        page.keyboard.press("Enter")
+    assert typed(page) == uids
+
+
+def pastes(page: Page, uids: list[str]) -> None:
+    """A column copied from a spreadsheet spreads downwards."""
+    page.locator("[name=sam_uid]").first.evaluate(
+        """(cell, text) => { const data = new DataTransfer(); data.setData("text", text);
+        cell.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})); }""",
+        "\r\n".join(uids),
+    )
+    assert typed(page) == uids
+
+
+def typed(page: Page) -> list[str]:
+    return [cell.input_value() for cell in page.locator("[name=sam_uid]").all()]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_office_asks_two_approve_and_the_operator_records(
+    server: tuple[World, Server], browser: Browser, surat: str, width: int
+) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, "magetan.kepala", width)
+    page.goto("/personalisasi/baru")
+    press(page)
+    assert page.locator("#masalah li").count() > 3
+    sound(page)
+    write_letter(page, surat, "470/304/1403.111/2018")
+    page.select_option("[name=function]", "RW")
+    page.fill("[name=quantity]", "2")
+    press(page)
+    sees_letter(page)
+    sound(page)
+    press(page, "[formaction$=ajukan]")
+    request = page.url.split("?")[0]
+    for name in ("penyetuju1", "penyetuju2"):
+        page = signed_in(browser, made, world, name, width)
+        page.goto("/personalisasi?menunggu=1")
+        sound(page)
+        press(page, "tbody a")
+        sees_letter(page)
+        sound(page)
+        press(page, "[formaction$=setujui]")
+    page = signed_in(browser, made, world, "operator1", width)
+    page.goto(request + "/hasil")
+    (scans if width == PHONE else pastes)(page, [new_uid(), new_uid()])
+    sound(page)
+    press(page, "form:has([data-rows]) button[type=submit]")
+    assert page.locator("progress").get_attribute("value") == "2"
+    assert world.client("operator1").get("/personalisation-requests").json["items"][0]["state"] == "completed"
+    sound(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_manufacturer_mends_its_batch_and_submits(
+    server: tuple[World, Server], browser: Browser, surat: str, tmp_path: Path, width: int
+) -> None:
+    world, made = server
+    numbers = world.units("mandiri.kepala", 2, "SOFTORB-CRD-1", "R", pcid=False)
+    rows = [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid()) for number in numbers]
+    (tmp_path / "salah.csv").write_bytes(write_csv(BATCH, [rows[0], ("TIDAK-ADA", *rows[1][1:])]))
+    (tmp_path / "benar.csv").write_bytes(write_csv(BATCH, rows))
+    page = signed_in(browser, made, world, "softorb.kepala", width)
+    page.goto("/personalisasi/baru")
+    page.fill("[name=q]", "mandiri")
+    page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has narrowed the list
+    sound(page)
+    press(page, "#temuan tbody a")
+    write_letter(page, surat, "S-12/2026")
+    page.fill("[name=purchase_order_number]", "PO-2026-7")
+    page.set_input_files("[name=purchase_order]", surat)
+    page.set_input_files("[name=batch]", str(tmp_path / "salah.csv"))
+    press(page)
+    assert page.locator("#f-rows tbody tr").inner_text().startswith("3\thardware_number")
+    assert page.input_value("[name=purchase_order_number]") == "PO-2026-7"
+    sound(page)
+    for name in ("letter", "purchase_order"):
+        page.set_input_files(f"[name={name}]", surat)
+    page.set_input_files("[name=batch]", str(tmp_path / "benar.csv"))
+    press(page)
+    sound(page)
+    press(page, "[formaction$=ajukan]")
+    assert numbers[1] in page.inner_text("main")
+    assert world.client("operator1").get("/personalisation-requests").json["items"][0]["state"] == "submitted"
+    sound(page)
