@@ -18,6 +18,7 @@ class Operation(StrEnum):
     USERS_OWN = "users.own"
     USERS_SEE = "users.see"
     API_KEYS = "api_keys"
+    API_KEYS_SEE = "api_keys.see"
     REFERENCE_READ = "reference.read"
     UNIT_REGISTER = "unit.register"
     UNIT_READ = "unit.read"
@@ -52,6 +53,7 @@ class Operation(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     PLACE_REVIEW = "place.review"
     AUDIT_READ = "audit.read"
+    AUDIT_EXPORT = "audit.export"
 
 
 class Scope(StrEnum):
@@ -96,6 +98,7 @@ _TABLE: dict[Operation, str] = {
     Operation.USERS_OWN:               "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.USERS_SEE:               "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.API_KEYS:                "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
+    Operation.API_KEYS_SEE:            "-  -  -  -  -   Oh  Oh  Oh  Oh   -",
     Operation.REFERENCE_READ:          "A  A  A  A  A   A  A  A  A   A",
     Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_READ:               "A  A  A  -  -   L  O  J  O   O",
@@ -130,6 +133,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_VERIFY:      "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
     Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",
+    Operation.AUDIT_EXPORT:            "-  -  A! -  -   O  O  J  O   -",
 }  # fmt: skip
 
 

@@ -98,13 +98,6 @@ def _own_address(address: str) -> str:
     return address if re.fullmatch(r"/(?![/\\])[^\s\\]*", address) else "/"
 
 
-@blueprint.get("/")
-@operation("session.self")
-def home() -> str:
-    """Where everybody begins."""
-    return render_template("accounts/beranda.html")
-
-
 @blueprint.get("/profil")
 @operation("session.self")
 def profile() -> AnyResponse:

@@ -6,7 +6,7 @@ from flask import Response
 from pydantic import Field
 
 from sifilma.accounts import audit_reading
-from sifilma.accounts.audit_reading import EntryOut
+from sifilma.accounts.audit_reading import EntryOut, Wanted
 from sifilma.api.common import ListQuery, Page, blueprint, page_of
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -25,5 +25,5 @@ class AuditQuery(ListQuery):
 @operation("audit.read")
 def list_entries(query: AuditQuery) -> Response:
     """Newest first."""
-    select, key = audit_reading.entries(context(), query.object, query.action)
+    select, key = audit_reading.entries(context(), Wanted(query.object or "", query.action or ""))
     return page_of(select, key, query, lambda rows: map(audit_reading.entry_out, rows))

@@ -13,6 +13,8 @@ A, J, O, L = "A", "J", "O", "L"  # noqa: E741  # DOMAIN's letters
 # operation: approver, operator, auditor, manufacturer, regency, province, institution, key ("-": never, "!": fresh code, "h": head)
 DOMAIN = {
     "users.own":               ("-",  "-",  "-", "Oh!", "Oh!", "Oh!", "Oh!", "-"),
+    "api_keys":                ("-",  "-",  "-", "Oh!", "Oh!", "Oh!", "Oh!", "-"),
+    "api_keys.see":            ("-",  "-",  "-", "Oh",  "Oh",  "Oh",  "Oh",  "-"),
     "unit.register":           ("-",  "-",  "-", "-",   "O",   "O",   "O",   "O"),
     "unit.read":               ("A",  "A",  "A", "L",   "O",   "J",   "O",   "O"),
     "personalisation.draft":   ("-",  "-",  "-", "L",   "O",   "O",   "-",   "L"),
@@ -40,6 +42,7 @@ DOMAIN = {
     "destruction.verify":      ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
     "place.review":            ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
     "audit.read":              ("O",  "O",  "A", "O",   "O",   "J",   "O",   "-"),
+    "audit.export":            ("-",  "-",  "A!", "O",  "O",   "J",   "O",   "-"),
 }  # fmt: skip
 ORDER = (
     Column.APPROVER,
@@ -51,7 +54,7 @@ ORDER = (
     Column.INSTITUTION,
     Column.KEY,
 )
-READING = {name for name in Operation if name.endswith((".view", ".read", ".see"))} | {Operation.REFERENCE_READ}
+READING = {name for name in Operation if name.endswith((".view", ".read", ".see", ".export"))}
 
 
 def cell(grant: Grant | None) -> str:
