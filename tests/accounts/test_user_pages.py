@@ -9,7 +9,7 @@ import pytest
 
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visits import Visitor, words
+from tests.support.visits import Visitor, one_id, words
 from tests.support.world import World
 
 NEW = {"name": "Umi Contoh", "username": "magetan.baru", "id_kind": "nip", "id_number": "19950505 202003 2 015", "roles": ["staff"]}
@@ -37,7 +37,7 @@ def test_a_head_invites_and_is_shown_the_link_once(world: World) -> None:
     answer = head.post("/pengguna/baru", **NEW)
     assert answer.status_code == 201
     assert opens(world, link_of(answer))
-    page = head.get(f"/pengguna/{world.sql('SELECT id FROM user_account WHERE username = :n', n='magetan.baru')[0][0]}")
+    page = head.get(f"/pengguna/{one_id(world, 'SELECT id FROM user_account WHERE username = :name', name='magetan.baru')}")
     assert not LINK.search(page.get_data(as_text=True))
     assert "•••• 2015" in words(page)
     assert "199505052020032015" not in words(page)
@@ -120,7 +120,7 @@ def test_a_central_account_is_proposed_by_one_and_executed_by_another(world: Wor
     target = f"/pengguna/{world.users['operator1']}"
     assert one.post(f"{target}/pusat/usulan", change="roles", roles=["operator", "approver"], note="Cuti").status_code == 303
     assert one.post(f"{target}/pusat/usulan", change="disable").status_code == 409  # one at a time
-    [(change,)] = world.sql("SELECT id FROM user_change")
+    change = one_id(world, "SELECT id FROM user_change")
     assert "You proposed this" in one.text("/pengguna/usulan")
     assert one.post(f"/pengguna/usulan/{change}", decision="execute").status_code == 403
     assert "Cuti" in other.text("/pengguna/usulan")
@@ -135,7 +135,7 @@ def test_a_central_person_invited_gets_the_link_from_whoever_executes(sqlite_wor
     body = NEW | {"username": "operator9", "roles": ["operator"], "organisation": directorate}
     answer = one.post("/pengguna/pusat/baru", **body)
     assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (303, "/pengguna/usulan")
-    [(change,)] = sqlite_world.sql("SELECT id FROM user_change")
+    change = one_id(sqlite_world, "SELECT id FROM user_change")
     executed = other.post(f"/pengguna/usulan/{change}", decision="execute")
     assert opens(sqlite_world, link_of(executed))
 
@@ -162,7 +162,7 @@ def test_a_key_is_shown_once_and_opens_nothing_once_revoked(world: World) -> Non
     listed = head.get("/kunci-api").get_data(as_text=True)
     assert "Server aktivasi" in listed
     assert key[0] not in listed
-    [(key_id,)] = world.sql("SELECT id FROM api_key WHERE name = 'Server aktivasi'")
+    key_id = one_id(world, "SELECT id FROM api_key WHERE name = 'Server aktivasi'")
     assert head.post(f"/kunci-api/{key_id}/cabut").status_code == 303
     assert machine.get("/api/v1/units", headers={"Authorization": f"Bearer {key[0]}"}).status_code == 401
     assert Visitor(world, "magetan.staf").get("/kunci-api").status_code == 403

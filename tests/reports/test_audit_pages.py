@@ -7,7 +7,7 @@ from sifilma.audit.words import ACTIONS
 from sifilma.demo import facts
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visits import Visitor, words
+from tests.support.visits import Visitor, one_id, words
 from tests.support.world import World
 
 
@@ -52,7 +52,7 @@ def test_pages_go_on_where_the_last_one_ended_at_the_same_cost(sqlite_world: Wor
 
 def test_an_entry_tells_its_facts_and_leads_to_its_object(world: World) -> None:
     sent = world.submitted("magetan.kepala")
-    [(entry,)] = world.sql("SELECT id FROM audit_entry WHERE action = 'personalisation.submit'")
+    entry = one_id(world, "SELECT id FROM audit_entry WHERE action = 'personalisation.submit'")
     text = Visitor(world, "auditor1").text(f"/jejak/{entry}")
     for said in ("Personalisation request submitted", "Indah Contoh", facts.MAGETAN, sent["digest"], "Digest of what was seen"):
         assert said in text

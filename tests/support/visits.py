@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import UUID
 
 from tests.support.world import World
 
@@ -19,7 +20,7 @@ class Visitor:
 
     def get(self, path: str, **query: str) -> Any:
         """The answer to a GET."""
-        return self._client.get(path, query_string=query, headers=self._headers)
+        return self._client.get(path, query_string=query or None, headers=self._headers)
 
     def post(self, path: str, **fields: Any) -> Any:
         """The answer to a form; a field may have several values."""
@@ -35,3 +36,9 @@ class Visitor:
 def words(answer: Any) -> str:
     """The words of a page, one space between them."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.get_data(as_text=True).partition("<main")[2]))
+
+
+def one_id(world: World, statement: str, **values: Any) -> str:
+    """The id an SQL text finds, as addresses have it, whichever database it comes from."""
+    [(found,)] = world.sql(statement, **values)
+    return str(UUID(str(found)))
