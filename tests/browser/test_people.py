@@ -46,6 +46,7 @@ def test_somebody_is_invited_enrols_works_and_is_disabled(server: tuple[World, S
     assert staff.locator("img.qr").evaluate("image => image.complete && image.naturalWidth > 0")
     sound(staff)
     staff.click("summary")
+    assert (staff.get_attribute("details a", "href") or "").startswith("otpauth://totp/SI-FILMA:magetan.umi?secret=")
     totp = pyotp.TOTP(staff.inner_text("details code").replace(" ", ""))
     for name, value in (("password", PASSWORD), ("repeat", PASSWORD), ("code", totp.now())):
         staff.fill(f"[name={name}]", value)
