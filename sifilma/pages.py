@@ -5,21 +5,27 @@ from __future__ import annotations
 from flask import Flask, current_app, g, request
 
 from sifilma import web
+from sifilma.accounts import api_key_views as api_keys
+from sifilma.accounts import user_views as users
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.activation import views as activation
+from sifilma.audit import words
 from sifilma.cards import unit_views as units
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.kernel.actor import Actor
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
+from sifilma.reports import audit_views as audit
+from sifilma.reports import organisation_views as organisations
+from sifilma.reports import views as home
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, Entry
 
 BLUEPRINTS = (
-    web.blueprint, assets.blueprint, accounts.blueprint, activation.blueprint, units.blueprint, personalisation.blueprint,
-    personalisation_results.blueprint,
+    web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint, personalisation.blueprint,
+    personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint, audit.blueprint,
 )  # fmt: skip
 
 
@@ -29,7 +35,7 @@ def register(app: Flask) -> None:
         app.register_blueprint(blueprint)
     languages.register(app, _zone)
     pages.register(app)
-    app.jinja_env.filters["pairs"] = uid_pairs
+    app.jinja_env.filters.update(pairs=uid_pairs, act_words=words.action, object_words=words.object_kind, fact_words=words.fact)
     app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation)
 
 

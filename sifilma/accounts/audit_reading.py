@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
+from sifilma.accounts.models import Organisation, User
 from sifilma.accounts.permissions import Operation, Scope, grants
 from sifilma.accounts.scope import scoped
 from sifilma.audit.models import AuditEntry
 from sifilma.audit.proofs import places_of
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
 from sifilma.web.links import API
 
@@ -39,17 +42,50 @@ class EntryOut(BaseModel):
     links: dict[str, str] = {}
 
 
-def entries(ctx: Context, object_id: str | None, action: str | None) -> Listing[AuditEntry]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which entries: of an object, an act, an organisation (a part of its name), a person (user name), from and until a moment."""
+
+    object_id: str = ""
+    action: str = ""
+    organisation: str = ""
+    username: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def entries_query(ctx: Context) -> Select[AuditEntry]:
     """The entries the actor may read: the auditor all, central people their own acts, others those of their organisation."""
     query = scoped(select(AuditEntry), ctx.actor, Operation.AUDIT_READ, AuditEntry.organisation_id)
     reach = {grant.scope for grant in grants(ctx.actor, Operation.AUDIT_READ)}
     if ctx.actor.is_central and Scope.ALL not in reach:
         query = select(AuditEntry).where(AuditEntry.user_id == ctx.actor.user_id)
-    if object_id:
-        query = query.where(AuditEntry.object_id == object_id)
-    if action:
-        query = query.where(AuditEntry.action == action)
-    return query, AuditEntry.id
+    return query
+
+
+def entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
+    """What the actor may read of what is wanted."""
+    query = entries_query(ctx)
+    if wanted.object_id:
+        query = query.where(AuditEntry.object_id == wanted.object_id)
+    if wanted.action:
+        query = query.where(AuditEntry.action == wanted.action)
+    if wanted.organisation:
+        named = select(Organisation.id).where(Organisation.name.icontains(wanted.organisation, autoescape=True))
+        query = query.where(AuditEntry.organisation_id.in_(named))
+    if wanted.username:
+        query = query.where(AuditEntry.user_id == select(User.id).where(User.username == wanted.username.casefold()).scalar_subquery())
+    if wanted.since:
+        query = query.where(AuditEntry.at >= wanted.since)
+    return (query.where(AuditEntry.at < wanted.until) if wanted.until else query), AuditEntry.id
+
+
+def entry(ctx: Context, entry_id: UUID) -> AuditEntry:
+    """One entry; NotFound outside the actor's reach."""
+    found = ctx.session.scalars(entries_query(ctx).where(AuditEntry.id == entry_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
 
 
 def entries_out(ctx: Context, rows: list[AuditEntry]) -> list[EntryOut]:

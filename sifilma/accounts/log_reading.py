@@ -70,7 +70,7 @@ class VerificationOut(BaseModel):
 def proof(ctx: Context, seq: int) -> Inclusion:
     """The proof for an entry the actor may read; NotFound for any other."""
     leaf = proofs.leaf_at(ctx, seq)
-    query, _ = audit_reading.entries(ctx, None, None)
+    query, _ = audit_reading.entries(ctx, audit_reading.Wanted())
     if ctx.session.scalars(query.where(AuditEntry.id == leaf.entry_id)).first() is None:
         raise NotFound("The log has no such place.")
     return proofs.prove_inclusion(ctx, leaf)

@@ -18,6 +18,7 @@ class Operation(StrEnum):
     USERS_OWN = "users.own"
     USERS_SEE = "users.see"
     API_KEYS = "api_keys"
+    API_KEYS_SEE = "api_keys.see"
     REFERENCE_READ = "reference.read"
     UNIT_REGISTER = "unit.register"
     UNIT_READ = "unit.read"
@@ -53,6 +54,7 @@ class Operation(StrEnum):
     PLACE_REVIEW = "place.review"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
+    AUDIT_EXPORT = "audit.export"
 
 
 class Scope(StrEnum):
@@ -97,6 +99,7 @@ _TABLE: dict[Operation, str] = {
     Operation.USERS_OWN:               "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.USERS_SEE:               "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.API_KEYS:                "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
+    Operation.API_KEYS_SEE:            "-  -  -  -  -   Oh  Oh  Oh  Oh   -",
     Operation.REFERENCE_READ:          "A  A  A  A  A   A  A  A  A   A",
     Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_READ:               "A  A  A  -  -   L  O  J  O   O",
@@ -132,6 +135,7 @@ _TABLE: dict[Operation, str] = {
     Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
     Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",
     Operation.AUDIT_VERIFY:            "-  -  A! -  -   -  -  -  -   -",
+    Operation.AUDIT_EXPORT:            "-  -  A! -  -   O  O  J  O   -",
 }  # fmt: skip
 
 

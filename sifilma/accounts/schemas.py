@@ -30,7 +30,8 @@ class UserIn(_Strict):
 
     def new_user(self) -> NewUser:
         """As the service takes it."""
-        return NewUser(self.username, self.name, self.id_kind, self.id_number, frozenset(self.roles), self.email, self.phone)
+        number = "".join(self.id_number.split())  # a NIP is often written in groups
+        return NewUser(self.username, self.name, self.id_kind, number, frozenset(self.roles), self.email, self.phone)
 
 
 class UserChangeIn(_Strict):

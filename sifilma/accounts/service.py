@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -24,7 +24,6 @@ from sifilma.accounts.models import (
     Organisation,
     Person,
     User,
-    UserChange,
 )
 from sifilma.accounts.passwords import check_strength, hash_password, verify_password
 from sifilma.accounts.sign_in import end_sessions
@@ -35,11 +34,17 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
 _NUMBER = {IdKind.NIP: re.compile(r"\d{18}"), IdKind.NRP: re.compile(r"\d{8}"), IdKind.EMPLOYEE: re.compile(r"[A-Za-z0-9./-]{1,40}")}
+_NUMBER_WORDS = {
+    IdKind.NIP: say("A NIP has 18 digits. A NIK (16 digits) is never taken here."),
+    IdKind.NRP: say("An NRP has 8 digits."),
+    IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
+}
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,28 @@ def register_organisation(
 
 def invite(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, str]:
     """An account in state `invited` and the secret of its one-time link, which is shown once and kept as a hash."""
-    user = _make_user(ctx, organisation, new)
+    user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
     record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
     return user, link
 
 
+def invite_again(ctx: Context, settings: Settings, user: User) -> str:
+    """A new link for an account whose link lapsed or whose second factor is lost: the old password and authenticator end with it."""
+    if user.id == ctx.actor.user_id:
+        raise Forbidden("Nobody invites themselves.")
+    if user.state == AccountState.DISABLED:
+        raise Conflict("Enable this account first.")
+    user.state, user.password_hash, user.totp_sealed = AccountState.INVITED, "", None
+    end_sessions(ctx, "invited anew", LoginSession.user_id == user.id)
+    link = new_invitation(ctx, settings, user)
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=user.roles, again=True)
+    return link
+
+
 def new_invitation(ctx: Context, settings: Settings, user: User) -> str:
-    """A fresh one-time link for an account."""
+    """A fresh one-time link for an account; links given before lapse."""
+    lapse_invitations(ctx, user)
     secret = secrets.token_urlsafe(32)
     expires = ctx.now + timedelta(hours=settings.invitation_hours)
     ctx.session.add(
@@ -85,7 +104,18 @@ def new_invitation(ctx: Context, settings: Settings, user: User) -> str:
     return secret
 
 
-def _make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
+def lapse_invitations(ctx: Context, user: User) -> None:
+    """No link of an account opens anything from here on."""
+    ctx.session.execute(
+        update(Invitation)
+        .where(Invitation.user_id == user.id, Invitation.used_at.is_(None), Invitation.expires_at > ctx.now)
+        .values(expires_at=ctx.now - timedelta(seconds=1))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
+    """An account in state `invited`, without a link yet; Conflict for a name that is taken or capabilities that never meet."""
     _check_new(organisation, new)
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
@@ -104,7 +134,7 @@ def _check_new(organisation: Organisation, new: NewUser) -> None:
     if not _USERNAME.fullmatch(new.username):
         raise Invalid.field("username", "A user name has 3 to 60 of a-z, 0-9, dot, dash, underscore.")
     if not _NUMBER[new.id_kind].fullmatch(new.id_number):
-        raise Invalid.field("id_number", "A NIP has 18 digits, an NRP 8, an employee number up to 40 letters and digits.")
+        raise Invalid.field("id_number", _NUMBER_WORDS[new.id_kind])
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     if not new.roles or not new.roles <= allowed:
         raise Invalid.field("roles", f"Choose from: {', '.join(sorted(allowed))}.")
@@ -262,14 +292,17 @@ def own_user(ctx: Context, user_id: UUID) -> User:
 
 
 def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
-    """Disable or enable an account; a disabled one's sessions end with this very act."""
+    """Disable or enable an account; a disabled one's sessions and links end with this very act. One nobody took up is invited again."""
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody disables their own account.")
-    if user.state == AccountState.INVITED:
-        raise Conflict("This account has not been taken up yet.")
-    user.state = AccountState.DISABLED if disabled else AccountState.ACTIVE
     if disabled:
+        user.state = AccountState.DISABLED
         end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
+        lapse_invitations(ctx, user)
+    elif user.state == AccountState.DISABLED:
+        user.state = AccountState.ACTIVE if user.password_hash else AccountState.INVITED
+    else:
+        raise Conflict("This account is not disabled.")
     action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
     record(ctx, action, "user", user.id, organisation_id=user.organisation_id)
 
@@ -285,66 +318,6 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     user.roles = " ".join(sorted(roles))
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
     record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=user.roles)
-
-
-# --- central accounts: proposed by one user administrator, executed by another ---------------------------------------
-
-
-def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
-    """Propose to disable, enable, re-role or invite a central account."""
-    if user.organisation.kind != OrganisationKind.DIRECTORATE:
-        raise NotFound()
-    person_id = ctx.actor.person_id
-    assert person_id is not None  # noqa: S101  # the hook lets only people in
-    proposal = UserChange(
-        id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason, state="proposed",
-        proposed_by_person=person_id, proposed_at=ctx.now,
-    )  # fmt: skip
-    ctx.session.add(proposal)
-    record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, change=change)
-    return proposal
-
-
-def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
-    """Execute or reject a proposal, by a second person; an invitation's link is the second value."""
-    proposal = ctx.session.get(UserChange, change_id)
-    if proposal is None:
-        raise NotFound()
-    if proposal.state != "proposed":
-        raise Conflict("This proposal has been decided.")
-    if execute and proposal.proposed_by_person == ctx.actor.person_id:
-        raise Forbidden("Another user administrator must decide this.", type="four-eyes")
-    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
-    proposal.state = "executed" if execute else "rejected"
-    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
-    record(ctx, action, "user_change", proposal.id, change=proposal.change)
-    return proposal, _execute(ctx, settings, proposal) if execute else None
-
-
-def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | None:
-    user = ctx.session.get_one(User, proposal.user_id)
-    if proposal.change == "invite":
-        return new_invitation(ctx, settings, user)
-    change(ctx, user, proposal.change, frozenset(Role(name) for name in proposal.roles.split()))
-    return None
-
-
-def invite_central(ctx: Context, new: NewUser, organisation: Organisation) -> UserChange:
-    """A central account waits, without a link, for a second user administrator."""
-    user = _make_user(ctx, organisation, new)
-    return propose_change(ctx, user, "invite")
-
-
-def invite_by_admin(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, UUID | None, str | None]:
-    """A user administrator invites an organisation's first head (link at once), or a central person (a proposal, no link yet)."""
-    if organisation.kind == OrganisationKind.DIRECTORATE:
-        proposal = invite_central(ctx, new, organisation)
-        return ctx.session.get_one(User, proposal.user_id), proposal.id, None
-    heads = select(User.id).where(User.organisation_id == organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
-    if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
-        raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
-    user, secret = invite(ctx, settings, organisation, new)
-    return user, None, secret
 
 
 # --- API keys --------------------------------------------------------------------------------------------------------

@@ -98,13 +98,6 @@ def _own_address(address: str) -> str:
     return address if re.fullmatch(r"/(?![/\\])[^\s\\]*", address) else "/"
 
 
-@blueprint.get("/")
-@operation("session.self")
-def home() -> str:
-    """Where everybody begins."""
-    return render_template("accounts/beranda.html")
-
-
 @blueprint.get("/profil")
 @operation("session.self")
 def profile() -> AnyResponse:
@@ -167,7 +160,8 @@ def invitation_form(secret: str) -> AnyResponse:
 
 def _invitation(secret: str, form: Form) -> Response:
     user, seed = _enrolment(secret)
-    return form.again("accounts/undangan.html", user=user, seed=seed, qr=_qr(seed, user.username))
+    uri = totp.provisioning_uri(seed, user.username)
+    return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=_qr(uri))
 
 
 def _enrolment(secret: str) -> tuple[User, str]:
@@ -178,7 +172,7 @@ def _enrolment(secret: str) -> tuple[User, str]:
     return service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
 
 
-def _qr(seed: str, username: str) -> str:
+def _qr(uri: str) -> str:
     """The QR code as a data address: no image of a secret lies anywhere."""
-    svg = qr_svg(totp.provisioning_uri(seed, username))
+    svg = qr_svg(uri)
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

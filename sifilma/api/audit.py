@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sifilma import ports
 from sifilma.accounts import audit_reading, log_reading
-from sifilma.accounts.audit_reading import EntryOut
+from sifilma.accounts.audit_reading import EntryOut, Wanted
 from sifilma.accounts.log_reading import CheckpointOut, ProofOut, VerificationOut
 from sifilma.activation import trust
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
@@ -53,7 +53,7 @@ class VerificationQuery(BaseModel):
 def list_entries(query: AuditQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = audit_reading.entries(ctx, query.object, query.action)
+    select, key = audit_reading.entries(ctx, Wanted(query.object or "", query.action or ""))
     return page_of(select, key, query, lambda rows: audit_reading.entries_out(ctx, rows))
 
 

@@ -9,7 +9,7 @@ from flask import Response, make_response
 from pydantic import BaseModel, Field
 
 from sifilma import ports
-from sifilma.accounts import service
+from sifilma.accounts import administration, service
 from sifilma.accounts.present import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.accounts.schemas import ApiKeyIn, EnrolIn, UserChangeIn, UserIn
 from sifilma.api.common import IdPath, Page, answer, blueprint
@@ -88,7 +88,7 @@ def invite_central(body: UserIn) -> Response:
     """A first head is invited at once; a central person waits for a second user administrator."""
     ctx = context()
     organisation = service.organisation(ctx, body.organisation)
-    user, proposal, secret = service.invite_by_admin(ctx, ports.settings(), organisation, body.new_user())
+    user, proposal, secret = administration.invite_by_admin(ctx, ports.settings(), organisation, body.new_user())
     return answer(InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret)), 202 if proposal else 201)
 
 
@@ -97,7 +97,7 @@ def invite_central(body: UserIn) -> Response:
 def propose_change(path: IdPath, body: UserChangeIn) -> Response:
     """A second user administrator executes it."""
     ctx = context()
-    proposal = service.propose_change(ctx, service.user(ctx, path.id), body.change, body.role_set(), body.reason)
+    proposal = administration.propose_change(ctx, service.user(ctx, path.id), body.change, body.role_set(), body.reason)
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
 
 
@@ -105,7 +105,7 @@ def propose_change(path: IdPath, body: UserChangeIn) -> Response:
 @operation("users.central", idempotent=False)
 def decide_change(path: IdPath, body: DecisionIn) -> Response:
     """By another user administrator than the one who proposed it."""
-    proposal, secret = service.decide_change(context(), ports.settings(), path.id, body.decision == "execute")
+    proposal, secret = administration.decide_change(context(), ports.settings(), path.id, body.decision == "execute")
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
 
 
@@ -126,7 +126,7 @@ def change_password(body: PasswordChangeIn) -> Response:
 
 
 @api.get("/api-keys", responses={200: Page[ApiKeyOut]}, summary="The API keys of one's own organisation")
-@operation("api_keys")
+@operation("api_keys.see")
 def list_keys() -> Response:
     """By their first characters."""
     return answer(Page[ApiKeyOut](items=[api_key_out(key) for key in service.api_keys(context())], next=None))

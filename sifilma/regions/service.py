@@ -47,3 +47,9 @@ def names(session: Session, code: str) -> PlaceNames:
         raise Invalid.field("region_code", "There is no such village code today.")
     found = [rows[part].name for part in chain]
     return PlaceNames(code, found[0], found[1], found[2], found[3], rows[code].version)
+
+
+def region_name(session: Session, code: str | None) -> str:
+    """The name a code has today, of any level; empty where it is not known."""
+    found = session.get(Region, code) if code else None
+    return found.name if found else ""

@@ -29,6 +29,7 @@ ENTRIES = (
     Entry(_("Manifests"), "manifest_pages.index", "manifest.view", "file-earmark-lock", "manifest"),
     Entry(_("Place reviews"), "review_pages.index", "place.review", "geo-alt", "tinjauan"),
     Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),
+    Entry(_("Organisations"), "organisation_pages.index", "reference.read", "building", "organisasi"),
     Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),
     Entry(_("API keys"), "api_key_pages.index", "api_keys.see", "key", "kunci-api"),
     Entry(_("Audit trail"), "audit_pages.index", "audit.read", "clock-history", "jejak"),

@@ -34,6 +34,11 @@ DONE = {
     "proposed": _("Proposed: another person decides."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
+    "disabled": _("The account is disabled. Its sessions have ended."),
+    "enabled": _("The account is enabled again."),
+    "roles": _("The roles are changed. The person signs in anew."),
+    "decided": _("The proposal is decided."),
+    "revoked": _("Revoked: it opens nothing any more."),
     "language": _("Language changed."),
 }
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
@@ -44,7 +49,8 @@ def register(app: Flask) -> None:
     app.jinja_env.filters.update(moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, translated=translate)
     app.jinja_env.globals.update(
         icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, languages=languages.LANGUAGES,
-        language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text, page_url=page_url, now=_now,
+        language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text, page_url=page_url,
+        link_to=link_to, now=_now,
     )  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -53,6 +59,11 @@ def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
     """To the page of what was done, by a redirect, so that reloading it does nothing twice; `done` names a text of DONE."""
     told: dict[str, Any] = {"selesai": done} if done else {}
     return redirect(url_for(endpoint, **values, **told), 303)
+
+
+def link_to(endpoint: str, **values: Any) -> str:
+    """The address of a page, empty where there is no such page."""
+    return url_for(endpoint, **values) if endpoint in current_app.view_functions else ""
 
 
 def done_text() -> str:

@@ -76,6 +76,9 @@ KINDS = {
     "custodian": _("HSM custodian"),
     "head": _("Head"),
     "staff": _("Staff"),
+    "nip": _("NIP"),
+    "nrp": _("NRP"),
+    "employee": _("Employee number"),
     "R": _("R (read)"),
     "RW": _("RW (read and write)"),
 }

@@ -13,6 +13,8 @@ A, J, O, L = "A", "J", "O", "L"  # noqa: E741  # DOMAIN's letters
 # operation: approver, operator, auditor, manufacturer, regency, province, institution, key ("-": never, "!": fresh code, "h": head)
 DOMAIN = {
     "users.own":               ("-",  "-",  "-", "Oh!", "Oh!", "Oh!", "Oh!", "-"),
+    "api_keys":                ("-",  "-",  "-", "Oh!", "Oh!", "Oh!", "Oh!", "-"),
+    "api_keys.see":            ("-",  "-",  "-", "Oh",  "Oh",  "Oh",  "Oh",  "-"),
     "unit.register":           ("-",  "-",  "-", "-",   "O",   "O",   "O",   "O"),
     "unit.read":               ("A",  "A",  "A", "L",   "O",   "J",   "O",   "O"),
     "personalisation.draft":   ("-",  "-",  "-", "L",   "O",   "O",   "-",   "L"),
@@ -41,6 +43,7 @@ DOMAIN = {
     "place.review":            ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
     "audit.read":              ("O",  "O",  "A", "O",   "O",   "J",   "O",   "-"),
     "audit.verify":            ("-",  "-",  "A!", "-",  "-",   "-",   "-",   "-"),
+    "audit.export":            ("-",  "-",  "A!", "O",  "O",   "J",   "O",   "-"),
 }  # fmt: skip
 ORDER = (
     Column.APPROVER,
@@ -52,7 +55,7 @@ ORDER = (
     Column.INSTITUTION,
     Column.KEY,
 )
-READING = {name for name in Operation if name.endswith((".view", ".read", ".see"))} | {Operation.REFERENCE_READ, Operation.AUDIT_VERIFY}
+READING = {name for name in Operation if name.endswith((".view", ".read", ".see", ".export"))} | {Operation.AUDIT_VERIFY}
 
 
 def cell(grant: Grant | None) -> str:

@@ -44,7 +44,7 @@ def run(world: World) -> list[Line]:
 
 
 def _activation(world: World) -> tuple[float, float]:
-    """CPU per activation with the log and without, in ms: round against round; the database's processes count, for the trigger works there."""
+    """CPU per activation with the log and without, in ms, round against round. The database's processes count: the trigger works there."""
     ready = world.ready("magetan.kepala", "R", COUNT * ROUNDS)
     client = world.client("magetan.kepala")
     bodies = [world.activation(ready, uid) for uid in ready.uids]

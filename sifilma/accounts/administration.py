@@ -1,0 +1,94 @@
+"""What user administrators do: first heads, and central accounts, which one proposes and another executes."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from config.settings import Settings
+from sifilma.accounts import service
+from sifilma.accounts.models import AccountState, Organisation, User, UserChange
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+
+
+def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
+    """Propose to disable, enable, re-role or invite a central account."""
+    if user.organisation.kind != OrganisationKind.DIRECTORATE:
+        raise NotFound()
+    _check_proposal(ctx, user, change, roles)
+    person_id = ctx.actor.person_id
+    assert person_id is not None  # noqa: S101  # the hook lets only people in
+    proposal = UserChange(
+        id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason, state="proposed",
+        proposed_by_person=person_id, proposed_at=ctx.now,
+    )  # fmt: skip
+    ctx.session.add(proposal)
+    record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, change=change)
+    return proposal
+
+
+def _check_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
+    """What could never be executed is not proposed; nor is anything while another proposal waits for the same account."""
+    if change == "roles" and (not roles or not roles <= service.CENTRAL):
+        raise Invalid.field("roles", f"Choose from: {', '.join(sorted(service.CENTRAL))}.")
+    if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == "proposed")):
+        raise Conflict("A proposal for this account waits already.", type="proposed-already")
+
+
+def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
+    """Execute or reject a proposal, by a second person; an invitation's link is the second value."""
+    proposal = ctx.session.get(UserChange, change_id)
+    if proposal is None:
+        raise NotFound()
+    if proposal.state != "proposed":
+        raise Conflict("This proposal has been decided.")
+    if execute and proposal.proposed_by_person == ctx.actor.person_id:
+        raise Forbidden("Another user administrator must decide this.", type="four-eyes")
+    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
+    proposal.state = "executed" if execute else "rejected"
+    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
+    record(ctx, action, "user_change", proposal.id, change=proposal.change)
+    return proposal, _execute(ctx, settings, proposal) if execute else None
+
+
+def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | None:
+    user = ctx.session.get_one(User, proposal.user_id)
+    if proposal.change == "invite":
+        return (
+            service.new_invitation(ctx, settings, user) if user.state == AccountState.INVITED else service.invite_again(ctx, settings, user)
+        )
+    service.change(ctx, user, proposal.change, frozenset(Role(name) for name in proposal.roles.split()))
+    return None
+
+
+def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
+    """A central account waits, without a link, for a second user administrator."""
+    user = service.make_user(ctx, organisation, new)
+    return propose_change(ctx, user, "invite")
+
+
+def invite_by_admin(
+    ctx: Context, settings: Settings, organisation: Organisation, new: service.NewUser
+) -> tuple[User, UUID | None, str | None]:
+    """A user administrator invites an organisation's first head (link at once), or a central person (a proposal, no link yet)."""
+    if organisation.kind == OrganisationKind.DIRECTORATE:
+        proposal = invite_central(ctx, new, organisation)
+        return ctx.session.get_one(User, proposal.user_id), proposal.id, None
+    heads = select(User.id).where(User.organisation_id == organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
+    if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
+        raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
+    user, secret = service.invite(ctx, settings, organisation, new)
+    return user, None, secret
+
+
+def invite_head_again(ctx: Context, settings: Settings, user: User) -> str:
+    """A user administrator gives the head of an organisation a new link; heads do it for everybody else of theirs."""
+    if user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD not in user.role_set:
+        raise NotFound()
+    return service.invite_again(ctx, settings, user)

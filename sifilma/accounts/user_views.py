@@ -1,0 +1,178 @@
+"""People on the web: the accounts one may see, inviting, changing, and what two user administrators decide together."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, make_response, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.accounts import administration, reading, service
+from sifilma.accounts.models import User
+from sifilma.accounts.people_pages import EXPORT, account_page, list_lines, roles_of
+from sifilma.accounts.permissions import Operation, grants
+from sifilma.accounts.schemas import UserChangeIn, UserIn
+from sifilma.documents import lists
+from sifilma.kernel.context import Context
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+
+blueprint = Blueprint("user_pages", __name__, url_prefix="/pengguna", template_folder="templates")
+DONE = {"disable": "disabled", "enable": "enabled", "roles": "roles"}
+
+
+@blueprint.get("")
+@operation("users.see")
+def index() -> Response:
+    """The accounts of one's own organisation; a user administrator's, of all."""
+    ctx, form = context(), Form(request.args)
+    listing = reading.users_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
+    waiting = len(reading.open_changes(ctx)) if grants(ctx.actor, Operation.USERS_CENTRAL) else 0
+    return lists.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
+
+
+@blueprint.get("/baru")
+@operation("users.see")
+def new() -> Response:
+    """The form of an invitation; a user administrator names the organisation first."""
+    return _invitation_form(context(), Form.of(organisation=request.args.get("organisasi"), id_kind="nip"))
+
+
+@blueprint.post("/baru")
+@operation("users.own", idempotent=False)
+def invite() -> AnyResponse:
+    """A head invites somebody into its own organisation; the answer shows the link, once."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
+        user, secret = service.invite(ctx, ports.settings(), service.own_organisation(ctx), body.new_user())
+        return _handed_out(user, secret)
+    return _invitation_form(ctx, form)
+
+
+@blueprint.post("/pusat/baru")
+@operation("users.central", idempotent=False)
+def invite_by_admin() -> AnyResponse:
+    """A first head is invited at once; a central person waits for a second user administrator."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        body = form.model(UserIn, roles=form.values.getlist("roles"))
+        organisation = service.organisation(ctx, body.organisation)
+        user, _, secret = administration.invite_by_admin(ctx, ports.settings(), organisation, body.new_user())
+        return _handed_out(user, secret) if secret else seen("user_pages.proposals", "proposed")
+    return _invitation_form(ctx, form)
+
+
+def _invitation_form(ctx: Context, form: Form) -> Response:
+    """With the roles the organisation has; without an organisation, the organisations to choose from."""
+    if not grants(ctx.actor, Operation.USERS_CENTRAL):
+        return form.again(
+            "accounts/user_new.html", organisation=None, roles=roles_of(service.own_organisation(ctx)), action="/pengguna/baru"
+        )
+    chosen = reading.organisation_or_none(ctx, form.get("organisation"))
+    if chosen is None:
+        text = request.args.get("cari", "").strip()[:100]
+        found = reading.organisations_without_head(ctx, text)
+        return form.again("accounts/user_where.html", found=found, text=text, directorate=service.own_organisation(ctx))
+    return form.again("accounts/user_new.html", organisation=chosen, roles=roles_of(chosen), action="/pengguna/pusat/baru")
+
+
+def _handed_out(user: User, secret: str) -> Response:
+    """The page of a link: made in this answer, and nowhere else."""
+    link = f"{ports.settings().public_url}/undangan/{secret}"
+    return make_response(render_template("accounts/user_link.html", user=user, link=link, hours=ports.settings().invitation_hours), 201)
+
+
+@blueprint.get("/<uuid:user_id>")
+@operation("users.see")
+def show(user_id: UUID) -> Response:
+    """One account."""
+    return _account(context(), user_id, Form())
+
+
+def _account(ctx: Context, user_id: UUID, form: Form) -> Response:
+    return form.again("accounts/user.html", **account_page(ctx, reading.seen_user(ctx, user_id)))
+
+
+@blueprint.post("/<uuid:user_id>/ubah")
+@operation("users.own", idempotent=False)
+def change(user_id: UUID) -> AnyResponse:
+    """Disable, enable or re-role somebody of one's own organisation."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        body = _change(form)
+        service.change(ctx, service.own_user(ctx, user_id), body.change, body.role_set())
+        return seen("user_pages.show", DONE[body.change], user_id=user_id)
+    return _account(ctx, user_id, form)
+
+
+@blueprint.post("/<uuid:user_id>/undang-ulang")
+@operation("users.own", idempotent=False)
+def invite_again(user_id: UUID) -> AnyResponse:
+    """A new link, for a lapsed one or a lost second factor."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        user = service.own_user(ctx, user_id)
+        return _handed_out(user, service.invite_again(ctx, ports.settings(), user))
+    return _account(ctx, user_id, form)
+
+
+@blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
+@operation("users.central", idempotent=False)
+def invite_head_again(user_id: UUID) -> AnyResponse:
+    """The head of an organisation gets a new link from a user administrator."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        user = reading.seen_user(ctx, user_id)
+        return _handed_out(user, administration.invite_head_again(ctx, ports.settings(), user))
+    return _account(ctx, user_id, form)
+
+
+@blueprint.post("/<uuid:user_id>/pusat/usulan")
+@operation("users.central", idempotent=False)
+def propose(user_id: UUID) -> AnyResponse:
+    """Propose to change a central account."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        _propose(ctx, reading.seen_user(ctx, user_id), form)
+        return seen("user_pages.proposals", "proposed")
+    return _account(ctx, user_id, form)
+
+
+def _propose(ctx: Context, user: User, form: Form) -> None:
+    if form.get("change") == "invite":
+        administration.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
+    else:
+        body = _change(form)
+        administration.propose_change(ctx, user, body.change, body.role_set(), body.reason)
+
+
+def _change(form: Form) -> UserChangeIn:
+    values: dict[str, Any] = {"roles": form.values.getlist("roles"), "reason": form.get("note")}
+    return form.model(UserChangeIn, **values)
+
+
+@blueprint.get("/usulan")
+@operation("users.see")
+def proposals() -> Response:
+    """What waits for a second user administrator."""
+    return _proposals(context(), Form())
+
+
+def _proposals(ctx: Context, form: Form) -> Response:
+    return form.again("accounts/user_changes.html", proposals=reading.open_changes(ctx), me=ctx.actor.person_id)
+
+
+@blueprint.post("/usulan/<uuid:change_id>")
+@operation("users.central", idempotent=False)
+def decide(change_id: UUID) -> AnyResponse:
+    """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        proposal, secret = administration.decide_change(ctx, ports.settings(), change_id, form.get("decision") == "execute")
+        return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
+    return _proposals(ctx, form)

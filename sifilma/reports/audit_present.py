@@ -1,0 +1,101 @@
+"""Entries of the record as pages show them: in words, with the names of who and whose, and the page of the object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from flask_babel import lazy_gettext as _
+from sqlalchemy import select
+
+from sifilma.accounts.models import ApiKey, Organisation, Person, User
+from sifilma.audit import words
+from sifilma.audit.models import AuditEntry
+from sifilma.cards.models import Card
+from sifilma.documents.lists import Export
+from sifilma.kernel.context import Context
+from sifilma.web.pages import link_to
+
+PAGES = {
+    "activation": ("review_pages.show", "activation_id"),
+    "activation_request": ("activation_pages.show", "request_id"),
+    "card": ("card_pages.show", "uid"),
+    "destruction": ("destruction_pages.show", "destruction_id"),
+    "handover": ("handover_pages.show", "handover_id"),
+    "manifest": ("manifest_pages.show", "manifest_id"),
+    "organisation": ("organisation_pages.show", "organisation_id"),
+    "personalisation_request": ("personalisation_pages.show", "request_id"),
+    "unit": ("unit_pages.show", "unit_id"),
+    "user": ("user_pages.show", "user_id"),
+}
+NEEDS = {
+    "activation": "place.review", "activation_request": "activation_request.view", "card": "card.view", "destruction": "destruction.view",
+    "handover": "handover.view", "manifest": "manifest.view", "organisation": "reference.read",
+    "personalisation_request": "personalisation.view", "unit": "unit.read", "user": "users.see",
+}  # fmt: skip
+"""What somebody needs to open the page of an object."""
+
+
+@dataclass(frozen=True)
+class EntryLine:
+    """An entry with names: `who` did it (a person, or a program by its key), `whose` affair it is, where its object's page is."""
+
+    entry: AuditEntry
+    who: str
+    username: str
+    whose: str
+    address: str
+
+
+EXPORT = Export(
+    "jejak",
+    {
+        _("Time"): lambda line: line.entry.at,
+        _("Act"): lambda line: words.action(line.entry.action),
+        _("Object"): lambda line: words.object_kind(line.entry.object_kind),
+        _("Object id"): lambda line: line.entry.object_id,
+        _("User name"): lambda line: line.username,
+        _("Name"): lambda line: line.who,
+        _("Organisation"): lambda line: line.whose,
+        _("IP address"): lambda line: line.entry.ip,
+        _("Request number"): lambda line: line.entry.request_id,
+        _("Entry"): lambda line: str(line.entry.id),
+    },
+)
+
+
+def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
+    """Entries with their names, in four statements however many they are."""
+    users = _map(
+        ctx, select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id), User.id, [e.user_id for e in entries]
+    )
+    keys = _map(ctx, select(ApiKey.id, ApiKey.name, ApiKey.prefix), ApiKey.id, [e.api_key_id for e in entries])
+    owners = _map(ctx, select(Organisation.id, Organisation.name, Organisation.kind), Organisation.id, [e.organisation_id for e in entries])
+    uids = _uids(ctx, entries)
+    return [_line(entry, users, keys, owners, uids) for entry in entries]
+
+
+def _map(ctx: Context, query: Any, column: Any, ids: list[UUID | None]) -> dict[UUID, tuple[str, str]]:
+    wanted = {found for found in ids if found is not None}
+    return {row[0]: (row[1], row[2]) for row in ctx.session.execute(query.where(column.in_(wanted)))} if wanted else {}
+
+
+def _uids(ctx: Context, entries: list[AuditEntry]) -> dict[str, str]:
+    """The UIDs of the cards among the objects: their pages are known by them."""
+    ids = [UUID(entry.object_id) for entry in entries if entry.object_kind == "card"]
+    return {str(card_id): uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids)))} if ids else {}
+
+
+def _line(entry: AuditEntry, users: Any, keys: Any, owners: Any, uids: dict[str, str]) -> EntryLine:
+    username, who = users.get(entry.user_id, ("", ""))
+    if entry.api_key_id is not None:
+        username, who = "", " · ".join(keys.get(entry.api_key_id, ()))
+    whose = owners.get(entry.organisation_id, ("", ""))[0]
+    return EntryLine(entry, who, username, whose, _address(entry, uids))
+
+
+def _address(entry: AuditEntry, uids: dict[str, str]) -> str:
+    endpoint, argument = PAGES.get(entry.object_kind, ("", ""))
+    key = uids.get(entry.object_id, "") if entry.object_kind == "card" else entry.object_id
+    return link_to(endpoint, **{argument: key}) if endpoint and len(key) > 1 else ""

@@ -1,0 +1,76 @@
+"""One organisation with what it holds, as far as the actor may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from sifilma.accounts.models import Organisation
+from sifilma.accounts.permissions import Operation, grants
+from sifilma.cards.models import Card, CardState, Unit
+from sifilma.cards.service import cards_query, units_query
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
+from sifilma.oversight.models import Agreement
+from sifilma.regions.service import region_name
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page shows. None where the actor may not see: `units`, `cards` (by state), `agreements`."""
+
+    organisation: Organisation
+    region: str
+    units: int | None
+    cards: list[tuple[str, int]] | None
+    agreements: list[Agreement] | None
+
+
+def facts(ctx: Context, organisation_id: UUID) -> Facts:
+    """An organisation; NotFound if there is none."""
+    found = ctx.session.get(Organisation, organisation_id)
+    if found is None:
+        raise NotFound()
+    units, cards = _units(ctx, found), _cards(ctx, found)
+    linked = bool(units or cards)
+    return Facts(found, region_name(ctx.session, found.region_code), units, cards, _agreements(ctx, found, linked=linked))
+
+
+def _sees(ctx: Context, found: Organisation, operation: Operation) -> bool:
+    """Somebody sees the counts of all, of their own, or of whoever they are linked with: a count of nothing linked says nothing."""
+    return bool(grants(ctx.actor, operation)) and (ctx.actor.is_central or found.kind != OrganisationKind.DIRECTORATE)
+
+
+def _units(ctx: Context, found: Organisation) -> int | None:
+    if not _sees(ctx, found, Operation.UNIT_READ):
+        return None
+    query = units_query(ctx).with_only_columns(func.count(Unit.id)).where(Unit.organisation_id == found.id)
+    count = ctx.session.scalar(query) or 0
+    return count if count or _reaches(ctx, found) else None
+
+
+def _cards(ctx: Context, found: Organisation) -> list[tuple[str, int]] | None:
+    if not _sees(ctx, found, Operation.CARD_VIEW):
+        return None
+    query = cards_query(ctx).with_only_columns(Card.state, func.count()).where(Card.holder_id == found.id).group_by(Card.state)
+    counts: dict[str, int] = dict(ctx.session.execute(query).all())
+    return [(state.value, counts[state.value]) for state in CardState if state.value in counts] if counts or _reaches(ctx, found) else None
+
+
+def _reaches(ctx: Context, found: Organisation) -> bool:
+    """Whether nothing found means that there is nothing: for central people, one's own, and a province's regencies."""
+    own_regency = ctx.actor.organisation_kind is OrganisationKind.PROVINCE_OFFICE and found.kind == OrganisationKind.REGENCY_OFFICE
+    in_province = own_regency and (found.region_code or "").startswith(f"{ctx.actor.region_code}.")
+    return ctx.actor.is_central or found.id == ctx.actor.organisation_id or in_province
+
+
+def _agreements(ctx: Context, found: Organisation, *, linked: bool) -> list[Agreement] | None:
+    """PKS: central people and offices read all, an institution its own, a manufacturer those of its buyers."""
+    reads_all = ctx.actor.is_central or (ctx.actor.organisation_kind is not None and ctx.actor.organisation_kind.is_office)
+    if found.kind != OrganisationKind.INSTITUTION or not (reads_all or linked or found.id == ctx.actor.organisation_id):
+        return None
+    query = select(Agreement).where(Agreement.organisation_id == found.id).order_by(Agreement.valid_until.desc())
+    return list(ctx.session.scalars(query))

@@ -1,0 +1,19 @@
+"""Where everybody begins."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+
+from sifilma.reports import service
+from sifilma.reports.words import TASKS
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+blueprint = Blueprint("home", __name__, template_folder="templates")
+
+
+@blueprint.get("/")
+@operation("session.self")
+def show() -> str:
+    """What waits, what is awaited, what lapses soon, how things stand."""
+    return render_template("reports/home.html", home=service.home(context()), tasks=TASKS)

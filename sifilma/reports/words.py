@@ -1,0 +1,59 @@
+"""What the lines of the home page are called, and which page each leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of work: its words, its icon, and the page of its object (`argument` is what the page calls the id)."""
+
+    words: LazyString
+    icon: str
+    endpoint: str
+    argument: str = "request_id"
+
+
+_PERSONALISATION, _ACTIVATION = "personalisation_pages.show", "activation_pages.show"
+_HANDOVER = ("handover_pages.show", "handover_id")
+_DESTRUCTION = ("destruction_pages.show", "destruction_id")
+_MANIFEST = ("manifest_pages.show", "manifest_id")
+_USER = ("user_pages.show", "user_id")
+TASKS = {
+    "approve_personalisation": Task(_("Decide on a personalisation request"), "clipboard-check", _PERSONALISATION),
+    "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION),
+    "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION),
+    "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
+    "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_USER),
+    "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION),
+    "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION),
+    "record_results": Task(_("Record results of personalisation"), "cpu", _PERSONALISATION),
+    "review_place": Task(_("Review a place"), "geo-alt", "review_pages.show", "activation_id"),
+    "mend_personalisation": Task(_("Repair a returned personalisation request"), "arrow-return-left", _PERSONALISATION),
+    "submit_personalisation": Task(_("Submit the draft of a personalisation request"), "pencil", _PERSONALISATION),
+    "mend_activation": Task(_("Repair a returned activation request"), "arrow-return-left", _ACTIVATION),
+    "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION),
+    "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER),
+    "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", _PERSONALISATION),
+    "activate": Task(_("Activate cards: tokens are ready"), "broadcast", _ACTIVATION),
+    "record_destruction": Task(_("Carry out and record a destruction"), "trash", *_DESTRUCTION),
+    "verify_destruction": Task(_("Verify a destruction"), "patch-check", *_DESTRUCTION),
+    "personalisation_submitted": Task(_("Personalisation request awaits approval"), "hourglass-split", _PERSONALISATION),
+    "personalisation_running": Task(_("Cards are being personalised"), "cpu", _PERSONALISATION),
+    "personalisation_second": Task(_("Personalisation request awaits the second approver"), "hourglass-split", _PERSONALISATION),
+    "activation_submitted": Task(_("Activation request awaits approval"), "hourglass-split", _ACTIVATION),
+    "activation_second": Task(_("Activation request awaits the second approver"), "hourglass-split", _ACTIVATION),
+    "bast_awaited": Task(_("Cards are ready, their BAST is not issued yet"), "truck", _PERSONALISATION),
+    "handover_issued": Task(_("Handover (BAST) awaits its receiver"), "truck", *_HANDOVER),
+    "destruction_proposed": Task(_("Destruction awaits approval"), "hourglass-split", *_DESTRUCTION),
+    "destruction_executed": Task(_("Destruction awaits verification"), "hourglass-split", *_DESTRUCTION),
+    "revocation_proposed": Task(_("Revocation of a manifest awaits a decision"), "hourglass-split", *_MANIFEST),
+    "user_change_proposed": Task(_("Change of an account awaits another administrator"), "hourglass-split", *_USER),
+    "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
+    "token_lapses": Task(_("Unused tokens lapse"), "key", _ACTIVATION),
+    "manifest_lapses": Task(_("Manifest expires"), "file-earmark-lock", *_MANIFEST),
+}

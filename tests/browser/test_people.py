@@ -1,0 +1,155 @@
+"""People, home and audit trail in Chromium: an account from its invitation to its end, two administrators, everybody's home."""
+
+from __future__ import annotations
+
+import pyotp
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import WIDTHS, code, opened, press, signed_in, sound
+from tests.support.servers import Server
+from tests.support.world import World
+
+PASSWORD = "empat gajah naik sepeda"
+ROLES = ("penyetuju1", "operator1", "auditor1", "admin1", "kustodian1", "magetan.kepala", "jatim.kepala", "len.kepala", "mandiri.kepala")
+
+
+def fill_invitation(page: Page, username: str, role: str) -> None:
+    page.fill("[name=name]", "Umi Contoh")
+    page.fill("[name=username]", username)
+    page.select_option("[name=id_kind]", "nip")
+    page.fill("[name=id_number]", "19950505 202003 2 015")
+    page.check(f"[name=roles][value={role}]")
+
+
+def link_of(page: Page) -> str:
+    """The path of the link that is shown once."""
+    return "/" + page.inner_text("#rahasia").split("/", 3)[3]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_somebody_is_invited_enrols_works_and_is_disabled(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    head, staff = signed_in(browser, made, world, "magetan.kepala", width), opened(browser, made, width)
+    head.goto("/pengguna/baru")
+    fill_invitation(head, "magetan.umi", "staff")
+    head.fill("[name=id_number]", "3520010101900001")
+    press(head)
+    assert "NIP terdiri atas 18 angka" in head.inner_text("[role=alert]")
+    assert head.is_checked("[name=roles][value=staff]")  # what was chosen stays
+    sound(head)
+    head.fill("[name=id_number]", "199505052020032015")
+    press(head)
+    sound(head)
+    staff.goto(link_of(head))
+    assert "Umi Contoh" in staff.inner_text("h1")
+    assert staff.locator("img.qr").evaluate("image => image.complete && image.naturalWidth > 0")
+    sound(staff)
+    staff.click("summary")
+    assert (staff.get_attribute("details a", "href") or "").startswith("otpauth://totp/SI-FILMA:magetan.umi?secret=")
+    totp = pyotp.TOTP(staff.inner_text("details code").replace(" ", ""))
+    for name, value in (("password", PASSWORD), ("repeat", PASSWORD), ("code", totp.now())):
+        staff.fill(f"[name={name}]", value)
+    press(staff)
+    world.seeds["magetan.umi"] = totp.secret
+    staff.fill("[name=username]", "magetan.umi")
+    staff.fill("[name=password]", PASSWORD)
+    press(staff)
+    staff.fill("[name=code]", code(world, "magetan.umi"))
+    press(staff)
+    assert staff.inner_text("h1") == "Beranda"
+    head.goto("/pengguna")
+    sound(head)
+    press(head, "text=Umi Contoh")
+    sound(head)
+    head.click("summary:has-text('Nonaktifkan')")
+    sound(head)
+    press(head, ".confirm[open] button[type=submit]")
+    assert "dinonaktifkan" in head.inner_text("[role=status]")
+    staff.goto("/")
+    assert staff.url.endswith("/masuk")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_one_administrator_proposes_and_another_executes(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    one, other = signed_in(browser, made, world, "admin1", width), signed_in(browser, made, world, "admin2", width)
+    one.goto("/pengguna/baru")
+    sound(one)
+    press(one, "a:has-text('Usulkan akun pusat')")
+    fill_invitation(one, "operator9", "operator")
+    sound(one)
+    press(one)
+    assert "Anda yang mengusulkan ini" in one.inner_text("main")
+    assert one.locator("summary:has-text('Laksanakan')").count() == 0
+    sound(one)
+    other.goto("/")
+    assert "Umi Contoh" in other.inner_text("main")
+    other.goto("/pengguna/usulan")
+    other.click("summary:has-text('Laksanakan')")
+    sound(other)
+    press(other, ".confirm[open] button[type=submit]")
+    assert link_of(other).startswith("/undangan/")
+    other.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    other.click("[data-copy]")
+    other.wait_for_selector("[data-copied]")
+    assert other.evaluate("navigator.clipboard.readText()") == other.inner_text("#rahasia")
+    sound(other)
+
+
+def test_everybody_has_a_home(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    world.active(count=2)
+    world.submitted()
+    world.ready()
+    for number, name in enumerate(ROLES):
+        page = signed_in(browser, made, world, name, WIDTHS[number % 2])
+        assert page.inner_text("h1") == "Beranda"
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            sound(page)
+        for summary in page.locator("main summary").all():
+            summary.click()
+        sound(page)
+        page.context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_audit_trail_is_filtered_and_an_entry_opened(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    world.submitted("magetan.kepala")
+    world.submitted("bangli.kepala")
+    page = signed_in(browser, made, world, "auditor1", width)
+    page.goto("/jejak")
+    sound(page)
+    page.select_option("[name=tindakan]", "personalisation.submit")
+    page.fill("[name=organisasi]", "magetan")
+    press(page, ".filters button")
+    assert page.locator("tbody tr").count() == 1
+    press(page, "tbody a")
+    assert page.inner_text("h1") == "Permohonan personalisasi diajukan"
+    assert "Indah Contoh" in page.inner_text("main")
+    sound(page)
+    press(page, "text=Semua tindakan pada objek ini")
+    assert page.locator("tbody tr").count() == 2
+    for path in ("/organisasi", f"/organisasi/{world.organisation_of('mandiri.kepala')}"):
+        page.goto(path)
+        sound(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_key_is_made_and_revoked(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, "magetan.kepala", width)
+    page.goto("/kunci-api")
+    sound(page)
+    page.fill("[name=name]", "Server aktivasi")
+    press(page)
+    assert page.inner_text("#rahasia").startswith("sf_")
+    sound(page)
+    press(page, "text=Sudah saya simpan")
+    page.click("summary:has-text('Cabut')")
+    sound(page)
+    press(page, ".confirm[open] button[type=submit]")
+    assert "Dicabut" in page.inner_text("[role=status]")
+    sound(page)

@@ -1,0 +1,75 @@
+"""The audit trail on the web: filters, reach, export, one entry."""
+
+from __future__ import annotations
+
+from sifilma.audit.models import Action
+from sifilma.audit.words import ACTIONS
+from sifilma.demo import facts
+from sifilma.kernel.db import db
+from tests.support.counting import counted
+from tests.support.visits import Visitor, one_id, words
+from tests.support.world import World
+
+
+def test_every_act_has_its_words() -> None:
+    assert set(ACTIONS) == {action.value for action in Action}
+
+
+def test_everybody_reads_as_far_as_they_may(world: World) -> None:
+    world.submitted("magetan.kepala")
+    world.submitted("bangli.kepala")
+    for name, sees in (("auditor1", 2), ("magetan.staf", 1), ("jatim.kepala", 1), ("len.kepala", 0), ("operator1", 0)):
+        page = words(Visitor(world, name).get("/jejak", tindakan="personalisation.submit"))
+        assert page.rpartition("Object id")[2].count("Personalisation request submitted") == sees, name
+
+
+def test_the_filters_narrow_and_say_what_is_wrong(sqlite_world: World) -> None:
+    sqlite_world.submitted("magetan.kepala")
+    auditor = Visitor(sqlite_world, "auditor1")
+    assert "Indah Contoh" in auditor.text("/jejak", pengguna="magetan.kepala", dari="2026-11-23", sampai="2026-11-23")
+    assert "No entries here." in auditor.text("/jejak", dari="2026-11-24")
+    assert "No entries here." in auditor.text("/jejak", sampai="2026-11-22")
+    assert "No entries here." in auditor.text("/jejak", pengguna="nobody.atall")
+    assert "No entries here." in auditor.text("/jejak", organisasi="bangli", tindakan="unit.register")
+    wrong = auditor.get("/jejak", dari="kemarin")
+    assert "Write the date as" in words(wrong)
+
+
+def test_pages_go_on_where_the_last_one_ended_at_the_same_cost(sqlite_world: World) -> None:
+    for _ in range(30):
+        sqlite_world.client("magetan.kepala").get("/units/00000000-0000-7000-8000-000000000000")
+    auditor = Visitor(sqlite_world, "auditor1")
+    with sqlite_world.app.app_context(), counted(db.engine) as found:
+        page = auditor.get("/jejak").get_data(as_text=True)
+    assert len(found.statements) <= 8, found.statements
+    cursor = page.partition("cursor=")[2].partition('"')[0]
+    assert cursor
+    older = auditor.get("/jejak", cursor=cursor).get_data(as_text=True)
+    first = page.partition("/jejak/0")[2][:40]
+    assert first
+    assert f"/jejak/0{first}" not in older
+
+
+def test_an_entry_tells_its_facts_and_leads_to_its_object(world: World) -> None:
+    sent = world.submitted("magetan.kepala")
+    entry = one_id(world, "SELECT id FROM audit_entry WHERE action = 'personalisation.submit'")
+    text = Visitor(world, "auditor1").text(f"/jejak/{entry}")
+    for said in ("Personalisation request submitted", "Indah Contoh", facts.MAGETAN, sent["digest"], "Digest of what was seen"):
+        assert said in text
+    assert Visitor(world, "bangli.kepala").get(f"/jejak/{entry}").status_code == 404
+    listed = Visitor(world, "auditor1").text("/jejak", objek=sent["id"])
+    assert "Personalisation request drafted" in listed
+
+
+def test_an_export_needs_its_own_right_and_a_fresh_code_of_an_auditor(sqlite_world: World) -> None:
+    sqlite_world.submitted("magetan.kepala")
+    started = Visitor(sqlite_world, "auditor1").get("/jejak", unduh="csv", tindakan="personalisation.submit")
+    assert started.status_code == 303
+    address = started.headers["Location"]
+    csv = Visitor(sqlite_world, "auditor1").get(address).get_data(as_text=True)
+    assert "magetan.kepala" in csv
+    assert csv.count("\n") == 2
+    assert Visitor(sqlite_world, "auditor1", fresh=False).get(address).status_code == 403
+    assert Visitor(sqlite_world, "operator1").get(address).status_code == 403
+    assert "CSV" not in Visitor(sqlite_world, "operator1").text("/jejak")
+    assert Visitor(sqlite_world, "magetan.kepala", fresh=False).get(address).status_code == 200

@@ -1,0 +1,129 @@
+"""The home page: what waits for whom, until it is done."""
+
+from __future__ import annotations
+
+import pytest
+
+from sifilma.demo import facts
+from sifilma.kernel.db import db
+from tests.support.counting import counted
+from tests.support.visits import Visitor
+from tests.support.world import World, done
+
+WAITING, AWAITED = "Waiting for you", "You are waiting for"
+
+
+def section(world: World, username: str, heading: str) -> str:
+    """The words of one part of somebody's home page."""
+    text = Visitor(world, username).text("/")
+    after = text.rpartition(heading)[2] if heading != WAITING else text.split(WAITING)[-1]
+    ends = [after.find(other) for other in ("Soon to lapse", AWAITED, "Cards by state") if after.find(other) >= 0]
+    return after[: min(ends)] if ends else after
+
+
+def test_approvals_wait_for_those_who_may_give_them_and_have_not(world: World) -> None:
+    request = world.submitted()["id"]
+    for name in ("penyetuju1", "penyetuju2"):
+        assert "Decide on a personalisation request" in section(world, name, WAITING)
+    assert "Verify a personalisation request" in section(world, "operator1", WAITING)
+    assert "Personalisation request awaits approval" in section(world, "magetan.kepala", AWAITED)
+    world.approve("personalisation-requests", request, "penyetuju1")
+    assert "Decide on" not in section(world, "penyetuju1", WAITING)
+    assert "awaits the second approver" in section(world, "penyetuju1", AWAITED)
+    world.approve("personalisation-requests", request, "penyetuju2")
+    assert "Decide on" not in section(world, "penyetuju2", WAITING)
+    assert "Record results of personalisation" in section(world, "operator1", WAITING)
+    assert "Cards are being personalised" in section(world, "magetan.kepala", AWAITED)
+    assert "personalis" not in section(world, "bangli.kepala", WAITING).lower()
+
+
+def test_cards_wait_to_be_handed_over_and_received(world: World) -> None:
+    uids = world.personalised(count=2)
+    assert "Hand cards over (issue a BAST)" in section(world, "operator1", WAITING)
+    assert "2 cards" in section(world, "operator1", WAITING)
+    assert "their BAST is not issued yet" in section(world, "magetan.kepala", AWAITED)
+    body = {"to": str(world.organisation_of("magetan.kepala")), "cards": uids}
+    bast = done(world.client("operator1").post("/handovers", body), 201)
+    assert "Receive cards (BAST)" in section(world, "magetan.staf", WAITING)
+    assert bast["number"] in section(world, "operator1", AWAITED)
+    assert "Hand cards over" not in section(world, "operator1", WAITING)
+    done(world.client("magetan.kepala").post(f"/handovers/{bast['id']}/receive"))
+    assert "Nothing waits for you." in section(world, "magetan.kepala", WAITING)
+
+
+def test_a_manufacturer_hands_its_buyers_cards_on(sqlite_world: World) -> None:
+    number, uid = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], "30154B01000000AA"
+    request = sqlite_world.batch([(number, "SOFTORB-CRD-1", "0123456789ABCDEF0123456789ABCDEF", uid)])
+    sqlite_world.approve("personalisation-requests", request, "penyetuju1")
+    results = {"results": [{"sam_uid": uid, "outcome": "personalised"}]}
+    done(sqlite_world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
+    body = {"to": str(sqlite_world.organisation_of("softorb.kepala")), "cards": [uid]}
+    bast = done(sqlite_world.client("operator1").post("/handovers", body), 201)
+    done(sqlite_world.client("softorb.kepala").post(f"/handovers/{bast['id']}/receive"))
+    line = section(sqlite_world, "softorb.kepala", WAITING)
+    assert "Hand cards over" in line
+    assert facts.MANDIRI in line
+
+
+def test_tokens_wait_lapse_and_figures_count(world: World) -> None:
+    world.ready()
+    assert "Activate cards: tokens are ready" in section(world, "magetan.staf", WAITING)
+    assert "Unused tokens lapse" not in section(world, "magetan.staf", "Soon to lapse")
+    world.clock.advance(days=8)
+    assert "Unused tokens lapse" in section(world, "magetan.staf", "Soon to lapse")
+    assert "Unused tokens lapse" in section(world, "operator1", "Soon to lapse")
+    assert "Unused tokens lapse" not in section(world, "bangli.kepala", "Soon to lapse")
+
+
+def test_activations_are_counted_by_the_days_of_the_readers_zone(world: World) -> None:
+    world.active(count=2)
+    for name in ("magetan.kepala", "jatim.kepala", "auditor1"):
+        text = Visitor(world, name).text("/")
+        assert "Activated today 2" in text
+        assert "Active cards 2" in text
+        assert "2 activations from" in Visitor(world, name).get("/").get_data(as_text=True)
+    assert "Activated today 0" in Visitor(world, "bangli.kepala").text("/")
+    world.clock.advance(hours=14)  # 00.00 WIB of the next day
+    assert "Activated today 0" in Visitor(world, "magetan.kepala").text("/")
+
+
+def test_manifests_and_agreements_that_end_are_told(sqlite_world: World) -> None:
+    sqlite_world.active()
+    assert "119/PKS-DEMO/1" in section(sqlite_world, "mandiri.kepala", "Soon to lapse")
+    assert "PKS" not in section(sqlite_world, "operator1", "Soon to lapse")
+    sqlite_world.clock.advance(days=740)  # December 2028
+    assert "119/PKS-DEMO/2" in section(sqlite_world, "operator1", "Soon to lapse")
+    assert "PKS" not in section(sqlite_world, "magetan.kepala", "Soon to lapse")
+    sqlite_world.clock.advance(days=290)
+    assert "Manifest expires" in section(sqlite_world, "magetan.kepala", "Soon to lapse")
+
+
+def test_revocations_destructions_and_places_wait(sqlite_world: World) -> None:
+    ready, [activation] = sqlite_world.active()
+    operator, head = sqlite_world.client("operator1"), sqlite_world.client("magetan.kepala")
+    done(operator.post(f"/manifests/{activation['manifest']['id']}/revoke", {"reason": "Mesin dipindah"}), 202)
+    assert "Decide on revoking a manifest" in section(sqlite_world, "penyetuju1", WAITING)
+    assert "Revocation of a manifest awaits a decision" in section(sqlite_world, "operator1", AWAITED)
+    done(head.post(f"/cards/{ready.uids[0]}/reports", {"condition": "damaged", "note": "Retak"}))
+    done(head.post("/destructions", {"cards": ready.uids, "cause": "damaged", "note": "Retak"}), 201)
+    assert "Decide on a destruction" in section(sqlite_world, "penyetuju2", WAITING)
+    assert "Destruction awaits approval" in section(sqlite_world, "magetan.staf", AWAITED)
+    assert "Cards to be destroyed 1" in Visitor(sqlite_world, "magetan.kepala").text("/")
+
+
+def test_people_wait_too(sqlite_world: World) -> None:
+    admin = Visitor(sqlite_world, "admin1")
+    assert admin.post(f"/pengguna/{sqlite_world.users['operator2']}/pusat/usulan", change="disable").status_code == 303
+    assert "Decide on the change of an account" in section(sqlite_world, "admin2", WAITING)
+    assert "awaits another administrator" in section(sqlite_world, "admin1", AWAITED)
+    head = Visitor(sqlite_world, "magetan.kepala")
+    assert head.post(f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang").status_code == 201
+    assert "Invitation not taken up yet" in section(sqlite_world, "magetan.kepala", AWAITED)
+
+
+@pytest.mark.parametrize("account", facts.ACCOUNTS, ids=lambda account: account.username)
+def test_everybody_has_a_home_page_of_few_statements(sqlite_world: World, account: facts.Account) -> None:
+    visitor = Visitor(sqlite_world, account.username)
+    with sqlite_world.app.app_context(), counted(db.engine) as found:
+        assert WAITING in visitor.text("/")
+    assert len(found.statements) <= 12, found.statements
