@@ -83,6 +83,15 @@ class Settings(BaseSettings):
     status_list_size: int = Field(131_072, description="entries per status list", ge=8)
     status_list_hours: int = Field(24, description="how long a published status list may be relied on")
 
+    # --- the transparency log ---
+    log_origin: str = Field(
+        "",
+        description="the log's name in its checkpoints; empty: from `issuer`. A new one only where a database older than the last "
+        "checkpoint had to be restored: what is signed then is another log",
+        pattern=r"^[!-*,-~]*$",
+        max_length=200,
+    )
+
     # --- logs ---
     log_level: str = "INFO"
     log_json: bool = True
@@ -96,6 +105,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database URL in force."""
         return self.database_url or f"sqlite:///{(self.home / 'sifilma.db').resolve()}"
+
+    @property
+    def log_name(self) -> str:
+        """The origin of the transparency log's checkpoints: a URL without its scheme."""
+        return self.log_origin or self.issuer.removeprefix("https://").removeprefix("http://").rstrip("/") + "/log"
 
     @property
     def files(self) -> Path:

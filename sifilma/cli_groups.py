@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import click
+import structlog
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 
+from hsm.errors import HSMError
 from sifilma import ports, schema
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
+from sifilma.cli_audit import group as audit
+from sifilma.cli_audit import keep_log
 from sifilma.kernel import idempotency
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import SifilmaError
 from sifilma.oversight.cli import agreements, models
 from sifilma.regions.cli import group as regions
 from sifilma.web.command import command_context
 
-EVERY_SECONDS = 30
+EVERY_SECONDS = 10
+log = structlog.get_logger()
 database = AppGroup("db", help="The database's schema.")
 
 
 def register(app: Flask) -> None:
     """Attach the groups."""
-    for group in (database, hsm, users, organisations, models, agreements, regions):
+    for group in (database, hsm, users, organisations, models, agreements, regions, audit):
         app.cli.add_command(group)
     app.cli.add_command(worker)
 
@@ -52,25 +61,47 @@ def check() -> None:
 
 @click.command("worker")
 @with_appcontext
-@click.option("--once", is_flag=True, help="One round, then end.")
+@click.option("--once", is_flag=True, help="One round, then end; exit 1 if a job failed.")
 def worker(once: bool) -> None:
-    """What time alone brings about: tokens lapse, requests and manifests expire, old idempotency keys go."""
+    """What time alone brings about: acts come into the log, tokens lapse, requests and manifests expire, old idempotency keys go."""
     while True:
-        counts = run_once()
+        counts, failed = run_once()
         if any(counts.values()) or once:
             click.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
         if once:
+            if failed:
+                raise click.ClickException(f"not done: {', '.join(failed)}")
             return
         time.sleep(EVERY_SECONDS)
 
 
-def run_once() -> dict[str, int]:
-    """One round, each job in a transaction of its own."""
-    counts = {}
-    jobs = {"tokens expired": tasks.expire_tokens, "requests expired": tasks.expire_requests, "manifests expired": tasks.expire_manifests}
-    for what, job in jobs.items():
+def run_once() -> tuple[dict[str, int], list[str]]:
+    """One round, each job in transactions of its own: what was done, and which jobs failed. The others, and the next round, go on."""
+    counts: dict[str, int] = {}
+    failed = []
+    for what, job in JOBS.items():
+        try:
+            counts[what] = job()
+        except (SifilmaError, HSMError, SQLAlchemyError, OSError) as fault:
+            log.error("job_failed", job=what, fault=str(fault))
+            failed.append(what)
+    return counts, failed
+
+
+def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
+    """A job that is one transaction."""
+
+    def run() -> int:
         with command_context() as ctx:
-            counts[what] = job(ctx)
-    with command_context() as ctx:
-        counts["idempotency keys forgotten"] = idempotency.forget_old(ctx.session, ctx.now)
-    return counts
+            return job(ctx)
+
+    return run
+
+
+JOBS: dict[str, Callable[[], int]] = {
+    "entries taken into the log": keep_log,
+    "tokens expired": _in_one(tasks.expire_tokens),
+    "requests expired": _in_one(tasks.expire_requests),
+    "manifests expired": _in_one(tasks.expire_manifests),
+    "idempotency keys forgotten": _in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.now)),
+}

@@ -45,7 +45,7 @@ ROWS = (
 
 
 def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> None:
-    """From 0001 to 0002, which rebuilds a table on SQLite (batch mode drops its triggers)."""
+    """From 0001 to the head, which rebuilds tables on SQLite (batch mode drops their triggers)."""
     schema.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:
@@ -63,23 +63,36 @@ def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> 
 
 
 def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> None:
-    """The activation table, the one 0002 rebuilds, keeps its rows, its rules and its references when it is rebuilt with data in it."""
+    """The tables 0002 and 0003 rebuild on SQLite keep their rows, their rules and what refers to them."""
     world.active(count=2)
     before = world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id")
-    with world.app.app_context():
-        engine = make_engine(world.settings.database_url, pool_size=1)
-        with engine.begin() as connection:
-            triggers.uninstall(connection)
-            connection.execute(text("DROP INDEX ix_token_state_expires_at"))
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("ALTER TABLE activation DROP CONSTRAINT ck_activation_accuracy"))
-            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-        engine.dispose()
+    entries = world.sql("SELECT id, action, data FROM audit_entry ORDER BY id")
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        for statement in _back_to_0001(engine.dialect.name):
+            connection.execute(text(statement))
+    engine.dispose()
     schema.upgrade(world.settings.database_url)
     assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
+    assert world.sql("SELECT id, action, data FROM audit_entry ORDER BY id") == entries
+    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [(entry[0],) for entry in entries]  # each waits for the log
+    salts = {bytes(salt) for (salt,) in world.sql("SELECT salt FROM audit_entry")}
+    assert (len(salts), {len(salt) for salt in salts}) == (len(entries), {16})
     assert schema.check(world.settings.database_url).ok
     with pytest.raises(DBAPIError):
         world.sql("DELETE FROM activation")
+
+
+def _back_to_0001(dialect: str) -> list[str]:
+    """What undoes the migrations on a database without triggers."""
+    return [
+        *(f"DROP TABLE {table}" for table in ("audit_pending", "log_leaf", "log_node", "log_checkpoint")),
+        "ALTER TABLE audit_entry DROP COLUMN salt",
+        "DROP INDEX ix_token_state_expires_at",
+        *(["ALTER TABLE activation DROP CONSTRAINT ck_activation_accuracy"] if dialect == "postgresql" else []),
+        "UPDATE alembic_version SET version_num = '0001'",
+    ]
 
 
 def test_a_second_migrator_is_refused_at_once(empty: str) -> None:

@@ -12,15 +12,18 @@ from sqlalchemy import select
 from sifilma.accounts.permissions import Operation, Scope, grants
 from sifilma.accounts.scope import scoped
 from sifilma.audit.models import AuditEntry
+from sifilma.audit.proofs import places_of
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
+from sifilma.web.links import API
 
 
 class EntryOut(BaseModel):
-    """One act. Who did it is an account's id: names and numbers are looked up only where they are needed."""
+    """One act; `seq` is its place in the transparency log, null while it waits to be taken in. Who did it is an account's id: names and numbers are looked up only where they are needed."""
 
     id: UUID
     state: str = "recorded"
+    seq: int | None
     at: datetime
     action: str
     object_kind: str
@@ -46,10 +49,15 @@ def entries(ctx: Context, object_id: str | None, action: str | None) -> Listing[
     return query, AuditEntry.id
 
 
-def entry_out(entry: AuditEntry) -> EntryOut:
-    """An entry as the API shows it."""
+def entries_out(ctx: Context, rows: list[AuditEntry]) -> list[EntryOut]:
+    """Entries as the API shows them."""
+    places = places_of(ctx, [entry.id for entry in rows])
+    return [_entry_out(entry, places.get(entry.id)) for entry in rows]
+
+
+def _entry_out(entry: AuditEntry, seq: int | None) -> EntryOut:
     return EntryOut(
-        id=entry.id, at=entry.at, action=entry.action, object_kind=entry.object_kind, object_id=entry.object_id,
+        id=entry.id, seq=seq, at=entry.at, action=entry.action, object_kind=entry.object_kind, object_id=entry.object_id,
         organisation_id=entry.organisation_id, user_id=entry.user_id, api_key_id=entry.api_key_id, request_id=entry.request_id,
-        data=entry.data,
+        data=entry.data, links={} if seq is None else {"proof": f"{API}/audit/{seq}/proof"},
     )  # fmt: skip

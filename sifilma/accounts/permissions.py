@@ -52,6 +52,7 @@ class Operation(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     PLACE_REVIEW = "place.review"
     AUDIT_READ = "audit.read"
+    AUDIT_VERIFY = "audit.verify"
 
 
 class Scope(StrEnum):
@@ -130,6 +131,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_VERIFY:      "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
     Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",
+    Operation.AUDIT_VERIFY:            "-  -  A! -  -   -  -  -  -   -",
 }  # fmt: skip
 
 

@@ -42,6 +42,10 @@ class Trust:
         """The epoch every manifest carries."""
         return self.keyset.epoch
 
+    def keys(self, use: Use) -> list[ec.EllipticCurvePublicKey]:
+        """The public keys for a use, past ones included, revoked ones not."""
+        return [key.jwk.key() for key in self.keyset.keys if key.use == use and key.revoked_at is None]
+
     def kid(self, hsm: HSM, label: str, use: Use) -> str:
         """The key id of a signing key; Unavailable if the keyset does not hold this key, or holds it as revoked."""
         public = hsm.public_key(label)

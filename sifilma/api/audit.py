@@ -1,17 +1,22 @@
-"""The record of acts."""
+"""The record of acts, and its transparency log."""
 
 from __future__ import annotations
 
 from flask import Response
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma.accounts import audit_reading
+from sifilma import ports
+from sifilma.accounts import audit_reading, log_reading
 from sifilma.accounts.audit_reading import EntryOut
-from sifilma.api.common import ListQuery, Page, blueprint, page_of
+from sifilma.accounts.log_reading import CheckpointOut, ProofOut, VerificationOut
+from sifilma.activation import trust
+from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
+from sifilma.audit import checkpoints, proofs, verification
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
 api = blueprint("audit")
+LONGEST = 2**53 - 1
 
 
 class AuditQuery(ListQuery):
@@ -21,9 +26,58 @@ class AuditQuery(ListQuery):
     action: str | None = Field(None, max_length=40)
 
 
+class PlacePath(BaseModel):
+    """A place in the log, from 0."""
+
+    seq: int = Field(ge=0, le=LONGEST)
+
+
+class CheckpointQuery(BaseModel):
+    """What the proof of growth begins with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: int | None = Field(None, ge=1, le=LONGEST, description="size of an earlier checkpoint: asks for the consistency proof")
+
+
+class VerificationQuery(BaseModel):
+    """How much is verified in one answer; `sifilma audit verify` reads everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    newest: int = Field(1000, ge=1, le=10_000, description="how many entries, from the end")
+
+
 @api.get("/audit", responses={200: Page[EntryOut]}, summary="What was done")
 @operation("audit.read")
 def list_entries(query: AuditQuery) -> Response:
     """Newest first."""
-    select, key = audit_reading.entries(context(), query.object, query.action)
-    return page_of(select, key, query, lambda rows: map(audit_reading.entry_out, rows))
+    ctx = context()
+    select, key = audit_reading.entries(ctx, query.object, query.action)
+    return page_of(select, key, query, lambda rows: audit_reading.entries_out(ctx, rows))
+
+
+@api.get("/audit/checkpoint", responses={200: CheckpointOut}, summary="The newest checkpoint of the log")
+@operation("audit.read")
+def show_checkpoint(query: CheckpointQuery) -> Response:
+    """Size and root, signed; with `since` the proof that the log of that size is its beginning."""
+    ctx = context()
+    found = checkpoints.newest(ctx.session)
+    consistency = None if query.since is None else proofs.prove_consistency(ctx, query.since, found)
+    return answer(log_reading.checkpoint_out(found, query.since, consistency))
+
+
+@api.get("/audit/<int:seq>/proof", responses={200: ProofOut}, summary="The proof that an entry is in the log")
+@operation("audit.read")
+def prove(path: PlacePath) -> Response:
+    """Against the newest checkpoint."""
+    return answer(log_reading.proof_out(log_reading.proof(context(), path.seq)))
+
+
+@api.get("/audit/verification", responses={200: VerificationOut}, summary="Verify the end of the log")
+@operation("audit.verify")
+def verify(query: VerificationQuery) -> Response:
+    """Entries against leaves, leaves against checkpoints; the newest ones only, so that it ends within a request."""
+    settings = ports.settings()
+    report = verification.verify(context(), trust.load(settings).keys("audit"), checkpoints.kept_note(settings), query.newest)
+    return answer(log_reading.verification_out(report))

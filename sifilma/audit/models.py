@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
@@ -109,6 +109,75 @@ class AuditEntry(Base):
     request_id: Mapped[str] = mapped_column(String(64))
     ip: Mapped[str] = mapped_column(String(45))
     data: Mapped[dict[str, Any]] = mapped_column(Json)
+    salt: Mapped[bytes] = mapped_column(LargeBinary)
+    """16 random bytes that keep what the leaf only hashes from being guessed (`sifilma.audit.leaf`)."""
 
 
-triggers.immutable("audit_entry")
+class PendingEntry(Base):
+    """An entry that is not in the log yet. Put there by a trigger, in the entry's transaction: whenever it commits, it is not missed."""
+
+    __tablename__ = "audit_pending"
+
+    entry_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+_Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is an INTEGER
+
+
+class LogLeaf(Base):
+    """The entry at one place of the log. No foreign key: where an entry is deleted, its place must say so."""
+
+    __tablename__ = "log_leaf"
+
+    seq: Mapped[int] = mapped_column(_Big, primary_key=True, autoincrement=False)
+    entry_id: Mapped[UUID] = mapped_column(unique=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogNode(Base):
+    """The hash of a complete subtree, kept at every fourth height (`sifilma.audit.tree`)."""
+
+    __tablename__ = "log_node"
+
+    height: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    idx: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogCheckpoint(Base):
+    """A signed statement of the log's size and root. `note` is what was signed; the other columns repeat it for finding it."""
+
+    __tablename__ = "log_checkpoint"
+
+    size: Mapped[int] = mapped_column(_Big, primary_key=True, autoincrement=False)
+    root: Mapped[bytes] = mapped_column(LargeBinary)
+    origin: Mapped[str] = mapped_column(String(200))
+    note: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint"):
+    triggers.immutable(_table)
+triggers.follow("audit_entry_pending", "audit_entry", "INSERT", "INSERT INTO audit_pending (entry_id) VALUES (NEW.id)")
+triggers.guard("audit_pending_frozen", "audit_pending", "UPDATE", "", "audit_pending: what was recorded does not change")
+triggers.guard(
+    "audit_pending_keep",
+    "audit_pending",
+    "DELETE",
+    "NOT EXISTS (SELECT 1 FROM log_leaf l WHERE l.entry_id = OLD.entry_id)",
+    "audit_pending: an entry leaves the queue only into the log",
+)
+triggers.guard(
+    "log_leaf_gapless",
+    "log_leaf",
+    "INSERT",
+    "NEW.seq < 0 OR (NEW.seq > 0 AND NOT EXISTS (SELECT 1 FROM log_leaf l WHERE l.seq = NEW.seq - 1))",
+    "log_leaf: places are taken one after the other",
+)
+triggers.guard(
+    "log_checkpoint_size",
+    "log_checkpoint",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM log_leaf l WHERE l.seq = NEW.size - 1)",
+    "log_checkpoint: the log is not that long",
+)

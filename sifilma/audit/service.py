@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.ids import uuid7
+
+SALT_BYTES = 16
 
 
 def record(
@@ -50,4 +53,5 @@ def entry_values(
         "request_id": ctx.request_id,
         "ip": actor.ip,
         "data": data,
+        "salt": secrets.token_bytes(SALT_BYTES),
     }

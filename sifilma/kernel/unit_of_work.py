@@ -64,6 +64,11 @@ class UnitOfWork:
         self._close()
         self._read_only = False
 
+    def breathe(self) -> None:
+        """Close the reading transaction and go on reading in a new one: long reading holds nothing up."""
+        self.end_read()
+        self.begin_read()
+
     def commit(self) -> None:
         """Make everything of this unit permanent. Called by the edge (request, command, job), never by a service."""
         self._session.commit()

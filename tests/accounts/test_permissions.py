@@ -40,6 +40,7 @@ DOMAIN = {
     "destruction.verify":      ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
     "place.review":            ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
     "audit.read":              ("O",  "O",  "A", "O",   "O",   "J",   "O",   "-"),
+    "audit.verify":            ("-",  "-",  "A!", "-",  "-",   "-",   "-",   "-"),
 }  # fmt: skip
 ORDER = (
     Column.APPROVER,
@@ -51,7 +52,7 @@ ORDER = (
     Column.INSTITUTION,
     Column.KEY,
 )
-READING = {name for name in Operation if name.endswith((".view", ".read", ".see"))} | {Operation.REFERENCE_READ}
+READING = {name for name in Operation if name.endswith((".view", ".read", ".see"))} | {Operation.REFERENCE_READ, Operation.AUDIT_VERIFY}
 
 
 def cell(grant: Grant | None) -> str:

@@ -94,7 +94,7 @@ def _activate(cursor: psycopg.Cursor[Any], body: dict[str, Any], key: str, signa
     _run(cursor, AUDIT, {
         "id": act, "at": now, "action": "activation.create", "user_id": None, "person_id": None, "api_key_id": owner["id"],
         "organisation_id": row["holder_id"], "object_kind": "activation", "object_id": str(activation_id), "request_id": "bare",
-        "ip": "", "data": Jsonb({"card": row["uid"]}),
+        "ip": "", "data": Jsonb({"card": row["uid"]}), "salt": os.urandom(16),
     })  # fmt: skip
     _run(cursor, COMPLETE, bound | {"b_request": row["request_id"]})
     _run(cursor, REDEEM, bound | {"b_token": row["token_id"], "b_now": now})

@@ -1,0 +1,113 @@
+"""Checkpoints: the log's size and root, signed in the HSM, kept in the database and beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from hsm.contract import Signer
+from sifilma.audit.models import LogCheckpoint
+from sifilma.audit.note import Checkpoint, NoteRefused, claim, sign_checkpoint
+from sifilma.audit.store import LogBroken, StoredTree, log_size
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
+from sifilma.kernel.ids import uuid7
+
+LABEL = "audit-sign"
+EVERY = timedelta(seconds=45)
+"""A checkpoint younger than this is not followed by another yet; with the worker's rounds that makes one within the minute."""
+SETTLED = timedelta(seconds=30)
+"""A checkpoint older than this is committed and seen everywhere: what refers to it by time never finds another one later."""
+
+
+def newest(session: Session) -> LogCheckpoint:
+    """The newest checkpoint; NotFound before the first."""
+    found = _newest(session)
+    if found is None:
+        raise NotFound("Nothing has been signed yet: the first checkpoint comes within a minute of the first entry.")
+    return found
+
+
+def newest_before(session: Session, moment: datetime) -> LogCheckpoint | None:
+    """The checkpoint a document of this moment names: always the same one, None before the first."""
+    query = select(LogCheckpoint).where(LogCheckpoint.at <= moment - SETTLED).order_by(LogCheckpoint.at.desc(), LogCheckpoint.size.desc())
+    return session.scalars(query.limit(1)).first()
+
+
+def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False) -> int | None:
+    """Sign the log's present state, if something is new and the last checkpoint is EVERY old (or `now`); the size signed, or None.
+
+    Reads, then signs without a transaction, then writes. LogBroken, and no signature, where the log is not the continuation of what was
+    signed last. Raises as `Signer.sign`; nothing is half done then, the next call signs.
+    """
+    ctx.uow.begin_read()
+    size, last = log_size(ctx.session), _newest(ctx.session)
+    is_due = last is None or (last.size != size and (now or ctx.now - last.at >= EVERY))
+    if size == 0 or not is_due:
+        return None
+    tree = StoredTree(ctx.session)
+    for known in (_as_checkpoint(last), kept(settings)):
+        _require_continuation(tree, size, known, settings.log_name)
+    made = Checkpoint(settings.log_name, size, tree.root(size))
+    ctx.uow.end_read()
+    note = sign_checkpoint(made, signer.public_key(LABEL), lambda digest: signer.sign(LABEL, digest))
+    ctx.uow.begin_write()
+    _store(ctx, made, note)
+    _keep(settings, note)
+    return size
+
+
+def kept(settings: Settings) -> Checkpoint | None:
+    """What the copy beside the database says, None without a readable one."""
+    try:
+        return claim(_path(settings).read_text())
+    except (OSError, UnicodeDecodeError, NoteRefused):
+        return None
+
+
+def kept_note(settings: Settings) -> list[str]:
+    """The copy beside the database, as `verify` takes it: a list of one, or none."""
+    return [_path(settings).read_text()] if kept(settings) is not None else []
+
+
+def _newest(session: Session) -> LogCheckpoint | None:
+    return session.scalars(select(LogCheckpoint).order_by(LogCheckpoint.size.desc()).limit(1)).first()
+
+
+def _as_checkpoint(row: LogCheckpoint | None) -> Checkpoint | None:
+    return None if row is None else Checkpoint(row.origin, row.size, bytes(row.root))
+
+
+def _require_continuation(tree: StoredTree, size: int, known: Checkpoint | None, name: str) -> None:
+    """LogBroken unless the log still begins with what was signed before. A log of another name was another log."""
+    if known is None or known.origin != name or known.size == 0:
+        return
+    if known.size > size:
+        raise LogBroken(f"The log ends after {size} entries, but a checkpoint over {known.size} was signed: its tail was cut.")
+    if tree.root(known.size) != known.root:
+        raise LogBroken(f"The log is not the one whose first {known.size} entries were signed.")
+
+
+def _store(ctx: Context, made: Checkpoint, note: str) -> None:
+    """Of two signed at once over the same entries the first counts."""
+    insert = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values = {"size": made.size, "root": made.root, "origin": made.origin, "note": note, "at": ctx.now}
+    ctx.session.execute(insert(LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
+
+
+def _path(settings: Settings) -> Path:
+    return settings.trust / "log-checkpoint.txt"
+
+
+def _keep(settings: Settings, note: str) -> None:
+    """The copy is written before the commit: the leaves it speaks of are committed already."""
+    path = _path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid7().hex}")
+    temporary.write_text(note)
+    temporary.replace(path)

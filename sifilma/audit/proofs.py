@@ -1,0 +1,58 @@
+"""What shows a stranger that an entry is in the log, and that the log only grew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.audit.checkpoints import newest
+from sifilma.audit.leaf import leaf_bytes
+from sifilma.audit.models import LogCheckpoint, LogLeaf
+from sifilma.audit.store import ENTRY, StoredTree
+from sifilma.audit.tree import ProofRefused, consistency, inclusion
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
+
+
+@dataclass(frozen=True)
+class Inclusion:
+    """A leaf, its place, and the hashes that lead from it to the checkpoint's root."""
+
+    seq: int
+    leaf: bytes
+    hashes: list[bytes]
+    checkpoint: LogCheckpoint
+
+
+def leaf_at(ctx: Context, seq: int) -> LogLeaf:
+    """The leaf at a place; NotFound beyond the log's end."""
+    found = ctx.session.get(LogLeaf, seq)
+    if found is None:
+        raise NotFound("The log has no such place.")
+    return found
+
+
+def prove_inclusion(ctx: Context, leaf: LogLeaf) -> Inclusion:
+    """Against the newest checkpoint; Conflict while the entry waits for the next one."""
+    checkpoint = newest(ctx.session)
+    if checkpoint.size <= leaf.seq:
+        raise Conflict("This entry is in the log, but not signed yet: the next checkpoint comes within a minute.", type="not-signed-yet")
+    entry = ctx.session.execute(select(ENTRY).where(ENTRY.c.id == leaf.entry_id)).mappings().one()
+    hashes = StoredTree(ctx.session).hashes(inclusion(leaf.seq, checkpoint.size))
+    return Inclusion(leaf.seq, leaf_bytes(leaf.seq, entry), hashes, checkpoint)
+
+
+def prove_consistency(ctx: Context, since: int, checkpoint: LogCheckpoint) -> list[bytes]:
+    """That the log of `since` entries is the beginning of the checkpoint's; Invalid where it is longer, or nothing."""
+    try:
+        return StoredTree(ctx.session).hashes(consistency(since, checkpoint.size))
+    except ProofRefused as refused:
+        raise Invalid.field("since", f"{refused}.") from refused
+
+
+def places_of(ctx: Context, entry_ids: list[UUID]) -> dict[UUID, int]:
+    """Where entries stand in the log; those that wait are left out."""
+    query = select(LogLeaf.entry_id, LogLeaf.seq).where(LogLeaf.entry_id.in_(entry_ids))
+    return {entry_id: seq for entry_id, seq in ctx.session.execute(query)}
