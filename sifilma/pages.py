@@ -37,7 +37,8 @@ def may(operation: str) -> bool:
 def needs_code(operation: str) -> bool:
     """Whether a form for this operation asks for a one-time code along with it."""
     found = grants(g.actor, Operation(operation))
-    return bool(found) and all(grant.fresh for grant in found) and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+    asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
+    return asked and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
 
 
 def navigation() -> list[tuple[Entry, bool]]:

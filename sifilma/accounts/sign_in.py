@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from sifilma.accounts import throttle, totp
+from sifilma.accounts import recovery_codes, sent_codes, throttle, totp
 from sifilma.accounts.authentication import expired, secret_hash
 from sifilma.accounts.models import AccountState, LoginSession, User
 from sifilma.accounts.passwords import verify_password
@@ -21,6 +21,7 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
+from sifilma.notifications.contract import Channel
 
 CHALLENGE = timedelta(minutes=5)
 CHALLENGE_TRIES = 5
@@ -144,20 +145,41 @@ def _pending(ctx: Context, cookie: str | None) -> LoginSession:
 def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> None:
     """Accept a code once, ever: one conditional UPDATE on the newest step used (pyotp accepts the same code twice)."""
     throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
-    seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
-    step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
-    if step is not None:
-        claimed = ctx.session.execute(
-            update(User)
-            .where(User.id == user.id, User.totp_last_step < step, User.state == AccountState.ACTIVE)
-            .values(totp_last_step=step)
-            .execution_options(synchronize_session=False)
-        )
-        if changed(claimed) == 1:
-            return
+    typed = code.strip().replace(" ", "")
+    if _is_totp(ctx, settings, user, typed) or sent_codes.accept(ctx, settings, session_id, typed):
+        return
+    if recovery_codes.accept(ctx, settings, user.id, typed):
+        record(as_user(ctx, user, session_id), Action.SESSION_RECOVERY_CODE, "user", user.id, left=recovery_codes.left(ctx, user.id))
+        return
     user_id = user.id
     ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")
+
+
+def _is_totp(ctx: Context, settings: Settings, user: User, code: str) -> bool:
+    seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
+    step = totp.matching_step(seed, code, ctx.now)
+    if step is None:
+        return False
+    claimed = ctx.session.execute(
+        update(User)
+        .where(User.id == user.id, User.totp_last_step < step, User.state == AccountState.ACTIVE)
+        .values(totp_last_step=step)
+        .execution_options(synchronize_session=False)
+    )
+    return changed(claimed) == 1
+
+
+def send_code(ctx: Context, settings: Settings, cookie: str | None, channel: str) -> None:
+    """Send the code of a sign-in that waits for it, by a channel that is switched on."""
+    pending = _pending(ctx, cookie)
+    sent_codes.send(ctx, settings, ctx.session.get_one(User, pending.user_id), pending.id, channel)
+
+
+def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Channel, str]:
+    """Where a code can be sent to for a sign-in that waits for it: channel and masked address."""
+    pending = _pending(ctx, cookie)
+    return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id).person)
 
 
 def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
@@ -167,6 +189,7 @@ def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) 
         .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None))
         .values(otp_tries=LoginSession.otp_tries + 1)
     )
+    sent_codes.count_wrong(session, ctx, session_id)
     record_in(session, ctx, Action.SESSION_OTP_REFUSED, "user", user_id)
 
 

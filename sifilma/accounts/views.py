@@ -10,9 +10,10 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.accounts import service, sign_in, totp
+from sifilma.accounts import recovery_codes, service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
+from sifilma.accounts.hook import require_fresh
 from sifilma.accounts.models import User
 from sifilma.documents.rendering import qr_svg
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
@@ -23,6 +24,7 @@ from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("accounts", __name__, template_folder="templates")
+CODE_LENGTH = 20  # a recovery code with its dashes is the longest
 
 
 @blueprint.get("/masuk")
@@ -47,7 +49,7 @@ def sign_in_form() -> AnyResponse:
 @operation("public")
 def code_page() -> str:
     """The second step."""
-    return render_template("accounts/kode.html", form=Form())
+    return _code_page(Form())
 
 
 @blueprint.post("/masuk/kode")
@@ -56,9 +58,29 @@ def code_form() -> AnyResponse:
     """The one-time code; a code counts once."""
     form, ctx, settings = Form.sent(), context(), ports.settings()
     with form.attempt(ctx):
-        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:10])
+        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
         return set_cookie(make_response(redirect("/", 303)), settings, done.cookie)
-    return form.again("accounts/kode.html")
+    return _code_page(form)
+
+
+def _code_page(form: Form) -> Response:
+    settings = ports.settings()
+    try:
+        ways = sign_in.code_ways(context(), settings, request.cookies.get(cookie_name(settings)))
+    except Unauthenticated:
+        return make_response(redirect("/masuk", 303))
+    return form.again("accounts/kode.html", ways=ways)
+
+
+@blueprint.post("/masuk/kode/kirim")
+@operation("public", idempotent=False)
+def send_code() -> AnyResponse:
+    """A code by SMS or e-mail, where that is switched on."""
+    form, ctx, settings = Form.sent(), context(), ports.settings()
+    with form.attempt(ctx):
+        sign_in.send_code(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("channel"))
+        return seen("accounts.code_page", "sent")
+    return _code_page(form)
 
 
 @blueprint.post("/masuk/ulang")
@@ -67,7 +89,7 @@ def step_up_form() -> AnyResponse:
     """A fresh one-time code for a page that needs one, then back to it."""
     ctx, settings = context(), ports.settings()
     try:
-        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:10])
+        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
     except Unauthenticated as refused:
         raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
     return set_cookie(make_response(redirect(_own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
@@ -124,11 +146,22 @@ def change_password() -> AnyResponse:
     return _profile(form)
 
 
+@blueprint.post("/profil/kode-pemulihan")
+@operation("session.self", idempotent=False)
+def make_recovery_codes() -> str:
+    """Ten new recovery codes, shown once."""
+    ctx, settings = context(), ports.settings()
+    require_fresh(ctx.actor, settings)
+    return render_template("accounts/kode_pemulihan.html", codes=recovery_codes.make(ctx, settings))
+
+
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
-    sessions = sign_in.running_sessions(ctx, ports.settings())
-    return form.again("accounts/profil.html", user=service.user(ctx, ctx.actor.user_id), sessions=sessions, this=ctx.actor.session_id)
+    return form.again(
+        "accounts/profil.html", user=service.user(ctx, ctx.actor.user_id), sessions=sign_in.running_sessions(ctx, ports.settings()),
+        this=ctx.actor.session_id, codes_left=recovery_codes.left(ctx, ctx.actor.user_id),
+    )  # fmt: skip
 
 
 def _require_same(form: Form) -> None:

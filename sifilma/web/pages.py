@@ -33,7 +33,8 @@ DONE = {
     "proposed": _("Proposed: another person decides."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
-    "language": _("Language changed."),
+    "sent": _("A code is on its way to you."),
+    "preferences": _("Your preferences are kept."),
 }
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 
