@@ -1,96 +1,120 @@
-"""The pages there are, in Chromium, at the width of a desk and of a phone."""
+"""Signing in and out, one's sessions, the languages and the check of a manifest, at the width of a desk and of a phone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pyotp
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser
 
-from hsm import HSM
-from tests.support import programs
-from tests.support.servers import Server, running
+from tests.support.browser import DESK, PHONE, SUBMIT, code, opened, press, sideways, signed_in, sound, violations, watch
+from tests.support.servers import Server
 from tests.support.world import PASSWORD, World
 
-WIDTHS = {1366: "magetan.kepala", 390: "bangli.kepala"}
+PEOPLE = {DESK: "magetan.kepala", PHONE: "bangli.kepala"}
 
 
-@pytest.fixture
-def server(sqlite_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[tuple[World, Server]]:
-    """An installation whose time is the server's time, and its server."""
-    with closing(World(sqlite_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as world, running(world) as made:
-        yield world, made
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-def no_sideways(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
-
-
-def watch(page: Page) -> list[str]:
-    """What the browser refuses by the Content Security Policy, as it happens."""
-    found: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if "Content Security" in message.text:
-            found.append(message.text)
-
-    page.on("console", note)
-    return found
-
-
-def test_people_sign_in_see_their_sessions_and_leave(server: tuple[World, Server], browser: Browser) -> None:
+@pytest.mark.parametrize("width", PEOPLE)
+def test_people_sign_in_and_leave(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
-    for width, name in WIDTHS.items():
-        page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
-        violations = watch(page)
-        page.goto(f"http://127.0.0.1:{made.port}/")
-        assert page.url.endswith("/masuk")
-        no_sideways(page)
-        page.fill("#username", name)
-        page.fill("#password", "salah sekali ya")
-        page.click("button")
-        assert "tidak benar" in page.inner_text("[role=alert]")
-        assert page.input_value("#username") == name  # what was typed stays
-        page.fill("#password", PASSWORD)
-        page.click("button")
-        assert page.url.endswith("/masuk/kode")
-        no_sideways(page)
-        page.fill("#code", pyotp.TOTP(world.seeds[name]).now())
-        page.click("button")
-        assert "Sesi Anda" in page.inner_text("main")
-        assert page.inner_text("header .who") == name
-        no_sideways(page)
-        page.click("text=Keluar")
-        assert page.url.endswith("/masuk")
-        page.goto(f"http://127.0.0.1:{made.port}/")
-        assert page.url.endswith("/masuk")
-        assert violations == []
+    page, name = opened(browser, made, width), PEOPLE[width]
+    page.goto("/")
+    assert page.url.endswith("/masuk")
+    sound(page)
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", "salah sekali ya")
+    press(page)
+    assert page.inner_text("[role=alert]").startswith("1 hal harus diperbaiki")
+    assert page.input_value("[name=username]") == name  # what was typed stays
+    assert page.evaluate("document.activeElement.id") == "masalah"  # what is wrong is read first
+    sound(page)
+    page.fill("[name=password]", PASSWORD)
+    press(page)
+    assert page.url.endswith("/masuk/kode")
+    sound(page)
+    page.fill("[name=code]", code(world, name))
+    press(page)
+    assert page.inner_text("h1") == "Beranda"
+    sound(page)
+    page.click("header .who button")
+    press(page, "text=Keluar")
+    assert page.url.endswith("/masuk")
+    page.goto("/")
+    assert page.url.endswith("/masuk")
 
 
-def test_strangers_check_a_manifest(server: tuple[World, Server], browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", PEOPLE)
+def test_people_see_their_sessions_and_change_the_language(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, PEOPLE[width], width)
+    page.goto("/profil")
+    assert page.get_by_role("heading", name="Sesi Anda").is_visible()
+    assert page.locator("tbody tr").count() == 1
+    sound(page)
+    press(page, "header button[value=en]")
+    assert page.url.endswith("/profil")
+    assert page.get_by_role("heading", name="Your sessions").is_visible()
+    assert page.get_attribute("html", "lang") == "en"
+    sound(page)
+
+
+@pytest.mark.parametrize("width", PEOPLE)
+def test_strangers_check_a_manifest(server: tuple[World, Server], browser: Browser, tmp_path: Path, width: int) -> None:
     world, made = server
     _, answers = world.active()
     data = world.client("magetan.kepala").post(f"/manifests/{answers[0]['manifest']['id']}/download").get_data()
     (tmp_path / "good.jws").write_bytes(data)
     (tmp_path / "bad.jws").write_bytes(data[:-6] + b"AAAAAA")
-    for width in WIDTHS:
-        page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
-        for name, word in (("good.jws", "SAH."), ("bad.jws", "DITOLAK.")):
-            page.goto(f"http://127.0.0.1:{made.port}/verifikasi")
-            page.set_input_files("#file", str(tmp_path / name))
-            page.click("button")
-            assert word in page.inner_text(".message")
-            no_sideways(page)
+    page = opened(browser, made, width)
+    for name, word in (("good.jws", "SAH."), ("bad.jws", "DITOLAK.")):
+        page.goto("/verifikasi")
+        page.set_input_files("[name=file]", str(tmp_path / name))
+        press(page)
+        assert word in page.inner_text(".note")
+        sound(page)
+
+
+def test_the_side_bar_opens_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, "bangli.kepala", PHONE)
+    assert not page.is_visible("#sisi")
+    page.click("header .menu")
+    page.wait_for_selector("#sisi.show:not(.showing)")
+    sound(page)
+    press(page, "#sisi a:has-text('Unit')")
+    assert page.url.endswith("/unit")
+
+
+PLANTED = (
+    (violations, "document.body.insertAdjacentHTML('beforeend', '<div class=planted>x</div>')"),  # outside every landmark
+    (violations, "document.querySelector('main').insertAdjacentHTML('beforeend', '<input name=planted>')"),  # without a label
+    (sideways, "document.querySelector('main').style.minWidth = '3000px'"),
+    (watch, "document.head.append(Object.assign(document.createElement('script'), {textContent: '1'}))"),  # refused by the CSP
+    (watch, "setTimeout(() => { throw new Error('planted') })"),
+    (watch, "console.error('planted')"),
+)
+
+
+def test_an_unsound_page_is_caught(server: tuple[World, Server], browser: Browser) -> None:
+    for look, planted in PLANTED:
+        page = opened(browser, server[1], DESK)
+        page.goto("/masuk")
+        sound(page)
+        page.evaluate(f"() => {{ {planted} }}")
+        page.wait_for_timeout(100)
+        assert look(page) != [], planted
+        with pytest.raises(AssertionError):
+            sound(page)
+
+
+def test_a_page_is_sent_once(server: tuple[World, Server], browser: Browser) -> None:
+    """A second click does nothing until the answer is here."""
+    page = opened(browser, server[1], DESK)
+    page.goto("/masuk")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method) if request.method == "POST" else None)
+    page.fill("[name=username]", "siapa")
+    page.fill("[name=password]", "bukan siapa siapa")
+    with page.expect_navigation():
+        page.dblclick(SUBMIT)
+    assert sent == ["POST"]

@@ -1,0 +1,127 @@
+"""Pages in a real Chromium: signing in, pressing what leads elsewhere, and what makes a page sound."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pyotp
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.support import programs
+from tests.support.servers import Server
+from tests.support.world import PASSWORD, World
+
+DESK, PHONE = 1366, 390
+WIDTHS = (DESK, PHONE)
+AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+PATIENCE = 8  # seconds a code must hold yet
+SUBMIT = "main button[type=submit]"
+_watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox"])
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def opened(browser: Browser, made: Server, width: int, *, language: str = "") -> Page:
+    """A page of a new visitor: addresses are this server's, and everything that goes wrong in it is watched."""
+    context = browser.new_context(base_url=f"http://127.0.0.1:{made.port}", viewport={"width": width, "height": 800})
+    if language:
+        context.add_cookies([{"name": "bahasa", "value": language, "url": f"http://127.0.0.1:{made.port}"}])
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    watch(page)
+    return page
+
+
+def signed_in(browser: Browser, made: Server, world: World, user: str, width: int, *, language: str = "") -> Page:
+    """A page of somebody who signed in through the pages; it shows their home page."""
+    page = opened(browser, made, width, language=language)
+    page.goto("/masuk")
+    page.fill("[name=username]", user)
+    page.fill("[name=password]", PASSWORD)
+    press(page)
+    page.fill("[name=code]", code(world, user))
+    press(page)
+    assert page.url.endswith(f":{made.port}/"), page.inner_text("main")
+    return page
+
+
+def press(page: Page, selector: str = SUBMIT) -> None:
+    """Click on what leads to another page, and wait until that is there (a click alone does not wait)."""
+    with page.expect_navigation(wait_until="load"):
+        page.click(selector)
+
+
+def code(world: World, user: str) -> str:
+    """A code of somebody's authenticator that counts now: the previous step's, the present one's, or the next one's when it comes."""
+    totp = pyotp.TOTP(world.seeds[user])
+    [(last,)] = world.sql("SELECT totp_last_step FROM user_account WHERE username = :user", user=user)
+    while True:
+        now, left = totp.timecode(datetime.now(UTC)), totp.interval - time.time() % totp.interval
+        for step in (now - 1, now) if left > PATIENCE else (now,):
+            if step > last:
+                return totp.generate_otp(step)
+        time.sleep(left)
+
+
+def watch(page: Page) -> list[str]:
+    """What goes wrong in a page's scripts or is refused by its Content Security Policy, as it happens."""
+    if page in _watched:
+        return _watched[page]
+    found = _watched[page] = []
+
+    def note(message: ConsoleMessage) -> None:
+        refused = "status of 4" in message.text and "/static/" not in message.location["url"]  # a page may answer 4xx, an asset not
+        if message.type == "error" and not refused:
+            found.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
+def sound(page: Page) -> None:
+    """Nothing went wrong, nothing must be scrolled sideways, and axe finds nothing to mend."""
+    for look in (watch, sideways, violations):
+        found = look(page)
+        assert found == [], f"{page.url}: {found}"
+
+
+def sideways(page: Page) -> list[str]:
+    """What reaches beyond the width of the window, if the page can be scrolled sideways."""
+    found: list[str] = page.evaluate(
+        """() => document.documentElement.scrollWidth <= window.innerWidth ? [] : [...document.querySelectorAll("body *")]
+        .filter((one) => one.getBoundingClientRect().right > window.innerWidth + 1)
+        .map((one) => one.tagName + "." + one.className).concat("the page").slice(0, 8)"""
+    )
+    return found
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds. It is put in by the debugger, past the Content Security Policy."""
+    page.evaluate(_axe())
+    found: list[dict[str, Any]] = page.evaluate(
+        "async (rules) => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']})).violations", RULES
+    )
+    return [f"{one['id']}: {one['help']} {[node['target'] for node in one['nodes'][:5]]}" for one in found]
+
+
+@lru_cache(maxsize=1)
+def _axe() -> str:
+    return AXE.read_text()
