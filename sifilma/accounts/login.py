@@ -9,7 +9,7 @@ from flask import Flask, Request, g
 from flask_login import LoginManager, UserMixin
 from sqlalchemy import select
 
-from sifilma.accounts.models import Organisation, Person
+from sifilma.accounts.models import Organisation, Person, User
 from sifilma.kernel.actor import Actor
 from sifilma.web.requests import context
 from sifilma.web.states import kind
@@ -46,10 +46,9 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
 
     @cached_property
     def _names(self) -> Any:
-        query = select(Person.name, Organisation.name)
-        return context().session.execute(
-            query.where(Person.id == self._actor.person_id, Organisation.id == self._actor.organisation_id)
-        ).one()  # fmt: skip
+        query = select(Person.name, Organisation.name).select_from(User)
+        query = query.join(Person, Person.id == User.person_id).join(Organisation, Organisation.id == User.organisation_id)
+        return context().session.execute(query.where(User.id == self._actor.user_id)).one()
 
 
 def register(app: Flask) -> None:

@@ -76,7 +76,8 @@ def accept(ctx: Context, settings: Settings, session_id: UUID, code: str) -> boo
 
 def count_wrong(session: Session, ctx: Context, session_id: UUID) -> None:
     """One wrong try on whatever code is open for the session."""
-    session.execute(update(SentCode).where(SentCode.session_id == session_id, SentCode.used_at.is_(None)).values(tries=SentCode.tries + 1))
+    still_open = (SentCode.session_id == session_id, SentCode.used_at.is_(None))
+    session.execute(update(SentCode).where(*still_open).values(tries=SentCode.tries + 1))
 
 
 def _open(ctx: Context, session_id: UUID) -> Select[SentCode]:

@@ -47,7 +47,7 @@ def sign_in_form() -> AnyResponse:
 
 @blueprint.get("/masuk/kode")
 @operation("public")
-def code_page() -> str:
+def code_page() -> Response:
     """The second step."""
     return _code_page(Form())
 
