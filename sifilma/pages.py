@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, current_app, g, request
 
 from sifilma import web
+from sifilma.accounts import factor_views as factors
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
 from sifilma.accounts.permissions import Operation, grants
@@ -15,7 +16,7 @@ from sifilma.kernel.actor import Actor
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, Entry
 
-BLUEPRINTS = (web.blueprint, assets.blueprint, accounts.blueprint, activation.blueprint, units.blueprint)
+BLUEPRINTS = (web.blueprint, assets.blueprint, accounts.blueprint, factors.blueprint, activation.blueprint, units.blueprint)
 
 
 def register(app: Flask) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from sifilma.accounts import recovery_codes, sent_codes, throttle, totp
+from sifilma.accounts import passkeys, recovery_codes, sent_codes, throttle, totp
 from sifilma.accounts.authentication import expired, secret_hash
 from sifilma.accounts.models import AccountState, LoginSession, User
+from sifilma.accounts.passkeys import Site
 from sifilma.accounts.passwords import verify_password
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
@@ -73,6 +75,19 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     pending = _pending(ctx, cookie)
     user = ctx.session.get_one(User, pending.user_id)
     _require_code(ctx, settings, user, code, pending.id)
+    return _begin(ctx, pending, user)
+
+
+def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict[str, Any]) -> SignedIn:
+    """The second step by a passkey instead of a code."""
+    pending = _pending(ctx, cookie)
+    user = ctx.session.get_one(User, pending.user_id)
+    _require_passkey(ctx, site, user, pending.id, credential)
+    return _begin(ctx, pending, user)
+
+
+def _begin(ctx: Context, pending: LoginSession, user: User) -> SignedIn:
+    """The session begins, under a new cookie."""
     new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     claimed = ctx.session.execute(
         update(LoginSession)
@@ -93,6 +108,19 @@ def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
     session_id = ctx.actor.session_id
     assert session_id is not None  # noqa: S101  # the hook lets only sessions in
     _require_code(ctx, settings, user, code, session_id)
+    return _freshen(ctx, user, session_id)
+
+
+def step_up_by_passkey(ctx: Context, site: Site, credential: dict[str, Any]) -> SignedIn:
+    """The same by a passkey."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    session_id = ctx.actor.session_id
+    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    _require_passkey(ctx, site, user, session_id, credential)
+    return _freshen(ctx, user, session_id)
+
+
+def _freshen(ctx: Context, user: User, session_id: UUID) -> SignedIn:
     new_cookie = secrets.token_urlsafe(32)
     row = ctx.session.get_one(LoginSession, session_id)
     row.otp_at, row.token_hash = ctx.now, secret_hash(new_cookie)
@@ -154,6 +182,26 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
     user_id = user.id
     ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")
+
+
+def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, credential: dict[str, Any]) -> None:
+    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
+    if user.state == AccountState.ACTIVE and passkeys.accept(ctx, site, user.id, session_id, credential):
+        return
+    user_id = user.id
+    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    raise Unauthenticated("The passkey was not accepted.", type="otp-refused")
+
+
+def passkey_options(ctx: Context, site: Site, cookie: str | None) -> str:
+    """What the browser signs in a sign-in that waits for its second step."""
+    pending = _pending(ctx, cookie)
+    return passkeys.sign_in_options(ctx, site, pending.user_id, pending.id)
+
+
+def has_passkey(ctx: Context, cookie: str | None) -> bool:
+    """Whether the account of a sign-in that waits has a passkey."""
+    return bool(passkeys.of_user(ctx, _pending(ctx, cookie).user_id))
 
 
 def _is_totp(ctx: Context, settings: Settings, user: User, code: str) -> bool:

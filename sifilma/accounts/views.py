@@ -10,10 +10,9 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.accounts import recovery_codes, service, sign_in, totp
+from sifilma.accounts import passkeys, recovery_codes, service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
-from sifilma.accounts.hook import require_fresh
 from sifilma.accounts.models import User
 from sifilma.documents.rendering import qr_svg
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
@@ -49,7 +48,7 @@ def sign_in_form() -> AnyResponse:
 @operation("public")
 def code_page() -> Response:
     """The second step."""
-    return _code_page(Form())
+    return code_step(Form())
 
 
 @blueprint.post("/masuk/kode")
@@ -60,27 +59,18 @@ def code_form() -> AnyResponse:
     with form.attempt(ctx):
         done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
         return set_cookie(make_response(redirect("/", 303)), settings, done.cookie)
-    return _code_page(form)
+    return code_step(form)
 
 
-def _code_page(form: Form) -> Response:
+def code_step(form: Form) -> Response:
+    """The page of the second step: one-time code, code that is sent, recovery code or passkey; back to the first if it has lapsed."""
     settings = ports.settings()
     try:
-        ways = sign_in.code_ways(context(), settings, request.cookies.get(cookie_name(settings)))
+        cookie = request.cookies.get(cookie_name(settings))
+        ways, passkey = sign_in.code_ways(context(), settings, cookie), sign_in.has_passkey(context(), cookie)
     except Unauthenticated:
         return make_response(redirect("/masuk", 303))
-    return form.again("accounts/kode.html", ways=ways)
-
-
-@blueprint.post("/masuk/kode/kirim")
-@operation("public", idempotent=False)
-def send_code() -> AnyResponse:
-    """A code by SMS or e-mail, where that is switched on."""
-    form, ctx, settings = Form.sent(), context(), ports.settings()
-    with form.attempt(ctx):
-        sign_in.send_code(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("channel"))
-        return seen("accounts.code_page", "sent")
-    return _code_page(form)
+    return form.again("accounts/kode.html", ways=ways, passkey=passkey)
 
 
 @blueprint.post("/masuk/ulang")
@@ -92,7 +82,7 @@ def step_up_form() -> AnyResponse:
         done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
     except Unauthenticated as refused:
         raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
-    return set_cookie(make_response(redirect(_own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
+    return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
 
 
 @blueprint.post("/keluar")
@@ -108,14 +98,14 @@ def sign_out() -> AnyResponse:
 @operation("public", idempotent=False)
 def choose_language() -> AnyResponse:
     """Keep the language somebody chose, for a year, in a cookie of its own."""
-    response = make_response(redirect(_own_address(request.form.get("kembali", "/")), 303))
+    response = make_response(redirect(own_address(request.form.get("kembali", "/")), 303))
     chosen = request.form.get("bahasa", "id")
     if chosen in LANGUAGES:
         response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=ports.settings().https)
     return response
 
 
-def _own_address(address: str) -> str:
+def own_address(address: str) -> str:
     """An address on this site, or the home page: nobody is sent elsewhere from here."""
     return address if re.fullmatch(r"/(?![/\\])[^\s\\]*", address) else "/"
 
@@ -146,21 +136,13 @@ def change_password() -> AnyResponse:
     return _profile(form)
 
 
-@blueprint.post("/profil/kode-pemulihan")
-@operation("session.self", idempotent=False)
-def make_recovery_codes() -> str:
-    """Ten new recovery codes, shown once."""
-    ctx, settings = context(), ports.settings()
-    require_fresh(ctx.actor, settings)
-    return render_template("accounts/kode_pemulihan.html", codes=recovery_codes.make(ctx, settings))
-
-
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
     return form.again(
         "accounts/profil.html", user=service.user(ctx, ctx.actor.user_id), sessions=sign_in.running_sessions(ctx, ports.settings()),
         this=ctx.actor.session_id, codes_left=recovery_codes.left(ctx, ctx.actor.user_id),
+        passkeys=passkeys.of_user(ctx, ctx.actor.user_id), passkeys_work=passkeys.site(ports.settings(), request.host_url.rstrip("/")),
     )  # fmt: skip
 
 
