@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask, current_app, g, request
+from flask_login import current_user
 
 from sifilma import web
 from sifilma.accounts import factor_views as factors
@@ -23,7 +24,7 @@ def register(app: Flask) -> None:
     """Attach the blueprints, the languages, and what every template is given."""
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    languages.register(app, _zone)
+    languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters["pairs"] = uid_pairs
     app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation)
@@ -51,4 +52,9 @@ def navigation() -> list[tuple[Entry, bool]]:
 
 def _zone() -> str:
     actor: Actor | None = g.get("actor")
-    return str(zone_of(actor.region_code if actor is not None else None))
+    chosen = current_user.time_zone if current_user.is_authenticated else ""
+    return chosen or str(zone_of(actor.region_code if actor is not None else None))
+
+
+def _language() -> str:
+    return current_user.language if current_user.is_authenticated else ""

@@ -14,6 +14,7 @@ from sifilma.accounts import passkeys, recovery_codes, service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
 from sifilma.accounts.models import User
+from sifilma.accounts.schemas import PreferencesIn
 from sifilma.documents.rendering import qr_svg
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
 from sifilma.web.forms import Form
@@ -136,11 +137,26 @@ def change_password() -> AnyResponse:
     return _profile(form)
 
 
+@blueprint.post("/profil/pilihan")
+@operation("session.self", idempotent=False)
+def choose_preferences() -> AnyResponse:
+    """Language, time zone, and where reminders go."""
+    form, ctx = Form.sent(), context()
+    with form.attempt(ctx):
+        kept = form.model(PreferencesIn, notices=request.form.getlist("notices"))
+        service.keep_preferences(ctx, kept.language, kept.time_zone, kept.notices)
+        response = make_response(seen("accounts.profile", "preferences"))
+        response.delete_cookie(COOKIE)
+        return response
+    return _profile(form)
+
+
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
+    user = service.user(ctx, ctx.actor.user_id)
     return form.again(
-        "accounts/profil.html", user=service.user(ctx, ctx.actor.user_id), sessions=sign_in.running_sessions(ctx, ports.settings()),
+        "accounts/profil.html", user=user, preferences=Form.of(language=user.language, time_zone=user.time_zone), sessions=sign_in.running_sessions(ctx, ports.settings()),
         this=ctx.actor.session_id, codes_left=recovery_codes.left(ctx, ctx.actor.user_id),
         passkeys=passkeys.of_user(ctx, ctx.actor.user_id), passkeys_work=passkeys.site(ports.settings(), request.host_url.rstrip("/")),
     )  # fmt: skip
