@@ -68,6 +68,24 @@ class Settings(BaseSettings):
     step_up_minutes: int = 10
     invitation_hours: int = 72
     password_min: int = 12
+    code_channels: tuple[Literal["email", "sms"], ...] = Field(
+        (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
+    )
+
+    # --- messages: empty hosts switch a channel off ---
+    smtp_host: str = Field("", description="mail server")
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_from: str = Field("sifilma@localhost", description="sender's address")
+    smpp_host: str = Field("", description="SMS centre (SMPP 3.4)")
+    smpp_port: int = 2775
+    smpp_system_id: str = ""
+    smpp_password: SecretStr | None = None
+    smpp_source: str = Field("SIFILMA", description="the sender's name on the phone, at most 11 letters")
+    sms_webhook_url: str = Field("", description="SMS or WhatsApp gateway by HTTP, where there is no SMPP: POST {to, text}")
+    sms_webhook_token: SecretStr | None = None
 
     # --- the card's life ---
     token_days: int = Field(14, description="how long an activation token may be used")
@@ -120,6 +138,11 @@ class Settings(BaseSettings):
     def trust(self) -> Path:
         """The published keyset and certificates."""
         return self.home / "trust"
+
+    def optional_secret(self, name: str) -> str:
+        """A secret that may be missing: empty then."""
+        value: SecretStr | None = getattr(self, name)
+        return value.get_secret_value() if value is not None else ""
 
     def secret(self, name: str) -> str:
         """A secret by its key; SettingsError, naming the variable, where it is not set."""

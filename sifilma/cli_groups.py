@@ -22,6 +22,7 @@ from sifilma.fsck.cli import fsck
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
+from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models
 from sifilma.regions.cli import group as regions
 from sifilma.web.command import command_context
@@ -74,20 +75,34 @@ def worker(once: bool) -> None:
             if failed:
                 raise click.ClickException(f"not done: {', '.join(failed)}")
             return
-        time.sleep(EVERY_SECONDS)
+        _wait()
+
+
+def _wait() -> None:
+    """Until the next round; messages leave within a second of their act meanwhile: somebody waits for a code."""
+    for _ in range(EVERY_SECONDS):
+        time.sleep(1)
+        _run(MESSAGES, _deliver)
 
 
 def run_once() -> tuple[dict[str, int], list[str]]:
     """One round, each job in transactions of its own: what was done, and which jobs failed. The others, and the next round, go on."""
-    counts: dict[str, int] = {}
-    failed = []
-    for what, job in JOBS.items():
-        try:
-            counts[what] = job()
-        except (SifilmaError, HSMError, SQLAlchemyError, OSError) as fault:
-            log.error("job_failed", job=what, fault=str(fault))
-            failed.append(what)
-    return counts, failed
+    counts = {what: _run(what, job) for what, job in JOBS.items()}
+    failed = [what for what, count in counts.items() if count is None]
+    return {what: count for what, count in counts.items() if count is not None}, failed
+
+
+def _run(what: str, job: Callable[[], int]) -> int | None:
+    """How many a job did, None if it failed."""
+    try:
+        return job()
+    except (SifilmaError, HSMError, SQLAlchemyError, OSError) as fault:
+        log.error("job_failed", job=what, fault=str(fault))
+        return None
+
+
+def _deliver() -> int:
+    return deliver(command_context, ports.settings())
 
 
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
@@ -100,7 +115,9 @@ def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
     return run
 
 
+MESSAGES = "messages sent"
 JOBS: dict[str, Callable[[], int]] = {
+    MESSAGES: _deliver,
     "entries taken into the log": keep_log,
     "tokens expired": _in_one(tasks.expire_tokens),
     "requests expired": _in_one(tasks.expire_requests),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sifilma.accounts import factor_models as factors
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
@@ -13,12 +14,13 @@ from sifilma.documents import numbering
 from sifilma.handover import models as handover
 from sifilma.kernel import idempotency, lifecycle
 from sifilma.kernel.db import Base
+from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
 from sifilma.regions import models as regions
 
 METADATA = Base.metadata
 PACKAGES = (
-    accounts, activation, activation_rules, audit, cards, destruction, documents, handover, idempotency, lifecycle, numbering,
-    oversight, personalisation, regions,
+    accounts, factors, activation, activation_rules, audit, cards, destruction, documents, handover, idempotency, lifecycle, numbering,
+    notifications, oversight, personalisation, regions,
 )  # fmt: skip

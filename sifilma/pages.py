@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from flask import Flask, current_app, g, request
+from flask_login import current_user
 
 from sifilma import web
 from sifilma.accounts import api_key_views as api_keys
+from sifilma.accounts import factor_views as factors
 from sifilma.accounts import user_views as users
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
@@ -25,7 +27,7 @@ from sifilma.web.navigation import ENTRIES, Entry
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint, personalisation.blueprint,
-    personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint, audit.blueprint,
+    personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint, audit.blueprint, factors.blueprint,
 )  # fmt: skip
 
 
@@ -33,7 +35,7 @@ def register(app: Flask) -> None:
     """Attach the blueprints, the languages, and what every template is given."""
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    languages.register(app, _zone)
+    languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=words.action, object_words=words.object_kind, fact_words=words.fact)
     app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation)
@@ -48,7 +50,8 @@ def may(operation: str) -> bool:
 def needs_code(operation: str) -> bool:
     """Whether a form for this operation asks for a one-time code along with it."""
     found = grants(g.actor, Operation(operation))
-    return bool(found) and all(grant.fresh for grant in found) and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+    asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
+    return asked and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
 
 
 def navigation() -> list[tuple[Entry, bool]]:
@@ -60,4 +63,9 @@ def navigation() -> list[tuple[Entry, bool]]:
 
 def _zone() -> str:
     actor: Actor | None = g.get("actor")
-    return str(zone_of(actor.region_code if actor is not None else None))
+    chosen = current_user.time_zone if current_user.is_authenticated else ""
+    return chosen or str(zone_of(actor.region_code if actor is not None else None))
+
+
+def _language() -> str:
+    return current_user.language if current_user.is_authenticated else ""

@@ -88,7 +88,7 @@ def require_fresh(actor: Actor, settings: Settings) -> None:
     """StepUpRequired unless the actor gave a one-time code a short while ago, or gives one with this very form."""
     if is_fresh(actor, settings):
         return
-    code = request.form.get(CODE_FIELD, "")[:10] if request.method not in requests.SAFE and actor.user_id is not None else ""
+    code = request.form.get(CODE_FIELD, "")[:20] if request.method not in requests.SAFE and actor.user_id is not None else ""
     if not code:
         raise StepUpRequired()
     _step_up(settings, code)

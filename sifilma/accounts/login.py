@@ -35,6 +35,16 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
         return str(self._names[1])
 
     @property
+    def language(self) -> str:
+        """The language kept for them."""
+        return str(self._names[2])
+
+    @property
+    def time_zone(self) -> str:
+        """The time zone they chose; empty: that of their province."""
+        return str(self._names[3])
+
+    @property
     def organisation_kind(self) -> str:
         """The organisation's kind."""
         return str(self._actor.organisation_kind or "")
@@ -46,7 +56,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
 
     @cached_property
     def _names(self) -> Any:
-        query = select(Person.name, Organisation.name).select_from(User)
+        query = select(Person.name, Organisation.name, User.language, User.time_zone).select_from(User)
         query = query.join(Person, Person.id == User.person_id).join(Organisation, Organisation.id == User.organisation_id)
         return context().session.execute(query.where(User.id == self._actor.user_id)).one()
 

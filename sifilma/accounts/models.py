@@ -63,7 +63,10 @@ class Person(Base):
 
 
 class User(Base):
-    """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces."""
+    """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces.
+
+    `time_zone` empty: that of the organisation's province. `notices`: channels reminders go to, separated by spaces.
+    """
 
     __tablename__ = "user_account"
     __table_args__ = (
@@ -82,6 +85,9 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(200), default="")
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    language: Mapped[str] = mapped_column(String(2), default="id", server_default="id")
+    time_zone: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    notices: Mapped[str] = mapped_column(String(100), default="email", server_default="email")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     person: Mapped[Person] = relationship(lazy="joined")

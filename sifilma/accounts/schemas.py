@@ -58,3 +58,11 @@ class ApiKeyIn(_Strict):
     """What the machine is called."""
 
     name: str = Field(min_length=3, max_length=100)
+
+
+class PreferencesIn(_Strict):
+    """What somebody prefers. An empty time zone is that of their province; `notices` are the channels reminders go to."""
+
+    language: Literal["id", "en"]
+    time_zone: Literal["", "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = ""
+    notices: list[Literal["email", "sms"]] = Field(default_factory=list, max_length=2)

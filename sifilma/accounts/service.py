@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -230,6 +231,13 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
     user.password_hash = hash_password(new)
     end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
     record(ctx, Action.USER_PASSWORD, "user", user.id)
+
+
+def keep_preferences(ctx: Context, language: str, time_zone: str, notices: Sequence[str]) -> None:
+    """Keep what somebody prefers."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    user.language, user.time_zone, user.notices = language, time_zone, " ".join(sorted(set(notices)))
+    record(ctx, Action.USER_PREFERENCES, "user", user.id)
 
 
 def user(ctx: Context, user_id: UUID) -> User:

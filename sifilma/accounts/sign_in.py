@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from sifilma.accounts import throttle, totp
+from sifilma.accounts import passkeys, recovery_codes, sent_codes, throttle, totp
 from sifilma.accounts.authentication import expired, secret_hash
 from sifilma.accounts.models import AccountState, LoginSession, User
+from sifilma.accounts.passkeys import Site
 from sifilma.accounts.passwords import verify_password
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
@@ -21,6 +23,7 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
+from sifilma.notifications.contract import Channel
 
 CHALLENGE = timedelta(minutes=5)
 CHALLENGE_TRIES = 5
@@ -71,7 +74,19 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     """The second step: a new cookie for a whole session. Unauthenticated when challenge or code are not good."""
     pending = _pending(ctx, cookie)
     user = ctx.session.get_one(User, pending.user_id)
-    step = _require_code(ctx, settings, user, code, pending.id)
+    return _begin(ctx, pending, user, **_require_code(ctx, settings, user, code, pending.id))
+
+
+def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict[str, Any]) -> SignedIn:
+    """The second step by a passkey instead of a code."""
+    pending = _pending(ctx, cookie)
+    user = ctx.session.get_one(User, pending.user_id)
+    _require_passkey(ctx, site, user, pending.id, credential)
+    return _begin(ctx, pending, user, factor="passkey")
+
+
+def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> SignedIn:
+    """The session begins, under a new cookie; `how` the second factor was given is recorded."""
     new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     claimed = ctx.session.execute(
         update(LoginSession)
@@ -82,7 +97,7 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     if changed(claimed) != 1:
         raise Unauthenticated(REFUSED, type="otp-refused")
     throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{ctx.actor.ip}")
-    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, step=step)
+    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, **how)
     return SignedIn(new_cookie, csrf, user.id)
 
 
@@ -91,11 +106,23 @@ def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
     user = ctx.session.get_one(User, ctx.actor.user_id)
     session_id = ctx.actor.session_id
     assert session_id is not None  # noqa: S101  # the hook lets only sessions in
-    step = _require_code(ctx, settings, user, code, session_id)
+    return _freshen(ctx, user, session_id, **_require_code(ctx, settings, user, code, session_id))
+
+
+def step_up_by_passkey(ctx: Context, site: Site, credential: dict[str, Any]) -> SignedIn:
+    """The same by a passkey."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    session_id = ctx.actor.session_id
+    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    _require_passkey(ctx, site, user, session_id, credential)
+    return _freshen(ctx, user, session_id, factor="passkey")
+
+
+def _freshen(ctx: Context, user: User, session_id: UUID, **how: Any) -> SignedIn:
     new_cookie = secrets.token_urlsafe(32)
     row = ctx.session.get_one(LoginSession, session_id)
     row.otp_at, row.token_hash = ctx.now, secret_hash(new_cookie)
-    record(ctx, Action.SESSION_STEPPED_UP, "session", session_id, step=step)
+    record(ctx, Action.SESSION_STEPPED_UP, "session", session_id, **how)
     return SignedIn(new_cookie, row.csrf, user.id)
 
 
@@ -141,23 +168,68 @@ def _pending(ctx: Context, cookie: str | None) -> LoginSession:
     return found
 
 
-def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> int:
-    """Accept a code once, ever: one conditional UPDATE on the newest step used (pyotp accepts the same code twice). The step it was of."""
+def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> dict[str, Any]:
+    """Accept a code once, ever: an authenticator's, one that was sent, or a recovery code. What is recorded of it."""
     throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
-    seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
-    step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
+    typed = code.strip().replace(" ", "")
+    step = _totp_step(ctx, settings, user, typed)
     if step is not None:
-        claimed = ctx.session.execute(
-            update(User)
-            .where(User.id == user.id, User.totp_last_step < step, User.state == AccountState.ACTIVE)
-            .values(totp_last_step=step)
-            .execution_options(synchronize_session=False)
-        )
-        if changed(claimed) == 1:
-            return step
+        return {"step": step}
+    if sent_codes.accept(ctx, settings, session_id, typed):
+        return {"factor": "sent code"}
+    if recovery_codes.accept(ctx, settings, user.id, typed):
+        record(as_user(ctx, user, session_id), Action.SESSION_RECOVERY_CODE, "user", user.id, left=recovery_codes.left(ctx, user.id))
+        return {"factor": "recovery code"}
     user_id = user.id
     ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")
+
+
+def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, credential: dict[str, Any]) -> None:
+    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
+    if user.state == AccountState.ACTIVE and passkeys.accept(ctx, site, user.id, session_id, credential):
+        return
+    user_id = user.id
+    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    raise Unauthenticated("The passkey was not accepted.", type="otp-refused")
+
+
+def passkey_options(ctx: Context, site: Site, cookie: str | None) -> str:
+    """What the browser signs in a sign-in that waits for its second step."""
+    pending = _pending(ctx, cookie)
+    return passkeys.sign_in_options(ctx, site, pending.user_id, pending.id)
+
+
+def has_passkey(ctx: Context, cookie: str | None) -> bool:
+    """Whether the account of a sign-in that waits has a passkey."""
+    return bool(passkeys.of_user(ctx, _pending(ctx, cookie).user_id))
+
+
+def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int | None:
+    """The step of an authenticator's code, used up by one conditional UPDATE (pyotp accepts the same code twice); None if it is none."""
+    seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
+    step = totp.matching_step(seed, code, ctx.now)
+    if step is None:
+        return None
+    claimed = ctx.session.execute(
+        update(User)
+        .where(User.id == user.id, User.totp_last_step < step, User.state == AccountState.ACTIVE)
+        .values(totp_last_step=step)
+        .execution_options(synchronize_session=False)
+    )
+    return step if changed(claimed) == 1 else None
+
+
+def send_code(ctx: Context, settings: Settings, cookie: str | None, channel: str) -> None:
+    """Send the code of a sign-in that waits for it, by a channel that is switched on."""
+    pending = _pending(ctx, cookie)
+    sent_codes.send(ctx, settings, ctx.session.get_one(User, pending.user_id), pending.id, channel)
+
+
+def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Channel, str]:
+    """Where a code can be sent to for a sign-in that waits for it: channel and masked address."""
+    pending = _pending(ctx, cookie)
+    return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id).person)
 
 
 def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
@@ -167,6 +239,7 @@ def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) 
         .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None))
         .values(otp_tries=LoginSession.otp_tries + 1)
     )
+    sent_codes.count_wrong(session, session_id)
     record_in(session, ctx, Action.SESSION_OTP_REFUSED, "user", user_id)
 
 

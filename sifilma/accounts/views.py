@@ -10,10 +10,11 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.accounts import service, sign_in, totp
+from sifilma.accounts import passkeys, recovery_codes, service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
 from sifilma.accounts.models import User
+from sifilma.accounts.schemas import PreferencesIn
 from sifilma.documents.rendering import qr_svg
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
 from sifilma.web.forms import Form
@@ -23,6 +24,7 @@ from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("accounts", __name__, template_folder="templates")
+CODE_LENGTH = 20  # a recovery code with its dashes is the longest
 
 
 @blueprint.get("/masuk")
@@ -45,9 +47,9 @@ def sign_in_form() -> AnyResponse:
 
 @blueprint.get("/masuk/kode")
 @operation("public")
-def code_page() -> str:
+def code_page() -> Response:
     """The second step."""
-    return render_template("accounts/kode.html", form=Form())
+    return code_step(Form())
 
 
 @blueprint.post("/masuk/kode")
@@ -56,9 +58,20 @@ def code_form() -> AnyResponse:
     """The one-time code; a code counts once."""
     form, ctx, settings = Form.sent(), context(), ports.settings()
     with form.attempt(ctx):
-        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:10])
+        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
         return set_cookie(make_response(redirect("/", 303)), settings, done.cookie)
-    return form.again("accounts/kode.html")
+    return code_step(form)
+
+
+def code_step(form: Form) -> Response:
+    """The page of the second step: one-time code, code that is sent, recovery code or passkey; back to the first if it has lapsed."""
+    settings = ports.settings()
+    try:
+        cookie = request.cookies.get(cookie_name(settings))
+        ways, passkey = sign_in.code_ways(context(), settings, cookie), sign_in.has_passkey(context(), cookie)
+    except Unauthenticated:
+        return make_response(redirect("/masuk", 303))
+    return form.again("accounts/kode.html", ways=ways, passkey=passkey)
 
 
 @blueprint.post("/masuk/ulang")
@@ -67,10 +80,10 @@ def step_up_form() -> AnyResponse:
     """A fresh one-time code for a page that needs one, then back to it."""
     ctx, settings = context(), ports.settings()
     try:
-        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:10])
+        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
     except Unauthenticated as refused:
         raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
-    return set_cookie(make_response(redirect(_own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
+    return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
 
 
 @blueprint.post("/keluar")
@@ -86,14 +99,14 @@ def sign_out() -> AnyResponse:
 @operation("public", idempotent=False)
 def choose_language() -> AnyResponse:
     """Keep the language somebody chose, for a year, in a cookie of its own."""
-    response = make_response(redirect(_own_address(request.form.get("kembali", "/")), 303))
+    response = make_response(redirect(own_address(request.form.get("kembali", "/")), 303))
     chosen = request.form.get("bahasa", "id")
     if chosen in LANGUAGES:
         response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=ports.settings().https)
     return response
 
 
-def _own_address(address: str) -> str:
+def own_address(address: str) -> str:
     """An address on this site, or the home page: nobody is sent elsewhere from here."""
     return address if re.fullmatch(r"/(?![/\\])[^\s\\]*", address) else "/"
 
@@ -117,11 +130,31 @@ def change_password() -> AnyResponse:
     return _profile(form)
 
 
+@blueprint.post("/profil/pilihan")
+@operation("session.self", idempotent=False)
+def choose_preferences() -> AnyResponse:
+    """Language, time zone, and where reminders go."""
+    form, ctx = Form.sent(), context()
+    with form.attempt(ctx):
+        kept = form.model(PreferencesIn, notices=request.form.getlist("notices"))
+        service.keep_preferences(ctx, kept.language, kept.time_zone, kept.notices)
+        response = make_response(seen("accounts.profile", "preferences"))
+        response.delete_cookie(COOKIE)
+        return response
+    return _profile(form)
+
+
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
-    sessions = sign_in.running_sessions(ctx, ports.settings())
-    return form.again("accounts/profil.html", user=service.user(ctx, ctx.actor.user_id), sessions=sessions, this=ctx.actor.session_id)
+    user = service.user(ctx, ctx.actor.user_id)
+    preferences = Form.of(language=user.language, time_zone=user.time_zone)
+    here = passkeys.site(ports.settings(), request.host_url.rstrip("/"))
+    return form.again(
+        "accounts/profil.html", user=user, preferences=preferences, sessions=sign_in.running_sessions(ctx, ports.settings()),
+        this=ctx.actor.session_id, codes_left=recovery_codes.left(ctx, user.id), passkeys=passkeys.of_user(ctx, user.id),
+        passkeys_work=here,
+    )  # fmt: skip
 
 
 def _require_same(form: Form) -> None:

@@ -28,7 +28,7 @@ class PasswordIn(Strict):
 class CodeIn(Strict):
     """A one-time code."""
 
-    code: str = Field(min_length=6, max_length=10)
+    code: str = Field(min_length=6, max_length=20)
 
 
 class NextOut(BaseModel):

@@ -22,6 +22,8 @@ class Action(StrEnum):
     SESSION_PASSWORD_ACCEPTED = "session.password_accepted"  # noqa: S105
     SESSION_PASSWORD_REFUSED = "session.password_refused"  # noqa: S105
     SESSION_OTP_REFUSED = "session.otp_refused"
+    SESSION_CODE_SENT = "session.code_sent"
+    SESSION_RECOVERY_CODE = "session.recovery_code"
     SESSION_STARTED = "session.started"
     SESSION_STEPPED_UP = "session.stepped_up"
     SESSION_ENDED = "session.ended"
@@ -35,6 +37,10 @@ class Action(StrEnum):
     USER_ENABLE = "user.enable"
     USER_ROLES = "user.roles"
     USER_PASSWORD = "user.password"  # noqa: S105
+    USER_RECOVERY_CODES = "user.recovery_codes"
+    USER_PASSKEY_ADD = "user.passkey_add"
+    USER_PASSKEY_REMOVE = "user.passkey_remove"
+    USER_PREFERENCES = "user.preferences"
     USER_CHANGE_PROPOSE = "user.change_propose"
     USER_CHANGE_APPROVE = "user.change_approve"
     USER_CHANGE_REJECT = "user.change_reject"

@@ -14,7 +14,7 @@ from typing import Any
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_babel import Babel, Domain, get_locale
 
 LANGUAGES = {"id": "Bahasa Indonesia", "en": "English"}
@@ -52,13 +52,14 @@ def _entry(message: Message) -> tuple[Any, str] | None:
     return (message.id[0], 0), message.string[0]
 
 
-def register(app: Flask, zone: Callable[[], str]) -> None:
-    """Attach Flask-Babel; `zone` names the time zone of whoever asks."""
+def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) -> None:
+    """Attach Flask-Babel; `zone` and `preferred` name the time zone and the language of whoever asks."""
+    app.extensions["sifilma.preferred_language"] = preferred
     babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=language, timezone_selector=zone)
     babel.domain_instance = Catalogues()
 
 
 def language() -> str:
-    """The language somebody chose, else Bahasa Indonesia."""
-    chosen = request.cookies.get(COOKIE, "id")
+    """The language somebody chose here, else the one kept for them, else Bahasa Indonesia."""
+    chosen = request.cookies.get(COOKIE) or current_app.extensions["sifilma.preferred_language"]()
     return chosen if chosen in LANGUAGES else "id"

@@ -40,6 +40,8 @@ DONE = {
     "decided": _("The proposal is decided."),
     "revoked": _("Revoked: it opens nothing any more."),
     "language": _("Language changed."),
+    "sent": _("A code is on its way to you."),
+    "preferences": _("Your preferences are kept."),
 }
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 

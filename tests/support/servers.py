@@ -33,13 +33,18 @@ def environment(world: World) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """A port of the loopback nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """One server and its workers, in a process group of their own."""
 
     def __init__(self, world: World) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._log = (world.settings.home / f"server-{self.port}.log").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sifilma", "serve"],

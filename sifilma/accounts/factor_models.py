@@ -1,0 +1,72 @@
+"""Second factors besides the authenticator app: codes that were sent, recovery codes, passkeys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sifilma.kernel import triggers
+from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.ids import uuid7
+
+
+class SentCode(Base):
+    """A 6-digit code that was sent for one sign-in or step-up of one session; only its HMAC is kept."""
+
+    __tablename__ = "sent_code"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("login_session.id"), index=True)
+    channel: Mapped[str] = mapped_column(String(10))
+    mac: Mapped[bytes] = mapped_column(LargeBinary)
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("outbox_message.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RecoveryCode(Base):
+    """One of the codes somebody keeps for the day the phone is gone; counts once."""
+
+    __tablename__ = "recovery_code"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    mac: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Passkey(Base):
+    """A WebAuthn credential: as good as the authenticator app. `sign_count` never goes back where the device counts."""
+
+    __tablename__ = "passkey"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    name: Mapped[str] = mapped_column(String(60))
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PasskeyChallenge(Base):
+    """What a session's browser must sign next; used once, by a conditional UPDATE."""
+
+    __tablename__ = "passkey_challenge"
+
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("login_session.id"), primary_key=True)
+    challenge: Mapped[bytes] = mapped_column(LargeBinary)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+triggers.guard("sent_code_once", "sent_code", "UPDATE", "OLD.used_at IS NOT NULL", "sent_code: a code counts once")
+triggers.guard("recovery_code_once", "recovery_code", "UPDATE", "OLD.ended_at IS NOT NULL", "recovery_code: a code counts once")
+triggers.guard("passkey_ended", "passkey", "UPDATE", "OLD.ended_at IS NOT NULL", "passkey: what was removed stays removed")

@@ -1,0 +1,35 @@
+"""Sealing small secrets under a key from the settings: what must work while the HSM is away (sign-in, the outbox)."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from config.settings import Settings
+from sifilma.kernel.errors import Unavailable
+
+
+def seal(settings: Settings, purpose: str, row: UUID | str, secret: bytes) -> bytes:
+    """AES-256-GCM (nonce, then ciphertext) under a key of this purpose alone; the row is the associated data."""
+    nonce = os.urandom(12)
+    return nonce + AESGCM(key(settings.secret("secret_key"), purpose)).encrypt(nonce, secret, str(row).encode())
+
+
+def open_sealed(settings: Settings, purpose: str, row: UUID | str, sealed: bytes) -> bytes:
+    """The secret; Unavailable when SIFILMA_SECRET_KEY is not the one it was sealed with."""
+    try:
+        return AESGCM(key(settings.secret("secret_key"), purpose)).decrypt(sealed[:12], sealed[12:], str(row).encode())
+    except InvalidTag as wrong:
+        raise Unavailable("A sealed value cannot be opened: the secret key of this installation has changed.") from wrong
+
+
+@lru_cache(maxsize=16)
+def key(secret: str, purpose: str) -> bytes:
+    """32 bytes by HKDF-SHA-256 (RFC 5869), one key per purpose."""
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"sifilma {purpose} v1".encode()).derive(secret.encode())

@@ -1,0 +1,115 @@
+"""Writing messages with the act, and sending them after its commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, or_, select, update
+
+from config.settings import Settings
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import changed
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.sealing import open_sealed, seal
+from sifilma.notifications.contract import Channel, Letter, Sender, SendFailed
+from sifilma.notifications.models import Delivery, OutboxMessage
+
+LEASE = timedelta(seconds=60)
+FIRST_WAIT = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(hours=1)
+AT_ONCE = 20
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Who is written to, and where."""
+
+    channel: Channel
+    address: str
+    user_id: UUID | None = None
+
+
+def enqueue(
+    ctx: Context, settings: Settings, to: Recipient, purpose: str, subject: str, text: str, *, lapse: timedelta = timedelta(days=2)
+) -> OutboxMessage:
+    """Write a message into the outbox, in the transaction of the act it tells of."""
+    message_id = uuid7()
+    content = json.dumps({"to": to.address, "subject": subject, "text": text}).encode()
+    message = OutboxMessage(
+        id=message_id, channel=to.channel, purpose=purpose, user_id=to.user_id, shown_to=masked(to.address),
+        sealed=seal(settings, "outbox", message_id, content), state=Delivery.QUEUED, tries=0, created_at=ctx.now, due_at=ctx.now,
+        lapses_at=ctx.now + lapse,
+    )  # fmt: skip
+    ctx.session.add(message)
+    ctx.session.flush()
+    return message
+
+
+def masked(address: str) -> str:
+    """An address as it may be shown: `i•••h@contoh.go.id`, `+62••••••789`."""
+    name, at, host = address.partition("@")
+    if at:
+        return f"{name[:1]}•••{name[-1:]}@{host}"[:60]
+    return f"{address[:3]}••••••{address[-3:]}"[:60]
+
+
+def take_due(ctx: Context) -> list[OutboxMessage]:
+    """Messages to be sent now, taken for this sender by conditional UPDATEs: no two senders have the same one."""
+    due = select(OutboxMessage).where(OutboxMessage.due_at <= ctx.now, _waiting(ctx)).order_by(OutboxMessage.due_at).limit(AT_ONCE)
+    return [message for message in ctx.session.scalars(due) if _take(ctx, message)]
+
+
+def _waiting(ctx: Context) -> ColumnElement[bool]:
+    abandoned = (OutboxMessage.state == Delivery.SENDING) & (OutboxMessage.taken_until < ctx.now)
+    return or_(OutboxMessage.state == Delivery.QUEUED, abandoned)
+
+
+def _take(ctx: Context, message: OutboxMessage) -> bool:
+    taken = ctx.session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == message.id, _waiting(ctx))
+        .values(state=Delivery.SENDING, taken_until=ctx.now + LEASE, tries=OutboxMessage.tries + 1)
+        .execution_options(synchronize_session=False)
+    )
+    return changed(taken) == 1
+
+
+def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], message_id: UUID) -> Delivery:
+    """Send one message that was taken, holding no transaction while it leaves; then note what became of it."""
+    message = ctx.session.get_one(OutboxMessage, message_id)
+    ctx.uow.end_read()
+    if message.lapses_at <= ctx.now:
+        return _note(ctx, message, Delivery.LAPSED, error="its time was over before it could be sent")
+    sender = senders.get(Channel(message.channel))
+    if sender is None:
+        return _note(ctx, message, Delivery.FAILED, error="this channel is not switched on")
+    content = json.loads(open_sealed(settings, "outbox", message.id, message.sealed))
+    try:
+        reference = sender.send(Letter(str(message.id), content["to"], content["subject"], content["text"]))
+    except SendFailed as failed:
+        log.warning("message not sent", message=str(message.id), channel=message.channel, reason=str(failed), tries=message.tries)
+        return _note(ctx, message, Delivery.FAILED if failed.for_good else Delivery.QUEUED, error=str(failed))
+    return _note(ctx, message, Delivery.SENT, reference=reference)
+
+
+def _note(ctx: Context, message: OutboxMessage, state: Delivery, *, error: str = "", reference: str = "") -> Delivery:
+    """What became of a try. A message that is through, one way or the other, loses its text."""
+    ctx.uow.begin_write()
+    values: dict[str, object] = {"state": state, "last_error": error[:200], "reference": reference[:120], "taken_until": None}
+    if state is Delivery.QUEUED:
+        values["due_at"] = ctx.now + min(FIRST_WAIT * 2 ** (message.tries - 1), LONGEST_WAIT)
+    else:
+        values |= {"done_at": ctx.now, "sealed": b""}
+    ctx.session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == message.id, OutboxMessage.state == Delivery.SENDING)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return state

@@ -1,0 +1,58 @@
+"""Mail by SMTP (RFC 5321), over TLS unless the server is on this machine."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import formatdate
+
+from sifilma.notifications.contract import Letter, SendFailed
+
+TIMEOUT = 10.0
+PERMANENT = 500
+
+
+@dataclass(frozen=True)
+class SmtpSender:
+    """`security`: `starttls`, `tls` or `none`. Credentials never go over a connection in clear."""
+
+    host: str
+    port: int
+    sender: str
+    security: str = "starttls"
+    user: str = ""
+    password: str = ""
+
+    def send(self, letter: Letter) -> str:
+        """Hand the message to the server; its Message-ID is our key, so that a repetition can be told."""
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = self.sender, letter.to, letter.subject
+        message["Date"], message["Message-ID"] = formatdate(), f"<{letter.key}@{self.sender.rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(letter.text)
+        try:
+            with self._connection() as server:
+                self._secure(server)
+                server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as refused:
+            code = next(iter(refused.recipients.values()))[0]
+            raise SendFailed(f"the mail server refuses this address ({code})", for_good=code >= PERMANENT) from refused
+        except smtplib.SMTPResponseException as refused:
+            raise SendFailed(f"the mail server answers {refused.smtp_code}") from refused
+        except (smtplib.SMTPException, OSError) as fault:
+            raise SendFailed(f"the mail server cannot be reached: {type(fault).__name__}") from fault
+        return str(message["Message-ID"])
+
+    def _connection(self) -> smtplib.SMTP:
+        if self.security == "tls":
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT, context=ssl.create_default_context())
+        return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
+
+    def _secure(self, server: smtplib.SMTP) -> None:
+        """Nothing of ours goes over the connection before it is encrypted."""
+        if self.security == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if self.user:
+            server.login(self.user, self.password)

@@ -1,0 +1,120 @@
+"""Real receivers on the loopback: a mail server, an SMS centre, an HTTP gateway. Each keeps what it was given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import smpp34
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
+
+from tests.support.servers import free_port
+
+
+@dataclass
+class Received:
+    """What came in, and where the receiver listens."""
+
+    port: int
+    items: list[Any] = field(default_factory=list)
+
+
+class _Mailbox:
+    def __init__(self, received: Received, refuse: str) -> None:
+        self._received, self._refuse = received, refuse
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any) -> str:  # noqa: N802  # aiosmtpd's name
+        if address.startswith("nobody"):
+            return self._refuse
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
+        content = envelope.content or b""
+        self._received.items.append((envelope.rcpt_tos, message_from_bytes(content if isinstance(content, bytes) else content.encode())))
+        return "250 kept"
+
+
+@contextmanager
+def mail_server(refuse: str = "550 no such mailbox") -> Iterator[Received]:
+    """aiosmtpd; mail for nobody@… is refused."""
+    received = Received(free_port())
+    controller = Controller(_Mailbox(received, refuse), hostname="127.0.0.1", port=received.port)
+    controller.start()
+    try:
+        yield received
+    finally:
+        controller.stop()
+
+
+@contextmanager
+def sms_centre(reject: int = 0) -> Iterator[Received]:
+    """An SMPP 3.4 server in a thread of its own; `reject` answers every message with that status."""
+    received, ready = Received(free_port()), threading.Event()
+    held: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None] | None]] = []
+
+    async def serve() -> None:
+        held.append((asyncio.get_running_loop(), asyncio.current_task()))
+        server = smpp34.Server("127.0.0.1", received.port)
+        await server.start()
+        ready.set()
+        try:
+            while True:
+                event = await server.next()
+                if isinstance(event, smpp34.SubmitSmEvent):
+                    received.items.append(event)
+                    event.reject(reject) if reject else event.accept(f"id-{len(received.items)}")
+        finally:
+            await server.stop()
+
+    def run() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(serve())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield received
+    finally:
+        loop, task = held[0]
+        assert task is not None
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)
+
+
+@contextmanager
+def gateway(status: int = 200) -> Iterator[Received]:
+    """An HTTP receiver that answers every message with `status`."""
+    received = Received(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            received.items.append((dict(self.headers), body))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b'{"id": "wa-1"}')
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    received.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield received
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)

@@ -1,0 +1,117 @@
+"""The outbox on both databases: written with the act, sent once, tried again, wiped."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.delivery import deliver
+from sifilma.notifications.outbox import Recipient
+from tests.notifications import receivers
+from tests.support.servers import free_port
+from tests.support.together import together
+from tests.support.world import World
+
+TO = Recipient(Channel.SMS, "+628120000123")
+
+
+def write(world: World, text: str = "Kode 424242", **more: Any) -> None:
+    with world.context() as ctx:
+        outbox.enqueue(ctx, world.settings, TO, "code", "", text, **more)
+
+
+def state(world: World) -> tuple[str, int, int]:
+    """State, tries, and how many bytes of the text are still there."""
+    row = world.sql("SELECT state, tries, length(sealed) FROM outbox_message")[0]
+    return row[0], row[1], row[2]
+
+
+def by_gateway(world: World, port: int) -> int:
+    settings = world.settings.model_copy(update={"sms_webhook_url": f"http://127.0.0.1:{port}/"})
+    return deliver(world.context, settings)
+
+
+def test_a_message_leaves_once_and_is_wiped(world: World) -> None:
+    write(world)
+    assert b"424242" not in bytes(world.sql("SELECT sealed FROM outbox_message")[0][0])
+    with receivers.gateway() as server:
+        assert (by_gateway(world, server.port), by_gateway(world, server.port)) == (1, 0)
+    assert server.items[0][1] == {"to": TO.address, "text": "Kode 424242"}
+    assert state(world) == ("sent", 1, 0)
+    assert world.sql("SELECT shown_to, reference FROM outbox_message") == [("+62••••••123", "wa-1")]
+
+
+def test_a_message_of_an_act_that_did_not_happen_never_leaves(world: World) -> None:
+    def fail() -> None:
+        with world.context() as ctx:
+            outbox.enqueue(ctx, world.settings, TO, "code", "", "t")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with receivers.gateway() as server:
+        assert by_gateway(world, server.port) == 0
+    assert server.items == []
+
+
+def test_a_receiver_that_is_away_is_tried_again_later_and_later(world: World) -> None:
+    write(world)
+    port = free_port()
+    assert (by_gateway(world, port), state(world)[:2]) == (0, ("queued", 1))
+    assert (by_gateway(world, port), state(world)[:2]) == (0, ("queued", 1))  # not due yet
+    world.clock.advance(seconds=6)
+    by_gateway(world, port)
+    assert state(world)[:2] == ("queued", 2)
+    world.clock.advance(seconds=11)
+    with receivers.gateway() as server:
+        assert by_gateway(world, server.port) == 1
+    assert state(world) == ("sent", 3, 0)
+
+
+def test_what_is_refused_for_good_is_not_tried_again(world: World) -> None:
+    write(world)
+    with receivers.gateway(422) as server:
+        by_gateway(world, server.port)
+    assert state(world) == ("failed", 1, 0)
+    assert world.sql("SELECT last_error FROM outbox_message")[0][0] == "the gateway answers 422"
+
+
+def test_a_code_that_came_too_late_is_not_sent(world: World) -> None:
+    write(world, lapse=timedelta(minutes=5))
+    world.clock.advance(minutes=6)
+    with receivers.gateway() as server:
+        by_gateway(world, server.port)
+    assert (server.items, state(world)) == ([], ("lapsed", 1, 0))
+
+
+def test_a_channel_nobody_switched_on_fails_visibly(world: World) -> None:
+    write(world)
+    deliver(world.context, world.settings)
+    assert world.sql("SELECT state, last_error FROM outbox_message") == [("failed", "this channel is not switched on")]
+
+
+def test_a_sender_that_died_is_replaced_after_its_lease(world: World) -> None:
+    write(world)
+    with world.context() as ctx:
+        assert len(outbox.take_due(ctx)) == 1  # and never heard of again
+    with receivers.gateway() as server:
+        assert by_gateway(world, server.port) == 0
+        world.clock.advance(seconds=61)
+        assert by_gateway(world, server.port) == 1
+
+
+def test_two_senders_never_have_the_same_message(postgresql_world: World) -> None:
+    for _ in range(8):
+        write(postgresql_world)
+    with receivers.gateway() as server:
+        counts = together([lambda: by_gateway(postgresql_world, server.port)] * 4)
+    assert (sum(counts), len(server.items)) == (8, 8)
+
+
+def test_addresses_are_shown_masked() -> None:
+    assert outbox.masked("indah.contoh@contoh.go.id") == "i•••h@contoh.go.id"
+    assert outbox.masked("+6281234567890") == "+62••••••890"
