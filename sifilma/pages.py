@@ -12,10 +12,12 @@ from sifilma.accounts import user_views as users
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
 from sifilma.accounts.permissions import Operation, grants
+from sifilma.activation import activate_views, activated_views, request_views
 from sifilma.activation import views as activation
 from sifilma.audit import words
 from sifilma.cards import unit_views as units
 from sifilma.documents.indonesian import uid_pairs, zone_of
+from sifilma.handover import views as handover
 from sifilma.kernel.actor import Actor
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
@@ -28,6 +30,7 @@ from sifilma.web.navigation import ENTRIES, Entry
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint, personalisation.blueprint,
     personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint, audit.blueprint, factors.blueprint,
+    handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
 )  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
+from sifilma.accounts.models import Organisation, Person
 from sifilma.accounts.present import party
 from sifilma.activation import status
 from sifilma.activation.models import ACTIVATION_REQUEST, Activation, ActivationRequest, Manifest, Revocation
@@ -14,11 +17,14 @@ from sifilma.activation.models import RequestState as State
 from sifilma.activation.reading import uids
 from sifilma.activation.schemas import ActivationOut, ActivationRequestBrief, ActivationRequestOut, ManifestOut, TokenStateOut
 from sifilma.activation.tokens import MAX_TRIES, of_request
-from sifilma.cards.present import history_out
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.present import cards_out, history_out
+from sifilma.cards.schemas import CardOut
 from sifilma.documents.service import sha256_of
 from sifilma.kernel.context import Context
 from sifilma.kernel.letters import number_warning
 from sifilma.personalisation.present import approval_out
+from sifilma.regions.service import names_of
 from sifilma.web.links import API, links, steps
 
 VERBS = {
@@ -140,3 +146,82 @@ def _activation_out(activation: Activation, named: dict[UUID, str], manifests: d
         },
         links=links("activations", activation.id, review="review") | {"manifest": f"{API}/manifests/{manifest.id}"},
     )
+
+
+@dataclass(frozen=True)
+class Approved:
+    """One approval of what stands in the request now, by name."""
+
+    name: str
+    at: datetime
+    note: str
+
+
+def approved(ctx: Context, request: ActivationRequest) -> list[Approved]:
+    """The approvals of the present digest, with who gave each, in one statement."""
+    given = [approval for approval in request.approvals if approval.digest == request.digest]
+    query = select(Person.id, Person.name).where(Person.id.in_([approval.person_id for approval in given]))
+    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [Approved(names[approval.person_id], approval.at, approval.note) for approval in given]
+
+
+@dataclass(frozen=True)
+class RequestedCard:
+    """A card of a request with its latest token; `token` is empty before the approval."""
+
+    card: CardOut
+    token: str = ""
+    tries_left: int = 0
+    expires_at: datetime | None = None
+
+
+def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedCard]:
+    """The cards of a request in its order, in three statements."""
+    order = {named.card_id: named.position for named in request.cards}
+    cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
+    latest = {token.card_id: token for token, _ in of_request(ctx.session, request.id)}
+    made = []
+    for card in sorted(cards, key=lambda card: order[card.id]):
+        token = latest.get(card.id)
+        made.append(
+            RequestedCard(card, token.state, MAX_TRIES - token.tries, token.expires_at) if token is not None else RequestedCard(card)
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class ShownActivation:
+    """An activation as a page shows it: with names beside the codes and ids."""
+
+    of: ActivationOut
+    hardware_number: str
+    organisation: str
+    village: str
+    district: str
+    regency: str
+    province: str
+    nearest: str
+
+
+def shown(ctx: Context, activations: list[Activation]) -> list[ShownActivation]:
+    """Activations with the names of machines, organisations and places, in three more statements."""
+    units = _pairs(ctx, Unit.id, Unit.hardware_number, {a.unit_id for a in activations})
+    organisations = _pairs(ctx, Organisation.id, Organisation.name, {a.organisation_id for a in activations})
+    names = names_of(ctx.session, [code for a in activations for code in (a.region_code, a.place_nearest)])
+    return [
+        ShownActivation(
+            of=out,
+            hardware_number=units[a.unit_id],
+            organisation=organisations[a.organisation_id],
+            village=names.get(a.region_code, ""),
+            district=names.get(a.region_code[:8], ""),
+            regency=names.get(a.region_code[:5], ""),
+            province=names.get(a.region_code[:2], ""),
+            nearest=names.get(a.place_nearest, a.place_nearest),
+        )
+        for a, out in zip(activations, activations_out(ctx, activations), strict=True)
+    ]
+
+
+def _pairs(ctx: Context, key: Any, value: Any, ids: set[UUID]) -> dict[UUID, str]:
+    return dict(ctx.session.execute(select(key, value).where(key.in_(ids))).all())

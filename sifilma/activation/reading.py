@@ -12,6 +12,7 @@ from sifilma.activation.models import Activation, ActivationRequest, Manifest, R
 from sifilma.cards.models import Card
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
+from sifilma.kernel.letters import letter_key
 from sifilma.kernel.paging import Listing
 
 
@@ -20,15 +21,19 @@ def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIE
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
 
 
-def requests_page(ctx: Context, state: str | None) -> Listing[ActivationRequest]:
-    """Requests, of one state if one is named."""
+def requests_page(ctx: Context, state: str | None, letter: str | None = None) -> Listing[ActivationRequest]:
+    """Requests, of one state and by part of the letter's number if they are given."""
     query = requests_query(ctx)
+    if letter:
+        query = query.where(ActivationRequest.letter_key.contains(letter_key(letter), autoescape=True))
     return (query.where(ActivationRequest.state == state) if state else query), ActivationRequest.id
 
 
-def activations_page(ctx: Context, review: str | None) -> Listing[Activation]:
-    """Activations, by what was found about their places."""
+def activations_page(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
+    """Activations, by what was found about their places, and by card."""
     query = activations_query(ctx)
+    if uid:
+        query = query.where(Activation.card_id.in_(select(Card.id).where(Card.uid == uid)))
     return (query.where(Activation.review_state == review) if review else query), Activation.id
 
 

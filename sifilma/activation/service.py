@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select
 
 from config.settings import Settings
 from hsm import HSM
@@ -104,18 +104,23 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
     cards = list(by_uids(ctx, list(data.cards), Card.holder_id == ctx.actor.organisation_id, Card.state == ready).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
-    used = exists().where(Token.activation_request_id == ActivationRequest.id, Token.card_id == Card.id, Token.state == TokenState.REDEEMED)
-    busy = (
-        select(Card.uid)
-        .join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)
-        .join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
-        .where(Card.id.in_([card.id for card in cards]), ActivationRequest.state.in_(OPEN), ActivationRequest.id != request.id, ~used)
-    )
+    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(busy_cards(request.id)))
     taken = sorted(ctx.session.scalars(busy))
     if taken:
         errors = [{"field": "cards", "message": f"{uid} is in another open request."} for uid in taken]
         raise Invalid("Some cards are in another open request.", errors=errors)
     return cards
+
+
+def busy_cards(besides: UUID | None) -> Select[UUID]:
+    """The cards of open requests, `besides` aside, whose token was not used yet."""
+    named = ActivationRequestCard.card_id
+    used = exists().where(
+        Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED
+    )  # fmt: skip
+    query = select(named).join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
+    query = query.where(ActivationRequest.state.in_(OPEN), ~used)
+    return query.where(ActivationRequest.id != besides) if besides else query
 
 
 def _require_new_letter(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) -> None:

@@ -32,9 +32,11 @@ def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW
     return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
 
 
-def page(ctx: Context, state: str | None) -> Listing[Handover]:
-    """What the actor may see, of one state if one is named."""
+def page(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
+    """What the actor may see, of one state and by part of the number if they are given."""
     query = handovers_query(ctx)
+    if number:
+        query = query.where(Handover.number.icontains(number, autoescape=True))
     return (query.where(Handover.state == state) if state else query), Handover.id
 
 
@@ -53,8 +55,7 @@ def issue(ctx: Context, receiver_id: UUID, uids: list[str], notes: str = "") -> 
     if receiver is None or receiver.id == issuer_id:
         raise Invalid.field("to", "Choose the organisation that receives the cards.")
     central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
-    ready = CardState.PERSONALISED if central else CardState.RECEIVED
-    cards = by_uids(ctx, uids, Card.holder_id == issuer_id, Card.state == ready)
+    cards = by_uids(ctx, uids, Card.holder_id == issuer_id, Card.state == ready_state(ctx))
     _require_chain(ctx, receiver, list(cards.values()), central)
     handover = _make(ctx, receiver, list(cards.values()), notes)
     act = record(ctx, Action.HANDOVER_ISSUE, "handover", handover.id, number=handover.number, receiver=str(receiver.id), cards=uids)
@@ -65,6 +66,11 @@ def issue(ctx: Context, receiver_id: UUID, uids: list[str], notes: str = "") -> 
     _move_cards(ctx, list(cards.values()), CardState.HANDED_OVER, act, handover.number)
     ctx.session.refresh(handover)
     return handover
+
+
+def ready_state(ctx: Context) -> CardState:
+    """The state of a card that its holder can hand over: at the directorate fresh from personalisation, at a manufacturer received."""
+    return CardState.PERSONALISED if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE else CardState.RECEIVED
 
 
 def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], central: bool) -> None:

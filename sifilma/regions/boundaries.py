@@ -31,6 +31,7 @@ class BoundaryLayer:
     def __init__(self, name: str, sha256: str, shapes: dict[str, BaseGeometry]) -> None:
         self.name, self.sha256 = name, sha256
         self._codes = list(shapes)
+        self._shapes = shapes
         self._scales = {code: to_metres(shape.centroid.y) for code, shape in shapes.items()}
         self._metric = {code: _scaled(shape, self._scales[code]) for code, shape in shapes.items()}
         for shape in self._metric.values():
@@ -51,6 +52,12 @@ class BoundaryLayer:
         """The regency there, or the nearest one."""
         nearest, metres = self._nearest(latitude, longitude)
         return Located(nearest, None, round(metres))
+
+    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
+        """Its outline."""
+        if regency not in self._shapes:
+            raise Invalid.field("region_code", "There is no such regency.")
+        return [(regency, self._shapes[regency])]
 
     def _nearest(self, latitude: float, longitude: float) -> tuple[str, float]:
         point = shapely.Point(longitude, latitude)

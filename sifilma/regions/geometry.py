@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Container
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ WORLD_ATLAS = Path(__file__).resolve().parents[2] / "node_modules" / "world-atla
 METRES_PER_DEGREE_LAT = 110_574.0
 METRES_PER_DEGREE_LON = 111_320.0
 BOX = (94.5, -11.6, 141.5, 6.6)
+HOME = "Indonesia"
+COARSE_DEGREES = 0.01
 NEIGHBOURS = frozenset(
     {"Malaysia", "Timor-Leste", "Singapore", "Papua New Guinea", "Brunei", "Australia", "Philippines", "Palau", "India", "Thailand"}
 )
@@ -36,14 +39,37 @@ def metres_between(latitude: float, longitude: float, other_latitude: float, oth
 @lru_cache(maxsize=1)
 def foreign_land() -> shapely.STRtree:
     """The neighbours' land within reach of Indonesia, for `within`."""
+    return shapely.STRtree([part for _, shape in _countries(NEIGHBOURS) for part in _near_parts(shape)])
+
+
+@lru_cache(maxsize=1)
+def outlines() -> str:
+    """Indonesia and its neighbours as GeoJSON, as fine as a map on a page needs them; made once in a process."""
+    countries = ((name, [part for part in _near_parts(shape) if part.area]) for name, shape in _countries(NEIGHBOURS | {HOME}))
+    return collection([feature(shapely.union_all(parts), COARSE_DEGREES, name=name) for name, parts in countries])
+
+
+def feature(shape: BaseGeometry, tolerance: float, **properties: str) -> dict[str, Any]:
+    """A GeoJSON feature (RFC 7946), simplified, its degrees rounded to about 10 m."""
+    drawn = shapely.set_precision(shape.simplify(tolerance), 1e-4)
+    return {"type": "Feature", "properties": properties, "geometry": json.loads(shapely.to_geojson(drawn))}
+
+
+def collection(features: list[dict[str, Any]]) -> str:
+    """A GeoJSON feature collection."""
+    return json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
+
+
+def _near_parts(shape: BaseGeometry) -> list[BaseGeometry]:
+    box = shapely.box(BOX[0] - 2, BOX[1] - 2, BOX[2] + 2, BOX[3] + 2)
+    return [part for part in shapely.get_parts(shape) if part.intersects(box)]
+
+
+def _countries(names: Container[str]) -> list[tuple[str, BaseGeometry]]:
     world = json.loads(WORLD_ATLAS.read_text())
     arcs = [_arc(arc, world["transform"]) for arc in world["arcs"]]
-    box = shapely.box(BOX[0] - 2, BOX[1] - 2, BOX[2] + 2, BOX[3] + 2)
-    shapes = []
-    for country in world["objects"]["countries"]["geometries"]:
-        if country["properties"]["name"] in NEIGHBOURS:
-            shapes += [part for part in shapely.get_parts(_shape(country, arcs)) if part.intersects(box)]
-    return shapely.STRtree(shapes)
+    found = ((country["properties"]["name"], country) for country in world["objects"]["countries"]["geometries"])
+    return [(name, _shape(country, arcs)) for name, country in found if name in names]
 
 
 def on_foreign_land(latitude: float, longitude: float) -> bool:

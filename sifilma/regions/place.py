@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions.geometry import BOX, on_foreign_land
@@ -70,6 +72,10 @@ class Source(Protocol):
         """What lies there, or nearest to there."""
         ...
 
+    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
+        """What draws a regency, each shape with its code. Invalid as in `measure`."""
+        ...
+
 
 class PlaceCheck:
     """The rules, over either source."""
@@ -92,6 +98,13 @@ class PlaceCheck:
         """What lies at a position; Invalid as in `check`."""
         require_possible(latitude, longitude)
         return self.source.locate(latitude, longitude)
+
+    def propose(self, latitude: float, longitude: float) -> Located:
+        """`locate` for a form: a source that knows no villages is helped out by the village points of the regency it found."""
+        from sifilma.regions import villages  # noqa: PLC0415  # it imports this module
+
+        found = self.locate(latitude, longitude)
+        return found if found.village else replace(found, village=villages.points().nearest_of(found.regency, latitude, longitude))
 
 
 def require_possible(latitude: float, longitude: float) -> None:

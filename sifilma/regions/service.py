@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.errors import Invalid
@@ -24,6 +25,21 @@ class PlaceNames:
     version: str
 
 
+@dataclass(frozen=True)
+class Levels:
+    """The codes (with names) to choose from at each level, and the deepest code that is chosen."""
+
+    provinces: list[tuple[str, str]]
+    regencies: list[tuple[str, str]]
+    districts: list[tuple[str, str]]
+    villages: list[tuple[str, str]]
+    code: str
+
+    def part(self, length: int) -> str:
+        """The chosen code of the level whose codes have this many characters, empty if none is chosen."""
+        return self.code[:length] if len(self.code) >= length else ""
+
+
 def is_loaded(session: Session) -> bool:
     """Whether any code is known."""
     return session.scalar(select(Region.code).limit(1)) is not None
@@ -34,6 +50,37 @@ def children(session: Session, parent: str | None) -> list[Region]:
     parent = codes.normalise(parent) if parent else None
     condition = Region.parent_code == parent if parent else Region.parent_code.is_(None)
     return list(session.scalars(select(Region).where(condition, Region.valid_to.is_(None)).order_by(Region.code)))
+
+
+def names_of(session: Session, codes_: Iterable[str]) -> dict[str, str]:
+    """The names of codes and of every code above them, in one statement; closed codes keep theirs."""
+    wanted = {code[:end] for code in codes_ for end in codes.WIDTHS}
+    return dict(session.execute(select(Region.code, Region.name).where(Region.code.in_(wanted))).all())
+
+
+def cascade(session: Session, code: str) -> Levels:
+    """What the four selects of a form offer when `code` is chosen, in one statement; a part that is not valid today is not chosen."""
+    parents = [code[:end] for end in codes.WIDTHS if len(code) >= end]
+    condition = or_(Region.parent_code.is_(None), Region.parent_code.in_(parents))
+    below: dict[str | None, list[tuple[str, str]]] = {}
+    for row in session.scalars(select(Region).where(condition, Region.valid_to.is_(None)).order_by(Region.code)):
+        below.setdefault(row.parent_code, []).append((row.code, row.name))
+    offered, chosen = [], ""
+    for end in codes.WIDTHS:
+        offered.append(below.pop(chosen or None, []))  # offered once: below a level nobody chose there is nothing
+        chosen = next((one for one, _ in offered[-1] if one == code[:end]), chosen)
+    provinces, regencies, districts, villages = offered
+    return Levels(provinces, regencies, districts, villages, chosen)
+
+
+def deepest(*chosen: str) -> str:
+    """The code the selects agree on, from the province down: what lies below another parent was chosen for that one and drops out."""
+    code = ""
+    for part in chosen:
+        if not part or (code and not part.startswith(f"{code}.")):
+            break
+        code = part
+    return code
 
 
 def names(session: Session, code: str) -> PlaceNames:

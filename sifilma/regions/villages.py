@@ -17,7 +17,9 @@ from importlib.resources import files
 from io import BytesIO, TextIOWrapper
 
 import numpy as np
+import shapely
 from scipy.spatial import cKDTree
+from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions.codes import normalise
@@ -39,10 +41,12 @@ class VillagePoints:
         self._scaled = points * np.asarray(_SCALE)
         self._tree = cKDTree(self._scaled)
         self._of_regency: dict[str, np.ndarray] = {}
+        self._indexes: dict[str, np.ndarray] = {}
         regencies = np.asarray([code[:5] for code in codes])
         order = np.argsort(regencies, kind="stable")
         for chunk in np.split(order, np.flatnonzero(np.diff(np.unique(regencies[order], return_inverse=True)[1])) + 1):
-            self._of_regency[codes[chunk[0]][:5]] = np.ascontiguousarray(points[chunk].T)
+            regency = codes[chunk[0]][:5]
+            self._of_regency[regency], self._indexes[regency] = np.ascontiguousarray(points[chunk].T), chunk
 
     def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
         """See the module's docstring."""
@@ -64,6 +68,19 @@ class VillagePoints:
         code = self._codes[nearest]
         return Located(code[:5], code, round(self._metres(latitude, longitude, nearest)))
 
+    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
+        """Its village points."""
+        if regency not in self._indexes:
+            raise Invalid.field("region_code", "There is no such regency.")
+        return [(self._codes[index], shapely.Point(self._points[index][::-1])) for index in self._indexes[regency]]
+
+    def nearest_of(self, regency: str, latitude: float, longitude: float) -> str | None:
+        """The village of a regency whose point is nearest; None for a regency without points."""
+        if regency not in self._indexes:
+            return None
+        nearest = int(self._indexes[regency][self._squares(latitude, longitude, regency).argmin()])
+        return self._codes[nearest]
+
     def _nearest(self, latitude: float, longitude: float) -> int:
         return int(self._tree.query((latitude * _SCALE[0], longitude * _SCALE[1]))[1])
 
@@ -71,9 +88,13 @@ class VillagePoints:
         return metres_between(latitude, longitude, *self._points[index])
 
     def _metres_to_regency(self, latitude: float, longitude: float, regency: str) -> float:
+        return math.sqrt(float(self._squares(latitude, longitude, regency).min()))
+
+    def _squares(self, latitude: float, longitude: float, regency: str) -> np.ndarray:
         latitudes, longitudes = self._of_regency[regency]
         east, north = to_metres(latitude)
-        return math.sqrt(float((((latitudes - latitude) * north) ** 2 + ((longitudes - longitude) * east) ** 2).min()))
+        squares: np.ndarray = ((latitudes - latitude) * north) ** 2 + ((longitudes - longitude) * east) ** 2
+        return squares
 
 
 _SCALE = (110_574.0, 111_320.0)

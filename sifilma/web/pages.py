@@ -50,9 +50,9 @@ def register(app: Flask) -> None:
     """Attach filters and functions to the templates."""
     app.jinja_env.filters.update(moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, translated=translate)
     app.jinja_env.globals.update(
-        icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, languages=languages.LANGUAGES,
-        language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text, page_url=page_url,
-        link_to=link_to, now=_now,
+        icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, named_states=states.named,
+        languages=languages.LANGUAGES, language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
+        page_url=page_url, link_to=link_to, now=_now,
     )  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

@@ -4,7 +4,7 @@
 // Send a form once: a second click does nothing until the answer is here.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || event.defaultPrevented) return;
+  if (form.method !== "post" || event.defaultPrevented || "download" in form.dataset) return; // after a download the page stays
   if (form.dataset.sending) {
     event.preventDefault();
     return;
@@ -41,9 +41,33 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });
 
-// `data-all="name"`: choose all boxes of a name at once.
+// `data-all="name"`: choose all boxes of a name at once, those of its own `data-group` that are shown.
 document.addEventListener("change", (event) => {
   const all = event.target.closest("[data-all]");
   if (!all) return;
-  for (const box of document.querySelectorAll(`input[type=checkbox][name="${all.dataset.all}"]:not(:disabled)`)) box.checked = all.checked;
+  const group = all.closest("[data-group]") ?? document;
+  for (const box of group.querySelectorAll(`input[type=checkbox][name="${all.dataset.all}"]:not(:disabled)`)) {
+    if (!box.closest("[hidden]")) box.checked = all.checked;
+  }
 });
+
+// `data-count="name"`: how many boxes of a name are chosen.
+const count = () => {
+  for (const shown of document.querySelectorAll("[data-count]")) {
+    shown.textContent = document.querySelectorAll(`input[name="${shown.dataset.count}"]:checked`).length;
+  }
+};
+document.addEventListener("change", count);
+count();
+
+// `data-narrow="selector"`: show only the items that contain what is typed, spaces and colons aside.
+const plain = (text) => text.replace(/[\s:-]/g, "").toUpperCase();
+for (const field of document.querySelectorAll("[data-narrow]")) {
+  field.closest("[hidden]")?.removeAttribute("hidden");
+  field.addEventListener("input", () => {
+    for (const item of document.querySelectorAll(field.dataset.narrow)) item.hidden = !plain(item.textContent).includes(plain(field.value));
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault();
+  });
+}

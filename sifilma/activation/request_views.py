@@ -1,0 +1,220 @@
+"""Activation requests on the web: list, letter and cards, decisions beside the letter, tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.accounts.files import hand_out
+from sifilma.activation import choosing, reading, service, tokens
+from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
+from sifilma.activation.present import approved, brief, requested_cards
+from sifilma.activation.schemas import ActivationRequestIn
+from sifilma.cards.present import timeline
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import paper
+from sifilma.documents.service import Upload
+from sifilma.kernel.four_eyes import EDITABLE
+from sifilma.kernel.letters import number_warning
+from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import day, seen
+from sifilma.web.requests import context
+from sifilma.web.states import kind, state
+
+blueprint = Blueprint("activation_pages", __name__, url_prefix="/aktivasi", template_folder="templates")
+EXPORT = Export(
+    "permintaan-aktivasi",
+    {
+        _("Letter"): lambda asked: asked.letter_number,
+        _("Date of the letter"): lambda asked: day(asked.letter_date),
+        _("Subject"): lambda asked: asked.subject,
+        _("Organisation"): lambda asked: asked.organisation["name"],
+        _("Kind"): lambda asked: kind(asked.kind),
+        _("Function"): lambda asked: asked.function,
+        _("Machines"): lambda asked: asked.machines,
+        _("Activated"): lambda asked: asked.redeemed,
+        _("State"): lambda asked: str(state(asked.state).name),
+    },
+)
+STATES = [str(name) for name in RequestState]
+KINDS = [str(name) for name in RequestKind]
+Step = Callable[[Any, UUID, str], Any]
+
+
+@blueprint.get("")
+@operation("activation_request.view")
+def index() -> Response:
+    """The requests the actor may see."""
+    letter = request.args.get("letter", "").strip()[:100] or None
+    wanted = request.args.get("state", "")
+    listing = reading.requests_page(context(), wanted if wanted in STATES else None, letter)
+    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+
+
+@blueprint.get("/baru")
+@operation("activation_request.draft")
+def new() -> Response:
+    """The form, for the kind of request in the address."""
+    return _form(Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
+
+
+@blueprint.post("/baru")
+@operation("activation_request.draft")
+def draft() -> AnyResponse:
+    """Save a draft with its letter."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = service.draft(ctx, ports.files(), _sent(form), _letter())
+        return seen("activation_pages.show", "saved", request_id=made.id)
+    return _form(form)
+
+
+@blueprint.get("/<uuid:request_id>/ubah")
+@operation("activation_request.draft")
+def edit_form(request_id: UUID) -> Response:
+    """The form of a draft or a returned request."""
+    found = service.own(context(), request_id)
+    form = Form.of(
+        letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
+    )
+    form.values.setlist("cards", [one.card.uid for one in requested_cards(context(), found)])
+    return _form(form, found)
+
+
+@blueprint.post("/<uuid:request_id>/ubah")
+@operation("activation_request.draft")
+def edit(request_id: UUID) -> AnyResponse:
+    """Save a draft again; a letter that does not come again stays."""
+    ctx, form = context(), Form.sent()
+    found = service.own(ctx, request_id)
+    with form.attempt(ctx):
+        data = _sent(form, personalisation_request=found.personalisation_request_id)
+        service.edit(ctx, ports.files(), request_id, data, _letter())
+        return seen("activation_pages.show", "saved", request_id=request_id)
+    return _form(form, service.own(ctx, request_id))
+
+
+@blueprint.get("/<uuid:request_id>")
+@operation("activation_request.view")
+def show(request_id: UUID) -> Response:
+    """A request beside its letter, with what waits to be done."""
+    return _page(reading.get_request(context(), request_id), Form())
+
+
+@blueprint.get("/<uuid:request_id>/surat")
+@operation("activation_request.view")
+def letter(request_id: UUID) -> Response:
+    """The letter; handing it out is recorded."""
+    ctx = context()
+    found = reading.get_request(ctx, request_id)
+    file = hand_out(ctx, ports.files(), found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
+    return paper(file.data, file.media_type, file.filename)
+
+
+def _decision(act: Step, done: str) -> Callable[[UUID], AnyResponse]:
+    def view(request_id: UUID) -> AnyResponse:
+        ctx, form = context(), Form.sent()
+        with form.attempt(ctx):
+            act(ctx, request_id, form.model(NoteIn).note)
+            return seen("activation_pages.show", done, request_id=request_id)
+        return _page(reading.get_request(ctx, request_id), form)
+
+    return view
+
+
+for _path, _name, _act, _done in (
+    ("ajukan", "submit", service.submit, "submitted"),
+    ("verifikasi", "verify", service.verify, "verified"),
+    ("kembalikan", "return", service.send_back, "returned"),
+    ("tolak", "approve", service.reject, "rejected"),
+    ("batalkan", "submit", service.cancel, "cancelled"),
+):
+    _view = operation(f"activation_request.{_name}")(_decision(_act, _done))
+    blueprint.post(f"/<uuid:request_id>/{_path}", endpoint=_act.__name__)(_view)
+
+
+@blueprint.post("/<uuid:request_id>/setujui")
+@operation("activation_request.approve", reads_first=True)
+def approve(request_id: UUID) -> AnyResponse:
+    """Approve exactly what the page showed; with the last approval each card gets its token."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        data = form.model(ApproveIn)
+        service.approve(ctx, ports.settings(), ports.hsm(), request_id, data.digest, data.note)
+        return seen("activation_pages.show", "approved", request_id=request_id)
+    return _page(reading.get_request(ctx, request_id), form)
+
+
+@blueprint.post("/<uuid:request_id>/token")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def reveal(request_id: UUID) -> Response:
+    """The open tokens in clear, on a page that no address leads to and no browser keeps."""
+    ctx, form = context(), Form()
+    with form.attempt(ctx):
+        shown = tokens.reveal(ctx, ports.hsm(), request_id)
+        return form.again("activation/tokens.html", shown=shown, request_id=request_id)
+    return _page(reading.get_request(ctx, request_id), form)
+
+
+@blueprint.post("/<uuid:request_id>/token/<string:uid>")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def reissue(request_id: UUID, uid: str) -> Response:
+    """One card's token anew; the old one does not count any more."""
+    ctx, form = context(), Form()
+    with form.attempt(ctx):
+        made = tokens.reissue(ctx, ports.settings(), ports.hsm(), request_id, uid)
+        return form.again("activation/tokens.html", shown=[made], request_id=request_id)
+    return _page(reading.get_request(ctx, request_id), form)
+
+
+def _letter() -> Upload | None:
+    file = request.files.get("letter")
+    return Upload(file.filename, file.read()) if file is not None and file.filename else None
+
+
+def _sent(form: Form, **more: Any) -> ActivationRequestIn:
+    """What the form asks for: as many machines as cards were chosen."""
+    typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
+    cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
+    return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
+
+
+def _form(form: Form, found: ActivationRequest | None = None) -> Response:
+    wanted = form.get("kind")
+    lots = choosing.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
+    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, most=choosing.MOST_CARDS)
+
+
+def _page(found: ActivationRequest, form: Form) -> Response:
+    ctx = context()
+    return form.again(
+        "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=approved(ctx, found), can=_can(found),
+        steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
+    )  # fmt: skip
+
+
+def _can(found: ActivationRequest) -> set[str]:
+    """What the state of a request, and who asks, allow; whether the actor's role does is the template's question."""
+    actor, allows = context().actor, ACTIVATION_REQUEST.allows
+    own = found.organisation_id == actor.organisation_id
+    mine = any(approval.person_id == actor.person_id and approval.digest == found.digest for approval in found.approvals)
+    waiting = found.state == RequestState.SUBMITTED
+    answers = {
+        "edit": own and found.state in EDITABLE,
+        "submit": own and allows(found.state, RequestState.SUBMITTED),
+        "cancel": own and allows(found.state, RequestState.CANCELLED),
+        "tokens": own and found.state == RequestState.APPROVED,
+        "verify": waiting and found.verified_at is None,
+        "decide": waiting,
+        "approve": waiting and not mine and actor.person_id != found.submitted_by_person,
+    }
+    return {name for name, answer in answers.items() if answer}

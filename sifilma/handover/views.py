@@ -1,0 +1,133 @@
+"""Handovers on the web: list, issue, one BAST, its document, and the answer of its receiver."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.cards.present import cards_out, timeline
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import PDF, paper
+from sifilma.handover import choosing, document, service
+from sifilma.handover.models import HANDOVER, Handover, HandoverState
+from sifilma.handover.present import brief
+from sifilma.handover.schemas import HandoverIn
+from sifilma.personalisation.schemas import NoteIn
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import day, seen
+from sifilma.web.requests import context
+from sifilma.web.states import state
+
+blueprint = Blueprint("handover_pages", __name__, url_prefix="/bast", template_folder="templates")
+EXPORT = Export(
+    "bast",
+    {
+        _("Number"): lambda bast: bast.number,
+        _("Issued"): lambda bast: day(bast.issued_at),
+        _("From"): lambda bast: bast.issuer["name"],
+        _("To"): lambda bast: bast.receiver["name"],
+        _("Cards"): lambda bast: bast.count,
+        _("State"): lambda bast: str(state(bast.state).name),
+    },
+)
+STATES = [str(name) for name in HandoverState]
+
+
+@blueprint.get("")
+@operation("handover.view")
+def index() -> Response:
+    """The handovers given or taken by the actor's organisation."""
+    number = request.args.get("number", "").strip()[:60] or None
+    wanted = request.args.get("state", "")
+    listing = service.page(context(), wanted if wanted in STATES else None, number)
+    return lists.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+
+
+@blueprint.get("/buat")
+@operation("handover.issue")
+def new() -> Response:
+    """First the receiver, then its cards."""
+    return _form(Form(request.args))
+
+
+@blueprint.post("/buat")
+@operation("handover.issue")
+def issue() -> AnyResponse:
+    """Issue a BAST for the cards that were ticked, typed or scanned."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
+        data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)))
+        made = service.issue(ctx, data.to, list(data.cards), data.notes)
+        return seen("handover_pages.show", "issued", handover_id=made.id)
+    return _form(form)
+
+
+@blueprint.get("/<uuid:handover_id>")
+@operation("handover.view")
+def show(handover_id: UUID) -> Response:
+    """One BAST, and what its receiver or issuer can do now."""
+    return _page(service.get(context(), handover_id), Form())
+
+
+@blueprint.get("/<uuid:handover_id>/dokumen")
+@operation("handover.view")
+def pdf(handover_id: UUID) -> Response:
+    """The BAST to be read and printed: the same bytes each time."""
+    found = service.get(context(), handover_id)
+    data = document.bast(context(), ports.settings().public_url, found)
+    return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
+
+
+@blueprint.post("/<uuid:handover_id>/terima")
+@operation("handover.receive")
+def receive(handover_id: UUID) -> AnyResponse:
+    """The cards are there."""
+    return _answer(handover_id, service.receive, "received")
+
+
+@blueprint.post("/<uuid:handover_id>/tolak")
+@operation("handover.receive")
+def refuse(handover_id: UUID) -> AnyResponse:
+    """Something is wrong with it: a note says what."""
+    return _answer(handover_id, service.refuse, "refused")
+
+
+@blueprint.post("/<uuid:handover_id>/batal")
+@operation("handover.issue")
+def cancel(handover_id: UUID) -> AnyResponse:
+    """The issuer takes it back."""
+    return _answer(handover_id, service.cancel, "cancelled")
+
+
+def _answer(handover_id: UUID, act: Any, done: str) -> AnyResponse:
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        act(ctx, handover_id, form.model(NoteIn).note)
+        return seen("handover_pages.show", done, handover_id=handover_id)
+    return _page(service.get(ctx, handover_id), form)
+
+
+def _page(handover: Handover, form: Form) -> Response:
+    ctx = context()
+    answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
+    cancels = handover.issuer_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.CANCELLED)
+    return form.again(
+        "handover/handover.html", handover=handover, cards=cards_out(ctx, service.cards_of(ctx, handover)), answers=answers,
+        cancels=cancels, steps=timeline(ctx, HANDOVER.kind, handover.id),
+    )  # fmt: skip
+
+
+def _form(form: Form) -> Response:
+    ctx = context()
+    receivers = choosing.receivers(ctx)
+    chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
+    lots = choosing.lots(ctx, chosen.id) if chosen else []
+    return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=choosing.MOST_SHOWN)

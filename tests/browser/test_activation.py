@@ -1,0 +1,188 @@
+"""From received cards to a manifest a stranger accepts, in Chromium, at the width of a desk and of a phone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, Geolocation, Page
+
+from tests.support.browser import DESK, PHONE, press, signed_in, sound
+from tests.support.servers import ROOT, Server
+from tests.support.world import World, letter, new_uid
+
+OFFICE = "magetan.kepala"
+HERE: Geolocation = {"latitude": -7.6536, "longitude": 111.3280, "accuracy": 12}
+
+
+def verified(world: World, made: Server, file: Path) -> None:
+    """The verifier, as a stranger runs it, knowing the pin alone, accepts the file."""
+    public = {"status.jws": "/status/1.jws", "keyset.jws": "/.well-known/sam-keyset.jws"}
+    for name, path in public.items():
+        (file.parent / name).write_text(made.call("GET", path)[1])
+    options = ["--keyset", str(file.parent / "keyset.jws"), "--root-sha256", world.trust.pin, "--status", str(file.parent / "status.jws")]
+    done = subprocess.run(
+        [sys.executable, "-m", "manifests", "verify", str(file), *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def located(page: Page) -> None:
+    """Ask the device, and wait for what the server makes of its answer."""
+    page.click("#lokasi")
+    page.wait_for_selector("#hasil .good")
+
+
+def test_an_office_asks_gets_its_tokens_and_activates_where_the_device_is(
+    server: tuple[World, Server], browser: Browser, tmp_path: Path
+) -> None:
+    world, made = server
+    uid = world.received()[0]
+    world.units(OFFICE, 1)
+    office = signed_in(browser, made, world, OFFICE, DESK)
+    office.goto("/aktivasi/baru")
+    office.fill("[name=letter_number]", "400.8.1.2/7/Dukcapil")
+    office.fill("[name=letter_date]", "2026-11-02")
+    office.fill("[name=subject]", "Permintaan aktivasi kartu SAM")
+    (tmp_path / "surat.pdf").write_bytes(letter())
+    office.set_input_files("[name=letter]", str(tmp_path / "surat.pdf"))
+    office.check("[data-all=cards]")
+    assert office.inner_text("[data-count=cards]") == "1"
+    sound(office)
+    press(office)
+    press(office, "form[action$='/ajukan'] button")
+    address = office.url.partition("?")[0]
+    for name in ("penyetuju1", "penyetuju2"):
+        approver = signed_in(browser, made, world, name, PHONE if name == "penyetuju2" else DESK)
+        approver.goto(address)
+        sound(approver)
+        press(approver, "form[action$='/setujui'] button")
+    office.goto(address)
+    sound(office)
+    press(office, "form[action$='/token'] button")
+    token = office.inner_text(".token-text")
+    sound(office)
+    office.context.grant_permissions(["geolocation"])
+    office.context.set_geolocation(HERE)
+    press(office, "form[action$='/isi'] button")
+    assert office.input_value("[name=token]") == token
+    assert office.input_value("[name=sam_uid]").replace(" ", "") == uid
+    located(office)
+    assert office.input_value("[name=regency]") == "35.20"
+    assert office.input_value("[name=region_code]").startswith("35.20.")
+    office.select_option("[name=hardware_number]", index=1)
+    office.fill("[name=address]", "Kantor Dinas, lantai 1")
+    sound(office)
+    press(office, ".send button")
+    sound(office)
+    with office.expect_download() as file:
+        office.click("form[data-download] button")
+    file.value.save_as(tmp_path / file.value.suggested_filename)
+    verified(world, made, tmp_path / f"{uid}-1.jws")
+
+
+def test_a_doubtful_place_asks_for_its_reason_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    ready = world.ready()
+    uid = ready.uids[0]
+    page = signed_in(browser, made, world, OFFICE, PHONE)
+    page.context.grant_permissions(["geolocation"])
+    page.context.set_geolocation(HERE)
+    page.goto("/aktivasi/kartu")
+    page.fill("[name=sam_uid]", uid)
+    page.fill("[name=token]", ready.tokens[uid])
+    page.fill("[name=address]", "Pameran")
+    page.select_option("[name=hardware_number]", ready.hardware[uid])
+    located(page)
+    assert not page.is_visible("[name=reason]")
+    page.select_option("[name=province]", "51")  # the selects stay changeable: each choice opens the next
+    page.wait_for_selector("[name=regency] option[value='51.06']", state="attached")
+    page.select_option("[name=regency]", "51.06")
+    page.wait_for_selector("[name=district] option[value='51.06.02']", state="attached")
+    page.select_option("[name=district]", "51.06.02")
+    page.wait_for_selector("[name=region_code] option[value='51.06.02.1004']", state="attached")
+    page.select_option("[name=region_code]", "51.06.02.1004")
+    page.wait_for_selector("#hasil .bad")
+    sound(page)
+    press(page, ".send button")
+    assert page.get_attribute("[name=reason]", "aria-invalid") == "true"
+    assert page.input_value("[name=token]") == ready.tokens[uid]
+    sound(page)
+    page.fill("[name=reason]", "Dipinjam untuk pameran")
+    press(page, ".send button")
+    assert "Dipinjam untuk pameran" in page.inner_text("main")
+    sound(page)
+
+
+def test_the_keyboard_alone_activates_with_typed_coordinates(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    ready = world.ready()
+    uid = ready.uids[0]
+    page = signed_in(browser, made, world, OFFICE, DESK)
+    page.goto("/aktivasi/kartu")
+    typed = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid], "address": "Kantor Dinas"}
+    page.focus("[name=sam_uid]")
+    for name, text in typed.items():
+        reach(page, name)
+        page.keyboard.type(text)
+    for name, text in (("latitude", "-7,6536"), ("longitude", "111,3280")):
+        reach(page, name)
+        page.keyboard.type(text)
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#hasil .good")
+    assert page.input_value("[name=source]") == "typed"
+    reach(page, "", "button[type=submit]:text('Aktivasi')")
+    with page.expect_navigation(wait_until="load"):
+        page.keyboard.press("Enter")
+    assert "/aktivasi/riwayat/" in page.url
+    sound(page)
+
+
+def test_the_browser_says_why_there_is_no_location(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, OFFICE, PHONE)
+    page.goto("/aktivasi/kartu")
+    page.click("#lokasi")
+    page.wait_for_function("document.getElementById('lokasi-hasil').textContent.includes('tidak diizinkan')")
+    page.click("#peta", position={"x": 120, "y": 120})
+    page.wait_for_function("document.querySelector('[name=source]').value === 'map'")
+    sound(page)
+
+
+def test_a_card_comes_to_an_institution_over_its_manufacturer(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    number, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
+    request = world.batch([(number, "SOFTORB-CRD-1", "ab" * 16, uid)])
+    world.approve("personalisation-requests", request, "penyetuju1")
+    world.client("operator1").post(
+        f"/personalisation-requests/{request}/results", {"results": [{"sam_uid": uid, "outcome": "personalised"}]}
+    )
+    pages = {name: signed_in(browser, made, world, name, width) for name, width in PEOPLE}
+    for giver, receiver in (("operator1", "softorb.kepala"), ("softorb.kepala", "mandiri.kepala")):
+        page, other = pages[giver], pages[receiver]
+        page.goto("/bast/buat")
+        page.check("[data-all=cards]")
+        sound(page)
+        press(page, "main form button[type=submit]")
+        sound(page)
+        other.goto("/bast")
+        sound(other)
+        press(other, "tbody a")
+        other.check("[name=counted]")
+        sound(other)
+        press(other, "form[action$='/terima'] button")
+    assert world.client("mandiri.kepala").get(f"/cards/{uid}").json["state"] == "received"
+
+
+PEOPLE = (("operator1", DESK), ("softorb.kepala", PHONE), ("mandiri.kepala", DESK))
+
+
+def reach(page: Page, name: str, selector: str = "") -> None:
+    """Press Tab until a field has the focus."""
+    wanted = page.locator(selector or f"[name={name}]")
+    for _ in range(60):
+        if wanted.evaluate("(one) => one === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not reach {name or selector}")
