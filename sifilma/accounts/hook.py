@@ -97,13 +97,10 @@ def require_fresh(actor: Actor, settings: Settings) -> None:
 def _step_up(settings: Settings, code: str) -> None:
     """Take the code in a unit of work of its own: it counts once, whatever becomes of the form it came with."""
     ctx = requests.context()
-    ctx.uow.begin_write()
     try:
-        done = sign_in.step_up(ctx, settings, code)
+        done = ctx.uow.at_once(lambda: sign_in.step_up(ctx, settings, code))
     except Unauthenticated as refused:
         raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
-    ctx.uow.commit()
-    ctx.uow.begin_read()
     g.renewed_cookie = done.cookie
     g.actor = replace(g.actor, otp_at=ctx.now)
 

@@ -69,6 +69,21 @@ class UnitOfWork:
         self.end_read()
         self.begin_read()
 
+    def at_once(self, act: Callable[[], T]) -> T:
+        """Run `act` in a transaction of its own, committed here; the unit then goes on as it was, reading or writing.
+
+        For what must stand whatever becomes of the rest (a one-time code that came with a form). Raises OpenTransaction as `end_read`.
+        """
+        was_reading = self._read_only
+        self.end_read()
+        try:
+            result = act()
+            self._session.commit()
+            return result
+        finally:
+            self._session.rollback()
+            self._read_only = was_reading
+
     def commit(self) -> None:
         """Make everything of this unit permanent. Called by the edge (request, command, job), never by a service."""
         self._session.commit()
