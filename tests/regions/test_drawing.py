@@ -1,0 +1,67 @@
+"""What a form and its map are given of regions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import shapely
+from sqlalchemy.orm import Session
+
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.errors import Invalid
+from sifilma.regions import drawing, service, villages
+from sifilma.regions.boundaries import BoundaryLayer
+from sifilma.regions.place import PlaceCheck
+
+MAGETAN = (-7.6536, 111.3280)
+SQUARE = shapely.box(111.2, -7.8, 111.5, -7.5)
+
+
+def layer() -> PlaceCheck:
+    """A layer that knows one regency, as a square."""
+    return PlaceCheck(BoundaryLayer("square", "0" * 64, {"35.20": SQUARE}))
+
+
+def test_a_regency_is_drawn_by_its_outline_or_by_its_villages(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url)
+    with Session(engine) as session:
+        [outline] = json.loads(drawing.regency(session, layer(), "35.20"))["features"]
+        dots = json.loads(drawing.regency(session, PlaceCheck(villages.points()), "35.20"))["features"]
+    engine.dispose()
+    assert (outline["geometry"]["type"], outline["properties"]["name"]) == ("Polygon", "Kabupaten Magetan")
+    assert {dot["geometry"]["type"] for dot in dots} == {"Point"}
+    assert any(dot["properties"]["name"] == "Kebonagung" for dot in dots)
+
+
+def test_an_unknown_regency_is_not_drawn() -> None:
+    for places in (layer(), PlaceCheck(villages.points())):
+        with pytest.raises(Invalid):
+            places.source.picture("99.99")
+
+
+def test_a_village_is_proposed_even_where_the_source_knows_regencies_alone() -> None:
+    found = layer().propose(*MAGETAN)
+    assert layer().locate(*MAGETAN).village is None
+    assert found.regency == "35.20"
+    assert found.village == villages.points().locate(*MAGETAN).village
+
+
+def test_the_selects_offer_what_lies_below_what_is_chosen(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url)
+    with Session(engine) as session:
+        nothing, regency = service.cascade(session, ""), service.cascade(session, "35.20")
+        gone = service.cascade(session, "35.20.99.1001")
+        whole = service.cascade(session, "35.20.06.1014")
+    engine.dispose()
+    assert (len(nothing.provinces), nothing.regencies, nothing.code) == (38, [], "")
+    assert all(code.startswith("35.20.") for code, _ in regency.districts)
+    assert (regency.villages, regency.part(5), regency.part(8)) == ([], "35.20", "")
+    assert (gone.code, gone.villages) == ("35.20", [])  # what there is not is not chosen, what lies above it stays
+    assert (whole.code, whole.part(8)) == ("35.20.06.1014", "35.20.06")
+
+
+def test_what_lies_below_another_parent_drops_out() -> None:
+    assert service.deepest("51", "35.20", "35.20.06", "35.20.06.1014") == "51"
+    assert service.deepest("35", "35.20", "", "35.20.06.1014") == "35.20"
+    assert service.deepest("35", "35.20", "35.20.06", "35.20.06.1014") == "35.20.06.1014"
