@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -39,24 +39,26 @@ class _Signed:
     at: datetime | None = None
 
 
-def verify(ctx: Context, keys: Keys, kept: Sequence[str] = (), newest: int | None = None) -> Report:
+def verify(ctx: Context, keys: Keys, kept: Sequence[str] = (), newest: int | None = None, *, in_one: bool = False) -> Report:
     """Hash every entry again, build the tree, check every checkpoint, and every note of `kept` (signed here, kept elsewhere).
 
     With `newest` only that many entries from the end are read; what lies before counts as its stored hashes say. `ctx` is a reading unit
-    of its own: its transaction is closed in between, so that a long verification holds nothing up.
+    of its own: its transaction is closed in between, so that a long verification holds nothing up; `in_one` leaves it open, it is the
+    caller's. The log may grow meanwhile.
     """
-    ctx.uow.begin_read()
+    pause = _nothing if in_one else ctx.uow.breathe
+    pause()
     size = log_size(ctx.session)
     walk = _Walk(ctx, keys, kept, Report(size))
     start = max(0, size - newest) if newest is not None else 0
     if walk.begin(start):
         for low in range(start, size, CHUNK):
             walk.read(low, min(low + CHUNK, size))
-            ctx.uow.breathe()
+            pause()
         explain(walk.misfits, walk.report)
     walk.look_beyond(size)
     if newest is None:
-        _find_unlogged(ctx, walk.report)
+        _find_unlogged(ctx, walk.report, pause)
     walk.report.waiting = ctx.session.scalar(select(func.count()).select_from(PendingEntry)) or 0
     return walk.report
 
@@ -97,9 +99,12 @@ class _Walk:
         self._compare_nodes(made)
 
     def look_beyond(self, size: int) -> None:
-        """Checkpoints over more entries than there are."""
-        for one in (*self._stored_checkpoints(size, None), *(one for one in self._kept if one.says.size > size)):
-            self.report.add(Fault.CUT, f"the log ends after {size} entries, but {one.name} was signed: its tail was cut", size)
+        """Checkpoints over more entries than there are. What was signed while the first `size` were read has its leaves by now."""
+        beyond = [*self._stored_checkpoints(size, None), *self._kept]
+        end = log_size(self._ctx.session)
+        for one in beyond:
+            if one.says.size > end:
+                self.report.add(Fault.CUT, f"the log ends after {end} entries, but {one.name} was signed: its tail was cut", end)
 
     def _leaf(self, seq: int, leaf: Row | None, entries: Mapping[UUID, Row | None]) -> bytes:
         """The hash that stands at a place, after holding its entry against it."""
@@ -184,7 +189,11 @@ def _by_size(signed: Iterable[_Signed]) -> dict[int, list[_Signed]]:
     return found
 
 
-def _find_unlogged(ctx: Context, report: Report) -> None:
+def _nothing() -> None:
+    """No pause."""
+
+
+def _find_unlogged(ctx: Context, report: Report, pause: Callable[[], None]) -> None:
     """Entries that neither stand in the log nor wait for it, and what waits without being there."""
     known = or_(exists().where(LEAF.c.entry_id == ENTRY.c.id), exists().where(PendingEntry.entry_id == ENTRY.c.id))
     query = select(ENTRY.c.id, known).order_by(ENTRY.c.id).limit(PAGE)
@@ -198,7 +207,7 @@ def _find_unlogged(ctx: Context, report: Report) -> None:
         for entry_id in (entry_id for entry_id, is_known in page if not is_known):
             report.add(Fault.INSERTED, f"entry {entry_id} never came into the log: it was put there past its rules", None, entry_id)
         after = page[-1][0] if len(page) == PAGE else None
-        ctx.uow.breathe()
+        pause()
     is_there = exists().where(ENTRY.c.id == PendingEntry.entry_id)
     for entry_id in ctx.session.scalars(select(PendingEntry.entry_id).where(~is_there)):
         report.add(Fault.DELETED, f"entry {entry_id} was taken away before it came into the log", None, entry_id)

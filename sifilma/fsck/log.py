@@ -1,10 +1,13 @@
-"""The record of acts. The tree over it is checked by `sifilma.audit.verification`: its invariant belongs in this module."""
+"""The record of acts, and the log over it."""
 
 from __future__ import annotations
 
+from sifilma.activation import trust
+from sifilma.audit import checkpoints
 from sifilma.audit.models import Action
-from sifilma.fsck.looking import Snapshot
-from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.audit.verification import verify
+from sifilma.fsck.looking import Broken, Outside, Snapshot
+from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 
 _ACTIONS = ", ".join(f"'{action}'" for action in Action)
 
@@ -28,3 +31,15 @@ def person(now: Snapshot) -> Found:
         " AND (u.id IS NULL OR e.person_id IS DISTINCT FROM u.person_id)",
         "names an account and a person that do not belong together",
     )
+
+
+@outside("log-tree", "The log's tree rebuilds to every signed checkpoint, and every entry is in it or waits for it.", Needs.FILES)
+def tree(now: Outside) -> Found:
+    """The same as `sifilma audit verify`. The copy beside the database is read first: the log may grow meanwhile."""
+    kept = checkpoints.kept_note(now.settings)
+    with now.context() as ctx:
+        report = verify(ctx, trust.load(now.settings).keys("audit"), kept, in_one=True)
+    for found in report.findings:
+        yield Broken("log", str(found.fault), found.text)
+    for fault, count in report.more.items():
+        yield Broken("log", str(fault), f"and {count} more")

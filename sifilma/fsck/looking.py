@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,6 +71,16 @@ class Outside:
     files: FileStore
     now: datetime
     reading: Callable[[], AbstractContextManager[Connection]]
+
+    @contextmanager
+    def context(self) -> Iterator[Context]:
+        """A Context on one connection, for a service that reads."""
+        with self.reading() as connection:
+            unit = UnitOfWork(sessionmaker(connection))
+            try:
+                yield Context(unit, ManualClock(self.now))
+            finally:
+                unit.close()
 
     def batches(self, query: Any, key: InstrumentedAttribute[UUID]) -> Iterator[Sequence[Row[Any]]]:
         """The rows of a select by its UUIDv7 key (its first column), a few hundred to each short transaction."""

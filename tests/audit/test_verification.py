@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from sifilma.audit import verification
 from sifilma.audit.findings import AT_MOST, Fault, Report
 from sifilma.kernel.ids import uuid7
 from tests.support.log import act, as_superuser, grown, newest_note, sequence, verify
@@ -312,3 +314,22 @@ def test_the_newest_alone_can_be_verified_and_rest_on_what_was_signed(log: Log) 
     assert Fault.REWRITTEN in faults(verify(log.world, newest=1))
     as_superuser(log.world, "DELETE FROM log_node")
     assert faults(verify(log.world, newest=1)) == {Fault.TREE}
+
+
+class Busy(list[ec.EllipticCurvePublicKey]):
+    """Keys under which the log grows, and is signed, every time they are looked at."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.trust.keys("audit"))
+        self._world = world
+
+    def __iter__(self) -> Iterator[ec.EllipticCurvePublicKey]:
+        grown(self._world, 1)
+        return super().__iter__()
+
+
+def test_a_log_that_grows_while_it_is_verified_is_whole(log: Log) -> None:
+    with log.world.context() as ctx:
+        report = verification.verify(ctx, Busy(log.world), [log.early])
+    assert (report.findings, report.size) == ([], log.size)
+    assert log.world.sql("SELECT COUNT(*) FROM log_leaf")[0][0] > log.size + 2

@@ -12,6 +12,7 @@ from sifilma.demo.props import photo
 from tests.accounts.test_codes import password_step, signed_in
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
 from tests.destruction.test_way import record
+from tests.support.log import sequence
 from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
@@ -37,6 +38,7 @@ def lived(world: World) -> Life:
     _bangli(world)
     _bank(world)
     _papers(world)
+    sequence(world)
     token = _tokens(world)
     done(world.client(HEAD).post("/units", {"hardware_number": "HW-LAGI", "model": "LEN-CRD-1", "function": "R"}, Idempotency_Key="k"), 201)
     assert world.app.test_client().get("/status/1.jws").status_code == 200

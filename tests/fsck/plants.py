@@ -275,6 +275,9 @@ HISTORIES = [
           "UPDATE audit_entry SET action='card.vanish' WHERE action='card.report'"),
     plant("audit-person", "audit_entry", "do not belong together",
           "UPDATE audit_entry SET person_id={some person} WHERE action='card.report'"),
+    plant("log-tree", "log", "is not what was logged there", "UPDATE audit_entry SET ip='' WHERE action='card.report'"),
+    plant("log-tree", "log", "its tail was cut", "DELETE FROM log_leaf WHERE seq > 20"),
+    plant("log-tree", "log", "never came into the log", "DELETE FROM audit_pending"),
 ]  # fmt: skip
 
 _USED = "(SELECT object_id FROM audit_entry WHERE action='user.disable' LIMIT 1)"
