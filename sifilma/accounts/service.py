@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from sifilma.accounts import totp
 from sifilma.accounts.authentication import secret_hash
+from sifilma.accounts.factor_models import Passkey, RecoveryCode
 from sifilma.accounts.models import (
     AccountState,
     ApiKey,
@@ -82,16 +83,28 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
 
 
 def invite_again(ctx: Context, settings: Settings, user: User) -> str:
-    """A new link for an account whose link lapsed or whose second factor is lost: the old password and authenticator end with it."""
+    """A new link for an account whose link lapsed or whose second factor is lost: the old password and every factor end with it."""
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody invites themselves.")
     if user.state == AccountState.DISABLED:
         raise Conflict("Enable this account first.")
     user.state, user.password_hash, user.totp_sealed = AccountState.INVITED, "", None
+    end_factors(ctx, user)
     end_sessions(ctx, "invited anew", LoginSession.user_id == user.id)
     link = new_invitation(ctx, settings, user)
     record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=user.roles, again=True)
     return link
+
+
+def end_factors(ctx: Context, user: User) -> None:
+    """No passkey and no recovery code of an account counts from here on: whoever holds the lost device holds them too."""
+    for kept in (Passkey, RecoveryCode):
+        ctx.session.execute(
+            update(kept)
+            .where(kept.user_id == user.id, kept.ended_at.is_(None))
+            .values(ended_at=ctx.now)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def new_invitation(ctx: Context, settings: Settings, user: User) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
 from sqlalchemy import select
 
+from sifilma.accounts import log_reading
 from sifilma.accounts.models import ApiKey, Organisation, Person, User
 from sifilma.audit import words
 from sifilma.audit.models import AuditEntry
+from sifilma.audit.proofs import Inclusion, places_of
+from sifilma.audit.tree import ProofRefused, check_inclusion, leaf_hash
 from sifilma.cards.models import Card
 from sifilma.documents.lists import Export
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.web.pages import link_to
 
 PAGES = {
@@ -46,11 +52,24 @@ class EntryLine:
     username: str
     whose: str
     address: str
+    seq: int | None
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What the log says of an entry: the checkpoint that holds it, and whether the hashes lead from the entry to its root."""
+
+    seq: int
+    size: int
+    root: str
+    at: datetime
+    holds: bool
 
 
 EXPORT = Export(
     "jejak",
     {
+        _("Place in the log"): lambda line: "" if line.seq is None else line.seq,
         _("Time"): lambda line: line.entry.at,
         _("Act"): lambda line: words.action(line.entry.action),
         _("Object"): lambda line: words.object_kind(line.entry.object_kind),
@@ -66,14 +85,34 @@ EXPORT = Export(
 
 
 def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
-    """Entries with their names, in four statements however many they are."""
+    """Entries with their names, in five statements however many they are."""
     users = _map(
         ctx, select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id), User.id, [e.user_id for e in entries]
     )
     keys = _map(ctx, select(ApiKey.id, ApiKey.name, ApiKey.prefix), ApiKey.id, [e.api_key_id for e in entries])
     owners = _map(ctx, select(Organisation.id, Organisation.name, Organisation.kind), Organisation.id, [e.organisation_id for e in entries])
-    uids = _uids(ctx, entries)
-    return [_line(entry, users, keys, owners, uids) for entry in entries]
+    uids, places = _uids(ctx, entries), places_of(ctx, [entry.id for entry in entries])
+    return [_line(entry, users, keys, owners, uids, places.get(entry.id)) for entry in entries]
+
+
+def proven(ctx: Context, seq: int | None) -> Proven | None:
+    """The proof of an entry's place, followed to the newest checkpoint's root; None while it waits for its place or its signature."""
+    if seq is None:
+        return None
+    try:
+        made = log_reading.proof(ctx, seq)
+    except (Conflict, NotFound):
+        return None
+    signed = made.checkpoint
+    return Proven(seq, signed.size, base64.b64encode(signed.root).decode(), signed.at, _holds(made))
+
+
+def _holds(made: Inclusion) -> bool:
+    try:
+        check_inclusion(leaf_hash(made.leaf), made.seq, made.checkpoint.size, made.hashes, made.checkpoint.root)
+    except ProofRefused:
+        return False
+    return True
 
 
 def _map(ctx: Context, query: Any, column: Any, ids: list[UUID | None]) -> dict[UUID, tuple[str, str]]:
@@ -87,12 +126,12 @@ def _uids(ctx: Context, entries: list[AuditEntry]) -> dict[str, str]:
     return {str(card_id): uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids)))} if ids else {}
 
 
-def _line(entry: AuditEntry, users: Any, keys: Any, owners: Any, uids: dict[str, str]) -> EntryLine:
+def _line(entry: AuditEntry, users: Any, keys: Any, owners: Any, uids: dict[str, str], seq: int | None) -> EntryLine:
     username, who = users.get(entry.user_id, ("", ""))
     if entry.api_key_id is not None:
         username, who = "", " · ".join(keys.get(entry.api_key_id, ()))
     whose = owners.get(entry.organisation_id, ("", ""))[0]
-    return EntryLine(entry, who, username, whose, _address(entry, uids))
+    return EntryLine(entry, who, username, whose, _address(entry, uids), seq)
 
 
 def _address(entry: AuditEntry, uids: dict[str, str]) -> str:

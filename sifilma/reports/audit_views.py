@@ -8,8 +8,11 @@ from uuid import UUID
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from sifilma import ports
 from sifilma.accounts import audit_reading
 from sifilma.accounts.audit_reading import Wanted
+from sifilma.activation import trust
+from sifilma.audit import checkpoints, verification
 from sifilma.audit.words import ACTIONS
 from sifilma.documents import lists
 from sifilma.documents.indonesian import zone_of
@@ -20,6 +23,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
+VERIFIED = 10_000
 blueprint = Blueprint("audit_pages", __name__, url_prefix="/jejak", template_folder="templates")
 
 
@@ -48,7 +52,18 @@ def show(entry_id: UUID) -> str:
     """One entry."""
     ctx = context()
     [line] = audit_present.lines(ctx, [audit_reading.entry(ctx, entry_id)])
-    return render_template("reports/audit_entry.html", line=line, needs=audit_present.NEEDS)
+    proven = audit_present.proven(ctx, line.seq)
+    return render_template("reports/audit_entry.html", line=line, proven=proven, needs=audit_present.NEEDS)
+
+
+@blueprint.get("/periksa")
+@operation("audit.verify")
+def verify() -> str:
+    """Hold the newest entries against the log, and the log against everything that was signed of it."""
+    ctx, settings = context(), ports.settings()
+    report = verification.verify(ctx, trust.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
+    ctx.uow.begin_read()
+    return render_template("reports/audit_verification.html", report=report, newest=VERIFIED)
 
 
 def _list(ctx: Context, form: Form) -> Response:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from sifilma.accounts import passkeys, recovery_codes
+from sifilma.accounts.factor_models import Passkey
+from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visits import Visitor, one_id, words
@@ -96,6 +99,16 @@ def test_a_new_link_ends_the_one_before(sqlite_world: World) -> None:
     head, path = Visitor(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang"
     first, second = link_of(head.post(path)), link_of(head.post(path))
     assert (opens(sqlite_world, first), opens(sqlite_world, second)) == (False, True)
+
+
+def test_a_new_link_ends_every_second_factor_there_was(world: World) -> None:
+    staff = world.users["magetan.staf"]
+    with world.context(Actor(user_id=staff)) as ctx:
+        recovery_codes.make(ctx, world.settings)
+        ctx.session.add(Passkey(user_id=staff, name="Ponsel", credential_id=b"1", public_key=b"2", sign_count=0, created_at=ctx.now))
+    assert Visitor(world, "magetan.kepala").post(f"/pengguna/{staff}/undang-ulang").status_code == 201
+    with world.context() as ctx:
+        assert (recovery_codes.left(ctx, staff), passkeys.of_user(ctx, staff)) == (0, [])
 
 
 def test_nobody_changes_their_own_account(sqlite_world: World) -> None:

@@ -7,8 +7,11 @@ from sifilma.audit.words import ACTIONS
 from sifilma.demo import facts
 from sifilma.kernel.db import db
 from tests.support.counting import counted
+from tests.support.log import as_superuser, sequence
 from tests.support.visits import Visitor, one_id, words
 from tests.support.world import World
+
+_SUBMITTED = "SELECT id FROM audit_entry WHERE action = 'personalisation.submit'"
 
 
 def test_every_act_has_its_words() -> None:
@@ -52,7 +55,7 @@ def test_pages_go_on_where_the_last_one_ended_at_the_same_cost(sqlite_world: Wor
 
 def test_an_entry_tells_its_facts_and_leads_to_its_object(world: World) -> None:
     sent = world.submitted("magetan.kepala")
-    entry = one_id(world, "SELECT id FROM audit_entry WHERE action = 'personalisation.submit'")
+    entry = one_id(world, _SUBMITTED)
     text = Visitor(world, "auditor1").text(f"/jejak/{entry}")
     for said in ("Personalisation request submitted", "Indah Contoh", facts.MAGETAN, sent["digest"], "Digest of what was seen"):
         assert said in text
@@ -73,3 +76,24 @@ def test_an_export_needs_its_own_right_and_a_fresh_code_of_an_auditor(sqlite_wor
     assert Visitor(sqlite_world, "operator1").get(address).status_code == 403
     assert "CSV" not in Visitor(sqlite_world, "operator1").text("/jejak")
     assert Visitor(sqlite_world, "magetan.kepala", fresh=False).get(address).status_code == 200
+
+
+def test_an_entry_shows_its_place_and_its_proof_once_it_is_signed(sqlite_world: World) -> None:
+    sqlite_world.submitted("magetan.kepala")
+    path = f"/jejak/{one_id(sqlite_world, _SUBMITTED)}"
+    assert "no signed place yet" in Visitor(sqlite_world, "auditor1").text(path)
+    sequence(sqlite_world)
+    text = Visitor(sqlite_world, "magetan.kepala").text(path)
+    assert "Proven: the entry is in the log as it was signed." in text
+    as_superuser(sqlite_world, "UPDATE audit_entry SET object_id = 'x' WHERE action = 'personalisation.submit'")
+    assert "The proof does not hold" in Visitor(sqlite_world, "auditor1").text(path)
+
+
+def test_the_log_is_verified_from_the_page_by_an_auditor_with_a_fresh_code(sqlite_world: World) -> None:
+    sqlite_world.submitted("magetan.kepala")
+    sequence(sqlite_world)
+    assert "The log is what was signed" in Visitor(sqlite_world, "auditor1").text("/jejak/periksa")
+    assert Visitor(sqlite_world, "auditor1", fresh=False).get("/jejak/periksa").status_code == 403
+    assert Visitor(sqlite_world, "operator1").get("/jejak/periksa").status_code == 403
+    as_superuser(sqlite_world, "UPDATE audit_entry SET action = 'unit.change' WHERE action = 'personalisation.submit'")
+    assert "The log is not what was signed" in Visitor(sqlite_world, "auditor1").text("/jejak/periksa")
