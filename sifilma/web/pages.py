@@ -96,13 +96,14 @@ def number(value: float | None) -> str:
 
 def since(value: datetime) -> str:
     """How long ago: `2 hari`, `3 jam`, `baru saja`."""
-    return _span(_now() - value) or gettext("just now")
+    return _span(max(_now() - value, timedelta())) or gettext("just now")
 
 
 def until(value: datetime) -> str:
     """How long there is yet: `12 hari`; `lewat 2 hari` when it is past."""
     left = value - _now()
-    return _span(left) if left > timedelta() else gettext("%(span)s past", span=_span(-left) or gettext("just now"))
+    span = _span(abs(left)) or gettext("less than a minute")
+    return span if left > timedelta() else gettext("%(span)s past", span=span)
 
 
 def _span(span: timedelta) -> str:

@@ -88,7 +88,7 @@ THINGS = {
     "handover": _("handover"),
     "activation_request": _("activation request"),
     "token": _("token"),
-    "card": _("SAM card"),
+    "card": _("card"),
     "manifest": _("manifest"),
     "destruction": _("destruction"),
 }
