@@ -112,7 +112,7 @@ def own_address(address: str) -> str:
     if not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
         return "/"
     path = address.partition("?")[0]
-    return address if path == "/" or _is_page(path) else own_address(path.rstrip("/").rpartition("/")[0] or "/")
+    return address if path == "/" or _is_page(path) else own_address(path.rpartition("/")[0] or "/")
 
 
 def _is_page(path: str) -> bool:

@@ -76,7 +76,8 @@ def done_text() -> str:
 def page_url(**changes: str | None) -> str:
     """This page's address with some of its query changed; None takes a part out."""
     query = {name: value for name, value in request.args.items() if value and name != "selesai"} | changes
-    return f"{request.path}?{urlencode({name: value for name, value in query.items() if value})}"
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return f"{request.path}?{kept}" if kept else request.path
 
 
 def moment(value: datetime | None) -> str:

@@ -84,7 +84,7 @@ def test_a_new_password_ends_the_other_sessions(world: World) -> None:
 def test_a_password_that_cannot_be_taken_is_refused_by_its_field(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, "magetan.kepala")
     wrong = [
-        ({"current": "salah", "password": NEW, "repeat": NEW}, "Ini bukan kata sandi Anda saat ini."),
+        ({"current": "bukan yang sekarang", "password": NEW, "repeat": NEW}, "Ini bukan kata sandi Anda saat ini."),
         ({"current": PASSWORD, "password": NEW, "repeat": NEW + "x"}, "Kedua kata sandi tidak sama."),
         ({"current": PASSWORD, "password": "pendek", "repeat": "pendek"}, "Kata sandi terdiri atas 12 sampai 256 karakter."),
         ({"current": PASSWORD, "password": "passwordpassword", "repeat": "passwordpassword"}, "Kata sandi ini terlalu mudah ditebak"),

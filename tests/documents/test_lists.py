@@ -9,7 +9,6 @@ import zipfile
 from itertools import chain
 
 import pytest
-from openpyxl import load_workbook
 
 from sifilma.documents.lists import ROWS_A_PAGE
 from sifilma.kernel.db import db
@@ -73,7 +72,6 @@ def test_no_cell_of_an_export_is_a_formula(sqlite_world: World, wanted: str) -> 
         [_, row] = csv.reader(io.StringIO(data.decode("utf-8-sig")))
         assert row[1] == f"'{FORMULA}"
     else:
-        cell = load_workbook(io.BytesIO(data)).active["B2"]  # type: ignore[index]  # a book has a sheet
-        assert (cell.value, cell.data_type) == (FORMULA, "s")
         with zipfile.ZipFile(io.BytesIO(data)) as book:
             assert b"<f>" not in book.read("xl/worksheets/sheet1.xml")
+            assert FORMULA.encode() in book.read("xl/sharedStrings.xml")

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from sifilma.accounts.models import OrganisationKind
 from sifilma.accounts.service import register_organisation
 from sifilma.cards.schemas import UnitIn
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound, SifilmaError, TooMany
 from sifilma.kernel.text import say
 from sifilma.web.forms import Form
@@ -84,7 +84,7 @@ def test_refusals_are_kept_in_words(house: World, error: SifilmaError, status: i
 
 
 def test_rows_are_listed_with_their_numbers(house: World) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"row": 3, "field": "pcid", "message": "This PCID belongs to another unit."},
         {"field": "batch", "message": "The file is empty."},
     ]
