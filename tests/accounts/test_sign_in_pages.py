@@ -87,7 +87,7 @@ def test_a_password_that_cannot_be_taken_is_refused_by_its_field(sqlite_world: W
         ({"current": "bukan yang sekarang", "password": NEW, "repeat": NEW}, "Ini bukan kata sandi Anda saat ini."),
         ({"current": PASSWORD, "password": NEW, "repeat": NEW + "x"}, "Kedua kata sandi tidak sama."),
         ({"current": PASSWORD, "password": "pendek", "repeat": "pendek"}, "Kata sandi terdiri atas 12 sampai 256 karakter."),
-        ({"current": PASSWORD, "password": "passwordpassword", "repeat": "passwordpassword"}, "Kata sandi ini terlalu mudah ditebak"),
+        ({"current": PASSWORD, "password": "magetan.kepala saja", "repeat": "magetan.kepala saja"}, "Kata sandi ini terlalu mudah ditebak"),
     ]
     for typed, words in wrong:
         response = visitor.send("/profil/kata-sandi", **typed)
