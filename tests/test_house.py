@@ -54,7 +54,7 @@ SOUND: list[tuple[Rule, str, str]] = [
     (house.unexpected_libraries, "manifests/jws.py", "import json\nfrom cryptography import x509\n"),
     (house.untranslatable, SERVICE, "BUSY = say('The card is busy.')\nraise Conflict(BUSY)\n"),
     (house.untranslatable, SERVICE, "raise Conflict(say('The card is %(state)s.', state=state), state=f'{state}')\n"),
-    (house.untranslatable, SERVICE, "log.info(f'{uid} seen')\nraise KeyError(f'{uid}')\n"),
+    (house.untranslatable, SERVICE, "log.info(f'{uid} seen')\nraise LogBroken(f'The entry {uid} is gone.')\n"),
     (house.untranslatable, "sifilma/cards/cli.py", "raise Invalid(f'There is no file {name}.')\n"),
     (house.unexplained_ignores, SERVICE, "x = y  # type" + ": ignore[arg-type]  # the stub lacks it\n"),
     (house.registry_hosts, "requirements/run.txt", "flask==3.1.3 \\\n    --hash=sha256:00\n"),

@@ -205,16 +205,18 @@ REFUSALS = {
     "Unauthenticated", "RowError", "wrong",
 }  # fmt: skip
 SCHEMAS = {"schemas.py", "identity.py"}
+TERMINAL = {"sifilma/regions/layers.py", "sifilma/fsck/running.py"}  # what only commands say
 SHELL_FILES = EDGE_FILES | {"cli_groups.py", "schema.py"}
 
 
 def untranslatable(source: Source) -> Iterator[Fault]:
     """What somebody is told is a whole sentence in the catalogue: values come by `say`, never by an f-string."""
-    if not source.path.startswith("sifilma/") or source.name in SHELL_FILES or _is_demo(source):
+    if not source.path.startswith("sifilma/") or source.name in SHELL_FILES or source.path in TERMINAL or _is_demo(source):
         return
+    raised = {part for node in ast.walk(source.tree) if isinstance(node, ast.Raise) for part in ast.walk(node)}
     bare = {name.id for node in source.tree.body if isinstance(node, ast.Assign) and _is_text(node.value) for name in _names(node)}
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.JoinedStr) and _is_sentence(node):
+        if isinstance(node, ast.JoinedStr) and node not in raised and _is_sentence(node):
             yield source.fault(node.lineno, "a sentence with values: say(…)")
         elif isinstance(node, ast.Call) and _refuses(node, source) and any(_is_built(told, bare) for told in _told(node)):
             yield source.fault(node.lineno, "a refusal nobody can translate: say(…)")
