@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYWORDS: dict[str, object] = dict.fromkeys(("_", "gettext", "lazy_gettext", "say", "translate")) | {
-    "ngettext": (1, 2),
-    "Invalid": None, "Conflict": None, "Forbidden": None, "NotFound": None, "TooLarge": None, "TooMany": None, "Unavailable": None,
-    "Unauthenticated": None, "ValueError": None, "field": (2,), "wrong": (2,), "RowError": (3,),
+GETTEXT: dict[str, Any] = dict.fromkeys(("_", "gettext", "lazy_gettext")) | {"ngettext": (1, 2)}
+SAID = {  # which argument of a refusal somebody reads
+    "say": 0, "Invalid": 0, "Conflict": 0, "Forbidden": 0, "NotFound": 0, "StepUpRequired": 0, "TooLarge": 0, "TooMany": 0,
+    "Unavailable": 0, "Unauthenticated": 0, "ValueError": 0, "Invalid.field": 1, "wrong": 1, "RowError": 2,
 }  # fmt: skip
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
-OPTIONS = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
+JINJA = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
+WITHOUT = {"demo"}  # tells its story on a terminal, in English
+
+
+def refusals(module: str) -> Iterator[str]:
+    """What a module says in refusals."""
+    for node in ast.walk(ast.parse(module)):
+        if isinstance(node, ast.Call) and (place := SAID.get(_name(node.func))) is not None and len(node.args) > place:
+            yield from _constants(node.args[place])
+
+
+def _name(node: ast.expr) -> str:
+    """`say`, `Invalid.field`; a method of anything else is not meant."""
+    if isinstance(node, ast.Attribute):
+        return f"{_name(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def _constants(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from (*_constants(node.body), *_constants(node.orelse))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:
+        yield node.value
 
 
 def collected(package: Path) -> Catalog:
     """The texts a package's code and templates hold."""
     found = Catalog(locale="id", charset="utf-8", fuzzy=False)
-    for name, _, text, comments, context in extract_from_dir(str(package), METHODS, OPTIONS, keywords=KEYWORDS):
-        found.add(text, None, [(name, 0)], auto_comments=comments, context=context)
+    for _, _, text, _, context in extract_from_dir(str(package), METHODS, JINJA, keywords=GETTEXT):
+        found.add(text, context=context)
+    for path in package.rglob("*.py"):
+        for text in refusals(path.read_text()):
+            found.add(text)
     return found
 
 
@@ -57,23 +85,37 @@ def lacks(catalog: Catalog) -> list[str]:
     return missing
 
 
+def catalogues(root: Path = ROOT) -> list[Path]:
+    """Where the catalogue of every package lies."""
+    packages = (path.parent for path in (root / "sifilma").glob("*/__init__.py"))
+    return sorted(package / "translations" / "id.po" for package in packages if package.name not in WITHOUT)
+
+
+def check(path: Path) -> list[str]:
+    """What is wrong with a catalogue."""
+    data, there = renewed(path), path.read_bytes() if path.exists() else b""
+    package = path.parents[1].name
+    stale = [f"{package}: the catalogue is not of today's texts: make texts"] if data.strip() != there.strip() else []
+    return stale + [f"{package}: {text}" for text in lacks(read_po(io.BytesIO(data), locale="id"))]
+
+
+def renew(path: Path) -> None:
+    """Write a catalogue, if its texts are others than they were or there is none yet."""
+    data = renewed(path)
+    if data.strip() or path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+
+
 def main(arguments: list[str]) -> int:
     """Write every catalogue, or check them; 1 if something is missing."""
-    wrong = 0
-    for package in sorted(path.parent for path in (ROOT / "sifilma").glob("*/__init__.py")):
-        path = package / "translations" / "id.po"
-        data = renewed(path)
-        stale = data != (path.read_bytes() if path.exists() else b"") and (data.strip() or path.exists())
-        if "--check" not in arguments and stale:
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(data)
-        elif stale:
-            print(f"{package.name}: the catalogue is not of today's texts: make texts")
-            wrong += 1
-        for text in lacks(read_po(io.BytesIO(data), locale="id")):
-            print(f"{package.name}: {text}")
-            wrong += 1
-    return 1 if wrong else 0
+    found = []
+    for path in catalogues():
+        if "--check" not in arguments:
+            renew(path)
+        found += check(path)
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

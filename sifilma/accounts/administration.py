@@ -15,6 +15,7 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import say
 
 
 def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
@@ -36,7 +37,7 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
 def _check_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
     """What could never be executed is not proposed; nor is anything while another proposal waits for the same account."""
     if change == "roles" and (not roles or not roles <= service.CENTRAL):
-        raise Invalid.field("roles", f"Choose from: {', '.join(sorted(service.CENTRAL))}.")
+        raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(service.CENTRAL))))
     if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == "proposed")):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
 

@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 
 MAX_LENGTH = 256
 CONTEXT = ("sifilma", "dukcapil", "disdukcapil", "kemendagri", "indonesia", "samcard", "kartusam", "ktpel")
@@ -37,7 +38,7 @@ def verify_password(hashed: str, password: str) -> bool:
 def check_strength(password: str, username: str, minimum: int) -> None:
     """Invalid, in words, for a password that is short, common, or made of this system's words. No composition rules."""
     if not minimum <= len(password) <= MAX_LENGTH:
-        raise Invalid.field("password", f"A password has {minimum} to {MAX_LENGTH} characters.")
+        raise Invalid.field("password", say("A password has %(least)s to %(most)s characters.", least=minimum, most=MAX_LENGTH))
     plain = password.casefold()
     core = plain.strip("0123456789!@#$%^&*()-_=+.,?")
     if plain in _common() or core in _common() or core in CONTEXT or username.casefold() in plain or len(set(plain)) < 5:

@@ -151,7 +151,7 @@ def _check_new(organisation: Organisation, new: NewUser) -> None:
         raise Invalid.field("id_number", _NUMBER_WORDS[new.id_kind])
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     if not new.roles or not new.roles <= allowed:
-        raise Invalid.field("roles", f"Choose from: {', '.join(sorted(allowed))}.")
+        raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
 
 
 def find_or_make_person(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
@@ -332,7 +332,7 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     """Change roles: from the next request on. Running sessions end."""
     allowed = CENTRAL if user.organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     if not roles or not roles <= allowed:
-        raise Invalid.field("roles", f"Choose from: {', '.join(sorted(allowed))}.")
+        raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody changes their own roles.")
     _check_capabilities(ctx, user.person, roles, user.id)

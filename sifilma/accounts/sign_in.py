@@ -23,11 +23,12 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
+from sifilma.kernel.text import say
 from sifilma.notifications.contract import Channel
 
 CHALLENGE = timedelta(minutes=5)
 CHALLENGE_TRIES = 5
-REFUSED = "User name, password or code is not right."
+REFUSED = say("User name, password or code is not right.")
 
 
 @dataclass(frozen=True)

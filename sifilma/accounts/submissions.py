@@ -13,6 +13,7 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid
 from sifilma.kernel.four_eyes import Approval, content_digest, require_seen
 from sifilma.kernel.lifecycle import LifeCycle
+from sifilma.kernel.text import say
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Submissions:
     def require_waiting(self, obj: Any) -> None:
         """Conflict unless a decision is awaited."""
         if obj.state != self.waiting:
-            raise Conflict(f"A {self.cycle.kind} that is {obj.state} is not waiting for a decision.", state=str(obj.state))
+            refusal = say("A %(thing)s that is %(state)s is not waiting for a decision.", thing=self.cycle.kind, state=str(obj.state))
+            raise Conflict(refusal, state=str(obj.state))
 
     def require_approvable(self, ctx: Context, obj: Any, digest: str) -> None:
         """In the right state, exactly what was seen, by another person."""

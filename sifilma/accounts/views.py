@@ -6,7 +6,8 @@ import base64
 import re
 from uuid import UUID
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
@@ -107,8 +108,19 @@ def choose_language() -> AnyResponse:
 
 
 def own_address(address: str) -> str:
-    """An address on this site, or the home page: nobody is sent elsewhere from here."""
-    return address if re.fullmatch(r"/(?![/\\])[^\s\\]*", address) else "/"
+    """A page of this site: this one, else (where a form was answered) the nearest above it. Nobody is sent elsewhere from here."""
+    if not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
+        return "/"
+    path = address.partition("?")[0]
+    return address if path == "/" or _is_page(path) else own_address(path.rpartition("/")[0] or "/")
+
+
+def _is_page(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except HTTPException:
+        return False
+    return True
 
 
 @blueprint.get("/profil")

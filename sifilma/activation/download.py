@@ -20,6 +20,7 @@ from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.text import say
 
 _ALGORITHMS = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "typ": "sam-manifest+jwe", "cty": "sam-manifest+jws"}
 
@@ -39,7 +40,7 @@ def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     """
     manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_BODY)
     if manifest.state != ManifestState.ACTIVE:
-        raise Conflict(f"A manifest that is {manifest.state} is not given out any more.", state=manifest.state)
+        raise Conflict(say("A manifest that is %(state)s is not given out any more.", state=manifest.state), state=manifest.state)
     wants_jwe = form == "jwe" or ctx.actor.api_key_id is not None
     uid, public_jwk = _card_and_key(ctx, manifest)
     if wants_jwe and public_jwk is None:

@@ -42,6 +42,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.prepared import Prepared, Step, run_all
+from sifilma.kernel.text import say
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
@@ -127,9 +128,9 @@ def _require_ready(ctx: Context, row: Any) -> None:
     if row.token_expires_at <= ctx.now:
         raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
     if row.request_state != RequestState.APPROVED:
-        raise Conflict(f"The activation request is {row.request_state}.", type="request-not-approved")
+        raise Conflict(say("The activation request is %(state)s.", state=row.request_state), type="request-not-approved")
     if row.state != READY[RequestKind(row.request_kind)]:
-        raise Conflict(f"The card is {row.state}.", type="card-not-ready", state=row.state)
+        raise Conflict(say("The card is %(state)s.", state=row.state), type="card-not-ready", state=row.state)
     if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
         raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
     _require_unit(row)
@@ -139,7 +140,8 @@ def _require_unit(row: Any) -> None:
     if row.unit_id is None:
         raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
     if row.unit_function != row.function:
-        raise Invalid.field("hardware_number", f"This machine is for {row.unit_function}, the card for {row.function}.")
+        refusal = say("This machine is for %(machine)s, the card for %(card)s.", machine=row.unit_function, card=row.function)
+        raise Invalid.field("hardware_number", refusal)
     if row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
         raise Invalid.field("hardware_number", "This card is tied to another machine.", type="card-tied")
     if row.tied_unit_id is None and row.unit_is_taken:
@@ -149,14 +151,15 @@ def _require_unit(row: Any) -> None:
 
 
 def _refuse_place(placed: Placed, regency: str) -> NoReturn:
-    where = f"{placed.distance_m / 1000:.1f} km from {regency}"
-    raise Invalid.field("reason", f"The position lies {where}: check it, or give the reason.", type="place-needs-reason")
+    distance = round(placed.distance_m / 1000, 1)
+    told = say("The position lies %(distance)s km from %(regency)s: check it, or give the reason.", distance=distance, regency=regency)
+    raise Invalid.field("reason", told, type="place-needs-reason")
 
 
 def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
     left = ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id))
-    hint = f"{left} tries are left." if left else "It is cancelled now; ask for a new one."
-    raise Invalid.field("token", f"The token is not this card's. {hint}", type="token-refused")
+    hint = say("%(left)s tries are left.", left=left) if left else say("It is cancelled now; ask for a new one.")
+    raise Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
 def _sign(
@@ -256,10 +259,10 @@ def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: 
 
 
 _LATE = {
-    COMPLETE: ("request-not-approved", "The activation request is no longer open: its tokens are used, or it was cancelled."),
-    REDEEM: ("token-used", "This card's token has been used, or has expired."),
-    SUPERSEDE: ("card-not-ready", "Something happened to this card's manifest a moment ago. Look again."),
-    UPDATE_CARD: ("card-not-ready", "Something happened to this card a moment ago. Look again."),
+    COMPLETE: ("request-not-approved", say("The activation request is no longer open: its tokens are used, or it was cancelled.")),
+    REDEEM: ("token-used", say("This card's token has been used, or has expired.")),
+    SUPERSEDE: ("card-not-ready", say("Something happened to this card's manifest a moment ago. Look again.")),
+    UPDATE_CARD: ("card-not-ready", say("Something happened to this card a moment ago. Look again.")),
 }
 
 

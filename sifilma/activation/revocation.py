@@ -19,6 +19,7 @@ from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import say
 
 STANDING = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
 
@@ -63,7 +64,7 @@ def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "")
 def _standing(ctx: Context, manifest_id: UUID) -> Manifest:
     manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE)
     if manifest.state not in STANDING:
-        raise Conflict(f"A manifest that is {manifest.state} cannot be revoked.", state=manifest.state)
+        raise Conflict(say("A manifest that is %(state)s cannot be revoked.", state=manifest.state), state=manifest.state)
     return manifest
 
 
@@ -83,7 +84,7 @@ def when_card_falls(session: Session, card: Card, act: Act) -> None:
         tokens.cancel_open(session, act, f"the card is no longer {card.state}", Token.card_id == card.id)
         manifest = session.scalars(select(Manifest).where(Manifest.card_id == card.id, Manifest.state.in_(STANDING))).first()
         if manifest is not None:
-            MANIFEST.move(session, manifest, ManifestState.REVOKED, act, "the card was reported")
+            MANIFEST.move(session, manifest, ManifestState.REVOKED, act, say("the card was reported"))
             session.flush()
 
 

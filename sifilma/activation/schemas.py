@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut, Strict
+from sifilma.kernel.text import Sentence
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
 
 
@@ -96,7 +97,7 @@ class ActivationRequestOut(ActivationRequestBrief):
     cards: list[str]
     tokens: list[TokenStateOut]
     history: list[StepOut]
-    warnings: list[str]
+    warnings: list[Sentence]
 
 
 class TokenOut(BaseModel):

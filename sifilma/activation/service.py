@@ -34,6 +34,7 @@ from sifilma.kernel.errors import Conflict, Forbidden, Invalid
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.letters import letter_key
+from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -77,8 +78,12 @@ def own(ctx: Context, request_id: UUID) -> ActivationRequest:
 
 
 def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: ActivationRequestIn, letter: Upload | None) -> None:
-    if data.machines != len(data.cards):
-        raise Invalid.field("machines", f"{data.machines} machines, but {len(data.cards)} cards: each machine takes one card.")
+    count = len(data.cards)
+    if data.machines != count:
+        told = say(
+            "%(machines)s machines, but %(cards)s cards: each machine takes one card.", machines=data.machines, cards=len(data.cards)
+        )
+        raise Invalid.field("machines", told)
     with ctx.session.no_autoflush:
         cards = _cards(ctx, request, data)
         _require_new_letter(ctx, request, data)
@@ -107,7 +112,7 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
     busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(busy_cards(request.id)))
     taken = sorted(ctx.session.scalars(busy))
     if taken:
-        errors = [{"field": "cards", "message": f"{uid} is in another open request."} for uid in taken]
+        errors = [{"field": "cards", "message": say("%(uid)s is in another open request.", uid=uid)} for uid in taken]
         raise Invalid("Some cards are in another open request.", errors=errors)
     return cards
 
@@ -191,7 +196,7 @@ def cancel(ctx: Context, request_id: UUID, note: str = "") -> ActivationRequest:
     """The requester withdraws it; open tokens are cancelled with it."""
     request = own(ctx, request_id)
     act = WAY.move(ctx, request, State.CANCELLED, "cancel", note)
-    tokens.cancel_open(ctx.session, act, "the request was cancelled", Token.activation_request_id == request.id)
+    tokens.cancel_open(ctx.session, act, say("the request was cancelled"), Token.activation_request_id == request.id)
     return request
 
 
@@ -231,6 +236,7 @@ def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tok
     ).all()
     changed = [row.uid for row in rows if row.state != ready or row.holder_id != request.organisation_id]
     if changed:
-        raise Conflict(f"These cards are no longer {ready}: {', '.join(changed[:5])}. Return the request.", type="cards-changed")
+        told = say("These cards are no longer %(state)s: %(uids)s. Return the request.", state=ready, uids=", ".join(changed[:5]))
+        raise Conflict(told, type="cards-changed")
     data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)
     return tokens.make(hsm, request.id, [(row.id, row.uid) for row in rows], data_key)

@@ -25,6 +25,7 @@ from sifilma.cards.models import Card
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import say
 
 LENGTH = 10
 ALPHABET = string.ascii_letters + string.digits
@@ -114,7 +115,7 @@ def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
 def _own_approved(ctx: Context, request_id: UUID) -> ActivationRequest:
     request = get_request(ctx, request_id, Operation.TOKEN_REVEAL)
     if request.state != RequestState.APPROVED:
-        raise Conflict(f"A request that is {request.state} has no open tokens.", state=request.state, type="no-token")
+        raise Conflict(say("A request that is %(state)s has no open tokens.", state=request.state), state=request.state, type="no-token")
     return request
 
 
@@ -147,7 +148,7 @@ def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: s
     request = _own_approved(ctx, request_id)
     _card_without_activation(ctx, request, uid)
     act = record(ctx, Action.TOKEN_REISSUE, "activation_request", request.id, card=uid)
-    cancel_open(ctx.session, act, "issued anew", Token.activation_request_id == request.id, Token.card_id == card_id)
+    cancel_open(ctx.session, act, say("issued anew"), Token.activation_request_id == request.id, Token.card_id == card_id)
     store(ctx, settings, request, fresh, act)
     return Revealed(uid, token, ctx.now + timedelta(days=settings.token_days))
 
@@ -184,5 +185,5 @@ def count_wrong_try(session: Session, ctx: Context, token_id: UUID) -> int:
     if tries is None:
         return 0
     if tries >= MAX_TRIES:
-        cancel_open(session, act, "the fifth wrong try", Token.id == token_id)
+        cancel_open(session, act, say("the fifth wrong try"), Token.id == token_id)
     return MAX_TRIES - int(tries)

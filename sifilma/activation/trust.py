@@ -17,6 +17,7 @@ from hsm import HSM
 from manifests import jws
 from manifests.keyset import Jwk, Key, Keyset, Use, root_sha256, sign_keyset, verify_keyset
 from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.text import say
 
 KEY_YEARS = 10
 ROOT_YEARS = 20
@@ -55,7 +56,8 @@ class Trust:
         kid = jws.thumbprint(public)
         key = self.keyset.find(kid, use)
         if key is None or key.revoked_at is not None:
-            raise Unavailable(f"The keyset does not vouch for the key {label}: publish a keyset first.", type="keyset-outdated")
+            told = say("The keyset does not vouch for the key %(label)s: publish a keyset first.", label=label)
+            raise Unavailable(told, type="keyset-outdated")
         self._kids[label] = (public, kid)
         return kid
 

@@ -14,6 +14,7 @@ from sifilma.audit.store import ENTRY, StoredTree
 from sifilma.audit.tree import ProofRefused, consistency, inclusion
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.text import say
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def prove_consistency(ctx: Context, since: int, checkpoint: LogCheckpoint) -> li
     try:
         return StoredTree(ctx.session).hashes(consistency(since, checkpoint.size))
     except ProofRefused as refused:
-        raise Invalid.field("since", f"{refused}.") from refused
+        raise Invalid.field("since", say("%(what)s.", what=str(refused))) from refused
 
 
 def places_of(ctx: Context, entry_ids: list[UUID]) -> dict[UUID, int]:

@@ -112,7 +112,7 @@ FACTS: dict[str, LazyString] = {
     "again": _("Invited again"),
     "card": _("SAM card"),
     "cards": _("SAM cards"),
-    "change": _("Change"),
+    "change": _("What changes"),
     "condition": _("Condition"),
     "count": _("Count"),
     "decision": _("Decision"),

@@ -14,7 +14,7 @@ from sifilma.documents.service import Upload
 from sifilma.documents.sheets import Row
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
-from sifilma.web.texts import validation_sentence
+from sifilma.kernel.text import Wrong
 
 REQUIRED = ("hardware_number", "model", "function")
 OPTIONAL = ("pcid", "sam_perso")
@@ -38,5 +38,5 @@ def _parse(row: Row, errors: list[dict[str, Any]]) -> UnitIn | None:
         return UnitIn.model_validate({name: text for name, text in row.cells.items() if text})
     except ValidationError as wrong:
         found = wrong.errors(include_url=False)
-        errors += [{"row": row.number, "field": str(error["loc"][0]), "message": validation_sentence(error)} for error in found]
+        errors += [{"row": row.number, "field": str(error["loc"][0]), "message": Wrong(error)} for error in found]
         return None

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from sifilma.cards.identity import HardwareNumber, Pcid
+from sifilma.kernel.text import Sentence
 
 
 class Strict(BaseModel):
@@ -48,7 +49,7 @@ class UnitOut(BaseModel):
     organisation_id: UUID
     card: str | None
     has_public_key: bool
-    warnings: list[str]
+    warnings: list[Sentence]
     links: dict[str, str]
 
 

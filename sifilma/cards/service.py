@@ -24,6 +24,7 @@ from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
@@ -162,13 +163,13 @@ def _unit_errors(
 
     model = models.get(unit.model)
     if model is None:
-        yield wrong("model", f"There is no model {unit.model!r}: choose one of GET /models.")
+        yield wrong("model", say("There is no model %(model)r: choose one of GET /models.", model=unit.model))
     elif model.function != unit.function:
-        yield wrong("function", f"{unit.model} is a model for {model.function}.")
+        yield wrong("function", say("%(model)s is a model for %(function)s.", model=unit.model, function=model.function))
     if unit.function == Function.RW and not (ctx.actor.organisation_kind and ctx.actor.organisation_kind.is_office):
         yield wrong("function", "Only district and province offices may have RW.")
     if unit.hardware_number in known or numbers.count(unit.hardware_number) > 1:
-        yield wrong("hardware_number", f"{unit.hardware_number} is registered already, or given twice.")
+        yield wrong("hardware_number", say("%(number)s is registered already, or given twice.", number=unit.hardware_number))
     if unit.pcid in taken or unit.pcid == "0" * 32:
         yield wrong("pcid", "This PCID belongs to another unit, or is all zeros.")
     if unit.public_jwk is not None and not _is_public_ec(unit.public_jwk):
@@ -200,7 +201,7 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     uids = [card.uid for card in cards]
     known = ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))).all()
     if known:
-        raise Conflict(f"These UIDs are registered already: {', '.join(sorted(known)[:5])}.", type="uid-known")
+        raise Conflict(say("These UIDs are registered already: %(uids)s.", uids=", ".join(sorted(known)[:5])), type="uid-known")
     act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, count=len(cards))
     for card in cards:
         CARD.born(card, CardState.REGISTERED, act)
@@ -246,6 +247,6 @@ def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:
     found = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.uid.in_(uids), *conditions))}
     missing = [uid for uid in uids if uid not in found]
     if missing:
-        errors = [{"field": "cards", "message": f"{uid} cannot be chosen here."} for uid in missing]
+        errors = [{"field": "cards", "message": say("%(uid)s cannot be chosen here.", uid=uid)} for uid in missing]
         raise Invalid("Some cards cannot be chosen.", errors=errors)
     return {uid: found[uid] for uid in uids}

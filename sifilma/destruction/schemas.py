@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from sifilma.accounts.models import IdKind
 from sifilma.cards.identity import Uid
 from sifilma.cards.schemas import StepOut, Strict
+from sifilma.kernel.text import say
 from sifilma.personalisation.schemas import ApprovalOut
 
 
@@ -33,7 +34,7 @@ class PersonIn(Strict):
     def _number_fits(self) -> PersonIn:
         digits = {IdKind.NIP: 18, IdKind.NRP: 8}.get(self.id_kind)
         if digits is not None and not (len(self.id_number) == digits and self.id_number.isdigit()):
-            raise ValueError(f"a {self.id_kind.upper()} has {digits} digits")
+            raise ValueError(say("a %(kind)s has %(digits)s digits", kind=self.id_kind.upper(), digits=digits))
         if len(self.id_number) == 16 and self.id_number.isdigit():
             raise ValueError("16 digits look like a NIK, which is never entered here")
         return self

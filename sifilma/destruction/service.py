@@ -34,6 +34,7 @@ from sifilma.kernel.errors import Forbidden, Invalid, NotFound
 from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 
 WAY = Submissions(DESTRUCTION, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED)
 SERIES = "BA-PEMUSNAHAN"
@@ -92,7 +93,7 @@ def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
     )
     taken = sorted(ctx.session.scalars(busy))
     if taken:
-        errors = [{"field": "cards", "message": f"{uid} is proposed for destruction already."} for uid in taken]
+        errors = [{"field": "cards", "message": say("%(uid)s is proposed for destruction already.", uid=uid)} for uid in taken]
         raise Invalid("Some cards are proposed already.", errors=errors)
 
 
@@ -148,15 +149,15 @@ def _require_complete(ctx: Context, settings: Settings, found: Destruction, data
     errors = []
     people = [(person.id_kind, person.id_number) for person in (data.official, *data.witnesses)]
     if len(data.witnesses) < settings.witnesses_min:
-        errors.append({"field": "witnesses", "message": f"At least {settings.witnesses_min} witnesses are needed."})
+        errors.append({"field": "witnesses", "message": say("At least %(least)s witnesses are needed.", least=settings.witnesses_min)})
     if len(set(people)) < len(people):
-        errors.append({"field": "witnesses", "message": "Official and witnesses must be different people."})
+        errors.append({"field": "witnesses", "message": say("Official and witnesses must be different people.")})
     if not 1 <= len(photos) <= MAX_PHOTOS:
-        errors.append({"field": "photos", "message": f"1 to {MAX_PHOTOS} photos are needed."})
+        errors.append({"field": "photos", "message": say("1 to %(most)s photos are needed.", most=MAX_PHOTOS)})
     if data.executed_at > ctx.now:
-        errors.append({"field": "executed_at", "message": "This moment lies in the future."})
+        errors.append({"field": "executed_at", "message": say("This moment lies in the future.")})
     if found.approvals and data.executed_at < found.approvals[-1].at:
-        errors.append({"field": "executed_at", "message": "This is before the destruction was approved."})
+        errors.append({"field": "executed_at", "message": say("This is before the destruction was approved.")})
     if errors:
         raise Invalid("The Berita Acara is not complete; no card was destroyed.", errors=errors)
 

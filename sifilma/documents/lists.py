@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, make_response, render_template, request
-from flask_babel import gettext
 
 from sifilma.documents.responses import attachment
 from sifilma.documents.sheets import write_csv, write_xlsx
@@ -53,7 +52,7 @@ def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[o
 def _file(wanted: str, listing: Listing[Any], show: Show, export: Export) -> Response:
     if wanted not in WRITERS:
         raise Invalid.field("unduh", "A list is had as csv or xlsx.")
-    header = [gettext(name) for name in export.columns]
+    header = [str(name) for name in export.columns]
     return table(wanted, export.name, header, _lines(listing, show, list(export.columns.values())))
 
 

@@ -13,6 +13,7 @@ from sifilma.documents.store import FileStore
 from sifilma.documents.uploads import Facts, clean_name, inspect_image, inspect_pdf
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.text import say
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def keep_photo(ctx: Context, store: FileStore, upload: Upload) -> Document:
     """Check a photo and keep it. Invalid as `inspect_image`, or when the Berita Acara could not show it."""
     facts = inspect_image(upload.data)
     if not rendering.can_show(upload.data, facts.media_type):
-        raise Invalid.field("photos", f"The photo {clean_name(upload.filename)} is damaged.")
+        raise Invalid.field("photos", say("The photo %(name)s is damaged.", name=clean_name(upload.filename)))
     return _keep(ctx, store, upload, DocumentKind.PHOTO, facts)
 
 

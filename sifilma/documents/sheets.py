@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sifilma.documents.xlsx_child import TOO_WIDE
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import joined, say
 
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -76,7 +77,7 @@ def read(data: bytes, *, required: Sequence[str], optional: Sequence[str] = (), 
     if not filled:
         raise Invalid.field(field, "The file has a header but no rows.")
     if len(filled) > max_rows or len(lines) > most:
-        raise Invalid.field(field, f"The file has too many rows; at most {max_rows} are accepted.")
+        raise Invalid.field(field, say("The file has too many rows; at most %(most)s are accepted.", most=max_rows))
     return Sheet(XLSX_TYPE if is_xlsx else CSV_TYPE, _rows(header, filled))
 
 
@@ -85,10 +86,10 @@ def _check_header(header: list[str], required: Sequence[str], optional: Sequence
     unknown = [name[:40] for name in header if name and name not in (*required, *optional)][:10]
     twice = sorted({name for name in header if name and header.count(name) > 1})[:10] if len(header) <= MAX_COLUMNS else []
     if missing or unknown or twice:
-        words = [f"missing columns: {', '.join(missing)}"] if missing else []
-        words += [f"unknown columns: {', '.join(unknown)}"] if unknown else []
-        words += [f"columns given twice: {', '.join(twice)}"] if twice else []
-        raise Invalid.field(field, f"The first row must name the columns ({'; '.join(words)}).")
+        words = [say("missing columns: %(names)s", names=", ".join(missing))] if missing else []
+        words += [say("unknown columns: %(names)s", names=", ".join(unknown))] if unknown else []
+        words += [say("columns given twice: %(names)s", names=", ".join(twice))] if twice else []
+        raise Invalid.field(field, say("The first row must name the columns (%(words)s).", words=joined("; ", words)))
 
 
 def _rows(header: list[str], lines: list[tuple[int, Sequence[Cell]]]) -> list[Row]:
@@ -104,7 +105,8 @@ def _rows(header: list[str], lines: list[tuple[int, Sequence[Cell]]]) -> list[Ro
             elif name:
                 cells[name] = _text(cell)
             elif str(cell).strip():
-                errors.append(RowError(number, "", f"Column {index + 1} holds a value but has no name in the first row."))
+                told = say("Column %(column)s holds a value but has no name in the first row.", column=index + 1)
+                errors.append(RowError(number, "", told))
         rows.append(Row(number, cells))
     if errors:
         raise Invalid("Some cells of the file cannot be read.", errors=[error.as_dict() for error in errors])
@@ -129,7 +131,7 @@ def _csv_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
     except UnicodeDecodeError as binary:
         raise Invalid.field(field, "This is neither a CSV nor an XLSX file.") from binary
     except csv.Error as broken:
-        raise Invalid.field(field, f"The CSV file cannot be read: {broken}.") from broken
+        raise Invalid.field(field, say("The CSV file cannot be read: %(reason)s.", reason=broken)) from broken
 
 
 def _decoded(data: bytes) -> str:
@@ -150,7 +152,7 @@ def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
     except subprocess.TimeoutExpired as endless:
         raise Invalid.field(field, "The XLSX file takes too long to read.") from endless
     if child.returncode == TOO_WIDE:
-        raise Invalid.field(field, f"The XLSX file has more than {MAX_COLUMNS} columns.")
+        raise Invalid.field(field, say("The XLSX file has more than %(most)s columns.", most=MAX_COLUMNS))
     if child.returncode != 0:
         raise Invalid.field(field, "The XLSX file cannot be read.")
     lines: list[Sequence[Cell]] = json.loads(child.stdout)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 
 MAX_PDF = 10 * 1024 * 1024
 MAX_IMAGE = 8 * 1024 * 1024
@@ -22,7 +23,7 @@ MAX_PIXELS = 25_000_000
 MAX_INFLATED = 16 * 1024 * 1024
 LONG = ("JavaScript", "Launch", "EmbeddedFile", "EmbeddedFiles", "XFA", "RichMedia", "SubmitForm", "ImportData", "GoToE", "Rendition")
 SHORT = ("JS", "AA")
-ADVICE = "Print it to PDF and upload that."
+ADVICE = say("Print it to PDF and upload that.")
 
 
 def _name(*names: str, after: str = r"(?=[\x00\t\n\x0c\r ()<>\[\]{}/%]|\Z)") -> re.Pattern[bytes]:
@@ -66,7 +67,7 @@ def _refuse_active(part: bytes, field: str, *patterns: re.Pattern[bytes]) -> Non
     for pattern in patterns:
         if found := pattern.search(part):
             name = _ESCAPE.sub(lambda escape: bytes([int(escape[1], 16)]), found[1]).decode()
-            raise Invalid.field(field, f"The PDF holds active content ({name}). {ADVICE}")
+            raise Invalid.field(field, say("The PDF holds active content (%(name)s). %(advice)s", name=name, advice=ADVICE))
 
 
 def _parts(data: bytes, field: str) -> Iterator[bytes]:
@@ -87,7 +88,7 @@ def _parts(data: bytes, field: str) -> Iterator[bytes]:
             yield objects
         position = end
     if sum(1 for _ in _OBJECT_STREAM.finditer(data)) != unpacked:
-        raise Invalid.field(field, f"The PDF has a part that cannot be read. {ADVICE}")
+        raise Invalid.field(field, say("The PDF has a part that cannot be read. %(advice)s", advice=ADVICE))
     yield b"".join([*outside, data[position:]])
 
 
@@ -99,7 +100,7 @@ def _unpack(dictionary: bytes, body: bytes, limit: int, field: str) -> bytes:
             raise zlib.error("filter parameters")
         objects = inflater.decompress(body, limit + 1)
     except zlib.error as broken:
-        raise Invalid.field(field, f"The PDF has a part that cannot be read. {ADVICE}") from broken
+        raise Invalid.field(field, say("The PDF has a part that cannot be read. %(advice)s", advice=ADVICE)) from broken
     if len(objects) > limit:
         raise Invalid.field(field, "The PDF unpacks to an unreasonable size.")
     return objects
@@ -113,7 +114,7 @@ def inspect_image(data: bytes, field: str = "photos", limit: int = MAX_IMAGE) ->
         raise Invalid.field(field, "A photo must be a JPEG or PNG file.")
     media_type, width, height = found
     if not 0 < width * height <= MAX_PIXELS:
-        raise Invalid.field(field, f"A photo may have at most {MAX_PIXELS // 1_000_000} megapixels.")
+        raise Invalid.field(field, say("A photo may have at most %(most)s megapixels.", most=MAX_PIXELS // 1_000_000))
     return Facts(hashlib.sha256(data).hexdigest(), len(data), media_type)
 
 
@@ -121,7 +122,7 @@ def _sized(data: bytes, field: str, limit: int) -> None:
     if not data:
         raise Invalid.field(field, "The file is empty.")
     if len(data) > limit:
-        raise Invalid.field(field, f"The file is larger than {limit // (1024 * 1024)} MB.")
+        raise Invalid.field(field, say("The file is larger than %(most)s MB.", most=limit // (1024 * 1024)))
 
 
 def _png_size(data: bytes) -> tuple[str, int, int] | None:

@@ -22,6 +22,7 @@ from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 from sifilma.personalisation.models import PersonalisationRequest
 
 SERIES = "BAST-SAM"
@@ -81,7 +82,7 @@ def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], cent
         request = requests[card.personalisation_request_id]
         expected = request.requester_id if central else request.buyer_id
         if receiver.id != expected:
-            raise Invalid.field("to", f"{card.uid} was asked for by another organisation.", type="wrong-receiver")
+            raise Invalid.field("to", say("%(uid)s was asked for by another organisation.", uid=card.uid), type="wrong-receiver")
 
 
 def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
@@ -159,7 +160,7 @@ def _undo(ctx: Context, handover: Handover, state: HandoverState, action: Action
 
 def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Act:
     if handover.state != HandoverState.ISSUED:
-        raise Conflict(f"This handover is {handover.state} already.", state=handover.state)
+        raise Conflict(say("This handover is %(state)s already.", state=handover.state), state=handover.state)
     act = record(ctx, action, "handover", handover.id, organisation_id=handover.receiver_id, number=handover.number, note=note)
     HANDOVER.move(ctx.session, handover, state, act, note)
     ctx.session.flush()

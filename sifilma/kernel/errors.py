@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sifilma.kernel.text import say
+
 
 class SifilmaError(Exception):
     """The base of every refusal. `type` is stable and public (RFC 9457), `detail` is safe to show."""
 
     status = 500
     type = "error"
-    title = "Something went wrong"
+    title: str = say("Something went wrong")
 
     def __init__(self, detail: str = "", *, type: str | None = None, **extra: Any) -> None:
         super().__init__(detail or self.title)
@@ -25,7 +27,7 @@ class Invalid(SifilmaError):
 
     status = 422
     type = "invalid"
-    title = "The input cannot be accepted"
+    title: str = say("The input cannot be accepted")
 
     def __init__(self, detail: str = "", *, errors: list[dict[str, Any]] | None = None, type: str | None = None) -> None:
         super().__init__(detail, type=type, **({"errors": errors} if errors else {}))
@@ -42,7 +44,7 @@ class Unauthenticated(SifilmaError):
 
     status = 401
     type = "unauthenticated"
-    title = "Sign in first"
+    title: str = say("Sign in first")
 
 
 class Forbidden(SifilmaError):
@@ -50,14 +52,14 @@ class Forbidden(SifilmaError):
 
     status = 403
     type = "forbidden"
-    title = "This is not permitted"
+    title: str = say("This is not permitted")
 
 
 class StepUpRequired(Forbidden):
     """The act needs a fresh one-time code (POST /session/step-up)."""
 
     type = "step-up-required"
-    title = "A fresh one-time code is needed"
+    title: str = say("A fresh one-time code is needed")
 
 
 class NotFound(SifilmaError):
@@ -65,7 +67,7 @@ class NotFound(SifilmaError):
 
     status = 404
     type = "not-found"
-    title = "There is no such thing"
+    title: str = say("There is no such thing")
 
 
 class Conflict(SifilmaError):
@@ -73,7 +75,7 @@ class Conflict(SifilmaError):
 
     status = 409
     type = "conflict"
-    title = "The state of the thing does not allow this"
+    title: str = say("The state of the thing does not allow this")
 
 
 class TooLarge(SifilmaError):
@@ -81,7 +83,7 @@ class TooLarge(SifilmaError):
 
     status = 413
     type = "too-large"
-    title = "The upload is too large"
+    title: str = say("The upload is too large")
 
 
 class TooMany(SifilmaError):
@@ -89,7 +91,7 @@ class TooMany(SifilmaError):
 
     status = 429
     type = "too-many-attempts"
-    title = "Too many attempts"
+    title: str = say("Too many attempts")
 
     def __init__(self, detail: str = "", *, retry_after: int = 60, type: str | None = None) -> None:
         super().__init__(detail, type=type)
@@ -101,7 +103,7 @@ class Unavailable(SifilmaError):
 
     status = 503
     type = "unavailable"
-    title = "The service is not available right now"
+    title: str = say("The service is not available right now")
 
     def __init__(self, detail: str = "", *, retry_after: int = 5, type: str | None = None) -> None:
         super().__init__(detail, type=type)

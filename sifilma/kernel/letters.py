@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from sifilma.kernel.text import say
+
 USUAL_NUMBER = re.compile(r"^\d{3}(\.\d+)*\s*[/-]\s*\d+(\s*/.+)?$")
 
 
@@ -40,4 +42,4 @@ def number_warning(number: str) -> str | None:
     """A warning, never a refusal, for a number that does not look like the usual pattern."""
     if USUAL_NUMBER.match(number.strip()):
         return None
-    return "The letter number does not follow the usual pattern (e.g. 400.8.1.2/6753/Dukcapil). Check it against the letter."
+    return say("The letter number does not follow the usual pattern (e.g. 400.8.1.2/6753/Dukcapil). Check it against the letter.")

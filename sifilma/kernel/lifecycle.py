@@ -16,6 +16,7 @@ from sifilma.kernel import triggers
 from sifilma.kernel.context import Act
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.text import say
 
 
 class Cause(StrEnum):
@@ -107,7 +108,7 @@ class LifeCycle:
     def born(self, obj: Any, state: str, act: Act, note: str = "") -> None:
         """Give a new object its first state. Conflict if the table does not let a life begin there."""
         if str(state) not in self.initial:
-            raise Conflict(f"a {self.kind} does not begin as {state}")
+            raise Conflict(say("a %(thing)s does not begin as %(state)s", thing=self.kind, state=state))
         _stamp(obj, state, act, note)
 
     def move(self, session: Session, obj: Any, target: str, act: Act, note: str = "") -> None:
@@ -121,7 +122,8 @@ class LifeCycle:
     def require(self, obj: Any, target: str) -> None:
         """Refuse, in words, a step the table does not have."""
         if not self.allows(obj.state, target):
-            raise Conflict(f"A {self.kind} that is {obj.state} cannot become {target}.", state=str(obj.state))
+            told = say("A %(thing)s that is %(state)s cannot become %(target)s.", thing=self.kind, state=str(obj.state), target=target)
+            raise Conflict(told, state=str(obj.state))
 
 
 def _stamp(obj: Any, state: str, act: Act, note: str) -> None:

@@ -15,6 +15,7 @@ from sifilma.documents import sheets
 from sifilma.documents.sheets import Row, RowError
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 from sifilma.personalisation.models import BatchRow
 
 REQUIRED = ("hardware_number", "model", "pcid")
@@ -52,7 +53,8 @@ def read_batch(ctx: Context, data: bytes, buyer_id: UUID, max_rows: int) -> Batc
     errors += _taken(ctx, lines, units)
     if errors:
         found = [error.as_dict() for error in sorted(errors, key=lambda error: (error.row, error.column))]
-        raise Invalid(f"{len({error.row for error in errors})} rows of the batch cannot be accepted; nothing was saved.", errors=found)
+        count = len({error.row for error in errors})
+        raise Invalid(say("%(count)s rows of the batch cannot be accepted; nothing was saved.", count=count), errors=found)
     rows = [
         BatchRow(row_no=line.row, unit_id=units[line.hardware_number][0].id, pcid=line.pcid, sam_uid=line.sam_uid, sam_perso=line.sam_perso)
         for line in lines
@@ -68,7 +70,7 @@ def _parse(row: Row, errors: list[RowError]) -> _Line | None:
         try:
             return parse(text)  # type: ignore[operator,no-any-return]  # one of the normalisers
         except ValueError as wrong:
-            errors.append(RowError(row.number, column, f"{wrong}."))
+            errors.append(RowError(row.number, column, say("%(what)s.", what=wrong.args[0])))
             return ""
 
     hardware, pcid = take("hardware_number", normalise_hardware), take("pcid", normalise_pcid)
@@ -92,23 +94,24 @@ def _twice(lines: list[_Line]) -> Iterator[RowError]:
         for line in lines:
             value = getattr(line, column)
             if value and counts[value] > 1:
-                yield RowError(line.row, column, f"{value} is given in {counts[value]} rows.")
+                yield RowError(line.row, column, say("%(value)s is given in %(count)s rows.", value=value, count=counts[value]))
 
 
 def _mismatches(ctx: Context, line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
     found = units.get(line.hardware_number)
     if found is None:
-        yield RowError(line.row, "hardware_number", f"The buyer has registered no unit {line.hardware_number}.")
+        yield RowError(line.row, "hardware_number", say("The buyer has registered no unit %(number)s.", number=line.hardware_number))
         return
     unit, model = found
     if model.name != line.model:
-        yield RowError(line.row, "model", f"{line.hardware_number} is registered as {model.name}.")
+        yield RowError(line.row, "model", say("%(number)s is registered as %(model)s.", number=line.hardware_number, model=model.name))
     if model.manufacturer_id != ctx.actor.organisation_id:
-        yield RowError(line.row, "model", f"{model.name} is not a model of yours.")
+        yield RowError(line.row, "model", say("%(model)s is not a model of yours.", model=model.name))
     if unit.function != "R":
-        yield RowError(line.row, "hardware_number", f"{line.hardware_number} is registered for {unit.function}; a batch is for R.")
+        told = say("%(number)s is registered for %(function)s; a batch is for R.", number=line.hardware_number, function=unit.function)
+        yield RowError(line.row, "hardware_number", told)
     if unit.pcid is not None and unit.pcid != line.pcid:
-        yield RowError(line.row, "pcid", f"{line.hardware_number} has another PCID already.")
+        yield RowError(line.row, "pcid", say("%(number)s has another PCID already.", number=line.hardware_number))
 
 
 def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
@@ -125,6 +128,6 @@ def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, Device
         if line.pcid in pcids and (unit is None or pcids[line.pcid] != unit[0].id):
             yield RowError(line.row, "pcid", "This PCID belongs to another unit.")
         if line.sam_uid in uids:
-            yield RowError(line.row, "sam_uid", f"{line.sam_uid} is registered already.")
+            yield RowError(line.row, "sam_uid", say("%(uid)s is registered already.", uid=line.sam_uid))
         if unit is not None and unit[0].id in tied:
-            yield RowError(line.row, "hardware_number", f"{line.hardware_number} has a card already.")
+            yield RowError(line.row, "hardware_number", say("%(number)s has a card already.", number=line.hardware_number))

@@ -22,12 +22,12 @@ from sifilma.documents import sheets
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import Wrong, say
 from sifilma.personalisation.batch import ENDED
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get, new_card
-from sifilma.web.texts import validation_sentence
 
 OPEN = (State.APPROVED, State.PERSONALISING)
 COLUMNS = (("sam_uid", "outcome"), ("hardware_number", "kcv"))
@@ -56,7 +56,7 @@ def parse_results(lines: Mapping[int, Mapping[str, str]]) -> dict[int, ResultIn]
             found[number] = ResultIn.model_validate({name: text for name, text in cells.items() if text and name})
         except ValidationError as wrong:
             details = wrong.errors(include_url=False)
-            errors += [{"row": number, "field": str(error["loc"][0]), "message": validation_sentence(error)} for error in details]
+            errors += [{"row": number, "field": str(error["loc"][0]), "message": Wrong(error)} for error in details]
     if errors:
         raise Invalid("Some rows cannot be accepted; nothing was saved.", errors=errors)
     if not found:
@@ -103,7 +103,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, ro
 
 def _require_open(request: PersonalisationRequest) -> None:
     if request.state not in OPEN:
-        raise Conflict(f"A request that is {request.state} takes no results.", state=request.state)
+        raise Conflict(say("A request that is %(state)s takes no results.", state=request.state), state=request.state)
 
 
 def _check_values(hsm: HSM, results: list[ResultIn], versions: dict[str, int], current: int) -> dict[str, str]:
@@ -137,7 +137,8 @@ def _errors(
         seen.add(result.sam_uid)
     done = personalised(ctx, request) + sum(1 for result in results if result.outcome == "personalised")
     if done > request.quantity:
-        yield {"field": "results", "message": f"That would make {done} cards; {request.quantity} were approved."}
+        told = say("That would make %(count)s cards; %(approved)s were approved.", count=done, approved=request.quantity)
+        yield {"field": "results", "message": told}
 
 
 def _tied(ctx: Context, request: PersonalisationRequest) -> dict[UUID, str]:
@@ -161,20 +162,20 @@ def _row_errors(
 ) -> Iterator[tuple[str, str]]:
     card = cards.get(result.sam_uid)
     if result.sam_uid in seen or result.sam_uid in elsewhere or (card is not None and card.state != CardState.REGISTERED):
-        yield "sam_uid", f"{result.sam_uid} has a result, or belongs to another request."
+        yield "sam_uid", say("%(uid)s has a result, or belongs to another request.", uid=result.sam_uid)
     if result.kcv and result.outcome == "personalised" and result.kcv != kcvs[result.sam_uid]:
-        yield "kcv", f"The key check value is not the HSM's: {result.sam_uid} was personalised with another key."
+        yield "kcv", say("The key check value is not the HSM's: %(uid)s was personalised with another key.", uid=result.sam_uid)
     if result.hardware_number is None:
         if in_batch and card is None:
-            yield "hardware_number", "A card the batch does not name needs the unit it is for."
+            yield "hardware_number", say("A card the batch does not name needs the unit it is for.")
         return
     unit = units.get(result.hardware_number)
     if unit is None or (in_batch and unit.id not in in_batch):
-        yield "hardware_number", f"{result.hardware_number} is no unit of this request."
+        yield "hardware_number", say("%(number)s is no unit of this request.", number=result.hardware_number)
     elif tied.get(unit.id, result.sam_uid) != result.sam_uid:
-        yield "hardware_number", f"{result.hardware_number} has another card already."
+        yield "hardware_number", say("%(number)s has another card already.", number=result.hardware_number)
     elif card is not None and card.unit_id not in (None, unit.id):
-        yield "hardware_number", f"{result.sam_uid} is tied to another unit."
+        yield "hardware_number", say("%(uid)s is tied to another unit.", uid=result.sam_uid)
 
 
 def personalised(ctx: Context, request: PersonalisationRequest) -> int:
@@ -215,7 +216,7 @@ def _save(
         card.kcv = kcvs.get(result.sam_uid, "")
         failed = result.outcome == "failed"
         target = CardState.DAMAGED if failed else CardState.PERSONALISED
-        CARD.move(ctx.session, card, target, act, "personalisation failed" if failed else "")
+        CARD.move(ctx.session, card, target, act, say("personalisation failed") if failed else "")
     _advance(ctx, request, act)
     ctx.session.flush()
     return request

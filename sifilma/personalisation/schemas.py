@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Kcv, Uid
 from sifilma.cards.schemas import StepOut, Strict
+from sifilma.kernel.text import Sentence
 
 
 class LetterIn(Strict):
@@ -96,4 +97,4 @@ class PersonalisationOut(PersonalisationBrief):
     batch: list[dict[str, Any]]
     cards: list[dict[str, Any]]
     history: list[StepOut]
-    warnings: list[str]
+    warnings: list[Sentence]

@@ -27,6 +27,7 @@ from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.letters import letter_key
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.batch import Batch, read_batch
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest
@@ -148,10 +149,10 @@ def _require_shape(ctx: Context, data: PersonalisationIn, files: Files, request:
         present = [name for name, there in extra.items() if there]
         missing = [] if data.quantity else ["quantity"]
         if present or data.purchase_order_number:
-            errors = [{"field": name, "message": "Only a manufacturer gives this."} for name in present or ["purchase_order_number"]]
+            errors = [{"field": name, "message": say("Only a manufacturer gives this.")} for name in present or ["purchase_order_number"]]
             raise Invalid("An office asks for itself.", errors=errors)
     if missing:
-        raise Invalid("Something is missing.", errors=[{"field": name, "message": "This is needed."} for name in missing])
+        raise Invalid("Something is missing.", errors=[{"field": name, "message": say("This is needed.")} for name in missing])
 
 
 def _buyer(ctx: Context, data: PersonalisationIn) -> Organisation:
@@ -164,7 +165,9 @@ def _buyer(ctx: Context, data: PersonalisationIn) -> Organisation:
 def _quantity(data: PersonalisationIn, batch: Batch | None, request: PersonalisationRequest) -> int:
     rows = len(batch.rows) if batch else len(request.rows) if request.batch_document_id else 0
     if rows and data.quantity and data.quantity != rows:
-        raise Invalid.field("quantity", f"The letter asks for {data.quantity} cards, the batch has {rows} rows.")
+        raise Invalid.field(
+            "quantity", say("The letter asks for %(count)s cards, the batch has %(rows)s rows.", count=data.quantity, rows=rows)
+        )
     return rows or data.quantity or 0
 
 

@@ -18,6 +18,7 @@ from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 from sifilma.regions import layers
 from sifilma.regions.geometry import BOX, to_metres
 from sifilma.regions.place import Located, Measured
@@ -80,7 +81,8 @@ def read(data: bytes, expected: set[str], code_property: str | None = None) -> d
     shapes = _sound(layers.pairs(data, code_property))
     missing, unknown = expected - set(shapes), set(shapes) - expected
     if missing or unknown:
-        raise Invalid(f"The layer lacks {sorted(missing)[:5]} and has unknown codes {sorted(unknown)[:5]}.")
+        lacks, more = sorted(missing)[:5], sorted(unknown)[:5]
+        raise Invalid(say("The layer lacks %(missing)s and has unknown codes %(unknown)s.", missing=lacks, unknown=more))
     return shapes
 
 
@@ -88,12 +90,15 @@ def _sound(pairs: Iterable[tuple[str, BaseGeometry]]) -> dict[str, BaseGeometry]
     shapes: dict[str, BaseGeometry] = {}
     for code, shape in pairs:
         if shape.geom_type not in ("Polygon", "MultiPolygon"):
-            raise Invalid(f"The shape of {code} is a {shape.geom_type}: only Polygon and MultiPolygon bound a regency.")
+            told = say(
+                "The shape of %(code)s is a %(kind)s: only Polygon and MultiPolygon bound a regency.", code=code, kind=shape.geom_type
+            )
+            raise Invalid(told)
         if code in shapes or not shape.is_valid or shape.is_empty:
-            raise Invalid(f"The shape of {code} is invalid or given twice.")
+            raise Invalid(say("The shape of %(code)s is invalid or given twice.", code=code))
         west, south, east, north = shape.bounds
         if not (BOX[0] - 1 <= west and east <= BOX[2] + 1 and BOX[1] - 1 <= south and north <= BOX[3] + 1) or not math.isfinite(west):
-            raise Invalid(f"The shape of {code} lies outside Indonesia.")
+            raise Invalid(say("The shape of %(code)s lies outside Indonesia.", code=code))
         shapes[code] = shape
     return shapes
 

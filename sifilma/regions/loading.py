@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 from sifilma.regions import codes
 from sifilma.regions.models import Region, RegionSource
 
@@ -65,7 +66,7 @@ def _source(folder: Path) -> tuple[str, str]:
         for name in FILES:
             digest.update((folder / "data" / f"{name}.csv").read_bytes())
     except (OSError, KeyError, ValueError) as broken:
-        raise Invalid(f"{folder} does not hold idn-area-data: {type(broken).__name__}.") from broken
+        raise Invalid(say("%(folder)s does not hold idn-area-data: %(reason)s.", folder=folder, reason=type(broken).__name__)) from broken
     return version, digest.hexdigest()
 
 

@@ -76,7 +76,8 @@ def done_text() -> str:
 def page_url(**changes: str | None) -> str:
     """This page's address with some of its query changed; None takes a part out."""
     query = {name: value for name, value in request.args.items() if value and name != "selesai"} | changes
-    return f"{request.path}?{urlencode({name: value for name, value in query.items() if value})}"
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return f"{request.path}?{kept}" if kept else request.path
 
 
 def moment(value: datetime | None) -> str:
@@ -96,13 +97,14 @@ def number(value: float | None) -> str:
 
 def since(value: datetime) -> str:
     """How long ago: `2 hari`, `3 jam`, `baru saja`."""
-    return _span(_now() - value) or gettext("just now")
+    return _span(max(_now() - value, timedelta())) or gettext("just now")
 
 
 def until(value: datetime) -> str:
     """How long there is yet: `12 hari`; `lewat 2 hari` when it is past."""
     left = value - _now()
-    return _span(left) if left > timedelta() else gettext("%(span)s past", span=_span(-left) or gettext("just now"))
+    span = _span(abs(left)) or gettext("less than a minute")
+    return span if left > timedelta() else gettext("%(span)s past", span=span)
 
 
 def _span(span: timedelta) -> str:

@@ -83,6 +83,15 @@ KINDS = {
     "R": _("R (read)"),
     "RW": _("RW (read and write)"),
 }
+THINGS = {
+    "personalisation_request": _("personalisation request"),
+    "handover": _("handover"),
+    "activation_request": _("activation request"),
+    "token": _("token"),
+    "card": _("card"),
+    "manifest": _("manifest"),
+    "destruction": _("destruction"),
+}
 
 
 def state(name: str) -> Shown:
@@ -98,3 +107,8 @@ def named(names: Iterable[str]) -> list[tuple[str, str]]:
 def kind(name: str) -> str:
     """A kind (of organisation, request, source, role) in words."""
     return str(KINDS.get(name, name))
+
+
+def thing(name: str) -> str:
+    """What a life cycle is about, in words, within a sentence."""
+    return str(THINGS.get(name, name))

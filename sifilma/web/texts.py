@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask_babel import gettext
+from flask_babel import format_decimal, gettext
+from flask_babel import lazy_gettext as _
 
-from sifilma.kernel.text import Text, say
-
-
-def _(template: str) -> str:
-    """Mark a text for the catalogues; it is said later, in the language of whoever reads it."""
-    return template
-
+from sifilma.kernel.text import Text, Wrong
+from sifilma.web import states
 
 VALIDATION = {
     "missing": _("This is needed."),
@@ -31,33 +27,58 @@ VALIDATION = {
     "uuid_parsing": _("Choose one of the list."),
     "literal_error": _("Choose one of the list."),
     "date_from_datetime_parsing": _("A date is needed."),
+    "date_from_datetime_inexact": _("A date is needed."),
     "date_parsing": _("A date is needed."),
     "datetime_from_date_parsing": _("A date and time are needed."),
     "datetime_parsing": _("A date and time are needed."),
     "timezone_aware": _("A date and time are needed."),
+    "greater_than": _("More than %(gt)s is needed."),
+    "less_than": _("Less than %(lt)s is needed."),
+    "string_unicode": _("A text is needed."),
+    "string_type": _("A text is needed."),
+    "int_type": _("A whole number is needed."),
+    "float_type": _("A number is needed."),
+    "bool_parsing": _("Yes or no is needed."),
+    "bool_type": _("Yes or no is needed."),
+    "uuid_type": _("Choose one of the list."),
+    "enum": _("Choose one of the list."),
+    "date_type": _("A date is needed."),
+    "datetime_type": _("A date and time are needed."),
+    "list_type": _("A list is needed."),
+    "dict_type": _("This is not written as it must be."),
+    "model_type": _("This is not written as it must be."),
     "extra_forbidden": _("This field is not known here."),
+}
+WORDS: dict[str, Callable[[str], str]] = {
+    "state": lambda value: str(states.state(value).name),
+    "target": lambda value: str(states.state(value).name),
+    "thing": states.thing,
+    "roles": lambda value: ", ".join(map(states.kind, value.split(", "))),
 }
 
 
 def translate(sentence: str) -> str:
     """A sentence of a service in the language of the screen; one nobody has translated stays as it is."""
+    if isinstance(sentence, Wrong):
+        return validation_text(sentence.error)
     if isinstance(sentence, Text):
-        return str(gettext(sentence.template)) % {name: _value(value) for name, value in sentence.values.items()}
+        return str(gettext(sentence.template)) % {name: _value(name, value) for name, value in sentence.values.items()}
     return str(gettext(sentence)) if sentence else ""
 
 
 def validation_text(error: Mapping[str, Any]) -> str:
     """What a schema found wrong with a field (one item of pydantic's `errors()`). Never repeats what was typed."""
-    return translate(validation_sentence(error))
-
-
-def validation_sentence(error: Mapping[str, Any]) -> str:
-    """The same in English, for a service that names it among its own refusals; `translate` says it in any language."""
     if error["type"] == "value_error":
         cause = error["ctx"]["error"]
-        return cause.args[0] if cause.args else str(error["msg"])
-    return say(VALIDATION.get(error["type"], _("This cannot be accepted.")), **error.get("ctx", {}))
+        return translate(cause.args[0] if cause.args else str(error["msg"]))
+    known = VALIDATION.get(error["type"])
+    return str(known) % error.get("ctx", {}) if known is not None else str(gettext("This cannot be accepted."))
 
 
-def _value(value: Any) -> Any:
-    return translate(value) if isinstance(value, Text) else value
+def _value(name: str, value: Any) -> Any:
+    """A value as the screen says it: sentences within, words for states and kinds, decimal commas."""
+    if isinstance(value, float):
+        return format_decimal(value)
+    if isinstance(value, Text):
+        return translate(value)
+    return WORDS[name](str(value)) if name in WORDS else value

@@ -134,7 +134,13 @@ MAY_ASK_THE_TIME = {
     "sifilma/kernel/ids.py",  # the time within a UUIDv7 orders; nothing is decided by it
     "manifests/cli.py",  # a stranger's program: it has the stranger's clock
 }
-MAY_COMMIT = {"sifilma/kernel/unit_of_work.py", "sifilma/web/application.py", "sifilma/web/command.py", "sifilma/schema.py"}
+MAY_COMMIT = {
+    "sifilma/kernel/unit_of_work.py",
+    "sifilma/web/application.py",
+    "sifilma/web/command.py",
+    "sifilma/schema.py",
+    "sifilma/accounts/hook.py",  # a one-time code sent along with a form counts once, whatever becomes of the form
+}
 
 
 def committing(source: Source) -> Iterator[Fault]:
@@ -190,6 +196,74 @@ def _dotted(node: ast.expr) -> list[str]:
     if isinstance(node, ast.Attribute):
         return [*_dotted(node.value), node.attr]
     return [node.id] if isinstance(node, ast.Name) else []
+
+
+# --- sentences -------------------------------------------------------------------------------------------------------
+
+REFUSALS = {
+    "Invalid", "Invalid.field", "Conflict", "Forbidden", "NotFound", "StepUpRequired", "TooLarge", "TooMany", "Unavailable",
+    "Unauthenticated", "RowError", "wrong",
+}  # fmt: skip
+SCHEMAS = {"schemas.py", "identity.py"}
+NOT_ON_SCREENS = {
+    "sifilma/regions/layers.py",  # what only commands say
+    "sifilma/fsck/running.py",
+    "sifilma/accounts/sent_codes.py",  # a message by SMS or e-mail, in the language it is sent in
+}
+SHELL_FILES = EDGE_FILES | {"cli_groups.py", "schema.py"}
+
+
+def untranslatable(source: Source) -> Iterator[Fault]:
+    """What somebody is told is a whole sentence in the catalogue: values come by `say`, never by an f-string."""
+    if not source.path.startswith("sifilma/") or source.name in SHELL_FILES or source.path in NOT_ON_SCREENS or _is_demo(source):
+        return
+    raised = {part for node in ast.walk(source.tree) if isinstance(node, ast.Raise) for part in ast.walk(node)}
+    bare = {name.id for node in source.tree.body if isinstance(node, ast.Assign) and _is_text(node.value) for name in _names(node)}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.JoinedStr) and node not in raised and _is_sentence(node):
+            yield source.fault(node.lineno, "a sentence with values: say(…)")
+        elif isinstance(node, ast.Call) and _refuses(node, source) and any(_is_built(told, bare) for told in _told(node)):
+            yield source.fault(node.lineno, "a refusal nobody can translate: say(…)")
+        elif isinstance(node, ast.Dict) and any(_is_built(told, bare) or _is_text(told) for told in _messages(node)):
+            yield source.fault(node.lineno, "a message nobody can translate: say(…)")
+
+
+def _refuses(call: ast.Call, source: Source) -> bool:
+    name = ".".join(_dotted(call.func)[-2:])
+    in_schema = source.name in SCHEMAS or source.package == "api"
+    return name in REFUSALS or name.rpartition(".")[2] in REFUSALS or (name == "ValueError" and in_schema)
+
+
+def _told(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in ("detail", "message"))]
+
+
+def _messages(display: ast.Dict) -> list[ast.expr]:
+    pairs = zip(display.keys, display.values, strict=True)
+    return [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "message"]
+
+
+def _names(node: ast.Assign) -> list[ast.Name]:
+    return [target for target in node.targets if isinstance(target, ast.Name)]
+
+
+def _is_built(node: ast.expr, bare: set[str]) -> bool:
+    """Whether a text is put together here (an f-string, `"…" + x`, `"…" % x`, `"…".format(x)`) or is a bare constant's name."""
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or _is_text(node.right) or _is_built(node.left, bare)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "format" and _is_text(node.func.value)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Name) and node.id in bare)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_sentence(node: ast.JoinedStr) -> bool:
+    """Several words and a full stop at the end."""
+    literal = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+    return re.search(r"\w \w", literal) is not None and re.search(r"[\w)'\"]\.$", literal) is not None
 
 
 # --- imports ---------------------------------------------------------------------------------------------------------
@@ -286,6 +360,7 @@ PYTHON_RULES: tuple[Rule, ...] = (
     printing,
     foreign_models,
     unexpected_libraries,
+    untranslatable,
     skipping,
     unexplained_ignores,
 )

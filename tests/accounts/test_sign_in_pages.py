@@ -1,0 +1,109 @@
+"""Signing in and out on the pages, the one-time code that comes with a form, one's own password and sessions."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.visitor import Visitor, value_of
+from tests.support.world import PASSWORD, World
+
+NEW = "empat ekor jangkrik di pasar senen"
+
+
+def signed_in(world: World, user: str) -> Visitor:
+    """Somebody who signed in through the pages."""
+    visitor = Visitor(world)
+    assert visitor.send("/masuk", username=user, password=PASSWORD).location == "/masuk/kode"
+    assert visitor.send("/masuk/kode", code=world.code(user)).location == "/"
+    found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get("/profil").get_data(as_text=True))
+    assert found is not None
+    visitor.csrf = found[1]
+    return visitor
+
+
+def test_somebody_signs_in_looks_and_leaves(world: World) -> None:
+    visitor = signed_in(world, "magetan.kepala")
+    before = visitor.cookie
+    visitor.get("/")
+    assert "Beranda" in visitor.seen
+    assert visitor.send("/keluar").location == "/masuk"
+    visitor.client.set_cookie("sifilma_session", before)
+    assert visitor.get("/").location == "/masuk"  # the session has ended on the server too
+
+
+def test_a_wrong_password_keeps_the_name_and_tells_no_more(world: World) -> None:
+    visitor = Visitor(world)
+    for name in ("magetan.kepala", "nobody.there"):
+        response = visitor.send("/masuk", username=name, password="salah sekali")
+        assert response.status_code == 401
+        assert "Nama pengguna, kata sandi, atau kode tidak benar." in visitor.seen
+        assert value_of(response, "username") == name
+        assert value_of(response, "password") == ""
+        assert "salah sekali" not in response.get_data(as_text=True)
+
+
+def test_a_wrong_code_is_refused_and_a_right_one_counts_once(world: World) -> None:
+    visitor = Visitor(world)
+    visitor.send("/masuk", username="magetan.kepala", password=PASSWORD)
+    assert visitor.send("/masuk/kode", code="000000").status_code == 401
+    assert "tidak benar" in visitor.seen
+    code = world.code("magetan.kepala")
+    assert visitor.send("/masuk/kode", code=f"{code[:3]} {code[3:]}").status_code == 303
+    other = Visitor(world)
+    other.send("/masuk", username="magetan.kepala", password=PASSWORD)
+    assert other.send("/masuk/kode", code=code).status_code == 401
+
+
+def test_a_code_without_a_password_leads_nowhere(world: World) -> None:
+    visitor = Visitor(world)
+    assert visitor.send("/masuk/kode", code=world.code("magetan.kepala")).location == "/masuk"
+
+
+def test_wrong_passwords_are_slowed_down_with_the_time_to_wait(world: World) -> None:
+    visitor = Visitor(world)
+    wrong = {"username": "magetan.kepala", "password": "salah sekali"}
+    assert [visitor.send("/masuk", **wrong).status_code for _ in range(5)] == [401] * 5
+    response = visitor.send("/masuk", **wrong)
+    assert response.status_code == 429
+    assert int(response.headers["Retry-After"]) > 0
+    assert f"Coba lagi dalam {response.headers['Retry-After']} detik." in visitor.seen
+
+
+def test_a_new_password_ends_the_other_sessions(world: World) -> None:
+    here, elsewhere = signed_in(world, "magetan.kepala"), Visitor(world, "magetan.kepala")
+    response = here.send("/profil/kata-sandi", current=PASSWORD, password=NEW, repeat=NEW)
+    assert (response.status_code, response.location) == (303, "/profil?selesai=password")
+    here.get(response.location)
+    assert "Kata sandi Anda telah diubah." in here.seen
+    assert elsewhere.get("/").location == "/masuk"
+    assert Visitor(world).send("/masuk", username="magetan.kepala", password=PASSWORD).status_code == 401
+    assert Visitor(world).send("/masuk", username="magetan.kepala", password=NEW).status_code == 303
+
+
+def test_a_password_that_cannot_be_taken_is_refused_by_its_field(sqlite_world: World) -> None:
+    visitor = Visitor(sqlite_world, "magetan.kepala")
+    wrong = [
+        ({"current": "bukan yang sekarang", "password": NEW, "repeat": NEW}, "Ini bukan kata sandi Anda saat ini."),
+        ({"current": PASSWORD, "password": NEW, "repeat": NEW + "x"}, "Kedua kata sandi tidak sama."),
+        ({"current": PASSWORD, "password": "pendek", "repeat": "pendek"}, "Kata sandi terdiri atas 12 sampai 256 karakter."),
+        ({"current": PASSWORD, "password": "magetan.kepala saja", "repeat": "magetan.kepala saja"}, "Kata sandi ini terlalu mudah ditebak"),
+    ]
+    for typed, words in wrong:
+        response = visitor.send("/profil/kata-sandi", **typed)
+        assert response.status_code in (401, 422)
+        assert words in visitor.seen
+        assert not [value for value in typed.values() if value in response.get_data(as_text=True)]  # no password is sent back
+    assert Visitor(sqlite_world).send("/masuk", username="magetan.kepala", password=PASSWORD).status_code == 303
+
+
+def test_a_session_is_ended_from_the_list_and_nobody_elses(world: World) -> None:
+    here, there = Visitor(world, "magetan.kepala"), Visitor(world, "magetan.kepala")
+    stranger = Visitor(world, "bangli.kepala")
+    page = here.get("/profil").get_data(as_text=True)
+    ids = re.findall(r'action="/sesi/([0-9a-f-]+)/akhiri"', page)
+    assert len(ids) == 2
+    assert [stranger.send(f"/sesi/{one}/akhiri").status_code for one in ids] == [404, 404]
+    answers = [here.send(f"/sesi/{one}/akhiri").location for one in ids]  # newest first: the other one's, then one's own
+    assert answers == ["/profil?selesai=ended", "/masuk"]
+    assert there.get("/").location == "/masuk"
+    assert here.get("/").location == "/masuk"

@@ -1,0 +1,77 @@
+"""Lists on pages: page after page at constant cost, and exported as they are filtered, never as formulas."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from itertools import chain
+
+import pytest
+
+from sifilma.documents.lists import ROWS_A_PAGE
+from sifilma.kernel.db import db
+from tests.support.counting import counted
+from tests.support.visitor import Visitor
+from tests.support.world import World
+
+FORMULA = "=HYPERLINK(1)"
+
+
+def numbers(html: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"HW-[0-9A-F]{10}", html)))
+
+
+def test_a_list_is_paged_newest_first_and_every_page_costs_the_same(world: World) -> None:
+    made = world.units("magetan.kepala", 2 * ROWS_A_PAGE + 3)
+    visitor = Visitor(world, "magetan.kepala")
+    path, seen, costs = "/unit", [], []
+    for _ in range(3):
+        with world.app.app_context(), counted(db.engine) as count:
+            page = visitor.get(path).get_data(as_text=True)
+        costs.append(len(count.statements))
+        seen.append(numbers(page))
+        found = re.search(r'rel="next" href="([^"]+)"', page)
+        path = found[1].replace("&amp;", "&") if found else ""
+    assert path == ""
+    assert [len(part) for part in seen] == [ROWS_A_PAGE, ROWS_A_PAGE, 3]
+    assert sorted(chain.from_iterable(seen)) == sorted(made)
+    assert max(costs) <= min(costs) + 1
+
+
+def test_a_filter_stays_from_page_to_page_and_other_organisations_are_never_listed(world: World) -> None:
+    world.units("bangli.kepala", 2)
+    [own] = world.units("magetan.kepala", 1)
+    visitor = Visitor(world, "magetan.kepala")
+    assert numbers(visitor.get("/unit").get_data(as_text=True)) == [own]
+    page = visitor.get("/unit", query_string={"q": own}).get_data(as_text=True)
+    assert numbers(page) == [own]
+    assert f'href="/unit?q={own}&amp;unduh=csv"' in page
+    assert numbers(visitor.get("/unit?q=NONE").get_data(as_text=True)) == []
+
+
+def test_a_list_is_exported_whole_with_words_in_its_header(world: World) -> None:
+    made = world.units("magetan.kepala", ROWS_A_PAGE + 2)
+    response = Visitor(world, "magetan.kepala").get("/unit?unduh=csv")
+    assert response.headers["Content-Disposition"].startswith("attachment")
+    assert response.mimetype == "text/csv"
+    header, *rows = csv.reader(io.StringIO(response.get_data().decode("utf-8-sig")))
+    assert header == ["Nomor mesin", "Model", "Fungsi", "Status", "Kartu SAM", "PCID"]
+    assert sorted(row[0] for row in rows) == sorted(made)
+    english = Visitor(world, "magetan.kepala", language="en").get("/unit?unduh=csv").get_data().decode("utf-8-sig")
+    assert english.startswith("Hardware number,")
+
+
+@pytest.mark.parametrize("wanted", ["csv", "xlsx"])
+def test_no_cell_of_an_export_is_a_formula(sqlite_world: World, wanted: str) -> None:
+    sqlite_world.units("magetan.kepala", 1)
+    sqlite_world.sql("UPDATE device_model SET name = :name WHERE name = 'LEN-ENC-1'", name=FORMULA)
+    data = Visitor(sqlite_world, "magetan.kepala").get(f"/unit?unduh={wanted}").get_data()
+    if wanted == "csv":
+        [_, row] = csv.reader(io.StringIO(data.decode("utf-8-sig")))
+        assert row[1] == f"'{FORMULA}"
+    else:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            assert b"<f>" not in book.read("xl/worksheets/sheet1.xml")
+            assert FORMULA.encode() in book.read("xl/sharedStrings.xml")

@@ -1,0 +1,84 @@
+"""Bahasa Indonesia first, English by a switch; one form for any number in Indonesian, two in English."""
+
+from __future__ import annotations
+
+import pytest
+from flask_babel import gettext, ngettext
+
+from sifilma.web.languages import catalogue
+from tests.support.visitor import Visitor
+from tests.support.world import World
+
+
+@pytest.mark.parametrize(
+    ("cookie", "lang", "heading"),
+    [("", "id", "Masuk"), ("id", "id", "Masuk"), ("en", "en", "Sign in"), ("../../etc/passwd", "id", "Masuk"), ("xx", "id", "Masuk")],
+)
+def test_the_cookie_chooses_and_indonesian_is_the_default(house: World, cookie: str, lang: str, heading: str) -> None:
+    response = Visitor(house, language=cookie).get("/masuk")
+    page = response.get_data(as_text=True)
+    assert f'<html lang="{lang}">' in page
+    assert f"<h1>{heading}</h1>" in page
+
+
+def test_the_browser_does_not_choose(house: World) -> None:
+    """A ministry's pages are in Indonesian also on an English telephone."""
+    assert '<html lang="id">' in Visitor(house).get("/masuk", headers={"Accept-Language": "en"}).get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("language", "one", "many"), [("id", "1 hari", "3 hari"), ("en", "1 day", "3 days")])
+def test_numbers_have_their_forms(house: World, language: str, one: str, many: str) -> None:
+    with house.app.test_request_context("/", headers={"Cookie": f"bahasa={language}"}):
+        assert [ngettext("%(num)s day", "%(num)s days", count) for count in (1, 3)] == [one, many]
+
+
+def test_a_text_nobody_knows_stays_english(house: World) -> None:
+    with house.app.test_request_context("/"):
+        assert gettext("Never said before") == "Never said before"
+        assert ngettext("%(num)s planted", "%(num)s planted ones", 2) == "2 planted ones"
+
+
+def test_the_catalogue_is_read_once() -> None:
+    assert catalogue("id") is catalogue("id")
+
+
+def test_the_switch_keeps_the_page_and_its_query(house: World) -> None:
+    visitor = Visitor(house, "magetan.kepala")
+    response = visitor.send("/bahasa", bahasa="en", kembali="/unit?hardware_number=HW-1")
+    assert (response.status_code, response.location) == (303, "/unit?hardware_number=HW-1")
+    cookie = visitor.client.get_cookie("bahasa")
+    assert cookie is not None
+    assert (cookie.value, cookie.http_only, cookie.same_site) == ("en", True, "Lax")
+    visitor.get("/profil")
+    assert "Your sessions" in visitor.seen
+    visitor.send("/bahasa", bahasa="id", kembali="/profil")
+    visitor.get("/profil")
+    assert "Sesi Anda" in visitor.seen
+
+
+def test_a_language_there_is_not_is_not_kept(house: World) -> None:
+    visitor = Visitor(house)
+    assert visitor.send("/bahasa", bahasa="fr", kembali="/masuk").status_code == 303
+    assert visitor.client.get_cookie("bahasa") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "leads_to"),
+    [
+        ("/", "/"), ("/masuk", "/masuk"), ("/unit?cursor=x&unduh=", "/unit?cursor=x&unduh="),
+        ("//example.org", "/"), ("/\\example.org", "/"), ("\\\\example.org", "/"), ("https://example.org/", "/"),
+        ("/\t/example.org", "/"), ("/unit\r\nSet-Cookie: x=1", "/"), ("javascript:alert(1)", "/"), ("", "/"), ("masuk", "/"),
+        ("/profil/kata-sandi", "/profil"),  # answers only to a form: the page above it
+        ("/sesi/x/akhiri", "/"), ("/nowhere?x=1", "/"), ("/unit/", "/unit"),
+    ],
+)  # fmt: skip
+def test_nobody_is_sent_elsewhere(house: World, address: str, leads_to: str) -> None:
+    assert Visitor(house).send("/bahasa", bahasa="id", kembali=address).location == leads_to
+
+
+def test_after_a_refused_form_the_switch_leads_to_its_page(house: World) -> None:
+    visitor = Visitor(house, "magetan.kepala")
+    response = visitor.send("/profil/kata-sandi", current="salah", password="x", repeat="y")
+    assert response.status_code == 422
+    assert 'name="kembali" value="/profil/kata-sandi"' in response.get_data(as_text=True)
+    assert visitor.send("/bahasa", bahasa="en", kembali="/profil/kata-sandi").location == "/profil"
