@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from flask import Flask
 
-from sifilma.documents.responses import attachment
+from sifilma.documents.responses import attachment, inline_pdf, paper
 
 
 def test_a_download_is_an_attachment_in_a_sandbox() -> None:
@@ -28,3 +29,19 @@ def test_a_download_is_an_attachment_in_a_sandbox() -> None:
 )
 def test_a_name_cannot_break_out_of_its_header(name: str, header: str) -> None:
     assert attachment(b"", "application/pdf", name).headers["Content-Disposition"] == header
+
+
+def test_a_pdf_in_a_frame_runs_nothing_and_no_other_site_frames_it() -> None:
+    headers = inline_pdf(b"%PDF-", "surat.pdf").headers
+    assert headers["Content-Disposition"] == "inline; filename=\"surat.pdf\"; filename*=UTF-8''surat.pdf"
+    assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'; frame-ancestors 'self'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("address", "media_type", "disposition"),
+    [("/", "application/pdf", "inline"), ("/?unduh=1", "application/pdf", "attachment"), ("/", "text/csv", "attachment")],
+)
+def test_only_a_pdf_nobody_asked_to_save_is_shown(address: str, media_type: str, disposition: str) -> None:
+    with Flask("paper").test_request_context(address):
+        assert paper(b"x", media_type, "berkas").headers["Content-Disposition"].startswith(f"{disposition};")
