@@ -8,14 +8,28 @@ from sifilma import web
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
 from sifilma.accounts.permissions import Operation, grants
+from sifilma.activation import manifest_views as manifests
+from sifilma.activation import review_views as reviews
 from sifilma.activation import views as activation
 from sifilma.cards import unit_views as units
+from sifilma.destruction import views as destruction
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.kernel.actor import Actor
+from sifilma.reports import card_views as cards
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, Entry
 
-BLUEPRINTS = (web.blueprint, assets.blueprint, accounts.blueprint, activation.blueprint, units.blueprint)
+BLUEPRINTS = (
+    web.blueprint,
+    assets.blueprint,
+    accounts.blueprint,
+    activation.blueprint,
+    units.blueprint,
+    cards.blueprint,
+    manifests.blueprint,
+    reviews.blueprint,
+    destruction.blueprint,
+)
 
 
 def register(app: Flask) -> None:

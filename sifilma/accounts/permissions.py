@@ -51,6 +51,7 @@ class Operation(StrEnum):
     DESTRUCTION_RECORD = "destruction.record"
     DESTRUCTION_VERIFY = "destruction.verify"
     PLACE_REVIEW = "place.review"
+    PLACE_SEE = "place.see"
     AUDIT_READ = "audit.read"
 
 
@@ -129,6 +130,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_RECORD:      "-  O! -  -  -   O! O! O! O!  -",
     Operation.DESTRUCTION_VERIFY:      "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
+    Operation.PLACE_SEE:               "-  A  A  -  -   -  -  -  -   -",
     Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",
 }  # fmt: skip
 

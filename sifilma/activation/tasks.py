@@ -9,6 +9,7 @@ from sifilma.activation.revocation import STANDING, withdraw
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context
+from sifilma.kernel.text import say
 
 AT_ONCE = 200
 
@@ -48,5 +49,5 @@ def expire_manifests(ctx: Context) -> int:
     rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
     for manifest in rows:
         act = record(ctx, Action.MANIFEST_EXPIRE, "manifest", manifest.id, organisation_id=manifest.organisation_id)
-        withdraw(ctx.session, manifest, ManifestState.EXPIRED, act, "past its end and its grace")
+        withdraw(ctx.session, manifest, ManifestState.EXPIRED, act, say("Its validity and its days of grace have ended."))
     return len(rows)

@@ -20,6 +20,7 @@ from sifilma.documents import sheets
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import say
 from sifilma.personalisation.batch import ENDED
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
@@ -180,7 +181,7 @@ def _save(
         card.kcv = kcvs.get(result.sam_uid, "")
         failed = result.outcome == "failed"
         target = CardState.DAMAGED if failed else CardState.PERSONALISED
-        CARD.move(ctx.session, card, target, act, "personalisation failed" if failed else "")
+        CARD.move(ctx.session, card, target, act, say("Personalisation failed.") if failed else "")
     _advance(ctx, request, act)
     ctx.session.flush()
     return request

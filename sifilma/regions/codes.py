@@ -8,6 +8,7 @@ from sifilma.kernel.errors import Invalid
 
 _CODE = re.compile(r"\d{2}(\.\d{2}(\.\d{2}(\.[123]\d{3})?)?)?")
 _WIDTH = {2: 1, 5: 2, 8: 3, 13: 4}
+WIDTHS = tuple(_WIDTH)
 VILLAGE = 4
 
 

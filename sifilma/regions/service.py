@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -34,6 +35,12 @@ def children(session: Session, parent: str | None) -> list[Region]:
     parent = codes.normalise(parent) if parent else None
     condition = Region.parent_code == parent if parent else Region.parent_code.is_(None)
     return list(session.scalars(select(Region).where(condition, Region.valid_to.is_(None)).order_by(Region.code)))
+
+
+def names_of(session: Session, codes_: Iterable[str]) -> dict[str, str]:
+    """The names of codes and of every code above them, in one statement; closed codes keep theirs."""
+    wanted = {code[:end] for code in codes_ for end in codes.WIDTHS}
+    return dict(session.execute(select(Region.code, Region.name).where(Region.code.in_(wanted))).tuples().all())
 
 
 def names(session: Session, code: str) -> PlaceNames:

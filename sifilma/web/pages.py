@@ -31,6 +31,7 @@ DONE = {
     "reviewed": _("Your review is recorded."),
     "activated": _("Activated: the manifest is ready to be downloaded."),
     "proposed": _("Proposed: another person decides."),
+    "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
     "language": _("Language changed."),
@@ -42,8 +43,9 @@ def register(app: Flask) -> None:
     """Attach filters and functions to the templates."""
     app.jinja_env.filters.update(moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, translated=translate)
     app.jinja_env.globals.update(
-        icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, languages=languages.LANGUAGES,
-        language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text, page_url=page_url, now=_now,
+        icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, named_states=states.named,
+        languages=languages.LANGUAGES, language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
+        page_url=page_url, link_to=link_to, now=_now,
     )  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -52,6 +54,11 @@ def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
     """To the page of what was done, by a redirect, so that reloading it does nothing twice; `done` names a text of DONE."""
     told: dict[str, Any] = {"selesai": done} if done else {}
     return redirect(url_for(endpoint, **values, **told), 303)
+
+
+def link_to(endpoint: str, **values: Any) -> str:
+    """The address of a page, empty where there is no such page."""
+    return url_for(endpoint, **values) if endpoint in current_app.view_functions else ""
 
 
 def done_text() -> str:

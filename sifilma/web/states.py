@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_babel import LazyString
@@ -84,6 +85,11 @@ KINDS = {
 def state(name: str) -> Shown:
     """How a state is shown; one that has no words yet by its own name."""
     return STATES.get(name) or Shown(LazyString(lambda: name), _QUIET, "circle")
+
+
+def named(names: Iterable[str]) -> list[tuple[str, str]]:
+    """States as the choices of a filter."""
+    return [(name, str(state(name).name)) for name in names]
 
 
 def kind(name: str) -> str:

@@ -39,6 +39,7 @@ DOMAIN = {
     "destruction.record":      ("-",  "O!", "-", "O!",  "O!",  "O!",  "O!",  "-"),
     "destruction.verify":      ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
     "place.review":            ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
+    "place.see":               ("-",  "A",  "A", "-",   "-",   "-",   "-",   "-"),
     "audit.read":              ("O",  "O",  "A", "O",   "O",   "J",   "O",   "-"),
 }  # fmt: skip
 ORDER = (

@@ -4,7 +4,7 @@
 // Send a form once: a second click does nothing until the answer is here.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || event.defaultPrevented) return;
+  if (form.method !== "post" || event.defaultPrevented || "download" in form.dataset) return; // after a download the page stays
   if (form.dataset.sending) {
     event.preventDefault();
     return;

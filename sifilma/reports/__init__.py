@@ -1,0 +1,1 @@
+"""Queues, home pages, lists over several packages."""
