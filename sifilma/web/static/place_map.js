@@ -19,6 +19,7 @@ if (place && window.L) {
     L.polyline([position, claimed], { color: "#4d5a67", weight: 2, dashArray: "4 6" }).addTo(shown);
     L.circleMarker(claimed, { radius: 7, color: "#fff", weight: 2, fillColor: "#0d4c8c", fillOpacity: 1 }).bindTooltip(place.dataset.claimedText).addTo(shown);
   }
+  map.setView(position, 13); // a circle knows its bounds only on a map that has a view
   shown.addTo(map);
   map.fitBounds(shown.getBounds().pad(0.3), { maxZoom: 15 });
 
