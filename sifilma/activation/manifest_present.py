@@ -14,6 +14,7 @@ from sifilma.activation.present import manifests_out
 from sifilma.activation.schemas import ManifestOut
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.kernel.context import Context
+from sifilma.regions.codes import WIDTHS
 from sifilma.regions.service import names_of
 
 
@@ -78,7 +79,8 @@ def _shown(manifest: Manifest, out: ManifestOut, row: Row[tuple[object, ...]], n
 
 def place_name(names: dict[str, str], code: str) -> str:
     """The names of a code from the village up to the province; parts nobody knows are left out."""
-    return ", ".join(names[part] for part in (code, code[:8], code[:5], code[:2]) if part in names)
+    parts = [code[:end] for end in reversed(WIDTHS) if end <= len(code)]
+    return ", ".join(names[part] for part in parts if part in names)
 
 
 def proposals_shown(ctx: Context, proposals: list[Revocation], public_url: str) -> list[Proposal]:
@@ -86,7 +88,7 @@ def proposals_shown(ctx: Context, proposals: list[Revocation], public_url: str) 
     query = select(Manifest).where(Manifest.id.in_([proposal.manifest_id for proposal in proposals]))
     manifests = {one.of.id: one for one in shown(ctx, list(ctx.session.scalars(query)), public_url)}
     persons = select(Person.id, Person.name).where(Person.id.in_({proposal.proposed_by_person for proposal in proposals}))
-    people: dict[UUID, str] = dict(ctx.session.execute(persons).tuples().all())
+    people: dict[UUID, str] = dict(ctx.session.execute(persons).all())
     return [
         Proposal(
             proposal.id, manifests[proposal.manifest_id], proposal.reason, proposal.proposed_at,

@@ -86,4 +86,4 @@ def people(ctx: Context, found: Destruction) -> dict[UUID, str]:
     """The names of who proposed, approved, recorded and verified it."""
     acting = {found.submitted_by_person, found.recorded_by_person, found.verified_by_person} | {one.person_id for one in found.approvals}
     query = select(Person.id, Person.name).where(Person.id.in_(acting - {None}))
-    return dict(ctx.session.execute(query).tuples().all())
+    return dict(ctx.session.execute(query).all())

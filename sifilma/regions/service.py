@@ -40,7 +40,7 @@ def children(session: Session, parent: str | None) -> list[Region]:
 def names_of(session: Session, codes_: Iterable[str]) -> dict[str, str]:
     """The names of codes and of every code above them, in one statement; closed codes keep theirs."""
     wanted = {code[:end] for code in codes_ for end in codes.WIDTHS}
-    return dict(session.execute(select(Region.code, Region.name).where(Region.code.in_(wanted))).tuples().all())
+    return dict(session.execute(select(Region.code, Region.name).where(Region.code.in_(wanted))).all())
 
 
 def names(session: Session, code: str) -> PlaceNames:

@@ -53,7 +53,7 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
     """Cards with the names of who holds and who bought them, in two statements."""
     parties = {party for card in cards for party in (card.holder_id, card.buyer_id)}
     query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(parties))
-    names: dict[UUID, str] = dict(ctx.session.execute(query).tuples().all())
+    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [CardLine(out, names[out.holder_id], names[out.buyer_id]) for out in cards_out(ctx, cards)]
 
 
