@@ -13,24 +13,29 @@ from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.activation import activate_views, activated_views, request_views
+from sifilma.activation import manifest_views as manifests
+from sifilma.activation import review_views as reviews
 from sifilma.activation import views as activation
 from sifilma.audit import words
 from sifilma.cards import unit_views as units
+from sifilma.destruction import views as destruction
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.kernel.actor import Actor
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
 from sifilma.reports import audit_views as audit
+from sifilma.reports import card_views as cards
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, Entry
 
 BLUEPRINTS = (
-    web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint, personalisation.blueprint,
-    personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint, audit.blueprint, factors.blueprint,
-    handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
+    web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint,
+    personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
+    audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
+    cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint,
 )  # fmt: skip
 
 

@@ -52,6 +52,7 @@ class Operation(StrEnum):
     DESTRUCTION_RECORD = "destruction.record"
     DESTRUCTION_VERIFY = "destruction.verify"
     PLACE_REVIEW = "place.review"
+    PLACE_SEE = "place.see"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_EXPORT = "audit.export"
@@ -133,6 +134,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_RECORD:      "-  O! -  -  -   O! O! O! O!  -",
     Operation.DESTRUCTION_VERIFY:      "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
+    Operation.PLACE_SEE:               "-  A  A  -  -   -  -  -  -   -",
     Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",
     Operation.AUDIT_VERIFY:            "-  -  A! -  -   -  -  -  -   -",
     Operation.AUDIT_EXPORT:            "-  -  A! -  -   O  O  J  O   -",

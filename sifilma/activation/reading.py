@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Select, select
 
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
-from sifilma.activation.models import Activation, ActivationRequest, Manifest, Revocation
+from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
 from sifilma.cards.models import Card
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
@@ -37,9 +39,16 @@ def activations_page(ctx: Context, review: str | None, uid: str | None = None) -
     return (query.where(Activation.review_state == review) if review else query), Activation.id
 
 
-def manifests_page(ctx: Context, state: str | None, uid: str | None) -> Listing[Manifest]:
-    """Manifests, by state and card."""
+def manifests_page(
+    ctx: Context, state: str | None, uid: str | None, *, part: str = "", ends_before: datetime | None = None
+) -> Listing[Manifest]:
+    """Manifests, by state and card (or a part of its UID); with `ends_before` those that stand and whose validity ends by then."""
     query = manifests_query(ctx, uid=uid)
+    if part:
+        digits = re.sub(r"[\s:\-]", "", part).upper()
+        query = query.where(Manifest.card_id.in_(select(Card.id).where(Card.uid.contains(digits, autoescape=True))))
+    if ends_before:
+        query = query.where(Manifest.state.in_((ManifestState.ACTIVE, ManifestState.SUSPENDED)), Manifest.expires_at <= ends_before)
     return (query.where(Manifest.state == state) if state else query), Manifest.id
 
 
@@ -78,9 +87,21 @@ def get_manifest(ctx: Context, manifest_id: UUID, operation: Operation = Operati
     return found
 
 
+def chain(ctx: Context, card_id: UUID) -> list[Manifest]:
+    """The manifests of a card, newest first."""
+    query = manifests_query(ctx).where(Manifest.card_id == card_id)
+    return list(ctx.session.scalars(query.order_by(Manifest.epoch.desc(), Manifest.seq.desc())))
+
+
 def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
     """The proposal to revoke this manifest that waits for a decision."""
     return ctx.session.scalars(select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == "proposed")).first()
+
+
+def proposals_page(ctx: Context) -> Listing[Revocation]:
+    """The proposals to revoke that wait for a decision, on the manifests the actor may see."""
+    seen = manifests_query(ctx).with_only_columns(Manifest.id)
+    return select(Revocation).where(Revocation.state == "proposed", Revocation.manifest_id.in_(seen)), Revocation.id
 
 
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:

@@ -7,11 +7,25 @@ from uuid import UUID
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.submissions import require_note
 from sifilma.activation.models import Activation
-from sifilma.activation.reading import get_activation
+from sifilma.activation.reading import activations_query, get_activation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict
+from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.kernel.paging import Listing
+
+
+def page(ctx: Context, state: str) -> Listing[Activation]:
+    """The places that did not pass: those that wait, or those decided so."""
+    return activations_query(ctx, Operation.PLACE_SEE).where(Activation.review_state == state), Activation.id
+
+
+def get(ctx: Context, activation_id: UUID) -> Activation:
+    """An activation whose place did not pass; NotFound for any other."""
+    activation = get_activation(ctx, activation_id, Operation.PLACE_SEE)
+    if activation.review_state == "none":
+        raise NotFound()
+    return activation
 
 
 def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activation:

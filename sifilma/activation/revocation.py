@@ -44,6 +44,14 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
     return proposal
 
 
+def open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
+    """The proposal that waits for a decision; Conflict where there is none."""
+    found = open_revocation(ctx, get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE).id)
+    if found is None:
+        raise Conflict("No proposal to revoke this manifest waits for a decision.", type="no-proposal")
+    return found
+
+
 def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "") -> Manifest:
     """An approver, who is not the proposer, executes or rejects. Executed: status 1, and the card is back at received."""
     manifest = _standing(ctx, proposal.manifest_id)
@@ -84,7 +92,7 @@ def when_card_falls(session: Session, card: Card, act: Act) -> None:
         tokens.cancel_open(session, act, f"the card is no longer {card.state}", Token.card_id == card.id)
         manifest = session.scalars(select(Manifest).where(Manifest.card_id == card.id, Manifest.state.in_(STANDING))).first()
         if manifest is not None:
-            MANIFEST.move(session, manifest, ManifestState.REVOKED, act, say("the card was reported"))
+            MANIFEST.move(session, manifest, ManifestState.REVOKED, act, say("The card was reported."))
             session.flush()
 
 

@@ -49,5 +49,5 @@ def expire_manifests(ctx: Context) -> int:
     rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
     for manifest in rows:
         act = record(ctx, Action.MANIFEST_EXPIRE, "manifest", manifest.id, organisation_id=manifest.organisation_id)
-        withdraw(ctx.session, manifest, ManifestState.EXPIRED, act, say("past its end and its grace"))
+        withdraw(ctx.session, manifest, ManifestState.EXPIRED, act, say("Its validity and its days of grace have ended."))
     return len(rows)

@@ -9,6 +9,7 @@ from sifilma.api.common import Page, StateQuery, UidPath, answer, blueprint, pag
 from sifilma.cards import service
 from sifilma.cards.present import cards_out, history_out
 from sifilma.cards.schemas import CardOut, ReportIn, StepOut
+from sifilma.cards.service import CardFilter
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -26,7 +27,7 @@ class CardsQuery(StateQuery):
 def list_cards(query: CardsQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = service.cards_page(ctx, query.state, query.function)
+    select, key = service.cards_page(ctx, CardFilter(query.state or "", query.function or ""))
     return page_of(select, key, query, lambda cards: cards_out(ctx, cards))
 
 

@@ -12,7 +12,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from sqlalchemy import Exists, Select, exists, or_, select
 
-from sifilma.accounts.permissions import Operation
+from sifilma.accounts.models import Organisation
+from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.scope import scoped
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -37,6 +38,16 @@ class UnitFilter:
     state: str = ""
     model: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True)
+class CardFilter:
+    """Which cards. `text` is a part of the UID, or of its unit's hardware number or PCID; `holder` a part of the holder's name."""
+
+    state: str = ""
+    function: str = ""
+    text: str = ""
+    holder: str = ""
 
 
 def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[Unit]:
@@ -77,12 +88,24 @@ def _with_text(query: Select[Unit], text: str) -> Select[Unit]:
     return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
 
 
-def cards_page(ctx: Context, state: str | None, function: str | None) -> Listing[Card]:
-    """The cards the actor may see, by state and function."""
+def cards_page(ctx: Context, wanted: CardFilter) -> Listing[Card]:
+    """The cards the actor may see, narrowed by what is wanted."""
     query = cards_query(ctx)
-    if state:
-        query = query.where(Card.state == state)
-    return (query.where(Card.function == function) if function else query), Card.id
+    if wanted.state:
+        query = query.where(Card.state == wanted.state)
+    if wanted.function:
+        query = query.where(Card.function == wanted.function)
+    if wanted.holder:
+        named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
+        query = query.where(Card.holder_id.in_(named))
+    return (_cards_with(query, wanted.text) if wanted.text else query), Card.id
+
+
+def _cards_with(query: Select[Card], text: str) -> Select[Card]:
+    """As people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
+    plain, number = re.sub(r"[\s:\-]", "", text).upper(), re.sub(r"\s", "", text).upper()
+    parts = (Unit.hardware_number.contains(number, autoescape=True), Unit.pcid.contains(plain, autoescape=True))
+    return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts))))
 
 
 def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_READ) -> Unit:
@@ -211,6 +234,14 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
 
 
 _CONDITIONS = {"damaged": CardState.DAMAGED, "locked": CardState.LOCKED, "lost": CardState.LOST, "found": CardState.RECEIVED}
+
+
+def conditions(ctx: Context, card: Card) -> list[str]:
+    """What the actor may report about a card as it is now."""
+    if not grants(ctx.actor, Operation.CARD_REPORT) or not (ctx.actor.is_central or card.holder_id == ctx.actor.organisation_id):
+        return []
+    possible = [name for name, state in _CONDITIONS.items() if CARD.allows(card.state, state)]
+    return [name for name in possible if name != "found" or card.state == CardState.LOST]
 
 
 def report(ctx: Context, uid: str, condition: str, note: str) -> Card:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+from sqlalchemy import select
+
+from sifilma.accounts.models import Person
+from sifilma.accounts.permissions import Operation
 from sifilma.accounts.present import party
+from sifilma.accounts.scope import may_reach
 from sifilma.cards.present import history_out
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
 from sifilma.destruction.schemas import DestructionBrief, DestructionOut
@@ -16,6 +22,10 @@ from sifilma.web.links import API, steps
 VERBS = {
     "approve": DestructionState.APPROVED, "reject": DestructionState.REJECTED, "record": DestructionState.EXECUTED,
     "verify": DestructionState.VERIFIED, "cancel": DestructionState.CANCELLED,
+}  # fmt: skip
+_NEEDED = {
+    "approve": Operation.DESTRUCTION_APPROVE, "record": Operation.DESTRUCTION_RECORD, "verify": Operation.DESTRUCTION_VERIFY,
+    "cancel": Operation.DESTRUCTION_PROPOSE,
 }  # fmt: skip
 
 
@@ -56,3 +66,24 @@ def _common(found: Destruction) -> dict[str, Any]:
         "created_at": found.created_at,
         "links": steps("destructions", found.id, DESTRUCTION, found.state, VERBS) | document,
     }
+
+
+def offered(ctx: Context, found: Destruction) -> frozenset[str]:
+    """What the actor may do with a destruction in its state: `approve` (or reject), `record`, `verify`, `cancel`."""
+    others = {"approve": (found.submitted_by_person,), "verify": (found.submitted_by_person, found.recorded_by_person)}
+    holders = {"record": found.organisation_id}
+    return frozenset(
+        verb
+        for verb, needed in _NEEDED.items()
+        if DESTRUCTION.allows(found.state, VERBS[verb])
+        and may_reach(ctx.actor, needed, found.organisation_id)
+        and ctx.actor.person_id not in others.get(verb, ())
+        and holders.get(verb, ctx.actor.organisation_id) == ctx.actor.organisation_id
+    )
+
+
+def people(ctx: Context, found: Destruction) -> dict[UUID, str]:
+    """The names of who proposed, approved, recorded and verified it."""
+    acting = {found.submitted_by_person, found.recorded_by_person, found.verified_by_person} | {one.person_id for one in found.approvals}
+    query = select(Person.id, Person.name).where(Person.id.in_(acting - {None}))
+    return dict(ctx.session.execute(query).all())

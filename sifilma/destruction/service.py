@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from config.settings import Settings
 from sifilma.accounts.permissions import Operation
@@ -47,10 +48,20 @@ def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTIO
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
 
 
-def page(ctx: Context, state: str | None) -> Listing[Destruction]:
-    """What the actor may see, of one state if one is named."""
+def page(ctx: Context, state: str | None, cause: str | None = None, text: str | None = None) -> Listing[Destruction]:
+    """What the actor may see: of one state, one cause, by a part of the Berita Acara's number or of a card's UID, where they are named."""
     query = destructions_query(ctx)
-    return (query.where(Destruction.state == state) if state else query), Destruction.id
+    if state:
+        query = query.where(Destruction.state == state)
+    if cause:
+        query = query.where(Destruction.cause == cause)
+    return (_with_text(query, text) if text else query), Destruction.id
+
+
+def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:
+    uid = Card.uid.contains(re.sub(r"[\s:\-]", "", text).upper(), autoescape=True)
+    named = select(DestructionCard.destruction_id).join(Card, Card.id == DestructionCard.card_id).where(uid)
+    return query.where(or_(Destruction.number.icontains(text.strip(), autoescape=True), Destruction.id.in_(named)))
 
 
 def get(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:
@@ -84,13 +95,14 @@ def propose(ctx: Context, data: DestructionIn) -> Destruction:
     return made
 
 
+def proposed_cards() -> Select[UUID]:
+    """The ids of cards whose destruction is proposed or approved."""
+    query = select(DestructionCard.card_id).join(Destruction, Destruction.id == DestructionCard.destruction_id)
+    return query.where(Destruction.state.in_(OPEN))
+
+
 def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
-    busy = (
-        select(Card.uid)
-        .join(DestructionCard, DestructionCard.card_id == Card.id)
-        .join(Destruction, Destruction.id == DestructionCard.destruction_id)
-        .where(Card.id.in_([card.id for card in cards]), Destruction.state.in_(OPEN))
-    )
+    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(proposed_cards()))
     taken = sorted(ctx.session.scalars(busy))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is proposed for destruction already.", uid=uid)} for uid in taken]
@@ -129,14 +141,20 @@ def cancel(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
     return found
 
 
-def record_execution(
-    ctx: Context, settings: Settings, store: FileStore, destruction_id: UUID, data: RecordIn, photos: list[Upload]
-) -> Destruction:
-    """The Berita Acara. Only with it complete are the cards destroyed; all of it is one commit."""
+def recordable(ctx: Context, destruction_id: UUID) -> Destruction:
+    """A destruction whose Berita Acara the actor may write now."""
     found = get(ctx, destruction_id, Operation.DESTRUCTION_RECORD)
     if found.organisation_id != ctx.actor.organisation_id:
         raise Forbidden("The holder of the cards records their destruction.", type="not-holder")
     DESTRUCTION.require(found, DestructionState.EXECUTED)
+    return found
+
+
+def record_execution(
+    ctx: Context, settings: Settings, store: FileStore, destruction_id: UUID, data: RecordIn, photos: list[Upload]
+) -> Destruction:
+    """The Berita Acara. Only with it complete are the cards destroyed; all of it is one commit."""
+    found = recordable(ctx, destruction_id)
     _require_complete(ctx, settings, found, data, photos)
     kept = [keep_photo(ctx, store, photo) for photo in photos]
     _write_record(ctx, settings, found, data, kept)

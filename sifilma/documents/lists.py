@@ -32,12 +32,12 @@ class Export:
     columns: Mapping[str, Callable[[Any], object]]
 
 
-def answer(template: str, listing: Listing[Any], show: Show, export: Export, **values: Any) -> Response:
+def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
     """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it as a file. The template is given `items` and `next`."""
     wanted = request.args.get("unduh")
     if wanted:
         return _file(wanted, listing, show, export)
-    found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"))
+    found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), oldest_first=oldest_first)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
 

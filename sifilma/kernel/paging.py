@@ -28,13 +28,19 @@ class Page(Generic[T]):
 
 
 def page(
-    session: Session, query: Select[Any], key: InstrumentedAttribute[UUID], *, limit: int = 50, cursor: str | None = None
+    session: Session,
+    query: Select[Any],
+    key: InstrumentedAttribute[UUID],
+    *,
+    limit: int = 50,
+    cursor: str | None = None,
+    oldest_first: bool = False,
 ) -> Page[Any]:
-    """The newest rows first, by a UUIDv7 key; `limit` is held within 1…200. Invalid for a cursor not made here."""
+    """The newest rows first, or the oldest, by a UUIDv7 key; `limit` is held within 1…200. Invalid for a cursor not made here."""
     limit = max(1, min(limit, MAX_LIMIT))
     if cursor:
-        query = query.where(key < _decode(cursor))
-    rows = list(session.scalars(query.order_by(key.desc()).limit(limit + 1)))
+        query = query.where(key > _decode(cursor) if oldest_first else key < _decode(cursor))
+    rows = list(session.scalars(query.order_by(key if oldest_first else key.desc()).limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]
     return Page(rows, _encode(getattr(rows[-1], key.key)) if more else None)

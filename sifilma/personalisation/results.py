@@ -216,7 +216,7 @@ def _save(
         card.kcv = kcvs.get(result.sam_uid, "")
         failed = result.outcome == "failed"
         target = CardState.DAMAGED if failed else CardState.PERSONALISED
-        CARD.move(ctx.session, card, target, act, say("personalisation failed") if failed else "")
+        CARD.move(ctx.session, card, target, act, say("Personalisation failed.") if failed else "")
     _advance(ctx, request, act)
     ctx.session.flush()
     return request

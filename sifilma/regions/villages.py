@@ -81,6 +81,13 @@ class VillagePoints:
         nearest = int(self._indexes[regency][self._squares(latitude, longitude, regency).argmin()])
         return self._codes[nearest]
 
+    def position(self, village: str) -> tuple[float, float] | None:
+        """Latitude and longitude of a village's point; None for a code without one."""
+        if village not in self._codes:
+            return None
+        latitude, longitude = self._points[self._codes.index(village)]
+        return float(latitude), float(longitude)
+
     def _nearest(self, latitude: float, longitude: float) -> int:
         return int(self._tree.query((latitude * _SCALE[0], longitude * _SCALE[1]))[1])
 

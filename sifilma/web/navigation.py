@@ -27,7 +27,7 @@ ENTRIES = (
     Entry(_("Activation"), "activation_pages.index", "activation_request.view", "broadcast", "aktivasi"),
     Entry(_("Cards"), "card_pages.index", "card.view", "sd-card", "kartu"),
     Entry(_("Manifests"), "manifest_pages.index", "manifest.view", "file-earmark-lock", "manifest"),
-    Entry(_("Place reviews"), "review_pages.index", "place.review", "geo-alt", "tinjauan"),
+    Entry(_("Place reviews"), "review_pages.index", "place.see", "geo-alt", "tinjauan"),
     Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),
     Entry(_("Organisations"), "organisation_pages.index", "reference.read", "building", "organisasi"),
     Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),

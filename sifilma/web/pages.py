@@ -32,6 +32,7 @@ DONE = {
     "reviewed": _("Your review is recorded."),
     "activated": _("Activated: the manifest is ready to be downloaded."),
     "proposed": _("Proposed: another person decides."),
+    "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
     "disabled": _("The account is disabled. Its sessions have ended."),

@@ -1,0 +1,191 @@
+"""Destruction on the web: propose, decide, record with witnesses and photos, verify."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.cards.present import cards_out, timeline
+from sifilma.destruction import choosing, document, present, service
+from sifilma.destruction.forms import record_of, rows_shown
+from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
+from sifilma.destruction.schemas import DestructionIn
+from sifilma.documents import lists
+from sifilma.documents.indonesian import zone_of
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import PDF, attachment, paper
+from sifilma.documents.service import Upload
+from sifilma.kernel.errors import NotFound
+from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment, seen
+from sifilma.web.requests import context
+from sifilma.web.states import named, state
+
+blueprint = Blueprint("destruction_pages", __name__, url_prefix="/pemusnahan", template_folder="templates")
+EXPORT = Export(
+    "pemusnahan",
+    {
+        _("Number of the Berita Acara"): lambda one: one.number or "",
+        _("State"): lambda one: str(state(one.state).name),
+        _("Organisation"): lambda one: one.organisation.name,
+        _("Cause"): lambda one: str(state(one.cause).name),
+        _("Cards"): lambda one: len(one.cards),
+        _("Proposed"): lambda one: moment(one.created_at),
+        _("Carried out"): lambda one: moment(one.executed_at) if one.executed_at else "",
+    },
+)
+
+
+@blueprint.get("")
+@operation("destruction.view")
+def index() -> Response:
+    """The destructions the actor may see."""
+    form = Form(request.args)
+    listing = service.page(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
+    states, causes = named(DestructionState), named(choosing.CAUSES)
+    return lists.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
+
+
+@blueprint.get("/usul")
+@operation("destruction.propose")
+def new() -> Response:
+    """Which cards are to be destroyed."""
+    return _proposal(Form(request.args))
+
+
+@blueprint.post("/usul")
+@operation("destruction.propose")
+def propose() -> AnyResponse:
+    """Propose it; somebody else decides."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = service.propose(ctx, form.model(DestructionIn, cards=form.values.getlist("cards")))
+        return seen("destruction_pages.show", "proposed", destruction_id=made.id)
+    return _proposal(form)
+
+
+def _proposal(form: Form) -> Response:
+    ctx = context()
+    lots = choosing.lots(ctx)
+    lot = choosing.chosen(lots, form.get("lot"))
+    return form.again("destruction/propose.html", lots=lots, lot=lot, cards=choosing.cards_in(ctx, lot) if lot else [])
+
+
+@blueprint.get("/<uuid:destruction_id>")
+@operation("destruction.view")
+def show(destruction_id: UUID) -> Response:
+    """A destruction: its cards, its approval, its Berita Acara."""
+    return _page(service.get(context(), destruction_id), Form())
+
+
+@blueprint.post("/<uuid:destruction_id>/setujui")
+@operation("destruction.approve")
+def approve(destruction_id: UUID) -> AnyResponse:
+    """Another person's yes to exactly what was shown."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        given = form.model(ApproveIn)
+        service.approve(ctx, destruction_id, given.digest, given.note)
+        return seen("destruction_pages.show", "approved", destruction_id=destruction_id)
+    return _page(service.get(ctx, destruction_id), form)
+
+
+@blueprint.post("/<uuid:destruction_id>/tolak")
+@operation("destruction.approve")
+def reject(destruction_id: UUID) -> AnyResponse:
+    """No, with the reason."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        service.reject(ctx, destruction_id, form.model(NoteIn).note)
+        return seen("destruction_pages.show", "rejected", destruction_id=destruction_id)
+    return _page(service.get(ctx, destruction_id), form)
+
+
+@blueprint.post("/<uuid:destruction_id>/batal")
+@operation("destruction.propose")
+def cancel(destruction_id: UUID) -> AnyResponse:
+    """Take it back."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        service.cancel(ctx, destruction_id, form.model(NoteIn).note)
+        return seen("destruction_pages.show", "cancelled", destruction_id=destruction_id)
+    return _page(service.get(ctx, destruction_id), form)
+
+
+@blueprint.post("/<uuid:destruction_id>/verifikasi")
+@operation("destruction.verify")
+def verify(destruction_id: UUID) -> AnyResponse:
+    """A third person has compared the Berita Acara with the cards."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        service.verify(ctx, destruction_id, form.model(NoteIn).note)
+        return seen("destruction_pages.show", "verified", destruction_id=destruction_id)
+    return _page(service.get(ctx, destruction_id), form)
+
+
+def _page(found: Destruction, form: Form) -> Response:
+    ctx = context()
+    return form.again(
+        "destruction/destruction.html",
+        found=found,
+        cards=cards_out(ctx, service.cards_of(ctx, found)),
+        people=present.people(ctx, found),
+        offered=present.offered(ctx, found),
+        steps=timeline(ctx, DESTRUCTION.kind, found.id),
+    )
+
+
+@blueprint.get("/<uuid:destruction_id>/rekam")
+@operation("destruction.view")
+def write(destruction_id: UUID) -> Response:
+    """The form of the Berita Acara. Sending it needs a fresh code, looking at it none."""
+    return _record(destruction_id, Form())
+
+
+@blueprint.post("/<uuid:destruction_id>/rekam")
+@operation("destruction.record")
+def record(destruction_id: UUID) -> AnyResponse:
+    """The Berita Acara; with it the cards are destroyed."""
+    ctx, form = context(), Form.sent()
+    photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
+    with form.attempt(ctx):
+        data = record_of(form, zone_of(ctx.actor.region_code))
+        service.record_execution(ctx, ports.settings(), ports.files(), destruction_id, data, photos)
+        return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
+    return _record(destruction_id, form)
+
+
+def _record(destruction_id: UUID, form: Form) -> Response:
+    ctx, settings = context(), ports.settings()
+    found = service.recordable(ctx, destruction_id)
+    cards = cards_out(ctx, service.cards_of(ctx, found))
+    limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
+    return form.again("destruction/record.html", found=found, cards=cards, rows=rows_shown(form), limits=limits)
+
+
+@blueprint.get("/<uuid:destruction_id>/berita-acara")
+@operation("destruction.view")
+def pdf(destruction_id: UUID) -> Response:
+    """The Berita Acara."""
+    ctx = context()
+    found = service.get(ctx, destruction_id)
+    data = document.berita_acara(ctx, ports.files(), ports.settings().public_url, found)
+    return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
+
+
+@blueprint.get("/<uuid:destruction_id>/foto/<int:number>")
+@operation("destruction.view")
+def photo(destruction_id: UUID, number: int) -> Response:
+    """A photo of the destruction."""
+    ctx = context()
+    photos = service.photos_of(ctx, service.get(ctx, destruction_id))
+    if not 1 <= number <= len(photos):
+        raise NotFound()
+    shown = photos[number - 1]
+    return attachment(ports.files().get(shown.sha256), shown.media_type, shown.filename)

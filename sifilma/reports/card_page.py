@@ -1,0 +1,93 @@
+"""A card with all that stands on it: holder and buyer, manifests, documents. Each only as far as the actor may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from sifilma.accounts.models import Organisation
+from sifilma.activation import reading
+from sifilma.activation.manifest_present import Shown, shown
+from sifilma.activation.models import ActivationRequest, ActivationRequestCard
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.present import cards_out
+from sifilma.cards.schemas import CardOut
+from sifilma.cards.service import units_query
+from sifilma.destruction.models import Destruction, DestructionCard
+from sifilma.destruction.service import destructions_query
+from sifilma.handover.models import Handover, HandoverCard
+from sifilma.handover.service import handovers_query
+from sifilma.kernel.context import Context
+from sifilma.personalisation import service as personalisation
+from sifilma.personalisation.models import PersonalisationRequest
+
+Attribute: TypeAlias = InstrumentedAttribute[UUID]
+
+
+@dataclass(frozen=True)
+class CardLine:
+    """A card in a list."""
+
+    of: CardOut
+    holder: str
+    buyer: str
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A document that names the card. `kind` is its object's kind, `number` empty as long as it has none."""
+
+    kind: str
+    id: UUID
+    number: str
+    at: datetime
+    state: str
+
+
+def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
+    """Cards with the names of who holds and who bought them, in two statements."""
+    parties = {party for card in cards for party in (card.holder_id, card.buyer_id)}
+    query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(parties))
+    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [CardLine(out, names[out.holder_id], names[out.buyer_id]) for out in cards_out(ctx, cards)]
+
+
+def unit_of(ctx: Context, card: Card) -> Unit | None:
+    """The unit the card is tied to, if the actor may see it."""
+    return ctx.session.scalars(units_query(ctx).where(Unit.id == card.unit_id)).first() if card.unit_id else None
+
+
+def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
+    """The chain of the card's manifests, newest first: every place it was made to work at."""
+    return shown(ctx, reading.chain(ctx, card.id), public_url)
+
+
+def papers_of(ctx: Context, card: Card) -> list[Paper]:
+    """Every document that names the card, oldest first."""
+    P, H, A, D = PersonalisationRequest, Handover, ActivationRequest, Destruction  # noqa: N806  # as the selects read
+    born = personalisation.requests_query(ctx).where(P.id == card.personalisation_request_id)
+    handed = handovers_query(ctx).where(_names(H.id, HandoverCard.handover_id, HandoverCard.card_id, card))
+    asked = reading.requests_query(ctx).where(
+        _names(A.id, ActivationRequestCard.activation_request_id, ActivationRequestCard.card_id, card)
+    )
+    ended = destructions_query(ctx).where(_names(D.id, DestructionCard.destruction_id, DestructionCard.card_id, card))
+    found = [
+        *_papers(ctx, "personalisation_request", born.with_only_columns(P.id, P.letter_number, P.created_at, P.state)),
+        *_papers(ctx, "handover", handed.with_only_columns(H.id, H.number, H.issued_at, H.state)),
+        *_papers(ctx, "activation_request", asked.with_only_columns(A.id, A.letter_number, A.created_at, A.state)),
+        *_papers(ctx, "destruction", ended.with_only_columns(D.id, D.number, D.created_at, D.state)),
+    ]
+    return sorted(found, key=lambda paper: paper.at)
+
+
+def _names(key: Attribute, named: Attribute, of: Attribute, card: Card) -> ColumnElement[bool]:
+    return key.in_(select(named).where(of == card.id))
+
+
+def _papers(ctx: Context, kind: str, query: Select[UUID, Any, datetime, str]) -> list[Paper]:
+    return [Paper(kind, key, number or "", at, state) for key, number, at, state in ctx.session.execute(query)]

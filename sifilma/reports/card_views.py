@@ -1,0 +1,97 @@
+"""Cards on the web: list, one card's whole life, and reports about it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import may_reach
+from sifilma.cards import service
+from sifilma.cards.identity import normalise_uid
+from sifilma.cards.models import CARD, CardState, Function
+from sifilma.cards.present import timeline
+from sifilma.cards.schemas import ReportIn
+from sifilma.cards.service import CardFilter
+from sifilma.destruction.choosing import is_free
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.kernel.errors import NotFound
+from sifilma.reports import card_page
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment, seen
+from sifilma.web.requests import context
+from sifilma.web.states import kind, named, state
+
+blueprint = Blueprint("card_pages", __name__, url_prefix="/kartu", template_folder="templates")
+EXPORT = Export(
+    "kartu",
+    {
+        _("UID"): lambda line: line.of.uid,
+        _("State"): lambda line: str(state(line.of.state).name),
+        _("Function"): lambda line: line.of.function,
+        _("Holder"): lambda line: line.holder,
+        _("Buyer"): lambda line: line.buyer,
+        _("Unit"): lambda line: line.of.unit or "",
+        _("Key version"): lambda line: line.of.key_version,
+        _("KCV"): lambda line: line.of.kcv,
+        _("Manifests"): lambda line: line.of.seq,
+        _("Since"): lambda line: moment(line.of.changed_at),
+    },
+)
+
+
+@blueprint.get("")
+@operation("card.view")
+def index() -> Response:
+    """The cards the actor may see."""
+    ctx, form = context(), Form(request.args)
+    wanted = CardFilter(*(form.get(name).strip()[:60] for name in ("state", "function", "text", "holder")))
+    choices = {"states": named(CardState), "functions": [(str(function), kind(str(function))) for function in Function]}
+    listing = service.cards_page(ctx, wanted)
+    return lists.answer("reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), EXPORT, form=form, choices=choices)
+
+
+@blueprint.get("/<string:uid>")
+@operation("card.view")
+def show(uid: str) -> Response:
+    """A card with its manifests, its documents and its whole life."""
+    return _page(_normal(uid), Form())
+
+
+@blueprint.post("/<string:uid>/lapor")
+@operation("card.report")
+def report(uid: str) -> AnyResponse:
+    """Damaged, locked, lost or found: what stands on the card falls with it."""
+    ctx, form, uid = context(), Form.sent(), _normal(uid)
+    with form.attempt(ctx):
+        told = form.model(ReportIn)
+        service.report(ctx, uid, told.condition, told.note)
+        return seen("card_pages.show", "reported", uid=uid)
+    return _page(uid, form)
+
+
+def _page(uid: str, form: Form) -> Response:
+    ctx = context()
+    card = service.get_card(ctx, uid)
+    proposable = CARD.allows(card.state, CardState.DESTROYED) and may_reach(ctx.actor, Operation.DESTRUCTION_PROPOSE, card.holder_id)
+    return form.again(
+        "reports/card.html",
+        card=card_page.lines(ctx, [card])[0],
+        unit=card_page.unit_of(ctx, card),
+        manifests=card_page.manifests_of(ctx, card, ports.settings().public_url),
+        papers=card_page.papers_of(ctx, card),
+        conditions=service.conditions(ctx, card),
+        proposable=proposable and is_free(ctx, card),
+        steps=timeline(ctx, CARD.kind, card.id),
+    )
+
+
+def _normal(uid: str) -> str:
+    try:
+        return normalise_uid(uid[:40])
+    except ValueError as unreadable:
+        raise NotFound() from unreadable

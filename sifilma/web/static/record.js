@@ -1,0 +1,132 @@
+// The form of a Berita Acara: rows of witnesses, previews of photos, and an answer that does not lose them. All of it works without.
+"use strict";
+
+// Witnesses: the rows left empty go, buttons add and remove them.
+const renumber = (rows) => {
+  rows.forEach((row, number) => {
+    for (const one of [row, ...row.querySelectorAll("*")]) {
+      for (const name of ["id", "name", "for", "aria-describedby"]) {
+        if (one.hasAttribute(name)) one.setAttribute(name, one.getAttribute(name).replace(/witnesses\.\d+/g, `witnesses.${number}`));
+      }
+    }
+    row.querySelector("[data-number]").textContent = number + 1;
+  });
+};
+
+const witnesses = (part) => {
+  const rows = () => [...part.querySelectorAll(".row-group")];
+  const least = Number(part.dataset.witnesses);
+  const add = part.querySelector("[data-add]");
+  const settle = () => {
+    renumber(rows());
+    for (const row of rows()) row.querySelector("[data-remove]").hidden = rows().length <= least;
+    add.hidden = rows().length >= 20;
+  };
+  for (const row of rows().slice(least)) {
+    if (![...row.querySelectorAll("input, select")].some((field) => field.value)) row.remove();
+  }
+  add.addEventListener("click", () => {
+    const last = rows().at(-1);
+    const made = last.cloneNode(true);
+    for (const field of made.querySelectorAll("input, select")) {
+      field.value = "";
+      field.removeAttribute("aria-invalid");
+    }
+    for (const wrong of made.querySelectorAll(".wrong")) wrong.remove();
+    last.after(made);
+    settle();
+    made.querySelector("input").focus();
+  });
+  part.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-remove]");
+    if (!button) return;
+    button.closest(".row-group").remove();
+    settle();
+    add.focus();
+  });
+  settle();
+};
+
+// Photos: chosen in several goes, shown small, taken away one by one; too many bytes are said before they are sent.
+const photos = (part, kept) => {
+  const field = part.querySelector("#f-photos");
+  const list = part.querySelector("[data-previews]");
+  let chosen = [...kept, ...field.files];
+  const keep = () => {
+    const files = new DataTransfer();
+    for (const file of chosen) files.items.add(file);
+    field.files = files.files;
+    part.querySelector("[data-too-large]").hidden = chosen.reduce((sum, file) => sum + file.size, 0) <= Number(list.dataset.limit);
+    part.querySelector("[data-again]")?.remove();
+  };
+  const show = (file) => {
+    const item = list.appendChild(document.createElement("li"));
+    const image = item.appendChild(new Image(160, 120));
+    image.alt = file.name;
+    const reader = new FileReader();
+    reader.addEventListener("load", () => (image.src = reader.result));
+    reader.readAsDataURL(file);
+    const button = item.appendChild(document.createElement("button"));
+    button.type = "button";
+    button.className = "btn btn-outline-secondary";
+    button.textContent = list.dataset.removing;
+    button.setAttribute("aria-label", `${list.dataset.removing}: ${file.name}`);
+    button.addEventListener("click", () => {
+      chosen = chosen.filter((one) => one !== file);
+      item.remove();
+      keep();
+      field.focus();
+    });
+  };
+  field.addEventListener("change", () => {
+    const fresh = [...field.files].filter((file) => !chosen.some((one) => one.name === file.name && one.size === file.size));
+    chosen.push(...fresh);
+    fresh.forEach(show);
+    keep();
+  });
+  chosen.forEach(show);
+  if (chosen.length) keep();
+  return () => chosen;
+};
+
+// The answer is looked at here: where something is wrong, its page comes in place of this one, and the photos stay chosen.
+const send = async (form, chosen, event) => {
+  event.preventDefault();
+  if (form.dataset.sending) return;
+  form.dataset.sending = "yes";
+  event.submitter?.setAttribute("aria-busy", "true");
+  const answer = await fetch(form.action, { method: "post", body: new FormData(form) });
+  if (answer.redirected) {
+    window.location.assign(answer.url);
+    return;
+  }
+  const main = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+  delete form.dataset.sending;
+  event.submitter?.removeAttribute("aria-busy");
+  if (main.querySelector("form[data-record]")) {
+    document.querySelector("main").replaceWith(document.adoptNode(main));
+    start(chosen());
+    document.getElementById("masalah")?.focus();
+  } else tell(main.querySelector(".note.bad, p, h1").textContent);
+};
+
+// What is wrong with more than a field: a code that was used, files too large, a service that stands still.
+const tell = (words) => {
+  const note = document.createElement("p");
+  note.className = "note bad";
+  note.tabIndex = -1;
+  note.setAttribute("role", "alert");
+  note.textContent = words;
+  document.getElementById("salah").replaceChildren(note);
+  note.focus();
+};
+
+const start = (kept) => {
+  const form = document.querySelector("form[data-record]");
+  if (!form) return;
+  witnesses(form.querySelector("[data-witnesses]"));
+  const chosen = photos(form.querySelector("[data-previews]").closest("section"), kept);
+  form.addEventListener("submit", (event) => send(form, chosen, event));
+};
+
+start([]);

@@ -1,0 +1,87 @@
+"""Doubtful places on the web: the queue with the oldest first, and one place decided once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sifilma.documents.indonesian import uid_pairs
+from sifilma.kernel.db import db
+from tests.support.counting import counted
+from tests.support.somebody import Pages, landed, words
+from tests.support.world import BANGLI_PLACE, World, done
+
+FAR = {"latitude": BANGLI_PLACE["latitude"], "longitude": BANGLI_PLACE["longitude"], "reason": "Kantor dipindah karena banjir."}
+
+
+def doubtful(world: World, count: int = 1) -> list[Any]:
+    ready = world.ready(count=count)
+    client = world.client("magetan.kepala")
+    return [done(client.post("/activations", world.activation(ready, uid, **FAR)), 201) | {"uid": uid} for uid in ready.uids]
+
+
+def test_the_oldest_waits_at_the_top_and_pages_go_on_to_the_newest(world: World) -> None:
+    made = doubtful(world, 27)
+    page = Pages(world, "operator1")
+    first = page.get("/tinjauan")
+    found = words(first)
+    assert found.index(uid_pairs(made[0]["uid"])) < found.index(uid_pairs(made[1]["uid"])) < found.index(uid_pairs(made[24]["uid"]))
+    assert uid_pairs(made[25]["uid"]) not in found
+    cursor = first.get_data(as_text=True).partition("cursor=")[2].partition('"')[0]
+    second = words(page.get("/tinjauan", cursor=cursor))
+    assert uid_pairs(made[26]["uid"]) in second
+    assert uid_pairs(made[24]["uid"]) not in second
+
+
+def test_a_place_shows_what_was_claimed_beside_what_was_found(world: World) -> None:
+    made = doubtful(world)[0]
+    found = words(Pages(world, "operator1").get(f"/tinjauan/{made['id']}"))
+    there = (
+        "Magetan, Jawa Timur",
+        "Kabupaten Bangli, Bali",
+        "216.387 m",
+        "± 10 m",
+        "Dari perangkat",
+        "karena banjir",
+        "usulkan pencabutan",
+    )
+    for said in there:
+        assert said in found, said
+
+
+def test_an_operator_decides_once_with_a_note_and_the_manifest_stands(world: World) -> None:
+    made = doubtful(world)[0]
+    path, page = f"/tinjauan/{made['id']}", Pages(world, "operator1")
+    assert "harus diperbaiki" in words(page.post(f"{path}/putusan", {"decision": "rejected", "note": " "}), 422)
+    assert "harus diperbaiki" in words(page.post(f"{path}/putusan", {"note": "tanpa putusan"}), 422)
+    shown = words(page.get(landed(page.post(f"{path}/putusan", {"decision": "rejected", "note": "tidak sesuai surat"}))))
+    assert "Ditolak" in shown
+    assert "Candra Contoh" in shown
+    assert "Manifest masih berlaku" in shown
+    assert words(page.post(f"{path}/putusan", {"decision": "accepted", "note": "sekali lagi"}), 409)
+    assert "Tidak ada lokasi yang menunggu" in words(page.get("/tinjauan"))
+    assert uid_pairs(made["uid"]) in words(page.get("/tinjauan", state="rejected"))
+
+
+def test_an_auditor_reads_and_others_see_nothing(world: World) -> None:
+    made = doubtful(world)[0]
+    auditor = Pages(world, "auditor1")
+    assert 'name="decision"' not in auditor.get(f"/tinjauan/{made['id']}").get_data(as_text=True)
+    assert auditor.post(f"/tinjauan/{made['id']}/putusan", {"decision": "accepted", "note": "boleh"}).status_code == 403
+    for name in ("magetan.kepala", "penyetuju1", "jatim.kepala"):
+        assert Pages(world, name).get("/tinjauan").status_code == 403, name
+
+
+def test_a_place_that_passed_is_no_case_for_a_review(sqlite_world: World) -> None:
+    _, answers = sqlite_world.active()
+    assert Pages(sqlite_world, "operator1").get(f"/tinjauan/{answers[0]['id']}").status_code == 404
+
+
+def test_the_queue_takes_few_statements(sqlite_world: World) -> None:
+    made = doubtful(sqlite_world, 3)
+    page = Pages(sqlite_world, "operator1")
+    with sqlite_world.app.app_context():
+        engine = db.engine
+    for path, most in (("/tinjauan", 6), (f"/tinjauan/{made[0]['id']}", 7)):
+        with counted(engine) as found:
+            words(page.get(path))
+        assert len(found.statements) <= most, (path, len(found.statements), found.statements)
