@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -74,7 +75,7 @@ def _list(ctx: Context, form: Form) -> Response:
     return lists.answer("reports/audit.html", listing, lambda found: audit_present.lines(ctx, found), audit_present.EXPORT, **_shown(form))
 
 
-def _shown(form: Form) -> dict[str, object]:
+def _shown(form: Form) -> dict[str, Any]:
     return {"form": form, "actions": sorted(((name, str(text)) for name, text in ACTIONS.items()), key=lambda pair: pair[1])}
 
 
