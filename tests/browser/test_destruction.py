@@ -130,7 +130,7 @@ def test_a_doubtful_place_is_rejected_and_its_manifest_revoked_by_two(server: Ma
     sound(operator)
     operator.check("input[value=rejected]")
     operator.fill("[name=note]", "tidak sesuai surat")
-    press(operator, "button:has-text('Putuskan')")
+    press(operator, "button:has-text('Simpan keputusan')")
     sound(operator)
     press(operator, ".note a:has-text('Usulkan pencabutan')")
     operator.fill("[name=reason]", "lokasi tidak benar")
@@ -155,6 +155,6 @@ def test_a_manifest_is_downloaded_and_the_page_stays_of_use(server: Made, browse
     page.goto(f"/manifest/{answers[0]['manifest']['id']}")
     for _ in range(2):
         with page.expect_download() as saved:
-            page.click("text=Unduh file manifest")
+            page.click("button:has-text('Unduh manifest')")
         assert saved.value.suggested_filename.endswith(".jws")
     sound(page)
