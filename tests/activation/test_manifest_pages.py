@@ -21,7 +21,7 @@ def test_a_manifest_shows_all_but_its_body(world: World) -> None:
         found = words(Pages(world, name).get(path))
         for said in (uid_pairs(ready.uids[0]), "/status/1.jws", "Rangkaian manifest", "ini yang pertama", "Masa tenggang sampai"):
             assert said in found, (name, said)
-        assert ("Unduh file manifest" in found) is (name == "magetan.staf")
+        assert ("Unduh manifest" in found) is (name == "magetan.staf")
     assert Pages(world, "bangli.kepala").get(path).status_code == 404
     assert Pages(world, "operator1").post(f"{path}/unduh", {"form": "jws"}).status_code == 403
 

@@ -28,7 +28,8 @@ if (place && window.L) {
     const answer = await fetch(address);
     if (!answer.ok) return;
     const dot = (_, latlng) => L.circleMarker(latlng, { radius: 3, stroke: false, fillColor: "#0d4c8c", fillOpacity: 0.5, pane: "outlines", interactive: false });
-    L.geoJSON(await answer.json(), { style, pane: "outlines", interactive: false, pointToLayer: dot }).addTo(map);
+    const look = (shape) => (shape.geometry.type === "Point" ? {} : style); // a dot has its own
+    L.geoJSON(await answer.json(), { style: look, pane: "outlines", interactive: false, pointToLayer: dot }).addTo(map);
   };
   draw(place.dataset.outlines, { color: "#71808e", weight: 1, fillColor: "#fff", fillOpacity: 1 }).then(() =>
     draw(place.dataset.regency, { color: "#0d4c8c", weight: 1.5, fillColor: "#0d4c8c", fillOpacity: 0.08 }),
