@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -85,12 +86,10 @@ class Cluster:
         """The server stands still (SIGSTOP): it accepts connections and answers nothing. It goes on afterwards, whatever happens."""
         stopped = self._processes()
         try:
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            _signal(stopped, signal.SIGSTOP)
             yield
         finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+            _signal(stopped, signal.SIGCONT)
 
     def _processes(self) -> list[int]:
         """The postmaster and its children."""
@@ -119,6 +118,13 @@ def _server_user(base: Path) -> dict[str, Any]:
     user = pwd.getpwnam("postgres")
     os.chown(base, user.pw_uid, user.pw_gid)
     return options | {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    """Send a signal to those that are still there: a child of the server's may have ended by itself."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _children(parent: int) -> list[int]:
