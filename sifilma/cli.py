@@ -66,9 +66,13 @@ def serve() -> None:
 
 @cli.command("demo", with_appcontext=False)
 @click.option("--url", envvar="SIFILMA_DEMO_URL", help="The running server; default the one `make run` started.")
-def play(url: str | None) -> None:
+@click.option("--code", "who", metavar="USERNAME", help="Play nothing: print this account's password and its one-time code of this moment.")
+def play(url: str | None, who: str | None) -> None:
     """Play a card's whole life over HTTP against a running server, saying each step."""
-    demo.play(url)
+    if who is None:
+        demo.play(url)
+    else:
+        demo.tell_code(who)
 
 
 def main() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import click
 import httpx
+import pyotp
 
 from config.settings import Settings, load_settings
 from sifilma.demo import checks, people, scenes
@@ -34,6 +36,19 @@ def play(url: str | None) -> None:
     except (Refused, httpx.HTTPError) as failed:
         raise click.ClickException(str(failed)) from failed
     click.echo(f"\nEverything went as it should. Files: {out}/")
+
+
+def tell_code(username: str) -> None:
+    """Print what somebody needs to sign in as a demo account at this moment."""
+    os.environ.setdefault("SIFILMA_ENV", "demo")
+    path = load_settings().home / "demo" / "accounts.json"
+    if not path.exists():
+        raise click.ClickException("There are no demo accounts here: `make run` makes them.")
+    listed = {account["username"]: account for account in json.loads(path.read_text())}
+    if username not in listed:
+        raise click.ClickException(f"There is no demo account {username}: {', '.join(sorted(listed))}.")
+    account, now = listed[username], SystemClock().now()
+    click.echo(f"password {account['password']}  code {pyotp.TOTP(account['totp_secret']).at(now)}  (each code signs in once)")
 
 
 def _served(settings: Settings) -> str:
