@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 
@@ -52,6 +53,14 @@ def test_problems_name_the_field_and_echo_no_secret(sqlite_world: World) -> None
     assert refused.headers["X-Request-Id"] == refused.json["request_id"]
 
 
+def test_what_is_not_what_it_should_be_is_refused_by_name(sqlite_world: World) -> None:
+    office = sqlite_world.client("magetan.kepala")
+    assert office.post("/units", []).status_code == 422
+    text = {"data": {"request": json.dumps(sqlite_world.letter() | {"function": "R", "quantity": 1}), "letter": "no file"}}
+    refused = office.call("POST", "/personalisation-requests", content_type="multipart/form-data", **text)
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "letter")
+
+
 def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
     client = world.client("magetan.kepala")
     unit = {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}
@@ -73,7 +82,6 @@ def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
 
 def _multipart(form: dict[str, object]) -> dict[str, object]:
     import io
-    import json
 
     return {"data": {"request": json.dumps(form), "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
 
