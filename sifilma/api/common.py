@@ -17,6 +17,7 @@ from sifilma.cards.identity import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid
+from sifilma.web import characters
 from sifilma.web.links import API
 from sifilma.web.requests import context
 
@@ -124,9 +125,10 @@ def _json_part(value: object) -> object:
     """A multipart part with JSON: sent as a field, or as a file of type application/json."""
     if hasattr(value, "read"):
         try:
-            return json.loads(value.read())
-        except ValueError as broken:
+            value = json.loads(value.read())
+        except (ValueError, RecursionError) as broken:
             raise ValueError("this part must be JSON") from broken
+        characters.require_fit("request", value)
     return value
 
 
