@@ -16,7 +16,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record_in
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
-from sifilma.web import requests
+from sifilma.web import characters, requests
 
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
@@ -26,6 +26,7 @@ def register(app: Flask) -> None:
     """Attach the request cycle, in its order."""
     app.before_request(requests.open_request)
     app.before_request(authorise)
+    app.before_request(characters.refuse)
     app.before_request(requests.begin_view)
     app.after_request(record_denial)
     app.after_request(renew_cookie)

@@ -171,6 +171,10 @@ def columns(actor: Actor) -> tuple[Column, ...]:
 
 
 def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
-    """The actor's grants of an operation; empty means never."""
-    found = (TABLE.get(operation, {}).get(column) for column in columns(actor))
+    """The actor's grants of an operation; empty means never. A key does nothing that nobody of its organisation may do."""
+    row = TABLE.get(operation, {})
+    kind = actor.organisation_kind
+    if actor.api_key_id is not None and (kind is None or _KIND_COLUMN.get(kind) not in row):
+        return ()
+    found = (row.get(column) for column in columns(actor))
     return tuple(grant for grant in found if grant and (not grant.head or Role.HEAD in actor.roles))

@@ -20,9 +20,8 @@ from hsm.derivation import kcv as key_check_value
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation import sealing, status, tokens, trust
-from sifilma.activation.models import ManifestState, RequestKind, RequestState
+from sifilma.activation.models import READY, ManifestState, RequestKind, RequestState
 from sifilma.activation.schemas import ActivationIn
-from sifilma.activation.service import READY
 from sifilma.activation.statements import (
     COMPLETE,
     INSERT_ACTIVATION,

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.accounts.models import Organisation
+from sifilma.cards.models import CardState
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.four_eyes import Approval, Submitted
 from sifilma.kernel.ids import uuid7
@@ -26,6 +27,10 @@ class RequestKind(StrEnum):
     NEW = "new"
     RELOCATION = "relocation"
     RENEWAL = "renewal"
+
+
+READY = {RequestKind.NEW: CardState.RECEIVED, RequestKind.RELOCATION: CardState.ACTIVE, RequestKind.RENEWAL: CardState.ACTIVE}
+"""The state a card must be in for each kind of request."""
 
 
 class RequestState(StrEnum):

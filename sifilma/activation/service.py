@@ -14,6 +14,7 @@ from sifilma.accounts.submissions import Submissions, require_note
 from sifilma.activation import sealing, tokens
 from sifilma.activation.models import (
     ACTIVATION_REQUEST,
+    READY,
     ActivationApproval,
     ActivationRequest,
     ActivationRequestCard,
@@ -24,7 +25,7 @@ from sifilma.activation.models import (
 from sifilma.activation.models import RequestState as State
 from sifilma.activation.reading import get_request
 from sifilma.activation.schemas import ActivationRequestIn
-from sifilma.cards.models import Card, CardState
+from sifilma.cards.models import Card
 from sifilma.cards.service import by_uids
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
@@ -39,7 +40,6 @@ from sifilma.oversight.service import require_right
 from sifilma.personalisation.models import PersonalisationRequest
 
 WAY = Submissions(ACTIVATION_REQUEST, ActivationApproval, "activation", "organisation_id")
-READY = {RequestKind.NEW: CardState.RECEIVED, RequestKind.RELOCATION: CardState.ACTIVE, RequestKind.RENEWAL: CardState.ACTIVE}
 OPEN = (State.DRAFT, State.SUBMITTED, State.RETURNED, State.APPROVED)
 
 

@@ -17,7 +17,7 @@ from hsm import HSM
 from hsm.token import Operations
 from sifilma.accounts.permissions import Operation
 from sifilma.activation import sealing, status
-from sifilma.activation.models import TOKEN, ActivationRequest, DataKey, RequestState, Token, TokenState
+from sifilma.activation.models import READY, TOKEN, ActivationRequest, DataKey, RequestKind, RequestState, Token, TokenState
 from sifilma.activation.reading import get_request
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
@@ -154,13 +154,16 @@ def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: s
 
 
 def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str) -> UUID:
-    """The card, if the request names it and it has not used a token of this request."""
+    """The card, if the request names it, it has not used a token of this request, and it is still what was asked for."""
     tokens = [token for token, its_uid in of_request(ctx.session, request.id) if its_uid == uid]
     if not tokens:
         raise NotFound("This request names no such card.")
     if any(token.state == TokenState.REDEEMED for token in tokens):
         raise Conflict("This card's token has been used.", type="token-used")
-    return tokens[0].card_id
+    card = ctx.session.get_one(Card, tokens[0].card_id, populate_existing=True)
+    if card.state != READY[RequestKind(request.kind)] or card.holder_id != request.organisation_id:
+        raise Conflict(f"The card is {card.state}: it gets no new token.", type="card-not-ready", state=card.state)
+    return card.id
 
 
 def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:

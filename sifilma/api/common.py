@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from sifilma.cards.identity import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid
+from sifilma.web import characters
 from sifilma.web.links import API
 from sifilma.web.requests import context
 
@@ -26,6 +28,17 @@ SECURITY_SCHEMES: dict[str, Any] = {
     "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "with a session, on every unsafe call"},
     "key": {"type": "http", "scheme": "bearer", "description": "an organisation's API key"},
 }
+REFUSALS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 SIGNED_IN: list[dict[str, list[str]]] = [{"session": [], "csrf": []}, {"key": []}]
 
 
@@ -78,15 +91,23 @@ class StateQuery(ListQuery):
 
 def blueprint(name: str, *, signed_in: bool = True) -> APIBlueprint:
     """A part of the API, with the refusals every route may answer."""
-    responses: dict[Any, Any] = {401: Problem, 403: Problem, 404: Problem, 409: Problem, 503: Problem}
     return APIBlueprint(
         f"api_{name.replace('-', '_')}",
         __name__,
         url_prefix=API,
         abp_tags=[Tag(name=name)],
         abp_security=SIGNED_IN if signed_in else [],
-        abp_responses=responses,
+        abp_responses={status: _refusal(status) for status in REFUSALS},
     )
+
+
+def _refusal(status: HTTPStatus) -> dict[str, Any]:
+    return {"description": status.phrase, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+def file_of(media_type: str) -> dict[str, Any]:
+    """What the document says of an answer that is a file."""
+    return {"description": "The file", "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def answer(model: BaseModel, status: int = 200) -> Response:
@@ -104,14 +125,22 @@ def _json_part(value: object) -> object:
     """A multipart part with JSON: sent as a field, or as a file of type application/json."""
     if hasattr(value, "read"):
         try:
-            return json.loads(value.read())
-        except ValueError as broken:
+            value = json.loads(value.read())
+        except (ValueError, RecursionError) as broken:
             raise ValueError("this part must be JSON") from broken
+        characters.require_fit("request", value)
+    return value
+
+
+def _file_part(value: object) -> object:
+    """A part sent as a plain field, without a file name, is no file."""
+    if value is not None and not hasattr(value, "filename"):
+        raise ValueError("this part must be a file")
     return value
 
 
 JsonPart = BeforeValidator(_json_part)
-File = FileStorage
+File = Annotated[FileStorage, BeforeValidator(_file_part)]
 
 
 def upload(file: FileStorage | None) -> Upload | None:

@@ -8,7 +8,7 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sifilma import ports
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, file_of, page_of, upload
 from sifilma.destruction import document, service
 from sifilma.destruction.present import brief, full
 from sifilma.destruction.schemas import DestructionBrief, DestructionIn, DestructionOut, RecordIn
@@ -95,7 +95,7 @@ def verify(path: IdPath, body: NoteIn) -> Response:
     return answer(full(ctx, service.verify(ctx, path.id, body.note)))
 
 
-@api.get("/destructions/<uuid:id>/document", summary="The Berita Acara as a PDF")
+@api.get("/destructions/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The Berita Acara as a PDF")
 @operation("destruction.view")
 def pdf(path: IdPath) -> Response:
     """The same bytes each time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from sifilma import ports
-from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
+from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.documents.responses import attachment
 from sifilma.handover import document, service
 from sifilma.handover.present import brief, full
@@ -65,7 +65,7 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
     return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
 
 
-@api.get("/handovers/<uuid:id>/document", summary="The BAST as a PDF")
+@api.get("/handovers/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The BAST as a PDF")
 @operation("handover.view")
 def pdf(path: IdPath) -> Response:
     """The same bytes each time."""

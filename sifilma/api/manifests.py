@@ -10,7 +10,7 @@ from sifilma.accounts.hook import require_fresh
 from sifilma.activation import download, reading, revocation
 from sifilma.activation.present import manifests_out
 from sifilma.activation.schemas import DownloadIn, ManifestOut, RevokeIn
-from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
+from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.cards.identity import Uid
 from sifilma.documents.responses import attachment
 from sifilma.web.operations import operation
@@ -42,7 +42,7 @@ def show(path: IdPath) -> Response:
     return answer(manifests_out(ctx, [reading.get_manifest(ctx, path.id)], ports.settings().public_url)[0])
 
 
-@api.post("/manifests/<uuid:id>/download", summary="The manifest file (application/jose)")
+@api.post("/manifests/<uuid:id>/download", responses={200: file_of("application/jose")}, summary="The manifest file (application/jose)")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(path: IdPath, body: DownloadIn) -> Response:
     """Recorded. A machine gets it only as a JWE to the unit's key."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import Response
 from pydantic import Field, RootModel
 
@@ -15,7 +17,7 @@ from sifilma.web.requests import context
 api = blueprint("units")
 
 
-class UnitsIn(RootModel[UnitIn | list[UnitIn]]):
+class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max_length=1000)]]):
     """One unit, or up to a thousand."""
 
     def units(self) -> list[UnitIn]:

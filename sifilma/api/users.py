@@ -82,7 +82,7 @@ def change_user(path: IdPath, body: UserChangeIn) -> Response:
     return answer(user_out(user))
 
 
-@api.post("/central-users", responses={202: InvitedOut}, summary="Propose to invite a head, or a central person")
+@api.post("/central-users", responses={201: InvitedOut, 202: InvitedOut}, summary="Propose to invite a head, or a central person")
 @operation("users.central", idempotent=False)
 def invite_central(body: UserIn) -> Response:
     """A first head is invited at once; a central person waits for a second user administrator."""

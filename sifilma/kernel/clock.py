@@ -35,3 +35,7 @@ class ManualClock:
     def advance(self, **step: float) -> None:
         """Move the clock by `timedelta(**step)`."""
         self._now += timedelta(**step)
+
+    def set(self, moment: datetime) -> None:
+        """Put the clock to a moment."""
+        self._now = moment.astimezone(UTC)

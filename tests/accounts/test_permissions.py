@@ -1,4 +1,4 @@
-"""The permission table against DOMAIN's, written here a second time, cell by cell."""
+"""The permission table against DOMAIN's, cell by cell."""
 
 from __future__ import annotations
 
@@ -8,54 +8,8 @@ from sifilma.accounts import permissions
 from sifilma.accounts.permissions import TABLE, Column, Grant, Operation, Scope, columns, grants
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.ids import uuid7
+from tests.support import domain
 
-A, J, O, L = "A", "J", "O", "L"  # noqa: E741  # DOMAIN's letters
-# operation: approver, operator, auditor, manufacturer, regency, province, institution, key ("-": never, "!": fresh code, "h": head)
-DOMAIN = {
-    "users.own":               ("-",  "-",  "-", "Oh!", "Oh!", "Oh!", "Oh!", "-"),
-    "api_keys":                ("-",  "-",  "-", "Oh!", "Oh!", "Oh!", "Oh!", "-"),
-    "api_keys.see":            ("-",  "-",  "-", "Oh",  "Oh",  "Oh",  "Oh",  "-"),
-    "unit.register":           ("-",  "-",  "-", "-",   "O",   "O",   "O",   "O"),
-    "unit.read":               ("A",  "A",  "A", "L",   "O",   "J",   "O",   "O"),
-    "personalisation.draft":   ("-",  "-",  "-", "L",   "O",   "O",   "-",   "L"),
-    "personalisation.submit":  ("-",  "-",  "-", "L",   "O",   "O",   "-",   "-"),
-    "personalisation.view":    ("A",  "A",  "A", "L",   "O",   "J",   "L",   "L"),
-    "personalisation.verify":  ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
-    "personalisation.return":  ("A!", "A",  "-", "-",   "-",   "-",   "-",   "-"),
-    "personalisation.approve": ("A!", "-",  "-", "-",   "-",   "-",   "-",   "-"),
-    "personalise":             ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
-    "handover.issue":          ("-",  "A",  "-", "L",   "-",   "-",   "-",   "-"),
-    "handover.receive":        ("-",  "-",  "-", "L",   "O",   "O",   "O",   "-"),
-    "activation_request.draft":   ("-",  "-", "-", "-", "O",  "O",  "O",  "O"),
-    "activation_request.submit":  ("-",  "-", "-", "-", "O",  "O",  "O",  "-"),
-    "activation_request.approve": ("A!", "-", "-", "-", "-",  "-",  "-",  "-"),
-    "token.see":               ("A",  "A",  "A", "-",   "O",   "J",   "O",   "O"),
-    "token.reveal":            ("-",  "-",  "-", "-",   "O!",  "O!",  "O!",  "-"),
-    "activate":                ("-",  "-",  "-", "-",   "O!",  "O!",  "O!",  "O"),
-    "manifest.view":           ("A",  "A",  "A", "-",   "O",   "J",   "O",   "O"),
-    "manifest.body":           ("-",  "-",  "-", "-",   "O!",  "O!",  "O!",  "O"),
-    "manifest.revoke":         ("A!", "A",  "-", "-",   "-",   "-",   "-",   "-"),
-    "card.report":             ("-",  "A",  "-", "L",   "O",   "O",   "O",   "O"),
-    "destruction.propose":     ("-",  "A",  "-", "O",   "O",   "O",   "O",   "-"),
-    "destruction.approve":     ("A!", "-",  "-", "-",   "-",   "-",   "-",   "-"),
-    "destruction.record":      ("-",  "O!", "-", "O!",  "O!",  "O!",  "O!",  "-"),
-    "destruction.verify":      ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
-    "place.review":            ("-",  "A",  "-", "-",   "-",   "-",   "-",   "-"),
-    "place.see":               ("-",  "A",  "A", "-",   "-",   "-",   "-",   "-"),
-    "audit.read":              ("O",  "O",  "A", "O",   "O",   "J",   "O",   "-"),
-    "audit.verify":            ("-",  "-",  "A!", "-",  "-",   "-",   "-",   "-"),
-    "audit.export":            ("-",  "-",  "A!", "O",  "O",   "J",   "O",   "-"),
-}  # fmt: skip
-ORDER = (
-    Column.APPROVER,
-    Column.OPERATOR,
-    Column.AUDITOR,
-    Column.MANUFACTURER,
-    Column.REGENCY,
-    Column.PROVINCE,
-    Column.INSTITUTION,
-    Column.KEY,
-)
 READING = {name for name in Operation if name.endswith((".view", ".read", ".see", ".export"))} | {Operation.AUDIT_VERIFY}
 
 
@@ -66,10 +20,10 @@ def cell(grant: Grant | None) -> str:
 def differences() -> list[str]:
     """Cells in which code and DOMAIN differ."""
     return [
-        f"{operation} {column}: {cell(TABLE[Operation(operation)].get(column))} instead of {wanted}"
-        for operation, row in DOMAIN.items()
-        for column, wanted in zip(ORDER, row, strict=True)
-        if cell(TABLE[Operation(operation)].get(column)) != wanted
+        f"{operation} {column}: {cell(TABLE[Operation(operation)].get(Column(column)))} instead of {wanted}"
+        for operation, row in domain.TABLE.items()
+        for column, wanted in row.items()
+        if cell(TABLE[Operation(operation)].get(Column(column))) != wanted
     ]
 
 
@@ -103,6 +57,16 @@ def test_what_is_not_in_the_table_is_never() -> None:
     staff = Actor(organisation_kind=OrganisationKind.REGENCY_OFFICE, user_id=uuid7(), roles=frozenset({Role.STAFF}))
     assert grants(head, Operation.USERS_OWN)
     assert not grants(staff, Operation.USERS_OWN)
+
+
+def test_a_key_does_nothing_that_nobody_of_its_organisation_may_do() -> None:
+    def key(kind: OrganisationKind) -> Actor:
+        return Actor(organisation_id=uuid7(), organisation_kind=kind, api_key_id=uuid7())
+
+    for operation in (Operation.UNIT_REGISTER, Operation.ACTIVATION_DRAFT, Operation.ACTIVATE):
+        assert grants(key(OrganisationKind.REGENCY_OFFICE), operation)
+        assert not grants(key(OrganisationKind.MANUFACTURER), operation)
+    assert not grants(key(OrganisationKind.INSTITUTION), Operation.PERSONALISATION_DRAFT)
 
 
 @pytest.mark.parametrize("operation", [o for o in Operation if o not in (Operation.PUBLIC, Operation.SELF, Operation.SESSION_SELF)])

@@ -101,3 +101,13 @@ def test_cancelling_a_request_cancels_its_open_tokens(world: World) -> None:
     states = dict(world.sql("SELECT state, COUNT(*) FROM token GROUP BY state"))
     assert states == {"redeemed": 1, "cancelled": 1}
     assert client.post("/activations", world.activation(ready, ready.uids[1])).status_code == 409
+
+
+def test_a_card_that_broke_gets_no_token_anew(world: World) -> None:
+    ready = world.ready()
+    client, uid = world.client("magetan.kepala"), ready.uids[0]
+    done(client.post(f"/cards/{uid}/reports", {"condition": "lost", "note": "hilang"}))
+    refused = client.post(f"/activation-requests/{ready.request}/tokens/{uid}/reissue")
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:card-not-ready")
+    done(client.post(f"/cards/{uid}/reports", {"condition": "found", "note": "ditemukan"}))
+    assert done(client.post(f"/activation-requests/{ready.request}/tokens/{uid}/reissue"))["tokens"][0]["sam_uid"] == uid

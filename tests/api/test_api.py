@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from functools import partial
 
+import pytest
 from openapi_spec_validator import validate
 
 from sifilma.web.operations import policy_of
@@ -52,6 +55,50 @@ def test_problems_name_the_field_and_echo_no_secret(sqlite_world: World) -> None
     assert refused.headers["X-Request-Id"] == refused.json["request_id"]
 
 
+def test_what_is_not_what_it_should_be_is_refused_by_name(sqlite_world: World) -> None:
+    office = sqlite_world.client("magetan.kepala")
+    assert office.post("/units", []).status_code == 422
+    text = {"data": {"request": json.dumps(sqlite_world.letter() | {"function": "R", "quantity": 1}), "letter": "no file"}}
+    refused = office.call("POST", "/personalisation-requests", content_type="multipart/form-data", **text)
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "letter")
+
+
+UNFIT = "a\x00b", "a\ud800b"
+
+
+@pytest.mark.parametrize("text", UNFIT, ids=["NUL", "a lone surrogate"])
+def test_texts_no_database_takes_are_refused_wherever_they_stand(world: World, text: str) -> None:
+    office, wrong = world.client("magetan.kepala"), json.dumps(text)[1:-1]
+    unit = {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R", "sam_perso": text}
+    request = world.letter() | {"function": "R", "quantity": 1, "notes": text}
+    for answer in (
+        office.post("/units", unit),
+        office.post("/units", unit | {"sam_perso": "", "public_jwk": {"kty": "EC", text: 1}}),
+        office.post("/api-keys", {"name": text}),
+        office.send("/personalisation-requests", request, letter=letter()),
+        office.call("POST", "/personalisation-requests", **_with_json_file(request)),
+        world.anonymous().post("/session", {"username": text, "password": text}),
+        office.call("POST", "/units", data=f'{{"model": "{wrong}"', content_type="application/json"),
+    ):
+        assert answer.status_code == 422, answer.get_data()
+    assert office.get("/audit", object="a\x00b").status_code == 422
+    assert office.get("/cards/a%00b").status_code == 422
+    assert done(office.post("/api-keys", {"name": "mesin \u00e9 😀 \\u0000"}), 201)["name"] == "mesin é 😀 \\u0000"
+
+
+def _with_json_file(request: dict[str, object]) -> dict[str, object]:
+    part = (io.BytesIO(json.dumps(request).encode()), "request.json", "application/json")
+    return {"data": {"request": part, "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
+
+
+def test_json_nested_beyond_reason_is_refused(sqlite_world: World) -> None:
+    office = sqlite_world.client("magetan.kepala")
+    for body in (b"[" * 200_000, b'{"a":' * 100_000, b'["\\u0041",' + b"[" * 200_000):
+        assert office.call("POST", "/units", data=body, content_type="application/json").status_code == 422
+    form = {"data": {"request": "[" * 200_000, "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
+    assert office.call("POST", "/personalisation-requests", **form).status_code == 422
+
+
 def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
     client = world.client("magetan.kepala")
     unit = {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}
@@ -72,9 +119,6 @@ def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
 
 
 def _multipart(form: dict[str, object]) -> dict[str, object]:
-    import io
-    import json
-
     return {"data": {"request": json.dumps(form), "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
 
 

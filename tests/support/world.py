@@ -31,7 +31,7 @@ from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, props
 from sifilma.factory import create_app
-from sifilma.kernel.actor import SYSTEM, Actor
+from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
@@ -66,8 +66,11 @@ class Client:
 
     def call(self, method: str, path: str, **more: Any) -> Any:
         """One call below /api/v1; the answer is a werkzeug TestResponse (Any, so that `.json[…]` needs no ceremony)."""
-        headers = self.headers | more.pop("headers", {})
-        return self._client.open(API + path, method=method, headers=headers, **more)
+        return self.open(method, API + path, headers=self.headers | more.pop("headers", {}), **more)
+
+    def open(self, method: str, url: str, **more: Any) -> Any:
+        """One call of any URL, with just these headers."""
+        return self._client.open(url, method=method, **more)
 
     def get(self, path: str, **query: Any) -> Any:
         return self.call("GET", path, query_string=query)
@@ -152,9 +155,15 @@ class World:
             register_agreement(ctx, made[name], number, date(2026, 1, 1), date(2028, 12, 31))
         self.organisations = {name: organisation.id for name, organisation in made.items()}
         for account in facts.ACCOUNTS:
-            self._add_user(ctx, account)
+            self.add_user(ctx, account)
 
-    def _add_user(self, ctx: Context, account: facts.Account) -> None:
+    def add_organisation(self, ctx: Context, kind: OrganisationKind, name: str, region: str | None = None) -> None:
+        """One more organisation, without anybody."""
+        self.organisations[name] = register_organisation(ctx, kind, name, region).id
+        ctx.session.flush()
+
+    def add_user(self, ctx: Context, account: facts.Account) -> None:
+        """An account that has taken up its invitation."""
         person = Person(
             id=uuid7(),
             identity=f"employee:{self.organisations[account.organisation]}:{account.id_number}",
@@ -290,31 +299,31 @@ class World:
         client, place = self.client(who), (BANGLI_PLACE if who.startswith("bangli") else MAGETAN_PLACE)
         return ready, [done(client.post("/activations", self.activation(ready, uid, **place)), 201) for uid in ready.uids]
 
-    def institution_ready(self) -> Ready:
+    def institution_ready(self, buyer: str = "mandiri.kepala", maker: str = "softorb.kepala", model: str = "SOFTORB-CRD-1") -> Ready:
         """A card of a bank, come by its manufacturer and two handovers: one call from activation."""
-        number, uid = self.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
-        request = self.batch([(number, "SOFTORB-CRD-1", secrets.token_hex(16), uid)])
+        number, uid = self.units(buyer, 1, model, "R", pcid=False)[0], new_uid()
+        request = self.batch([(number, model, secrets.token_hex(16), uid)], buyer, maker)
         self.approve("personalisation-requests", request, "penyetuju1")
         results = {"results": [{"sam_uid": uid, "outcome": "personalised"}]}
         done(self.client("operator1").post(f"/personalisation-requests/{request}/results", results))
-        for giver, receiver in (("operator1", "softorb.kepala"), ("softorb.kepala", "mandiri.kepala")):
+        for giver, receiver in (("operator1", maker), (maker, buyer)):
             body = {"to": str(self.organisation_of(receiver)), "cards": [uid]}
             bast = done(self.client(giver).post("/handovers", body), 201)
             done(self.client(receiver).post(f"/handovers/{bast['id']}/receive"))
-        request, tokens = self.tokens("mandiri.kepala", [uid], "new", "R")
+        request, tokens = self.tokens(buyer, [uid], "new", "R")
         return Ready([uid], tokens, {uid: number}, request)
 
-    def batch(self, rows: list[tuple[str, ...]]) -> str:
+    def batch(self, rows: list[tuple[str, ...]], buyer: str = "mandiri.kepala", maker: str = "softorb.kepala") -> str:
         """A submitted batch (hardware number, model, PCID, UID) of a manufacturer for a bank; the request's id."""
         out = io.StringIO()
         csv.writer(out).writerows([("hardware_number", "model", "pcid", "sam_uid"), *rows])
         stated = self.letter() | {
-            "function": "R", "on_behalf_of": str(self.organisation_of("mandiri.kepala")), "purchase_order_number": "PO-1",
+            "function": "R", "on_behalf_of": str(self.organisation_of(buyer)), "purchase_order_number": "PO-1",
         }  # fmt: skip
-        maker = self.client("softorb.kepala")
+        client = self.client(maker)
         files: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.csv", out.getvalue().encode())}
-        made = done(maker.send("/personalisation-requests", stated, **files), 201)
-        done(maker.post(f"/personalisation-requests/{made['id']}/submit"))
+        made = done(client.send("/personalisation-requests", stated, **files), 201)
+        done(client.post(f"/personalisation-requests/{made['id']}/submit"))
         return str(made["id"])
 
     def code(self, username: str) -> str:

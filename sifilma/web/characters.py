@@ -1,0 +1,66 @@
+"""Texts no database takes, NUL and lone surrogates: refused at the door, wherever in a request they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask import request
+
+from sifilma.kernel.errors import Invalid
+
+_UNFIT = re.compile("[\\x00\\ud800-\\udfff]")
+
+
+def refuse() -> None:
+    """Invalid, naming where it stands. JSON is looked into only where it has escapes: it holds neither otherwise."""
+    try:
+        _require_fit(_texts())
+    except RecursionError as deep:
+        raise Invalid.field("body", "This is nested too deeply.") from deep
+
+
+def require_fit(name: str, value: Any) -> None:
+    """The same for a value that came in a file of its own."""
+    _require_fit(_leaves(value, name))
+
+
+def _require_fit(texts: Iterable[tuple[str, str]]) -> None:
+    for name, text in texts:
+        if _UNFIT.search(text) or _UNFIT.search(name):
+            raise Invalid.field(_UNFIT.sub("?", name), "This text has characters that cannot be kept.")
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    yield from _leaves(request.view_args or {}, "path")
+    yield from request.args.items(multi=True)
+    if request.is_json:
+        found = request.get_json(silent=True)  # parsed once: Flask keeps it for the view
+        yield from _leaves(found, "body") if b"\\u" in request.get_data() else ()
+    elif request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        for name, text in request.form.items(multi=True):
+            yield name, text
+            yield from _leaves(_json(text), name)
+
+
+def _json(text: str) -> Any:
+    """What a part says, if it is JSON."""
+    try:
+        return json.loads(text) if text.startswith(("{", "[")) else None
+    except ValueError:  # whoever reads it says so
+        return None
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Every text below a value, with the name of its place; names come as texts too."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key), ""
+            yield from _leaves(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, name)

@@ -1,0 +1,223 @@
+"""Walks every route as one role and says, in words, where an answer is not what DOMAIN.md's table wants."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from tests.access.roles import ANYBODY, OPEN, PERSON, ROLES, Visitor
+from tests.access.routes import LISTS, SEEN_BY, Route, absent, routes
+from tests.access.things import SELECTS, Thing, things
+from tests.support.domain import NEVER, TABLE
+from tests.support.world import API
+
+REFUSALS = (401, 403, 404)
+ONLY_IDS = ("user", "central_user", "user_change", "api_key", "session", "audit_entry")
+"""Kinds of which nothing but an id is known here: entries of the record may name it to whoever may read the entry."""
+NOTHING_OWN = {("manufacturer's key", "/api/v1/units")}
+"""Lists that are empty by their nature: a manufacturer owns no unit."""
+EACH = 3
+"""How many objects of a relation are tried: one of each of so many states."""
+
+
+@dataclass
+class Walk:
+    """One visitor's way through the application. `denied` are the ids of refused requests, by what the record must say of them."""
+
+    visitor: Visitor
+    denied: dict[str, str] = field(default_factory=dict)
+
+    def faults(self, operation: str = "") -> list[str]:
+        """Everything that is not as the table wants it, at every route or at one operation's."""
+        wanted = (route for route in routes(self.visitor.world) if not operation or route.operation == operation)
+        return [fault for route in wanted for fault in self._route(route)]
+
+    # --- one route ---------------------------------------------------------------------------------------------------
+
+    def _route(self, route: Route) -> Iterator[str]:
+        known = (OPEN, ANYBODY, PERSON, *TABLE)
+        if route.operation is None:
+            yield f"{route}: names no operation"
+        elif route.operation not in known:
+            yield f"{route}: {route.operation} is not in DOMAIN.md's table as tests/support/domain.py has it; add its row there"
+        elif route.operation == OPEN:
+            yield from self._open(route)
+        elif not self.visitor.role.known:
+            yield from self._expect(route, "nobody", self._call(route, self._any(route)), {401})
+        elif not self._granted(route):
+            yield from self._expect(route, "a forbidden operation", self._call(route, self._any(route)), {403}, "forbidden")
+        elif "<" in route.rule.rule:
+            yield from self._object(route)
+        else:
+            yield from self._allowed(route, self._any(route), "an allowed operation")
+
+    def _granted(self, route: Route) -> bool:
+        if route.operation in (ANYBODY, PERSON):
+            return route.operation == ANYBODY or self.visitor.person is not None
+        return self.visitor.cell(str(route.operation)) != NEVER
+
+    def _open(self, route: Route) -> Iterator[str]:
+        if "<" in route.rule.rule or route.unsafe:
+            return
+        status = self._call(route, self._any(route)).status_code
+        if status in (401, 403):
+            yield self._say(route, "a public route", status, {200})
+
+    def _object(self, route: Route) -> Iterator[str]:
+        if route.kind is None:
+            return  # `missing_recipes` says so, once
+        operation = str(route.operation)
+        yield from self._out_of_scope(route, "nothing", absent(route.kind))
+        for relation, thing in self.picks(route.kind, operation):
+            if relation == "own":
+                yield from self._allowed(route, thing, f"an own {thing.kind} ({thing.state})")
+            elif relation == "foreign":
+                yield from self._out_of_scope(route, f"another's {thing.kind} ({thing.state})", thing)
+            else:  # it may be looked at, and this operation is not for it: 403 or 404, never more
+                answer = self._call(route, thing, **route.body())
+                yield from self._expect(route, f"a {thing.kind} it only sees ({thing.state})", answer, {403, 404})
+
+    def picks(self, kind: str, operation: str) -> list[tuple[str, Thing]]:
+        """Objects the operation is for, objects it is not for but which may be seen, and objects out of sight: one of each state."""
+        if kind == "session":
+            self.visitor.client("new")
+        kept = {self.visitor.world.users.get(role.username or "") for role in ROLES}
+        found: dict[tuple[str, bool, str], Thing] = {}
+        for thing in things(self.visitor.world, kind):
+            if str(thing.key) not in {str(user) for user in kept}:
+                mine = self.visitor.organisation in thing.owners
+                found[self._relation(kind, operation, thing), mine, thing.state] = thing
+        chosen: list[tuple[str, Thing]] = []
+        for relation, mine in (("own", True), ("own", False), ("seen", True), ("seen", False), ("foreign", False)):
+            chosen += [(relation, thing) for (*of, _), thing in found.items() if of == [relation, mine]][:EACH]
+        return chosen
+
+    def _relation(self, kind: str, operation: str, thing: Thing) -> str:
+        if self.visitor.reaches(operation, thing):
+            return "own"
+        return "seen" if self.visitor.reaches(SEEN_BY[kind], thing) else "foreign"
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def _allowed(self, route: Route, thing: Thing, what: str) -> Iterator[str]:
+        how = "new" if route.unsafe and route.operation == PERSON else "fresh"
+        answer = self._call(route, thing, how, **(route.nonsense() if route.unsafe else {}))
+        if answer.status_code in REFUSALS or answer.status_code >= 500:
+            yield self._say(route, what, answer.status_code, {200, 422})
+        if self.visitor.person is None or answer.status_code == 401:
+            return
+        if route.unsafe:
+            answer = self._call(route, thing, headers={"X-CSRF-Token": "", "Cookie": self.visitor.client().headers["Cookie"]})
+            yield from self._expect(route, "a call without the session's X-CSRF-Token", answer, {403}, "csrf")
+        if route.operation in TABLE:
+            yield from self._stale(route, thing, what)
+
+    def _stale(self, route: Route, thing: Thing, what: str) -> Iterator[str]:
+        answer = self._call(route, thing, "stale", **(route.nonsense() if route.unsafe else {}))
+        if "!" in self.visitor.cell(str(route.operation)):
+            yield from self._expect(route, f"{what}, the code an hour old", answer, {403}, "step-up-required")
+        elif answer.status_code in REFUSALS:
+            yield self._say(route, f"{what}, the code an hour old", answer.status_code, {200, 422})
+
+    def _out_of_scope(self, route: Route, what: str, thing: Thing) -> Iterator[str]:
+        answer = self._call(route, thing, **route.body())
+        if route.is_api or not route.unsafe:
+            yield from self._expect(route, what, answer, {404})
+        elif answer.status_code != (wanted := self._call(route, absent(str(route.kind)), **route.body()).status_code) or wanted < 400:
+            yield self._say(route, what, answer.status_code, {404, wanted})
+
+    def _expect(self, route: Route, what: str, answer: Any, wanted: set[int], kind: str = "") -> Iterator[str]:
+        if answer.status_code not in wanted:
+            yield self._say(route, what, answer.status_code, wanted)
+        elif kind and not (answer.json or {}).get("type", "").endswith(f":{kind}"):
+            yield f"{self.visitor.role.name}: {route}: {what}: {(answer.json or {}).get('type')} instead of {kind}"
+
+    def _say(self, route: Route, what: str, status: int, wanted: set[int]) -> str:
+        return f"{self.visitor.role.name}: {route}: {what}: {status} instead of {' or '.join(map(str, sorted(wanted)))}"
+
+    def _any(self, route: Route) -> Thing:
+        return absent(route.kind or "")
+
+    def _call(self, route: Route, thing: Thing, how: str = "fresh", **more: Any) -> Any:
+        """One call; what the record must say about a refusal is kept."""
+        client, request_id = self.visitor.client(how), f"access-{uuid4().hex}"
+        headers = client.headers | {"X-Request-Id": request_id, "Accept": "application/json"} | more.pop("headers", {})
+        answer = client.open(route.method, route.url(thing), headers=headers, **more)
+        if self.visitor.role.known and (answer.status_code == 403 or (answer.status_code == 404 and "<" in route.rule.rule)):
+            self.denied[request_id] = "access.denied" if answer.status_code == 403 else "access.not_found"
+        return answer
+
+    def unrecorded(self) -> list[str]:
+        """Refusals without their security event, or with anything besides it."""
+        rows = self.visitor.world.sql("SELECT request_id, action FROM audit_entry WHERE request_id LIKE 'access-%'")
+        found: dict[str, list[str]] = {}
+        for request_id, action in rows:
+            found.setdefault(request_id, []).append(action)
+        return [
+            f"{wanted} of {request_id}: {found.get(request_id)}"
+            for request_id, wanted in self.denied.items()
+            if found.get(request_id) != [wanted]
+        ]
+
+    # --- lists -------------------------------------------------------------------------------------------------------
+
+    def list_faults(self) -> list[str]:
+        """Lists whose rows are not exactly those the table lets the visitor see; texts of foreign objects on any page or in any file."""
+        faults = [fault for path, (kind, operation) in LISTS.items() for fault in self._list(path, kind, operation)]
+        foreign = self._foreign_marks()
+        for route in routes(self.visitor.world):
+            if route.method == "GET" and "<" not in route.rule.rule and route.operation in (*TABLE, ANYBODY, PERSON):
+                for query in ({}, {"q": "30154B01"}, {"q": "HW-"}, {"q": "470"}):
+                    text = self._text(route, query)
+                    shown = sorted(mark for mark in foreign if mark in text)
+                    faults += [f"{self.visitor.role.name}: {route} {query}: shows {shown[:3]} of others"] if shown else []
+        return faults
+
+    def _list(self, path: str, kind: str, operation: str) -> Iterator[str]:
+        if self.visitor.cell(operation) == NEVER:
+            return
+        wanted = {thing.key for thing in things(self.visitor.world, kind) if self._in_list(kind, operation, thing)}
+        shown = set(self._walk_pages(path.removeprefix(API), "uid" if kind == "card" else "id"))
+        if shown - wanted:
+            yield f"{self.visitor.role.name}: GET {path}: shows {len(shown - wanted)} rows that are not its own, of {len(shown)}"
+        if wanted - shown:
+            yield f"{self.visitor.role.name}: GET {path}: lacks {len(wanted - shown)} of {len(wanted)}"
+        if not wanted and (self.visitor.role.name, path) not in NOTHING_OWN:
+            yield f"{self.visitor.role.name}: GET {path}: there is nothing for it to show, so nothing is proven; add to populate()"
+
+    def _in_list(self, kind: str, operation: str, thing: Thing) -> bool:
+        own_people = kind != "user" or self.visitor.organisation in thing.owners  # the API's list of people is the own organisation's
+        return own_people and self.visitor.reaches(operation, thing)
+
+    def _walk_pages(self, path: str, key: str) -> Iterator[str]:
+        paged, cursor = not path.startswith(("/users", "/api-keys")), None
+        while True:
+            query = ({"limit": 200} if paged else {}) | ({"cursor": cursor} if cursor else {})
+            page = self.visitor.client().get(path, **query).json
+            yield from (item[key] for item in page["items"])
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _foreign_marks(self) -> set[str]:
+        """Texts that only objects have which this visitor may not see in any way."""
+        shown: set[str] = set()
+        hidden: set[str] = set()
+        for kind in SELECTS:
+            for thing in things(self.visitor.world, kind) if kind not in ONLY_IDS else []:
+                seen = self.visitor.reaches(SEEN_BY[kind], thing)
+                (shown if seen else hidden).update((thing.mark, thing.part) if seen else (thing.mark,))  # a card names its unit
+        return hidden - shown
+
+    def _text(self, route: Route, query: dict[str, str]) -> str:
+        client = self.visitor.client()
+        answer = client.open("GET", route.rule.rule, headers=client.headers | {"Accept": "text/html"}, query_string=query)
+        data: bytes = answer.get_data()
+        if data.startswith(b"PK"):  # a spreadsheet
+            with zipfile.ZipFile(io.BytesIO(data)) as parts:
+                data = b"\n".join(parts.read(name) for name in parts.namelist())
+        return data.decode(errors="replace")

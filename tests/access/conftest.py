@@ -1,0 +1,35 @@
+"""One installation for all of a module's roles: nearly every call is a refusal, which changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from hsm import HSM
+from tests.access.things import populate
+from tests.support.databases import Fresh
+from tests.support.world import World
+
+
+def _installed(fresh: Fresh, factory: pytest.TempPathFactory, signing: HSM, root: HSM) -> Iterator[World]:
+    url = fresh.make()
+    with closing(World(url, factory.mktemp("home"), signing, root)) as made:
+        populate(made)
+        yield made
+    fresh.remove(url)
+
+
+@pytest.fixture(scope="module")
+def crowded(fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """An installation full of everybody's objects, on SQLite."""
+    yield from _installed(fresh_sqlite, tmp_path_factory, signing_token, root_token)
+
+
+@pytest.fixture(scope="module")
+def crowded_postgresql(
+    fresh_postgresql: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM
+) -> Iterator[World]:
+    """The same on PostgreSQL."""
+    yield from _installed(fresh_postgresql, tmp_path_factory, signing_token, root_token)

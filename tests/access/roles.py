@@ -1,0 +1,121 @@
+"""Who comes to the door, and what DOMAIN.md's table lets them do: computed from the table alone, never from the application's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tests.access.things import BALI, Thing
+from tests.support.domain import CENTRAL, NEVER, TABLE
+from tests.support.world import Client, World
+
+OPEN, ANYBODY, PERSON = "public", "self", "session.self"
+
+
+@dataclass(frozen=True)
+class Role:
+    """One column of the table, or two for a key: it does nothing that nobody of its organisation may do."""
+
+    name: str
+    columns: tuple[str, ...] = ()
+    username: str | None = None
+    key_of: str | None = None
+    head: bool = False
+    disabled: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether anybody is signed in."""
+        return bool(self.columns)
+
+    @property
+    def central(self) -> bool:
+        """Whether this is one of the directorate's people."""
+        return self.columns[:1] != () and self.columns[0] in CENTRAL
+
+
+ROLES = (
+    Role("anonymous"),
+    Role("disabled account", username="magetan.lama", disabled=True),
+    Role("approver", ("approver",), "penyetuju1"),
+    Role("operator", ("operator",), "operator1"),
+    Role("auditor", ("auditor",), "auditor1"),
+    Role("user administrator", ("user_admin",), "admin2"),
+    Role("custodian", ("custodian",), "kustodian1"),
+    Role("manufacturer's head", ("manufacturer",), "softorb.kepala", head=True),
+    Role("manufacturer's staff", ("manufacturer",), "softorb.staf"),
+    Role("regency's head", ("regency",), "magetan.kepala", head=True),
+    Role("regency's staff", ("regency",), "magetan.staf"),
+    Role("province's head", ("province",), "jatim.kepala", head=True),
+    Role("province's staff", ("province",), "jatim.staf"),
+    Role("institution's head", ("institution",), "mandiri.kepala", head=True),
+    Role("institution's staff", ("institution",), "mandiri.staf"),
+    Role("manufacturer's key", ("key", "manufacturer"), key_of="softorb.kepala"),
+    Role("regency's key", ("key", "regency"), key_of="magetan.kepala"),
+    Role("province's key", ("key", "province"), key_of="jatim.kepala"),
+    Role("institution's key", ("key", "institution"), key_of="mandiri.kepala"),
+)
+
+
+@dataclass
+class Visitor:
+    """A role in one installation: its clients, its organisation, whose affairs it may see."""
+
+    world: World
+    role: Role
+    organisation: UUID | None = None
+    jurisdiction: frozenset[UUID] = frozenset()
+    clients: dict[str, Client] = field(default_factory=dict)
+
+    @property
+    def person(self) -> UUID | None:
+        """The account; None for a key."""
+        return self.world.users.get(self.role.username or "")
+
+    def client(self, how: str = "fresh") -> Client:
+        """`fresh` or `stale` by the one-time code; `new`: a session of its own, for what may end it."""
+        if how not in self.clients or how == "new":
+            self.clients[how] = self._client(fresh=how != "stale")
+        return self.clients[how]
+
+    def _client(self, *, fresh: bool) -> Client:
+        if self.role.key_of:
+            known = next(name for name, found in self.world.organisations.items() if found == self.organisation)
+            return self.clients.get("fresh") or self.world.machine(known)
+        return self.world.client(self.role.username, fresh=fresh) if self.role.username else self.world.anonymous()
+
+    def cell(self, operation: str) -> str:
+        """The table's cell: `-`, or a letter of scope and perhaps `!`."""
+        cells = [TABLE[operation][column] for column in self.role.columns]
+        if not cells or NEVER in cells or ("h" in cells[0] and not self.role.head):
+            return NEVER
+        return cells[0].replace("h", "")
+
+    def reaches(self, operation: str, thing: Thing) -> bool:
+        """Whether the table's scope for an operation covers a thing."""
+        if thing.kind == "session":
+            return self.person in thing.owners
+        scope = self.cell(operation)[0]
+        if scope == "A":
+            return True
+        if thing.kind == "audit_entry" and self.role.central:
+            return scope != NEVER and self.person in thing.owners
+        near = thing.owners | (thing.linked if scope == "L" else frozenset())
+        return scope != NEVER and (self.organisation in near or (scope == "J" and bool(thing.owners & self.jurisdiction)))
+
+
+def visitor(world: World, role: Role) -> Visitor:
+    """A role in an installation."""
+    name = role.username or role.key_of
+    home = world.organisation_of(name) if name else None
+    found = Visitor(world, role, home, _jurisdiction(world, role))
+    if role.disabled:
+        found.client("fresh"), found.client("stale")
+        world.sql("UPDATE user_account SET state = 'disabled' WHERE username = :name", name=name)
+    return found
+
+
+def _jurisdiction(world: World, role: Role) -> frozenset[UUID]:
+    """The regencies of a province, by name: East Java has one here, Bali another."""
+    regencies = {"province": "Magetan"}.get(role.columns[0] if role.columns else "", BALI)
+    return frozenset(found for name, found in world.organisations.items() if name.endswith(regencies) and name != BALI)

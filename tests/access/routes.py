@@ -1,0 +1,166 @@
+"""The routes of the application, as its URL map has them, and how each is called."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from werkzeug.routing import Rule
+
+from sifilma.demo.props import photo
+from sifilma.web.operations import policy_of
+from tests.access.things import Thing
+from tests.support.world import World, new_uid
+
+FILES = ("static", "web.static")
+PHOTO = photo(8, 8)[1]
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+# The kind of object a route's first parameter names, by the beginning of its path. A page about an object of a new kind: add its
+# beginning here, and the kind's select to `things.SELECTS` with its reading operation to `SEEN_BY`.
+STEMS: dict[str, str] = {
+    "/api/v1/activation-requests/": "activation_request",
+    "/api/v1/activations/": "activation",
+    "/api/v1/api-keys/": "api_key",
+    "/api/v1/cards/": "card",
+    "/api/v1/central-users/": "central_user",
+    "/api/v1/destructions/": "destruction",
+    "/api/v1/handovers/": "handover",
+    "/api/v1/manifests/": "manifest",
+    "/api/v1/personalisation-requests/": "personalisation_request",
+    "/api/v1/sessions/": "session",
+    "/api/v1/units/": "unit",
+    "/api/v1/user-changes/": "user_change",
+    "/api/v1/users/": "user",
+    "/sesi/": "session",
+}
+SEEN_BY: dict[str, str] = {
+    "activation": "manifest.view",
+    "activation_request": "activation_request.view",
+    "api_key": "api_keys",
+    "audit_entry": "audit.read",
+    "card": "card.view",
+    "central_user": "users.central",
+    "destruction": "destruction.view",
+    "handover": "handover.view",
+    "manifest": "manifest.view",
+    "personalisation_request": "personalisation.view",
+    "session": "session.self",
+    "unit": "unit.read",
+    "user": "users.own",
+    "user_change": "users.central",
+}
+# Lists of the API: the kind of their items, and the operation that reads them.
+LISTS: dict[str, tuple[str, str]] = {
+    stem.rstrip("/"): (kind, SEEN_BY[kind])
+    for stem, kind in STEMS.items()
+    if stem.startswith("/api/") and kind not in ("session", "user", "central_user", "user_change")
+} | {"/api/v1/users": ("user", "users.see"), "/api/v1/audit": ("audit_entry", "audit.read")}
+# Bodies that are read to the end, so that a view comes to look for its object; nothing comes of them where there is none to find.
+NOTE = {"note": "catatan uji"}
+_LETTER = {"letter_number": "470/1/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan"}
+_PERSON = {"name": "Satria Contoh", "id_kind": "employee", "position": "Auditor"}
+_RECORD = {
+    "place": "Kantor", "executed_at": "2026-11-23T00:00:00Z", "method": "dipotong", "official": _PERSON | {"id_number": "A-1"},
+    "witnesses": [_PERSON | {"id_number": "A-2", "office": "Inspektorat"}, _PERSON | {"id_number": "A-3", "office": "Inspektorat"}],
+}  # fmt: skip
+BODIES: dict[str, dict[str, Any]] = {
+    "approve": {"digest": "0" * 64},
+    "changes": {"change": "disable"},
+    "decision": {"decision": "reject"},
+    "download": {"form": "jws"},
+    "reports": {"condition": "damaged", "note": "patah"},
+    "results": {"results": [{"sam_uid": "30154B0100000001", "outcome": "personalised"}]},
+    "review": {"decision": "accepted", "note": "sesuai"},
+    "revoke": {"reason": "salah tempat"},
+}
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "PUT activation_request": ("request", _LETTER | {"machines": 1, "cards": ["30154B0100000001"]}),
+    "PUT personalisation_request": ("request", _LETTER | {"function": "R", "quantity": 1}),
+    "POST record": ("record", _RECORD),
+}
+WITHOUT_BODY = ("tokens", "reissue")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one rule, and the operation its view names."""
+
+    method: str
+    rule: Rule
+    operation: str | None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.rule.rule}"
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether it may change something."""
+        return self.method in UNSAFE
+
+    @property
+    def is_api(self) -> bool:
+        """Whether programs call it."""
+        return self.rule.rule.startswith("/api/")
+
+    @property
+    def stem(self) -> str:
+        """The path up to its first parameter."""
+        return self.rule.rule.partition("<")[0]
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of object it is about."""
+        return STEMS.get(self.stem)
+
+    def url(self, thing: Thing) -> str:
+        """The path of an object; further parameters name a part of it."""
+        return re.sub(r"<[^>]+>", thing.part, re.sub(r"<[^>]+>", thing.key, self.rule.rule, count=1))
+
+    def body(self) -> dict[str, Any]:
+        """A body that is well-formed: the view gets to look for its object."""
+        last = self.rule.rule.rpartition("/")[2]
+        form = FORMS.get(f"{self.method} {self.kind if '<' in last else last}") if self.is_api else None
+        if form:
+            return _multipart(*form)
+        if self.method == "DELETE" or last in WITHOUT_BODY:
+            return {}
+        return {"json": BODIES.get(last, NOTE)} if self.is_api else {"data": NOTE}
+
+    def nonsense(self) -> dict[str, Any]:
+        """A body no view can do anything with: what is let through changes nothing."""
+        return {"json": {"?": "?"}} if self.is_api else {"data": {"?": "?"}}
+
+
+def _multipart(part: str, body: dict[str, Any]) -> dict[str, Any]:
+    data: dict[str, Any] = {part: json.dumps(body)}
+    if part == "record":
+        data["photos"] = [(io.BytesIO(PHOTO), "foto.png")]
+    return {"data": data, "content_type": "multipart/form-data"}
+
+
+def routes(world: World) -> list[Route]:
+    """Every route but the static files'."""
+    return [
+        Route(method, rule, found.operation if (found := policy_of(world.app.view_functions[rule.endpoint])) else None)
+        for rule in sorted(world.app.url_map.iter_rules(), key=lambda rule: rule.rule)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if rule.endpoint not in FILES
+    ]
+
+
+def absent(kind: str) -> Thing:
+    """Something that is not there."""
+    return Thing(kind, new_uid() if kind == "card" else str(uuid4()), "absent", "", frozenset(), part=new_uid())
+
+
+def missing_recipes(found: list[Route]) -> Iterator[str]:
+    """Words for every route about an object that this test does not know how to name."""
+    for route in found:
+        if "<" in route.rule.rule and route.operation != "public" and route.kind is None:
+            yield f"{route}: no recipe for its parameters; add {route.stem!r} and the kind of its object to STEMS in tests/access/routes.py"

@@ -1,0 +1,39 @@
+"""Every role at every route, with its own objects, with others' and in other states: exactly what DOMAIN.md's table says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.access.checker import Walk
+from tests.access.roles import ROLES, Role, visitor
+from tests.access.routes import missing_recipes, routes
+from tests.support.world import World
+
+
+def _name(role: Role) -> str:
+    return role.name
+
+
+def test_every_route_about_an_object_has_a_recipe(crowded: World) -> None:
+    assert list(missing_recipes(routes(crowded))) == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=_name)
+def test_a_role_may_do_what_the_table_says_and_nothing_else(crowded: World, role: Role) -> None:
+    walk = Walk(visitor(crowded, role))
+    assert walk.faults() == []
+    assert walk.unrecorded() == []
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role.known], ids=_name)
+def test_lists_searches_and_exports_show_exactly_ones_own(crowded: World, role: Role) -> None:
+    assert Walk(visitor(crowded, role)).list_faults() == []
+
+
+@pytest.mark.parametrize("name", ["operator", "manufacturer's head", "regency's staff", "province's head", "institution's key"])
+def test_postgresql_draws_the_same_lines(crowded_postgresql: World, name: str) -> None:
+    role = next(role for role in ROLES if role.name == name)
+    walk = Walk(visitor(crowded_postgresql, role))
+    assert walk.faults() == []
+    assert walk.unrecorded() == []
+    assert walk.list_faults() == []

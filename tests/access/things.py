@@ -1,0 +1,167 @@
+"""What there is to be seen: an installation with two organisations of each kind, and every object in it with its owners, by SQL."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sifilma.demo.facts import ACCOUNTS, Account
+from sifilma.kernel.actor import OrganisationKind, Role
+from tests.support.world import World, done, letter, new_uid
+
+BALI = "Dinas Kependudukan dan Pencatatan Sipil Provinsi Bali"
+MORE_PEOPLE = (
+    ("bali.kepala", "bali", Role.HEAD),
+    ("jatim.staf", "jatim.kepala", Role.STAFF),
+    ("softorb.staf", "softorb.kepala", Role.STAFF),
+    ("mandiri.staf", "mandiri.kepala", Role.STAFF),
+    ("magetan.lama", "magetan.kepala", Role.STAFF),
+    ("bangli.staf", "bangli.kepala", Role.STAFF),
+    ("magetan.baru", "magetan.kepala", Role.STAFF),
+    ("jatim.baru", "jatim.kepala", Role.STAFF),
+    ("softorb.baru", "softorb.kepala", Role.STAFF),
+    ("mandiri.baru", "mandiri.kepala", Role.STAFF),
+    ("operator3", "operator1", Role.OPERATOR),
+)
+"""User name, whose organisation, role. The `baru` are there to be looked at: nobody signs in as they."""
+OFFICES = ("magetan.kepala", "bangli.kepala", "jatim.kepala", "bali.kepala")
+TRADES = (("softorb.kepala", "mandiri.kepala", "SOFTORB-CRD-1"), ("len.kepala", "bpjs.kepala", "LEN-CRD-1"))
+WITH_KEYS = (
+    "magetan.kepala",
+    "bangli.kepala",
+    "jatim.kepala",
+    "bali.kepala",
+    "softorb.kepala",
+    "len.kepala",
+    "mandiri.kepala",
+    "bpjs.kepala",
+)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object: its key in URLs, its state, a text only it has, its owners, those linked to it by a batch, a part of it."""
+
+    kind: str
+    key: str
+    state: str
+    mark: str
+    owners: frozenset[UUID]
+    linked: frozenset[UUID] = frozenset()
+    part: str = ""
+
+
+# Each select gives key, state, mark, two owners and a linked one. A batch links its maker to its units and its cards.
+# An entry of the record belongs to an organisation and to whoever acted; a session to its person.
+SELECTS: dict[str, str] = {
+    "card": "SELECT c.uid, c.state, c.uid, c.holder_id, c.buyer_id, r.requester_id FROM card c"
+    " JOIN personalisation_request r ON r.id = c.personalisation_request_id",
+    "unit": "SELECT u.id, 'registered', u.hardware_number, u.organisation_id, NULL, l.requester_id FROM unit u LEFT JOIN"
+    " (SELECT DISTINCT b.unit_id, r.requester_id FROM batch_row b JOIN personalisation_request r ON r.id = b.personalisation_request_id) l"
+    " ON l.unit_id = u.id",
+    "personalisation_request": "SELECT id, state, letter_number, requester_id, buyer_id, NULL FROM personalisation_request",
+    "handover": "SELECT id, state, number, issuer_id, receiver_id, NULL FROM handover",
+    "activation_request": "SELECT id, state, letter_number, organisation_id, NULL, NULL FROM activation_request",
+    "activation": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation",
+    "manifest": "SELECT id, state, id, organisation_id, NULL, NULL FROM manifest",
+    "destruction": "SELECT id, state, id, organisation_id, NULL, NULL FROM destruction",
+    "user": "SELECT id, state, id, organisation_id, NULL, NULL FROM user_account",
+    "central_user": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
+    " JOIN organisation o ON o.id = a.organisation_id WHERE o.kind = 'directorate'",
+    "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
+    "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
+    "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
+    "audit_entry": "SELECT id, 'recorded', id, organisation_id, user_id, NULL FROM audit_entry",
+}
+
+# What belongs to an object and is named with it: what a second parameter of its URL names, the unit a card is tied to.
+PARTS: dict[str, str] = {
+    "card": "SELECT c.uid, u.hardware_number FROM card c JOIN unit u ON u.id = c.unit_id",
+    "activation_request": "SELECT k.activation_request_id, MIN(c.uid) FROM activation_request_card k JOIN card c ON c.id = k.card_id"
+    " GROUP BY k.activation_request_id",
+}
+
+
+def things(world: World, kind: str) -> list[Thing]:
+    """Every object of a kind."""
+    parts = {_text(key): str(part) for key, part in world.sql(PARTS[kind])} if kind in PARTS else {}
+    return [
+        Thing(kind, _text(key), str(state), _text(mark), frozenset(_ids(one, two)), frozenset(_ids(linked)), parts.get(_text(key), ""))
+        for key, state, mark, one, two, linked in world.sql(SELECTS[kind] + " ORDER BY 1")
+    ]
+
+
+def _ids(*values: Any) -> list[UUID]:
+    return [UUID(str(value)) for value in values if value is not None]
+
+
+def _text(value: Any) -> str:
+    """SQLite gives a UUID as 32 hex digits; other texts stay."""
+    text = str(value)
+    return str(UUID(text)) if len(text) == 32 else text
+
+
+def populate(world: World) -> None:
+    """People, keys, and objects of every kind and of several states, for two organisations of each kind."""
+    _people(world)
+    for office in OFFICES:
+        _office(world, office)
+    for trade in TRADES:
+        _trade(world, *trade)
+    for name in WITH_KEYS:
+        done(world.client(name).post("/api-keys", {"name": "mesin lama"}), 201)
+    operator3 = str(world.users["operator3"])
+    done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
+
+
+def _people(world: World) -> None:
+    with world.context() as ctx:
+        world.add_organisation(ctx, OrganisationKind.PROVINCE_OFFICE, BALI, "51")
+    homes = {account.username: account.organisation for account in ACCOUNTS} | {"bali": BALI}
+    with world.context() as ctx:
+        for number, (username, like, role) in enumerate(MORE_PEOPLE):
+            world.add_user(ctx, Account(username, f"{username} Contoh", homes[like], frozenset({role}), f"X-{number:04}"))
+
+
+def _office(world: World, who: str) -> None:
+    """A request waiting, one in draft, a BAST under way, two activation requests, a manifest, a card to be destroyed."""
+    client = world.client(who)
+    world.active(who, "R")
+    world.ready(who, "R")
+    world.submitted(who, "R")
+    done(client.send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 2}, letter=letter()), 201)
+    waiting, asked, broken = world.personalised(who, "R", 3), world.received(who, "R"), world.received(who, "R")
+    body = {"to": str(world.organisation_of(who)), "cards": waiting[:2]}
+    done(world.client("operator1").post("/handovers", body), 201)
+    world.requested(who, asked)
+    _to_be_destroyed(world, who, broken)
+
+
+def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
+    for uid in uids:
+        done(world.client(who).post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "patah"}))
+    done(world.client(who).post("/destructions", {"cards": uids, "cause": "damaged"}), 201)
+
+
+def _trade(world: World, maker: str, buyer: str, model: str) -> None:
+    """A buyer's card at work, one still with its maker, one broken there, a batch that waits, an activation request."""
+    ready = world.institution_ready(buyer, maker, model)
+    made = done(world.client(buyer).post("/activations", world.activation(ready, ready.uids[0])), 201)
+    done(world.client("operator1").post(f"/manifests/{made['manifest']['id']}/revoke", {"reason": "salah tempat"}), 202)
+    numbers, uids = world.units(buyer, 4, model, "R", pcid=False), [new_uid() for _ in range(3)]
+    request = world.batch(
+        [(number, model, secrets.token_hex(16), uid) for number, uid in zip(numbers[:3], uids, strict=True)], buyer, maker
+    )
+    world.approve("personalisation-requests", request, "penyetuju1")
+    results = {"results": [{"sam_uid": uid, "outcome": "personalised"} for uid in uids]}
+    done(world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
+    for giver, receiver, cards in (("operator1", maker, uids), (maker, buyer, uids[:1])):
+        bast = done(world.client(giver).post("/handovers", {"to": str(world.organisation_of(receiver)), "cards": cards}), 201)
+        done(world.client(receiver).post(f"/handovers/{bast['id']}/receive"))
+    done(world.client(maker).post("/handovers", {"to": str(world.organisation_of(buyer)), "cards": uids[1:2]}), 201)
+    world.requested(buyer, uids[:1])
+    _to_be_destroyed(world, maker, uids[2:])
+    _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
+    world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)

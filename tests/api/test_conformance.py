@@ -1,0 +1,68 @@
+"""What the API answers is what its document promises, whatever is sent, whoever sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sifilma.web.operations import operation
+from tests.access.routes import STEMS
+from tests.access.things import populate, things
+from tests.support.fuzzing import Fuzz
+from tests.support.world import Client, World
+
+PEOPLE = {
+    "approver": "penyetuju1",
+    "operator": "operator1",
+    "auditor": "auditor1",
+    "user administrator": "admin1",
+    "office": "magetan.kepala",
+    "manufacturer": "softorb.kepala",
+    "institution": "mandiri.kepala",
+}
+EXAMPLES = 12
+
+
+def fuzz(world: World, examples: int) -> Fuzz:
+    known = {kind: [thing.key for thing in things(world, kind)] for kind in set(STEMS.values())}
+    organisation = next(name for name in world.organisations if "Magetan" in name)
+    roles: dict[str, Callable[[], Client]] = {name: partial(world.client, username) for name, username in PEOPLE.items()}
+    roles |= {"anonymous": world.anonymous, "key": partial(world.machine, organisation)}
+    return Fuzz(world, roles, lambda path: known.get(STEMS.get(path.partition("{")[0], ""), []), examples)
+
+
+def test_every_answer_is_in_the_document(sqlite_world: World) -> None:
+    populate(sqlite_world)
+    walk = fuzz(sqlite_world, EXAMPLES)
+    assert "\n".join(walk.run()) == ""
+    assert walk.calls > 1500
+
+
+def test_texts_no_database_takes_are_refused_in_words(postgresql_world: World) -> None:
+    populate(postgresql_world)
+    walk = fuzz(postgresql_world, 8)
+    assert "\n".join(walk.run(poisoned=True)) == ""
+    assert walk.calls > 500
+
+
+def test_an_answer_outside_the_document_and_a_view_that_fails_are_seen(sqlite_world: World) -> None:
+    @operation("reference.read")
+    def strange(**_query: Any) -> Any:
+        return {"items": [{"id": 7}], "next": None}
+
+    @operation("card.view")
+    def failing(**_query: Any) -> Any:
+        raise ZeroDivisionError
+
+    @operation("unit.read")
+    def teapot(**_query: Any) -> Any:
+        return {"short": "stout"}, 418
+
+    views = sqlite_world.app.view_functions
+    views["api_reference.models"], views["api_cards.list_cards"], views["api_units.list_units"] = strange, failing, teapot
+    walk = fuzz(sqlite_world, 2)
+    found = [fault for path in ("/models", "/cards", "/units") for fault in walk.run(only=path)]
+    assert any(fault.startswith("GET /api/v1/models: JsonSchemaError 200") for fault in found), found
+    assert any(fault.startswith("GET /api/v1/cards: ServerError 500") for fault in found), found
+    assert any(fault.startswith("GET /api/v1/units: UndefinedStatusCode 418") for fault in found), found

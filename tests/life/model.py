@@ -1,0 +1,147 @@
+"""A reference model of a card's life: small, without database or HTTP, from DOMAIN.md alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+LIVING = ("personalised", "handed_over", "received", "active", "lost")
+READY = {"new": "received", "relocation": "active", "renewal": "active"}
+TOKEN_LIFE, TRIES = timedelta(days=14), 5
+
+
+@dataclass
+class Token:
+    """One right to one activation; `text` is what the office was shown."""
+
+    text: str
+    expires: datetime
+    state: str = "issued"
+    tries: int = 0
+
+
+@dataclass
+class Request:
+    """An activation request for this one card."""
+
+    id: str
+    kind: str
+    state: str = "submitted"
+    tokens: list[Token] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether it keeps the card from being asked for again."""
+        return self.state in ("submitted", "approved") and all(token.state != "redeemed" for token in self.tokens)
+
+
+@dataclass
+class Manifest:
+    """One manifest; `proposed`: its revocation waits for an approver."""
+
+    id: str
+    refused_after: datetime
+    state: str = "active"
+    proposed: bool = False
+
+
+@dataclass
+class Card:
+    """One card of an office: where it is in its life, and what hangs on it."""
+
+    uid: str
+    hardware: str
+    state: str = "personalised"
+    holder: str = "directorate"
+    bast: str | None = None
+    bast_open: bool = False
+    requests: list[Request] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+
+    @property
+    def request(self) -> Request | None:
+        """The newest request."""
+        return self.requests[-1] if self.requests else None
+
+    @property
+    def token(self) -> Token | None:
+        """The open token, if there is one."""
+        return next((token for request in self.requests for token in request.tokens if token.state == "issued"), None)
+
+    @property
+    def standing(self) -> Manifest | None:
+        """The manifest that counts."""
+        return next((manifest for manifest in self.manifests if manifest.state == "active"), None)
+
+    # --- what may happen ---------------------------------------------------------------------------------------------
+
+    def may_be_asked_for(self, kind: str) -> bool:
+        """Rule 3: received for `new`, active for the others, held by the office, in no other open request."""
+        return self.holder == "office" and self.state == READY[kind] and not any(request.open for request in self.requests)
+
+    def may_be_approved(self) -> bool:
+        """Whether the newest request waits, and its card is still what it asks for."""
+        found = self.request
+        return found is not None and found.state == "submitted" and self.is_ready(found)
+
+    def is_ready(self, request: Request) -> bool:
+        """Whether the card is in the state its request needs."""
+        return self.holder == "office" and self.state == READY[request.kind]
+
+    def may_be_activated(self, now: datetime) -> bool:
+        """Rule 4: an open token of an approved request, before it expires, for a card that is ready."""
+        found = self.request
+        return bool(found and found.state == "approved" and self.is_ready(found) and self.token and self.token.expires > now)
+
+    def may_have_a_new_token(self) -> bool:
+        """While the request is approved, the token unused, and the card still what was asked for."""
+        found = self.request
+        unused = found is not None and found.state == "approved" and all(token.state != "redeemed" for token in found.tokens)
+        return bool(found and unused and self.is_ready(found))
+
+    def may_become(self, condition: str) -> bool:
+        """The table of transitions, as far as reports go."""
+        sources = {"damaged": LIVING, "locked": LIVING, "lost": ("received", "active"), "found": ("lost",)}
+        return self.state in sources[condition]
+
+    # --- what happens then -------------------------------------------------------------------------------------------
+
+    def activate(self, manifest: Manifest) -> None:
+        """The token is used up, the request complete, the former manifest superseded."""
+        if self.standing:
+            self.standing.state = "superseded"
+        if self.token and self.request:
+            self.token.state, self.request.state = "redeemed", "completed"
+        self.manifests.append(manifest)
+        self.state = "active"
+
+    def report(self, condition: str) -> None:
+        """A card that falls takes its manifest and its open token with it."""
+        self.state = "received" if condition == "found" else condition
+        if condition != "found":
+            self.fall()
+
+    def fall(self) -> None:
+        """The manifest is revoked, the token cancelled."""
+        if self.token:
+            self.token.state = "cancelled"
+        if self.standing:
+            self.standing.state = "revoked"
+
+    def withdraw(self, state: str) -> None:
+        """The manifest ends, and the card is back at received."""
+        if self.standing:
+            self.standing.state = state
+        if self.state == "active":
+            self.state = "received"
+
+    def lapse(self, now: datetime) -> None:
+        """What time alone brings about."""
+        for request in self.requests:
+            for token in request.tokens:
+                if token.state == "issued" and token.expires <= now:
+                    token.state = "expired"
+            if request.state == "approved" and all(token.state != "issued" and token.expires <= now for token in request.tokens):
+                request.state = "expired"
+        if self.standing and self.standing.refused_after <= now:
+            self.withdraw("expired")

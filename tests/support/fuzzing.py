@@ -1,0 +1,121 @@
+"""schemathesis over the OpenAPI document, through the WSGI application in process: each generated call is sent as every role."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from tests.support.world import API, Client, World
+
+CHECKS: list[Any] = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+POISONS = ("\x00", "\ud800", "\u202e", "😀" * 50, "%00")
+ENOUGH = 2
+"""Once refused so often for who they are, somebody does not try the same again."""
+
+
+@dataclass
+class Fuzz:
+    """One run over a document. `keys` gives real keys for the parameters of a path; `faults` are said once each."""
+
+    world: World
+    roles: dict[str, Callable[[], Client]]
+    keys: Callable[[str], list[str]]
+    examples: int
+    faults: dict[str, str] = field(default_factory=dict)
+    calls: int = 0
+    _forbidden: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _clients: dict[str, Client] = field(default_factory=dict)
+
+    def run(self, *, poisoned: bool = False, only: str = "") -> list[str]:
+        """Every operation of the document (below `only`); the faults, in words."""
+        for operation in self._operations():
+            if operation.path.startswith(API + only):
+                self._fuzz(operation, poisoned)
+        return [f"{what}: {text}" for what, text in sorted(self.faults.items())]
+
+    def _operations(self) -> Iterator[Any]:
+        generation = GenerationConfig(with_security_parameters=False)
+        config = SchemathesisConfig(seed=1, projects=ProjectsConfig(default=ProjectConfig(generation=generation)))
+        schema = schemathesis.openapi.from_wsgi(f"{API}/openapi.json", self.world.app, config=config)
+        found: Any
+        for found in schema.get_all_operations():
+            yield found.ok()
+
+    def _fuzz(self, operation: Any, poisoned: bool) -> None:
+        cases = operation.as_strategy(GenerationMode.POSITIVE)
+        if not poisoned:
+            cases = st.one_of(cases, operation.as_strategy(GenerationMode.NEGATIVE))
+
+        @settings(max_examples=self.examples, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @given(case=cases, pick=st.integers(0, 30), poison=st.sampled_from(POISONS))
+        def each(case: Any, pick: int, poison: str) -> None:
+            self._aim(case, pick)
+            if poisoned:
+                _poison(case, pick, poison)
+            for role in self._who(operation):
+                self._call(case, role)
+
+        each()
+
+    def _who(self, operation: Any) -> Iterable[str]:
+        """Where nobody needs to be signed in, one caller is enough."""
+        is_open = not operation.definition.raw.get("security") or operation.path.endswith(("/session", "/session/otp"))
+        return ("anonymous",) if is_open and operation.method != "delete" else self.roles
+
+    def _aim(self, case: Any, pick: int) -> None:
+        """Two of three paths name something that is there."""
+        keys = self.keys(case.operation.path) if case.path_parameters and pick % 3 else []
+        if keys:
+            name = re.findall(r"{(\w+)}", case.operation.path)[0]
+            case.path_parameters = dict(case.path_parameters) | {name: keys[pick % len(keys)]}
+
+    def _call(self, case: Any, role: str) -> None:
+        if self._forbidden[case.operation.label, role] >= ENOUGH:
+            return
+        client = self._clients.get(role) or self._clients.setdefault(role, self.roles[role]())
+        headers = dict(client.headers)
+        cookies = dict([headers.pop("Cookie").split("=", 1)]) if "Cookie" in headers else {}
+        self.calls += 1
+        response = case.call(headers=headers, cookies=cookies)
+        try:
+            case.validate_response(response, checks=CHECKS)
+        except (Failure, FailureGroup) as failure:
+            for one in failure.exceptions if isinstance(failure, FailureGroup) else [failure]:
+                told = f"as {role}: {response.status_code} {response.content[:200]!r} … {str(one)[:300]}"
+                self.faults.setdefault(f"{case.operation.label}: {type(one).__name__} {response.status_code}", told)
+        if response.status_code in (401, 403):  # nothing of the call was looked at
+            self._forbidden[case.operation.label, role] += 1
+        if response.status_code == 401 or (case.method == "DELETE" and response.status_code == 204):
+            self._clients.pop(role)  # the session has been ended
+
+
+def _poison(case: Any, pick: int, poison: str) -> None:
+    """One of the texts that are sent gets something no text should hold."""
+    places = [*_leaves(case.query), *_leaves(case.body), *_leaves(case.path_parameters)]
+    if poison == "\ud800":  # only JSON can say it
+        places = list(_leaves(case.body)) if case.media_type == "application/json" else []
+    if places:
+        holder, key = places[pick % len(places)]
+        holder[key] = holder[key] + poison
+
+
+def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in list(items):
+        if isinstance(inner, str):
+            yield value, key
+        else:
+            yield from _leaves(inner)
