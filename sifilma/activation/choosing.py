@@ -10,8 +10,8 @@ from sqlalchemy import exists, select
 
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
-from sifilma.activation.models import RequestKind, Token, TokenState
-from sifilma.activation.service import READY, busy_cards
+from sifilma.activation.models import READY, RequestKind, Token, TokenState
+from sifilma.activation.service import busy_cards
 from sifilma.activation.tokens import MAX_TRIES
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.present import cards_out
