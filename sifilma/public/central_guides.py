@@ -18,7 +18,8 @@ CENTRAL = (
             Step(
                 _("Check requests"),
                 _(
-                    "Compare letter and data. If they agree, mark the request as verified; if not, return it with a note that says what to mend."
+                    "Compare letter and data. If they agree, mark the request as verified; if not, return it with a note that says what "
+                    "to mend."
                 ),
                 "personalisation_pages.index",
                 _("Personalisation"),
@@ -96,7 +97,7 @@ CENTRAL = (
     Guide(
         "auditor",
         _("Auditors"),
-        _("You read everything and change nothing; what you read is recorded, too."),
+        _("You read everything and change nothing."),
         "search",
         ("auditor",),
         (
@@ -115,7 +116,8 @@ CENTRAL = (
             Step(
                 _("Verify the whole log"),
                 _(
-                    "The check hashes every entry again and holds the result against everything that was signed. It needs a fresh one-time code."
+                    "The check hashes every entry again and holds the result against everything that was signed. It needs a fresh one- "
+                    "time code."
                 ),
                 "audit_pages.index",
                 _("Audit trail"),

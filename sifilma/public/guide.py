@@ -62,8 +62,9 @@ ACTIVATION = (
     Step(
         _("Show the tokens"),
         _(
-            "After the approval every card has a token of its own, good for 14 days. You see them on the request's page with a fresh one-time "
-            "code. Nobody at the directorate can see them: do not ask for them by phone, and send them to nobody."
+            "After the approval every card has a token of its own, which counts once and for a limited time. You see them on the "
+            "request's page with a fresh one-time code. Nobody at the directorate can see them: do not ask for them by phone, and send "
+            "them to nobody."
         ),
         "activation_pages.index",
         _("Activation requests"),
@@ -80,7 +81,7 @@ ACTIVATION = (
     ),
     Step(
         _("Put the manifest into the machine"),
-        _("Download the manifest and load it into this one machine. It opens no other. It is valid for three years at most."),
+        _("Download the manifest and load it into this one machine. It opens no other. Until when it counts stands beside it."),
         "activated_pages.index",
         _("Activations"),
     ),

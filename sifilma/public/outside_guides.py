@@ -79,7 +79,8 @@ OUTSIDE = (
             Step(
                 _("Fetch the buyer's template"),
                 _(
-                    "Choose the buyer: the template holds the units it registered of your models. Add the PCID of each, and its UID if known."
+                    "Choose the buyer: the template holds the units it registered of your models. Add the PCID of each, and its UID if "
+                    "known."
                 ),
                 "personalisation_pages.find_buyer",
                 _("Find the buyer"),
@@ -87,8 +88,8 @@ OUTSIDE = (
             Step(
                 _("Submit the batch"),
                 _(
-                    "Add letter, purchase order and batch file. Rows that do not fit are shown with their line and column: put them right in "
-                    "the file and send it again."
+                    "Add letter, purchase order and batch file. Rows that do not fit are shown with their line and column: put them "
+                    "right in the file and send it again."
                 ),
                 "personalisation_pages.new",
                 _("New personalisation request"),
