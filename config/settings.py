@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     sms_webhook_url: str = Field("", description="SMS or WhatsApp gateway by HTTP, where there is no SMPP: POST {to, text}")
     sms_webhook_token: SecretStr | None = None
 
+    # --- how people reach those who run the service; shown on the contact page, empty: not given yet ---
+    contact_email: str = Field("", description="official e-mail address of the service desk")
+    contact_phone: str = Field("", description="official telephone number of the service desk")
+    contact_hours: str = Field("", description="when the service desk answers, in words")
+
     # --- the card's life ---
     token_days: int = Field(14, description="how long an activation token may be used")
     manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")

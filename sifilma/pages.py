@@ -24,18 +24,19 @@ from sifilma.handover import views as handover
 from sifilma.kernel.actor import Actor
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
+from sifilma.public import views as public
 from sifilma.reports import audit_views as audit
 from sifilma.reports import card_views as cards
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
 from sifilma.web import assets, languages, pages
-from sifilma.web.navigation import ENTRIES, Entry
+from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
-    cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint,
+    cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint,
 )  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=words.action, object_words=words.object_kind, fact_words=words.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS)
 
 
 def may(operation: str) -> bool:

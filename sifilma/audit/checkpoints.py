@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm.contract import Signer
-from sifilma.audit.models import LogCheckpoint
+from sifilma.audit.models import AuditEntry, LogCheckpoint, LogLeaf, PendingEntry
 from sifilma.audit.note import Checkpoint, NoteRefused, claim, sign_checkpoint
 from sifilma.audit.store import LogBroken, StoredTree, log_size
 from sifilma.kernel.context import Context
@@ -32,6 +32,14 @@ def newest(session: Session) -> LogCheckpoint:
     if found is None:
         raise NotFound("Nothing has been signed yet: the first checkpoint comes within a minute of the first entry.")
     return found
+
+
+def unsigned_since(session: Session) -> datetime | None:
+    """The moment of the oldest entry no checkpoint covers yet: in the log, or waiting for it. None when all is signed."""
+    last = _newest(session)
+    in_log = select(AuditEntry.at).join(LogLeaf, LogLeaf.entry_id == AuditEntry.id).where(LogLeaf.seq == (0 if last is None else last.size))
+    waiting = select(AuditEntry.at).join(PendingEntry, PendingEntry.entry_id == AuditEntry.id).order_by(PendingEntry.entry_id).limit(1)
+    return session.scalars(in_log).first() or session.scalars(waiting).first()
 
 
 def printed(session: Session, moment: datetime) -> dict[str, str] | None:

@@ -59,7 +59,7 @@ def livez() -> Response:
 @operation("public")
 def readyz() -> tuple[Response, int]:
     """Whether the node can do its work: database at the code's schema, a real HSM signature, free disk."""
-    checks = {"database": _database(), "hsm": _hsm(), "disk": _disk()}
+    checks = {"database": check_database(), "hsm": check_hsm(), "disk": check_disk()}
     ready = all(check["ok"] for check in checks.values())
     return jsonify(status="ready" if ready else "not ready", checks=checks), 200 if ready else 503
 
@@ -78,7 +78,8 @@ def metrics() -> Response:
     return Response(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _database() -> dict[str, Any]:
+def check_database() -> dict[str, Any]:
+    """Whether the database answers, at the schema this code expects."""
     expected = current_app.extensions["sifilma.schema_head"]
     try:
         with db.engine.connect().execution_options(sifilma_read_only=True) as connection:
@@ -88,7 +89,8 @@ def _database() -> dict[str, Any]:
     return {"ok": found == expected, "schema": found, "expected": expected}
 
 
-def _hsm() -> dict[str, Any]:
+def check_hsm() -> dict[str, Any]:
+    """Whether the HSM makes a signature that verifies."""
     hsm: HSM = current_app.extensions["sifilma.hsm"]
     try:
         state = hsm.check()
@@ -97,7 +99,8 @@ def _hsm() -> dict[str, Any]:
     return {"ok": state.ok, "generation": state.generation, "restarts": state.restarts, "last_error": state.last_error}
 
 
-def _disk() -> dict[str, Any]:
+def check_disk() -> dict[str, Any]:
+    """Whether there is room for files."""
     settings: Settings = current_app.extensions["sifilma.settings"]
     free = shutil.disk_usage(settings.home).free
     return {"ok": free >= MIN_FREE, "free_bytes": free}

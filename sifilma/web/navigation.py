@@ -33,4 +33,14 @@ ENTRIES = (
     Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),
     Entry(_("API keys"), "api_key_pages.index", "api_keys.see", "key", "kunci-api"),
     Entry(_("Audit trail"), "audit_pages.index", "audit.read", "clock-history", "jejak"),
+    Entry(_("Help"), "public_pages.own_help", "session.self", "question-circle", "bantuan"),
 )
+VISITORS = (
+    (_("Home"), "public_pages.home"),
+    (_("About"), "public_pages.about"),
+    (_("Business flow"), "public_pages.flow"),
+    (_("Help"), "public_pages.help_page"),
+    (_("Contact"), "public_pages.contact"),
+    (_("Service status"), "public_pages.status"),
+)
+"""What somebody who is not signed in finds in the top bar."""

@@ -1,0 +1,113 @@
+"""Make the pictures of the README and the help anew: pages of a fresh installation, in Debian's Chromium. No arguments.
+
+The installation is the tests' own: SQLite, a SoftHSM token, the demonstration's invented people.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hsm.keys import ROOT_PLAN, SIGNING_PLAN  # noqa: E402
+from sifilma.demo import facts, props  # noqa: E402
+from sifilma.kernel.unit_of_work import assert_no_transaction  # noqa: E402
+from tests.support import softhsm  # noqa: E402
+from tests.support.browser import DESK, chromium, signed_in  # noqa: E402
+from tests.support.databases import FreshSqlite  # noqa: E402
+from tests.support.servers import Server, running  # noqa: E402
+from tests.support.world import Ready, World, done  # noqa: E402
+
+OUT = ROOT / "docs" / "screenshots"
+LARGEST = 120 * 1024
+HEIGHT = 640
+APPROVER, OFFICE = "penyetuju1", "magetan.kepala"
+
+
+@contextmanager
+def installation() -> Iterator[tuple[World, Server]]:
+    """A server of a fresh installation."""
+    store = softhsm.install()
+    try:
+        home = Path(tempfile.mkdtemp(prefix="sifilma-"))
+        signing, root = store.token("sifilma", SIGNING_PLAN, assert_no_transaction), store.token("sifilma-root", ROOT_PLAN)
+        with closing(World(FreshSqlite(home).make(), home / "home", signing, root, datetime.now(UTC))) as world, running(world) as server:
+            yield world, server
+    finally:
+        softhsm.uninstall(store)
+
+
+def life(world: World) -> tuple[str, Ready]:
+    """Cards in every state, and requests that wait; the request to be approved, and the cards to be activated."""
+    world.active(count=3)
+    world.active("bangli.kepala", "R", count=2)
+    world.personalised(count=2)
+    world.requested(OFFICE, world.received(count=2))
+    waiting = asked(world)
+    world.submitted("bangli.kepala", "R", 2)
+    return waiting, world.ready()
+
+
+def asked(world: World) -> str:
+    """A submitted request whose letter says what the request says."""
+    letter = facts.PERSONALISATION
+    file = props.letter(facts.MAGETAN, letter.number, letter.date, letter.subject, "Mohon personalisasi 5 kartu SAM.")
+    stated = {"letter_number": letter.number, "letter_date": letter.date, "subject": letter.subject, "function": "RW", "quantity": 5}
+    client = world.client(OFFICE)
+    made = done(client.send("/personalisation-requests", stated, letter=file[:2]), 201)
+    done(client.post(f"/personalisation-requests/{made['id']}/submit"))
+    return str(made["id"])
+
+
+def home(page: Page, _: str, __: Ready) -> None:
+    """An approver's home page."""
+    page.goto("/")
+
+
+def approval(page: Page, waiting: str, _: Ready) -> None:
+    """A request before its approver, the letter beside it."""
+    page.goto(f"/personalisasi/{waiting}")
+
+
+def activation(page: Page, _: str, ready: Ready) -> None:
+    """The form of an activation, with the map."""
+    page.goto(f"/aktivasi/kartu?uid={ready.uids[0]}")
+
+
+PICTURES: tuple[tuple[str, str, Callable[[Page, str, Ready], None]], ...] = (
+    ("home", APPROVER, home),
+    ("approval", APPROVER, approval),
+    ("activation", OFFICE, activation),
+)
+
+
+def main() -> int:
+    """Write every picture; 1 if one is too large for a page."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    large = 0
+    with installation() as (world, server), chromium() as browser:
+        waiting, ready = life(world)
+        for name, who, show in PICTURES:
+            page = signed_in(browser, server, world, who, DESK)
+            page.set_viewport_size({"width": DESK, "height": HEIGHT})
+            show(page, waiting, ready)
+            page.wait_for_load_state("networkidle")
+            path = OUT / f"{name}-id.png"
+            page.screenshot(path=path, animations="disabled")
+            page.close()
+            size = path.stat().st_size
+            large += size > LARGEST
+            print(f"{path.relative_to(ROOT)}: {size / 1024:.0f} KB")
+    return 1 if large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
