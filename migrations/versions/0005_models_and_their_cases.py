@@ -108,9 +108,7 @@ def _certificates() -> None:
         sa.CheckConstraint("kind IN ('test', 'tkdn')", name=op.f("ck_model_certificate_kind")),
         sa.CheckConstraint("issued_on <= valid_until", name=op.f("ck_model_certificate_dates")),
         sa.CheckConstraint("(kind = 'tkdn') = (tkdn_e2 IS NOT NULL)", name=op.f("ck_model_certificate_tkdn")),
-        sa.CheckConstraint(
-            "tkdn_e2 IS NULL OR (tkdn_e2 >= tkdn_min_e2 AND tkdn_e2 <= 10000)", name=op.f("ck_model_certificate_tkdn_min")
-        ),
+        sa.CheckConstraint("tkdn_e2 IS NULL OR (tkdn_e2 >= tkdn_min_e2 AND tkdn_e2 <= 10000)", name=op.f("ck_model_certificate_tkdn_min")),
         sa.ForeignKeyConstraint(["model_case_id"], ["model_case.id"], name=op.f("fk_model_certificate_model_case_id")),
         sa.ForeignKeyConstraint(["document_id"], ["document.id"], name=op.f("fk_model_certificate_document_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_model_certificate")),

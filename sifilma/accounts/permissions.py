@@ -27,6 +27,7 @@ class Operation(StrEnum):
     MODEL_CASE_VIEW = "model.case.view"
     MODEL_APPLY = "model.apply"
     MODEL_CASE = "model.case"
+    MODEL_RETURN = "model.return"
     MODEL_CERTIFY = "model.certify"
     UNIT_REGISTER = "unit.register"
     UNIT_READ = "unit.read"
@@ -117,6 +118,7 @@ _TABLE: dict[Operation, str] = {
     Operation.MODEL_CASE_VIEW:         "A  A  A  -  -   O  -  -  -   -",
     Operation.MODEL_APPLY:             "-  -  -  -  -   O  -  -  -   -",
     Operation.MODEL_CASE:              "-  A  -  -  -   -  -  -  -   -",
+    Operation.MODEL_RETURN:            "A! A  -  -  -   -  -  -  -   -",
     Operation.MODEL_CERTIFY:           "A! -  -  -  -   -  -  -  -   -",
     Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_READ:               "A  A  A  -  -   L  O  J  O   O",
