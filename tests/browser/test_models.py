@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from sifilma.documents.sheets import write_csv
-from tests.support.browser import WIDTHS, code, press, signed_in, sound
+from tests.support.browser import PHONE, WIDTHS, code, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World, letter
 
@@ -72,13 +72,12 @@ def test_a_model_comes_to_its_tkdn_certificate(server: tuple[World, Server], bro
     sound(maker)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_organisations_come_by_file_and_by_two_persons(server: tuple[World, Server], browser: Browser, width: int, tmp_path: Path) -> None:
+def test_organisations_come_by_file_and_by_two_persons(server: tuple[World, Server], browser: Browser, tmp_path: Path) -> None:
     world, made = server
     header, good = ("kind", "name", "region_code", "address"), ("institution", "BANK CONTOH", "", "Jakarta")
     file = tmp_path / "organisasi.csv"
     file.write_bytes(write_csv(header, [good, ("dinas", "Dinas Aneh", "", "")]))
-    operator = signed_in(browser, made, world, "operator1", width)
+    operator = signed_in(browser, made, world, "operator1", PHONE)
     operator.goto("/organisasi")
     sound(operator)
     press(operator, "main a:has-text('Dengan berkas')")
@@ -90,7 +89,7 @@ def test_organisations_come_by_file_and_by_two_persons(server: tuple[World, Serv
     operator.set_input_files("[name=file]", file)
     press(operator)
     sound(operator)
-    approver = signed_in(browser, made, world, "penyetuju1", width)
+    approver = signed_in(browser, made, world, "penyetuju1", PHONE)
     press(approver, "a:has-text('Putuskan perubahan data acuan')")
     sound(approver)
     with_code(approver, world, "penyetuju1")

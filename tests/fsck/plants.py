@@ -252,7 +252,7 @@ APPROVALS = [
     plant("model-certificate", "model_certificate", "of 2999 where 3000 was the least",
           "UPDATE model_certificate SET tkdn_e2=2999 WHERE kind='tkdn'", loosen=("model_certificate",)),
     plant("model-maker", "model_case", "is for a model of another manufacturer",
-          "UPDATE model_case SET model_id={some device_model name='LEN-CRD-1'}"),
+          "UPDATE model_case SET model_id={some device_model name='LEN-CRD-1'} WHERE state='certified'"),
 ]  # fmt: skip
 
 HISTORIES = [
