@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         "Permendagri 76/2020 Pasal 17-27 (pemusnahan Kartu SAM, saksi, Berita Acara); angka sementara sampai naskah lengkap tersedia",
         description="`dasar hukum` printed on the Berita Acara",
     )
+    tkdn_min: float = Field(30, description="local content (TKDN) a model needs, in percent, at least", ge=0, le=100)
+    legal_basis_tkdn: str = Field(
+        "Permendagri 76/2020 Pasal 12-16 (pengujian dan sertifikasi; TKDN paling sedikit 30%)",
+        description="`dasar hukum` of the tests and certificates of models, kept with each certificate",
+    )
     status_list_size: int = Field(131_072, description="entries per status list", ge=8)
     status_list_hours: int = Field(24, description="how long a published status list may be relied on")
 

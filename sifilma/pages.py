@@ -22,6 +22,8 @@ from sifilma.destruction import views as destruction
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.kernel.actor import Actor
+from sifilma.oversight import model_views as models
+from sifilma.oversight import reference_views as reference
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
 from sifilma.public import views as public
@@ -36,7 +38,8 @@ BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, accounts.blueprint, activation.blueprint, units.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
-    cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint,
+    cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
+    reference.blueprint,
 )  # fmt: skip
 
 

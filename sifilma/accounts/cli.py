@@ -10,15 +10,16 @@ from sqlalchemy import select
 
 from sifilma import ports
 from sifilma.accounts import service
+from sifilma.accounts.intake import ORGANISATIONS
 from sifilma.accounts.models import IdKind, Organisation
 from sifilma.accounts.service import NewUser
-from sifilma.documents import sheets
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
 from sifilma.web.command import command_context
 
 users = AppGroup("users", help="Accounts.")
 organisations = AppGroup("organisations", help="Organisations.")
+MAX_ROWS = 5000
 
 
 @users.command("invite")
@@ -43,17 +44,7 @@ def invite(username: str, name: str, id_kind: str, id_number: str, roles: tuple[
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def import_organisations(file: Path) -> None:
     """Import organisations from FILE (CSV or XLSX: kind, name, region_code, address). All or none; known ones are left alone."""
-    sheet = sheets.read(file.read_bytes(), required=("kind", "name"), optional=("region_code", "address"), max_rows=5000, field="file")
-    added = 0
     with command_context() as ctx:
-        known = {(kind, name) for kind, name in ctx.session.execute(select(Organisation.kind, Organisation.name))}
-        for row in sheet.rows:
-            kind, name = row.cells["kind"], row.cells["name"]
-            if kind not in [known.value for known in OrganisationKind]:
-                raise Invalid(f"Row {row.number}: there is no kind of organisation {kind!r}.")
-            if (kind, name) not in known:
-                region, address = row.cells.get("region_code") or None, row.cells.get("address", "")
-                service.register_organisation(ctx, OrganisationKind(kind), name, region, address)
-                known.add((kind, name))
-                added += 1
-    click.echo(f"{added} organisations added, {len(sheet.rows) - added} known already")
+        new, known = ORGANISATIONS.read(ctx, file.read_bytes(), MAX_ROWS)
+        ORGANISATIONS.register(ctx, new)
+    click.echo(f"{len(new)} organisations added, {known} known already")

@@ -20,6 +20,15 @@ class Operation(StrEnum):
     API_KEYS = "api_keys"
     API_KEYS_SEE = "api_keys.see"
     REFERENCE_READ = "reference.read"
+    REFERENCE_PROPOSALS_VIEW = "reference.proposals.view"
+    REFERENCE_DRAFT = "reference.draft"
+    REFERENCE_EXECUTE = "reference.execute"
+    MODEL_VIEW = "model.view"
+    MODEL_CASE_VIEW = "model.case.view"
+    MODEL_APPLY = "model.apply"
+    MODEL_CASE = "model.case"
+    MODEL_RETURN = "model.return"
+    MODEL_CERTIFY = "model.certify"
     UNIT_REGISTER = "unit.register"
     UNIT_READ = "unit.read"
     PERSONALISATION_DRAFT = "personalisation.draft"
@@ -102,6 +111,15 @@ _TABLE: dict[Operation, str] = {
     Operation.API_KEYS:                "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.API_KEYS_SEE:            "-  -  -  -  -   Oh  Oh  Oh  Oh   -",
     Operation.REFERENCE_READ:          "A  A  A  A  A   A  A  A  A   A",
+    Operation.REFERENCE_PROPOSALS_VIEW: "A A  A  -  -   -  -  -  -   -",
+    Operation.REFERENCE_DRAFT:         "-  A  -  -  -   -  -  -  -   -",
+    Operation.REFERENCE_EXECUTE:       "A! -  -  -  -   -  -  -  -   -",
+    Operation.MODEL_VIEW:              "A  A  A  A  A   O  A  A  A   -",
+    Operation.MODEL_CASE_VIEW:         "A  A  A  -  -   O  -  -  -   -",
+    Operation.MODEL_APPLY:             "-  -  -  -  -   O  -  -  -   -",
+    Operation.MODEL_CASE:              "-  A  -  -  -   -  -  -  -   -",
+    Operation.MODEL_RETURN:            "A! A  -  -  -   -  -  -  -   -",
+    Operation.MODEL_CERTIFY:           "A! -  -  -  -   -  -  -  -   -",
     Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_READ:               "A  A  A  -  -   L  O  J  O   O",
     Operation.PERSONALISATION_DRAFT:   "-  -  -  -  -   L  O  O  -   L",

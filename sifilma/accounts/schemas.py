@@ -9,11 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sifilma.accounts.models import IdKind
 from sifilma.accounts.service import NewUser
-from sifilma.kernel.actor import Role
+from sifilma.kernel.actor import OrganisationKind, Role
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class OrganisationIn(_Strict):
+    """An organisation to be registered."""
+
+    kind: OrganisationKind
+    name: str = Field(min_length=3, max_length=200)
+    region_code: str | None = Field(None, pattern=r"^\d{2}(\.\d{2})?$")
+    address: str = Field("", max_length=500)
 
 
 class UserIn(_Strict):

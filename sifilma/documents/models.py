@@ -23,6 +23,7 @@ class DocumentKind(StrEnum):
     PHOTO = "photo"
     BAST = "bast"
     BERITA_ACARA = "berita_acara"
+    CERTIFICATE = "certificate"
 
 
 class Document(Base):

@@ -16,6 +16,8 @@ from sifilma.fsck.looking import FIRST, Snapshot, broken
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import content_digest
+from sifilma.oversight import cases, reference
+from sifilma.oversight.models import ModelCase, ReferenceChange
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -43,6 +45,7 @@ WAYS = (
         ActivationRequest, activation.content),
     Way("destruction", "destruction_approval", "destruction.propose", "'approved', 'executed', 'verified'",
         Destruction, _destruction_content),
+    Way("model_case", "model_case_approval", "model_case.test", "'certified', 'reported'", ModelCase, cases.content),
 )  # fmt: skip
 _HUMAN = "CASE {p}.id_kind WHEN 'employee' THEN {p}.identity ELSE {p}.id_kind || ':' || {p}.id_number END"
 """Who somebody is, whatever account and whatever row: two rows of one NIP are one pair of eyes."""
@@ -54,7 +57,7 @@ def _human(alias: str) -> str:
 
 @in_snapshot("four-eyes", "Whoever submitted or proposed never approves, as a person.")
 def four_eyes(now: Snapshot) -> Found:
-    """Requests, destructions, revocations and changes of central accounts alike."""
+    """Requests, destructions, certificates, revocations, changes of central accounts and of reference data alike."""
     for way in WAYS:
         yield from now.find(
             way.table,
@@ -63,7 +66,7 @@ def four_eyes(now: Snapshot) -> Found:
             f" JOIN person p ON p.id = a.person_id WHERE {_human('s')} = {_human('p')}",
             "was approved by the person who submitted it",
         )
-    for table in ("revocation", "user_change"):
+    for table in ("revocation", "user_change", "reference_change"):
         yield from now.find(
             table,
             f"SELECT o.id FROM {table} o JOIN person s ON s.id = o.proposed_by_person LEFT JOIN person p ON p.id = o.decided_by_person"
@@ -136,3 +139,25 @@ def submitted_content(now: Snapshot) -> Found:
             after = rows[-1].id
             ctx.session.expunge_all()
     ctx.uow.close()
+
+
+@in_snapshot(
+    "proposed-rows", "A change of reference data holds the rows that were proposed: its digest says so, and so does the record of acts."
+)
+def proposed_rows(now: Snapshot) -> Found:
+    """Bound when it was proposed; whoever executes it has seen these rows."""
+    ctx, after = now.context(), FIRST
+    query = select(ReferenceChange).order_by(ReferenceChange.id).limit(50)
+    while rows := list(ctx.session.scalars(query.where(ReferenceChange.id > after))):
+        for row in rows:
+            if content_digest(reference.body(row)) != row.digest or len(row.content["rows"]) != row.count:
+                yield broken("reference_change", row.id, "does not hold the rows its digest was made of")
+        after = rows[-1].id
+        ctx.session.expunge_all()
+    ctx.uow.close()
+    yield from now.find(
+        "reference_change",
+        "SELECT r.id FROM reference_change r WHERE NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.object_kind = 'reference_change'"
+        " AND e.object_id = dashed(r.id) AND e.action = 'reference.propose' AND fact(e.data, digest) = r.digest)",
+        "has a digest that was never proposed",
+    )

@@ -9,11 +9,12 @@ from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.handover.models import HANDOVER
 from sifilma.kernel.lifecycle import LifeCycle
+from sifilma.oversight.models import CASE, CHANGE
 from sifilma.personalisation.models import PERSONALISATION
 
-CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION)
+CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE)
 
-_P, _A, _D, _H = "personalisation", "activation", "destruction", "handover"
+_P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
@@ -41,12 +42,19 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
         ("proposed", "propose"), ("approved", "approve"), ("rejected", "reject"), ("executed", "record"), ("verified", "verify"),
         ("cancelled", "cancel"))},
+    "model_case": {
+        "applied": (f"{_M}.apply",), "approved_to_test": (f"{_M}.admit", f"{_M}.return"), "tested": (f"{_M}.test",),
+        "certified": (f"{_M}.approve",), "reported": (f"{_M}.report",), "rejected": (f"{_M}.reject",), "cancelled": (f"{_M}.cancel",),
+    },
+    "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
 """Which acts lead to which state. A new act that moves something is a new name here (today no act suspends or withdraws a card)."""
 
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
     *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
+    *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
+    *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.revoke", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
@@ -165,6 +173,7 @@ def exist(now: Snapshot) -> Found:
         "personalisation_approval",
         "activation_approval",
         "destruction_approval",
+        "model_case_approval",
         "activation",
         "revocation",
     )

@@ -87,6 +87,7 @@ def own_documents(now: Snapshot) -> Found:
         ("personalisation_request", "requester_id", "letter_document_id"),
         ("personalisation_request", "requester_id", "purchase_order_document_id"),
         ("personalisation_request", "requester_id", "batch_document_id"),
+        ("model_case", "organisation_id", "letter_document_id"),
     ):
         yield from now.find(
             table,

@@ -14,6 +14,7 @@ from sifilma.fsck import (
     idempotency,
     log,
     manifests,
+    models,
     organisations,
     regions,
     registry,
@@ -25,7 +26,7 @@ from sifilma.fsck import (
 )
 
 THEMES = (
-    schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, approvals, histories, log, accounts,
+    schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
     organisations, secrets, idempotency, regions, documents, sealed,
 )  # fmt: skip
 

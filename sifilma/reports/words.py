@@ -23,7 +23,16 @@ _HANDOVER = ("handover_pages.show", "handover_id")
 _DESTRUCTION = ("destruction_pages.show", "destruction_id")
 _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
+_CASE = ("model_pages.case", "case_id")
+_CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
+    "admit_model": Task(_("Decide on an application for a model"), "send", *_CASE),
+    "record_certificate": Task(_("Record the certificate of a model"), "file-earmark-check", *_CASE),
+    "certify_model": Task(_("Certify a model"), "patch-check", *_CASE),
+    "report_certificate": Task(_("Report a certificate to the Minister"), "check-all", *_CASE),
+    "model_case_open": Task(_("Application for a model is under way"), "hourglass-split", *_CASE),
+    "decide_reference": Task(_("Decide on a change of reference data"), "clipboard-check", *_CHANGE),
+    "reference_proposed": Task(_("Change of reference data awaits an approver"), "hourglass-split", *_CHANGE),
     "approve_personalisation": Task(_("Decide on a personalisation request"), "clipboard-check", _PERSONALISATION),
     "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION),
     "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION),

@@ -22,13 +22,16 @@ from sifilma.activation.models import (
     Token,
     TokenState,
 )
-from sifilma.cards.models import Card, CardState
+from sifilma.cards.models import Card, CardState, DeviceModel
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.oversight.cases import OPEN, cases_query
+from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
+from sifilma.oversight.reference import changes_query
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationApproval, PersonalisationRequest, PersonalisationState
 
@@ -52,6 +55,9 @@ def waiting(ctx: Context) -> Lines:
     yield from _own_papers(ctx)
     yield from _cards(ctx)
     yield from _destructions(ctx)
+    yield from _models(ctx)
+    if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
+        yield _reference(ctx, "decide_reference", ReferenceChange.proposed_by_person != ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", UserChange.proposed_by_person != ctx.actor.person_id)
 
@@ -67,6 +73,7 @@ def awaited(ctx: Context) -> Lines:
         yield _made(ctx, "bast_awaited", P.requester_id == own, Card.state == CardState.PERSONALISED)
         yield _destruction(_own_destruction(ctx, DestructionState.PROPOSED), "destruction_proposed")
         yield _destruction(_own_destruction(ctx, DestructionState.EXECUTED), "destruction_executed")
+        yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
     yield _handover(ctx, "handover_issued", H.issuer_id == own, H.receiver_id)
     yield from _awaited_people(ctx)
 
@@ -80,6 +87,8 @@ def _awaited_people(ctx: Context) -> Lines:
         yield _activation(_submitted_activation(ctx).where(_approved_activation(ctx)), "activation_second", A.submitted_at)
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
         yield _revocation(ctx, "revocation_proposed", Revocation.proposed_by_person == ctx.actor.person_id)
+    if grants(ctx.actor, Operation.REFERENCE_DRAFT):
+        yield _reference(ctx, "reference_proposed", ReferenceChange.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "user_change_proposed", UserChange.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_SEE):
@@ -197,6 +206,18 @@ def _own_destruction(ctx: Context, state: DestructionState) -> Select[Any]:
     return destructions_query(ctx).where(D.organisation_id == ctx.actor.organisation_id, D.state == state)
 
 
+def _models(ctx: Context) -> Lines:
+    """Applications for models: the operator's steps, and the approver's."""
+    if grants(ctx.actor, Operation.MODEL_CASE):
+        mine = cases_query(ctx, Operation.MODEL_CASE)
+        yield _case(mine.where(ModelCase.state == CaseState.APPLIED), "admit_model")
+        yield _case(mine.where(ModelCase.state == CaseState.APPROVED_TO_TEST), "record_certificate")
+        yield _case(mine.where(ModelCase.state == CaseState.CERTIFIED), "report_certificate")
+    if grants(ctx.actor, Operation.MODEL_CERTIFY):
+        waits = cases_query(ctx, Operation.MODEL_CERTIFY).where(ModelCase.state == CaseState.TESTED)
+        yield _case(waits.where(ModelCase.submitted_by_person != ctx.actor.person_id), "certify_model")
+
+
 # --- lines of each kind ----------------------------------------------------------------------------------------------
 
 
@@ -226,3 +247,14 @@ def _user_change(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[An
     query = scoped(select(UserChange), ctx.actor, Operation.USERS_CENTRAL, User.organisation_id)
     query = query.where(who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
     return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
+
+
+def _case(query: Select[Any], task: str) -> Select[Any]:
+    named = query.where(DeviceModel.id == ModelCase.model_id)
+    return line(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
+
+
+def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
+    """Rows to be added, by the organisation of whoever proposed them."""
+    query = changes_query(ctx).where(who, ReferenceChange.state == "proposed", User.id == ReferenceChange.changed_by)
+    return line(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

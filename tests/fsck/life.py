@@ -12,7 +12,10 @@ from sifilma.demo.props import photo
 from tests.accounts.test_codes import password_step, signed_in
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
 from tests.destruction.test_way import record
+from tests.oversight import way
+from tests.oversight.test_reference import digest, proposed
 from tests.support.log import sequence
+from tests.support.pages import goes_to, send
 from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
@@ -38,6 +41,7 @@ def lived(world: World) -> Life:
     _bangli(world)
     _bank(world)
     _papers(world)
+    _reference(world)
     sequence(world)
     token = _tokens(world)
     done(world.client(HEAD).post("/units", {"hardware_number": "HW-LAGI", "model": "LEN-CRD-1", "function": "R"}, Idempotency_Key="k"), 201)
@@ -125,6 +129,19 @@ def _papers(world: World) -> None:
     bast = done(operator.post("/handovers", body), 201)["id"]
     done(operator.post(f"/handovers/{bast}/cancel", {"note": "salah lagi"}))
     done(operator.post("/handovers", body | {"cards": uids[:1]}), 201)
+
+
+def _reference(world: World) -> None:
+    """Applications for models, certified, returned, rejected, withdrawn, still open; reference data executed and withdrawn."""
+    way.certified(world)
+    goes_to(send(world.client("operator1"), f"{way.certified(world, 'testing')}/lapor"))
+    goes_to(send(world.client("penyetuju2"), f"{way.recorded(world)}/kembalikan", note="nomor keliru"))
+    goes_to(send(world.client("penyetuju2"), f"{way.applied(world, 'testing')}/tolak", note="tidak lengkap"))
+    goes_to(send(world.client("len.kepala"), f"{way.applied(world, who='len.kepala', model='LEN-CRD-1')}/batalkan"))
+    way.applied(world, who="len.kepala", model="LEN-ENC-1")
+    goes_to(send(world.client("operator1"), f"{proposed(world)}/tarik"))
+    goes_to(send(world.client("penyetuju1"), f"{proposed(world)}/laksanakan", digest=digest(world)))
+    proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
 
 
 def _tokens(world: World) -> str:

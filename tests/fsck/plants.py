@@ -212,11 +212,13 @@ APPROVALS = [
         plant("four-eyes", table, "was approved by the person who submitted it",
               f"UPDATE {table} SET submitted_by_person=(SELECT person_id FROM {approvals} ORDER BY id LIMIT 1)")
         for table, approvals in (("personalisation_request", "personalisation_approval"), ("activation_request", "activation_approval"),
-                                 ("destruction", "destruction_approval"))
+                                 ("destruction", "destruction_approval"), ("model_case", "model_case_approval"))
     ),
     plant("four-eyes", "personalisation_request", "was approved by the person who submitted it",
           f"{_ONE_HUMAN} (SELECT person_id FROM personalisation_approval UNION SELECT submitted_by_person FROM personalisation_request)"),
     plant("four-eyes", "revocation", "was executed by nobody", "UPDATE revocation SET decided_by_person=proposed_by_person"),
+    plant("four-eyes", "reference_change", "was executed by nobody",
+          "UPDATE reference_change SET decided_by_person=proposed_by_person WHERE state='executed'"),
     plant("four-eyes", "user_change", "was executed by nobody", "UPDATE user_change SET decided_by_person=NULL"),
     plant("approvals-enough", "personalisation_request", "with 1 of 2 approvals of what was submitted",
           "DELETE FROM personalisation_approval WHERE id = {some personalisation_approval}"),
@@ -238,13 +240,27 @@ APPROVALS = [
     plant("submitted-content", "personalisation_request", "is not what was submitted", "UPDATE batch_row SET pcid='" + "A" * 32 + "'"),
     plant("submitted-content", "personalisation_request", "is not what was submitted", "UPDATE document SET sha256='" + "0" * 64 + "'"),
     plant("submitted-content", "destruction", "is not what was submitted", "UPDATE destruction SET notes='lain'"),
+    plant("submitted-content", "model_case", "is not what was submitted", "UPDATE model_certificate SET valid_until='2040-01-01'"),
+    plant("proposed-rows", "reference_change", "does not hold the rows its digest was made of", "UPDATE reference_change SET count=7"),
+    plant("proposed-rows", "reference_change", "does not hold the rows its digest was made of",
+          "UPDATE reference_change SET content='{\"rows\": []}'"),
+    plant("proposed-rows", "reference_change", "has a digest that was never proposed",
+          "UPDATE reference_change SET digest='" + "0" * 64 + "'"),
+    plant("model-certificate", "model_case", "is certified without a certificate of its kind", "DELETE FROM model_certificate"),
+    plant("model-certificate", "model_case", "is certified without a certificate of its kind",
+          "UPDATE model_case SET kind='testing' WHERE state='certified'"),
+    plant("model-certificate", "model_certificate", "of 2999 where 3000 was the least",
+          "UPDATE model_certificate SET tkdn_e2=2999 WHERE kind='tkdn'", loosen=("model_certificate",)),
+    plant("model-maker", "model_case", "is for a model of another manufacturer",
+          "UPDATE model_case SET model_id={some device_model name='LEN-CRD-1'} WHERE state='certified'"),
 ]  # fmt: skip
 
 HISTORIES = [
     *(
         plant("state-last-step", table, "its last step led to", f"UPDATE {table} SET state='{state}'")
         for table, state in (("personalisation_request", "cancelled"), ("card", "lost"), ("handover", "refused"),
-                             ("activation_request", "expired"), ("token", "expired"), ("destruction", "rejected"))
+                             ("activation_request", "expired"), ("token", "expired"), ("destruction", "rejected"),
+                             ("model_case", "rejected"), ("reference_change", "rejected"))
     ),
     plant("state-last-step", "manifest", "its last step led to", f"UPDATE manifest SET act_id={ENTRY}"),
     plant("steps-in-table", "card", "went from 'registered' to 'active', which the table does not allow",
@@ -269,6 +285,7 @@ HISTORIES = [
     *(
         plant("act-exists", table, "names an act that is not recorded", f"UPDATE {table} SET act_id='{NOBODY}'")
         for table in ("personalisation_result", "personalisation_approval", "activation_approval", "destruction_approval", "activation",
+                      "model_case_approval",
                       "revocation")
     ),
     plant("audit-action", "audit_entry", "is of the action card.vanish, which does not exist",
@@ -333,6 +350,7 @@ PEOPLE = [
           f"UPDATE document SET organisation_id={BANGLI}"),
     plant("own-documents", "personalisation_request", "another organisation's document (purchase order)",
           f"UPDATE document SET organisation_id={BANGLI}"),
+    plant("own-documents", "model_case", "another organisation's document (letter)", f"UPDATE document SET organisation_id={BANGLI}"),
     plant("rw-offices", "unit", "is for RW and not an office's", f"UPDATE unit SET organisation_id={MANDIRI} WHERE function='RW'",),
     plant("rw-offices", "card", "is for RW and not an office's", f"UPDATE card SET buyer_id={MANDIRI}"),
     plant("document-uploader", "document", "was uploaded by an account of another organisation", f"UPDATE document SET organisation_id={BANGLI}"),

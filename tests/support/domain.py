@@ -20,6 +20,15 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "reference data": (
         ("reference.read",               "A  A  A  A  A   A   A   A   A   A"),
+        ("reference.proposals.view",     "A  A  A  -  -   -   -   -   -   -"),
+        ("reference.draft",              "-  A  -  -  -   -   -   -   -   -"),
+        ("reference.execute",            "A! -  -  -  -   -   -   -   -   -"),
+        ("model.view",                   "A  A  A  -  -   O   A   A   A   -"),
+        ("model.case.view",              "A  A  A  -  -   O   -   -   -   -"),
+        ("model.apply",                  "-  -  -  -  -   O   -   -   -   -"),
+        ("model.case",                   "-  A  -  -  -   -   -   -   -   -"),
+        ("model.return",                 "A! A  -  -  -   -   -   -   -   -"),
+        ("model.certify",                "A! -  -  -  -   -   -   -   -   -"),
     ),
     "register units": (
         ("unit.register",                "-  -  -  -  -   -   O   O   O   O"),

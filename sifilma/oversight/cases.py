@@ -1,0 +1,226 @@
+"""Models, and the two procedures that lead to their certificates (Permendagri 76/2020, arts. 12-16)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from config.settings import Settings
+from sifilma.accounts.files import HandedOut, hand_out
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
+from sifilma.accounts.submissions import Submissions, require_note, seal
+from sifilma.cards.models import DeviceModel
+from sifilma.documents.models import DocumentKind
+from sifilma.documents.service import Upload, keep_pdf, sha256_of
+from sifilma.documents.store import FileStore
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import say
+from sifilma.oversight.models import (
+    CASE,
+    CERTIFICATE_OF,
+    CaseKind,
+    CaseState,
+    ModelCase,
+    ModelCaseApproval,
+    ModelCertificate,
+)
+from sifilma.oversight.schemas import CaseIn, CertificateIn
+from sifilma.oversight.service import WIB
+
+WAY = Submissions(CASE, ModelCaseApproval, "model_case", "organisation_id", CaseState.TESTED, CaseState.CERTIFIED)
+OPEN = (CaseState.APPLIED, CaseState.APPROVED_TO_TEST, CaseState.TESTED)
+
+
+def models_query(ctx: Context, operation: Operation = Operation.MODEL_VIEW) -> Select[DeviceModel]:
+    """The models the actor may see: a manufacturer its own."""
+    return scoped(select(DeviceModel), ctx.actor, operation, DeviceModel.manufacturer_id)
+
+
+def get_model(ctx: Context, model_id: UUID, operation: Operation = Operation.MODEL_VIEW) -> DeviceModel:
+    """One model; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(models_query(ctx, operation).where(DeviceModel.id == model_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def cases_query(ctx: Context, operation: Operation = Operation.MODEL_CASE_VIEW) -> Select[ModelCase]:
+    """The cases the actor may see."""
+    return scoped(select(ModelCase), ctx.actor, operation, ModelCase.organisation_id)
+
+
+def get(ctx: Context, case_id: UUID, operation: Operation = Operation.MODEL_CASE_VIEW) -> ModelCase:
+    """One case; NotFound outside the actor's scope."""
+    found = ctx.session.scalars(cases_query(ctx, operation).where(ModelCase.id == case_id)).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def apply(ctx: Context, store: FileStore, model_id: UUID, data: CaseIn, letter: Upload | None) -> ModelCase:
+    """A manufacturer applies for one of its models. Conflict while a case of this kind is open."""
+    model = get_model(ctx, model_id, Operation.MODEL_APPLY)
+    if data.letter_date > ctx.now.astimezone(WIB).date():
+        raise Invalid.field("letter_date", "This day lies in the future.")
+    known = select(ModelCase.id).where(ModelCase.model_id == model.id, ModelCase.kind == data.kind, ModelCase.state.in_(OPEN))
+    if ctx.session.scalar(known):
+        raise Conflict("An application of this kind is open for this model already.", type="case-open")
+    document = keep_pdf(ctx, store, _given(letter, "letter"), DocumentKind.LETTER, "letter")
+    case = ModelCase(
+        id=uuid7(), model_id=model.id, organisation_id=model.manufacturer_id, kind=str(data.kind), letter_number=data.letter_number,
+        letter_date=data.letter_date, letter_document_id=document.id, notes=data.notes, created_at=ctx.now, required_approvals=1,
+    )  # fmt: skip
+    act = WAY.act(ctx, case, "apply", kind=str(data.kind), name=model.name)
+    CASE.born(case, CaseState.APPLIED, act)
+    ctx.session.add(case)
+    ctx.session.flush()
+    return case
+
+
+def _given(file: Upload | None, field: str) -> Upload:
+    if file is None:
+        raise Invalid.field(field, "Choose a file.")
+    return file
+
+
+def admit(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
+    """The operator: the directorate's letter lets the model be tested."""
+    found = get(ctx, case_id, Operation.MODEL_CASE)
+    if found.state != CaseState.APPLIED:
+        raise Conflict("This application was let through already, or is closed.", state=found.state)
+    WAY.move(ctx, found, CaseState.APPROVED_TO_TEST, "admit", note)
+    return found
+
+
+def record_certificate(
+    ctx: Context, settings: Settings, store: FileStore, case_id: UUID, data: CertificateIn, file: Upload | None
+) -> ModelCase:
+    """The operator records what the testing or certifying body issued; an approver certifies it. Invalid names what cannot be."""
+    found = get(ctx, case_id, Operation.MODEL_CASE)
+    CASE.require(found, CaseState.TESTED)
+    _require_valid(ctx, settings, found, data)
+    if file is not None or found.certificate is None:
+        document_id = keep_pdf(ctx, store, _given(file, "certificate"), DocumentKind.CERTIFICATE, "certificate").id
+    else:
+        document_id = found.certificate.document_id
+    _write(settings, found, data, document_id)
+    ctx.session.flush()
+    seal(ctx, found, content(ctx, found))
+    WAY.move(ctx, found, CaseState.TESTED, "test", digest=found.digest, number=data.number)
+    return found
+
+
+def _require_valid(ctx: Context, settings: Settings, case: ModelCase, data: CertificateIn) -> None:
+    today, least = ctx.now.astimezone(WIB).date(), settings.tkdn_min
+    errors: list[dict[str, Any]] = []
+
+    def wrong(field: str, message: str) -> None:
+        errors.append({"field": field, "message": message})
+
+    if data.issued_on > today:
+        wrong("issued_on", "This day lies in the future.")
+    if data.valid_until < data.issued_on:
+        wrong("valid_until", "The certificate ends before it begins.")
+    elif data.valid_until < today:
+        wrong("valid_until", "This certificate has expired already.")
+    if case.kind == CaseKind.CERTIFICATION and data.tkdn is None:
+        wrong("tkdn", "A TKDN certificate states a percentage.")
+    elif case.kind == CaseKind.CERTIFICATION and data.tkdn is not None and _e2(data.tkdn) < _e2(least):
+        wrong("tkdn", say("A TKDN of at least %(least)s percent is needed (%(basis)s).", least=least, basis=settings.legal_basis_tkdn))
+    elif case.kind == CaseKind.TESTING and data.tkdn is not None:
+        wrong("tkdn", "The result of a test states no TKDN.")
+    if errors:
+        raise Invalid("The certificate cannot be recorded.", errors=errors)
+
+
+def _e2(percent: Decimal | float) -> int:
+    return round(Decimal(str(percent)) * 100)
+
+
+def _write(settings: Settings, case: ModelCase, data: CertificateIn, document_id: UUID) -> None:
+    case.certificate = case.certificate or ModelCertificate(id=uuid7(), kind=str(CERTIFICATE_OF[CaseKind(case.kind)]))
+    written = case.certificate
+    written.number, written.issuer, written.document_id = data.number, data.issuer, document_id
+    written.issued_on, written.valid_until = data.issued_on, data.valid_until
+    written.tkdn_e2 = _e2(data.tkdn) if data.tkdn is not None else None
+    written.tkdn_min_e2, written.legal_basis = _e2(settings.tkdn_min), settings.legal_basis_tkdn
+
+
+def content(ctx: Context, case: ModelCase) -> dict[str, Any]:
+    """What is certified: the application, and the certificate as it was recorded."""
+    stated = case.certificate
+    files = sha256_of(ctx, {"letter": case.letter_document_id, "certificate": stated.document_id if stated else None})
+    return {
+        "id": str(case.id),
+        "model": str(case.model_id),
+        "organisation": str(case.organisation_id),
+        "kind": case.kind,
+        "letter": {"number": case.letter_number, "date": case.letter_date.isoformat(), "sha256": files["letter"]},
+        "notes": case.notes,
+        "certificate": _certificate(stated, files["certificate"]) if stated else None,
+    }
+
+
+def _certificate(stated: ModelCertificate, sha256: str | None) -> dict[str, Any]:
+    return {
+        "kind": stated.kind,
+        "number": stated.number,
+        "issuer": stated.issuer,
+        "issued_on": stated.issued_on.isoformat(),
+        "valid_until": stated.valid_until.isoformat(),
+        "tkdn_e2": stated.tkdn_e2,
+        "tkdn_min_e2": stated.tkdn_min_e2,
+        "legal_basis": stated.legal_basis,
+        "sha256": sha256,
+    }
+
+
+def certify(ctx: Context, case_id: UUID, digest: str, note: str = "") -> ModelCase:
+    """An approver's yes to exactly this certificate; never by whoever recorded it."""
+    found = get(ctx, case_id, Operation.MODEL_CERTIFY)
+    WAY.approve(ctx, found, digest, note)
+    return found
+
+
+def send_back(ctx: Context, case_id: UUID, note: str) -> ModelCase:
+    """The certificate is not recorded as it is: the operator records it once more."""
+    found = get(ctx, case_id, Operation.MODEL_RETURN)
+    if found.state != CaseState.TESTED:
+        raise Conflict("Only a certificate that waits for an approver is returned.", state=found.state)
+    WAY.move(ctx, found, CaseState.APPROVED_TO_TEST, "return", require_note(note))
+    return found
+
+
+def reject(ctx: Context, case_id: UUID, note: str) -> ModelCase:
+    """Ended without a certificate, with a note the manufacturer reads."""
+    found = get(ctx, case_id, Operation.MODEL_RETURN)
+    WAY.move(ctx, found, CaseState.REJECTED, "reject", require_note(note))
+    return found
+
+
+def report(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
+    """The Minister was told of the certificate."""
+    found = get(ctx, case_id, Operation.MODEL_CASE)
+    WAY.move(ctx, found, CaseState.REPORTED, "report", note)
+    return found
+
+
+def cancel(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
+    """Taken back by the manufacturer, before there is a certificate to decide on."""
+    found = get(ctx, case_id, Operation.MODEL_APPLY)
+    WAY.move(ctx, found, CaseState.CANCELLED, "cancel", note)
+    return found
+
+
+def open_file(ctx: Context, store: FileStore, case_id: UUID, name: str) -> HandedOut:
+    """The letter (`surat`) or the certificate (`sertifikat`) of a case, recorded; NotFound where there is none."""
+    found = get(ctx, case_id)
+    stated = found.certificate.document_id if found.certificate else None
+    documents = {"surat": found.letter_document_id, "sertifikat": stated}
+    return hand_out(ctx, store, documents.get(name), CASE.kind, found.id, found.organisation_id)

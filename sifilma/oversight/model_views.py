@@ -1,0 +1,163 @@
+"""Models on the web: their certificates, and the applications that lead to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, render_template, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.documents import lists
+from sifilma.documents.forms import upload
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import paper
+from sifilma.kernel.context import Context
+from sifilma.oversight import cases, present
+from sifilma.oversight.models import CASE, CaseState
+from sifilma.oversight.schemas import ApproveIn, CaseIn, CertificateIn, NoteIn
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+from sifilma.web.states import named, state
+
+blueprint = Blueprint("model_pages", __name__, url_prefix="/model", template_folder="templates")
+CERTIFICATE = ("number", "issuer", "issued_on", "valid_until", "tkdn")
+EXPORT = Export(
+    "model",
+    {
+        _("Model"): lambda line: line.model.name,
+        _("Manufacturer"): lambda line: line.maker,
+        _("Function"): lambda line: line.model.function,
+        _("Test"): lambda line: state(line.test.state).name,
+        _("Test valid until"): lambda line: line.test.until or "",
+        _("TKDN"): lambda line: state(line.tkdn.state).name,
+        _("TKDN valid until"): lambda line: line.tkdn.until or "",
+    },
+)
+
+
+@blueprint.get("")
+@operation("model.view")
+def index() -> Response:
+    """The models the actor may see."""
+    ctx, form = context(), Form(request.args)
+    listing = present.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
+    return lists.answer(
+        "oversight/models.html", listing, lambda models: present.lines(ctx, models), EXPORT, form=form, states=named(CaseState)
+    )
+
+
+@blueprint.get("/<uuid:model_id>")
+@operation("model.view")
+def show(model_id: UUID) -> str:
+    """A model with its certificates and applications."""
+    ctx = context()
+    return render_template("oversight/model.html", page=present.model_page(ctx, cases.get_model(ctx, model_id)))
+
+
+@blueprint.get("/<uuid:model_id>/ajukan")
+@operation("model.apply")
+def new(model_id: UUID) -> Response:
+    """The form of an application."""
+    return _application(model_id, Form.of(kind=request.args.get("kind")))
+
+
+@blueprint.post("/<uuid:model_id>/ajukan")
+@operation("model.apply")
+def apply(model_id: UUID) -> AnyResponse:
+    """Apply to have a model tested or certified."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = cases.apply(ctx, ports.files(), model_id, form.model(CaseIn), upload("letter"))
+        return seen("model_pages.case", "applied", case_id=made.id)
+    return _application(model_id, form)
+
+
+@blueprint.get("/permohonan/<uuid:case_id>")
+@operation("model.case.view")
+def case(case_id: UUID) -> Response:
+    """An application beside its letter and certificate."""
+    return _case(case_id, Form())
+
+
+@blueprint.get("/permohonan/<uuid:case_id>/berkas/<name>")
+@operation("model.case.view")
+def file(case_id: UUID, name: str) -> Response:
+    """The letter or the certificate."""
+    found = cases.open_file(context(), ports.files(), case_id, name)
+    return paper(found.data, found.media_type, found.filename)
+
+
+@blueprint.get("/permohonan/<uuid:case_id>/sertifikat")
+@operation("model.case")
+def certificate(case_id: UUID) -> Response:
+    """The form of a certificate, as it was recorded before."""
+    stated = cases.get(context(), case_id).certificate
+    return _certificate(case_id, Form.of(**{name: getattr(stated, name) for name in CERTIFICATE}) if stated else Form())
+
+
+@blueprint.post("/permohonan/<uuid:case_id>/sertifikat")
+@operation("model.case")
+def record(case_id: UUID) -> AnyResponse:
+    """Record what the testing or certifying body issued."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        stated, given = form.model(CertificateIn), upload("certificate")
+        cases.record_certificate(ctx, ports.settings(), ports.files(), case_id, stated, given)
+        return seen("model_pages.case", "certificate", case_id=case_id)
+    return _certificate(case_id, form)
+
+
+@blueprint.post("/permohonan/<uuid:case_id>/sahkan")
+@operation("model.certify")
+def certify(case_id: UUID) -> AnyResponse:
+    """Certify exactly what was shown."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        sent = form.model(ApproveIn)
+        cases.certify(ctx, case_id, sent.digest, sent.note)
+        return seen("model_pages.case", "certified", case_id=case_id)
+    return _case(case_id, form)
+
+
+def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
+    @operation(name)
+    def view(case_id: UUID) -> AnyResponse:
+        ctx, form = context(), Form.sent()
+        with form.attempt(ctx):
+            decide(ctx, case_id, form.model(NoteIn).note)
+            return seen("model_pages.case", done, case_id=case_id)
+        return _case(case_id, form)
+
+    return view
+
+
+for path, wanted, does, told in (
+    ("izinkan", "model.case", cases.admit, "admitted"),
+    ("kembalikan", "model.return", cases.send_back, "returned"),
+    ("tolak", "model.return", cases.reject, "rejected"),
+    ("lapor", "model.case", cases.report, "told"),
+    ("batalkan", "model.apply", cases.cancel, "cancelled"),
+):
+    blueprint.post(f"/permohonan/<uuid:case_id>/{path}", endpoint=path)(_decision(wanted, does, told))
+
+
+def _application(model_id: UUID, form: Form) -> Response:
+    ctx = context()
+    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=ports.settings().legal_basis_tkdn)
+
+
+def _case(case_id: UUID, form: Form) -> Response:
+    ctx = context()
+    return form.again("oversight/case.html", page=present.case_page(ctx, cases.get(ctx, case_id)), allows=CASE.allows)
+
+
+def _certificate(case_id: UUID, form: Form) -> Response:
+    settings = ports.settings()
+    found = cases.get(context(), case_id)
+    return form.again("oversight/certificate.html", case=found, least=settings.tkdn_min, basis=settings.legal_basis_tkdn)

@@ -1,0 +1,205 @@
+"""Reference data on the web: an operator drafts one row or a file of them, an approver executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import ports
+from sifilma.accounts.schemas import OrganisationIn
+from sifilma.documents import lists
+from sifilma.documents.forms import upload
+from sifilma.documents.lists import Export
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
+from sifilma.oversight import present, reference
+from sifilma.oversight.models import ChangeKind, ChangeState
+from sifilma.oversight.schemas import AgreementIn, ApproveIn, ModelIn, NoteIn
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment, seen
+from sifilma.web.requests import context
+from sifilma.web.states import kind, named, state
+
+blueprint = Blueprint("reference_pages", __name__, url_prefix="/organisasi", template_folder="templates")
+FILES = {"organisasi": ChangeKind.ORGANISATIONS, "pks": ChangeKind.AGREEMENTS, "model": ChangeKind.MODELS}
+EXPORT = Export(
+    "usulan",
+    {
+        _("What is added"): lambda one: kind(one[0].kind),
+        _("Rows"): lambda one: one[0].count,
+        _("State"): lambda one: state(one[0].state).name,
+        _("Proposed by"): lambda one: one[1],
+        _("Proposed"): lambda one: moment(one[0].proposed_at),
+    },
+)
+
+
+@blueprint.get("/usulan")
+@operation("reference.proposals.view")
+def index() -> Response:
+    """What was proposed."""
+    ctx, form = context(), Form(request.args)
+    listing = reference.listing(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
+    return lists.answer(
+        "oversight/changes.html", listing, lambda changes: present.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
+        kinds=[(one.value, kind(one)) for one in ChangeKind],
+    )  # fmt: skip
+
+
+@blueprint.get("/usulan/<uuid:change_id>")
+@operation("reference.proposals.view")
+def show(change_id: UUID) -> Response:
+    """A proposal with its rows."""
+    return _page(change_id, Form())
+
+
+@blueprint.get("/baru")
+@operation("reference.draft")
+def new_organisation() -> Response:
+    """The form of an organisation."""
+    return _organisation(Form.of(kind=request.args.get("kind")))
+
+
+@blueprint.post("/baru")
+@operation("reference.draft")
+def propose_organisation() -> AnyResponse:
+    """Propose an organisation."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = reference.propose_row(ctx, ChangeKind.ORGANISATIONS, form.model(OrganisationIn))
+        return seen("reference_pages.show", "proposed", change_id=made.id)
+    return _organisation(form)
+
+
+@blueprint.get("/<uuid:organisation_id>/pks")
+@operation("reference.draft")
+def new_agreement(organisation_id: UUID) -> Response:
+    """The form of an institution's agreement."""
+    return _agreement(organisation_id, Form())
+
+
+@blueprint.post("/<uuid:organisation_id>/pks")
+@operation("reference.draft")
+def propose_agreement(organisation_id: UUID) -> AnyResponse:
+    """Propose an agreement."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        institution = reference.named_organisation(ctx, organisation_id, OrganisationKind.INSTITUTION)
+        made = reference.propose_row(ctx, ChangeKind.AGREEMENTS, form.model(AgreementIn, institution=institution.name))
+        return seen("reference_pages.show", "proposed", change_id=made.id)
+    return _agreement(organisation_id, form)
+
+
+@blueprint.get("/<uuid:organisation_id>/model")
+@operation("reference.draft")
+def new_model(organisation_id: UUID) -> Response:
+    """The form of a manufacturer's model."""
+    return _model(organisation_id, Form())
+
+
+@blueprint.post("/<uuid:organisation_id>/model")
+@operation("reference.draft")
+def propose_model(organisation_id: UUID) -> AnyResponse:
+    """Propose a model."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        maker = reference.named_organisation(ctx, organisation_id, OrganisationKind.MANUFACTURER)
+        made = reference.propose_row(ctx, ChangeKind.MODELS, form.model(ModelIn, manufacturer=maker.name))
+        return seen("reference_pages.show", "proposed", change_id=made.id)
+    return _model(organisation_id, form)
+
+
+@blueprint.get("/berkas/<name>")
+@operation("reference.draft")
+def new_file(name: str) -> Response:
+    """The form of a file of rows."""
+    return _file(name, Form())
+
+
+@blueprint.post("/berkas/<name>")
+@operation("reference.draft")
+def propose_file(name: str) -> AnyResponse:
+    """Propose a file of rows, all or none."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = reference.propose_file(ctx, _kind(name), upload("file"), ports.settings().batch_max_rows)
+        return seen("reference_pages.show", "proposed", change_id=made.id)
+    return _file(name, form)
+
+
+@blueprint.get("/berkas/<name>/templat.<extension>")
+@operation("reference.draft")
+def template(name: str, extension: str) -> Response:
+    """An empty table with the columns of such a file."""
+    return lists.table(extension, name, reference.TABLES[_kind(name)].columns, [])
+
+
+@blueprint.post("/usulan/<uuid:change_id>/laksanakan")
+@operation("reference.execute")
+def execute(change_id: UUID) -> AnyResponse:
+    """Execute exactly what was shown."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        sent = form.model(ApproveIn)
+        reference.execute(ctx, change_id, sent.digest, sent.note)
+        return seen("reference_pages.show", "executed", change_id=change_id)
+    return _page(change_id, form)
+
+
+def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
+    @operation(name)
+    def view(change_id: UUID) -> AnyResponse:
+        ctx, form = context(), Form.sent()
+        with form.attempt(ctx):
+            decide(ctx, change_id, form.model(NoteIn).note)
+            return seen("reference_pages.show", done, change_id=change_id)
+        return _page(change_id, form)
+
+    return view
+
+
+for path, wanted, does, told in (
+    ("tolak", "reference.execute", reference.reject, "rejected"),
+    ("tarik", "reference.draft", reference.withdraw, "taken_back"),
+):
+    blueprint.post(f"/usulan/<uuid:change_id>/{path}", endpoint=path)(_decision(wanted, does, told))
+
+
+def _kind(name: str) -> ChangeKind:
+    if name not in FILES:
+        raise NotFound()
+    return FILES[name]
+
+
+def _page(change_id: UUID, form: Form) -> Response:
+    ctx = context()
+    found = reference.get(ctx, change_id)
+    columns = reference.TABLES[ChangeKind(found.kind)].columns
+    return form.again("oversight/change.html", page=present.change_page(ctx, found), columns=columns)
+
+
+def _organisation(form: Form) -> Response:
+    kinds = [(one.value, kind(one)) for one in OrganisationKind if one is not OrganisationKind.DIRECTORATE]
+    return form.again("oversight/organisation_new.html", kinds=kinds)
+
+
+def _agreement(organisation_id: UUID, form: Form) -> Response:
+    institution = reference.named_organisation(context(), organisation_id, OrganisationKind.INSTITUTION)
+    return form.again("oversight/agreement_new.html", institution=institution)
+
+
+def _model(organisation_id: UUID, form: Form) -> Response:
+    maker = reference.named_organisation(context(), organisation_id, OrganisationKind.MANUFACTURER)
+    return form.again("oversight/model_new.html", maker=maker)
+
+
+def _file(name: str, form: Form) -> Response:
+    table = reference.TABLES[_kind(name)]
+    return form.again("oversight/reference_file.html", name=name, table=table, max_rows=ports.settings().batch_max_rows)

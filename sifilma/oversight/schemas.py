@@ -1,0 +1,82 @@
+"""What comes in about models, their cases, and changes of reference data."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from sifilma.cards.models import Function
+from sifilma.cards.schemas import Strict
+from sifilma.oversight.models import CaseKind
+
+
+def _point(typed: Any) -> Any:
+    """`35,5` as it is written in Indonesia."""
+    return typed.replace(",", ".").removesuffix("%").strip() if isinstance(typed, str) else typed
+
+
+Percent = Annotated[Decimal, BeforeValidator(_point), Field(ge=0, le=100, decimal_places=2)]
+
+
+class AgreementIn(Strict):
+    """An agreement (PKS) of an institution, named as it is registered."""
+
+    institution: str = Field(min_length=1, max_length=200)
+    number: str = Field(min_length=3, max_length=100)
+    valid_from: date
+    valid_until: date
+
+
+class ModelIn(Strict):
+    """A model of a manufacturer, named as it is registered."""
+
+    name: str = Field(min_length=2, max_length=80)
+    manufacturer: str = Field(min_length=1, max_length=200)
+    function: Function
+
+
+class CaseIn(Strict):
+    """An application: which procedure, and the letter."""
+
+    kind: CaseKind
+    letter_number: str = Field(min_length=3, max_length=100)
+    letter_date: date
+    notes: str = Field("", max_length=2000)
+
+
+class CertificateIn(Strict):
+    """A certificate as it was issued. The percentage is that of a TKDN certificate."""
+
+    number: str = Field(min_length=3, max_length=100)
+    issuer: str = Field(min_length=3, max_length=200)
+    issued_on: date
+    valid_until: date
+    tkdn: Percent | None = None
+
+
+class NoteIn(Strict):
+    """A note that goes with a decision."""
+
+    note: str = Field("", max_length=2000)
+
+
+class ApproveIn(NoteIn):
+    """The digest of what the approver saw."""
+
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class CertificateOut(BaseModel):
+    """A certificate of a model."""
+
+    id: UUID
+    kind: str
+    number: str
+    issuer: str
+    issued_on: date
+    valid_until: date
+    tkdn: float | None

@@ -1,0 +1,189 @@
+"""Reference data: proposed by one person, executed by another; files are refused row by row and keep everything as it was."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from sifilma.demo import facts
+from sifilma.documents.sheets import write_csv, write_xlsx
+from tests.support.pages import get, goes_to, send, text
+from tests.support.world import World
+
+HEADER = ("kind", "name", "region_code", "address")
+GOOD = [("institution", "BANK CONTOH", "", "Jakarta"), ("regency_office", "Dinas Kabupaten Contoh", "35.78", ""),
+        ("province_office", "Dinas Provinsi Contoh", "51", "")]  # fmt: skip
+
+
+def digest(world: World) -> str:
+    return str(world.sql("SELECT digest FROM reference_change ORDER BY id DESC LIMIT 1")[0][0])
+
+
+def upload(header: Any, rows: Any, write: Any = write_csv, name: str = "berkas.csv") -> Any:
+    return io.BytesIO(write(header, rows)), name
+
+
+def proposed(world: World, kind: str = "organisasi", header: Any = HEADER, rows: Any = GOOD) -> str:
+    return goes_to(send(world.client("operator1"), f"/organisasi/berkas/{kind}", file=upload(header, rows)))
+
+
+def names(world: World) -> set[str]:
+    return {row[0] for row in world.sql("SELECT name FROM organisation")}
+
+
+@pytest.mark.parametrize(("name", "write"), [("o.csv", write_csv), ("o.xlsx", write_xlsx)])
+def test_a_file_of_organisations_is_proposed_and_executed_by_an_approver(world: World, name: str, write: Any) -> None:
+    change = goes_to(send(world.client("operator1"), "/organisasi/berkas/organisasi", file=upload(HEADER, GOOD, write, name)))
+    assert "BANK CONTOH" not in names(world)
+    assert "BANK CONTOH" in text(get(world.client("penyetuju1"), change))
+    goes_to(send(world.client("penyetuju1"), f"{change}/laksanakan", digest=digest(world)))
+    assert {row[1] for row in GOOD} <= names(world)
+    acts = [row[0] for row in world.sql("SELECT action FROM audit_entry ORDER BY id DESC LIMIT 5")]
+    assert sorted(acts) == ["organisation.register"] * 3 + ["reference.execute", "reference.propose"]
+    assert send(world.client("penyetuju2"), f"{change}/laksanakan", digest=digest(world)).status_code == 409
+
+
+def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
+    wrong = [
+        ("dinas", "Dinas Aneh", "", ""),
+        ("regency_office", "Dinas Tanpa Wilayah", "", ""),
+        ("", "", "", ""),
+        ("regency_office", "Dinas Lain di Magetan", "35.20", ""),
+        ("institution", "BANK CONTOH", "", ""),
+        ("institution", "B", "99.99", ""),
+        ("province_office", "Dinas Keliru", "35.01", ""),
+    ]
+    rows = [*GOOD, *wrong]
+    answer = send(world.client("operator1"), "/organisasi/berkas/organisasi", file=upload(HEADER, rows))
+    assert answer.status_code == 422
+    page = answer.get_data(as_text=True)
+    for row, column in ((5, "kind"), (6, "region_code"), (8, "region_code"), (9, "name"), (10, "name"), (11, "region_code")):
+        assert f"<td>{row}</td><td><code>{column}</code></td>" in page, (row, column)
+    assert world.sql("SELECT COUNT(*) FROM reference_change")[0][0] == 0
+    assert "BANK CONTOH" not in names(world)
+
+
+def test_what_is_known_is_left_out_and_a_file_of_nothing_else_is_refused(sqlite_world: World) -> None:
+    known = ("institution", "BANK MANDIRI", "", "")
+    change = proposed(sqlite_world, rows=[known, GOOD[0]])
+    assert "BANK MANDIRI" not in text(get(sqlite_world.client("operator1"), change))
+    answer = send(sqlite_world.client("operator1"), "/organisasi/berkas/organisasi", file=upload(HEADER, [known]))
+    assert (answer.status_code, 'id="e-file"' in answer.get_data(as_text=True)) == (422, True)
+    assert send(sqlite_world.client("operator1"), "/organisasi/berkas/organisasi").status_code == 422
+    assert send(sqlite_world.client("operator1"), "/organisasi/baru", kind="directorate", name="Direktorat Kedua").status_code == 422
+
+
+def test_an_agreement_is_drafted_from_its_institution_and_in_force_only_when_executed(world: World) -> None:
+    bank = world.organisations[facts.MANDIRI]
+    fields = {"number": "119/7/PKS", "valid_from": "2029-01-01", "valid_until": "2030-12-31"}
+    wrong = send(world.client("operator1"), f"/organisasi/{bank}/pks", **fields | {"valid_until": "2028-12-31"})
+    assert 'id="e-valid_until"' in wrong.get_data(as_text=True)
+    assert "<caption>" not in wrong.get_data(as_text=True)  # one row has fields, not rows
+    change = goes_to(send(world.client("operator1"), f"/organisasi/{bank}/pks", **fields))
+    assert "119/7/PKS" not in text(get(world.client("operator1"), f"/organisasi/{bank}"))
+    goes_to(send(world.client("penyetuju1"), f"{change}/laksanakan", digest=digest(world)))
+    assert "119/7/PKS" in text(get(world.client("operator1"), f"/organisasi/{bank}"))
+    again = send(world.client("operator1"), f"/organisasi/{bank}/pks", **fields)
+    assert 'id="e-number"' in again.get_data(as_text=True)
+    assert get(world.client("operator1"), f"/organisasi/{world.organisations[facts.LEN]}/pks").status_code == 404
+
+
+def test_a_model_and_an_organisation_are_drafted_one_by_one(world: World) -> None:
+    maker = world.organisations[facts.LEN]
+    model = goes_to(send(world.client("operator1"), f"/organisasi/{maker}/model", name="LEN-CRD-2", function="R"))
+    goes_to(send(world.client("penyetuju1"), f"{model}/laksanakan", digest=digest(world)))
+    assert "LEN-CRD-2" in text(get(world.client("len.kepala"), "/model"))
+    made = goes_to(send(world.client("operator1"), "/organisasi/baru", kind="manufacturer", name="PT CONTOH"))
+    goes_to(send(world.client("penyetuju1"), f"{made}/laksanakan", digest=digest(world)))
+    assert "PT CONTOH" in names(world)
+
+
+def test_files_of_agreements_and_models_say_which_name_is_unknown(sqlite_world: World) -> None:
+    rows = [("BANK TAK DIKENAL", "1/PKS", "2026-01-01", "2026-12-31"), ("BANK MANDIRI", "2/PKS", "2026-12-31", "2026-01-01"),
+            ("BANK MANDIRI", "3/PKS", "kemarin", "2026-01-01")]  # fmt: skip
+    header = ("institution", "number", "valid_from", "valid_until")
+    page = send(sqlite_world.client("operator1"), "/organisasi/berkas/pks", file=upload(header, rows)).get_data(as_text=True)
+    for row, column in ((2, "institution"), (3, "valid_until"), (4, "valid_from")):
+        assert f"<td>{row}</td><td><code>{column}</code></td>" in page
+    models = [("M-1", "PT TAK DIKENAL", "R"), ("M-2", facts.LEN, "X")]
+    answer = send(sqlite_world.client("operator1"), "/organisasi/berkas/model", file=upload(("name", "manufacturer", "function"), models))
+    for row, column in ((2, "manufacturer"), (3, "function")):
+        assert f"<td>{row}</td><td><code>{column}</code></td>" in answer.get_data(as_text=True)
+
+
+def test_whoever_proposed_never_executes_not_even_with_another_account_or_by_sql(world: World) -> None:
+    change = proposed(world)
+    assert send(world.client("operator1"), f"{change}/laksanakan", digest=digest(world)).status_code == 403
+    seen, act = digest(world), world.sql("SELECT id FROM audit_entry ORDER BY id DESC LIMIT 1")[0][0]
+    assert send(world.client("penyetuju1"), f"{change}/laksanakan", digest="0" * 64).status_code == 409
+    for who in ("operator1", "operator2"):
+        with pytest.raises(DBAPIError):
+            world.sql(
+                "UPDATE reference_change SET state = 'executed', revision = revision + 1, act_id = :act,"
+                " changed_by = (SELECT id FROM user_account WHERE username = :who),"
+                " decided_by_person = (SELECT person_id FROM user_account WHERE username = :who)",
+                act=act,
+                who=who,
+            )
+    for changed in ("digest = 'x'", "count = 1", "kind = 'models'", "proposed_by_person = decided_by_person"):
+        with pytest.raises(DBAPIError):
+            world.sql(f"UPDATE reference_change SET {changed}")
+    with pytest.raises(DBAPIError):
+        world.sql("DELETE FROM reference_change")
+    goes_to(send(world.client("penyetuju1"), f"{change}/laksanakan", digest=seen))
+
+
+def test_a_proposal_is_rejected_with_a_note_or_withdrawn_by_whoever_made_it(world: World) -> None:
+    change = proposed(world)
+    assert send(world.client("penyetuju1"), f"{change}/tolak").status_code == 422
+    assert send(world.client("operator2"), f"{change}/tarik").status_code == 403
+    goes_to(send(world.client("penyetuju1"), f"{change}/tolak", note="belum ada surat"))
+    assert "belum ada surat" in text(get(world.client("operator1"), change))
+    again = proposed(world)
+    goes_to(send(world.client("operator1"), f"{again}/tarik"))
+    assert send(world.client("penyetuju1"), f"{again}/laksanakan", digest=digest(world)).status_code == 409
+    assert "BANK CONTOH" not in names(world)
+
+
+def test_what_has_been_registered_since_is_not_executed_a_second_time(world: World) -> None:
+    first, second = proposed(world), proposed(world, rows=GOOD[:1])
+    goes_to(send(world.client("penyetuju1"), f"{second}/laksanakan", digest=digest(world)))
+    seen = world.sql("SELECT digest FROM reference_change ORDER BY id LIMIT 1")[0][0]
+    assert send(world.client("penyetuju1"), f"{first}/laksanakan", digest=seen).status_code == 409
+    assert GOOD[1][1] not in names(world)
+
+
+def test_only_operators_draft_and_only_central_people_see_proposals(sqlite_world: World) -> None:
+    change = proposed(sqlite_world)
+    for who in ("penyetuju1", "auditor1", "admin1", "magetan.kepala", "len.kepala"):
+        for path in ("/organisasi/baru", "/organisasi/berkas/organisasi", "/organisasi/berkas/organisasi/templat.csv"):
+            assert get(sqlite_world.client(who), path).status_code == 403, (who, path)
+    for who in ("admin1", "magetan.kepala", "len.kepala", "mandiri.kepala"):
+        assert get(sqlite_world.client(who), change).status_code == 403
+    assert "Candra Contoh" in text(get(sqlite_world.client("auditor1"), "/organisasi/usulan"))
+    assert get(sqlite_world.client("operator1"), "/organisasi/berkas/rahasia").status_code == 404
+    assert get(sqlite_world.client("operator1"), f"/organisasi/usulan/{UUID(int=1)}").status_code == 404
+    for kind, column in (("organisasi", "region_code"), ("pks", "valid_until"), ("model", "manufacturer")):
+        given = get(sqlite_world.client("operator1"), f"/organisasi/berkas/{kind}/templat.csv")
+        assert column in given.get_data().decode()
+
+
+def test_the_commands_read_the_same_tables(sqlite_world: World, tmp_path: Path) -> None:
+    file = tmp_path / "o.csv"
+    file.write_bytes(write_csv(HEADER, [*GOOD, ("institution", "BANK MANDIRI", "", "")]))
+    run = sqlite_world.app.test_cli_runner()
+    assert run.invoke(args=["organisations", "import", str(file)]).output == "3 organisations added, 1 known already\n"
+    file.write_bytes(
+        write_csv(("institution", "number", "valid_from", "valid_until"), [("BANK CONTOH", "5/PKS", "2026-01-01", "2026-12-31")])
+    )
+    assert run.invoke(args=["agreements", "import", str(file)]).output == "1 agreements added, 0 known already\n"
+    assert run.invoke(args=["agreements", "import", str(file)]).output == "0 agreements added, 1 known already\n"
+    file.write_bytes(write_csv(("name", "manufacturer", "function"), [("X-1", facts.LEN, "R")]))
+    assert run.invoke(args=["models", "import", str(file)]).output == "1 models added, 0 known already\n"
+    file.write_bytes(write_csv(("name", "manufacturer", "function"), [("X-2", "PT TIADA", "R")]))
+    assert "Row 2, manufacturer" in str(run.invoke(args=["models", "import", str(file)]).exception)

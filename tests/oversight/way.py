@@ -1,0 +1,69 @@
+"""The way of an application for a model, step by step, as browsers send it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from uuid import UUID
+
+from tests.support.pages import goes_to, send
+from tests.support.world import World, letter
+
+MAKER = "softorb.kepala"
+
+
+def model_id(world: World, name: str = "SOFTORB-CRD-1") -> str:
+    """A model's id, as addresses have it."""
+    return str(UUID(str(world.sql("SELECT id FROM device_model WHERE name = :name", name=name)[0][0])))
+
+
+def file() -> Any:
+    """A PDF, as a form sends it."""
+    return io.BytesIO(letter()), "surat.pdf"
+
+
+def application(kind: str = "certification") -> dict[str, Any]:
+    """The form of an application."""
+    return {"kind": kind, "letter_number": "05/SRT/XI/2026", "letter_date": "2026-11-01", "letter": file()}
+
+
+def certificate(**more: Any) -> dict[str, Any]:
+    """The form of a TKDN certificate."""
+    stated = {"number": "1234/SJ-IND/TKDN/2026", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40,25"}
+    return stated | {"certificate": file()} | more
+
+
+def applied(world: World, kind: str = "certification", who: str = MAKER, model: str = "SOFTORB-CRD-1") -> str:
+    """An application; its address."""
+    return goes_to(send(world.client(who), f"/model/{model_id(world, model)}/ajukan", **application(kind)))
+
+
+def admitted(world: World, kind: str = "certification") -> str:
+    """An application that was let through."""
+    case = applied(world, kind)
+    goes_to(send(world.client("operator1"), f"{case}/izinkan"))
+    return case
+
+
+def recorded(world: World, kind: str = "certification", **more: Any) -> str:
+    """An application whose certificate waits for an approver."""
+    case = admitted(world, kind)
+    fields = certificate(**more)
+    if kind == "testing":
+        fields.pop("tkdn")
+    goes_to(send(world.client("operator1"), f"{case}/sertifikat", **fields))
+    return case
+
+
+def digest(world: World, case: str) -> str:
+    """What an approver is shown."""
+    identity = case.rsplit("/", 1)[1]
+    found = {str(UUID(str(row[0]))): row[1] for row in world.sql("SELECT id, digest FROM model_case")}
+    return str(found[identity])
+
+
+def certified(world: World, kind: str = "certification", **more: Any) -> str:
+    """An application whose certificate counts."""
+    case = recorded(world, kind, **more)
+    goes_to(send(world.client("penyetuju1"), f"{case}/sahkan", digest=digest(world, case)))
+    return case
