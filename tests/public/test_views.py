@@ -52,7 +52,7 @@ def english() -> set[str]:
     """The English sentences of the public pages that Indonesian does not share."""
     path = Path(public.__file__).with_name("translations") / "id.po"
     with path.open("rb") as file:
-        return {m.id for m in read_po(file, locale="id") if m.id and m.id != m.string and len(m.id) > 12 and "%(" not in m.id}
+        return {str(m.id) for m in read_po(file, locale="id") if m.id and m.id != m.string and len(m.id) > 12 and "%(" not in m.id}
 
 
 def test_every_page_is_there_in_both_languages(sqlite_world: World) -> None:
