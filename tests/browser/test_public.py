@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import PHONE, WIDTHS, opened, press, signed_in, sound
+from tests.support.browser import DESK, PHONE, opened, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World
 
 PATHS = ("/beranda", "/tentang", "/alur", "/kontak", "/status", "/bantuan", "/bantuan/penyetuju")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_public_pages_are_sound(server: tuple[World, Server], browser: Browser, width: int) -> None:
-    page = opened(browser, server[1], width)
-    for path in PATHS:
-        page.goto(path)
-        for closed in page.locator("main details").all():
-            closed.locator("summary").click()
-        sound(page)
-
-
-def test_visitors_open_the_menu_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:
-    page = opened(browser, server[1], PHONE)
+def test_the_public_pages_are_sound_and_visitors_open_the_menu_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:
+    for width in (DESK, PHONE):
+        page = opened(browser, server[1], width)
+        for path in PATHS:
+            page.goto(path)
+            for closed in page.locator("main details").all():
+                closed.locator("summary").click()
+            sound(page)
     page.goto("/masuk")
     assert not page.is_visible("#menu")
     page.click("header .menu")
@@ -35,7 +30,7 @@ def test_visitors_open_the_menu_on_a_phone(server: tuple[World, Server], browser
 
 
 def test_people_find_their_help_in_the_side_bar(server: tuple[World, Server], browser: Browser) -> None:
-    page = signed_in(browser, server[1], server[0], "magetan.kepala", 1366)
+    page = signed_in(browser, server[1], server[0], "magetan.kepala", DESK)
     press(page, "#sisi >> text=Bantuan")
     assert page.inner_text("h1") == "Dinas kabupaten/kota dan provinsi"
     sound(page)

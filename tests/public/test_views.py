@@ -180,4 +180,5 @@ def states(visitor: Visitor) -> list[str]:
     response = visitor.get("/status")
     assert time.monotonic() - started < SOON
     assert response.status_code == 200
-    return re.findall(r'badge-state \w+">.*?</svg>(.*?)</span>', response.get_data(as_text=True))
+    found = re.findall(r'badge-state \w+">.*?</svg>(.*?)</span>', response.get_data(as_text=True), re.DOTALL)
+    return [word.strip() for word in found]
