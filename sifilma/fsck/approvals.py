@@ -141,7 +141,9 @@ def submitted_content(now: Snapshot) -> Found:
     ctx.uow.close()
 
 
-@in_snapshot("proposed-rows", "A change of reference data holds the rows that were proposed: its digest says so, and so does the record of acts.")
+@in_snapshot(
+    "proposed-rows", "A change of reference data holds the rows that were proposed: its digest says so, and so does the record of acts."
+)
 def proposed_rows(now: Snapshot) -> Found:
     """Bound when it was proposed; whoever executes it has seen these rows."""
     ctx, after = now.context(), FIRST

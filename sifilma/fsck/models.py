@@ -6,7 +6,9 @@ from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
 
 
-@in_snapshot("model-certificate", "A tested or certified application has a certificate of its kind; none states less TKDN than was asked for.")
+@in_snapshot(
+    "model-certificate", "A tested or certified application has a certificate of its kind; none states less TKDN than was asked for."
+)
 def certificate(now: Snapshot) -> Found:
     """A test states no percentage at all."""
     yield from now.find(
