@@ -141,13 +141,7 @@ def submitted_content(now: Snapshot) -> Found:
     ctx.uow.close()
 
 
-<<<<<<< HEAD
 @in_snapshot("proposed-rows", "A change of reference data holds the rows that were proposed: its digest and the record of acts say so.")
-=======
-@in_snapshot(
-    "proposed-rows", "A change of reference data holds the rows that were proposed: its digest says so, and so does the record of acts."
-)
->>>>>>> makers
 def proposed_rows(now: Snapshot) -> Found:
     """Bound when it was proposed; whoever executes it has seen these rows."""
     ctx, after = now.context(), FIRST

@@ -6,13 +6,7 @@ from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
 
 
-<<<<<<< HEAD
 @in_snapshot("model-certificate", "A tested or certified application has a certificate of its kind; none states less TKDN than asked for.")
-=======
-@in_snapshot(
-    "model-certificate", "A tested or certified application has a certificate of its kind; none states less TKDN than was asked for."
-)
->>>>>>> makers
 def certificate(now: Snapshot) -> Found:
     """A test states no percentage at all."""
     yield from now.find(
