@@ -28,7 +28,7 @@ from tests.support.world import Ready, World, done  # noqa: E402
 
 OUT = ROOT / "docs" / "screenshots"
 LARGEST = 120 * 1024
-HEIGHT = 620
+HEIGHT = 560
 APPROVER, OFFICE = "penyetuju1", "magetan.kepala"
 
 

@@ -19,6 +19,7 @@ def test_the_public_pages_are_sound_and_visitors_open_the_menu_on_a_phone(server
             for closed in page.locator("main details").all():
                 closed.locator("summary").click()
             sound(page)
+    page = opened(browser, server[1], PHONE)
     page.goto("/masuk")
     assert not page.is_visible("#menu")
     page.click("header .menu")
