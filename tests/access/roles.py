@@ -93,12 +93,14 @@ class Visitor:
 
     def reaches(self, operation: str, thing: Thing) -> bool:
         """Whether the table's scope for an operation covers a thing."""
-        if thing.kind == "session":
+        if thing.kind in ("organisation", "buyer"):  # anybody's to choose from
+            return self.cell(operation) != NEVER
+        if thing.kind in ("passkey", "session"):
             return self.person in thing.owners
         scope = self.cell(operation)[0]
         if scope == "A":
             return True
-        if thing.kind == "audit_entry" and self.role.central:
+        if thing.kind in ("audit_entry", "leaf") and self.role.central:
             return scope != NEVER and self.person in thing.owners
         near = thing.owners | (thing.linked if scope == "L" else frozenset())
         return scope != NEVER and (self.organisation in near or (scope == "J" and bool(thing.owners & self.jurisdiction)))

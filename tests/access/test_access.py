@@ -21,19 +21,19 @@ def test_every_route_about_an_object_has_a_recipe(crowded: World) -> None:
 @pytest.mark.parametrize("role", ROLES, ids=_name)
 def test_a_role_may_do_what_the_table_says_and_nothing_else(crowded: World, role: Role) -> None:
     walk = Walk(visitor(crowded, role))
-    assert walk.faults() == []
+    assert "\n".join(walk.faults()) == ""
     assert walk.unrecorded() == []
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role.known], ids=_name)
 def test_lists_searches_and_exports_show_exactly_ones_own(crowded: World, role: Role) -> None:
-    assert Walk(visitor(crowded, role)).list_faults() == []
+    assert "\n".join(Walk(visitor(crowded, role)).list_faults()) == ""
 
 
-@pytest.mark.parametrize("name", ["operator", "manufacturer's head", "regency's staff", "province's head", "institution's key"])
+@pytest.mark.parametrize("name", ["manufacturer's head", "province's head", "institution's key"])
 def test_postgresql_draws_the_same_lines(crowded_postgresql: World, name: str) -> None:
     role = next(role for role in ROLES if role.name == name)
     walk = Walk(visitor(crowded_postgresql, role))
-    assert walk.faults() == []
+    assert "\n".join(walk.faults()) == ""
     assert walk.unrecorded() == []
-    assert walk.list_faults() == []
+    assert "\n".join(walk.list_faults()) == ""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sifilma.accounts.factor_models import Passkey
 from sifilma.demo.facts import ACCOUNTS, Account
+from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
-from tests.support.world import World, done, letter, new_uid
+from tests.oversight.way import applied
+from tests.support.log import sequence
+from tests.support.pages import goes_to, send
+from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
 
 BALI = "Dinas Kependudukan dan Pencatatan Sipil Provinsi Bali"
 MORE_PEOPLE = (
@@ -53,26 +59,37 @@ class Thing:
     part: str = ""
 
 
-# Each select gives key, state, mark, two owners and a linked one. A batch links its maker to its units and its cards.
+# Each select gives key, state, mark, two owners and a linked one. A batch links its maker to its cards; so that it
+# can be made, the maker of a model reads the units of it, wherever they stand, and what is tied to them.
 # An entry of the record belongs to an organisation and to whoever acted; a session to its person.
 SELECTS: dict[str, str] = {
-    "card": "SELECT c.uid, c.state, c.uid, c.holder_id, c.buyer_id, r.requester_id FROM card c"
-    " JOIN personalisation_request r ON r.id = c.personalisation_request_id",
-    "unit": "SELECT u.id, 'registered', u.hardware_number, u.organisation_id, NULL, l.requester_id FROM unit u LEFT JOIN"
-    " (SELECT DISTINCT b.unit_id, r.requester_id FROM batch_row b JOIN personalisation_request r ON r.id = b.personalisation_request_id) l"
-    " ON l.unit_id = u.id",
+    "card": "SELECT c.uid, c.state, c.uid, c.holder_id, c.buyer_id, COALESCE(m.manufacturer_id, r.requester_id) FROM card c"
+    " JOIN personalisation_request r ON r.id = c.personalisation_request_id"
+    " LEFT JOIN unit u ON u.id = c.unit_id LEFT JOIN device_model m ON m.id = u.model_id",
+    "unit": "SELECT u.id, 'registered', u.hardware_number, u.organisation_id, NULL, m.manufacturer_id FROM unit u"
+    " JOIN device_model m ON m.id = u.model_id",
     "personalisation_request": "SELECT id, state, letter_number, requester_id, buyer_id, NULL FROM personalisation_request",
     "handover": "SELECT id, state, number, issuer_id, receiver_id, NULL FROM handover",
     "activation_request": "SELECT id, state, letter_number, organisation_id, NULL, NULL FROM activation_request",
     "activation": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation",
+    "doubtful_place": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation WHERE review_state <> 'none'",
     "manifest": "SELECT id, state, id, organisation_id, NULL, NULL FROM manifest",
     "destruction": "SELECT id, state, id, organisation_id, NULL, NULL FROM destruction",
+    "device_model": "SELECT id, function, name, manufacturer_id, NULL, NULL FROM device_model",
+    "model_case": "SELECT id, state, id, organisation_id, NULL, NULL FROM model_case",
+    "reference_change": "SELECT id, state, id, NULL, NULL, NULL FROM reference_change",
+    "organisation": "SELECT id, kind, name, id, NULL, NULL FROM organisation",
+    "buyer": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind NOT IN ('directorate', 'manufacturer')",
     "user": "SELECT id, state, id, organisation_id, NULL, NULL FROM user_account",
     "central_user": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
     " JOIN organisation o ON o.id = a.organisation_id WHERE o.kind = 'directorate'",
+    "invited_head": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
+    " WHERE a.state = 'invited' AND a.roles = 'head'",
     "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
+    "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
+    "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
     "audit_entry": "SELECT id, 'recorded', id, organisation_id, user_id, NULL FROM audit_entry",
 }
 
@@ -106,14 +123,20 @@ def _text(value: Any) -> str:
 def populate(world: World) -> None:
     """People, keys, and objects of every kind and of several states, for two organisations of each kind."""
     _people(world)
+    _passkeys(world)
     for office in OFFICES:
         _office(world, office)
     for trade in TRADES:
         _trade(world, *trade)
+    for maker, _, model in TRADES:
+        applied(world, "testing", maker, model)
+    header, row = ("kind", "name", "region_code", "address"), ("institution", "BANK CONTOH", "", "Jakarta")
+    goes_to(send(world.client("operator1"), "/organisasi/berkas/organisasi", file=(io.BytesIO(write_csv(header, [row])), "berkas.csv")))
     for name in WITH_KEYS:
         done(world.client(name).post("/api-keys", {"name": "mesin lama"}), 201)
     operator3 = str(world.users["operator3"])
     done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
+    sequence(world)
 
 
 def _people(world: World) -> None:
@@ -125,11 +148,22 @@ def _people(world: World) -> None:
             world.add_user(ctx, Account(username, f"{username} Contoh", homes[like], frozenset({role}), f"X-{number:04}"))
 
 
+def _passkeys(world: World) -> None:
+    with world.context() as ctx:
+        ctx.session.add_all(
+            Passkey(user_id=user, name="laptop", credential_id=user.bytes, public_key=b"", sign_count=0, created_at=ctx.now)
+            for user in world.users.values()
+        )
+
+
 def _office(world: World, who: str) -> None:
     """A request waiting, one in draft, a BAST under way, two activation requests, a manifest, a card to be destroyed."""
     client = world.client(who)
     world.active(who, "R")
     world.ready(who, "R")
+    elsewhere = world.ready(who, "R")
+    doubtful = world.activation(elsewhere, elsewhere.uids[0], region_code=BANGLI_PLACE["region_code"], reason="dipinjamkan")
+    done(client.post("/activations", doubtful), 201)
     world.submitted(who, "R")
     done(client.send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 2}, letter=letter()), 201)
     waiting, asked, broken = world.personalised(who, "R", 3), world.received(who, "R"), world.received(who, "R")

@@ -8,6 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.life.machine import Life
 from tests.life.model import Card
+from tests.support.soundness import sound
 from tests.support.world import World
 
 BOUNDED = settings(
@@ -35,6 +36,7 @@ def test_the_life_of_cards_is_the_models(postgresql_world: World) -> None:
     Life.world = postgresql_world
     run_state_machine_as_test(Life, settings=BOUNDED)
     assert [step for step in NEEDED if not Life.taken[step]] == [], Life.taken  # a walk that gets nowhere proves nothing
+    assert sound(postgresql_world) == []
 
 
 def test_a_model_that_lets_lost_cards_be_activated_is_caught(postgresql_world: World) -> None:
