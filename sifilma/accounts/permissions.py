@@ -114,7 +114,7 @@ _TABLE: dict[Operation, str] = {
     Operation.REFERENCE_PROPOSALS_VIEW: "A A  A  -  -   -  -  -  -   -",
     Operation.REFERENCE_DRAFT:         "-  A  -  -  -   -  -  -  -   -",
     Operation.REFERENCE_EXECUTE:       "A! -  -  -  -   -  -  -  -   -",
-    Operation.MODEL_VIEW:              "A  A  A  A  A   O  A  A  A   -",
+    Operation.MODEL_VIEW:              "A  A  A  -  -   O  A  A  A   -",
     Operation.MODEL_CASE_VIEW:         "A  A  A  -  -   O  -  -  -   -",
     Operation.MODEL_APPLY:             "-  -  -  -  -   O  -  -  -   -",
     Operation.MODEL_CASE:              "-  A  -  -  -   -  -  -  -   -",
