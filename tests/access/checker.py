@@ -18,6 +18,8 @@ from tests.support.world import API
 REFUSALS = (401, 403, 404)
 ONLY_IDS = (
     "device_model",
+    "institution",
+    "maker",
     "model_case",
     "reference_change",
     "organisation",

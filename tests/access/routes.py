@@ -78,6 +78,8 @@ SEEN_BY: dict[str, str] = {
     "manifest": "manifest.view",
     "device_model": "model.view",
     "model_case": "model.case.view",
+    "institution": "reference.read",
+    "maker": "reference.read",
     "organisation": "reference.read",
     "reference_change": "reference.proposals.view",
     "buyer": "personalisation.draft",
@@ -134,6 +136,8 @@ ALSO: dict[str, set[int]] = {
 PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "four-eyes")
 # Routes about fewer objects than their beginning says.
 NARROWER: dict[str, str] = {
+    "/organisasi/<uuid:organisation_id>/model": "maker",
+    "/organisasi/<uuid:organisation_id>/pks": "institution",
     "/pengguna/<uuid:user_id>/pusat/undang-ulang": "invited_head",
     "/pengguna/<uuid:user_id>/pusat/usulan": "central_user",
 }

@@ -78,6 +78,8 @@ SELECTS: dict[str, str] = {
     "device_model": "SELECT id, function, name, manufacturer_id, NULL, NULL FROM device_model",
     "model_case": "SELECT id, state, id, organisation_id, NULL, NULL FROM model_case",
     "reference_change": "SELECT id, state, id, NULL, NULL, NULL FROM reference_change",
+    "institution": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind = 'institution'",
+    "maker": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind = 'manufacturer'",
     "organisation": "SELECT id, kind, name, id, NULL, NULL FROM organisation",
     "buyer": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind NOT IN ('directorate', 'manufacturer')",
     "user": "SELECT id, state, id, organisation_id, NULL, NULL FROM user_account",
