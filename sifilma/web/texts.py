@@ -23,6 +23,8 @@ VALIDATION = {
     "int_parsing": _("A whole number is needed."),
     "int_from_float": _("A whole number is needed."),
     "float_parsing": _("A number is needed."),
+    "decimal_parsing": _("A number is needed."),
+    "decimal_type": _("A number is needed."),
     "finite_number": _("A number is needed."),
     "uuid_parsing": _("Choose one of the list."),
     "literal_error": _("Choose one of the list."),

@@ -27,11 +27,15 @@ def test_a_file_of_the_list_is_served_as_it_was_installed_and_kept_by_browsers(h
     "path",
     [
         "axe.min.js", "../bootstrap/package.json", "..%2fbootstrap%2fpackage.json", "bootstrap/dist/css/bootstrap.min.css", "",
-        "bootstrap.css/", "%2e%2e/%2e%2e/app.py", "....//app.py", "bootstrap.css%00",
+        "bootstrap.css/", "%2e%2e/%2e%2e/app.py", "....//app.py",
     ],
 )  # fmt: skip
 def test_nothing_else_is_served(house: World, path: str) -> None:
     assert Visitor(house).get(f"/static/npm/{path}").status_code == 404
+
+
+def test_an_address_with_a_nul_is_refused_at_the_door(house: World) -> None:
+    assert Visitor(house).get("/static/npm/bootstrap.css%00").status_code == 422
 
 
 def test_every_asset_of_a_page_is_there_and_named_by_its_digest(house: World) -> None:
