@@ -181,9 +181,9 @@ PEOPLE = (("operator1", DESK), ("softorb.kepala", PHONE), ("mandiri.kepala", DES
 def reach(page: Page, name: str, selector: str = "") -> None:
     """Press Tab until a field has the focus."""
     wanted = page.locator(selector or f"[name={name}]")
-    for _ in range(120):  # twice around the page: the selects above may be filled anew meanwhile, and then the focus begins at its top
+    for _ in range(120):  # 60 at full speed missed a field once on a busy machine; why is not known
         if wanted.evaluate("(one) => one === document.activeElement"):
             return
         page.keyboard.press("Tab")
-        page.wait_for_timeout(20)  # nobody presses faster
+        page.wait_for_timeout(20)  # a person's pace
     raise AssertionError(f"the keyboard does not reach {name or selector}")
