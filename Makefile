@@ -18,7 +18,7 @@ run: setup
 	@SIFILMA_ENV=demo exec .venv/bin/sifilma up
 
 test: setup
-	@$(PYTHON) -m pytest -n $(WORKERS) -q
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -q
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks

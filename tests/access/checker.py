@@ -57,6 +57,21 @@ class Walk:
         wanted = (route for route in routes(self.visitor.world) if not operation or route.operation == operation)
         return [fault for route in wanted for fault in self._route(route)]
 
+    def pages(self) -> Iterator[tuple[Route, str]]:
+        """Every page it may open, with its path: about objects, one of each state it may see."""
+        for route in routes(self.visitor.world):
+            if route.method != "GET" or route.is_api:
+                continue
+            if route.operation == OPEN:
+                yield from [] if "<" in route.rule.rule else [(route, route.rule.rule)]
+            elif self.visitor.role.known and self._granted(route):
+                yield from ((route, route.url(thing)) for thing in self._shown(route))
+
+    def _shown(self, route: Route) -> list[Thing]:
+        if not route.about_an_object:
+            return [self._any(route)]
+        return [thing for relation, thing in self.picks(str(route.kind), str(route.operation)) if relation == "own"]
+
     # --- one route ---------------------------------------------------------------------------------------------------
 
     def _route(self, route: Route) -> Iterator[str]:

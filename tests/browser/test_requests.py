@@ -73,7 +73,7 @@ def test_an_office_asks_two_approve_and_the_operator_records(
     press(page)
     assert page.locator("#masalah li").count() > 3
     sound(page)
-    write_letter(page, surat, "470/304/1403.111/2018")
+    write_letter(page, surat, f"470/{width}/1403.111/2018")
     page.select_option("[name=function]", "RW")
     page.fill("[name=quantity]", "2")
     press(page)
@@ -114,13 +114,13 @@ def test_a_manufacturer_mends_its_batch_and_submits(
     page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has narrowed the list
     sound(page)
     press(page, "#temuan tbody a")
-    write_letter(page, surat, "S-12/2026")
-    page.fill("[name=purchase_order_number]", "PO-2026-7")
+    write_letter(page, surat, f"S-{width}/2026")
+    page.fill("[name=purchase_order_number]", f"PO-{width}")
     page.set_input_files("[name=purchase_order]", surat)
     page.set_input_files("[name=batch]", str(tmp_path / "salah.csv"))
     press(page)
     assert page.locator("#f-rows tbody tr").inner_text().startswith("3\thardware_number")
-    assert page.input_value("[name=purchase_order_number]") == "PO-2026-7"
+    assert page.input_value("[name=purchase_order_number]") == f"PO-{width}"
     sound(page)
     for name in ("letter", "purchase_order"):
         page.set_input_files(f"[name={name}]", surat)

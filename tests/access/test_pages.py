@@ -1,0 +1,92 @@
+"""Every page of every role, in a real browser: axe, Content Security Policy, console, width; and how heavy and how slow it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser
+from werkzeug.test import TestResponse
+
+from hsm import HSM
+from tests.access.checker import Walk
+from tests.access.outline import doubled_ids, outline
+from tests.access.roles import ROLES, Role, visitor
+from tests.access.things import populate
+from tests.support.browser import WIDTHS, chromium, known, opened, sound
+from tests.support.databases import Fresh
+from tests.support.servers import Server, running
+from tests.support.world import World
+
+HEAVY, SLOW = 100 * 1024, 0.150
+"""Bytes of a page's own HTML, and seconds of CPU the server may take for it."""
+PEOPLE = [role for role in ROLES if not role.key_of and not role.disabled]
+
+
+@pytest.fixture(scope="module")
+def served(
+    fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM
+) -> Iterator[tuple[World, Server]]:
+    """An installation full of everybody's objects, whose time is the server's time, and its server."""
+    url = fresh_sqlite.make()
+    with closing(World(url, tmp_path_factory.mktemp("home"), signing_token, root_token, datetime.now(UTC))) as world:
+        populate(world)
+        with running(world) as made:
+            yield world, made
+    fresh_sqlite.remove(url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def looked_at() -> set[tuple[str, ...]]:
+    """What was found sound on the pages before: an element in its place is not measured again on another role's page."""
+    return set()
+
+
+@pytest.mark.parametrize("role", PEOPLE, ids=lambda role: role.name)
+def test_every_page_of_a_role_is_sound_light_and_quick(
+    served: tuple[World, Server], browser: Browser, looked_at: set[tuple[str, ...]], role: Role
+) -> None:
+    world, made = served
+    walk = Walk(visitor(world, role))
+    answers = dict(_answers(walk))
+    assert len(answers) > 5
+    assert {path: len(html) for path, (html, _) in answers.items() if len(html.encode()) > HEAVY} == {}
+    assert {path: spent for path, (_, spent) in answers.items() if spent > SLOW} == {}
+    assert {path: found for path, (html, _) in answers.items() if (found := doubled_ids(html))} == {}
+    pages = [opened(browser, made, width) for width in WIDTHS]
+    for page in pages:
+        known(page, made, walk.visitor.client())
+    for path, (html, _) in answers.items():
+        if not (found := outline(html)) <= looked_at:
+            for page in pages:
+                page.goto(path)
+                sound(page)
+            looked_at |= found
+    for page in pages:
+        page.context.close()
+
+
+def _answers(walk: Walk) -> Iterator[tuple[str, tuple[str, float]]]:
+    """HTML and seconds of CPU by path. A refusal is a page too; files, parts of pages, and what leads elsewhere are not."""
+    for route, path in walk.pages():
+        answer, spent = _answer(walk, path)
+        assert answer.status_code < 500, f"{route}: {answer.status_code}"
+        html = answer.get_data(as_text=True) if answer.mimetype == "text/html" else ""
+        if answer.status_code not in (302, 303) and "<html" in html:
+            yield path, (html, spent if spent < SLOW else _answer(walk, path)[1])  # the first call of all may read what later ones know
+
+
+def _answer(walk: Walk, path: str) -> tuple[TestResponse, float]:
+    client, before = walk.visitor.client(), time.thread_time()
+    answer = client.open("GET", path, headers=client.headers | {"Accept": "text/html"}, buffered=True)
+    return answer, time.thread_time() - before
