@@ -14,7 +14,7 @@ from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
 from tests.oversight.way import applied
 from tests.support.log import sequence
-from tests.support.pages import goes_to, send
+from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
 
 BALI = "Dinas Kependudukan dan Pencatatan Sipil Provinsi Bali"
@@ -133,7 +133,7 @@ def populate(world: World) -> None:
     for maker, _, model in TRADES:
         applied(world, "testing", maker, model)
     header, row = ("kind", "name", "region_code", "address"), ("institution", "BANK CONTOH", "", "Jakarta")
-    goes_to(send(world.client("operator1"), "/organisasi/berkas/organisasi", file=(io.BytesIO(write_csv(header, [row])), "berkas.csv")))
+    goes_to(Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=(io.BytesIO(write_csv(header, [row])), "berkas.csv")))
     for name in WITH_KEYS:
         done(world.client(name).post("/api-keys", {"name": "mesin lama"}), 201)
     operator3 = str(world.users["operator3"])

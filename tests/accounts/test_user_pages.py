@@ -12,7 +12,7 @@ from sifilma.accounts.factor_models import Passkey
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visits import Visitor, one_id, words
+from tests.support.visitor import english, one_id, words
 from tests.support.world import World
 
 NEW = {"name": "Umi Contoh", "username": "magetan.baru", "id_kind": "nip", "id_number": "19950505 202003 2 015", "roles": ["staff"]}
@@ -36,8 +36,8 @@ def opens(world: World, secret: str) -> bool:
 
 
 def test_a_head_invites_and_is_shown_the_link_once(world: World) -> None:
-    head = Visitor(world, "magetan.kepala")
-    answer = head.post("/pengguna/baru", **NEW)
+    head = english(world, "magetan.kepala")
+    answer = head.send("/pengguna/baru", **NEW)
     assert answer.status_code == 201
     assert opens(world, link_of(answer))
     page = head.get(f"/pengguna/{one_id(world, 'SELECT id FROM user_account WHERE username = :name', name='magetan.baru')}")
@@ -51,28 +51,27 @@ def test_a_head_invites_and_is_shown_the_link_once(world: World) -> None:
     [("nip", "3520010101900001", "A NIP has 18 digits"), ("nrp", "123", "An NRP has 8 digits"), ("employee", "a b?", "An employee number")],
 )
 def test_a_wrong_id_number_is_said_in_words_and_what_was_typed_stays(sqlite_world: World, kind: str, number: str, said: str) -> None:
-    answer = Visitor(sqlite_world, "magetan.kepala").post("/pengguna/baru", **NEW | {"id_kind": kind, "id_number": number})
-    assert answer.status_code == 422
-    assert said in words(answer)
+    answer = english(sqlite_world, "magetan.kepala").send("/pengguna/baru", **NEW | {"id_kind": kind, "id_number": number})
+    assert said in words(answer, 422)
     assert 'value="Umi Contoh"' in answer.get_data(as_text=True)
 
 
 def test_a_stale_code_is_asked_for_and_nothing_typed_is_lost(sqlite_world: World) -> None:
-    answer = Visitor(sqlite_world, "magetan.kepala", fresh=False).post("/pengguna/baru", **NEW)
+    answer = english(sqlite_world, "magetan.kepala", fresh=False).send("/pengguna/baru", **NEW)
     assert answer.status_code == 403
     assert 'value="magetan.baru"' in answer.get_data(as_text=True)
 
 
 def test_staff_and_strangers_see_no_accounts(sqlite_world: World) -> None:
-    assert Visitor(sqlite_world, "magetan.staf").get("/pengguna").status_code == 403
-    head = Visitor(sqlite_world, "magetan.kepala")
+    assert english(sqlite_world, "magetan.staf").get("/pengguna").status_code == 403
+    head = english(sqlite_world, "magetan.kepala")
     assert head.get(f"/pengguna/{sqlite_world.users['bangli.kepala']}").status_code == 404
     assert "Komang" not in head.text("/pengguna")
-    assert head.post(f"/pengguna/{sqlite_world.users['bangli.kepala']}/ubah", change="disable").status_code == 404
+    assert head.send(f"/pengguna/{sqlite_world.users['bangli.kepala']}/ubah", change="disable").status_code == 404
 
 
 def test_the_list_is_filtered_and_its_cost_does_not_grow(sqlite_world: World) -> None:
-    admin = Visitor(sqlite_world, "admin1")
+    admin = english(sqlite_world, "admin1")
     assert "Komang Contoh" in admin.text("/pengguna", organisasi="bangli")
     assert "Komang Contoh" not in admin.text("/pengguna", nama="joko")
     assert "No accounts here." in admin.text("/pengguna", state="disabled")
@@ -82,22 +81,22 @@ def test_the_list_is_filtered_and_its_cost_does_not_grow(sqlite_world: World) ->
 
 
 def test_a_disabled_account_loses_its_sessions_and_its_links(world: World) -> None:
-    head, path = Visitor(world, "magetan.kepala"), f"/pengguna/{world.users['magetan.staf']}"
-    staff = Visitor(world, "magetan.staf")
-    secret = link_of(head.post(f"{path}/undang-ulang"))
+    head, path = english(world, "magetan.kepala"), f"/pengguna/{world.users['magetan.staf']}"
+    staff = english(world, "magetan.staf")
+    secret = link_of(head.send(f"{path}/undang-ulang"))
     assert state_of(world, "magetan.staf") == "invited"
     assert staff.get("/").status_code == 303  # the lost second factor opens nothing any more
-    assert head.post(f"{path}/ubah", change="disable").status_code == 303
+    assert head.send(f"{path}/ubah", change="disable").status_code == 303
     assert (state_of(world, "magetan.staf"), opens(world, secret)) == ("disabled", False)
-    assert head.post(f"{path}/undang-ulang").status_code == 409
-    assert head.post(f"{path}/ubah", change="enable").status_code == 303
+    assert head.send(f"{path}/undang-ulang").status_code == 409
+    assert head.send(f"{path}/ubah", change="enable").status_code == 303
     assert state_of(world, "magetan.staf") == "invited"
-    assert opens(world, link_of(head.post(f"{path}/undang-ulang")))
+    assert opens(world, link_of(head.send(f"{path}/undang-ulang")))
 
 
 def test_a_new_link_ends_the_one_before(sqlite_world: World) -> None:
-    head, path = Visitor(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang"
-    first, second = link_of(head.post(path)), link_of(head.post(path))
+    head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang"
+    first, second = link_of(head.send(path)), link_of(head.send(path))
     assert (opens(sqlite_world, first), opens(sqlite_world, second)) == (False, True)
 
 
@@ -106,67 +105,67 @@ def test_a_new_link_ends_every_second_factor_there_was(world: World) -> None:
     with world.context(Actor(user_id=staff)) as ctx:
         recovery_codes.make(ctx, world.settings)
         ctx.session.add(Passkey(user_id=staff, name="Ponsel", credential_id=b"1", public_key=b"2", sign_count=0, created_at=ctx.now))
-    assert Visitor(world, "magetan.kepala").post(f"/pengguna/{staff}/undang-ulang").status_code == 201
+    assert english(world, "magetan.kepala").send(f"/pengguna/{staff}/undang-ulang").status_code == 201
     with world.context() as ctx:
         assert (recovery_codes.left(ctx, staff), passkeys.of_user(ctx, staff)) == (0, [])
 
 
 def test_nobody_changes_their_own_account(sqlite_world: World) -> None:
-    head, path = Visitor(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.kepala']}"
+    head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.kepala']}"
     assert "nobody changes their own" in head.text(path)
     for action, fields in (("ubah", {"change": "disable"}), ("ubah", {"change": "roles", "roles": ["staff"]}), ("undang-ulang", {})):
-        assert head.post(f"{path}/{action}", **fields).status_code == 403
+        assert head.send(f"{path}/{action}", **fields).status_code == 403
     assert state_of(sqlite_world, "magetan.kepala") == "active"
 
 
 def test_roles_are_changed_in_force_at_once_and_stand_in_the_history(sqlite_world: World) -> None:
-    head, path = Visitor(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}"
-    staff = Visitor(sqlite_world, "magetan.staf")
-    assert head.post(f"{path}/ubah", change="roles", roles=["head", "staff"]).status_code == 303
+    head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}"
+    staff = english(sqlite_world, "magetan.staf")
+    assert head.send(f"{path}/ubah", change="roles", roles=["head", "staff"]).status_code == 303
     assert staff.get("/").status_code == 303
     assert "Roles changed" in head.text(path)
     assert "Head, Staff" in head.text(path)
 
 
 def test_a_central_account_is_proposed_by_one_and_executed_by_another(world: World) -> None:
-    one, other = Visitor(world, "admin1"), Visitor(world, "admin2")
+    one, other = english(world, "admin1"), english(world, "admin2")
     target = f"/pengguna/{world.users['operator1']}"
-    assert one.post(f"{target}/pusat/usulan", change="roles", roles=["operator", "approver"], note="Cuti").status_code == 303
-    assert one.post(f"{target}/pusat/usulan", change="disable").status_code == 409  # one at a time
+    assert one.send(f"{target}/pusat/usulan", change="roles", roles=["operator", "approver"], note="Cuti").status_code == 303
+    assert one.send(f"{target}/pusat/usulan", change="disable").status_code == 409  # one at a time
     change = one_id(world, "SELECT id FROM user_change")
     assert "You proposed this" in one.text("/pengguna/usulan")
-    assert one.post(f"/pengguna/usulan/{change}", decision="execute").status_code == 403
+    assert one.send(f"/pengguna/usulan/{change}", decision="execute").status_code == 403
     assert "Cuti" in other.text("/pengguna/usulan")
-    assert other.post(f"/pengguna/usulan/{change}", decision="execute").status_code == 303
+    assert other.send(f"/pengguna/usulan/{change}", decision="execute").status_code == 303
     assert world.sql("SELECT roles FROM user_account WHERE username = 'operator1'")[0][0] == "approver operator"
     assert "No proposal waits." in other.text("/pengguna/usulan")
 
 
 def test_a_central_person_invited_gets_the_link_from_whoever_executes(sqlite_world: World) -> None:
-    one, other = Visitor(sqlite_world, "admin1"), Visitor(sqlite_world, "admin2")
+    one, other = english(sqlite_world, "admin1"), english(sqlite_world, "admin2")
     directorate = str(sqlite_world.organisation_of("admin1"))
     body = NEW | {"username": "operator9", "roles": ["operator"], "organisation": directorate}
-    answer = one.post("/pengguna/pusat/baru", **body)
+    answer = one.send("/pengguna/pusat/baru", **body)
     assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (303, "/pengguna/usulan")
     change = one_id(sqlite_world, "SELECT id FROM user_change")
-    executed = other.post(f"/pengguna/usulan/{change}", decision="execute")
+    executed = other.send(f"/pengguna/usulan/{change}", decision="execute")
     assert opens(sqlite_world, link_of(executed))
 
 
 def test_an_administrator_invites_first_heads_and_helps_heads_only(sqlite_world: World) -> None:
-    admin = Visitor(sqlite_world, "admin1")
+    admin = english(sqlite_world, "admin1")
     assert "Every organisation has its head." in admin.text("/pengguna/baru")
     bangli = str(sqlite_world.organisation_of("bangli.kepala"))
-    assert admin.post("/pengguna/pusat/baru", **NEW | {"roles": ["head"], "organisation": bangli}).status_code == 422
+    assert admin.send("/pengguna/pusat/baru", **NEW | {"roles": ["head"], "organisation": bangli}).status_code == 422
     staff, head = sqlite_world.users["magetan.staf"], sqlite_world.users["magetan.kepala"]
-    assert admin.post(f"/pengguna/{staff}/pusat/undang-ulang").status_code == 404
-    assert admin.post(f"/pengguna/{staff}/pusat/usulan", change="disable").status_code == 404
-    assert opens(sqlite_world, link_of(admin.post(f"/pengguna/{head}/pusat/undang-ulang")))
+    assert admin.send(f"/pengguna/{staff}/pusat/undang-ulang").status_code == 404
+    assert admin.send(f"/pengguna/{staff}/pusat/usulan", change="disable").status_code == 404
+    assert opens(sqlite_world, link_of(admin.send(f"/pengguna/{head}/pusat/undang-ulang")))
 
 
 def test_a_key_is_shown_once_and_opens_nothing_once_revoked(world: World) -> None:
-    head = Visitor(world, "magetan.kepala")
-    answer = head.post("/kunci-api", name="Server aktivasi")
+    head = english(world, "magetan.kepala")
+    answer = head.send("/kunci-api", name="Server aktivasi")
     key = re.search(r"sf_[\w-]{40,}", answer.get_data(as_text=True))
     assert answer.status_code == 201
     assert key
@@ -176,7 +175,7 @@ def test_a_key_is_shown_once_and_opens_nothing_once_revoked(world: World) -> Non
     assert "Server aktivasi" in listed
     assert key[0] not in listed
     key_id = one_id(world, "SELECT id FROM api_key WHERE name = 'Server aktivasi'")
-    assert head.post(f"/kunci-api/{key_id}/cabut").status_code == 303
+    assert head.send(f"/kunci-api/{key_id}/cabut").status_code == 303
     assert machine.get("/api/v1/units", headers={"Authorization": f"Bearer {key[0]}"}).status_code == 401
-    assert Visitor(world, "magetan.staf").get("/kunci-api").status_code == 403
-    assert Visitor(world, "magetan.kepala", fresh=False).get("/kunci-api").status_code == 200  # looking needs no fresh code
+    assert english(world, "magetan.staf").get("/kunci-api").status_code == 403
+    assert english(world, "magetan.kepala", fresh=False).get("/kunci-api").status_code == 200  # looking needs no fresh code

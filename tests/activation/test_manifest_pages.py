@@ -10,7 +10,7 @@ from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.activation.conftest import check
 from tests.support.counting import counted
-from tests.support.somebody import Pages, landed, words
+from tests.support.visitor import Visitor, landed, words
 from tests.support.world import World
 
 
@@ -18,34 +18,34 @@ def test_a_manifest_shows_all_but_its_body(world: World) -> None:
     ready, answers = world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
     for name in ("magetan.staf", "jatim.kepala", "operator1", "auditor1"):
-        found = words(Pages(world, name).get(path))
+        found = Visitor(world, name).text(path)
         for said in (uid_pairs(ready.uids[0]), "/status/1.jws", "Rangkaian manifest", "ini yang pertama", "Masa tenggang sampai"):
             assert said in found, (name, said)
         assert ("Unduh manifest" in found) is (name == "magetan.staf")
-    assert Pages(world, "bangli.kepala").get(path).status_code == 404
-    assert Pages(world, "operator1").post(f"{path}/unduh", {"form": "jws"}).status_code == 403
+    assert Visitor(world, "bangli.kepala").get(path).status_code == 404
+    assert Visitor(world, "operator1").send(f"{path}/unduh", form="jws").status_code == 403
 
 
 def test_the_list_finds_parts_of_a_uid_and_what_ends_soon(world: World) -> None:
     ready, _ = world.active(count=2)
     one, other = ready.uids
-    page = Pages(world, "magetan.staf")
-    found = words(page.get("/manifest", uid=uid_pairs(one)[6:].lower()))
+    page = Visitor(world, "magetan.staf")
+    found = page.text("/manifest", uid=uid_pairs(one)[6:].lower())
     assert uid_pairs(one) in found
     assert uid_pairs(other) not in found
-    assert uid_pairs(one) not in words(page.get("/manifest", soon="1"))
+    assert uid_pairs(one) not in page.text("/manifest", soon="1")
     world.clock.advance(days=3 * 365 - 80)
-    assert uid_pairs(one) in words(Pages(world, "magetan.staf").get("/manifest", soon="1"))
-    assert one in Pages(world, "magetan.staf").get("/manifest", soon="1", unduh="csv").get_data(as_text=True)
+    assert uid_pairs(one) in Visitor(world, "magetan.staf").text("/manifest", soon="1")
+    assert one in Visitor(world, "magetan.staf").get("/manifest", soon="1", unduh="csv").get_data(as_text=True)
 
 
 def test_the_file_needs_a_fresh_code_and_is_recorded(world: World) -> None:
     _, answers = world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
-    stale = Pages(world, "magetan.staf", fresh=False)
+    stale = Visitor(world, "magetan.staf", fresh=False)
     assert 'name="otp_code"' in stale.get(path).get_data(as_text=True)
-    assert "kode" in words(stale.post(f"{path}/unduh", {"form": "jws"}), 403).lower()
-    answer = stale.post(f"{path}/unduh", {"form": "jws", "otp_code": world.code("magetan.staf")})
+    assert "kode" in words(stale.send(f"{path}/unduh", form="jws"), 403).lower()
+    answer = stale.send(f"{path}/unduh", form="jws", otp_code=world.code("magetan.staf"))
     assert answer.mimetype == "application/jose"
     assert check(world, answer.get_data()).valid
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'manifest.download'")[0][0] == 1
@@ -53,14 +53,14 @@ def test_the_file_needs_a_fresh_code_and_is_recorded(world: World) -> None:
 
 def test_encrypted_only_where_the_machine_has_a_key(sqlite_world: World) -> None:
     ready, answers = sqlite_world.active()
-    path, page = f"/manifest/{answers[0]['manifest']['id']}", Pages(sqlite_world, "magetan.staf")
+    path, page = f"/manifest/{answers[0]['manifest']['id']}", Visitor(sqlite_world, "magetan.staf")
     assert 'value="jwe"' not in page.get(path).get_data(as_text=True)
-    assert "harus diperbaiki" in words(page.post(f"{path}/unduh", {"form": "jwe"}), 409)
+    assert "harus diperbaiki" in words(page.send(f"{path}/unduh", form="jwe"), 409)
     key = ECKey.generate_key("P-256")
     number = ready.hardware[ready.uids[0]]
     sqlite_world.sql("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :number", jwk=_json(key), number=number)
     assert 'value="jwe"' in page.get(path).get_data(as_text=True)
-    assert page.post(f"{path}/unduh", {"form": "jwe"}).get_data().count(b".") == 4
+    assert page.send(f"{path}/unduh", form="jwe").get_data().count(b".") == 4
 
 
 def _json(key: ECKey) -> str:
@@ -70,34 +70,34 @@ def _json(key: ECKey) -> str:
 def test_one_proposes_and_another_revokes(world: World) -> None:
     ready, answers = world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
-    operator, approver = Pages(world, "operator1"), Pages(world, "penyetuju1")
-    assert words(approver.post(f"{path}/putusan", {"decision": "execute"}), 409)  # nothing is proposed
-    assert "harus diperbaiki" in words(operator.post(f"{path}/usul-cabut", {"reason": ""}), 422)
-    landed(operator.post(f"{path}/usul-cabut", {"reason": "mesin dicuri"}))
-    assert "mesin dicuri" in words(approver.get("/manifest/usulan"))
+    operator, approver = Visitor(world, "operator1"), Visitor(world, "penyetuju1")
+    assert words(approver.send(f"{path}/putusan", decision="execute"), 409)  # nothing is proposed
+    assert "harus diperbaiki" in words(operator.send(f"{path}/usul-cabut", reason=""), 422)
+    landed(operator.send(f"{path}/usul-cabut", reason="mesin dicuri"))
+    assert "mesin dicuri" in approver.text("/manifest/usulan")
     assert 'value="execute"' not in operator.get(path).get_data(as_text=True)
-    assert words(operator.post(f"{path}/putusan", {"decision": "execute"}), 409)  # an operator does not decide
-    assert words(Pages(world, "penyetuju1", fresh=False).post(f"{path}/putusan", {"decision": "execute"}), 403)
-    assert "Dicabut" in words(approver.get(landed(approver.post(f"{path}/putusan", {"decision": "execute"}))))
-    assert "mesin dicuri" in words(Pages(world, "magetan.staf").get(f"/kartu/{ready.uids[0]}"))  # its time line says why
-    assert "Tidak ada usulan" in words(approver.get("/manifest/usulan"))
+    assert words(operator.send(f"{path}/putusan", decision="execute"), 409)  # an operator does not decide
+    assert words(Visitor(world, "penyetuju1", fresh=False).send(f"{path}/putusan", decision="execute"), 403)
+    assert "Dicabut" in approver.text(landed(approver.send(f"{path}/putusan", decision="execute")))
+    assert "mesin dicuri" in Visitor(world, "magetan.staf").text(f"/kartu/{ready.uids[0]}")  # its time line says why
+    assert "Tidak ada usulan" in approver.text("/manifest/usulan")
 
 
 def test_a_rejected_proposal_leaves_the_manifest_standing(sqlite_world: World) -> None:
     _, answers = sqlite_world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
-    landed(Pages(sqlite_world, "operator1").post(f"{path}/usul-cabut", {"reason": "salah lapor"}))
-    found = landed(Pages(sqlite_world, "penyetuju2").post(f"{path}/putusan", {"decision": "reject", "reason": "tidak terbukti"}))
-    assert "ditolak: salah lapor" in words(Pages(sqlite_world, "penyetuju2").get(found))
+    landed(Visitor(sqlite_world, "operator1").send(f"{path}/usul-cabut", reason="salah lapor"))
+    found = landed(Visitor(sqlite_world, "penyetuju2").send(f"{path}/putusan", decision="reject", reason="tidak terbukti"))
+    assert "ditolak: salah lapor" in Visitor(sqlite_world, "penyetuju2").text(found)
     assert sqlite_world.sql("SELECT state FROM manifest")[0][0] == "active"
 
 
 def test_pages_of_manifests_take_few_statements(sqlite_world: World) -> None:
     _, answers = sqlite_world.active(count=3)
-    page = Pages(sqlite_world, "magetan.staf")
+    page = Visitor(sqlite_world, "magetan.staf")
     with sqlite_world.app.app_context():
         engine = db.engine
     for path, most in (("/manifest", 9), (f"/manifest/{answers[0]['manifest']['id']}", 12), ("/manifest/usulan", 9)):
         with counted(engine) as found:
-            words(page.get(path))
+            page.text(path)
         assert len(found.statements) <= most, (path, len(found.statements), found.statements)

@@ -7,7 +7,7 @@ from typing import Any
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.somebody import Pages, landed, words
+from tests.support.visitor import Visitor, landed, words
 from tests.support.world import BANGLI_PLACE, World, done
 
 FAR = {"latitude": BANGLI_PLACE["latitude"], "longitude": BANGLI_PLACE["longitude"], "reason": "Kantor dipindah karena banjir."}
@@ -21,20 +21,20 @@ def doubtful(world: World, count: int = 1) -> list[Any]:
 
 def test_the_oldest_waits_at_the_top_and_pages_go_on_to_the_newest(world: World) -> None:
     made = doubtful(world, 27)
-    page = Pages(world, "operator1")
+    page = Visitor(world, "operator1")
     first = page.get("/tinjauan")
     found = words(first)
     assert found.index(uid_pairs(made[0]["uid"])) < found.index(uid_pairs(made[1]["uid"])) < found.index(uid_pairs(made[24]["uid"]))
     assert uid_pairs(made[25]["uid"]) not in found
     cursor = first.get_data(as_text=True).partition("cursor=")[2].partition('"')[0]
-    second = words(page.get("/tinjauan", cursor=cursor))
+    second = page.text("/tinjauan", cursor=cursor)
     assert uid_pairs(made[26]["uid"]) in second
     assert uid_pairs(made[24]["uid"]) not in second
 
 
 def test_a_place_shows_what_was_claimed_beside_what_was_found(world: World) -> None:
     made = doubtful(world)[0]
-    found = words(Pages(world, "operator1").get(f"/tinjauan/{made['id']}"))
+    found = Visitor(world, "operator1").text(f"/tinjauan/{made['id']}")
     there = (
         "Magetan, Jawa Timur",
         "Kabupaten Bangli, Bali",
@@ -50,38 +50,38 @@ def test_a_place_shows_what_was_claimed_beside_what_was_found(world: World) -> N
 
 def test_an_operator_decides_once_with_a_note_and_the_manifest_stands(world: World) -> None:
     made = doubtful(world)[0]
-    path, page = f"/tinjauan/{made['id']}", Pages(world, "operator1")
-    assert "harus diperbaiki" in words(page.post(f"{path}/putusan", {"decision": "rejected", "note": " "}), 422)
-    assert "harus diperbaiki" in words(page.post(f"{path}/putusan", {"note": "tanpa putusan"}), 422)
-    shown = words(page.get(landed(page.post(f"{path}/putusan", {"decision": "rejected", "note": "tidak sesuai surat"}))))
+    path, page = f"/tinjauan/{made['id']}", Visitor(world, "operator1")
+    assert "harus diperbaiki" in words(page.send(f"{path}/putusan", decision="rejected", note=" "), 422)
+    assert "harus diperbaiki" in words(page.send(f"{path}/putusan", note="tanpa putusan"), 422)
+    shown = page.text(landed(page.send(f"{path}/putusan", decision="rejected", note="tidak sesuai surat")))
     assert "Ditolak" in shown
     assert "Candra Contoh" in shown
     assert "Manifest masih berlaku" in shown
-    assert words(page.post(f"{path}/putusan", {"decision": "accepted", "note": "sekali lagi"}), 409)
-    assert "Tidak ada lokasi yang menunggu" in words(page.get("/tinjauan"))
-    assert uid_pairs(made["uid"]) in words(page.get("/tinjauan", state="rejected"))
+    assert words(page.send(f"{path}/putusan", decision="accepted", note="sekali lagi"), 409)
+    assert "Tidak ada lokasi yang menunggu" in page.text("/tinjauan")
+    assert uid_pairs(made["uid"]) in page.text("/tinjauan", state="rejected")
 
 
 def test_an_auditor_reads_and_others_see_nothing(world: World) -> None:
     made = doubtful(world)[0]
-    auditor = Pages(world, "auditor1")
+    auditor = Visitor(world, "auditor1")
     assert 'name="decision"' not in auditor.get(f"/tinjauan/{made['id']}").get_data(as_text=True)
-    assert auditor.post(f"/tinjauan/{made['id']}/putusan", {"decision": "accepted", "note": "boleh"}).status_code == 403
+    assert auditor.send(f"/tinjauan/{made['id']}/putusan", decision="accepted", note="boleh").status_code == 403
     for name in ("magetan.kepala", "penyetuju1", "jatim.kepala"):
-        assert Pages(world, name).get("/tinjauan").status_code == 403, name
+        assert Visitor(world, name).get("/tinjauan").status_code == 403, name
 
 
 def test_a_place_that_passed_is_no_case_for_a_review(sqlite_world: World) -> None:
     _, answers = sqlite_world.active()
-    assert Pages(sqlite_world, "operator1").get(f"/tinjauan/{answers[0]['id']}").status_code == 404
+    assert Visitor(sqlite_world, "operator1").get(f"/tinjauan/{answers[0]['id']}").status_code == 404
 
 
 def test_the_queue_takes_few_statements(sqlite_world: World) -> None:
     made = doubtful(sqlite_world, 3)
-    page = Pages(sqlite_world, "operator1")
+    page = Visitor(sqlite_world, "operator1")
     with sqlite_world.app.app_context():
         engine = db.engine
     for path, most in (("/tinjauan", 6), (f"/tinjauan/{made[0]['id']}", 7)):
         with counted(engine) as found:
-            words(page.get(path))
+            page.text(path)
         assert len(found.statements) <= most, (path, len(found.statements), found.statements)

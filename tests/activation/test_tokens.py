@@ -62,6 +62,8 @@ def test_after_five_wrong_tries_a_fresh_token_helps(world: World) -> None:
     uid, client = ready.uids[0], world.client("magetan.kepala")
     for _ in range(5):
         client.post("/activations", world.activation(ready, uid, token="wrong"))
+    void = client.post("/activations", world.activation(ready, uid))
+    assert void.json["type"].endswith("no-token")
     fresh = done(client.post(f"/activation-requests/{ready.request}/tokens/{uid}/reissue"))["tokens"][0]["token"]
     done(client.post("/activations", world.activation(ready, uid, token=fresh)), 201)
 

@@ -8,21 +8,22 @@ import re
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 from sifilma.kernel.db import db
 from tests.activation.conftest import verified
 from tests.support.counting import counted
-from tests.support.pages import get, goes_to, send, text
-from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, Ready, World, done, letter
+from tests.support.visitor import Visitor, goes_to, words
+from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Ready, World, done, letter
 
 OFFICE = "magetan.kepala"
 PLACE = {"source": "map", "address": "Kantor Dinas", "province": "35", "regency": "35.20", "district": "35.20.06"}
 
 
-def asked(client: Client, cards: list[str], **more: Any) -> Any:
+def asked(visitor: Visitor, cards: list[str], **more: Any) -> TestResponse:
     """A draft by the form."""
     fields = {"kind": "new", "letter_number": "400.8.1.2/1/Dukcapil", "letter_date": "2026-11-02", "subject": "Aktivasi", "cards": cards}
-    return send(client, "/aktivasi/baru", letter=(io.BytesIO(letter()), "surat.pdf"), **fields | more)
+    return visitor.send("/aktivasi/baru", letter=(io.BytesIO(letter()), "surat.pdf"), **fields | more)
 
 
 def typed(ready: Ready, uid: str, **more: Any) -> dict[str, Any]:
@@ -32,29 +33,29 @@ def typed(ready: Ready, uid: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_request_goes_from_draft_to_tokens_by_pages(world: World) -> None:
-    uids, office = world.received(count=2), world.client(OFFICE)
-    assert all(uid in get(office, "/aktivasi/baru").get_data(as_text=True) for uid in uids)
+    uids, office = world.received(count=2), Visitor(world, OFFICE)
+    assert all(uid in office.get("/aktivasi/baru").get_data(as_text=True) for uid in uids)
     address = goes_to(asked(office, uids))
-    goes_to(send(office, f"{address}/ajukan"))
-    operator = world.client("operator1")
-    goes_to(send(operator, f"{address}/verifikasi", note="Sesuai"))
+    goes_to(office.send(f"{address}/ajukan"))
+    operator = Visitor(world, "operator1")
+    goes_to(operator.send(f"{address}/verifikasi", note="Sesuai"))
     for name in ("penyetuju1", "penyetuju2"):
-        approver = world.client(name)
-        page = get(approver, address).get_data(as_text=True)
+        approver = Visitor(world, name)
+        page = approver.get(address).get_data(as_text=True)
         digest = re.findall(r'name="digest" value="([0-9a-f]{64})"', page)[0]
-        goes_to(send(approver, f"{address}/setujui", digest=digest, note=""))
-    assert "Arif Contoh" in text(get(office, address))
-    shown = send(office, f"{address}/token")
+        goes_to(approver.send(f"{address}/setujui", digest=digest, note=""))
+    assert "Arif Contoh" in office.text(address)
+    shown = office.send(f"{address}/token")
     assert shown.headers["Cache-Control"] == "no-store"
     tokens = re.findall(r'class="token-text" id="token-(\w+)">(\w{10})<', shown.get_data(as_text=True))
     assert sorted(uid for uid, _ in tokens) == sorted(uids)
-    anew = send(office, f"{address}/token/{uids[0]}").get_data(as_text=True)
+    anew = office.send(f"{address}/token/{uids[0]}").get_data(as_text=True)
     assert dict(tokens)[uids[0]] not in anew
     assert len(re.findall(r'class="token-text"', anew)) == 1
 
 
 def test_cards_that_were_chosen_stay_when_something_else_is_wrong(sqlite_world: World) -> None:
-    uids, office = sqlite_world.received(count=2), sqlite_world.client(OFFICE)
+    uids, office = sqlite_world.received(count=2), Visitor(sqlite_world, OFFICE)
     page = asked(office, [uids[1]], letter_date="", subject="Pengaktifan")
     html = page.get_data(as_text=True)
     assert page.status_code == 422
@@ -64,157 +65,157 @@ def test_cards_that_were_chosen_stay_when_something_else_is_wrong(sqlite_world: 
 
 
 def test_a_returned_request_is_edited_and_keeps_its_letter(sqlite_world: World) -> None:
-    uids, office = sqlite_world.received(count=2), sqlite_world.client(OFFICE)
+    uids, office = sqlite_world.received(count=2), Visitor(sqlite_world, OFFICE)
     address = goes_to(asked(office, uids))
-    goes_to(send(office, f"{address}/ajukan"))
-    assert send(sqlite_world.client("operator1"), f"{address}/kembalikan", note="").status_code == 422
-    goes_to(send(sqlite_world.client("operator1"), f"{address}/kembalikan", note="satu kartu saja"))
-    form = get(office, f"{address}/ubah").get_data(as_text=True)
+    goes_to(office.send(f"{address}/ajukan"))
+    assert Visitor(sqlite_world, "operator1").send(f"{address}/kembalikan", note="").status_code == 422
+    goes_to(Visitor(sqlite_world, "operator1").send(f"{address}/kembalikan", note="satu kartu saja"))
+    form = office.get(f"{address}/ubah").get_data(as_text=True)
     assert form.count(" checked") == 2
     fields = {"kind": "new", "letter_number": "400.8.1.2/2/Dukcapil", "letter_date": "2026-11-02", "subject": "Aktivasi"}
-    assert goes_to(send(office, f"{address}/ubah", cards=uids[:1], **fields)) == address
-    shown = done(office.get(f"/activation-requests/{address.rpartition('/')[2]}"))
+    assert goes_to(office.send(f"{address}/ubah", cards=uids[:1], **fields)) == address
+    shown = done(sqlite_world.client(OFFICE).get(f"/activation-requests/{address.rpartition('/')[2]}"))
     assert (shown["cards"], shown["letter_number"]) == (uids[:1], "400.8.1.2/2/Dukcapil")
     assert shown["files"]["letter"]
-    goes_to(send(office, f"{address}/ajukan"))
-    assert goes_to(send(office, f"{address}/batalkan")) == address
+    goes_to(office.send(f"{address}/ajukan"))
+    assert goes_to(office.send(f"{address}/batalkan")) == address
 
 
 def test_an_approver_sees_what_is_approved_and_another_digest_is_refused(sqlite_world: World) -> None:
     request = sqlite_world.requested(OFFICE, sqlite_world.received())["id"]
-    approver, address = sqlite_world.client("penyetuju1"), f"/aktivasi/{request}"
-    assert get(approver, f"{address}/surat").get_data().startswith(b"%PDF-")
-    assert send(approver, f"{address}/setujui", digest="0" * 64).status_code == 409
-    stale = sqlite_world.client("penyetuju1", fresh=False)
-    assert 'name="otp_code"' in get(stale, address).get_data(as_text=True)
-    assert send(stale, f"{address}/setujui", digest="0" * 64).status_code == 403
-    assert send(sqlite_world.client(OFFICE), f"{address}/setujui", digest="0" * 64).status_code == 403
-    goes_to(send(approver, f"{address}/tolak", note="surat tidak sesuai"))
-    assert get(sqlite_world.client("bangli.kepala"), address).status_code == 404
+    approver, address = Visitor(sqlite_world, "penyetuju1"), f"/aktivasi/{request}"
+    assert approver.get(f"{address}/surat").get_data().startswith(b"%PDF-")
+    assert approver.send(f"{address}/setujui", digest="0" * 64).status_code == 409
+    stale = Visitor(sqlite_world, "penyetuju1", fresh=False)
+    assert 'name="otp_code"' in stale.get(address).get_data(as_text=True)
+    assert stale.send(f"{address}/setujui", digest="0" * 64).status_code == 403
+    assert Visitor(sqlite_world, OFFICE).send(f"{address}/setujui", digest="0" * 64).status_code == 403
+    goes_to(approver.send(f"{address}/tolak", note="surat tidak sesuai"))
+    assert Visitor(sqlite_world, "bangli.kepala").get(address).status_code == 404
 
 
 def test_tokens_are_shown_to_their_organisation_with_a_fresh_code_and_in_no_address(sqlite_world: World) -> None:
     ready = sqlite_world.ready()
     address = f"/aktivasi/{ready.request}/token"
-    assert get(sqlite_world.client(OFFICE), address).status_code == 405
-    assert send(sqlite_world.client(OFFICE, fresh=False), address).status_code == 403
-    assert send(sqlite_world.client("operator1"), address).status_code == 403
-    assert send(sqlite_world.client("bangli.kepala"), address).status_code == 404
-    stale = sqlite_world.client("magetan.staf", fresh=False)
-    shown = send(stale, address, otp_code=sqlite_world.code("magetan.staf")).get_data(as_text=True)
+    assert Visitor(sqlite_world, OFFICE).get(address).status_code == 405
+    assert Visitor(sqlite_world, OFFICE, fresh=False).send(address).status_code == 403
+    assert Visitor(sqlite_world, "operator1").send(address).status_code == 403
+    assert Visitor(sqlite_world, "bangli.kepala").send(address).status_code == 404
+    stale = Visitor(sqlite_world, "magetan.staf", fresh=False)
+    shown = stale.send(address, otp_code=sqlite_world.code("magetan.staf")).get_data(as_text=True)
     token = ready.tokens[ready.uids[0]]
     assert token in shown
     assert not [found for found in re.findall(r'(?:href|action)="([^"]*)"', shown) if token in found]
 
 
 def test_the_form_activates_and_the_file_it_gives_is_valid(world: World) -> None:
-    ready, office = world.ready(), world.client(OFFICE)
+    ready, office = world.ready(), Visitor(world, OFFICE)
     form = typed(ready, ready.uids[0], latitude="-7,6536", longitude="111,3280")
-    address = goes_to(send(office, "/aktivasi/kartu", **form))
-    page = text(get(office, address))
+    address = goes_to(office.send("/aktivasi/kartu", **form))
+    page = office.text(address)
     assert "Kabupaten Magetan" in page
-    file = send(office, f"{address}/unduh")
+    file = office.send(f"{address}/unduh")
     assert (file.status_code, file.content_type) == (200, "application/jose")
     assert file.headers["Content-Disposition"].startswith("attachment;")
     manifest = verified(world, file.get_data())
     assert (manifest.sub, manifest.loc.lat_e7, manifest.loc.src) == (ready.uids[0], -76536000, "map")
-    assert send(world.client("operator1"), f"{address}/unduh").status_code == 403
-    assert "/unduh" not in get(world.client("operator1"), address).get_data(as_text=True)
+    assert Visitor(world, "operator1").send(f"{address}/unduh").status_code == 403
+    assert "/unduh" not in Visitor(world, "operator1").get(address).get_data(as_text=True)
 
 
 def test_a_wrong_token_says_how_many_tries_are_left_and_keeps_what_was_typed(sqlite_world: World) -> None:
-    ready, office = sqlite_world.ready(), sqlite_world.client(OFFICE)
-    page = send(office, "/aktivasi/kartu", **typed(ready, ready.uids[0], token="salahsalah", address="Jalan Merdeka 1"))
+    ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
+    page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], token="salahsalah", address="Jalan Merdeka 1"))
     html = page.get_data(as_text=True)
     assert page.status_code == 422
-    assert "4" in text(page, 422).partition("Token")[2][:200]
+    assert "4" in words(page, 422).partition("Token")[2][:200]
     assert "Jalan Merdeka 1" in html
     assert f'value="{ready.hardware[ready.uids[0]]}" selected' in html
     assert 'value="35.20.06.1014" selected' in html
 
 
 def test_an_unknown_card_is_a_mistake_in_its_field(sqlite_world: World) -> None:
-    ready, office = sqlite_world.ready(), sqlite_world.client(OFFICE)
-    page = send(office, "/aktivasi/kartu", **typed(ready, ready.uids[0], sam_uid="30154B0199999999"))
+    ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
+    page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], sam_uid="30154B0199999999"))
     assert page.status_code == 422
     assert 'href="#f-sam_uid"' in page.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [("0", "0"), ("1.3521", "103.8198"), ("-33.9", "151.2")])
 def test_no_place_and_places_abroad_are_refused_in_words(sqlite_world: World, latitude: str, longitude: str) -> None:
-    office = sqlite_world.client(OFFICE)
-    seen = get(office, "/aktivasi/kartu/tempat", latitude=latitude, longitude=longitude, ikuti="1").get_data(as_text=True)
+    office = Visitor(sqlite_world, OFFICE)
+    seen = office.get("/aktivasi/kartu/tempat", latitude=latitude, longitude=longitude, ikuti="1").get_data(as_text=True)
     assert 'class="note bad"' in seen
     assert 'data-outcome=""' in seen
 
 
 def test_the_selects_follow_the_position_and_stay_changeable(sqlite_world: World) -> None:
-    office = sqlite_world.client(OFFICE)
-    at = {"latitude": MAGETAN_PLACE["latitude"], "longitude": MAGETAN_PLACE["longitude"]}
-    followed = get(office, "/aktivasi/kartu/tempat", ikuti="1", province="51", **at).get_data(as_text=True)
+    office = Visitor(sqlite_world, OFFICE)
+    at = {name: str(MAGETAN_PLACE[name]) for name in ("latitude", "longitude")}
+    followed = office.get("/aktivasi/kartu/tempat", ikuti="1", province="51", **at).get_data(as_text=True)
     assert 'data-outcome="PASS"' in followed
     assert 'data-regency="35.20"' in followed
-    chosen = get(office, "/aktivasi/kartu/tempat", province="51", regency="35.20", region_code="35.20.06.1014", **at).get_data(as_text=True)
+    chosen = office.get("/aktivasi/kartu/tempat", province="51", regency="35.20", region_code="35.20.06.1014", **at).get_data(as_text=True)
     assert 'value="51" selected' in chosen
     assert "35.20" not in chosen  # what lay below another province was chosen for that one
     far = dict(
-        zip(("province", "regency", "district", "region_code"), ("51", "51.06", "51.06.02", BANGLI_PLACE["region_code"]), strict=True)
+        zip(("province", "regency", "district", "region_code"), ("51", "51.06", "51.06.02", str(BANGLI_PLACE["region_code"])), strict=True)
     )
-    assert 'data-outcome="FAIL"' in get(office, "/aktivasi/kartu/tempat", **far, **at).get_data(as_text=True)
+    assert 'data-outcome="FAIL"' in office.get("/aktivasi/kartu/tempat", **far, **at).get_data(as_text=True)
 
 
 def test_without_a_script_the_form_is_filled_in_step_by_step(sqlite_world: World) -> None:
-    ready, office = sqlite_world.ready(), sqlite_world.client(OFFICE)
+    ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
     uid = ready.uids[0]
-    first = send(office, "/aktivasi/kartu/isi", sam_uid=uid, token=ready.tokens[uid], province="51").get_data(as_text=True)
+    first = office.send("/aktivasi/kartu/isi", sam_uid=uid, token=ready.tokens[uid], province="51").get_data(as_text=True)
     assert ready.tokens[uid] in first
     assert 'value="51.06"' in first
     assert 'value="51.06.02"' not in first
-    second = send(office, "/aktivasi/kartu/isi", sam_uid=uid, province="51", regency="51.06").get_data(as_text=True)
+    second = office.send("/aktivasi/kartu/isi", sam_uid=uid, province="51", regency="51.06").get_data(as_text=True)
     assert 'value="51.06.02"' in second
-    proposed = send(office, "/aktivasi/kartu/isi", sam_uid=uid, latitude="-7.6536", longitude="111.3280").get_data(as_text=True)
+    proposed = office.send("/aktivasi/kartu/isi", sam_uid=uid, latitude="-7.6536", longitude="111.3280").get_data(as_text=True)
     assert 'data-outcome="PASS"' in proposed
 
 
 def test_a_doubtful_place_needs_a_reason_and_waits_for_a_review(sqlite_world: World) -> None:
-    ready, office = sqlite_world.ready(), sqlite_world.client(OFFICE)
+    ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
     form = typed(ready, ready.uids[0], latitude="-6.2265", longitude="106.8090")
-    page = send(office, "/aktivasi/kartu", **form)
+    page = office.send("/aktivasi/kartu", **form)
     assert page.status_code == 422
     assert '<div id="alasan">' in page.get_data(as_text=True)
-    address = goes_to(send(office, "/aktivasi/kartu", **form, reason="Pameran di Jakarta"))
-    assert "Pameran di Jakarta" in text(get(sqlite_world.client("operator1"), address))
-    listed = get(sqlite_world.client("operator1"), "/aktivasi/riwayat", review="waiting").get_data(as_text=True)
+    address = goes_to(office.send("/aktivasi/kartu", **form, reason="Pameran di Jakarta"))
+    assert "Pameran di Jakarta" in Visitor(sqlite_world, "operator1").text(address)
+    listed = Visitor(sqlite_world, "operator1").get("/aktivasi/riwayat", review="waiting").get_data(as_text=True)
     assert address in listed
-    assert address not in get(office, "/aktivasi/riwayat", review="accepted").get_data(as_text=True)
+    assert address not in office.get("/aktivasi/riwayat", review="accepted").get_data(as_text=True)
 
 
 def test_a_tied_card_offers_its_machine_alone(sqlite_world: World) -> None:
     ready, _ = sqlite_world.active()
     sqlite_world.units(OFFICE, 2)
-    shown = get(sqlite_world.client(OFFICE), "/aktivasi/kartu/mesin", sam_uid=ready.uids[0]).get_data(as_text=True)
+    shown = Visitor(sqlite_world, OFFICE).get("/aktivasi/kartu/mesin", sam_uid=ready.uids[0]).get_data(as_text=True)
     assert re.findall(r'<option value="([^"]+)"', shown) == [ready.hardware[ready.uids[0]]]
-    free = get(sqlite_world.client(OFFICE), "/aktivasi/kartu/mesin").get_data(as_text=True)
+    free = Visitor(sqlite_world, OFFICE).get("/aktivasi/kartu/mesin").get_data(as_text=True)
     assert ready.hardware[ready.uids[0]] not in free
     assert len(re.findall(r'<option value="HW-', free)) == 2
 
 
 def test_the_maps_data_is_geojson_of_here(sqlite_world: World) -> None:
-    office = sqlite_world.client(OFFICE)
-    countries = json.loads(get(office, "/aktivasi/kartu/peta/negara.json").get_data())
+    office = Visitor(sqlite_world, OFFICE)
+    countries = json.loads(office.get("/aktivasi/kartu/peta/negara.json").get_data())
     assert {"Indonesia", "Malaysia"} <= {feature["properties"]["name"] for feature in countries["features"]}
-    answer = get(office, "/aktivasi/kartu/peta/35.20.json")
+    answer = office.get("/aktivasi/kartu/peta/35.20.json")
     regency = json.loads(answer.get_data())
     assert "max-age" in answer.headers["Cache-Control"]
     assert len(regency["features"]) > 200
     assert {feature["geometry"]["type"] for feature in regency["features"]} == {"Point"}
     assert all(feature["properties"]["code"].startswith("35.20.") for feature in regency["features"])
-    assert get(office, "/aktivasi/kartu/peta/99.99.json").status_code == 422
-    assert get(sqlite_world.anonymous(), "/aktivasi/kartu/peta/negara.json").status_code == 303
+    assert office.get("/aktivasi/kartu/peta/99.99.json").status_code == 422
+    assert Visitor(sqlite_world).get("/aktivasi/kartu/peta/negara.json").status_code == 303
 
 
 def test_pages_cost_few_statements_however_many_cards_there_are(sqlite_world: World) -> None:
-    world, office = sqlite_world, sqlite_world.client(OFFICE)
+    world, office = sqlite_world, Visitor(sqlite_world, OFFICE)
     ready, answers = world.active(count=3)
     with world.app.app_context():
         engine = db.engine
@@ -224,16 +225,16 @@ def test_pages_cost_few_statements_however_many_cards_there_are(sqlite_world: Wo
     }  # fmt: skip
     for path, most in pages.items():
         with counted(engine) as cost:
-            text(get(office, path))
+            office.text(path)
         assert len(cost.statements) <= most, (path, len(cost.statements), cost.statements)
 
 
 def test_lists_are_filtered_and_exported(sqlite_world: World) -> None:
     ready, _ = sqlite_world.active()
-    office = sqlite_world.client(OFFICE)
-    number = done(office.get(f"/activation-requests/{ready.request}"))["letter_number"]
-    assert number in text(get(office, "/aktivasi", letter=number[4:9], state="completed"))
-    assert number not in text(get(office, "/aktivasi", state="draft"))
-    assert number in get(office, "/aktivasi", unduh="csv").get_data(as_text=True)
-    assert ready.uids[0] in get(office, "/aktivasi/riwayat", unduh="csv", uid=ready.uids[0].lower()).get_data(as_text=True)
-    assert ready.uids[0] not in get(sqlite_world.client("bangli.kepala"), "/aktivasi/riwayat", unduh="csv").get_data(as_text=True)
+    office = Visitor(sqlite_world, OFFICE)
+    number = done(sqlite_world.client(OFFICE).get(f"/activation-requests/{ready.request}"))["letter_number"]
+    assert number in office.text("/aktivasi", letter=number[4:9], state="completed")
+    assert number not in office.text("/aktivasi", state="draft")
+    assert number in office.get("/aktivasi", unduh="csv").get_data(as_text=True)
+    assert ready.uids[0] in office.get("/aktivasi/riwayat", unduh="csv", uid=ready.uids[0].lower()).get_data(as_text=True)
+    assert ready.uids[0] not in Visitor(sqlite_world, "bangli.kepala").get("/aktivasi/riwayat", unduh="csv").get_data(as_text=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.destruction.test_way import OFFICIAL, WITNESSES, approved, locked, record
 from tests.support.counting import counted
-from tests.support.somebody import Pages, landed, words
+from tests.support.visitor import Visitor, goes_to, landed, words
 from tests.support.world import World, done
 
 WIB = ZoneInfo("Asia/Jakarta")
@@ -26,51 +27,52 @@ def typed(world: World, **more: str) -> dict[str, str]:
     return form | more
 
 
-def pictures() -> list[tuple[str, bytes]]:
-    return [photo()[:2]]
+def pictures() -> list[tuple[io.BytesIO, str]]:
+    name, data, _ = photo()
+    return [(io.BytesIO(data), name)]
 
 
 def test_cards_are_chosen_by_boxes_and_another_person_decides(world: World) -> None:
     uid, other = locked(world), locked(world)
-    holder = Pages(world, "magetan.kepala")
+    holder = Visitor(world, "magetan.kepala")
     body = holder.get("/pemusnahan/usul", cards=uid)
     lot = body.get_data(as_text=True).partition('name="lot" value="')[2].partition('"')[0]
     assert f'value="{uid}" checked' in body.get_data(as_text=True)
-    assert "harus diperbaiki" in words(holder.post("/pemusnahan/usul", {"lot": lot, "cause": "locked", "note": "tanpa kartu"}), 422)
-    path = landed(holder.post("/pemusnahan/usul", {"lot": lot, "cause": "locked", "cards": [uid], "note": "kartu lama"})).partition("?")[0]
-    assert uid_pairs(other) in words(holder.get("/pemusnahan/usul"))
-    assert uid_pairs(uid) not in words(holder.get("/pemusnahan/usul"))  # it is proposed already
-    assert "Setujui" not in words(holder.get(path))
-    approver = Pages(world, "penyetuju1")
+    assert "harus diperbaiki" in words(holder.send("/pemusnahan/usul", lot=lot, cause="locked", note="tanpa kartu"), 422)
+    path = goes_to(holder.send("/pemusnahan/usul", lot=lot, cause="locked", cards=[uid], note="kartu lama"))
+    assert uid_pairs(other) in holder.text("/pemusnahan/usul")
+    assert uid_pairs(uid) not in holder.text("/pemusnahan/usul")  # it is proposed already
+    assert "Setujui" not in holder.text(path)
+    approver = Visitor(world, "penyetuju1")
     page = approver.get(path).get_data(as_text=True)
     digest = page.partition('name="digest" value="')[2].partition('"')[0]
-    assert words(approver.post(f"{path}/setujui", {"digest": "0" * 64}), 409)
-    assert "harus diperbaiki" in words(approver.post(f"{path}/tolak", {"digest": digest, "note": ""}), 422)
-    assert words(Pages(world, "penyetuju1", fresh=False).post(f"{path}/setujui", {"digest": digest}), 403)
-    assert "Disetujui" in words(approver.get(landed(approver.post(f"{path}/setujui", {"digest": digest}))))
-    assert "Isi berita acara" in words(holder.get(path))
-    assert "Isi berita acara" not in words(Pages(world, "operator1").get(path))
+    assert words(approver.send(f"{path}/setujui", digest="0" * 64), 409)
+    assert "harus diperbaiki" in words(approver.send(f"{path}/tolak", digest=digest, note=""), 422)
+    assert words(Visitor(world, "penyetuju1", fresh=False).send(f"{path}/setujui", digest=digest), 403)
+    assert "Disetujui" in approver.text(landed(approver.send(f"{path}/setujui", digest=digest)))
+    assert "Isi berita acara" in holder.text(path)
+    assert "Isi berita acara" not in Visitor(world, "operator1").text(path)
 
 
 def test_an_operator_chooses_among_the_holders(sqlite_world: World) -> None:
     uid = locked(sqlite_world)
     there = sqlite_world.received("bangli.kepala")[0]
     done(sqlite_world.client("bangli.kepala").post(f"/cards/{there}/reports", {"condition": "locked", "note": "terkunci"}))
-    page = Pages(sqlite_world, "operator1")
-    found = words(page.get("/pemusnahan/usul"))
+    page = Visitor(sqlite_world, "operator1")
+    found = page.text("/pemusnahan/usul")
     assert "Kabupaten Magetan · Terkunci (1)" in found
     assert "Kabupaten Bangli · Terkunci (1)" in found
     assert uid_pairs(uid) not in found
     lot = f"{sqlite_world.organisation_of('bangli.kepala')}.locked"
-    assert uid_pairs(there) in words(page.get("/pemusnahan/usul", lot=lot))
-    assert uid_pairs(there) not in words(Pages(sqlite_world, "magetan.kepala").get("/pemusnahan/usul", lot=lot))
-    mixed = page.post("/pemusnahan/usul", {"lot": lot, "cause": "locked", "cards": [uid, there]})
+    assert uid_pairs(there) in page.text("/pemusnahan/usul", lot=lot)
+    assert uid_pairs(there) not in Visitor(sqlite_world, "magetan.kepala").text("/pemusnahan/usul", lot=lot)
+    mixed = page.send("/pemusnahan/usul", lot=lot, cause="locked", cards=[uid, there])
     assert "harus diperbaiki" in words(mixed, 422)
 
 
 def test_errors_keep_everything_typed_and_stand_beside_their_fields(world: World) -> None:
-    path, holder = f"/pemusnahan/{approved(world, locked(world))}/rekam", Pages(world, "magetan.kepala")
-    wrong = holder.post(path, typed(world, method="", **{"witnesses.1.id_number": "123"}), photos=pictures())
+    path, holder = f"/pemusnahan/{approved(world, locked(world))}/rekam", Visitor(world, "magetan.kepala")
+    wrong = holder.send(path, **typed(world, method="", **{"witnesses.1.id_number": "123"}), photos=pictures())
     body = wrong.get_data(as_text=True)
     assert "2 hal harus diperbaiki" in words(wrong, 422)
     for kept in ("Kantor Dinas", "Satria Contoh", "Polres Magetan", "Kepala Dinas"):
@@ -78,32 +80,32 @@ def test_errors_keep_everything_typed_and_stand_beside_their_fields(world: World
     assert 'href="#f-method"' in body
     assert 'href="#f-witnesses.1"' in body
     assert "Pilih kembali fotonya" in body
-    none = holder.post(path, typed(world))
+    none = holder.send(path, **typed(world))
     assert 'href="#f-photos"' in none.get_data(as_text=True)
     assert none.status_code == 422
 
 
 def test_a_row_left_empty_between_witnesses_does_not_count(sqlite_world: World) -> None:
-    path, holder = f"/pemusnahan/{approved(sqlite_world, locked(sqlite_world))}/rekam", Pages(sqlite_world, "magetan.kepala")
+    path, holder = f"/pemusnahan/{approved(sqlite_world, locked(sqlite_world))}/rekam", Visitor(sqlite_world, "magetan.kepala")
     form = typed(sqlite_world)
     moved = {name.replace("witnesses.1.", "witnesses.3."): value for name, value in form.items() if name.startswith("witnesses.1.")}
     form = {name: value for name, value in form.items() if not name.startswith("witnesses.1.")} | moved
-    wrong = holder.post(path, form | {"witnesses.3.office": ""}, photos=pictures())
+    wrong = holder.send(path, **form | {"witnesses.3.office": ""}, photos=pictures())
     assert 'href="#f-witnesses.1.office"' in wrong.get_data(as_text=True)
-    landed(holder.post(path, form, photos=pictures()))
+    landed(holder.send(path, **form, photos=pictures()))
     assert sqlite_world.sql("SELECT COUNT(*) FROM destruction_witness")[0][0] == 2
 
 
 def test_the_berita_acara_is_written_shown_and_verified_by_a_third(world: World) -> None:
     uid = locked(world)
     path = f"/pemusnahan/{approved(world, uid)}"
-    assert words(Pages(world, "operator1").get(f"{path}/rekam"), 404)  # not the holder
-    stale = Pages(world, "magetan.kepala", fresh=False)
+    assert words(Visitor(world, "operator1").get(f"{path}/rekam"), 404)  # not the holder
+    stale = Visitor(world, "magetan.kepala", fresh=False)
     assert 'name="otp_code"' in stale.get(f"{path}/rekam").get_data(as_text=True)
     world.clock.advance(minutes=2)
-    assert words(stale.post(f"{path}/rekam", typed(world), photos=pictures()), 403)
-    landed(stale.post(f"{path}/rekam", typed(world, otp_code=world.code("magetan.kepala")), photos=pictures()))
-    found = words(stale.get(path))
+    assert words(stale.send(f"{path}/rekam", **typed(world), photos=pictures()), 403)
+    landed(stale.send(f"{path}/rekam", **typed(world, otp_code=world.code("magetan.kepala")), photos=pictures()))
+    found = stale.text(path)
     for said in ("BA-PEMUSNAHAN", "Satria Contoh", "dipotong", "Dimusnahkan", local(world)):
         assert said in found, said
     assert "198512122010031013" not in found  # numbers of people stay on the paper
@@ -111,11 +113,11 @@ def test_the_berita_acara_is_written_shown_and_verified_by_a_third(world: World)
     assert stale.get(f"{path}/berita-acara", unduh="1").headers["Content-Disposition"].startswith("attachment")
     assert stale.get(f"{path}/foto/1").mimetype == "image/png"
     assert stale.get(f"{path}/foto/2").status_code == 404
-    assert Pages(world, "bangli.kepala").get(f"{path}/foto/1").status_code == 404
-    assert words(stale.post(f"{path}/verifikasi", {}), 403)
-    verifier = Pages(world, "operator2")
-    assert "Terverifikasi" in words(verifier.get(landed(verifier.post(f"{path}/verifikasi", {"note": "sesuai"}))))
-    assert "BA-PEMUSNAHAN" in words(stale.get(f"/kartu/{uid}"))
+    assert Visitor(world, "bangli.kepala").get(f"{path}/foto/1").status_code == 404
+    assert words(stale.send(f"{path}/verifikasi"), 403)
+    verifier = Visitor(world, "operator2")
+    assert "Terverifikasi" in verifier.text(landed(verifier.send(f"{path}/verifikasi", note="sesuai")))
+    assert "BA-PEMUSNAHAN" in stale.text(f"/kartu/{uid}")
 
 
 def local(world: World) -> str:
@@ -128,20 +130,20 @@ def test_who_proposed_neither_approves_nor_verifies_and_is_not_offered_it(sqlite
     made = done(sqlite_world.client("operator1").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
     sqlite_world.approve("destructions", made["id"], "penyetuju1")
     path = f"/pemusnahan/{made['id']}"
-    holder, picture = sqlite_world.client("magetan.kepala"), pictures()
-    done(holder.send(f"/destructions/{made['id']}/record", record(sqlite_world), part="record", photos=picture))
-    operator = Pages(sqlite_world, "operator1")
+    holder = sqlite_world.client("magetan.kepala")
+    done(holder.send(f"/destructions/{made['id']}/record", record(sqlite_world), part="record", photos=[photo()[:2]]))
+    operator = Visitor(sqlite_world, "operator1")
     assert f'action="{path}/verifikasi"' not in operator.get(path).get_data(as_text=True)
-    assert operator.post(f"{path}/verifikasi", {}).status_code == 403
-    assert f'action="{path}/verifikasi"' in Pages(sqlite_world, "operator2").get(path).get_data(as_text=True)
+    assert operator.send(f"{path}/verifikasi").status_code == 403
+    assert f'action="{path}/verifikasi"' in Visitor(sqlite_world, "operator2").get(path).get_data(as_text=True)
 
 
 def test_a_proposal_is_taken_back_and_found_again_in_the_list(sqlite_world: World) -> None:
     uid = locked(sqlite_world)
     made: dict[str, Any] = done(sqlite_world.client("magetan.kepala").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
-    path, page = f"/pemusnahan/{made['id']}", Pages(sqlite_world, "magetan.staf")
-    assert Pages(sqlite_world, "jatim.kepala").post(f"{path}/batal", {"note": "bukan kami"}).status_code == 404
-    landed(page.post(f"{path}/batal", {"note": "salah kartu"}))
+    path, page = f"/pemusnahan/{made['id']}", Visitor(sqlite_world, "magetan.staf")
+    assert Visitor(sqlite_world, "jatim.kepala").send(f"{path}/batal", note="bukan kami").status_code == 404
+    landed(page.send(f"{path}/batal", note="salah kartu"))
     for query in ({"state": "cancelled"}, {"text": uid_pairs(uid)[3:14]}, {"cause": "locked"}):
         assert path in page.get("/pemusnahan", **query).get_data(as_text=True), query
     assert path not in page.get("/pemusnahan", state="proposed").get_data(as_text=True)
@@ -152,10 +154,10 @@ def test_a_proposal_is_taken_back_and_found_again_in_the_list(sqlite_world: Worl
 def test_pages_of_destructions_take_few_statements(sqlite_world: World) -> None:
     found = approved(sqlite_world, locked(sqlite_world))
     approved(sqlite_world, locked(sqlite_world))
-    page = Pages(sqlite_world, "magetan.kepala")
+    page = Visitor(sqlite_world, "magetan.kepala")
     with sqlite_world.app.app_context():
         engine = db.engine
     for path, most in (("/pemusnahan", 8), (f"/pemusnahan/{found}", 14), (f"/pemusnahan/{found}/rekam", 11), ("/pemusnahan/usul", 5)):
         with counted(engine) as count:
-            words(page.get(path))
+            page.text(path)
         assert len(count.statements) <= most, (path, len(count.statements), count.statements)

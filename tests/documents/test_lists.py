@@ -45,7 +45,7 @@ def test_a_filter_stays_from_page_to_page_and_other_organisations_are_never_list
     [own] = world.units("magetan.kepala", 1)
     visitor = Visitor(world, "magetan.kepala")
     assert numbers(visitor.get("/unit").get_data(as_text=True)) == [own]
-    page = visitor.get("/unit", query_string={"q": own}).get_data(as_text=True)
+    page = visitor.get("/unit", q=own).get_data(as_text=True)
     assert numbers(page) == [own]
     assert f'href="/unit?q={own}&amp;unduh=csv"' in page
     assert numbers(visitor.get("/unit?q=NONE").get_data(as_text=True)) == []

@@ -15,7 +15,7 @@ from tests.destruction.test_way import record
 from tests.oversight import way
 from tests.oversight.test_reference import digest, proposed
 from tests.support.log import sequence
-from tests.support.pages import goes_to, send
+from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
@@ -134,13 +134,13 @@ def _papers(world: World) -> None:
 def _reference(world: World) -> None:
     """Applications for models, certified, returned, rejected, withdrawn, still open; reference data executed and withdrawn."""
     way.certified(world)
-    goes_to(send(world.client("operator1"), f"{way.certified(world, 'testing')}/lapor"))
-    goes_to(send(world.client("penyetuju2"), f"{way.recorded(world)}/kembalikan", note="nomor keliru"))
-    goes_to(send(world.client("penyetuju2"), f"{way.applied(world, 'testing')}/tolak", note="tidak lengkap"))
-    goes_to(send(world.client("len.kepala"), f"{way.applied(world, who='len.kepala', model='LEN-CRD-1')}/batalkan"))
+    goes_to(Visitor(world, "operator1").send(f"{way.certified(world, 'testing')}/lapor"))
+    goes_to(Visitor(world, "penyetuju2").send(f"{way.recorded(world)}/kembalikan", note="nomor keliru"))
+    goes_to(Visitor(world, "penyetuju2").send(f"{way.applied(world, 'testing')}/tolak", note="tidak lengkap"))
+    goes_to(Visitor(world, "len.kepala").send(f"{way.applied(world, who='len.kepala', model='LEN-CRD-1')}/batalkan"))
     way.applied(world, who="len.kepala", model="LEN-ENC-1")
-    goes_to(send(world.client("operator1"), f"{proposed(world)}/tarik"))
-    goes_to(send(world.client("penyetuju1"), f"{proposed(world)}/laksanakan", digest=digest(world)))
+    goes_to(Visitor(world, "operator1").send(f"{proposed(world)}/tarik"))
+    goes_to(Visitor(world, "penyetuju1").send(f"{proposed(world)}/laksanakan", digest=digest(world)))
     proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
 
 

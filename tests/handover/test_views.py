@@ -4,94 +4,94 @@ from __future__ import annotations
 
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.pages import get, goes_to, send, text
+from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World, done, new_uid
 
 
 def test_the_operator_is_offered_those_who_wait_and_their_cards_alone(world: World) -> None:
     mine, others = world.personalised(count=2), world.personalised("bangli.kepala", "R")
-    operator = world.client("operator1")
-    choice = text(get(operator, "/bast/buat"))
+    operator = Visitor(world, "operator1")
+    choice = operator.text("/bast/buat")
     assert "Kabupaten Magetan" in choice
     assert "Kabupaten Bangli" in choice
-    page = get(operator, "/bast/buat", to=str(world.organisation_of("magetan.kepala"))).get_data(as_text=True)
+    page = operator.get("/bast/buat", to=str(world.organisation_of("magetan.kepala"))).get_data(as_text=True)
     assert all(uid in page for uid in mine)
     assert others[0] not in page
 
 
 def test_a_bast_goes_from_issue_to_receipt_by_pages(world: World) -> None:
-    uids, operator, office = world.personalised(count=3), world.client("operator1"), world.client("magetan.kepala")
+    uids, operator, office = world.personalised(count=3), Visitor(world, "operator1"), Visitor(world, "magetan.kepala")
     to = str(world.organisation_of("magetan.kepala"))
     pairs = " ".join(uids[1][i : i + 2] for i in range(0, 16, 2))
-    address = goes_to(send(operator, "/bast/buat", to=to, cards=[uids[0]], more=f"{pairs}\n{uids[2].lower()}\n", notes="Lengkap"))
-    number = done(operator.get(f"/handovers/{address.rpartition('/')[2]}"))["number"]
-    assert number in text(get(office, "/bast"))
-    shown = get(office, address).get_data(as_text=True)
+    address = goes_to(operator.send("/bast/buat", to=to, cards=[uids[0]], more=f"{pairs}\n{uids[2].lower()}\n", notes="Lengkap"))
+    number = done(world.client("operator1").get(f"/handovers/{address.rpartition('/')[2]}"))["number"]
+    assert number in office.text("/bast")
+    shown = office.get(address).get_data(as_text=True)
     assert shown.count('name="counted"') == 3
     assert f"{address}/tolak" in shown
     assert f"{address}/batal" not in shown
-    pdf = get(office, f"{address}/dokumen")
+    pdf = office.get(f"{address}/dokumen")
     assert pdf.get_data().startswith(b"%PDF-")
     assert "sandbox" in pdf.headers["Content-Security-Policy"]
-    assert goes_to(send(office, f"{address}/terima", counted=uids)) == address
-    assert {done(office.get(f"/cards/{uid}"))["state"] for uid in uids} == {"received"}
-    assert f"{address}/terima" not in get(office, address).get_data(as_text=True)
+    assert goes_to(office.send(f"{address}/terima", counted=uids)) == address
+    assert {done(world.client("magetan.kepala").get(f"/cards/{uid}"))["state"] for uid in uids} == {"received"}
+    assert f"{address}/terima" not in office.get(address).get_data(as_text=True)
 
 
 def test_what_was_ticked_stays_when_a_bast_is_refused(sqlite_world: World) -> None:
-    uids, operator = sqlite_world.personalised(count=2), sqlite_world.client("operator1")
+    uids, operator = sqlite_world.personalised(count=2), Visitor(sqlite_world, "operator1")
     to = str(sqlite_world.organisation_of("magetan.kepala"))
-    page = send(operator, "/bast/buat", to=to, cards=[uids[1]], more=new_uid(), notes="Lengkap")
+    page = operator.send("/bast/buat", to=to, cards=[uids[1]], more=new_uid(), notes="Lengkap")
     html = page.get_data(as_text=True)
     assert page.status_code == 422
     assert f'value="{uids[1]}" checked' in html
     assert f'value="{uids[0]}" checked' not in html
     assert "Lengkap" in html
-    assert send(operator, "/bast/buat", to=to).status_code == 422  # no card at all
+    assert operator.send("/bast/buat", to=to).status_code == 422  # no card at all
 
 
 def test_refusing_says_why_and_cancelling_is_the_issuers(sqlite_world: World) -> None:
-    world, office, operator = sqlite_world, sqlite_world.client("magetan.kepala"), sqlite_world.client("operator1")
+    world, office, operator = sqlite_world, Visitor(sqlite_world, "magetan.kepala"), Visitor(sqlite_world, "operator1")
     uids, to = sqlite_world.personalised(), str(sqlite_world.organisation_of("magetan.kepala"))
-    address = goes_to(send(operator, "/bast/buat", to=to, cards=uids))
-    assert send(office, f"{address}/tolak", note=" ").status_code == 422
-    assert goes_to(send(office, f"{address}/tolak", note="nomor kartu salah")) == address
-    assert done(operator.get(f"/cards/{uids[0]}"))["state"] == "personalised"
-    again = goes_to(send(operator, "/bast/buat", to=to, cards=uids))
-    assert send(office, f"{again}/batal").status_code == 403
-    assert goes_to(send(operator, f"{again}/batal")) == again
-    assert get(world.client("bangli.kepala"), address).status_code == 404
+    address = goes_to(operator.send("/bast/buat", to=to, cards=uids))
+    assert office.send(f"{address}/tolak", note=" ").status_code == 422
+    assert goes_to(office.send(f"{address}/tolak", note="nomor kartu salah")) == address
+    assert done(world.client("operator1").get(f"/cards/{uids[0]}"))["state"] == "personalised"
+    again = goes_to(operator.send("/bast/buat", to=to, cards=uids))
+    assert office.send(f"{again}/batal").status_code == 403
+    assert goes_to(operator.send(f"{again}/batal")) == again
+    assert Visitor(world, "bangli.kepala").get(address).status_code == 404
 
 
 def test_a_manufacturer_hands_on_to_the_buyer_alone(sqlite_world: World) -> None:
-    world, maker = sqlite_world, sqlite_world.client("softorb.kepala")
+    world, maker = sqlite_world, Visitor(sqlite_world, "softorb.kepala")
     number, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
     request = world.batch([(number, "SOFTORB-CRD-1", "ab" * 16, uid)])
     world.approve("personalisation-requests", request, "penyetuju1")
     results = {"results": [{"sam_uid": uid, "outcome": "personalised"}]}
     done(world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
-    first = goes_to(send(world.client("operator1"), "/bast/buat", to=str(world.organisation_of("softorb.kepala")), cards=[uid]))
-    goes_to(send(maker, f"{first}/terima"))
-    page = text(get(maker, "/bast/buat"))
+    first = goes_to(Visitor(world, "operator1").send("/bast/buat", to=str(world.organisation_of("softorb.kepala")), cards=[uid]))
+    goes_to(maker.send(f"{first}/terima"))
+    page = maker.text("/bast/buat")
     assert "Cards for BANK MANDIRI" in page or "Kartu untuk BANK MANDIRI" in page  # the only one who waits is chosen
     assert number in page
-    second = goes_to(send(maker, "/bast/buat", to=str(world.organisation_of("mandiri.kepala")), cards=[uid]))
-    goes_to(send(world.client("mandiri.kepala"), f"{second}/terima"))
+    second = goes_to(maker.send("/bast/buat", to=str(world.organisation_of("mandiri.kepala")), cards=[uid]))
+    goes_to(Visitor(world, "mandiri.kepala").send(f"{second}/terima"))
     assert done(world.client("mandiri.kepala").get(f"/cards/{uid}"))["state"] == "received"
 
 
 def test_lists_are_filtered_exported_and_cost_the_same_for_many(sqlite_world: World) -> None:
-    world, operator = sqlite_world, sqlite_world.client("operator1")
+    world, operator = sqlite_world, Visitor(sqlite_world, "operator1")
     to = str(world.organisation_of("magetan.kepala"))
-    numbers = [goes_to(send(operator, "/bast/buat", to=to, cards=world.personalised())) for _ in range(2)]
+    numbers = [goes_to(operator.send("/bast/buat", to=to, cards=world.personalised())) for _ in range(2)]
     with world.app.app_context():
         engine = db.engine
     with counted(engine) as few:
-        page = text(get(operator, "/bast"))
+        page = operator.text("/bast")
     assert len(few.statements) <= 8
     assert page.count("BAST-SAM/") == len(numbers)
-    assert "BAST-SAM/" not in text(get(operator, "/bast", state="received"))
-    assert get(operator, "/bast", unduh="csv").get_data(as_text=True).count("BAST-SAM/") == len(numbers)
+    assert "BAST-SAM/" not in operator.text("/bast", state="received")
+    assert operator.get("/bast", unduh="csv").get_data(as_text=True).count("BAST-SAM/") == len(numbers)
     with counted(engine) as one:
-        get(operator, numbers[0])
+        operator.get(numbers[0])
     assert len(one.statements) <= 10

@@ -11,8 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sifilma.kernel.db import db
 from tests.oversight.way import MAKER, admitted, application, applied, certificate, certified, digest, model_id, recorded
 from tests.support.counting import counted
-from tests.support.pages import get, goes_to, send, text
-from tests.support.visits import Visitor
+from tests.support.visitor import Visitor, english, goes_to
 from tests.support.world import World
 
 
@@ -23,26 +22,26 @@ def state(world: World) -> str:
 @pytest.mark.parametrize("kind", ["testing", "certification"])
 def test_a_model_comes_to_its_certificate_and_the_minister_is_told(world: World, kind: str) -> None:
     case = certified(world, kind)
-    goes_to(send(world.client("operator2"), f"{case}/lapor", note="470/1 tanggal 23-11-2026"))
+    goes_to(Visitor(world, "operator2").send(f"{case}/lapor", note="470/1 tanggal 23-11-2026"))
     steps = world.sql("SELECT from_state, to_state FROM history WHERE object_kind = 'model_case' ORDER BY id")
     states = ["", "applied", "approved_to_test", "tested", "certified", "reported"]
     assert [tuple(step) for step in steps] == list(pairwise(states))
-    shown = Visitor(world, "magetan.staf").text(f"/model/{model_id(world)}")
+    shown = english(world, "magetan.staf").text(f"/model/{model_id(world)}")
     assert "1234/SJ-IND/TKDN/2026" in shown
     assert ("40.25" in shown) == (kind == "certification")
     assert "05/SRT" not in shown  # applications are the maker's affair and the directorate's
-    assert "05/SRT" in Visitor(world, MAKER).text(f"/model/{model_id(world)}")
+    assert "05/SRT" in english(world, MAKER).text(f"/model/{model_id(world)}")
 
 
 def test_a_certificate_counts_only_when_it_is_certified_and_until_its_last_day(world: World) -> None:
     recorded(world, valid_until="2026-12-31")
     page = f"/model/{model_id(world)}"
-    assert "Neither a test nor a TKDN certificate" in Visitor(world, MAKER).text(page)
+    assert "Neither a test nor a TKDN certificate" in english(world, MAKER).text(page)
     certified(world, "testing", valid_until="2026-12-31")
-    assert "No TKDN certificate of this model is in force" in Visitor(world, MAKER).text(page)
+    assert "No TKDN certificate of this model is in force" in english(world, MAKER).text(page)
     world.clock.advance(days=60)
-    assert "Expired" in Visitor(world, MAKER).text(page)
-    assert "Expired" in Visitor(world, MAKER).text("/model")
+    assert "Expired" in english(world, MAKER).text(page)
+    assert "Expired" in english(world, MAKER).text("/model")
 
 
 def test_whoever_recorded_a_certificate_never_certifies_it(world: World) -> None:
@@ -53,13 +52,13 @@ def test_whoever_recorded_a_certificate_never_certifies_it(world: World) -> None
     with pytest.raises(DBAPIError, match="not what was seen"):
         approve_by_sql(world, "penyetuju1", "0" * 64)
     world.sql("UPDATE user_account SET roles = 'approver operator' WHERE username = 'operator1'")  # both capabilities, one person
-    recorder = world.client("operator1")
-    assert "another person certifies" in Visitor(world, "operator1").text(case)
-    assert send(recorder, f"{case}/sahkan", digest=seen).status_code == 403
+    recorder = Visitor(world, "operator1")
+    assert "another person certifies" in english(world, "operator1").text(case)
+    assert recorder.send(f"{case}/sahkan", digest=seen).status_code == 403
     with pytest.raises(DBAPIError, match="approved by the submitter"):
         approve_by_sql(world, "operator1", seen)
     assert state(world) == "tested"
-    goes_to(send(world.client("penyetuju1"), f"{case}/sahkan", digest=seen))
+    goes_to(Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=seen))
 
 
 def approve_by_sql(world: World, who: str, seen: str) -> None:
@@ -126,7 +125,7 @@ def test_a_step_without_a_certificate_and_a_foreign_model_are_refused_by_the_dat
 )
 def test_a_certificate_that_cannot_be_is_refused_at_its_field(sqlite_world: World, wrong: dict[str, Any], field: str) -> None:
     case = admitted(sqlite_world)
-    answer = send(sqlite_world.client("operator1"), f"{case}/sertifikat", **certificate(**wrong))
+    answer = Visitor(sqlite_world, "operator1").send(f"{case}/sertifikat", **certificate(**wrong))
     assert answer.status_code == 422
     assert f'id="e-{field}"' in answer.get_data(as_text=True)
     assert state(sqlite_world) == "approved_to_test"
@@ -134,7 +133,7 @@ def test_a_certificate_that_cannot_be_is_refused_at_its_field(sqlite_world: Worl
 
 
 def test_the_database_itself_refuses_too_little_local_content(world: World) -> None:
-    goes_to(send(world.client("penyetuju1"), f"{recorded(world)}/kembalikan", note="persentase keliru"))
+    goes_to(Visitor(world, "penyetuju1").send(f"{recorded(world)}/kembalikan", note="persentase keliru"))
     with pytest.raises(DBAPIError):
         world.sql("UPDATE model_certificate SET tkdn_e2 = 2999")
     with pytest.raises(DBAPIError):
@@ -143,58 +142,58 @@ def test_the_database_itself_refuses_too_little_local_content(world: World) -> N
 
 def test_the_result_of_a_test_states_no_percentage(sqlite_world: World) -> None:
     case = admitted(sqlite_world, "testing")
-    assert send(sqlite_world.client("operator1"), f"{case}/sertifikat", **certificate()).status_code == 422
+    assert Visitor(sqlite_world, "operator1").send(f"{case}/sertifikat", **certificate()).status_code == 422
 
 
 def test_a_returned_certificate_is_recorded_anew_and_the_old_digest_approves_nothing(world: World) -> None:
     case = recorded(world)
     old = digest(world, case)
-    assert send(world.client("penyetuju1"), f"{case}/kembalikan").status_code == 422  # a note is needed
-    goes_to(send(world.client("penyetuju1"), f"{case}/kembalikan", note="nomor keliru"))
-    assert "nomor keliru" in text(get(world.client("operator1"), case))
-    goes_to(send(world.client("operator2"), f"{case}/sertifikat", **certificate(number="99/TKDN", certificate="")))  # the paper stays
-    assert send(world.client("penyetuju1"), f"{case}/sahkan", digest=old).status_code == 409
-    goes_to(send(world.client("penyetuju1"), f"{case}/sahkan", digest=digest(world, case)))
+    assert Visitor(world, "penyetuju1").send(f"{case}/kembalikan").status_code == 422  # a note is needed
+    goes_to(Visitor(world, "penyetuju1").send(f"{case}/kembalikan", note="nomor keliru"))
+    assert "nomor keliru" in Visitor(world, "operator1").text(case)
+    goes_to(Visitor(world, "operator2").send(f"{case}/sertifikat", **certificate(number="99/TKDN", certificate="")))  # the paper stays
+    assert Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=old).status_code == 409
+    goes_to(Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=digest(world, case)))
     assert world.sql("SELECT number FROM model_certificate")[0][0] == "99/TKDN"
 
 
 def test_one_application_of_a_kind_is_open_at_a_time(world: World) -> None:
     case = applied(world)
     path = f"/model/{model_id(world)}/ajukan"
-    assert send(world.client(MAKER), path, **application()).status_code == 409
+    assert Visitor(world, MAKER).send(path, **application()).status_code == 409
     applied(world, "testing")
-    goes_to(send(world.client(MAKER), f"{case}/batalkan", note="salah surat"))
+    goes_to(Visitor(world, MAKER).send(f"{case}/batalkan", note="salah surat"))
     applied(world)
 
 
 def test_another_maker_finds_neither_model_nor_application(world: World) -> None:
     case, path = applied(world), f"/model/{model_id(world)}"
-    foreign = world.client("len.kepala")
+    foreign = Visitor(world, "len.kepala")
     for address in (path, f"{path}/ajukan", case, f"{case}/berkas/surat"):
-        assert get(foreign, address).status_code == 404
-    assert send(foreign, f"{path}/ajukan", **application()).status_code == 404
-    assert send(foreign, f"{case}/batalkan").status_code == 404
-    assert "SOFTORB" not in text(get(foreign, "/model"))
+        assert foreign.get(address).status_code == 404
+    assert foreign.send(f"{path}/ajukan", **application()).status_code == 404
+    assert foreign.send(f"{case}/batalkan").status_code == 404
+    assert "SOFTORB" not in foreign.text("/model")
 
 
 def test_everybody_does_what_is_theirs(sqlite_world: World) -> None:
     case = applied(sqlite_world)
     for who in ("penyetuju1", "auditor1", MAKER, "magetan.kepala"):
-        assert send(sqlite_world.client(who), f"{case}/izinkan").status_code == 403, who
+        assert Visitor(sqlite_world, who).send(f"{case}/izinkan").status_code == 403, who
     for who in ("magetan.kepala", "mandiri.kepala"):
-        assert get(sqlite_world.client(who), case).status_code == 403, who
-        assert get(sqlite_world.client(who), f"/model/{model_id(sqlite_world)}").status_code == 200, who
-    stale = sqlite_world.client("penyetuju1", fresh=False)
-    assert send(stale, f"{case}/tolak", note="tidak lengkap").status_code == 403
-    assert get(sqlite_world.client("auditor1"), f"{case}/berkas/surat").data.startswith(b"%PDF")
-    assert get(sqlite_world.client("auditor1"), f"{case}/berkas/sertifikat").status_code == 404
-    goes_to(send(sqlite_world.client("penyetuju1"), f"{case}/tolak", note="tidak lengkap"))
-    assert "tidak lengkap" in text(get(sqlite_world.client(MAKER), case))
+        assert Visitor(sqlite_world, who).get(case).status_code == 403, who
+        assert Visitor(sqlite_world, who).get(f"/model/{model_id(sqlite_world)}").status_code == 200, who
+    stale = Visitor(sqlite_world, "penyetuju1", fresh=False)
+    assert stale.send(f"{case}/tolak", note="tidak lengkap").status_code == 403
+    assert Visitor(sqlite_world, "auditor1").get(f"{case}/berkas/surat").data.startswith(b"%PDF")
+    assert Visitor(sqlite_world, "auditor1").get(f"{case}/berkas/sertifikat").status_code == 404
+    goes_to(Visitor(sqlite_world, "penyetuju1").send(f"{case}/tolak", note="tidak lengkap"))
+    assert "tidak lengkap" in Visitor(sqlite_world, MAKER).text(case)
 
 
 def test_models_are_found_by_name_maker_and_the_state_of_an_application(sqlite_world: World) -> None:
     applied(sqlite_world)
-    visitor = Visitor(sqlite_world, "operator1")
+    visitor = english(sqlite_world, "operator1")
     for query in ({"q": "softorb"}, {"state": "applied"}, {"q": "CRD-1", "state": "applied"}):
         found = visitor.text("/model", **query)
         assert ("SOFTORB-CRD-1" in found, "LEN-ENC-1" in found) == (True, False), query
@@ -205,10 +204,10 @@ def test_models_are_found_by_name_maker_and_the_state_of_an_application(sqlite_w
 def test_a_list_and_a_page_take_few_statements(sqlite_world: World) -> None:
     case = certified(sqlite_world)
     certified(sqlite_world, "testing")
-    client = sqlite_world.client("operator1")
+    visitor = Visitor(sqlite_world, "operator1")
     with sqlite_world.app.app_context():
         engine = db.engine
     for path, most in (("/model", 9), (f"/model/{model_id(sqlite_world)}", 12), (case, 12)):
         with counted(engine) as found:
-            get(client, path)
+            visitor.get(path)
         assert len(found.statements) <= most, found.statements

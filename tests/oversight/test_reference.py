@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sifilma.demo import facts
 from sifilma.documents.sheets import write_csv, write_xlsx
-from tests.support.pages import get, goes_to, send, text
+from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World
 
 HEADER = ("kind", "name", "region_code", "address")
@@ -29,7 +29,7 @@ def upload(header: Any, rows: Any, write: Any = write_csv, name: str = "berkas.c
 
 
 def proposed(world: World, kind: str = "organisasi", header: Any = HEADER, rows: Any = GOOD) -> str:
-    return goes_to(send(world.client("operator1"), f"/organisasi/berkas/{kind}", file=upload(header, rows)))
+    return goes_to(Visitor(world, "operator1").send(f"/organisasi/berkas/{kind}", file=upload(header, rows)))
 
 
 def names(world: World) -> set[str]:
@@ -38,14 +38,14 @@ def names(world: World) -> set[str]:
 
 @pytest.mark.parametrize(("name", "write"), [("o.csv", write_csv), ("o.xlsx", write_xlsx)])
 def test_a_file_of_organisations_is_proposed_and_executed_by_an_approver(world: World, name: str, write: Any) -> None:
-    change = goes_to(send(world.client("operator1"), "/organisasi/berkas/organisasi", file=upload(HEADER, GOOD, write, name)))
+    change = goes_to(Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=upload(HEADER, GOOD, write, name)))
     assert "BANK CONTOH" not in names(world)
-    assert "BANK CONTOH" in text(get(world.client("penyetuju1"), change))
-    goes_to(send(world.client("penyetuju1"), f"{change}/laksanakan", digest=digest(world)))
+    assert "BANK CONTOH" in Visitor(world, "penyetuju1").text(change)
+    goes_to(Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest=digest(world)))
     assert {row[1] for row in GOOD} <= names(world)
     acts = [row[0] for row in world.sql("SELECT action FROM audit_entry ORDER BY id DESC LIMIT 5")]
     assert sorted(acts) == ["organisation.register"] * 3 + ["reference.execute", "reference.propose"]
-    assert send(world.client("penyetuju2"), f"{change}/laksanakan", digest=digest(world)).status_code == 409
+    assert Visitor(world, "penyetuju2").send(f"{change}/laksanakan", digest=digest(world)).status_code == 409
 
 
 def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
@@ -59,7 +59,7 @@ def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
         ("province_office", "Dinas Keliru", "35.01", ""),
     ]
     rows = [*GOOD, *wrong]
-    answer = send(world.client("operator1"), "/organisasi/berkas/organisasi", file=upload(HEADER, rows))
+    answer = Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=upload(HEADER, rows))
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
     for row, column in ((5, "kind"), (6, "region_code"), (8, "region_code"), (9, "name"), (10, "name"), (11, "region_code")):
@@ -71,35 +71,35 @@ def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
 def test_what_is_known_is_left_out_and_a_file_of_nothing_else_is_refused(sqlite_world: World) -> None:
     known = ("institution", "BANK MANDIRI", "", "")
     change = proposed(sqlite_world, rows=[known, GOOD[0]])
-    assert "BANK MANDIRI" not in text(get(sqlite_world.client("operator1"), change))
-    answer = send(sqlite_world.client("operator1"), "/organisasi/berkas/organisasi", file=upload(HEADER, [known]))
+    assert "BANK MANDIRI" not in Visitor(sqlite_world, "operator1").text(change)
+    answer = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/organisasi", file=upload(HEADER, [known]))
     assert (answer.status_code, 'id="e-file"' in answer.get_data(as_text=True)) == (422, True)
-    assert send(sqlite_world.client("operator1"), "/organisasi/berkas/organisasi").status_code == 422
-    assert send(sqlite_world.client("operator1"), "/organisasi/baru", kind="directorate", name="Direktorat Kedua").status_code == 422
+    assert Visitor(sqlite_world, "operator1").send("/organisasi/berkas/organisasi").status_code == 422
+    assert Visitor(sqlite_world, "operator1").send("/organisasi/baru", kind="directorate", name="Direktorat Kedua").status_code == 422
 
 
 def test_an_agreement_is_drafted_from_its_institution_and_in_force_only_when_executed(world: World) -> None:
     bank = world.organisations[facts.MANDIRI]
     fields = {"number": "119/7/PKS", "valid_from": "2029-01-01", "valid_until": "2030-12-31"}
-    wrong = send(world.client("operator1"), f"/organisasi/{bank}/pks", **fields | {"valid_until": "2028-12-31"})
+    wrong = Visitor(world, "operator1").send(f"/organisasi/{bank}/pks", **fields | {"valid_until": "2028-12-31"})
     assert 'id="e-valid_until"' in wrong.get_data(as_text=True)
     assert "<caption>" not in wrong.get_data(as_text=True)  # one row has fields, not rows
-    change = goes_to(send(world.client("operator1"), f"/organisasi/{bank}/pks", **fields))
-    assert "119/7/PKS" not in text(get(world.client("operator1"), f"/organisasi/{bank}"))
-    goes_to(send(world.client("penyetuju1"), f"{change}/laksanakan", digest=digest(world)))
-    assert "119/7/PKS" in text(get(world.client("operator1"), f"/organisasi/{bank}"))
-    again = send(world.client("operator1"), f"/organisasi/{bank}/pks", **fields)
+    change = goes_to(Visitor(world, "operator1").send(f"/organisasi/{bank}/pks", **fields))
+    assert "119/7/PKS" not in Visitor(world, "operator1").text(f"/organisasi/{bank}")
+    goes_to(Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest=digest(world)))
+    assert "119/7/PKS" in Visitor(world, "operator1").text(f"/organisasi/{bank}")
+    again = Visitor(world, "operator1").send(f"/organisasi/{bank}/pks", **fields)
     assert 'id="e-number"' in again.get_data(as_text=True)
-    assert get(world.client("operator1"), f"/organisasi/{world.organisations[facts.LEN]}/pks").status_code == 404
+    assert Visitor(world, "operator1").get(f"/organisasi/{world.organisations[facts.LEN]}/pks").status_code == 404
 
 
 def test_a_model_and_an_organisation_are_drafted_one_by_one(world: World) -> None:
     maker = world.organisations[facts.LEN]
-    model = goes_to(send(world.client("operator1"), f"/organisasi/{maker}/model", name="LEN-CRD-2", function="R"))
-    goes_to(send(world.client("penyetuju1"), f"{model}/laksanakan", digest=digest(world)))
-    assert "LEN-CRD-2" in text(get(world.client("len.kepala"), "/model"))
-    made = goes_to(send(world.client("operator1"), "/organisasi/baru", kind="manufacturer", name="PT CONTOH"))
-    goes_to(send(world.client("penyetuju1"), f"{made}/laksanakan", digest=digest(world)))
+    model = goes_to(Visitor(world, "operator1").send(f"/organisasi/{maker}/model", name="LEN-CRD-2", function="R"))
+    goes_to(Visitor(world, "penyetuju1").send(f"{model}/laksanakan", digest=digest(world)))
+    assert "LEN-CRD-2" in Visitor(world, "len.kepala").text("/model")
+    made = goes_to(Visitor(world, "operator1").send("/organisasi/baru", kind="manufacturer", name="PT CONTOH"))
+    goes_to(Visitor(world, "penyetuju1").send(f"{made}/laksanakan", digest=digest(world)))
     assert "PT CONTOH" in names(world)
 
 
@@ -107,20 +107,20 @@ def test_files_of_agreements_and_models_say_which_name_is_unknown(sqlite_world: 
     rows = [("BANK TAK DIKENAL", "1/PKS", "2026-01-01", "2026-12-31"), ("BANK MANDIRI", "2/PKS", "2026-12-31", "2026-01-01"),
             ("BANK MANDIRI", "3/PKS", "kemarin", "2026-01-01")]  # fmt: skip
     header = ("institution", "number", "valid_from", "valid_until")
-    page = send(sqlite_world.client("operator1"), "/organisasi/berkas/pks", file=upload(header, rows)).get_data(as_text=True)
+    page = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/pks", file=upload(header, rows)).get_data(as_text=True)
     for row, column in ((2, "institution"), (3, "valid_until"), (4, "valid_from")):
         assert f"<td>{row}</td><td><code>{column}</code></td>" in page
     models = [("M-1", "PT TAK DIKENAL", "R"), ("M-2", facts.LEN, "X")]
-    answer = send(sqlite_world.client("operator1"), "/organisasi/berkas/model", file=upload(("name", "manufacturer", "function"), models))
+    answer = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/model", file=upload(("name", "manufacturer", "function"), models))
     for row, column in ((2, "manufacturer"), (3, "function")):
         assert f"<td>{row}</td><td><code>{column}</code></td>" in answer.get_data(as_text=True)
 
 
 def test_whoever_proposed_never_executes_not_even_with_another_account_or_by_sql(world: World) -> None:
     change = proposed(world)
-    assert send(world.client("operator1"), f"{change}/laksanakan", digest=digest(world)).status_code == 403
+    assert Visitor(world, "operator1").send(f"{change}/laksanakan", digest=digest(world)).status_code == 403
     seen, act = digest(world), world.sql("SELECT id FROM audit_entry ORDER BY id DESC LIMIT 1")[0][0]
-    assert send(world.client("penyetuju1"), f"{change}/laksanakan", digest="0" * 64).status_code == 409
+    assert Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest="0" * 64).status_code == 409
     for who in ("operator1", "operator2"):
         with pytest.raises(DBAPIError):
             world.sql(
@@ -135,26 +135,26 @@ def test_whoever_proposed_never_executes_not_even_with_another_account_or_by_sql
             world.sql(f"UPDATE reference_change SET {changed}")
     with pytest.raises(DBAPIError):
         world.sql("DELETE FROM reference_change")
-    goes_to(send(world.client("penyetuju1"), f"{change}/laksanakan", digest=seen))
+    goes_to(Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest=seen))
 
 
 def test_a_proposal_is_rejected_with_a_note_or_withdrawn_by_whoever_made_it(world: World) -> None:
     change = proposed(world)
-    assert send(world.client("penyetuju1"), f"{change}/tolak").status_code == 422
-    assert send(world.client("operator2"), f"{change}/tarik").status_code == 403
-    goes_to(send(world.client("penyetuju1"), f"{change}/tolak", note="belum ada surat"))
-    assert "belum ada surat" in text(get(world.client("operator1"), change))
+    assert Visitor(world, "penyetuju1").send(f"{change}/tolak").status_code == 422
+    assert Visitor(world, "operator2").send(f"{change}/tarik").status_code == 403
+    goes_to(Visitor(world, "penyetuju1").send(f"{change}/tolak", note="belum ada surat"))
+    assert "belum ada surat" in Visitor(world, "operator1").text(change)
     again = proposed(world)
-    goes_to(send(world.client("operator1"), f"{again}/tarik"))
-    assert send(world.client("penyetuju1"), f"{again}/laksanakan", digest=digest(world)).status_code == 409
+    goes_to(Visitor(world, "operator1").send(f"{again}/tarik"))
+    assert Visitor(world, "penyetuju1").send(f"{again}/laksanakan", digest=digest(world)).status_code == 409
     assert "BANK CONTOH" not in names(world)
 
 
 def test_what_has_been_registered_since_is_not_executed_a_second_time(world: World) -> None:
     first, second = proposed(world), proposed(world, rows=GOOD[:1])
-    goes_to(send(world.client("penyetuju1"), f"{second}/laksanakan", digest=digest(world)))
+    goes_to(Visitor(world, "penyetuju1").send(f"{second}/laksanakan", digest=digest(world)))
     seen = world.sql("SELECT digest FROM reference_change ORDER BY id LIMIT 1")[0][0]
-    assert send(world.client("penyetuju1"), f"{first}/laksanakan", digest=seen).status_code == 409
+    assert Visitor(world, "penyetuju1").send(f"{first}/laksanakan", digest=seen).status_code == 409
     assert GOOD[1][1] not in names(world)
 
 
@@ -162,14 +162,14 @@ def test_only_operators_draft_and_only_central_people_see_proposals(sqlite_world
     change = proposed(sqlite_world)
     for who in ("penyetuju1", "auditor1", "admin1", "magetan.kepala", "len.kepala"):
         for path in ("/organisasi/baru", "/organisasi/berkas/organisasi", "/organisasi/berkas/organisasi/templat.csv"):
-            assert get(sqlite_world.client(who), path).status_code == 403, (who, path)
+            assert Visitor(sqlite_world, who).get(path).status_code == 403, (who, path)
     for who in ("admin1", "magetan.kepala", "len.kepala", "mandiri.kepala"):
-        assert get(sqlite_world.client(who), change).status_code == 403
-    assert "Candra Contoh" in text(get(sqlite_world.client("auditor1"), "/organisasi/usulan"))
-    assert get(sqlite_world.client("operator1"), "/organisasi/berkas/rahasia").status_code == 404
-    assert get(sqlite_world.client("operator1"), f"/organisasi/usulan/{UUID(int=1)}").status_code == 404
+        assert Visitor(sqlite_world, who).get(change).status_code == 403
+    assert "Candra Contoh" in Visitor(sqlite_world, "auditor1").text("/organisasi/usulan")
+    assert Visitor(sqlite_world, "operator1").get("/organisasi/berkas/rahasia").status_code == 404
+    assert Visitor(sqlite_world, "operator1").get(f"/organisasi/usulan/{UUID(int=1)}").status_code == 404
     for kind, column in (("organisasi", "region_code"), ("pks", "valid_until"), ("model", "manufacturer")):
-        given = get(sqlite_world.client("operator1"), f"/organisasi/berkas/{kind}/templat.csv")
+        given = Visitor(sqlite_world, "operator1").get(f"/organisasi/berkas/{kind}/templat.csv")
         assert column in given.get_data().decode()
 
 

@@ -6,7 +6,7 @@ import io
 from typing import Any
 from uuid import UUID
 
-from tests.support.pages import goes_to, send
+from tests.support.visitor import Visitor, goes_to, one_id
 from tests.support.world import World, letter
 
 MAKER = "softorb.kepala"
@@ -14,7 +14,7 @@ MAKER = "softorb.kepala"
 
 def model_id(world: World, name: str = "SOFTORB-CRD-1") -> str:
     """A model's id, as addresses have it."""
-    return str(UUID(str(world.sql("SELECT id FROM device_model WHERE name = :name", name=name)[0][0])))
+    return one_id(world, "SELECT id FROM device_model WHERE name = :name", name=name)
 
 
 def file() -> Any:
@@ -35,13 +35,13 @@ def certificate(**more: Any) -> dict[str, Any]:
 
 def applied(world: World, kind: str = "certification", who: str = MAKER, model: str = "SOFTORB-CRD-1") -> str:
     """An application; its address."""
-    return goes_to(send(world.client(who), f"/model/{model_id(world, model)}/ajukan", **application(kind)))
+    return goes_to(Visitor(world, who).send(f"/model/{model_id(world, model)}/ajukan", **application(kind)))
 
 
 def admitted(world: World, kind: str = "certification") -> str:
     """An application that was let through."""
     case = applied(world, kind)
-    goes_to(send(world.client("operator1"), f"{case}/izinkan"))
+    goes_to(Visitor(world, "operator1").send(f"{case}/izinkan"))
     return case
 
 
@@ -51,7 +51,7 @@ def recorded(world: World, kind: str = "certification", **more: Any) -> str:
     fields = certificate(**more)
     if kind == "testing":
         fields.pop("tkdn")
-    goes_to(send(world.client("operator1"), f"{case}/sertifikat", **fields))
+    goes_to(Visitor(world, "operator1").send(f"{case}/sertifikat", **fields))
     return case
 
 
@@ -65,5 +65,5 @@ def digest(world: World, case: str) -> str:
 def certified(world: World, kind: str = "certification", **more: Any) -> str:
     """An application whose certificate counts."""
     case = recorded(world, kind, **more)
-    goes_to(send(world.client("penyetuju1"), f"{case}/sahkan", digest=digest(world, case)))
+    goes_to(Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=digest(world, case)))
     return case

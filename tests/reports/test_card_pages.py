@@ -7,7 +7,7 @@ import pytest
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.somebody import Pages, landed, words
+from tests.support.visitor import Visitor, landed, words
 from tests.support.world import World, done
 
 
@@ -15,21 +15,21 @@ def test_cards_are_found_by_parts_of_what_is_printed(world: World) -> None:
     ready, _ = world.active()
     uid, number = ready.uids[0], ready.hardware[ready.uids[0]]
     other = world.received("bangli.kepala", "R")[0]
-    page = Pages(world, "operator1")
+    page = Visitor(world, "operator1")
     for text in (uid_pairs(uid)[3:20].lower(), number[2:], uid[4:12]):
-        found = words(page.get("/kartu", text=text))
+        found = page.text("/kartu", text=text)
         assert uid_pairs(uid) in found
         assert (uid_pairs(other) in found) is (text == uid[4:12] and other[4:12] == uid[4:12])
-    assert uid_pairs(other) in words(page.get("/kartu", holder="bangli"))
-    assert uid_pairs(uid) not in words(page.get("/kartu", holder="bangli"))
-    assert uid_pairs(uid) not in words(page.get("/kartu", state="received"))
-    assert "Tidak ada kartu yang sesuai" in words(page.get("/kartu", text="FFFFFFFFFF"))
-    assert uid_pairs(uid) not in words(page.get("/kartu", text="%"))  # no pattern: a character nobody has
+    assert uid_pairs(other) in page.text("/kartu", holder="bangli")
+    assert uid_pairs(uid) not in page.text("/kartu", holder="bangli")
+    assert uid_pairs(uid) not in page.text("/kartu", state="received")
+    assert "Tidak ada kartu yang sesuai" in page.text("/kartu", text="FFFFFFFFFF")
+    assert uid_pairs(uid) not in page.text("/kartu", text="%")  # no pattern: a character nobody has
 
 
 def test_what_is_filtered_is_exported_and_nothing_of_others(sqlite_world: World) -> None:
     mine, theirs = sqlite_world.received(count=2), sqlite_world.received("bangli.kepala")
-    page = Pages(sqlite_world, "magetan.staf")
+    page = Visitor(sqlite_world, "magetan.staf")
     text = page.get("/kartu", unduh="csv").get_data(as_text=True)
     assert all(uid in text for uid in mine)
     assert theirs[0] not in text
@@ -39,27 +39,27 @@ def test_what_is_filtered_is_exported_and_nothing_of_others(sqlite_world: World)
 def test_a_card_shows_what_stands_on_it_and_its_whole_life(world: World) -> None:
     ready, _ = world.active()
     uid = ready.uids[0]
-    found = words(Pages(world, "magetan.staf").get(f"/kartu/{uid}"))
+    found = Visitor(world, "magetan.staf").text(f"/kartu/{uid}")
     there = ("Nomor 1", "Kabupaten Magetan, Jawa Timur", "BAST-SAM", "Permintaan aktivasi", "Dipersonalisasi", "Indah Contoh")
     for said in (*there, ready.hardware[uid]):
         assert said in found, said
-    assert words(Pages(world, "magetan.staf").get(f"/kartu/{uid[:4]}%20{uid[4:].lower()}"))  # as it is copied
-    assert Pages(world, "bangli.kepala").get(f"/kartu/{uid}").status_code == 404
-    assert Pages(world, "magetan.staf").get("/kartu/zz").status_code == 404
-    maker = words(Pages(world, "len.kepala").get(f"/kartu/{uid}"))
+    assert Visitor(world, "magetan.staf").text(f"/kartu/{uid[:4]}%20{uid[4:].lower()}")  # as it is copied
+    assert Visitor(world, "bangli.kepala").get(f"/kartu/{uid}").status_code == 404
+    assert Visitor(world, "magetan.staf").get("/kartu/zz").status_code == 404
+    maker = Visitor(world, "len.kepala").text(f"/kartu/{uid}")
     assert "Manifest dan lokasi" not in maker  # a manufacturer sees no manifest
 
 
 @pytest.mark.parametrize(("condition", "state", "fallen"), [("locked", "Terkunci", True), ("lost", "Hilang", True)])
 def test_a_report_takes_the_manifest_with_it_and_says_so_before(world: World, condition: str, state: str, fallen: bool) -> None:
     ready, _ = world.active()
-    uid, page = ready.uids[0], Pages(world, "magetan.kepala")
-    assert "Manifest dicabut saat itu juga" in words(page.get(f"/kartu/{uid}"))
-    wrong = page.post(f"/kartu/{uid}/lapor", {"condition": condition, "note": ""})
+    uid, page = ready.uids[0], Visitor(world, "magetan.kepala")
+    assert "Manifest dicabut saat itu juga" in page.text(f"/kartu/{uid}")
+    wrong = page.send(f"/kartu/{uid}/lapor", condition=condition, note="")
     assert "1 hal harus diperbaiki" in words(wrong, 422)
     assert f'value="{condition}" required checked' in wrong.get_data(as_text=True)
-    assert landed(page.post(f"/kartu/{uid}/lapor", {"condition": condition, "note": "tertukar di gudang"})).startswith(f"/kartu/{uid}?")
-    found = words(page.get(f"/kartu/{uid}"))
+    assert landed(page.send(f"/kartu/{uid}/lapor", condition=condition, note="tertukar di gudang")).startswith(f"/kartu/{uid}?")
+    found = page.text(f"/kartu/{uid}")
     assert state in found
     assert ("Dicabut" in found) is fallen
     assert "tertukar di gudang" in found
@@ -67,37 +67,37 @@ def test_a_report_takes_the_manifest_with_it_and_says_so_before(world: World, co
 
 def test_only_what_the_state_allows_is_offered(sqlite_world: World) -> None:
     uid = sqlite_world.received()[0]
-    page = Pages(sqlite_world, "magetan.kepala")
+    page = Visitor(sqlite_world, "magetan.kepala")
     assert 'value="found"' not in page.get(f"/kartu/{uid}").get_data(as_text=True)
-    landed(page.post(f"/kartu/{uid}/lapor", {"condition": "lost", "note": "tidak ada di laci"}))
+    landed(page.send(f"/kartu/{uid}/lapor", condition="lost", note="tidak ada di laci"))
     body = page.get(f"/kartu/{uid}").get_data(as_text=True)
     assert 'value="found"' in body
     assert 'value="lost"' not in body
-    landed(page.post(f"/kartu/{uid}/lapor", {"condition": "damaged", "note": "ditemukan patah"}))
+    landed(page.send(f"/kartu/{uid}/lapor", condition="damaged", note="ditemukan patah"))
     body = page.get(f"/kartu/{uid}").get_data(as_text=True)
     assert 'name="condition"' not in body
     assert "/pemusnahan/usul?lot=" in body
-    assert words(page.post(f"/kartu/{uid}/lapor", {"condition": "found", "note": "ternyata ada"}), 409)
+    assert words(page.send(f"/kartu/{uid}/lapor", condition="found", note="ternyata ada"), 409)
 
 
 def test_only_the_holder_and_the_operator_report(sqlite_world: World) -> None:
     uid = sqlite_world.received()[0]
     for name in ("jatim.kepala", "penyetuju1", "auditor1"):
-        page = Pages(sqlite_world, name)
+        page = Visitor(sqlite_world, name)
         assert 'name="condition"' not in page.get(f"/kartu/{uid}").get_data(as_text=True)
-        assert page.post(f"/kartu/{uid}/lapor", {"condition": "lost", "note": "bukan saya"}).status_code in (403, 404)
-    assert 'name="condition"' in Pages(sqlite_world, "operator1").get(f"/kartu/{uid}").get_data(as_text=True)
+        assert page.send(f"/kartu/{uid}/lapor", condition="lost", note="bukan saya").status_code in (403, 404)
+    assert 'name="condition"' in Visitor(sqlite_world, "operator1").get(f"/kartu/{uid}").get_data(as_text=True)
 
 
 def test_a_list_and_a_card_take_few_statements(sqlite_world: World) -> None:
     uids = sqlite_world.received(count=3)
     ready, _ = sqlite_world.active()
-    page = Pages(sqlite_world, "magetan.kepala")
+    page = Visitor(sqlite_world, "magetan.kepala")
     with sqlite_world.app.app_context():
         engine = db.engine
     for path, most in (("/kartu", 8), (f"/kartu/{uids[0]}", 22), (f"/kartu/{ready.uids[0]}", 22)):
         with counted(engine) as found:
-            words(page.get(path))
+            page.text(path)
         assert len(found.statements) <= most, (path, len(found.statements), found.statements)
 
 
@@ -105,6 +105,6 @@ def test_a_destroyed_card_is_history_only(sqlite_world: World) -> None:
     uid = sqlite_world.received()[0]
     done(sqlite_world.client("magetan.kepala").post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "retak"}))
     made = done(sqlite_world.client("magetan.kepala").post("/destructions", {"cards": [uid], "cause": "damaged"}), 201)
-    body = Pages(sqlite_world, "magetan.kepala").get(f"/kartu/{uid}").get_data(as_text=True)
+    body = Visitor(sqlite_world, "magetan.kepala").get(f"/kartu/{uid}").get_data(as_text=True)
     assert f"/pemusnahan/{made['id']}" in body
     assert "/pemusnahan/usul?lot=" not in body  # it is proposed already

@@ -7,7 +7,7 @@ import pytest
 from sifilma.demo import facts
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visits import Visitor
+from tests.support.visitor import english
 from tests.support.world import World, done
 
 WAITING, AWAITED = "Waiting for you", "You are waiting for"
@@ -15,7 +15,7 @@ WAITING, AWAITED = "Waiting for you", "You are waiting for"
 
 def section(world: World, username: str, heading: str) -> str:
     """The words of one part of somebody's home page."""
-    text = Visitor(world, username).text("/")
+    text = english(world, username).text("/")
     after = text.rpartition(heading)[2] if heading != WAITING else text.split(WAITING)[-1]
     ends = [after.find(other) for other in ("Soon to lapse", AWAITED, "Cards by state") if after.find(other) >= 0]
     return after[: min(ends)] if ends else after
@@ -78,13 +78,13 @@ def test_tokens_wait_lapse_and_figures_count(world: World) -> None:
 def test_activations_are_counted_by_the_days_of_the_readers_zone(world: World) -> None:
     world.active(count=2)
     for name in ("magetan.kepala", "jatim.kepala", "auditor1"):
-        text = Visitor(world, name).text("/")
+        text = english(world, name).text("/")
         assert "Activated today 2" in text
         assert "Active cards 2" in text
-        assert "2 activations from" in Visitor(world, name).get("/").get_data(as_text=True)
-    assert "Activated today 0" in Visitor(world, "bangli.kepala").text("/")
+        assert "2 activations from" in english(world, name).get("/").get_data(as_text=True)
+    assert "Activated today 0" in english(world, "bangli.kepala").text("/")
     world.clock.advance(hours=14)  # 00.00 WIB of the next day
-    assert "Activated today 0" in Visitor(world, "magetan.kepala").text("/")
+    assert "Activated today 0" in english(world, "magetan.kepala").text("/")
 
 
 def test_manifests_and_agreements_that_end_are_told(sqlite_world: World) -> None:
@@ -108,22 +108,22 @@ def test_revocations_destructions_and_places_wait(sqlite_world: World) -> None:
     done(head.post("/destructions", {"cards": ready.uids, "cause": "damaged", "note": "Retak"}), 201)
     assert "Decide on a destruction" in section(sqlite_world, "penyetuju2", WAITING)
     assert "Destruction awaits approval" in section(sqlite_world, "magetan.staf", AWAITED)
-    assert "Cards to be destroyed 1" in Visitor(sqlite_world, "magetan.kepala").text("/")
+    assert "Cards to be destroyed 1" in english(sqlite_world, "magetan.kepala").text("/")
 
 
 def test_people_wait_too(sqlite_world: World) -> None:
-    admin = Visitor(sqlite_world, "admin1")
-    assert admin.post(f"/pengguna/{sqlite_world.users['operator2']}/pusat/usulan", change="disable").status_code == 303
+    admin = english(sqlite_world, "admin1")
+    assert admin.send(f"/pengguna/{sqlite_world.users['operator2']}/pusat/usulan", change="disable").status_code == 303
     assert "Decide on the change of an account" in section(sqlite_world, "admin2", WAITING)
     assert "awaits another administrator" in section(sqlite_world, "admin1", AWAITED)
-    head = Visitor(sqlite_world, "magetan.kepala")
-    assert head.post(f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang").status_code == 201
+    head = english(sqlite_world, "magetan.kepala")
+    assert head.send(f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang").status_code == 201
     assert "Invitation not taken up yet" in section(sqlite_world, "magetan.kepala", AWAITED)
 
 
 @pytest.mark.parametrize("account", facts.ACCOUNTS, ids=lambda account: account.username)
 def test_everybody_has_a_home_page_of_few_statements(sqlite_world: World, account: facts.Account) -> None:
-    visitor = Visitor(sqlite_world, account.username)
+    visitor = english(sqlite_world, account.username)
     with sqlite_world.app.app_context(), counted(db.engine) as found:
         assert WAITING in visitor.text("/")
     assert len(found.statements) <= 12, found.statements

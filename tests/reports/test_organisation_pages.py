@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sifilma.demo import facts
-from tests.support.visits import Visitor
+from tests.support.visitor import english
 from tests.support.world import World
 
 
 def test_the_list_is_searched_by_name_and_kind(sqlite_world: World) -> None:
-    visitor = Visitor(sqlite_world, "magetan.staf")
+    visitor = english(sqlite_world, "magetan.staf")
     assert facts.BANGLI in visitor.text("/organisasi", nama="bangli")
     assert facts.MANDIRI not in visitor.text("/organisasi", nama="bangli")
     found = visitor.text("/organisasi", jenis="manufacturer")
@@ -21,14 +21,14 @@ def test_counts_and_agreements_are_shown_as_far_as_one_may_see(world: World) -> 
     world.received(count=2)
     magetan, mandiri = (f"/organisasi/{world.organisations[name]}" for name in (facts.MAGETAN, facts.MANDIRI))
     for name in ("magetan.staf", "jatim.kepala", "operator1"):
-        assert "Cards held 2" in Visitor(world, name).text(magetan)
+        assert "Cards held 2" in english(world, name).text(magetan)
     for name in ("bangli.kepala", "mandiri.kepala", "kustodian1"):
-        assert "Cards held" not in Visitor(world, name).text(magetan)
+        assert "Cards held" not in english(world, name).text(magetan)
     for name in ("mandiri.kepala", "operator1", "magetan.kepala"):
-        assert "119/PKS-DEMO/1" in Visitor(world, name).text(mandiri)
+        assert "119/PKS-DEMO/1" in english(world, name).text(mandiri)
     for name in ("bpjs.kepala", "len.kepala"):
-        assert "PKS" not in Visitor(world, name).text(mandiri)
+        assert "PKS" not in english(world, name).text(mandiri)
     world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)
-    assert "119/PKS-DEMO/1" in Visitor(world, "softorb.kepala").text(mandiri)  # its buyer
-    assert "35.20" in Visitor(world, "operator1").text(magetan)
-    assert Visitor(world, "operator1").get(f"/organisasi/{world.users['operator1']}").status_code == 404
+    assert "119/PKS-DEMO/1" in english(world, "softorb.kepala").text(mandiri)  # its buyer
+    assert "35.20" in english(world, "operator1").text(magetan)
+    assert english(world, "operator1").get(f"/organisasi/{world.users['operator1']}").status_code == 404

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from markupsafe import Markup
 from werkzeug.test import TestResponse
@@ -12,10 +14,9 @@ from tests.support.world import World
 
 
 class Visitor:
-    """Somebody before the pages, signed in or not. What they see last is `seen`."""
+    """Somebody before the pages, signed in or not; `fresh` as in `World.client`. What they see last is `seen`."""
 
     def __init__(self, world: World, user: str = "", *, fresh: bool = True, language: str = "") -> None:
-        self.world = world
         self.client = world.app.test_client()
         self.csrf, self.seen = "", ""
         if user:
@@ -31,25 +32,45 @@ class Visitor:
         found = self.client.get_cookie("sifilma_session")
         return found.value if found is not None else ""
 
-    def get(self, path: str, **more: Any) -> TestResponse:
+    def get(self, path: str, /, **query: str) -> TestResponse:
         """Look at a page."""
-        return self._answer("GET", path, **more)
+        return self._answer("GET", path, query_string=query or None)
 
-    def send(self, path: str, **fields: Any) -> TestResponse:
-        """Send a form (a file as `(stream, name)`), with the session's token."""
+    def send(self, path: str, /, **fields: Any) -> TestResponse:
+        """Send a form, with the session's token. A list is sent as many fields of one name, `(stream, name)` as a file."""
         return self._answer("POST", path, data={"csrf_token": self.csrf} | fields)
 
+    def text(self, path: str, /, **query: str) -> str:
+        """The words of a page, which must be there."""
+        return words(self.get(path, **query))
+
     def _answer(self, method: str, path: str, **more: Any) -> TestResponse:
-        headers = {"Accept": "text/html"} | more.pop("headers", {})
-        response = self.client.open(path, method=method, headers=headers, buffered=True, **more)
+        response = self.client.open(path, method=method, headers={"Accept": "text/html"}, buffered=True, **more)
         is_text = (response.mimetype or "").startswith("text/")
-        self.seen = words(response.get_data(as_text=True)) if is_text else ""
+        self.seen = words(response, response.status_code) if is_text else ""
         return response
 
 
-def words(html: str) -> str:
-    """What is read on a page: without its tags."""
-    return " ".join(Markup(re.sub(r"<[^>]*>", " ", html)).unescape().split())
+english = partial(Visitor, language="en")
+"""A visitor who reads the texts of the code."""
+
+
+def words(response: TestResponse, status: int = 200) -> str:
+    """What is read on a page that was answered with this status: without its tags, one space between words."""
+    read = " ".join(Markup(re.sub(r"<[^>]*>", " ", response.get_data(as_text=True))).unescape().split())
+    assert response.status_code == status, read
+    return read
+
+
+def landed(response: TestResponse) -> str:
+    """Where a form that was accepted leads, with what was done."""
+    assert response.status_code == 303, words(response, response.status_code)
+    return str(response.location)
+
+
+def goes_to(response: TestResponse) -> str:
+    """Where a form that was accepted leads, without what was done."""
+    return landed(response).partition("?")[0]
 
 
 def value_of(response: TestResponse, name: str) -> str:
@@ -57,3 +78,9 @@ def value_of(response: TestResponse, name: str) -> str:
     found = re.search(rf'<(?:input|textarea)[^>]*\bname="{name}"[^>]*>', response.get_data(as_text=True))
     inside = re.search(r'\bvalue="([^"]*)"', found[0]) if found else None
     return str(Markup(inside[1]).unescape()) if inside else ""
+
+
+def one_id(world: World, statement: str, **values: Any) -> str:
+    """The id an SQL text finds, as addresses have it, whichever database it comes from."""
+    [(found,)] = world.sql(statement, **values)
+    return str(UUID(str(found)))

@@ -23,7 +23,7 @@ def test_the_cookie_chooses_and_indonesian_is_the_default(house: World, cookie: 
 
 def test_the_browser_does_not_choose(house: World) -> None:
     """A ministry's pages are in Indonesian also on an English telephone."""
-    assert '<html lang="id">' in Visitor(house).get("/masuk", headers={"Accept-Language": "en"}).get_data(as_text=True)
+    assert '<html lang="id">' in Visitor(house).client.get("/masuk", headers={"Accept-Language": "en"}).get_data(as_text=True)
 
 
 @pytest.mark.parametrize(("language", "one", "many"), [("id", "1 hari", "3 hari"), ("en", "1 day", "3 days")])
