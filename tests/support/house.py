@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,15 +71,17 @@ Rule = Callable[[Source], Iterable[Fault]]
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def python_sources(root: Path = ROOT) -> list[Source]:
-    """Every Python file of the project, tests included."""
+@cache
+def python_sources(root: Path = ROOT) -> tuple[Source, ...]:
+    """Every Python file of the project, tests included; read and parsed once for all rules."""
     paths = [root / "app.py", *(path for folder in PYTHON_FOLDERS for path in sorted((root / folder).rglob("*.py")))]
-    return [_source(root, path) for path in paths]
+    return tuple(_source(root, path) for path in paths)
 
 
-def text_sources(root: Path = ROOT) -> list[Source]:
+@cache
+def text_sources(root: Path = ROOT) -> tuple[Source, ...]:
     """Every text file of the project."""
-    return [_source(root, path) for path in sorted(_files(root)) if path.suffix in TEXT_SUFFIXES]
+    return tuple(_source(root, path) for path in sorted(_files(root)) if path.suffix in TEXT_SUFFIXES)
 
 
 def _files(folder: Path) -> Iterator[Path]:
