@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +20,10 @@ from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
 from sifilma.documents.service import Upload
+from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.letters import number_warning
-from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -47,7 +47,6 @@ EXPORT = Export(
 )
 STATES = [str(name) for name in RequestState]
 KINDS = [str(name) for name in RequestKind]
-Step = Callable[[Any, UUID, str], Any]
 
 
 @blueprint.get("")
@@ -107,7 +106,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
     """A request beside its letter, with what waits to be done."""
-    return _page(reading.get_request(context(), request_id), Form())
+    return _page(request_id, Form())
 
 
 @blueprint.get("/<uuid:request_id>/surat")
@@ -120,40 +119,6 @@ def letter(request_id: UUID) -> Response:
     return paper(file.data, file.media_type, file.filename)
 
 
-def _decision(act: Step, done: str) -> Callable[[UUID], AnyResponse]:
-    def view(request_id: UUID) -> AnyResponse:
-        ctx, form = context(), Form.sent()
-        with form.attempt(ctx):
-            act(ctx, request_id, form.model(NoteIn).note)
-            return seen("activation_pages.show", done, request_id=request_id)
-        return _page(reading.get_request(ctx, request_id), form)
-
-    return view
-
-
-for _path, _name, _act, _done in (
-    ("ajukan", "submit", service.submit, "submitted"),
-    ("verifikasi", "verify", service.verify, "verified"),
-    ("kembalikan", "return", service.send_back, "returned"),
-    ("tolak", "approve", service.reject, "rejected"),
-    ("batalkan", "submit", service.cancel, "cancelled"),
-):
-    _view = operation(f"activation_request.{_name}")(_decision(_act, _done))
-    blueprint.post(f"/<uuid:request_id>/{_path}", endpoint=_act.__name__)(_view)
-
-
-@blueprint.post("/<uuid:request_id>/setujui")
-@operation("activation_request.approve", reads_first=True)
-def approve(request_id: UUID) -> AnyResponse:
-    """Approve exactly what the page showed; with the last approval each card gets its token."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        data = form.model(ApproveIn)
-        service.approve(ctx, ports.settings(), ports.hsm(), request_id, data.digest, data.note)
-        return seen("activation_pages.show", "approved", request_id=request_id)
-    return _page(reading.get_request(ctx, request_id), form)
-
-
 @blueprint.post("/<uuid:request_id>/token")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(request_id: UUID) -> Response:
@@ -162,7 +127,7 @@ def reveal(request_id: UUID) -> Response:
     with form.attempt(ctx):
         shown = tokens.reveal(ctx, ports.hsm(), request_id)
         return form.again("activation/tokens.html", shown=shown, request_id=request_id)
-    return _page(reading.get_request(ctx, request_id), form)
+    return _page(request_id, form)
 
 
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
@@ -173,7 +138,7 @@ def reissue(request_id: UUID, uid: str) -> Response:
     with form.attempt(ctx):
         made = tokens.reissue(ctx, ports.settings(), ports.hsm(), request_id, uid)
         return form.again("activation/tokens.html", shown=[made], request_id=request_id)
-    return _page(reading.get_request(ctx, request_id), form)
+    return _page(request_id, form)
 
 
 def _letter() -> Upload | None:
@@ -194,8 +159,9 @@ def _form(form: Form, found: ActivationRequest | None = None) -> Response:
     return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, most=choosing.MOST_CARDS)
 
 
-def _page(found: ActivationRequest, form: Form) -> Response:
+def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
+    found = reading.get_request(ctx, request_id)
     return form.again(
         "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=approved(ctx, found), can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
@@ -218,3 +184,18 @@ def _can(found: ActivationRequest) -> set[str]:
         "approve": waiting and not mine and actor.person_id != found.submitted_by_person,
     }
     return {name for name, answer in answers.items() if answer}
+
+
+def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
+    service.approve(ctx, ports.settings(), ports.hsm(), request_id, digest, note)
+
+
+add_decisions(
+    blueprint, "/<uuid:request_id>", "show", _page,
+    Decision("ajukan", "activation_request.submit", noted(service.submit), "submitted"),
+    Decision("verifikasi", "activation_request.verify", noted(service.verify), "verified"),
+    Decision("kembalikan", "activation_request.return", noted(service.send_back), "returned"),
+    Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
+    Decision("tolak", "activation_request.approve", noted(service.reject), "rejected"),
+    Decision("batalkan", "activation_request.submit", noted(service.cancel), "cancelled"),
+)  # fmt: skip

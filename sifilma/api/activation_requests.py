@@ -13,7 +13,7 @@ from sifilma.activation.present import brief, full
 from sifilma.activation.schemas import ActivationRequestBrief, ActivationRequestIn, ActivationRequestOut, TokenOut, TokensOut
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
-from sifilma.personalisation.schemas import ApproveIn
+from sifilma.kernel.schemas import ApproveIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

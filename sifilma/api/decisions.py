@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from sifilma.api.common import IdPath, answer
 from sifilma.kernel.context import Context
-from sifilma.personalisation.schemas import NoteIn
+from sifilma.kernel.schemas import NoteIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from sifilma import ports
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
+from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import results, service
 from sifilma.personalisation.present import brief, full
-from sifilma.personalisation.schemas import ApproveIn, PersonalisationBrief, PersonalisationIn, PersonalisationOut, ResultsIn
+from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, ResultsIn
 from sifilma.personalisation.service import Files
 from sifilma.web.operations import operation
 from sifilma.web.requests import context

@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Kcv, Uid
-from sifilma.cards.schemas import StepOut, Strict
+from sifilma.cards.schemas import StepOut
+from sifilma.kernel.schemas import Strict
 from sifilma.kernel.text import Sentence
 
 
@@ -29,18 +30,6 @@ class PersonalisationIn(LetterIn):
     quantity: int | None = Field(None, ge=1, le=100_000)
     on_behalf_of: UUID | None = None
     purchase_order_number: str = Field("", max_length=100)
-
-
-class NoteIn(Strict):
-    """A note that goes with a decision."""
-
-    note: str = Field("", max_length=2000)
-
-
-class ApproveIn(NoteIn):
-    """The digest of what the approver saw."""
-
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class ResultIn(Strict):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -21,8 +19,9 @@ from sifilma.personalisation import batch, buyers, reading, service
 from sifilma.personalisation.models import PersonalisationState
 from sifilma.personalisation.present import brief, request_page
 from sifilma.personalisation.reading import Wanted
-from sifilma.personalisation.schemas import ApproveIn, NoteIn, PersonalisationIn
+from sifilma.personalisation.schemas import PersonalisationIn
 from sifilma.personalisation.service import Files
+from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -131,40 +130,6 @@ def file(request_id: UUID, name: str) -> Response:
     return paper(found.data, found.media_type, found.filename)
 
 
-@blueprint.post("/<uuid:request_id>/setujui")
-@operation("personalisation.approve")
-def approve(request_id: UUID) -> AnyResponse:
-    """Approve exactly what was shown."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        sent = form.model(ApproveIn)
-        service.approve(ctx, ports.settings(), request_id, sent.digest, sent.note)
-        return seen("personalisation_pages.show", "approved", request_id=request_id)
-    return _page(request_id, form)
-
-
-def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
-    @operation(name)
-    def view(request_id: UUID) -> AnyResponse:
-        ctx, form = context(), Form.sent()
-        with form.attempt(ctx):
-            decide(ctx, request_id, form.model(NoteIn).note)
-            return seen("personalisation_pages.show", done, request_id=request_id)
-        return _page(request_id, form)
-
-    return view
-
-
-for path, verb, does, told in (
-    ("ajukan", "submit", service.submit, "submitted"),
-    ("verifikasi", "verify", service.verify, "verified"),
-    ("kembalikan", "return", service.send_back, "returned"),
-    ("tolak", "approve", service.reject, "rejected"),
-    ("batalkan", "submit", service.cancel, "cancelled"),
-):
-    blueprint.post(f"/<uuid:request_id>/{path}", endpoint=path)(_decision(f"personalisation.{verb}", does, told))
-
-
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
     return form.again("personalisation/request.html", page=request_page(ctx, service.get(ctx, request_id)))
@@ -183,3 +148,18 @@ def _is_maker(ctx: Context) -> bool:
 
 def _files() -> Files:
     return Files(upload("letter"), upload("purchase_order"), upload("batch"))
+
+
+def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
+    service.approve(ctx, ports.settings(), request_id, digest, note)
+
+
+add_decisions(
+    blueprint, "/<uuid:request_id>", "show", _page,
+    Decision("ajukan", "personalisation.submit", noted(service.submit), "submitted"),
+    Decision("verifikasi", "personalisation.verify", noted(service.verify), "verified"),
+    Decision("kembalikan", "personalisation.return", noted(service.send_back), "returned"),
+    Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
+    Decision("tolak", "personalisation.approve", noted(service.reject), "rejected"),
+    Decision("batalkan", "personalisation.submit", noted(service.cancel), "cancelled"),
+)  # fmt: skip
