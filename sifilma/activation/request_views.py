@@ -11,11 +11,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.accounts.files import hand_out
+from sifilma.accounts.together import add_together
 from sifilma.activation import choosing, reading, service, tokens
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
 from sifilma.activation.present import approved, brief, requested_cards
-from sifilma.activation.schemas import ActivationRequestIn
-from sifilma.cards.present import timeline
+from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
+from sifilma.activation.together import TOGETHER
+from sifilma.cards.present import returned, timeline
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
@@ -23,7 +25,7 @@ from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.letters import number_warning
-from sifilma.web.decisions import Decision, add_decisions, bound, noted
+from sifilma.web.decisions import Decision, add_decisions, bound, noted, remarked
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -156,7 +158,9 @@ def _sent(form: Form, **more: Any) -> ActivationRequestIn:
 def _form(form: Form, found: ActivationRequest | None = None) -> Response:
     wanted = form.get("kind")
     lots = choosing.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
-    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, most=choosing.MOST_CARDS)
+    back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
+    form.notes = back.fields if back else {}
+    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, back=back, most=choosing.MOST_CARDS)
 
 
 def _page(request_id: UUID, form: Form) -> Response:
@@ -194,8 +198,9 @@ add_decisions(
     blueprint, "/<uuid:request_id>", "show", _page,
     Decision("ajukan", "activation_request.submit", noted(service.submit), "submitted"),
     Decision("verifikasi", "activation_request.verify", noted(service.verify), "verified"),
-    Decision("kembalikan", "activation_request.return", noted(service.send_back), "returned"),
+    Decision("kembalikan", "activation_request.return", remarked(service.send_back, ActivationReturnIn), "returned"),
     Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
     Decision("tolak", "activation_request.approve", noted(service.reject), "rejected"),
     Decision("batalkan", "activation_request.submit", noted(service.cancel), "cancelled"),
 )  # fmt: skip
+add_together(blueprint, TOGETHER)

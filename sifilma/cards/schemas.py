@@ -67,12 +67,13 @@ class CardOut(BaseModel):
 
 
 class StepOut(BaseModel):
-    """One step of a life."""
+    """One step of a life. `fields`: the notes on fields, of a step that returned a request."""
 
     at: datetime
     from_state: str
     to_state: str
     note: str
+    fields: dict[str, str]
     act: UUID
     user_id: UUID | None
 

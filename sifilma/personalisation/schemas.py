@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Kcv, Uid
 from sifilma.cards.schemas import StepOut
-from sifilma.kernel.schemas import Strict
+from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 
 
@@ -30,6 +30,28 @@ class PersonalisationIn(LetterIn):
     quantity: int | None = Field(None, ge=1, le=100_000)
     on_behalf_of: UUID | None = None
     purchase_order_number: str = Field("", max_length=100)
+
+
+class PersonalisationRemarks(Remarks):
+    """Notes on the fields of a request for cards."""
+
+    letter_number: Remark = ""
+    letter_date: Remark = ""
+    subject: Remark = ""
+    letter: Remark = ""
+    notes: Remark = ""
+    function: Remark = ""
+    quantity: Remark = ""
+    on_behalf_of: Remark = ""
+    purchase_order_number: Remark = ""
+    purchase_order: Remark = ""
+    batch: Remark = ""
+
+
+class PersonalisationReturnIn(ReturnIn):
+    """What is to be mended: on the whole, and field by field. One of the two is needed."""
+
+    fields: PersonalisationRemarks = Field(default_factory=PersonalisationRemarks)
 
 
 class ResultIn(Strict):

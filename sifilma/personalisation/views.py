@@ -9,6 +9,8 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
+from sifilma.accounts.together import add_together
+from sifilma.cards.present import returned
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
@@ -16,12 +18,13 @@ from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, reading, service
-from sifilma.personalisation.models import PersonalisationState
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationState
 from sifilma.personalisation.present import brief, request_page
 from sifilma.personalisation.reading import Wanted
-from sifilma.personalisation.schemas import PersonalisationIn
+from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.service import Files
-from sifilma.web.decisions import Decision, add_decisions, bound, noted
+from sifilma.personalisation.together import TOGETHER
+from sifilma.web.decisions import Decision, add_decisions, bound, noted, remarked
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -139,7 +142,10 @@ def _form(form: Form, request_id: UUID | None = None) -> Response:
     """The form of an office, or of a manufacturer for the buyer named in it."""
     ctx = context()
     buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
-    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, max_rows=ports.settings().batch_max_rows)
+    back = returned(ctx, PERSONALISATION.kind, service.own(ctx, request_id), request_id) if request_id else None
+    form.notes = back.fields if back else {}
+    rows = ports.settings().batch_max_rows
+    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, max_rows=rows)
 
 
 def _is_maker(ctx: Context) -> bool:
@@ -158,8 +164,9 @@ add_decisions(
     blueprint, "/<uuid:request_id>", "show", _page,
     Decision("ajukan", "personalisation.submit", noted(service.submit), "submitted"),
     Decision("verifikasi", "personalisation.verify", noted(service.verify), "verified"),
-    Decision("kembalikan", "personalisation.return", noted(service.send_back), "returned"),
+    Decision("kembalikan", "personalisation.return", remarked(service.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
     Decision("tolak", "personalisation.approve", noted(service.reject), "rejected"),
     Decision("batalkan", "personalisation.submit", noted(service.cancel), "cancelled"),
 )  # fmt: skip
+add_together(blueprint, TOGETHER)

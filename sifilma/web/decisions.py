@@ -12,7 +12,8 @@ from flask import Blueprint
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kernel.context import Context
-from sifilma.kernel.schemas import ApproveIn, NoteIn
+from sifilma.kernel.errors import Conflict
+from sifilma.kernel.schemas import ApproveIn, NoteIn, ReturnIn
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -20,6 +21,7 @@ from sifilma.web.requests import context
 
 Attempt = Callable[[Context, UUID, Form], AnyResponse]
 Decide = Callable[[Context, UUID, Form], Any]
+REMARKS = "fields"
 Again = Callable[[UUID, Form], AnyResponse]
 
 
@@ -52,17 +54,39 @@ class Decision:
 
 def noted(act: Callable[[Context, UUID, str], Any]) -> Decide:
     """A decision with a note."""
-    return lambda ctx, thing, form: act(ctx, thing, form.model(NoteIn).note)
+
+    def decide(ctx: Context, thing: UUID, form: Form) -> None:
+        _require_no_remarks(form)
+        act(ctx, thing, form.model(NoteIn).note)
+
+    return decide
 
 
 def bound(act: Callable[[Context, UUID, str, str], Any]) -> Decide:
     """A decision on exactly what was shown, by its digest, with a note."""
 
     def decide(ctx: Context, thing: UUID, form: Form) -> None:
+        _require_no_remarks(form)
         sent = form.model(ApproveIn)
         act(ctx, thing, sent.digest, sent.note)
 
     return decide
+
+
+def remarked(act: Callable[[Context, UUID, str, dict[str, str]], Any], schema: type[ReturnIn]) -> Decide:
+    """A decision with a note on the whole and notes on fields."""
+
+    def decide(ctx: Context, thing: UUID, form: Form) -> None:
+        sent = form.model(schema, fields=form.within(REMARKS))
+        act(ctx, thing, sent.note, sent.fields.given())
+
+    return decide
+
+
+def _require_no_remarks(form: Form) -> None:
+    """What somebody wrote beside a field is not lost by pressing another button."""
+    if form.within(REMARKS):
+        raise Conflict("Notes beside fields go with a return. Return the request, or clear them.")
 
 
 def add_decisions(blueprint: Blueprint, rule: str, page: str, again: Again, *decisions: Decision) -> None:
