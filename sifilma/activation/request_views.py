@@ -15,6 +15,7 @@ from sifilma.accounts.together import add_together
 from sifilma.activation import choosing, reading, service, tokens
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
 from sifilma.activation.present import approved, brief, requested_cards
+from sifilma.activation.reading import WantedRequests
 from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
 from sifilma.activation.together import TOGETHER
 from sifilma.cards.present import returned, timeline
@@ -30,7 +31,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
 from sifilma.web.requests import context
-from sifilma.web.states import kind, state
+from sifilma.web.states import functions, kind, named, state
 
 blueprint = Blueprint("activation_pages", __name__, url_prefix="/aktivasi", template_folder="templates")
 EXPORT = Export(
@@ -47,7 +48,6 @@ EXPORT = Export(
         _("State"): lambda asked: str(state(asked.state).name),
     },
 )
-STATES = [str(name) for name in RequestState]
 KINDS = [str(name) for name in RequestKind]
 
 
@@ -55,10 +55,12 @@ KINDS = [str(name) for name in RequestKind]
 @operation("activation_request.view")
 def index() -> Response:
     """The requests the actor may see."""
-    letter = request.args.get("letter", "").strip()[:100] or None
-    wanted = request.args.get("state", "")
-    listing = reading.requests_page(context(), wanted if wanted in STATES else None, letter)
-    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+    form = Form(request.args)
+    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
+    wanted = WantedRequests(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
+    listing = reading.requests_page(context(), wanted)
+    choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
+    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/baru")

@@ -106,6 +106,7 @@ class ActivationRequestBrief(BaseModel):
     required_approvals: int
     verified: bool
     created_at: datetime
+    submitted_at: datetime | None
     links: dict[str, str]
 
 

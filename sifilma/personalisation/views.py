@@ -29,7 +29,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
-from sifilma.web.states import state
+from sifilma.web.states import functions, named, state
 
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
 FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
@@ -54,10 +54,11 @@ EXPORT = Export(
 def index() -> Response:
     """The requests the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = Wanted(form.get("state"), form.get("q").strip()[:100], bool(form.get("menunggu")))
-    choices = [(name, state(name).name) for name in PersonalisationState]
+    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
+    wanted = Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
     listing = reading.listing(ctx, wanted)
-    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, state_choices=choices)
+    choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
+    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/pembeli")

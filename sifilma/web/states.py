@@ -143,6 +143,11 @@ def kind(name: str) -> str:
     return str(KINDS.get(name, name))
 
 
+def functions() -> list[tuple[str, str]]:
+    """The functions a card has, as the choices of a filter."""
+    return [(name, kind(name)) for name in ("R", "RW")]
+
+
 def field(name: str) -> str:
     """A field of a request in words."""
     return str(FIELDS.get(name, name))
