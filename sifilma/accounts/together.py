@@ -25,7 +25,7 @@ from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
 MOST = 50
-SECONDS_KEPT = 3.0  # of the answer's deadline: enough for one approval and the page
+SECONDS_KEPT = 2.0  # of the answer's deadline: enough for one approval and the page
 SEEN = re.compile(r"([0-9a-f-]{36}):([0-9a-f]{64})")
 TEMPLATE = "accounts/together.html"
 

@@ -135,3 +135,22 @@ def test_an_office_is_offered_no_approval(sqlite_world: World) -> None:
     assert shown(visitor, "/personalisasi", one) == []
     assert 'name="pilih"' not in visitor.get("/personalisasi").get_data(as_text=True)
     assert visitor.send("/personalisasi/sekaligus", request=[f"{one['id']}:{one['digest']}"]).status_code == 403
+
+
+def test_what_there_is_no_time_for_is_left_for_another_time(sqlite_world: World) -> None:
+    one = sqlite_world.submitted(function="R")
+    visitor = Visitor(sqlite_world, "penyetuju1")
+    seen = shown(visitor, "/personalisasi", one)
+    sqlite_world.app.config["REQUEST_DEADLINE"] = 1.5
+    visitor.send("/personalisasi/sekaligus", request=seen)
+    assert "Belum dicoba: pilih sekali lagi." in visitor.seen
+    assert state(sqlite_world, "/personalisasi", one) == "submitted"
+
+
+def test_a_refusal_of_somebody_who_may_not_is_recorded_though_the_page_answers(sqlite_world: World) -> None:
+    visitor = Visitor(sqlite_world, "penyetuju1")
+    one = sqlite_world.submitted(function="R")
+    assert visitor.send("/personalisasi/sekaligus", request=[f"{uuid4()}:{'0' * 64}", f"{one['id']}:{one['digest']}"]).status_code == 200
+    [(data,)] = sqlite_world.sql("SELECT data FROM audit_entry WHERE action = 'access.not_found'")
+    assert "/personalisasi/sekaligus" in str(data)
+    assert state(sqlite_world, "/personalisasi", one) == "approved"
