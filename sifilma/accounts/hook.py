@@ -123,12 +123,16 @@ def record_denial(response: Response) -> Response:
     """A 403, or a 404 on something named, leaves an entry that survives the rollback."""
     refusal: SifilmaError | None = g.get("refusal")
     actor: Actor = g.get("actor") or Actor()
-    if refusal is None or actor.is_system or not isinstance(refusal, Forbidden | NotFound):
+    if refusal is None or actor.is_system:
         return response
-    if isinstance(refusal, NotFound) and not request.view_args:
-        return response
+    if isinstance(refusal, Forbidden) or (isinstance(refusal, NotFound) and request.view_args):
+        note_denial(refusal)
+    return response
+
+
+def note_denial(refusal: SifilmaError) -> None:
+    """Write the entry of a denial in a transaction of its own; what this unit has not committed is forgotten."""
     action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
     ctx = requests.context()
     facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
     ctx.uow.record_refusal(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
-    return response

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sifilma.accounts.models import IdKind
 from sifilma.accounts.service import NewUser
 from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.schemas import Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class OrganisationIn(_Strict):
+class OrganisationIn(Strict):
     """An organisation to be registered."""
 
     kind: OrganisationKind
@@ -25,7 +22,7 @@ class OrganisationIn(_Strict):
     address: str = Field("", max_length=500)
 
 
-class UserIn(_Strict):
+class UserIn(Strict):
     """Who is to be invited. `organisation` is a user administrator's to name."""
 
     username: str = Field(min_length=3, max_length=60)
@@ -43,7 +40,7 @@ class UserIn(_Strict):
         return NewUser(self.username, self.name, self.id_kind, number, frozenset(self.roles), self.email, self.phone)
 
 
-class UserChangeIn(_Strict):
+class UserChangeIn(Strict):
     """What is to become of an account."""
 
     change: Literal["disable", "enable", "roles"]
@@ -55,7 +52,7 @@ class UserChangeIn(_Strict):
         return frozenset(self.roles)
 
 
-class EnrolIn(_Strict):
+class EnrolIn(Strict):
     """The secret of the invitation's link, the chosen password, a code of the authenticator."""
 
     invitation: str = Field(min_length=20, max_length=100)
@@ -63,13 +60,13 @@ class EnrolIn(_Strict):
     code: str = Field(min_length=6, max_length=10)
 
 
-class ApiKeyIn(_Strict):
+class ApiKeyIn(Strict):
     """What the machine is called."""
 
     name: str = Field(min_length=3, max_length=100)
 
 
-class PreferencesIn(_Strict):
+class PreferencesIn(Strict):
     """What somebody prefers. An empty time zone is that of their province; `notices` are the channels reminders go to."""
 
     language: Literal["id", "en"]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.kernel import field_notes
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Conflict, Forbidden, Invalid
+from sifilma.kernel.errors import Conflict, Forbidden, Invalid, SifilmaError
 from sifilma.kernel.four_eyes import Approval, content_digest, require_seen
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.kernel.text import say
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,14 @@ class Submissions:
         self.cycle.require(obj, self.waiting)
         seal(ctx, obj, content)
         self.move(ctx, obj, self.waiting, "submit", note, digest=obj.digest)
+
+    def send_back(self, ctx: Context, obj: Any, note: str, fields: Mapping[str, str]) -> None:
+        """Return it for repair; the notes on fields belong to the step. One note is needed, on the whole or on a field."""
+        if not fields:
+            require_note(note)
+        facts = {"fields": dict(fields)} if fields else {}
+        act = self.move(ctx, obj, field_notes.RETURNED, "return", note, **facts)
+        field_notes.keep(ctx.session, act, fields)
 
     def verify(self, ctx: Context, obj: Any, note: str = "") -> None:
         """The operator has looked at it; the optional step before approval."""
@@ -78,6 +90,14 @@ class Submissions:
         self.require_waiting(obj)
         require_seen(obj.digest, digest)
         require_other_person(ctx, obj.submitted_by_person, [a.person_id for a in obj.approvals if a.digest == digest])
+
+    def objection(self, ctx: Context, obj: Any) -> str:
+        """Why the actor cannot approve it as it stands now, in words; empty if they can."""
+        try:
+            self.require_approvable(ctx, obj, obj.digest or "")
+        except SifilmaError as refused:
+            return refused.detail
+        return ""
 
     def missing(self, obj: Any) -> int:
         """How many approvals of the present digest are still needed."""

@@ -16,6 +16,7 @@ from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.schemas import UserChangeIn, UserIn
 from sifilma.documents import lists
 from sifilma.kernel.context import Context
+from sifilma.web.decisions import attempted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -91,56 +92,49 @@ def _handed_out(user: User, secret: str) -> Response:
 @operation("users.see")
 def show(user_id: UUID) -> Response:
     """One account."""
-    return _account(context(), user_id, Form())
+    return _account(user_id, Form())
 
 
-def _account(ctx: Context, user_id: UUID, form: Form) -> Response:
+def _account(user_id: UUID, form: Form) -> Response:
+    ctx = context()
     return form.again("accounts/user.html", **account_page(ctx, reading.seen_user(ctx, user_id)))
 
 
 @blueprint.post("/<uuid:user_id>/ubah")
 @operation("users.own", idempotent=False)
-def change(user_id: UUID) -> AnyResponse:
+@attempted(_account)
+def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Disable, enable or re-role somebody of one's own organisation."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        body = _change(form)
-        service.change(ctx, service.own_user(ctx, user_id), body.change, body.role_set())
-        return seen("user_pages.show", DONE[body.change], user_id=user_id)
-    return _account(ctx, user_id, form)
+    body = _change(form)
+    service.change(ctx, service.own_user(ctx, user_id), body.change, body.role_set())
+    return seen("user_pages.show", DONE[body.change], user_id=user_id)
 
 
 @blueprint.post("/<uuid:user_id>/undang-ulang")
 @operation("users.own", idempotent=False)
-def invite_again(user_id: UUID) -> AnyResponse:
+@attempted(_account)
+def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """A new link, for a lapsed one or a lost second factor."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        user = service.own_user(ctx, user_id)
-        return _handed_out(user, service.invite_again(ctx, ports.settings(), user))
-    return _account(ctx, user_id, form)
+    user = service.own_user(ctx, user_id)
+    return _handed_out(user, service.invite_again(ctx, ports.settings(), user))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
 @operation("users.central", idempotent=False)
-def invite_head_again(user_id: UUID) -> AnyResponse:
+@attempted(_account)
+def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """The head of an organisation gets a new link from a user administrator."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        user = reading.seen_user(ctx, user_id)
-        return _handed_out(user, administration.invite_head_again(ctx, ports.settings(), user))
-    return _account(ctx, user_id, form)
+    user = reading.seen_user(ctx, user_id)
+    return _handed_out(user, administration.invite_head_again(ctx, ports.settings(), user))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/usulan")
 @operation("users.central", idempotent=False)
-def propose(user_id: UUID) -> AnyResponse:
+@attempted(_account)
+def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Propose to change a central account."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        _propose(ctx, reading.seen_user(ctx, user_id), form)
-        return seen("user_pages.proposals", "proposed")
-    return _account(ctx, user_id, form)
+    _propose(ctx, reading.seen_user(ctx, user_id), form)
+    return seen("user_pages.proposals", "proposed")
 
 
 def _propose(ctx: Context, user: User, form: Form) -> None:

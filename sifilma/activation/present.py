@@ -74,6 +74,7 @@ def _common(request: ActivationRequest) -> dict[str, Any]:
         "required_approvals": request.required_approvals,
         "verified": request.verified_at is not None,
         "created_at": request.created_at,
+        "submitted_at": request.submitted_at,
         "links": steps("activation-requests", request.id, ACTIVATION_REQUEST, request.state, VERBS),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,23 +11,27 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.accounts.files import hand_out
+from sifilma.accounts.together import add_together
 from sifilma.activation import choosing, reading, service, tokens
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
 from sifilma.activation.present import approved, brief, requested_cards
-from sifilma.activation.schemas import ActivationRequestIn
-from sifilma.cards.present import timeline
+from sifilma.activation.reading import WantedRequests
+from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
+from sifilma.activation.together import TOGETHER
+from sifilma.cards.present import returned, timeline
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
 from sifilma.documents.service import Upload
+from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.letters import number_warning
-from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.decisions import Decision, add_decisions, bound, noted, remarked
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
 from sifilma.web.requests import context
-from sifilma.web.states import kind, state
+from sifilma.web.states import functions, kind, named, state
 
 blueprint = Blueprint("activation_pages", __name__, url_prefix="/aktivasi", template_folder="templates")
 EXPORT = Export(
@@ -45,19 +48,19 @@ EXPORT = Export(
         _("State"): lambda asked: str(state(asked.state).name),
     },
 )
-STATES = [str(name) for name in RequestState]
 KINDS = [str(name) for name in RequestKind]
-Step = Callable[[Any, UUID, str], Any]
 
 
 @blueprint.get("")
 @operation("activation_request.view")
 def index() -> Response:
     """The requests the actor may see."""
-    letter = request.args.get("letter", "").strip()[:100] or None
-    wanted = request.args.get("state", "")
-    listing = reading.requests_page(context(), wanted if wanted in STATES else None, letter)
-    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+    form = Form(request.args)
+    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
+    wanted = WantedRequests(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
+    listing = reading.requests_page(context(), wanted)
+    choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
+    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/baru")
@@ -107,7 +110,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
     """A request beside its letter, with what waits to be done."""
-    return _page(reading.get_request(context(), request_id), Form())
+    return _page(request_id, Form())
 
 
 @blueprint.get("/<uuid:request_id>/surat")
@@ -120,40 +123,6 @@ def letter(request_id: UUID) -> Response:
     return paper(file.data, file.media_type, file.filename)
 
 
-def _decision(act: Step, done: str) -> Callable[[UUID], AnyResponse]:
-    def view(request_id: UUID) -> AnyResponse:
-        ctx, form = context(), Form.sent()
-        with form.attempt(ctx):
-            act(ctx, request_id, form.model(NoteIn).note)
-            return seen("activation_pages.show", done, request_id=request_id)
-        return _page(reading.get_request(ctx, request_id), form)
-
-    return view
-
-
-for _path, _name, _act, _done in (
-    ("ajukan", "submit", service.submit, "submitted"),
-    ("verifikasi", "verify", service.verify, "verified"),
-    ("kembalikan", "return", service.send_back, "returned"),
-    ("tolak", "approve", service.reject, "rejected"),
-    ("batalkan", "submit", service.cancel, "cancelled"),
-):
-    _view = operation(f"activation_request.{_name}")(_decision(_act, _done))
-    blueprint.post(f"/<uuid:request_id>/{_path}", endpoint=_act.__name__)(_view)
-
-
-@blueprint.post("/<uuid:request_id>/setujui")
-@operation("activation_request.approve", reads_first=True)
-def approve(request_id: UUID) -> AnyResponse:
-    """Approve exactly what the page showed; with the last approval each card gets its token."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        data = form.model(ApproveIn)
-        service.approve(ctx, ports.settings(), ports.hsm(), request_id, data.digest, data.note)
-        return seen("activation_pages.show", "approved", request_id=request_id)
-    return _page(reading.get_request(ctx, request_id), form)
-
-
 @blueprint.post("/<uuid:request_id>/token")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(request_id: UUID) -> Response:
@@ -162,7 +131,7 @@ def reveal(request_id: UUID) -> Response:
     with form.attempt(ctx):
         shown = tokens.reveal(ctx, ports.hsm(), request_id)
         return form.again("activation/tokens.html", shown=shown, request_id=request_id)
-    return _page(reading.get_request(ctx, request_id), form)
+    return _page(request_id, form)
 
 
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
@@ -173,7 +142,7 @@ def reissue(request_id: UUID, uid: str) -> Response:
     with form.attempt(ctx):
         made = tokens.reissue(ctx, ports.settings(), ports.hsm(), request_id, uid)
         return form.again("activation/tokens.html", shown=[made], request_id=request_id)
-    return _page(reading.get_request(ctx, request_id), form)
+    return _page(request_id, form)
 
 
 def _letter() -> Upload | None:
@@ -191,11 +160,14 @@ def _sent(form: Form, **more: Any) -> ActivationRequestIn:
 def _form(form: Form, found: ActivationRequest | None = None) -> Response:
     wanted = form.get("kind")
     lots = choosing.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
-    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, most=choosing.MOST_CARDS)
+    back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
+    form.notes = back.fields if back else {}
+    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, back=back, most=choosing.MOST_CARDS)
 
 
-def _page(found: ActivationRequest, form: Form) -> Response:
+def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
+    found = reading.get_request(ctx, request_id)
     return form.again(
         "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=approved(ctx, found), can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
@@ -218,3 +190,19 @@ def _can(found: ActivationRequest) -> set[str]:
         "approve": waiting and not mine and actor.person_id != found.submitted_by_person,
     }
     return {name for name, answer in answers.items() if answer}
+
+
+def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
+    service.approve(ctx, ports.settings(), ports.hsm(), request_id, digest, note)
+
+
+add_decisions(
+    blueprint, "/<uuid:request_id>", "show", _page,
+    Decision("ajukan", "activation_request.submit", noted(service.submit), "submitted"),
+    Decision("verifikasi", "activation_request.verify", noted(service.verify), "verified"),
+    Decision("kembalikan", "activation_request.return", remarked(service.send_back, ActivationReturnIn), "returned"),
+    Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
+    Decision("tolak", "activation_request.approve", noted(service.reject), "rejected"),
+    Decision("batalkan", "activation_request.submit", noted(service.cancel), "cancelled"),
+)  # fmt: skip
+add_together(blueprint, TOGETHER)

@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Uid
-from sifilma.cards.schemas import StepOut, Strict
+from sifilma.cards.schemas import StepOut
+from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
 
@@ -21,6 +22,26 @@ class ActivationRequestIn(LetterIn):
     personalisation_request: UUID | None = None
     machines: int = Field(ge=1, le=100_000)
     cards: list[Uid] = Field(min_length=1, max_length=10_000)
+
+
+class ActivationRemarks(Remarks):
+    """Notes on the fields of an activation request."""
+
+    letter_number: Remark = ""
+    letter_date: Remark = ""
+    subject: Remark = ""
+    letter: Remark = ""
+    notes: Remark = ""
+    kind: Remark = ""
+    cards: Remark = ""
+    machines: Remark = ""
+    personalisation_request: Remark = ""
+
+
+class ActivationReturnIn(ReturnIn):
+    """What is to be mended: on the whole, and field by field. One of the two is needed."""
+
+    fields: ActivationRemarks = Field(default_factory=ActivationRemarks)
 
 
 class ActivationIn(Strict):
@@ -85,6 +106,7 @@ class ActivationRequestBrief(BaseModel):
     required_approvals: int
     verified: bool
     created_at: datetime
+    submitted_at: datetime | None
     links: dict[str, str]
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, case, exists, or_, select
 
 from config.settings import Settings
 from hsm import HSM
 from sifilma.accounts.permissions import Operation
-from sifilma.accounts.submissions import Submissions, require_note
+from sifilma.accounts.submissions import NOTHING, Submissions, require_note
 from sifilma.activation import sealing, tokens
 from sifilma.activation.models import (
     ACTIVATION_REQUEST,
@@ -35,7 +36,7 @@ from sifilma.kernel.errors import Conflict, Forbidden, Invalid
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.letters import letter_key
-from sifilma.kernel.text import say
+from sifilma.kernel.text import Text, say
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -178,10 +179,10 @@ def verify(ctx: Context, request_id: UUID, note: str = "") -> ActivationRequest:
     return request
 
 
-def send_back(ctx: Context, request_id: UUID, note: str) -> ActivationRequest:
-    """Return for repair, with a note that says what to mend."""
+def send_back(ctx: Context, request_id: UUID, note: str, fields: Mapping[str, str] = NOTHING) -> ActivationRequest:
+    """Return for repair, with notes that say what to mend: on the whole, or on fields."""
     request = get_request(ctx, request_id, Operation.ACTIVATION_RETURN)
-    WAY.move(ctx, request, State.RETURNED, "return", require_note(note))
+    WAY.send_back(ctx, request, note, fields)
     return request
 
 
@@ -225,18 +226,31 @@ def _require_approvable(ctx: Context, request: ActivationRequest, digest: str) -
     require_right(ctx, request.organisation_id, request.organisation.kind)
 
 
+def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[UUID, Text]:
+    """By request, in words: which cards left the needed state or the organisation's hands since it was made. One statement."""
+    needed = case({str(kind): str(state) for kind, state in READY.items()}, value=ActivationRequest.kind)
+    query = select(ActivationRequestCard.activation_request_id, Card.uid).join(Card, Card.id == ActivationRequestCard.card_id)
+    query = query.join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
+    query = query.where(ActivationRequest.id.in_([request.id for request in requests]))
+    query = query.where(or_(Card.state != needed, Card.holder_id != ActivationRequest.organisation_id))
+    changed: dict[UUID, list[str]] = {}
+    for request_id, uid in ctx.session.execute(query.order_by(ActivationRequestCard.position)):
+        changed.setdefault(request_id, []).append(uid)
+    return {request.id: _changed(request, changed[request.id]) for request in requests if request.id in changed}
+
+
+def _changed(request: ActivationRequest, uids: Sequence[str]) -> Text:
+    ready = READY[RequestKind(request.kind)]
+    return say("These cards are no longer %(state)s: %(uids)s. Return the request.", state=ready, uids=", ".join(uids[:5]))
+
+
 def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tokens.Fresh]:
     """Cards that left the needed state since the request was made are named, not skipped."""
-    ready = READY[RequestKind(request.kind)]
-    rows = ctx.session.execute(
-        select(Card.id, Card.uid, Card.state, Card.holder_id)
-        .join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)
-        .where(ActivationRequestCard.activation_request_id == request.id)
-        .order_by(ActivationRequestCard.position)
-    ).all()
-    changed = [row.uid for row in rows if row.state != ready or row.holder_id != request.organisation_id]
+    changed = cards_changed(ctx, [request])
     if changed:
-        told = say("These cards are no longer %(state)s: %(uids)s. Return the request.", state=ready, uids=", ".join(changed[:5]))
-        raise Conflict(told, type="cards-changed")
+        raise Conflict(changed[request.id], type="cards-changed")
+    query = select(Card.id, Card.uid).join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)
+    query = query.where(ActivationRequestCard.activation_request_id == request.id).order_by(ActivationRequestCard.position)
+    rows = ctx.session.execute(query).all()
     data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)
     return tokens.make(hsm, request.id, [(row.id, row.uid) for row in rows], data_key)

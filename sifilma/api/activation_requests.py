@@ -10,10 +10,18 @@ from pydantic import BaseModel, ConfigDict
 from sifilma import ports
 from sifilma.activation import reading, service, tokens
 from sifilma.activation.present import brief, full
-from sifilma.activation.schemas import ActivationRequestBrief, ActivationRequestIn, ActivationRequestOut, TokenOut, TokensOut
+from sifilma.activation.reading import WantedRequests
+from sifilma.activation.schemas import (
+    ActivationRequestBrief,
+    ActivationRequestIn,
+    ActivationRequestOut,
+    ActivationReturnIn,
+    TokenOut,
+    TokensOut,
+)
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
-from sifilma.personalisation.schemas import ApproveIn
+from sifilma.kernel.schemas import ApproveIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -46,7 +54,7 @@ def draft(form: ActivationRequestForm) -> Response:
 @operation("activation_request.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = reading.requests_page(context(), query.state)
+    select, key = reading.requests_page(context(), WantedRequests(query.state or ""))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -67,6 +75,14 @@ def edit(path: IdPath, form: ActivationRequestForm) -> Response:
 
 
 add_decisions(api, PATH, "activation_request", service, full, ActivationRequestOut)
+
+
+@api.post(f"{PATH}/<uuid:id>/return", responses={200: ActivationRequestOut}, summary="Return for repair, with notes", endpoint="return")
+@operation("activation_request.return")
+def send_back(path: IdPath, body: ActivationReturnIn) -> Response:
+    """A note on the whole, notes on single fields (`fields`: name and note), or both. The step in `history` has them."""
+    ctx = context()
+    return answer(full(ctx, service.send_back(ctx, path.id, body.note, body.fields.given())))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: ActivationRequestOut}, summary="Approve exactly what was seen")

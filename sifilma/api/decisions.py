@@ -1,4 +1,4 @@
-"""The decisions every request knows, as routes: submit, verify, return, reject, cancel. Approving differs, and stands with its kind."""
+"""The decisions every request knows, as routes: submit, verify, reject, cancel. To return and to approve differ by kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from sifilma.api.common import IdPath, answer
 from sifilma.kernel.context import Context
-from sifilma.personalisation.schemas import NoteIn
+from sifilma.kernel.schemas import NoteIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -24,7 +24,6 @@ class Service(Protocol):
 
     submit: Decide
     verify: Decide
-    send_back: Decide
     reject: Decide
     cancel: Decide
 
@@ -32,12 +31,11 @@ class Service(Protocol):
 def add_decisions(
     api: APIBlueprint, path: str, prefix: str, service: Any, full: Callable[[Context, Any], BaseModel], shown: type[BaseModel]
 ) -> None:
-    """Add the five routes below `path`; `prefix` begins the names of their operations."""
+    """Add the four routes below `path`; `prefix` begins the names of their operations."""
     decide: Service = service
     for verb, name, does, summary in (
         ("submit", "submit", decide.submit, "Submit: what is submitted does not change"),
         ("verify", "verify", decide.verify, "Verify (optional): the operator has looked at it"),
-        ("return", "return", decide.send_back, "Return for repair, with a note"),
         ("reject", "approve", decide.reject, "Reject, with a note"),
         ("cancel", "submit", decide.cancel, "Withdraw"),
     ):

@@ -13,7 +13,7 @@ from sifilma.destruction import document, service
 from sifilma.destruction.present import brief, full
 from sifilma.destruction.schemas import DestructionBrief, DestructionIn, DestructionOut, RecordIn
 from sifilma.documents.responses import attachment
-from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

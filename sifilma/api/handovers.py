@@ -10,7 +10,7 @@ from sifilma.documents.responses import attachment
 from sifilma.handover import document, service
 from sifilma.handover.present import brief, full
 from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut
-from sifilma.personalisation.schemas import NoteIn
+from sifilma.kernel.schemas import NoteIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from sifilma import ports
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
+from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import results, service
 from sifilma.personalisation.present import brief, full
-from sifilma.personalisation.schemas import ApproveIn, PersonalisationBrief, PersonalisationIn, PersonalisationOut, ResultsIn
+from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
 from sifilma.personalisation.service import Files
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -77,6 +78,14 @@ def edit(path: IdPath, form: PersonalisationForm) -> Response:
 
 
 add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
+
+
+@api.post(f"{PATH}/<uuid:id>/return", responses={200: PersonalisationOut}, summary="Return for repair, with notes", endpoint="return")
+@operation("personalisation.return")
+def send_back(path: IdPath, body: PersonalisationReturnIn) -> Response:
+    """A note on the whole, notes on single fields (`fields`: name and note), or both. The step in `history` has them."""
+    ctx = context()
+    return answer(full(ctx, service.send_back(ctx, path.id, body.note, body.fields.given())))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: PersonalisationOut}, summary="Approve exactly what was seen")

@@ -11,7 +11,7 @@ from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
 from sifilma.accounts.present import MeOut, SessionOut, me_out, session_out
 from sifilma.api.common import IdPath, Page, answer, blueprint
-from sifilma.cards.schemas import Strict
+from sifilma.kernel.schemas import Strict
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

@@ -13,7 +13,7 @@ from sifilma.accounts import administration, service
 from sifilma.accounts.present import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.accounts.schemas import ApiKeyIn, EnrolIn, UserChangeIn, UserIn
 from sifilma.api.common import IdPath, Page, answer, blueprint
-from sifilma.cards.schemas import Strict
+from sifilma.kernel.schemas import Strict
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

@@ -130,6 +130,7 @@ FACTS: dict[str, LazyString] = {
     "count": _("Count"),
     "decision": _("Decision"),
     "digest": _("Digest of what was seen"),
+    "fields": _("Notes on fields"),
     "function": _("Function"),
     "kind": _("Kind"),
     "machines": _("Machines"),

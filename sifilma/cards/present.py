@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,18 +16,21 @@ from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
 from sifilma.cards.service import cards_in, steps
 from sifilma.cards.standing import Standing, standing
 from sifilma.kernel.context import Context
+from sifilma.kernel.field_notes import RETURNED, notes_of
+from sifilma.kernel.lifecycle import Stateful
 from sifilma.web.links import links
 
 
 @dataclass(frozen=True)
 class TimelineStep:
-    """One step of a life, and by whom; empty for the system's own."""
+    """One step of a life, and by whom; empty for the system's own. `fields`: what it said of single fields."""
 
     at: datetime
     from_state: str
     to_state: str
     note: str
     who: str
+    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,15 @@ def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
 
 def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
     """The time line of an object."""
+    taken = steps(ctx, kind, object_id)
+    fields = notes_of(ctx.session, taken)
     return [
-        StepOut(at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note, act=step.act_id, user_id=step.user_id)
-        for step in steps(ctx, kind, object_id)
-    ]
+        StepOut(
+            at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note, fields=fields.get(step.act_id, {}),
+            act=step.act_id, user_id=step.user_id,
+        )
+        for step in taken
+    ]  # fmt: skip
 
 
 def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
@@ -99,10 +107,19 @@ def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
     query = select(User.id, Person.name, Organisation.name).join(Person, Person.id == User.person_id)
     query = query.join(Organisation, Organisation.id == User.organisation_id).where(User.id.in_({step.user_id for step in taken}))
     who = {user_id: f"{name} · {organisation}" for user_id, name, organisation in ctx.session.execute(query)}
+    fields = notes_of(ctx.session, taken)
     return [
-        TimelineStep(step.at, step.from_state, step.to_state, step.note, who.get(step.user_id, "") if step.user_id else "")
+        TimelineStep(
+            at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note,
+            who=who.get(step.user_id, "") if step.user_id else "", fields=fields.get(step.act_id, {}),
+        )
         for step in taken
-    ]
+    ]  # fmt: skip
+
+
+def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> TimelineStep | None:
+    """The step that returned something, while that is where it stands."""
+    return timeline(ctx, kind, object_id)[-1] if obj.state == RETURNED else None
 
 
 def models_out(models: Iterable[DeviceModel]) -> list[ModelOut]:

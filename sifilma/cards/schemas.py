@@ -6,16 +6,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Pcid
+from sifilma.kernel.schemas import Strict
 from sifilma.kernel.text import Sentence
-
-
-class Strict(BaseModel):
-    """Unknown fields are refused: nobody sets what they may not by naming it."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class UnitIn(Strict):
@@ -72,12 +67,13 @@ class CardOut(BaseModel):
 
 
 class StepOut(BaseModel):
-    """One step of a life."""
+    """One step of a life. `fields`: the notes on fields, of a step that returned a request."""
 
     at: datetime
     from_state: str
     to_state: str
     note: str
+    fields: dict[str, str]
     act: UUID
     user_id: UUID | None
 

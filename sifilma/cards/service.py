@@ -10,7 +10,7 @@ from uuid import UUID
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from sqlalchemy import Exists, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Exists, Select, exists, or_, select
 
 from sifilma.accounts.models import Organisation
 from sifilma.accounts.permissions import Operation, grants
@@ -88,8 +88,8 @@ def _with_text(query: Select[Unit], text: str) -> Select[Unit]:
     return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
 
 
-def cards_page(ctx: Context, wanted: CardFilter) -> Listing[Card]:
-    """The cards the actor may see, narrowed by what is wanted."""
+def cards_page(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) -> Listing[Card]:
+    """The cards the actor may see, narrowed by what is wanted; `fitting`: further conditions under which a card fits the text."""
     query = cards_query(ctx)
     if wanted.state:
         query = query.where(Card.state == wanted.state)
@@ -98,14 +98,14 @@ def cards_page(ctx: Context, wanted: CardFilter) -> Listing[Card]:
     if wanted.holder:
         named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
         query = query.where(Card.holder_id.in_(named))
-    return (_cards_with(query, wanted.text) if wanted.text else query), Card.id
+    return (_cards_with(query, wanted.text, *fitting) if wanted.text else query), Card.id
 
 
-def _cards_with(query: Select[Card], text: str) -> Select[Card]:
+def _cards_with(query: Select[Card], text: str, *fitting: ColumnElement[bool]) -> Select[Card]:
     """As people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
     plain, number = re.sub(r"[\s:\-]", "", text).upper(), re.sub(r"\s", "", text).upper()
     parts = (Unit.hardware_number.contains(number, autoescape=True), Unit.pcid.contains(plain, autoescape=True))
-    return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts))))
+    return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts)), *fitting))
 
 
 def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_READ) -> Unit:

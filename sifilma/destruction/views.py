@@ -12,7 +12,7 @@ from sifilma import ports
 from sifilma.cards.present import cards_out, timeline
 from sifilma.destruction import choosing, document, present, service
 from sifilma.destruction.forms import record_of, rows_shown
-from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
+from sifilma.destruction.models import DESTRUCTION, DestructionState
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import lists
 from sifilma.documents.indonesian import zone_of
@@ -20,7 +20,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment, paper
 from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
-from sifilma.personalisation.schemas import ApproveIn, NoteIn
+from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -81,56 +81,12 @@ def _proposal(form: Form) -> Response:
 @operation("destruction.view")
 def show(destruction_id: UUID) -> Response:
     """A destruction: its cards, its approval, its Berita Acara."""
-    return _page(service.get(context(), destruction_id), Form())
+    return _page(destruction_id, Form())
 
 
-@blueprint.post("/<uuid:destruction_id>/setujui")
-@operation("destruction.approve")
-def approve(destruction_id: UUID) -> AnyResponse:
-    """Another person's yes to exactly what was shown."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        given = form.model(ApproveIn)
-        service.approve(ctx, destruction_id, given.digest, given.note)
-        return seen("destruction_pages.show", "approved", destruction_id=destruction_id)
-    return _page(service.get(ctx, destruction_id), form)
-
-
-@blueprint.post("/<uuid:destruction_id>/tolak")
-@operation("destruction.approve")
-def reject(destruction_id: UUID) -> AnyResponse:
-    """No, with the reason."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        service.reject(ctx, destruction_id, form.model(NoteIn).note)
-        return seen("destruction_pages.show", "rejected", destruction_id=destruction_id)
-    return _page(service.get(ctx, destruction_id), form)
-
-
-@blueprint.post("/<uuid:destruction_id>/batal")
-@operation("destruction.propose")
-def cancel(destruction_id: UUID) -> AnyResponse:
-    """Take it back."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        service.cancel(ctx, destruction_id, form.model(NoteIn).note)
-        return seen("destruction_pages.show", "cancelled", destruction_id=destruction_id)
-    return _page(service.get(ctx, destruction_id), form)
-
-
-@blueprint.post("/<uuid:destruction_id>/verifikasi")
-@operation("destruction.verify")
-def verify(destruction_id: UUID) -> AnyResponse:
-    """A third person has compared the Berita Acara with the cards."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        service.verify(ctx, destruction_id, form.model(NoteIn).note)
-        return seen("destruction_pages.show", "verified", destruction_id=destruction_id)
-    return _page(service.get(ctx, destruction_id), form)
-
-
-def _page(found: Destruction, form: Form) -> Response:
+def _page(destruction_id: UUID, form: Form) -> Response:
     ctx = context()
+    found = service.get(ctx, destruction_id)
     return form.again(
         "destruction/destruction.html",
         found=found,
@@ -139,6 +95,15 @@ def _page(found: Destruction, form: Form) -> Response:
         offered=present.offered(ctx, found),
         steps=timeline(ctx, DESTRUCTION.kind, found.id),
     )
+
+
+add_decisions(
+    blueprint, "/<uuid:destruction_id>", "show", _page,
+    Decision("setujui", "destruction.approve", bound(service.approve), "approved"),
+    Decision("tolak", "destruction.approve", noted(service.reject), "rejected"),
+    Decision("batal", "destruction.propose", noted(service.cancel), "cancelled"),
+    Decision("verifikasi", "destruction.verify", noted(service.verify), "verified"),
+)  # fmt: skip
 
 
 @blueprint.get("/<uuid:destruction_id>/rekam")

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, make_response, render_template, request
+from flask_babel import ngettext
 
 from sifilma.documents.responses import attachment
 from sifilma.documents.sheets import write_csv, write_xlsx
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.paging import Listing
+from sifilma.web.forms import Form
 from sifilma.web.requests import context
 
 ROWS_A_PAGE = 25
 MOST_EXPORTED = 100_000
+AGES = (1, 3, 7, 14, 30)
 WRITERS = {
     "csv": (write_csv, "text/csv; charset=utf-8"),
     "xlsx": (write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
@@ -39,6 +42,17 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, 
         return _file(wanted, listing, show, export)
     found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), oldest_first=oldest_first)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def ages() -> list[tuple[str, str]]:
+    """How old what is looked for is at least, as the choices of a filter."""
+    return [(str(days), ngettext("%(num)s day or more", "%(num)s days or more", days)) for days in AGES]
+
+
+def chosen_age(form: Form) -> int:
+    """The days that were chosen, 0 if none."""
+    chosen = form.get("umur")
+    return int(chosen) if chosen in map(str, AGES) else 0
 
 
 def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, TOKEN
 from sifilma.cards.models import CARD
 from sifilma.destruction.models import DESTRUCTION
-from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.looking import Snapshot, broken
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.handover.models import HANDOVER
 from sifilma.kernel.lifecycle import LifeCycle
@@ -176,6 +179,7 @@ def exist(now: Snapshot) -> Found:
         "model_case_approval",
         "activation",
         "revocation",
+        "field_note",
     )
     for table in tables:
         yield from now.find(
@@ -183,3 +187,20 @@ def exist(now: Snapshot) -> Found:
             f"SELECT o.id FROM {table} o LEFT JOIN audit_entry e ON e.id = o.act_id WHERE e.id IS NULL",
             "names an act that is not recorded",
         )
+
+
+@in_snapshot("field-notes", "A note on a field goes with a step that returned a request, and the record of acts has it word for word.")
+def field_notes(now: Snapshot) -> Found:
+    """Also the reverse: none that the record has is gone."""
+    yield from now.find(
+        "field_note",
+        "SELECT n.id FROM field_note n LEFT JOIN history h ON h.act_id = n.act_id AND h.to_state = 'returned' WHERE h.id IS NULL",
+        "goes with no step that returned something",
+    )
+    kept: dict[Any, dict[str, str]] = {}
+    for note in now.rows("SELECT act_id, field, note FROM field_note"):
+        kept.setdefault(note.act_id, {})[note.field] = note.note
+    returns = f"SELECT e.id, fact(e.data, fields) AS fields FROM audit_entry e WHERE e.action IN ('{_P}.return', '{_A}.return')"
+    for entry in now.rows(returns):
+        if json.loads(entry.fields or "{}") != kept.get(entry.id, {}):
+            yield broken("audit_entry", entry.id, "says other notes on fields than are kept")

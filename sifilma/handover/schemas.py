@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import Uid
-from sifilma.cards.schemas import StepOut, Strict
+from sifilma.cards.schemas import StepOut
+from sifilma.kernel.schemas import Strict
 
 
 class HandoverIn(Strict):

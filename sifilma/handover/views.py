@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -15,10 +14,10 @@ from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, paper
 from sifilma.handover import choosing, document, service
-from sifilma.handover.models import HANDOVER, Handover, HandoverState
+from sifilma.handover.models import HANDOVER, HandoverState
 from sifilma.handover.present import brief
 from sifilma.handover.schemas import HandoverIn
-from sifilma.personalisation.schemas import NoteIn
+from sifilma.web.decisions import Decision, add_decisions, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -74,7 +73,7 @@ def issue() -> AnyResponse:
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
     """One BAST, and what its receiver or issuer can do now."""
-    return _page(service.get(context(), handover_id), Form())
+    return _page(handover_id, Form())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")
@@ -86,37 +85,9 @@ def pdf(handover_id: UUID) -> Response:
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 
-@blueprint.post("/<uuid:handover_id>/terima")
-@operation("handover.receive")
-def receive(handover_id: UUID) -> AnyResponse:
-    """The cards are there."""
-    return _answer(handover_id, service.receive, "received")
-
-
-@blueprint.post("/<uuid:handover_id>/tolak")
-@operation("handover.receive")
-def refuse(handover_id: UUID) -> AnyResponse:
-    """Something is wrong with it: a note says what."""
-    return _answer(handover_id, service.refuse, "refused")
-
-
-@blueprint.post("/<uuid:handover_id>/batal")
-@operation("handover.issue")
-def cancel(handover_id: UUID) -> AnyResponse:
-    """The issuer takes it back."""
-    return _answer(handover_id, service.cancel, "cancelled")
-
-
-def _answer(handover_id: UUID, act: Any, done: str) -> AnyResponse:
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        act(ctx, handover_id, form.model(NoteIn).note)
-        return seen("handover_pages.show", done, handover_id=handover_id)
-    return _page(service.get(ctx, handover_id), form)
-
-
-def _page(handover: Handover, form: Form) -> Response:
+def _page(handover_id: UUID, form: Form) -> Response:
     ctx = context()
+    handover = service.get(ctx, handover_id)
     answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
     cancels = handover.issuer_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.CANCELLED)
     return form.again(
@@ -131,3 +102,11 @@ def _form(form: Form) -> Response:
     chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
     lots = choosing.lots(ctx, chosen.id) if chosen else []
     return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=choosing.MOST_SHOWN)
+
+
+add_decisions(
+    blueprint, "/<uuid:handover_id>", "show", _page,
+    Decision("terima", "handover.receive", noted(service.receive), "received"),
+    Decision("tolak", "handover.receive", noted(service.refuse), "refused"),
+    Decision("batal", "handover.issue", noted(service.cancel), "cancelled"),
+)  # fmt: skip

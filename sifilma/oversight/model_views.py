@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
@@ -15,10 +13,10 @@ from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
-from sifilma.kernel.context import Context
 from sifilma.oversight import cases, present
 from sifilma.oversight.models import CASE, CaseState
-from sifilma.oversight.schemas import ApproveIn, CaseIn, CertificateIn, NoteIn
+from sifilma.oversight.schemas import CaseIn, CertificateIn
+from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -113,40 +111,6 @@ def record(case_id: UUID) -> AnyResponse:
     return _certificate(case_id, form)
 
 
-@blueprint.post("/permohonan/<uuid:case_id>/sahkan")
-@operation("model.certify")
-def certify(case_id: UUID) -> AnyResponse:
-    """Certify exactly what was shown."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        sent = form.model(ApproveIn)
-        cases.certify(ctx, case_id, sent.digest, sent.note)
-        return seen("model_pages.case", "certified", case_id=case_id)
-    return _case(case_id, form)
-
-
-def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
-    @operation(name)
-    def view(case_id: UUID) -> AnyResponse:
-        ctx, form = context(), Form.sent()
-        with form.attempt(ctx):
-            decide(ctx, case_id, form.model(NoteIn).note)
-            return seen("model_pages.case", done, case_id=case_id)
-        return _case(case_id, form)
-
-    return view
-
-
-for path, wanted, does, told in (
-    ("izinkan", "model.case", cases.admit, "admitted"),
-    ("kembalikan", "model.return", cases.send_back, "returned"),
-    ("tolak", "model.return", cases.reject, "rejected"),
-    ("lapor", "model.case", cases.report, "told"),
-    ("batalkan", "model.apply", cases.cancel, "cancelled"),
-):
-    blueprint.post(f"/permohonan/<uuid:case_id>/{path}", endpoint=path)(_decision(wanted, does, told))
-
-
 def _application(model_id: UUID, form: Form) -> Response:
     ctx = context()
     return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=ports.settings().legal_basis_tkdn)
@@ -161,3 +125,14 @@ def _certificate(case_id: UUID, form: Form) -> Response:
     settings = ports.settings()
     found = cases.get(context(), case_id)
     return form.again("oversight/certificate.html", case=found, least=settings.tkdn_min, basis=settings.legal_basis_tkdn)
+
+
+add_decisions(
+    blueprint, "/permohonan/<uuid:case_id>", "case", _case,
+    Decision("izinkan", "model.case", noted(cases.admit), "admitted"),
+    Decision("sahkan", "model.certify", bound(cases.certify), "certified"),
+    Decision("kembalikan", "model.return", noted(cases.send_back), "returned"),
+    Decision("tolak", "model.return", noted(cases.reject), "rejected"),
+    Decision("lapor", "model.case", noted(cases.report), "told"),
+    Decision("batalkan", "model.apply", noted(cases.cancel), "cancelled"),
+)  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -16,11 +14,11 @@ from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
-from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.oversight import present, reference
 from sifilma.oversight.models import ChangeKind, ChangeState
-from sifilma.oversight.schemas import AgreementIn, ApproveIn, ModelIn, NoteIn
+from sifilma.oversight.schemas import AgreementIn, ModelIn
+from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -141,37 +139,6 @@ def template(name: str, extension: str) -> Response:
     return lists.table(extension, name, reference.TABLES[_kind(name)].columns, [])
 
 
-@blueprint.post("/usulan/<uuid:change_id>/laksanakan")
-@operation("reference.execute")
-def execute(change_id: UUID) -> AnyResponse:
-    """Execute exactly what was shown."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        sent = form.model(ApproveIn)
-        reference.execute(ctx, change_id, sent.digest, sent.note)
-        return seen("reference_pages.show", "executed", change_id=change_id)
-    return _page(change_id, form)
-
-
-def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
-    @operation(name)
-    def view(change_id: UUID) -> AnyResponse:
-        ctx, form = context(), Form.sent()
-        with form.attempt(ctx):
-            decide(ctx, change_id, form.model(NoteIn).note)
-            return seen("reference_pages.show", done, change_id=change_id)
-        return _page(change_id, form)
-
-    return view
-
-
-for path, wanted, does, told in (
-    ("tolak", "reference.execute", reference.reject, "rejected"),
-    ("tarik", "reference.draft", reference.withdraw, "taken_back"),
-):
-    blueprint.post(f"/usulan/<uuid:change_id>/{path}", endpoint=path)(_decision(wanted, does, told))
-
-
 def _kind(name: str) -> ChangeKind:
     if name not in FILES:
         raise NotFound()
@@ -203,3 +170,11 @@ def _model(organisation_id: UUID, form: Form) -> Response:
 def _file(name: str, form: Form) -> Response:
     table = reference.TABLES[_kind(name)]
     return form.again("oversight/reference_file.html", name=name, table=table, max_rows=ports.settings().batch_max_rows)
+
+
+add_decisions(
+    blueprint, "/usulan/<uuid:change_id>", "show", _page,
+    Decision("laksanakan", "reference.execute", bound(reference.execute), "executed"),
+    Decision("tolak", "reference.execute", noted(reference.reject), "rejected"),
+    Decision("tarik", "reference.draft", noted(reference.withdraw), "taken_back"),
+)  # fmt: skip

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, Field
 
 from sifilma.cards.models import Function
-from sifilma.cards.schemas import Strict
+from sifilma.kernel.schemas import Strict
 from sifilma.oversight.models import CaseKind
 
 
@@ -56,18 +56,6 @@ class CertificateIn(Strict):
     issued_on: date
     valid_until: date
     tkdn: Percent | None = None
-
-
-class NoteIn(Strict):
-    """A note that goes with a decision."""
-
-    note: str = Field("", max_length=2000)
-
-
-class ApproveIn(NoteIn):
-    """The digest of what the approver saw."""
-
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class CertificateOut(BaseModel):

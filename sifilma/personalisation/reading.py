@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_
 
 from sifilma.accounts.files import HandedOut, hand_out
 from sifilma.accounts.models import Organisation
@@ -27,11 +28,15 @@ R = PersonalisationRequest
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which requests. `text` is a part of the letter number, the requester or the buyer; `waiting`: only what the actor can act on."""
+    """Which requests. `text` is a part of the letter number, the requester or the buyer; `waiting`: only what the actor can act on;
+    `days`: only what was submitted (or, as yet, drafted) at least so long ago.
+    """
 
     state: str = ""
     text: str = ""
     waiting: bool = False
+    function: str = ""
+    days: int = 0
 
 
 def listing(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
@@ -39,6 +44,10 @@ def listing(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
     query = requests_query(ctx)
     if wanted.state:
         query = query.where(R.state == wanted.state)
+    if wanted.function:
+        query = query.where(R.function == wanted.function)
+    if wanted.days:
+        query = query.where(func.coalesce(R.submitted_at, R.created_at) <= ctx.now - timedelta(days=wanted.days))
     if wanted.text:
         named = Organisation.name.icontains(wanted.text, autoescape=True)
         number = R.letter_key.contains(letter_key(wanted.text), autoescape=True)

@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identity import HardwareNumber, Kcv, Uid
-from sifilma.cards.schemas import StepOut, Strict
+from sifilma.cards.schemas import StepOut
+from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 
 
@@ -31,16 +32,26 @@ class PersonalisationIn(LetterIn):
     purchase_order_number: str = Field("", max_length=100)
 
 
-class NoteIn(Strict):
-    """A note that goes with a decision."""
+class PersonalisationRemarks(Remarks):
+    """Notes on the fields of a request for cards."""
 
-    note: str = Field("", max_length=2000)
+    letter_number: Remark = ""
+    letter_date: Remark = ""
+    subject: Remark = ""
+    letter: Remark = ""
+    notes: Remark = ""
+    function: Remark = ""
+    quantity: Remark = ""
+    on_behalf_of: Remark = ""
+    purchase_order_number: Remark = ""
+    purchase_order: Remark = ""
+    batch: Remark = ""
 
 
-class ApproveIn(NoteIn):
-    """The digest of what the approver saw."""
+class PersonalisationReturnIn(ReturnIn):
+    """What is to be mended: on the whole, and field by field. One of the two is needed."""
 
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    fields: PersonalisationRemarks = Field(default_factory=PersonalisationRemarks)
 
 
 class ResultIn(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from config.settings import Settings
 from sifilma.accounts.models import Organisation
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
-from sifilma.accounts.submissions import Submissions, require_note
+from sifilma.accounts.submissions import NOTHING, Submissions, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
@@ -227,10 +228,10 @@ def verify(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationReq
     return request
 
 
-def send_back(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
-    """Return for repair, with a note that says what to mend."""
+def send_back(ctx: Context, request_id: UUID, note: str, fields: Mapping[str, str] = NOTHING) -> PersonalisationRequest:
+    """Return for repair, with notes that say what to mend: on the whole, or on fields."""
     request = get(ctx, request_id, Operation.PERSONALISATION_RETURN)
-    WAY.move(ctx, request, State.RETURNED, "return", require_note(note))
+    WAY.send_back(ctx, request, note, fields)
     return request
 
 

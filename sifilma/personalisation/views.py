@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -11,6 +9,8 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
+from sifilma.accounts.together import add_together
+from sifilma.cards.present import returned
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
@@ -18,16 +18,18 @@ from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, reading, service
-from sifilma.personalisation.models import PersonalisationState
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationState
 from sifilma.personalisation.present import brief, request_page
 from sifilma.personalisation.reading import Wanted
-from sifilma.personalisation.schemas import ApproveIn, NoteIn, PersonalisationIn
+from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.service import Files
+from sifilma.personalisation.together import TOGETHER
+from sifilma.web.decisions import Decision, add_decisions, bound, noted, remarked
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
-from sifilma.web.states import state
+from sifilma.web.states import functions, named, state
 
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
 FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
@@ -52,10 +54,11 @@ EXPORT = Export(
 def index() -> Response:
     """The requests the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = Wanted(form.get("state"), form.get("q").strip()[:100], bool(form.get("menunggu")))
-    choices = [(name, state(name).name) for name in PersonalisationState]
+    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
+    wanted = Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
     listing = reading.listing(ctx, wanted)
-    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, state_choices=choices)
+    choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
+    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/pembeli")
@@ -131,40 +134,6 @@ def file(request_id: UUID, name: str) -> Response:
     return paper(found.data, found.media_type, found.filename)
 
 
-@blueprint.post("/<uuid:request_id>/setujui")
-@operation("personalisation.approve")
-def approve(request_id: UUID) -> AnyResponse:
-    """Approve exactly what was shown."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        sent = form.model(ApproveIn)
-        service.approve(ctx, ports.settings(), request_id, sent.digest, sent.note)
-        return seen("personalisation_pages.show", "approved", request_id=request_id)
-    return _page(request_id, form)
-
-
-def _decision(name: str, decide: Callable[[Context, UUID, str], Any], done: str) -> Callable[[UUID], AnyResponse]:
-    @operation(name)
-    def view(request_id: UUID) -> AnyResponse:
-        ctx, form = context(), Form.sent()
-        with form.attempt(ctx):
-            decide(ctx, request_id, form.model(NoteIn).note)
-            return seen("personalisation_pages.show", done, request_id=request_id)
-        return _page(request_id, form)
-
-    return view
-
-
-for path, verb, does, told in (
-    ("ajukan", "submit", service.submit, "submitted"),
-    ("verifikasi", "verify", service.verify, "verified"),
-    ("kembalikan", "return", service.send_back, "returned"),
-    ("tolak", "approve", service.reject, "rejected"),
-    ("batalkan", "submit", service.cancel, "cancelled"),
-):
-    blueprint.post(f"/<uuid:request_id>/{path}", endpoint=path)(_decision(f"personalisation.{verb}", does, told))
-
-
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
     return form.again("personalisation/request.html", page=request_page(ctx, service.get(ctx, request_id)))
@@ -174,7 +143,10 @@ def _form(form: Form, request_id: UUID | None = None) -> Response:
     """The form of an office, or of a manufacturer for the buyer named in it."""
     ctx = context()
     buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
-    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, max_rows=ports.settings().batch_max_rows)
+    back = returned(ctx, PERSONALISATION.kind, service.own(ctx, request_id), request_id) if request_id else None
+    form.notes = back.fields if back else {}
+    rows = ports.settings().batch_max_rows
+    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, max_rows=rows)
 
 
 def _is_maker(ctx: Context) -> bool:
@@ -183,3 +155,19 @@ def _is_maker(ctx: Context) -> bool:
 
 def _files() -> Files:
     return Files(upload("letter"), upload("purchase_order"), upload("batch"))
+
+
+def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
+    service.approve(ctx, ports.settings(), request_id, digest, note)
+
+
+add_decisions(
+    blueprint, "/<uuid:request_id>", "show", _page,
+    Decision("ajukan", "personalisation.submit", noted(service.submit), "submitted"),
+    Decision("verifikasi", "personalisation.verify", noted(service.verify), "verified"),
+    Decision("kembalikan", "personalisation.return", remarked(service.send_back, PersonalisationReturnIn), "returned"),
+    Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
+    Decision("tolak", "personalisation.approve", noted(service.reject), "rejected"),
+    Decision("batalkan", "personalisation.submit", noted(service.cancel), "cancelled"),
+)  # fmt: skip
+add_together(blueprint, TOGETHER)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.accounts.models import Organisation
@@ -23,6 +23,7 @@ from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverCard
 from sifilma.handover.service import handovers_query
 from sifilma.kernel.context import Context
+from sifilma.kernel.letters import letter_key
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -55,6 +56,18 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
     query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(parties))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [CardLine(out, names[out.holder_id], names[out.buyer_id]) for out in cards_out(ctx, cards)]
+
+
+def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
+    """Named in a letter, of which the actor may see the request, with this part in its number."""
+    made = personalisation.requests_query(ctx).with_only_columns(PersonalisationRequest.id)
+    asked = reading.requests_query(ctx).with_only_columns(ActivationRequest.id)
+    made, asked = (
+        query.where(of.letter_key.contains(letter_key(text), autoescape=True))
+        for query, of in ((made, PersonalisationRequest), (asked, ActivationRequest))
+    )
+    named = select(ActivationRequestCard.card_id).where(ActivationRequestCard.activation_request_id.in_(asked))
+    return or_(Card.personalisation_request_id.in_(made), Card.id.in_(named))
 
 
 def unit_of(ctx: Context, card: Card) -> Unit | None:

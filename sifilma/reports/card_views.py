@@ -49,9 +49,9 @@ EXPORT = Export(
 def index() -> Response:
     """The cards the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = CardFilter(*(form.get(name).strip()[:60] for name in ("state", "function", "text", "holder")))
+    wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
     choices = {"states": named(CardState), "functions": [(str(function), kind(str(function))) for function in Function]}
-    listing = service.cards_page(ctx, wanted)
+    listing = service.cards_page(ctx, wanted, card_page.lettered(ctx, wanted.text))
     return lists.answer("reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), EXPORT, form=form, choices=choices)
 
 

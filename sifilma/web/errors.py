@@ -25,11 +25,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(SifilmaError, answer)
     app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
-    app.register_error_handler(StaleDataError, lambda _: answer(Conflict("Somebody else changed this a moment ago. Look again.")))
-    app.register_error_handler(PoolTimeout, lambda _: answer(Unavailable("All database connections are busy.")))
-    app.register_error_handler(DBAPIError, lambda error: answer(_from_database(error)))
-    app.register_error_handler(HSMError, lambda error: answer(_from_hsm(error)))
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Exception, lambda error: answer(refusal_of(error)))
 
 
 def answer(error: SifilmaError) -> Response:
@@ -121,7 +117,18 @@ def _from_hsm(error: HSMError) -> SifilmaError:
     )
 
 
-def _unexpected(error: Exception) -> Response:
-    """The process edge: logged once with its trace, answered without a word of it."""
+def refusal_of(error: Exception) -> SifilmaError:
+    """The refusal a fault amounts to. What nobody expected is logged once with its trace, and answered without a word of it."""
+    match error:
+        case SifilmaError():
+            return error
+        case StaleDataError():
+            return Conflict("Somebody else changed this a moment ago. Look again.")
+        case PoolTimeout():
+            return Unavailable("All database connections are busy.")
+        case DBAPIError():
+            return _from_database(error)
+        case HSMError():
+            return _from_hsm(error)
     log.error("unexpected error", exc_info=error)
-    return answer(SifilmaError())
+    return SifilmaError()

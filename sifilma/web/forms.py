@@ -22,13 +22,14 @@ REFUSALS = (Invalid, Conflict, Unauthenticated, TooMany, ValidationError)
 
 @dataclass
 class Form:
-    """`values` are what was typed (empty for a new form); `errors` field and words, in the order of the form."""
+    """`values` are what was typed (empty for a new form); `errors` field and words, in the order of the form; `notes` a reviewer's."""
 
     values: MultiDict[str, str] = field(default_factory=MultiDict)
     errors: list[tuple[str, str]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
     retry_after: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def sent(cls) -> Form:
@@ -43,6 +44,11 @@ class Form:
     def get(self, name: str, default: str = "") -> str:
         """What was typed in a field."""
         return self.values.get(name, default)
+
+    def within(self, group: str) -> dict[str, str]:
+        """What was typed in the fields of a group (`group.name`), by their names; empty ones left out."""
+        typed = {name.removeprefix(f"{group}."): value.strip() for name, value in self.values.items() if name.startswith(f"{group}.")}
+        return {name: value for name, value in typed.items() if value}
 
     def error(self, name: str) -> str:
         """What is wrong with a field, empty if nothing."""

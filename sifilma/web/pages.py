@@ -56,7 +56,9 @@ ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 
 def register(app: Flask) -> None:
     """Attach filters and functions to the templates."""
-    app.jinja_env.filters.update(moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, translated=translate)
+    app.jinja_env.filters.update(
+        moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=states.field, translated=translate
+    )
     app.jinja_env.globals.update(
         icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, named_states=states.named,
         languages=languages.LANGUAGES, language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text,

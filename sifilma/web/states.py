@@ -109,6 +109,24 @@ THINGS = {
     "reference_change": _("change of reference data"),
 }
 
+FIELDS = {
+    "letter_number": _("Letter number"),
+    "letter_date": _("Letter date"),
+    "subject": _("Subject"),
+    "letter": _("Letter (PDF)"),
+    "notes": _("Notes"),
+    "function": _("Function"),
+    "quantity": _("Number of cards"),
+    "on_behalf_of": _("Buyer"),
+    "purchase_order_number": _("Purchase order number"),
+    "purchase_order": _("Purchase order (PDF)"),
+    "batch": _("Batch"),
+    "kind": _("Kind"),
+    "cards": _("Cards"),
+    "machines": _("Machines"),
+    "personalisation_request": _("Personalisation request"),
+}
+
 
 def state(name: str) -> Shown:
     """How a state is shown; one that has no words yet by its own name."""
@@ -123,6 +141,16 @@ def named(names: Iterable[str]) -> list[tuple[str, str]]:
 def kind(name: str) -> str:
     """A kind (of organisation, request, source, role) in words."""
     return str(KINDS.get(name, name))
+
+
+def functions() -> list[tuple[str, str]]:
+    """The functions a card has, as the choices of a filter."""
+    return [(name, kind(name)) for name in ("R", "RW")]
+
+
+def field(name: str) -> str:
+    """A field of a request in words."""
+    return str(FIELDS.get(name, name))
 
 
 def thing(name: str) -> str:

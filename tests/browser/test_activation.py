@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Geolocation, Page
 
-from tests.support.browser import DESK, PHONE, press, signed_in, sound
+from tests.support.browser import DESK, PHONE, press, reach, signed_in, sound
 from tests.support.servers import ROOT, Server
 from tests.support.world import World, letter, new_uid
 
@@ -176,14 +176,3 @@ def test_a_card_comes_to_an_institution_over_its_manufacturer(server: tuple[Worl
 
 
 PEOPLE = (("operator1", DESK), ("softorb.kepala", PHONE), ("mandiri.kepala", DESK))
-
-
-def reach(page: Page, name: str, selector: str = "") -> None:
-    """Press Tab until a field has the focus."""
-    wanted = page.locator(selector or f"[name={name}]")
-    for _ in range(120):  # 60 at full speed missed a field once on a busy machine; why is not known
-        if wanted.evaluate("(one) => one === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-        page.wait_for_timeout(20)  # a person's pace
-    raise AssertionError(f"the keyboard does not reach {name or selector}")

@@ -8,6 +8,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 from sqlalchemy import text
@@ -53,6 +55,22 @@ def test_without_the_hsm_an_activation_is_refused_and_its_token_not_burnt(presen
             time.sleep(0.3)
         assert answer[0] == 201, answer
         assert server.call("GET", "/readyz")[0] == 200
+
+
+def test_without_the_hsm_nothing_of_what_is_approved_together_is_approved(present_world: World, softhsm: SoftHSM) -> None:
+    world = present_world
+    asked = [world.requested("magetan.kepala", world.received(function="R")) for _ in range(2)]
+    approver = world.client("penyetuju1").headers
+    sent = [("csrf_token", approver["X-CSRF-Token"]), *(("request", f"{one['id']}:{one['digest']}") for one in asked)]
+    headers = {"Cookie": approver["Cookie"], "Accept": "text/html"}
+    with running(world) as server:
+        address = Request(f"http://127.0.0.1:{server.port}/aktivasi/sekaligus", urlencode(sent).encode(), headers)  # ours
+        with softhsm.away(), urlopen(address, timeout=30) as answer:
+            page = answer.read().decode()
+    assert page.count("Tidak disetujui:") == 2
+    assert page.count("Belum dicoba: pilih sekali lagi.") == 1  # the first one met the HSM's absence
+    assert world.sql("SELECT state FROM activation_request") == [("submitted",), ("submitted",)]
+    assert world.sql("SELECT COUNT(*) FROM activation_approval") == [(0,)]
 
 
 def test_a_frozen_database_is_given_up_within_the_deadline_and_the_process_lives(present_world: World, pg_cluster: Cluster) -> None:

@@ -113,7 +113,8 @@ def _papers(world: World) -> None:
     for what in ("return", "reject"):
         made, kind = world.submitted(HEAD, "R", 2)["id"], "personalisation-requests"
         who = operator if what == "return" else world.client("penyetuju2")
-        done(who.post(f"/{kind}/{made}/{what}", {"note": "kurang jelas"}))
+        fields = {"fields": {"subject": "Perihal tidak sama dengan surat."}} if what == "return" else {}
+        done(who.post(f"/{kind}/{made}/{what}", {"note": "kurang jelas"} | fields))
         if what == "return":
             done(head.send(f"/{kind}/{made}", world.letter() | {"function": "R", "quantity": 1}, method="PUT"))
             done(head.post(f"/{kind}/{made}/submit"))

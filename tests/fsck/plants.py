@@ -282,11 +282,13 @@ HISTORIES = [
     plant("step-act", "card", "on another one (x)", "UPDATE audit_entry SET object_id='x' WHERE action='card.report'"),
     plant("act-step", "audit_entry", "moved nothing",
           "DELETE FROM history WHERE act_id IN (SELECT id FROM audit_entry WHERE action='card.report')"),
+    plant("field-notes", "audit_entry", "says other notes on fields than are kept", "UPDATE field_note SET note='lain'"),
+    plant("field-notes", "audit_entry", "says other notes on fields than are kept", "DELETE FROM field_note"),
+    plant("field-notes", "field_note", "goes with no step that returned something", f"UPDATE field_note SET act_id={ENTRY}"),
     *(
         plant("act-exists", table, "names an act that is not recorded", f"UPDATE {table} SET act_id='{NOBODY}'")
         for table in ("personalisation_result", "personalisation_approval", "activation_approval", "destruction_approval", "activation",
-                      "model_case_approval",
-                      "revocation")
+                      "model_case_approval", "revocation", "field_note")
     ),
     plant("audit-action", "audit_entry", "is of the action card.vanish, which does not exist",
           "UPDATE audit_entry SET action='card.vanish' WHERE action='card.report'"),

@@ -108,3 +108,16 @@ def test_a_destroyed_card_is_history_only(sqlite_world: World) -> None:
     body = Visitor(sqlite_world, "magetan.kepala").get(f"/kartu/{uid}").get_data(as_text=True)
     assert f"/pemusnahan/{made['id']}" in body
     assert "/pemusnahan/usul?lot=" not in body  # it is proposed already
+
+
+def test_cards_are_found_by_the_letters_that_name_them(world: World) -> None:
+    uid, other = world.received()[0], world.received("bangli.kepala", "R")[0]
+    asked = world.requested("magetan.kepala", [uid])
+    [(first,)] = world.sql("SELECT r.letter_number FROM personalisation_request r JOIN card c ON c.personalisation_request_id = r.id"
+                           " WHERE c.uid = :uid", uid=uid)  # fmt: skip
+    for letter in (asked["letter_number"][4:], f" {first.lower()} "):
+        for who in ("operator1", "magetan.staf"):
+            found = words(Pages(world, who).get("/kartu", text=letter, holder="magetan"))
+            assert uid_pairs(uid) in found
+            assert uid_pairs(other) not in found
+    assert uid_pairs(uid) not in words(Pages(world, "len.kepala").get("/kartu", text=asked["letter_number"]))

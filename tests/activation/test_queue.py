@@ -1,0 +1,58 @@
+"""The queues of requests: narrowed by state, organisation, function, age and what waits for somebody; paged at the same cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from sifilma.kernel.db import db
+from tests.support.counting import counted
+from tests.support.visitor import Visitor
+from tests.support.world import World
+
+
+def queue(world: World, path: str) -> list[str]:
+    """Three submitted requests, the first and oldest RW of Magetan, then R of Bangli, then R of Magetan approved; their numbers."""
+    made = []
+    for who, function in (("magetan.kepala", "RW"), ("bangli.kepala", "R"), ("magetan.kepala", "R")):
+        asked = world.submitted(who, function) if path == "/personalisasi" else world.requested(who, world.received(who, function))
+        made.append(asked)
+        world.clock.advance(days=2)
+    kind = "personalisation-requests" if path == "/personalisasi" else "activation-requests"
+    world.approve(kind, made[2]["id"], "penyetuju1")
+    world.approve(kind, made[0]["id"], "penyetuju1")
+    return [asked["letter_number"] for asked in made]
+
+
+@pytest.mark.parametrize("path", ["/personalisasi", "/aktivasi"])
+def test_each_filter_leaves_what_it_says(world: World, path: str) -> None:
+    first, second, third = queue(world, path)
+    visitor = Visitor(world, "penyetuju1")
+    for query, wanted in (
+        ({}, {first, second, third}),
+        ({"state": "approved"}, {third}),
+        ({"q": "bangli"}, {second}),
+        ({"q": first[:12]}, {first}),
+        ({"function": "RW"}, {first}),
+        ({"umur": "3", "state": "submitted"}, {first, second}),
+        ({"umur": "3", "function": "R", "state": "submitted"}, {second}),
+        ({"umur": "14"}, set()),
+        ({"umur": "ngawur"}, {first, second, third}),
+        ({"menunggu": "1"}, {second}),
+    ):
+        visitor.get(path, query_string={"state": "submitted"} | query if query.get("umur") == "14" else query)
+        found = {number for number in (first, second, third) if number in visitor.seen}
+        assert found == wanted, query
+
+
+@pytest.mark.parametrize("path", ["/personalisasi", "/aktivasi"])
+def test_every_filter_at_once_costs_no_more_statements(sqlite_world: World, path: str) -> None:
+    queue(sqlite_world, path)
+    visitor = Visitor(sqlite_world, "penyetuju1")
+    with sqlite_world.app.app_context():
+        engine = db.engine
+    visitor.get(path)
+    with counted(engine) as plain:
+        visitor.get(path)
+    with counted(engine) as narrowed:
+        visitor.get(path, query_string={"q": "47", "state": "submitted", "function": "R", "umur": "1", "menunggu": "1"})
+    assert len(narrowed.statements) <= len(plain.statements)

@@ -1,0 +1,95 @@
+"""An approver's desk in the browser: by the keyboard alone, and several requests at once, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import DESK, WIDTHS, code, press, reach, signed_in, sound
+from tests.support.servers import Server
+from tests.support.world import World
+
+
+def goes(page: Page, selector: str) -> None:
+    """To what a link or a button leads to, by Tab and Enter."""
+    reach(page, "", selector)
+    with page.expect_navigation(wait_until="load"):
+        page.keyboard.press("Enter")
+
+
+def stale(world: World) -> None:
+    """An hour after everybody signed in: approving needs a fresh code."""
+    world.sql("UPDATE login_session SET otp_at = datetime(otp_at, '-1 hour')")
+
+
+def test_the_keyboard_alone_gives_the_second_approval(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    asked = world.submitted(function="RW")
+    world.approve("personalisation-requests", asked["id"], "penyetuju1")
+    page = signed_in(browser, made, world, "penyetuju2", DESK)
+    stale(world)
+    goes(page, ".side a[href='/personalisasi']")
+    sound(page)
+    goes(page, f"tbody a[href='/personalisasi/{asked['id']}']")
+    reach(page, "fields.subject", ".remark:has([name='fields.subject']) summary")
+    page.keyboard.press("Enter")
+    assert page.locator("[name='fields.subject']").is_visible()
+    sound(page)
+    page.keyboard.press("Enter")
+    reach(page, "note")
+    page.keyboard.type("Sesuai dengan surat.")
+    reach(page, "otp_code")
+    page.keyboard.type(code(world, "penyetuju2"))
+    goes(page, "[formaction$=setujui]")
+    assert "Disetujui" in page.inner_text("main")
+    assert world.sql("SELECT state FROM personalisation_request") == [("approved",)]
+    sound(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_several_requests_are_looked_at_and_approved_at_once(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    asked = [world.submitted(who, function) for who, function in (("magetan.kepala", "R"), ("bangli.kepala", "RW"), ("bangli.kepala", "R"))]
+    page = signed_in(browser, made, world, "penyetuju1", width)
+    stale(world)
+    page.goto("/personalisasi?menunggu=1")
+    page.check(".picked [data-all]")
+    assert page.inner_text("[data-count]") == "3"
+    page.uncheck(f"[name=pilih][value='{asked[2]['id']}']")
+    assert page.inner_text("[data-count]") == "2"
+    sound(page)
+    press(page, ".picked button")
+    assert page.locator("input[name=request]").count() == 2
+    assert all(one["digest"] in page.inner_text("main") for one in asked[:2])
+    sound(page)
+    page.fill("[name=otp_code]", "000000")
+    press(page)
+    assert "sudah digunakan" in page.inner_text("main")  # the step-up page keeps what was to be approved
+    sound(page)
+    page.fill("[name=otp_code]", code(world, "penyetuju1"))
+    press(page)
+    assert page.locator(".told.good").count() == page.locator(".told.info").count() == 1
+    sound(page)
+    states = world.sql("SELECT state FROM personalisation_request ORDER BY id")
+    assert states == [("approved",), ("submitted",), ("submitted",)]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_is_to_be_mended_stands_beside_the_field(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    asked = world.requested("magetan.kepala", world.received())
+    page = signed_in(browser, made, world, "operator1", width)
+    page.goto(f"/aktivasi/{asked['id']}")
+    for name, note in (("letter_number", "Nomornya 471."), ("cards", "Kartu ini tidak ada di surat.")):
+        page.click(f".remark:has([name='fields.{name}']) summary")
+        page.fill(f"[name='fields.{name}']", note)
+    page.click("summary:has-text('Kembalikan')")
+    sound(page)
+    press(page, "#return button")
+    page = signed_in(browser, made, world, "magetan.kepala", width)
+    page.goto(f"/aktivasi/{asked['id']}")
+    sound(page)
+    page.goto(f"/aktivasi/{asked['id']}/ubah")
+    assert "Nomornya 471." in page.inner_text(".field:has([name=letter_number])")
+    assert "Kartu ini tidak ada di surat." in page.inner_text("#n-cards")
+    sound(page)
