@@ -100,7 +100,10 @@ class User(Base):
 
 
 class Invitation(Base):
-    """A one-time link with which a person chooses a password and enrols an authenticator."""
+    """A one-time link with which a person chooses a password and enrols an authenticator.
+
+    `change_id`: the executed proposal that ended an account in use and made this link; each makes one.
+    """
 
     __tablename__ = "invitation"
 
@@ -110,6 +113,7 @@ class Invitation(Base):
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    change_id: Mapped[UUID | None] = mapped_column(unique=True, index=True)
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -77,7 +77,7 @@ def home(ctx: Context) -> Home:
     """Everything of it, as far as the actor may see."""
     return Home(
         waiting=_lines(ctx, work.waiting(ctx)), awaited=_lines(ctx, work.awaited(ctx)), lapsing=_lines(ctx, _lapsing(ctx)),
-        agreements=_agreements(ctx), cards=_cards(ctx), days=_days(ctx),
+        agreements=agreements(ctx), cards=_cards(ctx), days=_days(ctx),
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _lapsing(ctx: Context) -> work.Lines:
         yield work.line(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
 
 
-def _agreements(ctx: Context) -> list[AgreementEnd]:
+def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
     """An institution's own last agreement always; for operators and approvers those that end soon and have no successor."""
     mine = ctx.actor.organisation_kind is OrganisationKind.INSTITUTION
     if not mine and not (ctx.actor.is_central and grants(ctx.actor, Operation.CARD_VIEW)):
@@ -122,7 +122,7 @@ def _agreements(ctx: Context) -> list[AgreementEnd]:
         Agreement.valid_until == ends.c.until,
         Organisation.id == Agreement.organisation_id,
     )
-    return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(SHOWN))]
+    return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
 
 
 def _cards(ctx: Context) -> list[tuple[str, int]]:

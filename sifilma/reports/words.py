@@ -1,4 +1,4 @@
-"""What the lines of the home page are called, and which page each leads to."""
+"""What the lines of the home page, of reminders and notices are called, and which page each leads to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of work: its words, its icon, and the page of its object (`argument` is what the page calls the id)."""
+    """A kind of work: its words, its icon, and the page of its object (`argument` is what the page calls the id; empty for a list)."""
 
     words: LazyString
     icon: str
@@ -64,5 +64,17 @@ TASKS = {
     "user_change_proposed": Task(_("Change of an account awaits another administrator"), "hourglass-split", *_USER),
     "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
     "token_lapses": Task(_("Unused tokens lapse"), "key", _ACTIVATION),
+    "personalisation_request_approved": Task(_("Your personalisation request is approved"), "check-circle", _PERSONALISATION),
+    "personalisation_request_returned": Task(
+        _("Your personalisation request came back to be repaired"), "arrow-return-left", _PERSONALISATION
+    ),
+    "personalisation_request_rejected": Task(_("Your personalisation request is rejected"), "x-circle", _PERSONALISATION),
+    "activation_request_approved": Task(_("Your activation request is approved"), "check-circle", _ACTIVATION),
+    "activation_request_returned": Task(_("Your activation request came back to be repaired"), "arrow-return-left", _ACTIVATION),
+    "activation_request_rejected": Task(_("Your activation request is rejected"), "x-circle", _ACTIVATION),
+    "destruction_approved": Task(_("The destruction you proposed is approved"), "check-circle", *_DESTRUCTION),
+    "destruction_rejected": Task(_("The destruction you proposed is rejected"), "x-circle", *_DESTRUCTION),
+    "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
+    "agreement_ends": Task(_("Agreement (PKS) ends"), "file-text", "organisation_pages.show", "organisation_id"),
     "manifest_lapses": Task(_("Manifest expires"), "file-earmark-lock", *_MANIFEST),
 }
