@@ -55,6 +55,18 @@ class UserChangeIn(_Strict):
         return frozenset(self.roles)
 
 
+class LostFactorIn(_Strict):
+    """Why a second factor is reported as lost, and how it is known that the person themselves says so."""
+
+    reason: str = Field(min_length=3, max_length=2000)
+
+
+class DecisionIn(_Strict):
+    """What becomes of a proposal."""
+
+    decision: Literal["execute", "reject"]
+
+
 class EnrolIn(_Strict):
     """The secret of the invitation's link, the chosen password, a code of the authenticator."""
 

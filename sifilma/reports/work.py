@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, String, exists, func, literal, or_, select
 
+from sifilma.accounts import lost_factors
 from sifilma.accounts.models import AccountState, Organisation, Person, User, UserChange
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.reading import users_query
@@ -59,7 +60,9 @@ def waiting(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", ReferenceChange.proposed_by_person != ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
-        yield _user_change(ctx, "decide_user_change", UserChange.proposed_by_person != ctx.actor.person_id)
+        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
+    elif grants(ctx.actor, Operation.USERS_FACTOR):
+        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads())
 
 
 def awaited(ctx: Context) -> Lines:
@@ -89,7 +92,7 @@ def _awaited_people(ctx: Context) -> Lines:
         yield _revocation(ctx, "revocation_proposed", Revocation.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
         yield _reference(ctx, "reference_proposed", ReferenceChange.proposed_by_person == ctx.actor.person_id)
-    if grants(ctx.actor, Operation.USERS_CENTRAL):
+    if grants(ctx.actor, Operation.USERS_FACTOR):
         yield _user_change(ctx, "user_change_proposed", UserChange.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
@@ -243,9 +246,20 @@ def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any
     return line(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
 
 
-def _user_change(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
-    query = scoped(select(UserChange), ctx.actor, Operation.USERS_CENTRAL, User.organisation_id)
-    query = query.where(who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
+def _others(ctx: Context) -> ColumnElement[bool]:
+    """Proposals neither by the actor nor about them."""
+    return (UserChange.proposed_by_person != ctx.actor.person_id) & (User.person_id != ctx.actor.person_id)
+
+
+def _of_heads() -> ColumnElement[bool]:
+    """Proposals a head decides on: a second factor of staff is lost, and there is another head than the one who reported it."""
+    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~User.roles.like("%head%")
+    return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
+
+
+def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
+    query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
+    query = query.where(*who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
     return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 

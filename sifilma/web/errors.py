@@ -26,9 +26,9 @@ def register(app: Flask) -> None:
     app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
     app.register_error_handler(StaleDataError, lambda _: answer(Conflict("Somebody else changed this a moment ago. Look again.")))
-    app.register_error_handler(PoolTimeout, lambda _: answer(Unavailable("All database connections are busy.")))
-    app.register_error_handler(DBAPIError, lambda error: answer(_from_database(error)))
-    app.register_error_handler(HSMError, lambda error: answer(_from_hsm(error)))
+    app.register_error_handler(PoolTimeout, lambda error: answer(away(error)))
+    app.register_error_handler(DBAPIError, lambda error: answer(from_database(error)))
+    app.register_error_handler(HSMError, lambda error: answer(from_hsm(error)))
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -79,7 +79,21 @@ def _page(error: SifilmaError) -> Response:
         return Response(status=303, headers={"Location": "/masuk"})
     if isinstance(error, StepUpRequired):
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
-    return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", "")))
+    if error.type == Unavailable.type:
+        _forget_names()
+    fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
+    return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
+
+
+def _forget_names() -> None:
+    """Whoever asks is a stranger to this page: their name lies in the database, which may be what is away."""
+    g.pop("_login_user", None)
+    g.actor = None
+
+
+def _holds_secrets() -> bool:
+    """Whether a form has fields that no page repeats."""
+    return any(part in name for name in request.form for part in ("password", "current", "repeat", "token"))
 
 
 def _html(page: str) -> Response:
@@ -102,7 +116,8 @@ def _from_http(error: HTTPException) -> SifilmaError:
     return refusal
 
 
-def _from_database(error: DBAPIError) -> SifilmaError:
+def from_database(error: DBAPIError) -> SifilmaError:
+    """A refusal of the database, or its absence."""
     if isinstance(error, IntegrityError):
         log.info("refused by the database", reason=str(error.orig).splitlines()[0])
         return Conflict("The database refused this: it contradicts what is recorded.", type="refused-by-database")
@@ -111,7 +126,20 @@ def _from_database(error: DBAPIError) -> SifilmaError:
     return Unavailable("The database is not available right now; nothing was changed.") if busy else SifilmaError()
 
 
-def _from_hsm(error: HSMError) -> SifilmaError:
+def away(error: Exception) -> SifilmaError:
+    """A fault of what an act needs, as the refusal it is: nothing was changed, and later it may go through."""
+    if isinstance(error, HSMError):
+        return from_hsm(error)
+    if isinstance(error, PoolTimeout):
+        return Unavailable("All database connections are busy.")
+    if isinstance(error, DBAPIError):
+        return from_database(error)
+    assert isinstance(error, SifilmaError)  # noqa: S101  # nothing else is given
+    return error
+
+
+def from_hsm(error: HSMError) -> SifilmaError:
+    """The token's absence; a mistake of our own is none."""
     log.error("HSM fault", error=type(error).__name__, reason=str(error))
     if isinstance(error, HSMMisuse):
         return SifilmaError()

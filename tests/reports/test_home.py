@@ -117,7 +117,8 @@ def test_people_wait_too(sqlite_world: World) -> None:
     assert "Decide on the change of an account" in section(sqlite_world, "admin2", WAITING)
     assert "awaits another administrator" in section(sqlite_world, "admin1", AWAITED)
     head = english(sqlite_world, "magetan.kepala")
-    assert head.send(f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang").status_code == 201
+    new = {"name": "Umi Contoh", "username": "magetan.baru", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
+    assert head.send("/pengguna/baru", **new).status_code == 201
     assert "Invitation not taken up yet" in section(sqlite_world, "magetan.kepala", AWAITED)
 
 
