@@ -47,8 +47,10 @@ def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] 
 def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
     """Execute or reject a proposal, by a second person; an invitation's link is the second value."""
     proposal = ctx.session.get(UserChange, change_id)
-    if proposal is None or proposal.change == "factor":  # those are decided in their own way: `lost_factors`
+    if proposal is None:
         raise NotFound()
+    if proposal.change == "factor":
+        raise Conflict("A second factor that was reported as lost is decided in its own way.", type="lost-factor")
     if proposal.state != "proposed":
         raise Conflict("This proposal has been decided.")
     if execute and proposal.proposed_by_person == ctx.actor.person_id:

@@ -55,7 +55,7 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
 
 def _waiting(ctx: Context, patience: timedelta) -> Iterator[Due]:
     """What waits for the actor longer than it should: told then, and again every week."""
-    for task, key, title, organisation, at, count in _rows(ctx, work.waiting(ctx), ctx.now - patience):
+    for task, key, title, organisation, at, count, _until in _rows(ctx, work.waiting(ctx), ctx.now - patience):
         weeks = max(ctx.now - at - patience, timedelta()) // AGAIN
         yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%dT%H%M%S} {weeks}")
 
@@ -89,7 +89,7 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
 
 
 def _lapsing(ctx: Context, query: Select[Any], days: tuple[int, ...]) -> Iterator[Due]:
-    for task, key, title, organisation, at, count in ctx.session.execute(query.limit(MOST)):
+    for task, key, title, organisation, at, count, _until in ctx.session.execute(query.limit(MOST)):
         yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%d} {_stage(at - ctx.now, days)}", lapses=True)
 
 

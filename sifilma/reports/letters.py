@@ -20,7 +20,7 @@ from sifilma.reports.words import TASKS, Task
 from sifilma.web.pages import ZONES
 
 SHOWN = 20
-NAMELESS = frozenset({"user_pages.show", "manifest_pages.show", "manifest_pages.index", "review_pages.show"})
+NAMELESS = frozenset({"user_pages.show", "user_pages.proposals", "manifest_pages.show", "manifest_pages.index", "review_pages.show"})
 """Pages of things whose titles stay out of messages: a person's name, a card's UID."""
 
 

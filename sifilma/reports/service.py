@@ -33,7 +33,7 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class Line:
-    """One thing to do. `key` is the object's id; `at` since when it waits, or when it lapses."""
+    """One thing to do. `key` is the object's id; `at` since when it waits, or when it lapses; `until`: its deadline, if it has one."""
 
     task: str
     key: UUID
@@ -41,6 +41,7 @@ class Line:
     organisation: str
     at: datetime
     count: int
+    until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
     every = union_all(*found).subquery()
     query = select(every, func.count().over()).order_by(every.c.at, every.c.key).limit(SHOWN)
     rows = ctx.session.execute(query).all()
-    return Lines([Line(*row[:6]) for row in rows], rows[0][6] if rows else 0)
+    return Lines([Line(*row[:7]) for row in rows], rows[0][7] if rows else 0)
 
 
 def _lapsing(ctx: Context) -> work.Lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, String, cast, exists, func, literal, null, or_, select
 
 from sifilma.accounts import lost_factors
 from sifilma.accounts.models import AccountState, Organisation, Person, User, UserChange
@@ -30,6 +30,7 @@ from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import UtcDateTime
 from sifilma.oversight.cases import OPEN, cases_query
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
 from sifilma.oversight.reference import changes_query
@@ -41,11 +42,12 @@ Lines = Iterator[Select[Any]]
 MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 
 
-def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None) -> Select[Any]:
-    """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many."""
+def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None) -> Select[Any]:
+    """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many, until when."""
     return query.with_only_columns(
         literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
         at.label("at"), (count if count is not None else literal(0, Integer)).label("count"),
+        (until if until is not None else cast(null(), UtcDateTime)).label("until"),
     ).where(Organisation.id == owner)  # fmt: skip
 
 
@@ -179,13 +181,13 @@ def _cards(ctx: Context) -> Lines:
         yield _made(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
     if grants(ctx.actor, Operation.ACTIVATE):
         issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
-        yield tokens(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at))
+        yield tokens(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at), func.min(Token.expires_at))
 
 
-def tokens(query: Select[Any], task: str, at: Any) -> Select[Any]:
+def tokens(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
     """Tokens by their requests."""
     grouped = query.where(A.id == Token.activation_request_id).group_by(A.id, A.letter_number, Organisation.name)
-    return line(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id))
+    return line(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id), until)
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:

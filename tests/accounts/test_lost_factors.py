@@ -159,7 +159,7 @@ def test_programs_do_the_same(world: World) -> None:
     proposed = done(admin.post(f"/users/{world.users['magetan.kepala']}/lost-factor", {"reason": REASON}), 202)
     path = f"/user-changes/{proposed['id']}/lost-factor-decision"
     assert admin.post(path, {"decision": "execute"}).status_code == 403
-    assert other.post(f"/user-changes/{proposed['id']}/decision", {"decision": "execute"}).status_code == 404  # that is not the way
+    assert other.post(f"/user-changes/{proposed['id']}/decision", {"decision": "execute"}).status_code == 409  # that is not the way
     link = done(other.post(path, {"decision": "execute"}))["invitation"]
     assert opens(world, link.rpartition("/")[2])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pyotp
 
@@ -80,7 +81,8 @@ def _accounts(world: World) -> None:
 def _lose(world: World) -> None:
     """A head without a phone: recovery codes and a passkey that end; one message that was given up, one that left."""
     lost = world.users["bpjs.kepala"]
-    with world.context(Actor(user_id=lost)) as ctx:
+    [(person,)] = world.sql("SELECT person_id FROM user_account WHERE username = 'bpjs.kepala'")
+    with world.context(Actor(user_id=lost, person_id=UUID(str(person)))) as ctx:
         recovery_codes.make(ctx, world.settings)
         ctx.session.add(Passkey(user_id=lost, name="Ponsel", credential_id=b"1", public_key=b"2", sign_count=0, created_at=ctx.now))
         outbox.enqueue(ctx, world.settings, Recipient(Channel.SMS, "+628120000001", lost), "code", "", "123456")

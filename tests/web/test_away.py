@@ -33,7 +33,7 @@ def test_without_the_hsm_the_activation_form_comes_back_as_it_was_typed(world: W
     assert (answer.status_code, int(answer.headers["Retry-After"]) >= 1) == (503, True)
     assert "HSM saat ini tidak tersedia" in visitor.seen
     assert "Isian Anda masih ada di sini: kirim ulang sebentar lagi." in visitor.seen
-    assert (value_of(answer, "address"), value_of(answer, "latitude")) == ("Jalan Yang Panjang 17", fields["latitude"])
+    assert ("Jalan Yang Panjang 17" in answer.get_data(as_text=True), value_of(answer, "latitude")) == (True, fields["latitude"])
     assert world.sql("SELECT state, tries FROM token") == [("issued", 0)]
     assert patiently(visitor, ACTIVATE, fields) == 303
 
