@@ -87,6 +87,13 @@ class Settings(BaseSettings):
     sms_webhook_url: str = Field("", description="SMS or WhatsApp gateway by HTTP, where there is no SMPP: POST {to, text}")
     sms_webhook_token: SecretStr | None = None
 
+    # --- reminders: one message a day to whoever has something due ---
+    remind_hour: int = Field(7, description="hour of the day, in each person's zone, at which they are reminded", ge=0, le=23)
+    remind_after_days: int = Field(2, description="days something waits for somebody before they are reminded; again every week", ge=0)
+    remind_token_days: tuple[int, ...] = Field((3,), description="days before a token lapses at which its organisation is told")
+    remind_manifest_days: tuple[int, ...] = Field((60, 30, 7), description="the same for manifests")
+    remind_agreement_days: tuple[int, ...] = Field((90, 30), description="the same for agreements (PKS), and the operators")
+
     # --- how people reach those who run the service; shown on the contact page, empty: not given yet ---
     contact_email: str = Field("", description="official e-mail address of the service desk")
     contact_phone: str = Field("", description="official telephone number of the service desk")

@@ -25,6 +25,7 @@ from sifilma.kernel.errors import SifilmaError
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models
 from sifilma.regions.cli import group as regions
+from sifilma.reports.reminders import remind
 from sifilma.web.command import command_context
 
 EVERY_SECONDS = 10
@@ -66,7 +67,7 @@ def check() -> None:
 @with_appcontext
 @click.option("--once", is_flag=True, help="One round, then end; exit 1 if a job failed.")
 def worker(once: bool) -> None:
-    """What time alone brings about: acts come into the log, tokens lapse, requests and manifests expire, old idempotency keys go."""
+    """What time alone brings about: acts come into the log, tokens lapse, requests and manifests expire, people are reminded."""
     while True:
         counts, failed = run_once()
         if any(counts.values()) or once:
@@ -122,5 +123,6 @@ JOBS: dict[str, Callable[[], int]] = {
     "tokens expired": _in_one(tasks.expire_tokens),
     "requests expired": _in_one(tasks.expire_requests),
     "manifests expired": _in_one(tasks.expire_manifests),
+    "people reminded": lambda: remind(command_context, ports.settings()),
     "idempotency keys forgotten": _in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.now)),
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sifilma.activation import revocation, standing
+from sifilma.reports import notices
 
 
 def register() -> None:
     """Attach every hook; safe to call twice."""
     revocation.register_hooks()
     standing.register_hooks()
+    notices.register_hooks()

@@ -8,6 +8,7 @@ from flask_login import current_user
 from sifilma import web
 from sifilma.accounts import api_key_views as api_keys
 from sifilma.accounts import factor_views as factors
+from sifilma.accounts import message_views as messages
 from sifilma.accounts import user_views as users
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
@@ -39,7 +40,7 @@ BLUEPRINTS = (
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
-    reference.blueprint,
+    reference.blueprint, messages.blueprint,
 )  # fmt: skip
 
 

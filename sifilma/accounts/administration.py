@@ -22,7 +22,17 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
     """Propose to disable, enable, re-role or invite a central account."""
     if user.organisation.kind != OrganisationKind.DIRECTORATE:
         raise NotFound()
-    _check_proposal(ctx, user, change, roles)
+    if change == "roles" and (not roles or not roles <= service.CENTRAL):
+        raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(service.CENTRAL))))
+    if change == "invite" and user.state != AccountState.INVITED:
+        raise Conflict("This account is in use: its second factor must be reported as lost.")
+    return make_proposal(ctx, user, change, roles, reason)
+
+
+def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
+    """A proposal that waits for its second person; Conflict while another one waits for the same account."""
+    if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == "proposed")):
+        raise Conflict("A proposal for this account waits already.", type="proposed-already")
     person_id = ctx.actor.person_id
     assert person_id is not None  # noqa: S101  # the hook lets only people in
     proposal = UserChange(
@@ -30,16 +40,8 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
         proposed_by_person=person_id, proposed_at=ctx.now,
     )  # fmt: skip
     ctx.session.add(proposal)
-    record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, change=change)
+    record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, organisation_id=user.organisation_id, change=change)
     return proposal
-
-
-def _check_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
-    """What could never be executed is not proposed; nor is anything while another proposal waits for the same account."""
-    if change == "roles" and (not roles or not roles <= service.CENTRAL):
-        raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(service.CENTRAL))))
-    if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == "proposed")):
-        raise Conflict("A proposal for this account waits already.", type="proposed-already")
 
 
 def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
@@ -47,6 +49,8 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
     proposal = ctx.session.get(UserChange, change_id)
     if proposal is None:
         raise NotFound()
+    if proposal.change == "factor":
+        raise Conflict("A second factor that was reported as lost is decided in its own way.", type="lost-factor")
     if proposal.state != "proposed":
         raise Conflict("This proposal has been decided.")
     if execute and proposal.proposed_by_person == ctx.actor.person_id:
@@ -61,9 +65,7 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
 def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | None:
     user = ctx.session.get_one(User, proposal.user_id)
     if proposal.change == "invite":
-        return (
-            service.new_invitation(ctx, settings, user) if user.state == AccountState.INVITED else service.invite_again(ctx, settings, user)
-        )
+        return service.invite_again(ctx, settings, user)
     service.change(ctx, user, proposal.change, frozenset(Role(name) for name in proposal.roles.split()))
     return None
 

@@ -100,7 +100,10 @@ class User(Base):
 
 
 class Invitation(Base):
-    """A one-time link with which a person chooses a password and enrols an authenticator."""
+    """A one-time link with which a person chooses a password and enrols an authenticator.
+
+    `change_id`: the executed proposal that ended an account in use and made this link; each makes one.
+    """
 
     __tablename__ = "invitation"
 
@@ -110,6 +113,7 @@ class Invitation(Base):
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    change_id: Mapped[UUID | None] = mapped_column(unique=True, index=True)
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -160,7 +164,9 @@ class Throttle(Base):
 
 
 class UserChange(Base):
-    """A change to a central account that waits for a second user administrator. `change` is invite, roles, disable or enable."""
+    """A change of an account that waits for a second person. `change` is invite, roles, disable or enable (central accounts), or factor
+    (a second factor is lost: anybody's, `lost_factors`).
+    """
 
     __tablename__ = "user_change"
     __table_args__ = (
@@ -215,4 +221,31 @@ triggers.guard(
     "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
     "user_change: decided by a second person",
 )
+triggers.guard("user_change_born", "user_change", "INSERT", "NEW.state <> 'proposed'", "user_change: it begins as a proposal")
+triggers.guard(
+    "user_change_not_own",
+    "user_change",
+    "UPDATE",
+    "NEW.state = 'executed' AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.decided_by_person)",
+    "user_change: nobody decides on their own account",
+)
+triggers.guard("user_change_decided", "user_change", "UPDATE", "OLD.state <> 'proposed'", "user_change: what is decided stays")
+triggers.immutable("user_change", "user_id", "change", "roles", "proposed_by_person", "proposed_at")
+triggers.guard(
+    "factor_given_up",
+    "user_account",
+    "UPDATE",
+    "OLD.totp_sealed IS NOT NULL AND NEW.totp_sealed IS NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.user_id = NEW.id"
+    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))",
+    "user_account: a second factor is given up by two persons",
+)
+triggers.guard(
+    "invitation_agreed",
+    "invitation",
+    "INSERT",
+    "NEW.change_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.id = NEW.change_id AND c.user_id = NEW.user_id"
+    " AND c.change = 'factor' AND c.state = 'executed')",
+    "invitation: of a proposal that was executed for this account",
+)
+triggers.immutable("invitation", "user_id", "change_id")
 triggers.immutable("person", "identity", "id_kind", "id_number")

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 
-from sifilma.accounts import reading
-from sifilma.accounts.models import Organisation, Person, User
+from sifilma.accounts import lost_factors, reading
+from sifilma.accounts.models import AccountState, Organisation, Person, User, UserChange
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
@@ -58,8 +58,33 @@ def account_page(ctx: Context, user: User) -> dict[str, Any]:
         "user": user, "role_words": role_words(user.role_set), "number": masked(user.person), "roles": roles_of(user.organisation),
         "last_seen": reading.last_seen(ctx, [user.id]).get(user.id), "link_until": reading.open_link_until(ctx, user),
         "history": reading.history_of(ctx, user), "myself": user.id == ctx.actor.user_id,
+        "loses": user.state == AccountState.ACTIVE and lost_factors.reports(ctx.actor, user),
         "changes": own, "proposes": admin and central, "helps_head": admin and not central and Role.HEAD in user.role_set,
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProposalLine:
+    """A proposal that waits. `refusal`: why the actor is not its second person, empty if they are; `mine`: they proposed it."""
+
+    proposal: UserChange
+    user: User
+    who: str
+    mine: bool
+    refusal: str
+    lost: bool
+
+
+def proposal_lines(ctx: Context) -> list[ProposalLine]:
+    """What waits for a second person, as far as the actor sees it."""
+    return [_proposal_line(ctx, *row) for row in reading.open_changes(ctx, lost_factors.other_head())]
+
+
+def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, another_head: bool) -> ProposalLine:
+    mine = proposal.proposed_by_person == ctx.actor.person_id
+    lost = proposal.change == lost_factors.FACTOR
+    refusal = lost_factors.refusal(ctx.actor, proposal, user, another_head) if lost else ""
+    return ProposalLine(proposal, user, who, mine, refusal, lost)
 
 
 def role_words(roles: frozenset[Role]) -> str:

@@ -17,6 +17,9 @@ class Operation(StrEnum):
     USERS_CENTRAL = "users.central"
     USERS_OWN = "users.own"
     USERS_SEE = "users.see"
+    USERS_FACTOR = "users.factor"
+    MESSAGES_SEE = "messages.see"
+    MESSAGES_SEND = "messages.send"
     API_KEYS = "api_keys"
     API_KEYS_SEE = "api_keys.see"
     REFERENCE_READ = "reference.read"
@@ -108,6 +111,9 @@ _TABLE: dict[Operation, str] = {
     Operation.USERS_CENTRAL:           "-  -  -  A! -   -  -  -  -   -",
     Operation.USERS_OWN:               "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.USERS_SEE:               "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
+    Operation.USERS_FACTOR:            "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
+    Operation.MESSAGES_SEE:            "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
+    Operation.MESSAGES_SEND:           "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.API_KEYS:                "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.API_KEYS_SEE:            "-  -  -  -  -   Oh  Oh  Oh  Oh   -",
     Operation.REFERENCE_READ:          "A  A  A  A  A   A  A  A  A   A",

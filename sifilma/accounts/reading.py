@@ -94,14 +94,14 @@ def organisations_without_head(ctx: Context, text: str) -> list[Organisation]:
     return list(ctx.session.scalars(query.order_by(Organisation.name).limit(CHOICES)))
 
 
-def open_changes(ctx: Context) -> list[tuple[UserChange, User, str]]:
-    """What waits for a second user administrator, oldest first: the proposal, its account, who proposed."""
+def open_changes(ctx: Context, *more: Any) -> list[Any]:
+    """What waits for a second person, oldest first: the proposal, its account, who proposed, and more columns."""
     proposer = aliased(Person)
     query: Any = (
-        select(UserChange, User, proposer.name)
+        select(UserChange, User, proposer.name, *more)
         .join(User, User.id == UserChange.user_id)
         .join(proposer, proposer.id == UserChange.proposed_by_person)
         .where(UserChange.state == "proposed")
     )
     seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_SEE, User.organisation_id)
-    return [(change, user, name) for change, user, name in ctx.session.execute(seen.order_by(UserChange.id))]
+    return list(ctx.session.execute(seen.order_by(UserChange.id)))

@@ -52,6 +52,18 @@ class UserChangeIn(Strict):
         return frozenset(self.roles)
 
 
+class LostFactorIn(Strict):
+    """Why a second factor is reported as lost, and how it is known that the person themselves says so."""
+
+    reason: str = Field(min_length=3, max_length=2000)
+
+
+class DecisionIn(Strict):
+    """What becomes of a proposal."""
+
+    decision: Literal["execute", "reject"]
+
+
 class EnrolIn(Strict):
     """The secret of the invitation's link, the chosen password, a code of the authenticator."""
 

@@ -24,6 +24,7 @@ from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
+from sifilma.notifications.models import CODE
 from sifilma.notifications.outbox import Recipient
 
 LIFE = timedelta(minutes=5)
@@ -49,7 +50,7 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
     code, code_id = f"{secrets.randbelow(1_000_000):06d}", uuid7()
     address = user.person.email if channel == Channel.EMAIL else user.person.phone
     text = f"Kode SI-FILMA Anda: {code}. Berlaku 5 menit, sekali pakai. Jangan berikan kepada siapa pun."
-    message = outbox.enqueue(ctx, settings, Recipient(Channel(channel), address, user.id), "code", SUBJECT, text, lapse=LIFE)
+    message = outbox.enqueue(ctx, settings, Recipient(Channel(channel), address, user.id), CODE, SUBJECT, text, lapse=LIFE)
     _end_former(ctx.session, session_id, ctx)
     ctx.session.add(
         SentCode(

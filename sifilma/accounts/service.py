@@ -83,15 +83,26 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
 
 
 def invite_again(ctx: Context, settings: Settings, user: User) -> str:
-    """A new link for an account whose link lapsed or whose second factor is lost: the old password and every factor end with it."""
+    """A new link for an account nobody has taken up yet; one in use ends by two persons only (`lost_factors`)."""
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody invites themselves.")
     if user.state == AccountState.DISABLED:
         raise Conflict("Enable this account first.")
+    if user.state == AccountState.ACTIVE:
+        raise Conflict("This account is in use: its second factor must be reported as lost.")
+    return _link_again(ctx, settings, user)
+
+
+def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) -> str:
+    """The link an executed proposal makes: password, every factor and every session of before end with it."""
     user.state, user.password_hash, user.totp_sealed = AccountState.INVITED, "", None
     end_factors(ctx, user)
     end_sessions(ctx, "invited anew", LoginSession.user_id == user.id)
-    link = new_invitation(ctx, settings, user)
+    return _link_again(ctx, settings, user, change_id)
+
+
+def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
+    link = new_invitation(ctx, settings, user, change_id)
     record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=user.roles, again=True)
     return link
 
@@ -107,14 +118,17 @@ def end_factors(ctx: Context, user: User) -> None:
         )
 
 
-def new_invitation(ctx: Context, settings: Settings, user: User) -> str:
+def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     """A fresh one-time link for an account; links given before lapse."""
     lapse_invitations(ctx, user)
     secret = secrets.token_urlsafe(32)
     expires = ctx.now + timedelta(hours=settings.invitation_hours)
     ctx.session.add(
-        Invitation(user_id=user.id, token_hash=secret_hash(secret), expires_at=expires, created_by=ctx.actor.user_id, created_at=ctx.now)
-    )
+        Invitation(
+            user_id=user.id, token_hash=secret_hash(secret), expires_at=expires, created_by=ctx.actor.user_id, created_at=ctx.now,
+            change_id=change_id,
+        )
+    )  # fmt: skip
     return secret
 
 

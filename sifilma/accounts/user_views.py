@@ -9,11 +9,11 @@ from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.accounts import administration, reading, service
+from sifilma.accounts import administration, lost_factors, reading, service
 from sifilma.accounts.models import User
-from sifilma.accounts.people_pages import EXPORT, account_page, list_lines, roles_of
+from sifilma.accounts.people_pages import EXPORT, account_page, list_lines, proposal_lines, roles_of
 from sifilma.accounts.permissions import Operation, grants
-from sifilma.accounts.schemas import UserChangeIn, UserIn
+from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.documents import lists
 from sifilma.kernel.context import Context
 from sifilma.web.decisions import attempted
@@ -32,7 +32,7 @@ def index() -> Response:
     """The accounts of one's own organisation; a user administrator's, of all."""
     ctx, form = context(), Form(request.args)
     listing = reading.users_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
-    waiting = len(reading.open_changes(ctx)) if grants(ctx.actor, Operation.USERS_CENTRAL) else 0
+    waiting = len(reading.open_changes(ctx))
     return lists.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
 
 
@@ -114,7 +114,7 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 @operation("users.own", idempotent=False)
 @attempted(_account)
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
-    """A new link, for a lapsed one or a lost second factor."""
+    """A new link for somebody who has not taken up theirs."""
     user = service.own_user(ctx, user_id)
     return _handed_out(user, service.invite_again(ctx, ports.settings(), user))
 
@@ -123,7 +123,7 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @operation("users.central", idempotent=False)
 @attempted(_account)
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
-    """The head of an organisation gets a new link from a user administrator."""
+    """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
     user = reading.seen_user(ctx, user_id)
     return _handed_out(user, administration.invite_head_again(ctx, ports.settings(), user))
 
@@ -153,12 +153,12 @@ def _change(form: Form) -> UserChangeIn:
 @blueprint.get("/usulan")
 @operation("users.see")
 def proposals() -> Response:
-    """What waits for a second user administrator."""
+    """What waits for a second person."""
     return _proposals(context(), Form())
 
 
 def _proposals(ctx: Context, form: Form) -> Response:
-    return form.again("accounts/user_changes.html", proposals=reading.open_changes(ctx), me=ctx.actor.person_id)
+    return form.again("accounts/user_changes.html", proposals=proposal_lines(ctx))
 
 
 @blueprint.post("/usulan/<uuid:change_id>")
@@ -168,5 +168,28 @@ def decide(change_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         proposal, secret = administration.decide_change(ctx, ports.settings(), change_id, form.get("decision") == "execute")
+        return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
+    return _proposals(ctx, form)
+
+
+@blueprint.post("/<uuid:user_id>/faktor-hilang")
+@operation("users.factor", idempotent=False)
+def report_lost(user_id: UUID) -> AnyResponse:
+    """Report a lost second factor; a second person decides."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        lost_factors.report(ctx, user_id, form.model(LostFactorIn).reason)
+        return seen("user_pages.proposals", "proposed")
+    return _account(ctx, user_id, form)
+
+
+@blueprint.post("/usulan/<uuid:change_id>/faktor-hilang")
+@operation("users.factor", idempotent=False)
+def decide_lost(change_id: UUID) -> AnyResponse:
+    """Agree that a second factor is lost, or reject it; the link is shown to whoever agrees."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        execute = form.model(DecisionIn).decision == "execute"
+        proposal, secret = lost_factors.decide(ctx, ports.settings(), change_id, execute)
         return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
     return _proposals(ctx, form)

@@ -11,9 +11,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.accounts import passkeys, recovery_codes, service, sign_in, totp
+from sifilma.accounts import messages, passkeys, recovery_codes, service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
+from sifilma.accounts.message_pages import line
 from sifilma.accounts.models import User
 from sifilma.accounts.schemas import PreferencesIn
 from sifilma.documents.rendering import qr_svg
@@ -165,7 +166,7 @@ def _profile(form: Form) -> Response:
     return form.again(
         "accounts/profil.html", user=user, preferences=preferences, sessions=sign_in.running_sessions(ctx, ports.settings()),
         this=ctx.actor.session_id, codes_left=recovery_codes.left(ctx, user.id), passkeys=passkeys.of_user(ctx, user.id),
-        passkeys_work=here,
+        passkeys_work=here, messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
     )  # fmt: skip
 
 

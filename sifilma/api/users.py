@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from uuid import UUID
 
 from flask import Response, make_response
 from pydantic import BaseModel, Field
 
 from sifilma import ports
-from sifilma.accounts import administration, service
+from sifilma.accounts import administration, lost_factors, service
 from sifilma.accounts.present import ApiKeyOut, UserOut, api_key_out, user_out
-from sifilma.accounts.schemas import ApiKeyIn, EnrolIn, UserChangeIn, UserIn
+from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.api.common import IdPath, Page, answer, blueprint
 from sifilma.kernel.schemas import Strict
 from sifilma.web.operations import operation
@@ -35,12 +34,6 @@ class ChangeOut(BaseModel):
     state: str
     change: str
     invitation: str | None = None
-
-
-class DecisionIn(Strict):
-    """What becomes of a proposal."""
-
-    decision: Literal["execute", "reject"]
 
 
 class PasswordChangeIn(Strict):
@@ -106,6 +99,22 @@ def propose_change(path: IdPath, body: UserChangeIn) -> Response:
 def decide_change(path: IdPath, body: DecisionIn) -> Response:
     """By another user administrator than the one who proposed it."""
     proposal, secret = administration.decide_change(context(), ports.settings(), path.id, body.decision == "execute")
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
+
+
+@api.post("/users/<uuid:id>/lost-factor", responses={202: ChangeOut}, summary="Report that somebody's second factor is lost")
+@operation("users.factor", idempotent=False)
+def report_lost_factor(path: IdPath, body: LostFactorIn) -> Response:
+    """For heads and central people by a user administrator, for others by their head. Nothing ends before a second person agrees."""
+    proposal = lost_factors.report(context(), path.id, body.reason)
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
+
+
+@api.post("/user-changes/<uuid:id>/lost-factor-decision", responses={200: ChangeOut}, summary="Decide on a second factor reported as lost")
+@operation("users.factor", idempotent=False)
+def decide_lost_factor(path: IdPath, body: DecisionIn) -> Response:
+    """By another person than the one who reported it. Password, factors and sessions end; the answer holds the one-time link."""
+    proposal, secret = lost_factors.decide(context(), ports.settings(), path.id, body.decision == "execute")
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
 
 

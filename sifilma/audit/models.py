@@ -57,6 +57,7 @@ class Action(StrEnum):
     USER_CHANGE_REJECT = "user.change_reject"
     API_KEY_CREATE = "api_key.create"
     API_KEY_REVOKE = "api_key.revoke"
+    MESSAGE_SEND_AGAIN = "message.send_again"
     UNIT_REGISTER = "unit.register"
     UNIT_CHANGE = "unit.change"
     CARD_REGISTER = "card.register"

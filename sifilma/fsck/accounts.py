@@ -117,6 +117,48 @@ def capabilities(now: Snapshot) -> Found:
     )
 
 
+_GIVEN_UP = "user_change c WHERE c.change = 'factor' AND c.state = 'executed'"
+
+
+@in_snapshot("lost-factor", "A second factor is given up by two persons who may, and nothing of before counts from then on.")
+def lost_factor(now: Snapshot) -> Found:
+    """The proposal has its one link; passkeys, recovery codes and sessions older than it have ended."""
+    yield from now.find(
+        "user_change",
+        f"SELECT c.id FROM {_GIVEN_UP} AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id AND i.user_id = c.user_id)",
+        "gave up a second factor and made no link for its account",
+    )
+    yield from now.find(
+        "invitation",
+        f"SELECT i.id FROM invitation i WHERE i.change_id IS NOT NULL AND i.change_id NOT IN (SELECT c.id FROM {_GIVEN_UP})",
+        "is of a proposal that was not executed",
+    )
+    yield from now.find(
+        "user_change",
+        f"SELECT c.id FROM {_GIVEN_UP} AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = c.user_id AND u.person_id"
+        " IN (c.proposed_by_person, c.decided_by_person))",
+        "gave up the second factor of the person who proposed or decided it",
+    )
+    for table in ("passkey", "recovery_code", "login_session"):
+        yield from now.find(
+            table,
+            f"SELECT p.id FROM {table} p WHERE EXISTS (SELECT 1 FROM {_GIVEN_UP} AND c.user_id = p.user_id AND p.created_at < c.decided_at"
+            " AND (p.ended_at IS NULL OR p.ended_at > c.decided_at))",
+            "counts after its account's second factor was given up",
+        )
+
+
+@in_snapshot("messages-wiped", "A message that has left has lost its text, and a code that is through has too.")
+def messages_wiped(now: Snapshot) -> Found:
+    """What was given up keeps its text, sealed, so that it can be sent again; a code never."""
+    return now.find(
+        "message",
+        "SELECT m.id, m.state FROM outbox_message m WHERE LENGTH(m.sealed) > 0"
+        " AND (m.state = 'sent' OR (m.purpose = 'code' AND m.state IN ('failed', 'lapsed')))",
+        "is {state} and still has its text",
+    )
+
+
 @in_snapshot("seed-opens", "Every authenticator's seed is sealed, and opens with this installation's key, for its account only.")
 def seed_opens(now: Snapshot) -> Found:
     """In memory, one at a time; none is shown."""

@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, String
+from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import state_check
@@ -24,11 +25,16 @@ class Delivery(StrEnum):
     LAPSED = "lapsed"
 
 
+CODE = "code"
+"""The purpose of messages that hold a code: such a text is wiped whatever becomes of it."""
+
+
 class OutboxMessage(Base):
     """One message to one person.
 
-    Address and text are sealed (the text may be a code) and the text is wiped once it has left or cannot any more. `lapses_at`: not
-    sent after that. `taken_until`: a sender has it until then; if it dies, another takes over.
+    Address and text are sealed (the text may be a code) and the text is wiped once it has left; what was given up keeps it, so that
+    it can be sent again, unless it is a code. `lapses_at`: not sent after that. `taken_until`: a sender has it until then; if it dies,
+    another takes over.
     """
 
     __tablename__ = "outbox_message"
@@ -53,3 +59,29 @@ class OutboxMessage(Base):
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reference: Mapped[str] = mapped_column(String(120), default="")
     last_error: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Digest(Base):
+    """When somebody is told next what is due for them: moved on by one conditional UPDATE, so that no two workers tell the same person."""
+
+    __tablename__ = "digest"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Reminder(Base):
+    """One thing somebody was told of. `occasion` is what made it due; the same one is told once, however often a worker is started."""
+
+    __tablename__ = "reminder"
+    __table_args__ = (UniqueConstraint("user_id", "task", "object_id", "occasion"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID]
+    task: Mapped[str] = mapped_column(String(40))
+    object_id: Mapped[UUID]
+    occasion: Mapped[str] = mapped_column(String(40))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+triggers.immutable("reminder")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -14,15 +14,18 @@ from sqlalchemy import ColumnElement, or_, select, update
 from config.settings import Settings
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
+from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import open_sealed, seal
 from sifilma.notifications.contract import Channel, Letter, Sender, SendFailed
-from sifilma.notifications.models import Delivery, OutboxMessage
+from sifilma.notifications.models import CODE, Delivery, OutboxMessage
 
 LEASE = timedelta(seconds=60)
+LIFE = timedelta(days=2)
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(hours=1)
 AT_ONCE = 20
+GIVEN_UP = (Delivery.FAILED, Delivery.LAPSED)
 log = structlog.get_logger()
 
 
@@ -36,19 +39,38 @@ class Recipient:
 
 
 def enqueue(
-    ctx: Context, settings: Settings, to: Recipient, purpose: str, subject: str, text: str, *, lapse: timedelta = timedelta(days=2)
+    ctx: Context, settings: Settings, to: Recipient, purpose: str, subject: str, text: str, *, lapse: timedelta = LIFE
 ) -> OutboxMessage:
     """Write a message into the outbox, in the transaction of the act it tells of."""
-    message_id = uuid7()
-    content = json.dumps({"to": to.address, "subject": subject, "text": text}).encode()
-    message = OutboxMessage(
-        id=message_id, channel=to.channel, purpose=purpose, user_id=to.user_id, shown_to=masked(to.address),
-        sealed=seal(settings, "outbox", message_id, content), state=Delivery.QUEUED, tries=0, created_at=ctx.now, due_at=ctx.now,
-        lapses_at=ctx.now + lapse,
-    )  # fmt: skip
+    message = written(settings, ctx.now, to, purpose, subject, text, lapse=lapse)
     ctx.session.add(message)
     ctx.session.flush()
     return message
+
+
+def written(
+    settings: Settings, at: datetime, to: Recipient, purpose: str, subject: str, text: str, *, lapse: timedelta = LIFE
+) -> OutboxMessage:
+    """A message that waits to be sent, for whoever has no Context but a session to add it to (transition hooks)."""
+    message_id = uuid7()
+    content = json.dumps({"to": to.address, "subject": subject, "text": text}).encode()
+    return OutboxMessage(
+        id=message_id, channel=to.channel, purpose=purpose, user_id=to.user_id, shown_to=masked(to.address),
+        sealed=seal(settings, "outbox", message_id, content), state=Delivery.QUEUED, tries=0, created_at=at, due_at=at,
+        lapses_at=at + lapse,
+    )  # fmt: skip
+
+
+def send_again(ctx: Context, message: OutboxMessage) -> None:
+    """Queue a message that was given up; Conflict where it was not, or where its text is gone."""
+    queued = ctx.session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == message.id, OutboxMessage.state.in_(GIVEN_UP), OutboxMessage.sealed != b"")
+        .values(state=Delivery.QUEUED, due_at=ctx.now, lapses_at=ctx.now + LIFE, done_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    if changed(queued) != 1:
+        raise Conflict("Only a message that was given up is sent again, and never a code: its text is gone.", type="not-given-up")
 
 
 def masked(address: str) -> str:
@@ -99,13 +121,13 @@ def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], me
 
 
 def _note(ctx: Context, message: OutboxMessage, state: Delivery, *, error: str = "", reference: str = "") -> Delivery:
-    """What became of a try. A message that is through, one way or the other, loses its text."""
+    """What became of a try. A message that has left loses its text, and a code always."""
     ctx.uow.begin_write()
     values: dict[str, object] = {"state": state, "last_error": error[:200], "reference": reference[:120], "taken_until": None}
     if state is Delivery.QUEUED:
         values["due_at"] = ctx.now + min(FIRST_WAIT * 2 ** (message.tries - 1), LONGEST_WAIT)
     else:
-        values |= {"done_at": ctx.now, "sealed": b""}
+        values |= {"done_at": ctx.now} | ({"sealed": b""} if state is Delivery.SENT or message.purpose == CODE else {})
     ctx.session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id == message.id, OutboxMessage.state == Delivery.SENDING)

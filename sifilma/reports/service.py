@@ -33,7 +33,7 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class Line:
-    """One thing to do. `key` is the object's id; `at` since when it waits, or when it lapses."""
+    """One thing to do. `key` is the object's id; `at` since when it waits, or when it lapses; `until`: its deadline, if it has one."""
 
     task: str
     key: UUID
@@ -41,6 +41,7 @@ class Line:
     organisation: str
     at: datetime
     count: int
+    until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def home(ctx: Context) -> Home:
     """Everything of it, as far as the actor may see."""
     return Home(
         waiting=_lines(ctx, work.waiting(ctx)), awaited=_lines(ctx, work.awaited(ctx)), lapsing=_lines(ctx, _lapsing(ctx)),
-        agreements=_agreements(ctx), cards=_cards(ctx), days=_days(ctx),
+        agreements=agreements(ctx), cards=_cards(ctx), days=_days(ctx),
     )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
     every = union_all(*found).subquery()
     query = select(every, func.count().over()).order_by(every.c.at, every.c.key).limit(SHOWN)
     rows = ctx.session.execute(query).all()
-    return Lines([Line(*row[:6]) for row in rows], rows[0][6] if rows else 0)
+    return Lines([Line(*row[:7]) for row in rows], rows[0][7] if rows else 0)
 
 
 def _lapsing(ctx: Context) -> work.Lines:
@@ -105,7 +106,7 @@ def _lapsing(ctx: Context) -> work.Lines:
         yield work.line(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
 
 
-def _agreements(ctx: Context) -> list[AgreementEnd]:
+def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
     """An institution's own last agreement always; for operators and approvers those that end soon and have no successor."""
     mine = ctx.actor.organisation_kind is OrganisationKind.INSTITUTION
     if not mine and not (ctx.actor.is_central and grants(ctx.actor, Operation.CARD_VIEW)):
@@ -122,7 +123,7 @@ def _agreements(ctx: Context) -> list[AgreementEnd]:
         Agreement.valid_until == ends.c.until,
         Organisation.id == Agreement.organisation_id,
     )
-    return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(SHOWN))]
+    return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
 
 
 def _cards(ctx: Context) -> list[tuple[str, int]]:

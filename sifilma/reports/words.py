@@ -1,4 +1,4 @@
-"""What the lines of the home page are called, and which page each leads to."""
+"""What the lines of the home page, of reminders and notices are called, and which page each leads to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of work: its words, its icon, and the page of its object (`argument` is what the page calls the id)."""
+    """A kind of work: its words, its icon, and the page of its object (`argument` is what the page calls the id; empty for a list)."""
 
     words: LazyString
     icon: str
@@ -23,6 +23,7 @@ _HANDOVER = ("handover_pages.show", "handover_id")
 _DESTRUCTION = ("destruction_pages.show", "destruction_id")
 _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
+_PROPOSALS = ("user_pages.proposals", "")
 _CASE = ("model_pages.case", "case_id")
 _CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
@@ -37,7 +38,7 @@ TASKS = {
     "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION),
     "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION),
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
-    "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_USER),
+    "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION),
     "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION),
     "record_results": Task(_("Record results of personalisation"), "cpu", _PERSONALISATION),
@@ -61,8 +62,20 @@ TASKS = {
     "destruction_proposed": Task(_("Destruction awaits approval"), "hourglass-split", *_DESTRUCTION),
     "destruction_executed": Task(_("Destruction awaits verification"), "hourglass-split", *_DESTRUCTION),
     "revocation_proposed": Task(_("Revocation of a manifest awaits a decision"), "hourglass-split", *_MANIFEST),
-    "user_change_proposed": Task(_("Change of an account awaits another administrator"), "hourglass-split", *_USER),
+    "user_change_proposed": Task(_("Change of an account awaits another person"), "hourglass-split", *_PROPOSALS),
     "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
     "token_lapses": Task(_("Unused tokens lapse"), "key", _ACTIVATION),
+    "personalisation_request_approved": Task(_("Your personalisation request is approved"), "check-circle", _PERSONALISATION),
+    "personalisation_request_returned": Task(
+        _("Your personalisation request came back to be repaired"), "arrow-return-left", _PERSONALISATION
+    ),
+    "personalisation_request_rejected": Task(_("Your personalisation request is rejected"), "x-circle", _PERSONALISATION),
+    "activation_request_approved": Task(_("Your activation request is approved"), "check-circle", _ACTIVATION),
+    "activation_request_returned": Task(_("Your activation request came back to be repaired"), "arrow-return-left", _ACTIVATION),
+    "activation_request_rejected": Task(_("Your activation request is rejected"), "x-circle", _ACTIVATION),
+    "destruction_approved": Task(_("The destruction you proposed is approved"), "check-circle", *_DESTRUCTION),
+    "destruction_rejected": Task(_("The destruction you proposed is rejected"), "x-circle", *_DESTRUCTION),
+    "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
+    "agreement_ends": Task(_("Agreement (PKS) ends"), "file-text", "organisation_pages.show", "organisation_id"),
     "manifest_lapses": Task(_("Manifest expires"), "file-earmark-lock", *_MANIFEST),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, String, cast, exists, func, literal, null, or_, select
 
+from sifilma.accounts import lost_factors
 from sifilma.accounts.models import AccountState, Organisation, Person, User, UserChange
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.reading import users_query
@@ -29,6 +30,7 @@ from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import UtcDateTime
 from sifilma.oversight.cases import OPEN, cases_query
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
 from sifilma.oversight.reference import changes_query
@@ -40,11 +42,12 @@ Lines = Iterator[Select[Any]]
 MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 
 
-def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None) -> Select[Any]:
-    """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many."""
+def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None) -> Select[Any]:
+    """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many, until when."""
     return query.with_only_columns(
         literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
         at.label("at"), (count if count is not None else literal(0, Integer)).label("count"),
+        (until if until is not None else cast(null(), UtcDateTime)).label("until"),
     ).where(Organisation.id == owner)  # fmt: skip
 
 
@@ -59,7 +62,9 @@ def waiting(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", ReferenceChange.proposed_by_person != ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
-        yield _user_change(ctx, "decide_user_change", UserChange.proposed_by_person != ctx.actor.person_id)
+        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
+    elif grants(ctx.actor, Operation.USERS_FACTOR):
+        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads())
 
 
 def awaited(ctx: Context) -> Lines:
@@ -89,7 +94,7 @@ def _awaited_people(ctx: Context) -> Lines:
         yield _revocation(ctx, "revocation_proposed", Revocation.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
         yield _reference(ctx, "reference_proposed", ReferenceChange.proposed_by_person == ctx.actor.person_id)
-    if grants(ctx.actor, Operation.USERS_CENTRAL):
+    if grants(ctx.actor, Operation.USERS_FACTOR):
         yield _user_change(ctx, "user_change_proposed", UserChange.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
@@ -176,13 +181,13 @@ def _cards(ctx: Context) -> Lines:
         yield _made(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
     if grants(ctx.actor, Operation.ACTIVATE):
         issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
-        yield tokens(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at))
+        yield tokens(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at), func.min(Token.expires_at))
 
 
-def tokens(query: Select[Any], task: str, at: Any) -> Select[Any]:
+def tokens(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
     """Tokens by their requests."""
     grouped = query.where(A.id == Token.activation_request_id).group_by(A.id, A.letter_number, Organisation.name)
-    return line(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id))
+    return line(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id), until)
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
@@ -243,9 +248,20 @@ def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any
     return line(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
 
 
-def _user_change(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
-    query = scoped(select(UserChange), ctx.actor, Operation.USERS_CENTRAL, User.organisation_id)
-    query = query.where(who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
+def _others(ctx: Context) -> ColumnElement[bool]:
+    """Proposals neither by the actor nor about them."""
+    return (UserChange.proposed_by_person != ctx.actor.person_id) & (User.person_id != ctx.actor.person_id)
+
+
+def _of_heads() -> ColumnElement[bool]:
+    """Proposals a head decides on: a second factor of staff is lost, and there is another head than the one who reported it."""
+    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~User.roles.like("%head%")
+    return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
+
+
+def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
+    query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
+    query = query.where(*who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
     return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 

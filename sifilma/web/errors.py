@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, StepUpRequired, TooLarge, TooMany, Unauthenticated, Unavailable
+from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
@@ -73,9 +74,26 @@ def _problem(error: SifilmaError) -> Response:
 def _page(error: SifilmaError) -> Response:
     if isinstance(error, Unauthenticated):
         return Response(status=303, headers={"Location": "/masuk"})
+    if (unit := unit_of_work()) is not None:  # what failed may have broken its transaction, and the page asks who is there
+        unit.rollback()
+        unit.begin_read()
     if isinstance(error, StepUpRequired):
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
-    return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", "")))
+    if error.type == Unavailable.type:
+        _forget_names()
+    fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
+    return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
+
+
+def _forget_names() -> None:
+    """Whoever asks is a stranger to this page: their name lies in the database, which may be what is away."""
+    g.pop("_login_user", None)
+    g.actor = None
+
+
+def _holds_secrets() -> bool:
+    """Whether a form has fields that no page repeats."""
+    return any(part in name for name in request.form for part in ("password", "current", "repeat", "token"))
 
 
 def _html(page: str) -> Response:

@@ -10,14 +10,22 @@ from typing import Any, TypeVar
 from flask import Response, make_response, render_template, request
 from flask_babel import gettext
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.datastructures import MultiDict
 
+from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMUnavailable
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, SifilmaError, TooMany, Unauthenticated
+from sifilma.kernel.errors import Conflict, Invalid, SifilmaError, TooMany, Unauthenticated, Unavailable
+from sifilma.web import errors
 from sifilma.web.texts import translate, validation_text
 
 Model = TypeVar("Model", bound=BaseModel)
 REFUSALS = (Invalid, Conflict, Unauthenticated, TooMany, ValidationError)
+_HSM = (HSMUnavailable, HSMCredential, HSMKeyMissing, HSMKeyAmbiguous, HSMKeyChanged)
+FAULTS = (Unavailable, *_HSM, OperationalError, InterfaceError, PoolTimeout, StaleDataError, IntegrityError)
+"""What the act needs is not there now, or somebody was quicker; the form stays as it was typed, to be sent again."""
 
 
 @dataclass
@@ -61,13 +69,13 @@ class Form:
 
     @contextmanager
     def attempt(self, ctx: Context) -> Iterator[None]:
-        """Run what the form asks for. What refuses it is kept for the page, and nothing of the attempt stays."""
+        """Run what the form asks for. What refuses it, or is away, is kept for the page, and nothing of the attempt stays."""
         try:
             yield
-        except REFUSALS as refused:
+        except (*REFUSALS, *FAULTS) as refused:
             ctx.uow.rollback()
             ctx.uow.begin_read()
-            self.refuse(refused)
+            self.refuse(errors.refusal_of(refused) if isinstance(refused, FAULTS) else refused)
 
     def refuse(self, refused: Exception) -> None:
         """Take over what was wrong, in the words of the screen."""
@@ -82,7 +90,10 @@ class Form:
         self.errors += [(str(error["field"]), translate(error["message"])) for error in given if "row" not in error]
         if self.rows:
             self.errors.append(("rows", gettext("Some rows cannot be accepted. They are listed below; nothing was saved.")))
-        if isinstance(refused, TooMany):
+        if isinstance(refused, Unavailable):
+            self.retry_after = refused.retry_after
+            self.errors.append(("", _kept(refused)))
+        elif isinstance(refused, TooMany):
             self.retry_after = refused.retry_after
             self.errors.append(("", gettext("Too many attempts. Try again in %(seconds)s seconds.", seconds=refused.retry_after)))
         elif not self.errors:
@@ -98,6 +109,14 @@ class Form:
 
 def _shown(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _kept(refused: Unavailable) -> str:
+    """What is away, and that nothing typed is lost."""
+    parts = [translate(refused.detail or refused.title), gettext("What you typed is still here: send it again in a moment.")]
+    if request.files:
+        parts.append(gettext("Files must be chosen again afterwards: a browser does not send them twice."))
+    return " ".join(parts)
 
 
 def _field(error: Mapping[str, Any]) -> str:

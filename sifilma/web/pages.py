@@ -48,6 +48,7 @@ DONE = {
     "decided": _("The proposal is decided."),
     "revoked": _("Revoked: it opens nothing any more."),
     "language": _("Language changed."),
+    "queued": _("The message is queued again."),
     "sent": _("A code is on its way to you."),
     "preferences": _("Your preferences are kept."),
 }

@@ -28,6 +28,8 @@ ONLY_IDS = (
     "invited_head",
     "central_user",
     "user_change",
+    "lost_factor",
+    "message",
     "api_key",
     "passkey",
     "session",

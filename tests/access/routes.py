@@ -52,6 +52,7 @@ STEMS: dict[str, str] = {
     "/pemusnahan/": "destruction",
     "/pengguna/": "user",
     "/pengguna/usulan/": "user_change",
+    "/pesan/": "message",
     "/personalisasi/": "personalisation_request",
     "/personalisasi/pembeli/": "buyer",
     "/profil/kunci-sandi/": "passkey",
@@ -75,7 +76,9 @@ SEEN_BY: dict[str, str] = {
     "central_user": "users.central",
     "destruction": "destruction.view",
     "handover": "handover.view",
+    "lost_factor": "users.factor",
     "manifest": "manifest.view",
+    "message": "messages.see",
     "device_model": "model.view",
     "model_case": "model.case.view",
     "institution": "reference.read",
@@ -109,6 +112,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
     "download": {"form": "jws"},
+    "lost-factor": {"reason": "ponsel hilang"},
+    "lost-factor-decision": {"decision": "reject"},
     "reports": {"condition": "damaged", "note": "patah"},
     "results": {"results": [{"sam_uid": "30154B0100000001", "outcome": "personalised"}]},
     "review": {"decision": "accepted", "note": "sesuai"},
@@ -122,7 +127,11 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 WITHOUT_BODY = ("tokens", "reissue")
 
 
-PAGE_BODIES: dict[str, dict[str, Any]] = {"lapor": BODIES["reports"], "ubah": _LETTER | {"function": "R", "quantity": "1"}}
+PAGE_BODIES: dict[str, dict[str, Any]] = {
+    "faktor-hilang": {"reason": "hilang", "decision": "reject"},
+    "lapor": BODIES["reports"],
+    "ubah": _LETTER | {"function": "R", "quantity": "1"},
+}
 # Where an allowed call, sent without anything sensible, is answered by 403 or 404 all the same, and why.
 ALSO: dict[str, set[int]] = {
     "POST /masuk/ulang": {403},  # no code
@@ -138,6 +147,8 @@ PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "four-ey
 NARROWER: dict[str, str] = {
     "/organisasi/<uuid:organisation_id>/model": "maker",
     "/organisasi/<uuid:organisation_id>/pks": "institution",
+    "/api/v1/user-changes/<uuid:id>/lost-factor-decision": "lost_factor",
+    "/pengguna/usulan/<uuid:change_id>/faktor-hilang": "lost_factor",
     "/pengguna/<uuid:user_id>/pusat/undang-ulang": "invited_head",
     "/pengguna/<uuid:user_id>/pusat/usulan": "central_user",
 }

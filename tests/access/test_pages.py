@@ -62,7 +62,7 @@ def test_every_page_of_a_role_is_sound_light_and_quick(
     assert len(answers) > 5
     assert {path: len(html) for path, (html, _) in answers.items() if len(html.encode()) > HEAVY} == {}
     assert {path: spent for path, (_, spent) in answers.items() if spent > SLOW} == {}
-    assert {path: found for path, (html, _) in answers.items() if (found := doubled_ids(html))} == {}
+    assert {path: twice for path, (html, _) in answers.items() if (twice := doubled_ids(html))} == {}
     pages = [opened(browser, made, width) for width in WIDTHS]
     for page in pages:
         known(page, made, walk.visitor.client())

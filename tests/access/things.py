@@ -12,6 +12,9 @@ from sifilma.accounts.factor_models import Passkey
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.outbox import Recipient
 from tests.oversight.way import applied
 from tests.support.log import sequence
 from tests.support.visitor import Visitor, goes_to
@@ -88,6 +91,9 @@ SELECTS: dict[str, str] = {
     "invited_head": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
     " WHERE a.state = 'invited' AND a.roles = 'head'",
     "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
+    "lost_factor": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id"
+    " WHERE c.change = 'factor'",
+    "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
@@ -136,6 +142,10 @@ def populate(world: World) -> None:
     goes_to(Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=(io.BytesIO(write_csv(header, [row])), "berkas.csv")))
     for name in WITH_KEYS:
         done(world.client(name).post("/api-keys", {"name": "mesin lama"}), 201)
+    for username in ("magetan.baru", "jatim.baru", "softorb.baru", "mandiri.baru", "bangli.staf"):
+        head = f"{username.partition('.')[0]}.kepala"
+        done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
+    _messages(world)
     operator3 = str(world.users["operator3"])
     done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
     sequence(world)
@@ -156,6 +166,12 @@ def _passkeys(world: World) -> None:
             Passkey(user_id=user, name="laptop", credential_id=user.bytes, public_key=b"", sign_count=0, created_at=ctx.now)
             for user in world.users.values()
         )
+
+
+def _messages(world: World) -> None:
+    with world.context() as ctx:
+        for user in world.users.values():
+            outbox.enqueue(ctx, world.settings, Recipient(Channel.EMAIL, "surat@contoh.example", user), "reminder", "Pengingat", "Isi")
 
 
 def _office(world: World, who: str) -> None:

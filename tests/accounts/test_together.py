@@ -25,7 +25,7 @@ def submitted(world: World, path: str, function: str = "R") -> Any:
 
 def shown(visitor: Visitor, path: str, *requests: Any) -> list[str]:
     """What the summary of these requests would have approved: each with the digest that was shown."""
-    page = visitor.get(f"{path}/sekaligus", query_string={"pilih": [one["id"] for one in requests]})
+    page = visitor.get(f"{path}/sekaligus", pilih=[one["id"] for one in requests])
     assert page.status_code == 200
     return re.findall(r'name="request" value="([^"]+)"', page.get_data(as_text=True))
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from sifilma.accounts import passkeys, recovery_codes
-from sifilma.accounts.factor_models import Passkey
-from sifilma.kernel.actor import Actor
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import english, one_id, words
@@ -83,31 +81,34 @@ def test_the_list_is_filtered_and_its_cost_does_not_grow(sqlite_world: World) ->
 def test_a_disabled_account_loses_its_sessions_and_its_links(world: World) -> None:
     head, path = english(world, "magetan.kepala"), f"/pengguna/{world.users['magetan.staf']}"
     staff = english(world, "magetan.staf")
-    secret = link_of(head.send(f"{path}/undang-ulang"))
-    assert state_of(world, "magetan.staf") == "invited"
-    assert staff.get("/").status_code == 303  # the lost second factor opens nothing any more
     assert head.send(f"{path}/ubah", change="disable").status_code == 303
-    assert (state_of(world, "magetan.staf"), opens(world, secret)) == ("disabled", False)
+    assert (state_of(world, "magetan.staf"), staff.get("/").status_code) == ("disabled", 303)
+    assert head.send(f"{path}/ubah", change="enable").status_code == 303
+    assert state_of(world, "magetan.staf") == "active"
+    secret = link_of(head.send("/pengguna/baru", **NEW))
+    path = f"/pengguna/{one_id(world, 'SELECT id FROM user_account WHERE username = :name', name='magetan.baru')}"
+    assert head.send(f"{path}/ubah", change="disable").status_code == 303
+    assert (state_of(world, "magetan.baru"), opens(world, secret)) == ("disabled", False)
     assert head.send(f"{path}/undang-ulang").status_code == 409
     assert head.send(f"{path}/ubah", change="enable").status_code == 303
-    assert state_of(world, "magetan.staf") == "invited"
+    assert state_of(world, "magetan.baru") == "invited"
     assert opens(world, link_of(head.send(f"{path}/undang-ulang")))
 
 
 def test_a_new_link_ends_the_one_before(sqlite_world: World) -> None:
-    head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang"
-    first, second = link_of(head.send(path)), link_of(head.send(path))
+    head = english(sqlite_world, "magetan.kepala")
+    first = link_of(head.send("/pengguna/baru", **NEW))
+    user = one_id(sqlite_world, "SELECT id FROM user_account WHERE username = :name", name="magetan.baru")
+    second = link_of(head.send(f"/pengguna/{user}/undang-ulang"))
     assert (opens(sqlite_world, first), opens(sqlite_world, second)) == (False, True)
 
 
-def test_a_new_link_ends_every_second_factor_there_was(world: World) -> None:
-    staff = world.users["magetan.staf"]
-    with world.context(Actor(user_id=staff)) as ctx:
-        recovery_codes.make(ctx, world.settings)
-        ctx.session.add(Passkey(user_id=staff, name="Ponsel", credential_id=b"1", public_key=b"2", sign_count=0, created_at=ctx.now))
-    assert english(world, "magetan.kepala").send(f"/pengguna/{staff}/undang-ulang").status_code == 201
-    with world.context() as ctx:
-        assert (recovery_codes.left(ctx, staff), passkeys.of_user(ctx, staff)) == (0, [])
+def test_one_person_alone_gives_nobody_who_works_here_a_new_link(sqlite_world: World) -> None:
+    for who, whom, path in (("magetan.kepala", "magetan.staf", "undang-ulang"), ("admin1", "magetan.kepala", "pusat/undang-ulang")):
+        answer = english(sqlite_world, who).send(f"/pengguna/{sqlite_world.users[whom]}/{path}")
+        assert (answer.status_code, state_of(sqlite_world, whom)) == (409, "active")
+    proposed = english(sqlite_world, "admin1").send(f"/pengguna/{sqlite_world.users['operator1']}/pusat/usulan", change="invite")
+    assert proposed.status_code == 409
 
 
 def test_nobody_changes_their_own_account(sqlite_world: World) -> None:
@@ -157,10 +158,16 @@ def test_an_administrator_invites_first_heads_and_helps_heads_only(sqlite_world:
     assert "Every organisation has its head." in admin.text("/pengguna/baru")
     bangli = str(sqlite_world.organisation_of("bangli.kepala"))
     assert admin.send("/pengguna/pusat/baru", **NEW | {"roles": ["head"], "organisation": bangli}).status_code == 422
-    staff, head = sqlite_world.users["magetan.staf"], sqlite_world.users["magetan.kepala"]
+    staff = sqlite_world.users["magetan.staf"]
     assert admin.send(f"/pengguna/{staff}/pusat/undang-ulang").status_code == 404
     assert admin.send(f"/pengguna/{staff}/pusat/usulan", change="disable").status_code == 404
-    assert opens(sqlite_world, link_of(admin.send(f"/pengguna/{head}/pusat/undang-ulang")))
+    with sqlite_world.context() as ctx:
+        sqlite_world.add_organisation(ctx, OrganisationKind.REGENCY_OFFICE, "Dinas Baru", "35.21")
+    new = str(sqlite_world.organisations["Dinas Baru"])
+    first = link_of(admin.send("/pengguna/pusat/baru", **NEW | {"roles": ["head"], "organisation": new}))
+    head = one_id(sqlite_world, "SELECT id FROM user_account WHERE username = :name", name="magetan.baru")
+    second = link_of(admin.send(f"/pengguna/{head}/pusat/undang-ulang"))
+    assert (opens(sqlite_world, first), opens(sqlite_world, second)) == (False, True)
 
 
 def test_a_key_is_shown_once_and_opens_nothing_once_revoked(world: World) -> None:

@@ -39,7 +39,7 @@ def test_each_filter_leaves_what_it_says(world: World, path: str) -> None:
         ({"umur": "ngawur"}, {first, second, third}),
         ({"menunggu": "1"}, {second}),
     ):
-        visitor.get(path, query_string={"state": "submitted"} | query if query.get("umur") == "14" else query)
+        visitor.get(path, **({"state": "submitted"} | query if query.get("umur") == "14" else query))
         found = {number for number in (first, second, third) if number in visitor.seen}
         assert found == wanted, query
 
@@ -54,5 +54,5 @@ def test_every_filter_at_once_costs_no_more_statements(sqlite_world: World, path
     with counted(engine) as plain:
         visitor.get(path)
     with counted(engine) as narrowed:
-        visitor.get(path, query_string={"q": "47", "state": "submitted", "function": "R", "umur": "1", "menunggu": "1"})
+        visitor.get(path, q="47", state="submitted", function="R", umur="1", menunggu="1")
     assert len(narrowed.statements) <= len(plain.statements)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pyotp
 
+from sifilma.accounts import recovery_codes
+from sifilma.accounts.factor_models import Passkey
 from sifilma.activation import tasks
 from sifilma.demo.props import photo
+from sifilma.kernel.actor import Actor
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.delivery import deliver
+from sifilma.notifications.outbox import Recipient
 from tests.accounts.test_codes import password_step, signed_in
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
 from tests.destruction.test_way import record
@@ -67,6 +75,23 @@ def _accounts(world: World) -> None:
     central = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016", "roles": ["operator"]}
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
+    _lose(world)
+
+
+def _lose(world: World) -> None:
+    """A head without a phone: recovery codes and a passkey that end; one message that was given up, one that left."""
+    lost = world.users["bpjs.kepala"]
+    [(person,)] = world.sql("SELECT person_id FROM user_account WHERE username = 'bpjs.kepala'")
+    with world.context(Actor(user_id=lost, person_id=UUID(str(person)))) as ctx:
+        recovery_codes.make(ctx, world.settings)
+        ctx.session.add(Passkey(user_id=lost, name="Ponsel", credential_id=b"1", public_key=b"2", sign_count=0, created_at=ctx.now))
+        outbox.enqueue(ctx, world.settings, Recipient(Channel.SMS, "+628120000001", lost), "code", "", "123456")
+        outbox.enqueue(ctx, world.settings, Recipient(Channel.SMS, "+628120000001", lost), "reminder", "", "1 hal")
+    deliver(world.context, world.settings)
+    world.client("bpjs.kepala")
+    world.clock.advance(seconds=1)
+    reported = done(world.client("admin1").post(f"/users/{lost}/lost-factor", {"reason": "ponsel hilang"}), 202)["id"]
+    done(world.client("admin2").post(f"/user-changes/{reported}/lost-factor-decision", {"decision": "execute"}))
 
 
 def _destroy(world: World, uid: str) -> None:

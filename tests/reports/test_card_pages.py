@@ -117,7 +117,7 @@ def test_cards_are_found_by_the_letters_that_name_them(world: World) -> None:
                            " WHERE c.uid = :uid", uid=uid)  # fmt: skip
     for letter in (asked["letter_number"][4:], f" {first.lower()} "):
         for who in ("operator1", "magetan.staf"):
-            found = words(Pages(world, who).get("/kartu", text=letter, holder="magetan"))
+            found = words(Visitor(world, who).get("/kartu", text=letter, holder="magetan"))
             assert uid_pairs(uid) in found
             assert uid_pairs(other) not in found
-    assert uid_pairs(uid) not in words(Pages(world, "len.kepala").get("/kartu", text=asked["letter_number"]))
+    assert uid_pairs(uid) not in words(Visitor(world, "len.kepala").get("/kartu", text=asked["letter_number"]))

@@ -69,6 +69,7 @@ def test_tokens_wait_lapse_and_figures_count(world: World) -> None:
     world.ready()
     assert "Activate cards: tokens are ready" in section(world, "magetan.staf", WAITING)
     assert "Unused tokens lapse" not in section(world, "magetan.staf", "Soon to lapse")
+    assert "14 days left" in section(world, "magetan.staf", WAITING)
     world.clock.advance(days=8)
     assert "Unused tokens lapse" in section(world, "magetan.staf", "Soon to lapse")
     assert "Unused tokens lapse" in section(world, "operator1", "Soon to lapse")
@@ -81,6 +82,7 @@ def test_activations_are_counted_by_the_days_of_the_readers_zone(world: World) -
         text = english(world, name).text("/")
         assert "Activated today 2" in text
         assert "Active cards 2" in text
+        assert "2 in the last 30 days, at most 2 a day" in english(world, name).get("/").get_data(as_text=True)
         assert "2 activations from" in english(world, name).get("/").get_data(as_text=True)
     assert "Activated today 0" in english(world, "bangli.kepala").text("/")
     world.clock.advance(hours=14)  # 00.00 WIB of the next day
@@ -115,9 +117,10 @@ def test_people_wait_too(sqlite_world: World) -> None:
     admin = english(sqlite_world, "admin1")
     assert admin.send(f"/pengguna/{sqlite_world.users['operator2']}/pusat/usulan", change="disable").status_code == 303
     assert "Decide on the change of an account" in section(sqlite_world, "admin2", WAITING)
-    assert "awaits another administrator" in section(sqlite_world, "admin1", AWAITED)
+    assert "awaits another person" in section(sqlite_world, "admin1", AWAITED)
     head = english(sqlite_world, "magetan.kepala")
-    assert head.send(f"/pengguna/{sqlite_world.users['magetan.staf']}/undang-ulang").status_code == 201
+    new = {"name": "Umi Contoh", "username": "magetan.baru", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
+    assert head.send("/pengguna/baru", **new).status_code == 201
     assert "Invitation not taken up yet" in section(sqlite_world, "magetan.kepala", AWAITED)
 
 

@@ -15,6 +15,9 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "manage own organisation's users": (
         ("users.own",                    "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),
         ("users.see",                    "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
+        ("users.factor",                 "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
+        ("messages.see",                 "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
+        ("messages.send",                "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
         ("api_keys",                     "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),
         ("api_keys.see",                 "-  -  -  -  -   Oh  Oh  Oh  Oh  -"),
     ),

@@ -32,7 +32,7 @@ class Visitor:
         found = self.client.get_cookie("sifilma_session")
         return found.value if found is not None else ""
 
-    def get(self, path: str, /, **query: str) -> TestResponse:
+    def get(self, path: str, /, **query: str | list[str]) -> TestResponse:
         """Look at a page."""
         return self._answer("GET", path, query_string=query or None)
 

@@ -1,0 +1,120 @@
+"""A lost second factor: one person reports it, another decides; then everything the lost device opens ends, and a one-time link is made.
+
+For central people and for heads both are user administrators. For staff both are heads of their organisation; where it has only
+one, a user administrator is the second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask_babel import force_locale, gettext
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import aliased
+
+from config.settings import Settings
+from sifilma.accounts import service
+from sifilma.accounts.administration import make_proposal
+from sifilma.accounts.models import AccountState, User, UserChange
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.reading import seen_user
+from sifilma.accounts.scope import scoped
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Forbidden, NotFound
+from sifilma.kernel.text import say
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.outbox import Recipient
+from sifilma.notifications.senders import senders
+
+FACTOR = "factor"
+
+
+def of_administrators(user: User) -> bool:
+    """Whether user administrators report and decide: for central people and for heads."""
+    return user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD in user.role_set
+
+
+def reports(actor: Actor, user: User) -> bool:
+    """Whether the actor is among those who report this account's second factor as lost."""
+    return user.person_id != actor.person_id and of_administrators(user) == actor.is_central
+
+
+def report(ctx: Context, user_id: UUID, reason: str) -> UserChange:
+    """Propose that everything ends which a lost device opens. Nothing ends before a second person agrees."""
+    user = seen_user(ctx, user_id)
+    if user.person_id == ctx.actor.person_id:
+        raise Forbidden("Nobody reports their own second factor: ask another.", type="four-eyes")
+    if not reports(ctx.actor, user):
+        raise Conflict("For heads and central people a user administrator reports this, for others the head of their organisation.")
+    if user.state != AccountState.ACTIVE:
+        raise Conflict("This account is not in use: there is no second factor to lose.")
+    return make_proposal(ctx, user, FACTOR, reason=reason)
+
+
+def other_head() -> ColumnElement[bool]:
+    """Whether the account of a proposal has, in its organisation, an active head besides whoever proposed and whoever it is about."""
+    head = aliased(User)
+    found = exists().where(
+        head.organisation_id == User.organisation_id, head.roles.like("%head%"), head.state == AccountState.ACTIVE,
+        head.person_id != UserChange.proposed_by_person, head.person_id != User.person_id,
+    )  # fmt: skip
+    return found.correlate(User, UserChange)
+
+
+def refusal(actor: Actor, proposal: UserChange, user: User, another_head: bool) -> str:
+    """Why the actor is not the second person of this proposal; empty if they are."""
+    if actor.person_id in (proposal.proposed_by_person, user.person_id):
+        return say("Another person must decide this.")
+    if of_administrators(user) and not actor.is_central:
+        return say("Another user administrator must decide this.")
+    if not of_administrators(user) and actor.is_central and another_head:
+        return say("Another head of the organisation decides this.")
+    return ""
+
+
+def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
+    """Agree, or reject (whoever proposed may withdraw); the link is the second value."""
+    query: Any = select(UserChange, User, other_head()).join(User, User.id == UserChange.user_id)
+    seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
+    row = ctx.session.execute(seen.where(UserChange.id == change_id, UserChange.change == FACTOR)).first()
+    if row is None:
+        raise NotFound()
+    proposal, user, another_head = row
+    if proposal.state != "proposed":
+        raise Conflict("This proposal has been decided.")
+    refused = refusal(ctx.actor, proposal, user, another_head)
+    if refused and (execute or proposal.proposed_by_person != ctx.actor.person_id):
+        raise Forbidden(refused, type="four-eyes")
+    return proposal, _decided(ctx, settings, proposal, user, execute)
+
+
+def _decided(ctx: Context, settings: Settings, proposal: UserChange, user: User, execute: bool) -> str | None:
+    if execute and user.state != AccountState.ACTIVE:
+        raise Conflict("This account is not in use: there is no second factor to lose.")
+    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
+    proposal.state = "executed" if execute else "rejected"
+    ctx.session.flush()
+    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
+    record(ctx, action, "user_change", proposal.id, organisation_id=user.organisation_id, change=FACTOR)
+    if not execute:
+        return None
+    _warn(ctx, settings, user)
+    return service.begin_anew(ctx, settings, user, proposal.id)
+
+
+def _warn(ctx: Context, settings: Settings, user: User) -> None:
+    """A mail to the person, whatever they chose: if it was not they who lost it, they must know. The link is not in it."""
+    if Channel.EMAIL not in senders(settings) or not user.person.email:
+        return
+    with force_locale(user.language):
+        subject = gettext("SI-FILMA: your second factor was reported as lost")
+        text = gettext(
+            "Your password, authenticator app, passkeys, recovery codes and sessions have ended. You are handed a new one-time link."
+            " If you have lost nothing, tell the head of your organisation or the user administrators at once."
+        )
+    outbox.enqueue(ctx, settings, Recipient(Channel.EMAIL, user.person.email, user.id), "security", subject, text)

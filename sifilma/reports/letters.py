@@ -1,0 +1,91 @@
+"""What people are written: in their language and zone, with the page's address, and nothing of it secret or about other people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from flask import current_app
+from flask_babel import force_locale, gettext, ngettext
+
+from sifilma.accounts.models import User
+from sifilma.documents.indonesian import zone_of
+from sifilma.notifications.contract import Channel
+from sifilma.reports.due import Due
+from sifilma.reports.words import TASKS, Task
+from sifilma.web.pages import ZONES
+
+SHOWN = 20
+NAMELESS = frozenset({"user_pages.show", "user_pages.proposals", "manifest_pages.show", "manifest_pages.index", "review_pages.show"})
+"""Pages of things whose titles stay out of messages: a person's name, a card's UID."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How somebody reads: their language, and the zone they live in."""
+
+    language: str
+    zone: ZoneInfo
+
+
+def reader(user: User) -> Reader:
+    """By what they chose, else by their province."""
+    return Reader(user.language, ZoneInfo(user.time_zone) if user.time_zone else zone_of(user.organisation.region_code))
+
+
+def digest(site: str, to: Reader, channel: Channel, news: Sequence[Due]) -> tuple[str, str]:
+    """Subject and text of a reminder; an SMS says how much there is and where, a mail says what."""
+    with force_locale(to.language):
+        subject = ngettext("SI-FILMA: %(num)s thing needs you", "SI-FILMA: %(num)s things need you", len(news))
+        if channel is Channel.SMS:
+            return subject, gettext("%(subject)s. See %(url)s", subject=subject, url=f"{site}/")
+        return subject, "\n".join(_mail(site, to, news))
+
+
+def _mail(site: str, to: Reader, news: Sequence[Due]) -> list[str]:
+    waiting = [due for due in news if not due.lapses]
+    lapsing = [due for due in news if due.lapses]
+    lines: list[str] = []
+    for heading, found in ((gettext("Waiting for you:"), waiting), (gettext("Soon to lapse:"), lapsing)):
+        if found:
+            lines += [heading, "", *(text for due in found[:SHOWN] for text in _thing(site, to, due)), ""]
+        if len(found) > SHOWN:
+            more = len(found) - SHOWN
+            lines += [ngettext("and %(num)s more: %(url)s", "and %(num)s more: %(url)s", more, url=f"{site}/"), ""]
+    lines.append(gettext("You are told of each of these once, at most once a day. Choose how: %(url)s", url=f"{site}/profil"))
+    return lines
+
+
+def notice(site: str, to: Reader, task: str, title: str, key: UUID) -> tuple[str, str]:
+    """Subject and text of what became of something just now."""
+    with force_locale(to.language):
+        words = str(TASKS[task].words)
+        return f"SI-FILMA: {words}", "\n".join(filter(None, (words, title, address(site, TASKS[task], key))))
+
+
+def _thing(site: str, to: Reader, due: Due) -> tuple[str, str]:
+    """One thing in two lines: what and since or until when; where."""
+    task = TASKS[due.task]
+    parts = [str(task.words)]
+    if due.title and task.endpoint not in NAMELESS:
+        parts.append(due.title)
+    if due.count:
+        parts.append(ngettext("%(num)s card", "%(num)s cards", due.count))
+    when = moment(due.at, to)
+    parts += [due.organisation, gettext("until %(when)s", when=when) if due.lapses else gettext("since %(when)s", when=when)]
+    return f"- {' · '.join(parts)}", f"  {address(site, task, due.key)}"
+
+
+def moment(at: datetime, to: Reader) -> str:
+    """`24 Nov 2026 08.12 WIB`, where somebody lives."""
+    return f"{format_datetime(at.astimezone(to.zone), 'd MMM y HH.mm', locale=to.language)} {ZONES[str(to.zone)]}"
+
+
+def address(site: str, task: Task, key: UUID) -> str:
+    """The page of a thing; outside a request too."""
+    values = {task.argument: key} if task.argument else {}
+    return site + current_app.url_map.bind("").build(task.endpoint, values)

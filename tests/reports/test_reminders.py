@@ -1,0 +1,182 @@
+"""Reminders: what is due is told once per occasion, in one message a day, in the reader's language and zone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sifilma.demo import facts
+from sifilma.notifications.delivery import deliver
+from sifilma.reports.reminders import remind
+from tests.notifications import receivers
+from tests.support.together import together
+from tests.support.world import World, done
+
+
+@pytest.fixture
+def told(world: World) -> World:
+    """An installation that can write to people, who have been looked at once: their next morning is known."""
+    reachable(world)
+    assert remind(world.context, world.settings) == 0
+    return world
+
+
+def reachable(world: World) -> None:
+    """Mail is switched on, and everybody has an address of their own."""
+    world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
+        update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
+    )
+    world.sql("UPDATE person SET phone = '+628120000001', email = (SELECT u.username || '@contoh.example' FROM user_account u"
+              " WHERE u.person_id = person.id)")  # fmt: skip
+
+
+def round_(world: World) -> int:
+    """One round of the worker; how many people were told."""
+    return remind(world.context, world.settings)
+
+
+def mailed(world: World) -> dict[str, Any]:
+    """What a real mail server is given: subject and text by the receiver's name."""
+    with receivers.mail_server() as server:
+        while deliver(world.context, world.settings.model_copy(update={"smtp_port": server.port})):
+            pass
+    letters = [(to[0].partition("@")[0], message) for to, message in server.items]
+    assert len({who for who, _ in letters}) == len(letters)  # one message a person
+    return {who: (str(message["Subject"]), message.get_payload(decode=True).decode()) for who, message in letters}
+
+
+def test_what_waits_too_long_is_told_with_its_page_to_whoever_it_waits_for(told: World) -> None:
+    request = told.submitted()
+    told.clock.advance(days=1)
+    assert round_(told) == 0
+    told.clock.advance(days=2)
+    assert round_(told) == 4
+    letters = mailed(told)
+    assert set(letters) == {"penyetuju1", "penyetuju2", "operator1", "operator2"}
+    subject, text = letters["penyetuju1"]
+    assert subject == "SI-FILMA: 1 hal menunggu Anda"
+    assert f"Putuskan permohonan personalisasi · {request['letter_number']} · 1 kartu" in text
+    assert "sejak 23 Nov 2026 10.00 WIB" in text
+    assert f"{told.settings.public_url}/personalisasi/{request['id']}" in text
+    assert "Indah" not in text  # who submitted it stays in the system
+
+
+def test_the_same_occasion_is_told_once_and_again_after_a_week(told: World) -> None:
+    told.submitted()
+    counts = []
+    for _ in range(11):
+        told.clock.advance(days=1)
+        counts.append(round_(told))
+    assert counts == [0, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0]
+
+
+def test_workers_started_twice_tell_nobody_twice(postgresql_world: World) -> None:
+    reachable(postgresql_world)
+    round_(postgresql_world)
+    postgresql_world.submitted()
+    postgresql_world.clock.advance(days=3)
+    counts = together([lambda: round_(postgresql_world)] * 4)
+    assert (sum(counts), postgresql_world.sql("SELECT count(*) FROM outbox_message")) == (4, [(4,)])
+
+
+def test_a_reminder_forgotten_by_the_clock_is_still_refused_by_its_key(told: World) -> None:
+    told.submitted()
+    told.clock.advance(days=3)
+    assert round_(told) == 4
+    with told.context() as ctx:
+        told.sql("UPDATE digest SET due_at = :now", now=str(ctx.now))  # as after a restore of an older copy
+    assert round_(told) == 0
+
+
+def test_what_came_back_or_is_on_its_way_is_told_the_next_morning(told: World) -> None:
+    request = told.submitted()["id"]
+    done(told.client("operator1").post(f"/personalisation-requests/{request}/return", {"note": "surat kurang jelas"}))
+    uids = told.personalised("bangli.kepala", "R")
+    done(told.client("operator1").post("/handovers", {"to": str(told.organisation_of("bangli.kepala")), "cards": uids}), 201)
+    told.sql("DELETE FROM outbox_message")
+    told.clock.advance(days=1)
+    round_(told)
+    letters = mailed(told)
+    assert "Perbaiki permohonan personalisasi yang dikembalikan" in letters["magetan.kepala"][1]
+    assert "kurang jelas" not in letters["magetan.kepala"][1]
+    assert "Terima kartu (BAST)" in letters["bangli.kepala"][1]
+    assert "WITA" in letters["bangli.kepala"][1]
+
+
+def test_tokens_manifests_and_agreements_are_told_before_they_end(told: World) -> None:
+    told.ready()
+    told.active("bangli.kepala", "R")
+    round_(told)
+    for days, who, words in (
+        (12, "magetan.staf", "Token yang belum dipakai akan kedaluwarsa"),
+        (670, "mandiri.kepala", "Perjanjian kerja sama (PKS) berakhir · 119/PKS-DEMO/1"),
+        (358, "bangli.kepala", "Manifest berakhir · 1 kartu"),
+    ):
+        told.sql("DELETE FROM outbox_message")
+        told.clock.advance(days=days)
+        round_(told)
+        assert words in mailed(told)[who][1]
+    told.clock.advance(days=1)
+    round_(told)
+    assert "bangli.kepala" not in mailed(told)
+
+
+def test_choices_are_respected_and_the_disabled_hear_nothing(told: World) -> None:
+    told.submitted()
+    told.sql("UPDATE user_account SET notices = 'sms' WHERE username = 'penyetuju1'")
+    told.sql("UPDATE user_account SET notices = '' WHERE username = 'penyetuju2'")
+    told.sql("UPDATE user_account SET language = 'en' WHERE username = 'operator1'")
+    told.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'operator2'")
+    told.clock.advance(days=3)
+    with receivers.gateway() as server:
+        told.settings = told.settings.model_copy(update={"sms_webhook_url": f"http://127.0.0.1:{server.port}/"})
+        assert round_(told) == 2
+        letters = mailed(told)
+    assert [body["text"] for _, body in server.items] == ["SI-FILMA: 1 hal menunggu Anda. Lihat http://127.0.0.1:8000/"]
+    assert set(letters) == {"operator1"}
+    assert letters["operator1"][0] == "SI-FILMA: 1 thing needs you"
+    assert "Verify a personalisation request" in letters["operator1"][1]
+
+
+def test_whoever_submitted_is_told_at_once_what_became_of_it(told: World) -> None:
+    for what, said in (("return", "dikembalikan untuk perbaikan"), ("reject", "ditolak")):
+        request = told.submitted(function="R")
+        who = "operator1" if what == "return" else "penyetuju1"
+        done(told.client(who).post(f"/personalisation-requests/{request['id']}/{what}", {"note": "rahasia"}))
+        [(name, (subject, text))] = mailed(told).items()
+        assert name == "magetan.kepala"
+        assert said in subject
+        assert request["letter_number"] in text
+        assert "rahasia" not in text
+    told.received("magetan.kepala", "R")
+    assert "disetujui" in mailed(told)["magetan.kepala"][0]
+
+
+def test_a_step_that_fails_tells_nobody(told: World) -> None:
+    request = told.submitted(function="R")["id"]
+    assert told.client("penyetuju1").post(f"/personalisation-requests/{request}/approve", {"digest": "0" * 64}).status_code == 409
+    assert mailed(told) == {}
+
+
+def test_with_no_channel_switched_on_nothing_is_written_or_used_up(world: World) -> None:
+    round_(world)
+    world.submitted()
+    world.clock.advance(days=3)
+    assert round_(world) == 0
+    assert world.sql("SELECT count(*) FROM reminder") == [(0,)]
+    reachable(world)
+    world.clock.advance(days=1)
+    assert round_(world) == 4
+
+
+def test_a_thousand_manifests_of_one_day_are_one_line(sqlite_world: World) -> None:
+    reachable(sqlite_world)
+    sqlite_world.active(count=3)
+    round_(sqlite_world)
+    sqlite_world.clock.advance(days=1036)
+    round_(sqlite_world)
+    text = mailed(sqlite_world)["magetan.kepala"][1]
+    assert "Manifest berakhir · 3 kartu" in text
+    assert facts.MAGETAN in text
+    assert "30 15" not in text
