@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.accounts import administration, lost_factors, reading, service
-from sifilma.accounts.models import User
+from sifilma.accounts.models import User, UserChange
 from sifilma.accounts.people_pages import EXPORT, account_page, list_lines, proposal_lines, roles_of
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
@@ -154,42 +154,38 @@ def _change(form: Form) -> UserChangeIn:
 @operation("users.see")
 def proposals() -> Response:
     """What waits for a second person."""
-    return _proposals(context(), Form())
+    return _proposals(None, Form())
 
 
-def _proposals(ctx: Context, form: Form) -> Response:
-    return form.again("accounts/user_changes.html", proposals=proposal_lines(ctx))
+def _proposals(_change_id: UUID | None, form: Form) -> Response:
+    return form.again("accounts/user_changes.html", proposals=proposal_lines(context()))
 
 
 @blueprint.post("/usulan/<uuid:change_id>")
 @operation("users.central", idempotent=False)
-def decide(change_id: UUID) -> AnyResponse:
+@attempted(_proposals)
+def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        proposal, secret = administration.decide_change(ctx, ports.settings(), change_id, form.get("decision") == "execute")
-        return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
-    return _proposals(ctx, form)
+    return _decided(ctx, *administration.decide_change(ctx, ports.settings(), change_id, form.get("decision") == "execute"))
 
 
 @blueprint.post("/<uuid:user_id>/faktor-hilang")
 @operation("users.factor", idempotent=False)
-def report_lost(user_id: UUID) -> AnyResponse:
+@attempted(_account)
+def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Report a lost second factor; a second person decides."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        lost_factors.report(ctx, user_id, form.model(LostFactorIn).reason)
-        return seen("user_pages.proposals", "proposed")
-    return _account(ctx, user_id, form)
+    lost_factors.report(ctx, user_id, form.model(LostFactorIn).reason)
+    return seen("user_pages.proposals", "proposed")
 
 
 @blueprint.post("/usulan/<uuid:change_id>/faktor-hilang")
 @operation("users.factor", idempotent=False)
-def decide_lost(change_id: UUID) -> AnyResponse:
+@attempted(_proposals)
+def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Agree that a second factor is lost, or reject it; the link is shown to whoever agrees."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        execute = form.model(DecisionIn).decision == "execute"
-        proposal, secret = lost_factors.decide(ctx, ports.settings(), change_id, execute)
-        return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
-    return _proposals(ctx, form)
+    execute = form.model(DecisionIn).decision == "execute"
+    return _decided(ctx, *lost_factors.decide(ctx, ports.settings(), change_id, execute))
+
+
+def _decided(ctx: Context, proposal: UserChange, secret: str | None) -> AnyResponse:
+    return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
