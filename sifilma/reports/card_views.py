@@ -18,6 +18,7 @@ from sifilma.cards.service import CardFilter
 from sifilma.destruction.choosing import is_free
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
+from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
@@ -96,6 +97,7 @@ def _page(uid: str, form: Form) -> Response:
         papers=card_page.papers_of(ctx, card),
         conditions=reporting.conditions(ctx, card),
         proposable=proposable and is_free(ctx, card),
+        code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),
         limits={"photos": reporting.MAX_PHOTOS, "bytes": ports.settings().max_upload},
         steps=timeline(ctx, CARD.kind, card.id),
         photos=reporting.photos_of(ctx, card),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, Geolocation, Page, Route
+from playwright.sync_api import Browser, Geolocation, Page, Route, expect
 
 from tests.support.browser import DESK, PHONE, press, reach, signed_in, sound
 from tests.support.servers import ROOT, Server
@@ -164,7 +164,7 @@ def test_late_answers_take_neither_focus_nor_what_was_typed_meanwhile(server: tu
     page.keyboard.press("Tab")
     page.focus("[name=province]")
     page.keyboard.type("Bali")  # chosen while the check of the position is under way
-    page.wait_for_function("document.getElementById('f-province').value === '51'")
+    expect(page.locator("[name=province]")).to_have_value("51")
     answered(page, held, "/tempat?")
     page.wait_for_selector("[name=regency] option[value='51.06']", state="attached")
     assert focused(page) == "f-province"
@@ -199,9 +199,9 @@ def test_the_browser_says_why_there_is_no_location(server: tuple[World, Server],
     page = signed_in(browser, made, world, OFFICE, PHONE)
     page.goto("/aktivasi/kartu")
     page.click("#lokasi")
-    page.wait_for_function("document.getElementById('lokasi-hasil').textContent.includes('tidak diizinkan')")
+    expect(page.locator("#lokasi-hasil")).to_contain_text("tidak diizinkan")
     page.click("#peta", position={"x": 120, "y": 120})
-    page.wait_for_function("document.querySelector('[name=source]').value === 'map'")
+    expect(page.locator("[name=source]")).to_have_value("map")
     sound(page)
 
 

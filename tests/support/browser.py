@@ -28,10 +28,10 @@ _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """Debian's Chromium, with further arguments if a test needs them."""
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox"])
+        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox", *arguments])
         try:
             yield made
         finally:

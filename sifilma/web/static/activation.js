@@ -144,6 +144,16 @@ function fill(form) {
     if (focused) (other ?? box.querySelector("a")).focus();
   }
 
+  // What was scanned; whether all of it could be used: a machine may not be among those to choose from.
+  scanner(document.getElementById("pindai"), async ({ uid, number }) => {
+    if (uid) {
+      field("sam_uid").value = inPairs(uid);
+      await machine();
+    }
+    if (number && field("hardware_number")) keep(field("hardware_number"), number);
+    return !number || field("hardware_number")?.value === number;
+  });
+
   const there = () => `${field("latitude").value} ${field("longitude").value}`;
   device(document.getElementById("lokasi"), document.getElementById("lokasi-hasil"), there, (at) => set(at.latitude, at.longitude, at.accuracy, "device", true));
   document.getElementById("tanpa-skrip").hidden = true;

@@ -10,7 +10,10 @@ function start() {
   const format = new Intl.NumberFormat(document.documentElement.lang);
   box.hidden = false;
   for (const text of document.querySelectorAll("[data-with-map]")) text.hidden = false;
-  const map = L.map(box, { zoomControl: false, attributionControl: false, minZoom: 3, maxZoom: 17, zoomSnap: 0.25 });
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const map = L.map(box, {
+    zoomControl: false, attributionControl: false, minZoom: 3, maxZoom: 17, zoomSnap: 0.25, fadeAnimation: !still, zoomAnimation: !still,
+  });
   L.control.zoom({ zoomInTitle: words.zoomIn, zoomOutTitle: words.zoomOut }).addTo(map);
   L.control.scale({ imperial: false }).addTo(map);
   map.createPane("land").style.zIndex = 300;
