@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page
 
 from sifilma.documents.indonesian import uid_pairs
-from tests.support import camera
-from tests.support.browser import DESK, PHONE, chromium, signed_in, sound
-from tests.support.servers import Server
+from tests.support import camera, programs
+from tests.support.browser import DESK, PHONE, signed_in, sound
+from tests.support.servers import ROOT, Server
 from tests.support.visitor import Visitor
 from tests.support.world import World
 
@@ -20,11 +20,14 @@ OFFICE = "magetan.kepala"
 
 
 @contextmanager
-def seeing(video: Path) -> Iterator[Browser]:
-    """A browser whose camera sees this, and whose user allows it."""
+def seeing(browser: Browser, video: Path) -> Iterator[Browser]:
+    """Another browser, whose camera sees this, and whose user allows it."""
     fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={video}")
-    with chromium(*fake) as browser:
-        yield browser
+    made = browser.browser_type.launch(executable_path=programs.chromium(), args=["--no-sandbox", *fake])
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def said(page: Page, words: str) -> None:
@@ -36,13 +39,13 @@ def photo(rows: camera.Rows) -> FilePayload:
     return {"name": "kode.png", "mimeType": "image/png", "buffer": camera.png(rows)}
 
 
-def test_the_camera_reads_card_and_machine_and_is_switched_off(server: tuple[World, Server], tmp_path: Path) -> None:
+def test_the_camera_reads_card_and_machine_and_is_switched_off(server: tuple[World, Server], browser: Browser, tmp_path: Path) -> None:
     world, made = server
     ready = world.ready(count=2)
     uid, number = ready.uids[1], ready.hardware[ready.uids[1]]
     seen = camera.video(tmp_path / "kode.y4m", (camera.blank(), 10), (camera.qr(f"{uid_pairs(uid)};{number}"), 20))
-    with seeing(seen) as browser:
-        page = signed_in(browser, made, world, OFFICE, PHONE)
+    with seeing(browser, seen) as sighted:
+        page = signed_in(sighted, made, world, OFFICE, PHONE)
         page.goto("/aktivasi/kartu")
         page.click("#pindai [data-begin]")
         said(page, "Arahkan kamera")
@@ -65,12 +68,14 @@ def test_the_camera_reads_card_and_machine_and_is_switched_off(server: tuple[Wor
         assert page.evaluate("document.activeElement === document.querySelector('#pindai [data-begin]')")
 
 
-def test_the_camera_reads_a_bar_code_and_goes_on_after_a_strange_one(server: tuple[World, Server], tmp_path: Path) -> None:
+def test_the_camera_reads_a_bar_code_and_goes_on_after_a_strange_one(
+    server: tuple[World, Server], browser: Browser, tmp_path: Path
+) -> None:
     world, made = server
     uid = world.ready().uids[0]
     seen = camera.video(tmp_path / "kode.y4m", (camera.qr("https://example.org/x?y=z"), 10), (camera.code_128(uid), 20))
-    with seeing(seen) as browser:
-        page = signed_in(browser, made, world, OFFICE, DESK)
+    with seeing(browser, seen) as sighted:
+        page = signed_in(sighted, made, world, OFFICE, DESK)
         page.goto("/aktivasi/kartu")
         page.click("#pindai [data-begin]")
         said(page, "tidak memuat UID")
@@ -122,12 +127,11 @@ def test_what_a_code_may_hold(browser_page: Page, text: str, uid: str | None, nu
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
+def browser_page(browser: Browser) -> Page:
     """An empty page with the script."""
-    with chromium() as browser:
-        page = browser.new_page()
-        page.add_script_tag(path="sifilma/web/static/scan.js")
-        yield page
+    page = browser.new_page()
+    page.add_script_tag(path=ROOT / "sifilma" / "web" / "static" / "scan.js")
+    return page
 
 
 def test_only_the_form_that_scans_may_use_the_camera(sqlite_world: World) -> None:

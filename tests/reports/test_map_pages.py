@@ -14,18 +14,18 @@ from tests.support.counting import counted
 from tests.support.visitor import Visitor
 from tests.support.world import World, done
 
-INDONESIA = {"zoom": 5, "south": -12, "west": 94, "north": 7, "east": 142}
+INDONESIA = {"zoom": "5", "south": "-12", "west": "94", "north": "7", "east": "142"}
 
 
 def drawn(world: World, who: str, **query: Any) -> list[Any]:
-    response = Visitor(world, who).get("/peta/titik.json", query_string=INDONESIA | query)
+    response = Visitor(world, who).get("/peta/titik.json", **INDONESIA | query)
     assert response.status_code == 200
     found: list[Any] = json.loads(response.get_data())
     return found
 
 
 def table(world: World, who: str, **query: str) -> list[list[str]]:
-    response = Visitor(world, who).get("/peta", query_string=query | {"unduh": "csv"})
+    response = Visitor(world, who).get("/peta", **query, unduh="csv")
     assert response.status_code == 200
     return [line.split(",") for line in response.get_data(as_text=True).lstrip("\ufeff").splitlines()[1:]]
 
@@ -39,13 +39,13 @@ def test_units_are_counted_by_province_then_by_regency_then_listed(world: World)
     visitor = Visitor(world, "operator1")
     visitor.get("/peta")
     assert "3 unit" in visitor.seen
-    visitor.get("/peta", query_string={"wilayah": "35.20"})
+    visitor.get("/peta", wilayah="35.20")
     assert all(uid_pairs(uid) in visitor.seen for uid in ready.uids)
     assert ready.hardware[ready.uids[0]] in visitor.seen
     assert uid_pairs(there) not in visitor.seen
-    listed = visitor.get("/peta", query_string={"wilayah": "3520", "unduh": "csv"}).get_data(as_text=True)
+    listed = visitor.get("/peta", wilayah="3520", unduh="csv").get_data(as_text=True)
     assert all(uid in listed for uid in ready.uids)
-    assert visitor.get("/peta", query_string={"wilayah": "35.20", "unduh": "xlsx"}).get_data().startswith(b"PK")
+    assert visitor.get("/peta", wilayah="35.20", unduh="xlsx").get_data().startswith(b"PK")
 
 
 def test_everybody_sees_what_is_theirs(world: World) -> None:
@@ -87,7 +87,7 @@ def test_circles_part_as_one_comes_closer(sqlite_world: World) -> None:
     assert sorted(cluster["count"] for cluster in drawn(sqlite_world, "operator1", zoom=12)) == [1, 2]
     assert [cluster["count"] for cluster in drawn(sqlite_world, "operator1", zoom=17)] == [1, 1, 1]
     assert [cluster["count"] for cluster in drawn(sqlite_world, "operator1", zoom=12, west=111.35)] == [1]
-    assert Visitor(sqlite_world, "operator1").get("/peta/titik.json", query_string=INDONESIA | {"zoom": 40}).status_code == 422
+    assert Visitor(sqlite_world, "operator1").get("/peta/titik.json", **INDONESIA | {"zoom": "40"}).status_code == 422
 
 
 def test_the_map_takes_few_statements_however_many_units_there_are(sqlite_world: World) -> None:
@@ -106,10 +106,10 @@ def test_the_map_takes_few_statements_however_many_units_there_are(sqlite_world:
 
 def test_what_is_no_region_is_not_there_and_an_empty_one_says_what_to_do(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, "operator1")
-    assert visitor.get("/peta", query_string={"wilayah": "x"}).status_code == 404
+    assert visitor.get("/peta", wilayah="x").status_code == 404
     visitor.get("/peta")
     assert "Belum ada unit yang bekerja" in visitor.seen
-    visitor.get("/peta", query_string={"wilayah": "51.06"})
+    visitor.get("/peta", wilayah="51.06")
     assert "lihat wilayah yang lebih luas" in visitor.seen
 
 

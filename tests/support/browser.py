@@ -28,10 +28,10 @@ _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
 
 @contextmanager
-def chromium(*arguments: str) -> Iterator[Browser]:
-    """Debian's Chromium, with further arguments if a test needs them."""
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium."""
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox", *arguments])
+        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox"])
         try:
             yield made
         finally:
