@@ -30,6 +30,7 @@ from sifilma.personalisation import views as personalisation
 from sifilma.public import views as public
 from sifilma.reports import audit_views as audit
 from sifilma.reports import card_views as cards
+from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
 from sifilma.web import assets, languages, pages
@@ -40,7 +41,7 @@ BLUEPRINTS = (
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
-    reference.blueprint, messages.blueprint,
+    reference.blueprint, messages.blueprint, readers.blueprint,
 )  # fmt: skip
 
 

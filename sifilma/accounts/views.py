@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from sifilma.accounts.cookies import clear_cookie, set_cookie
 from sifilma.accounts.message_pages import line
 from sifilma.accounts.models import User
 from sifilma.accounts.schemas import PreferencesIn
-from sifilma.documents.rendering import qr_svg
+from sifilma.documents.rendering import qr_address
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE, LANGUAGES
@@ -207,7 +206,7 @@ def invitation_form(secret: str) -> AnyResponse:
 def _invitation(secret: str, form: Form) -> Response:
     user, seed = _enrolment(secret)
     uri = totp.provisioning_uri(seed, user.username)
-    return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=_qr(uri))
+    return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=qr_address(uri))
 
 
 def _enrolment(secret: str) -> tuple[User, str]:
@@ -216,9 +215,3 @@ def _enrolment(secret: str) -> tuple[User, str]:
     service.keep_enrolment_seed(ctx, settings, secret)
     invitation = service.open_invitation(ctx, secret)
     return service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
-
-
-def _qr(uri: str) -> str:
-    """The QR code as a data address: no image of a secret lies anywhere."""
-    svg = qr_svg(uri)
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -14,6 +14,7 @@ from sifilma.activation.schemas import ActivationIn
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.regions import drawing, geometry
 from sifilma.web.forms import Form
+from sifilma.web.headers import WITH_CAMERA
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
@@ -97,7 +98,9 @@ def _typed(form: Form) -> ActivationIn:
 def _form(form: Form, *, follow: bool = False) -> Response:
     values = _place(form, follow=follow) | _machine(form)
     del values["form"]  # again() gives it
-    return form.again("activation/activate.html", open_cards=choosing.open_cards(context()), **values)
+    page = form.again("activation/activate.html", open_cards=choosing.open_cards(context()), **values)
+    page.headers.update(WITH_CAMERA)
+    return page
 
 
 def _place(form: Form, *, follow: bool) -> dict[str, Any]:

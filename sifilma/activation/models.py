@@ -230,6 +230,8 @@ class Activation(Base):
         Index(None, "organisation_id", "id"),
         Index(None, "card_id", "id"),
         Index(None, "review_state", "id"),
+        Index(None, "at"),
+        Index(None, "region_code", postgresql_ops={"region_code": "varchar_pattern_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -284,10 +286,13 @@ class Manifest(Stateful, Base):
         CheckConstraint(state_check(ManifestState), name="state"),
         UniqueConstraint("card_id", "epoch", "seq"),
         UniqueConstraint("status_list", "status_index"),
-        Index("uq_manifest_standing", "card_id", unique=True, sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
+        Index(
+            "uq_manifest_standing", "card_id", unique=True, sqlite_where=text(_STANDING), postgresql_where=text(_STANDING),
+            postgresql_include=["activation_id"],
+        ),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "refuse_after"),
-    )
+    )  # fmt: skip
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     activation_id: Mapped[UUID] = mapped_column(ForeignKey("activation.id"), unique=True)

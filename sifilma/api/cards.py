@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Response
-from pydantic import Field
+from typing import Annotated
 
-from sifilma.api.common import Page, StateQuery, UidPath, answer, blueprint, page_of
-from sifilma.cards import service
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from sifilma import ports
+from sifilma.api.common import File, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, takes, upload
+from sifilma.cards import reporting, service
 from sifilma.cards.present import cards_out, history_out
 from sifilma.cards.schemas import CardOut, ReportIn, StepOut
 from sifilma.cards.service import CardFilter
+from sifilma.documents.service import Upload
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -47,9 +51,31 @@ def history(path: UidPath) -> Response:
     return answer(Page[StepOut](items=history_out(ctx, "card", service.get_card(ctx, path.uid).id), next=None))
 
 
+class ReportForm(BaseModel):
+    """A report with photos: the JSON as one part, and the photos."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    report: Annotated[ReportIn, JsonPart]
+    photos: list[File] = Field(default=[], max_length=reporting.MAX_PHOTOS)
+
+
 @api.post("/cards/<string:uid>/reports", responses={200: CardOut}, summary="Report a card damaged, locked, lost or found")
 @operation("card.report")
-def report(path: UidPath, body: ReportIn) -> Response:
-    """Its manifest is revoked and its tokens are cancelled with it."""
-    ctx = context()
-    return answer(cards_out(ctx, [service.report(ctx, path.uid, body.condition, body.note)])[0])
+def report(path: UidPath) -> Response:
+    """Its manifest is revoked and its tokens are cancelled with it. JSON, or multipart with photos."""
+    ctx, (told, photos) = context(), _told()
+    return answer(cards_out(ctx, [reporting.report(ctx, ports.files(), path.uid, told, photos)])[0])
+
+
+def _told() -> tuple[ReportIn, list[Upload]]:
+    if request.mimetype != "multipart/form-data":
+        return ReportIn.model_validate(request.get_json(silent=True)), []
+    parts = (
+        request.form.to_dict() | request.files.to_dict() | {"photos": [*request.files.getlist("photos"), *request.form.getlist("photos")]}
+    )
+    form = ReportForm.model_validate(parts)
+    return form.report, [photo for file in form.photos if (photo := upload(file)) is not None]
+
+
+takes(api, "/cards/{uid}/reports", ReportIn, ReportForm)

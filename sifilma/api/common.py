@@ -9,7 +9,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from flask import Response
-from flask_openapi3 import APIBlueprint, FileStorage, Tag
+from flask_openapi3 import APIBlueprint, FileStorage, RequestBody, Tag
+from flask_openapi3.utils import parse_body, parse_form
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from sqlalchemy import Select
 
@@ -121,11 +122,21 @@ def page_of(query: Select[Any], key: Any, which: ListQuery, show: Callable[[list
     return answer(Page[Any](items=list(show(found.items)), next=found.next))
 
 
+def takes(api: APIBlueprint, path: str, body: type[BaseModel], form: type[BaseModel]) -> None:
+    """Say in the document that a POST takes JSON or this multipart form: the view itself looks which, a parameter of it can be but one."""
+    called = api.paths[API + path].post
+    content = {}
+    for found, schemas in (parse_body(body), parse_form(form)):
+        content.update(found)
+        api.components_schemas.update(schemas)
+    called.requestBody = RequestBody(content=content, required=True)
+
+
 def _json_part(value: object) -> object:
     """A multipart part with JSON: sent as a field, or as a file of type application/json."""
-    if hasattr(value, "read"):
+    if isinstance(value, str) or hasattr(value, "read"):
         try:
-            value = json.loads(value.read())
+            value = json.loads(value if isinstance(value, str) else value.read())
         except (ValueError, RecursionError) as broken:
             raise ValueError("this part must be JSON") from broken
         characters.require_fit("request", value)

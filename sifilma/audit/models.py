@@ -118,7 +118,7 @@ class AuditEntry(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     action: Mapped[str] = mapped_column(String(40))
-    user_id: Mapped[UUID | None]
+    user_id: Mapped[UUID | None] = mapped_column(index=True)
     person_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
     organisation_id: Mapped[UUID | None]

@@ -145,6 +145,19 @@ class CardSuspension(Base):
     closed_act: Mapped[UUID | None] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
 
 
+class CardPhoto(Base):
+    """One photo of a report on a card; `act_id` is the report's, and that of its step in the card's history."""
+
+    __tablename__ = "card_photo"
+    __table_args__ = (Index(None, "card_id", "act_id"),)
+
+    document_id: Mapped[UUID] = mapped_column(ForeignKey("document.id"), primary_key=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))
+    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+    position: Mapped[int]
+
+
+triggers.immutable("card_photo")
 triggers.guard(
     "card_identity",
     "card",

@@ -30,6 +30,7 @@ class TimelineStep:
     to_state: str
     note: str
     who: str
+    act: UUID
     fields: Mapping[str, str]
 
 
@@ -111,7 +112,8 @@ def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
     return [
         TimelineStep(
             at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note,
-            who=who.get(step.user_id, "") if step.user_id else "", fields=fields.get(step.act_id, {}),
+            who=who.get(step.user_id, "") if step.user_id else "", act=step.act_id,
+            fields=fields.get(step.act_id, {}),
         )
         for step in taken
     ]  # fmt: skip

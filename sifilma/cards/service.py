@@ -1,4 +1,4 @@
-"""Registering units, finding cards, reporting what happened to them."""
+"""Registering units, finding cards."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from joserfc.jwk import ECKey
 from sqlalchemy import ColumnElement, Exists, Select, exists, or_, select
 
 from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation, grants
+from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit
 from sifilma.cards.schemas import UnitIn
-from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
@@ -231,30 +230,6 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     ctx.session.add_all(cards)
     ctx.session.flush()
     return act
-
-
-_CONDITIONS = {"damaged": CardState.DAMAGED, "locked": CardState.LOCKED, "lost": CardState.LOST, "found": CardState.RECEIVED}
-
-
-def conditions(ctx: Context, card: Card) -> list[str]:
-    """What the actor may report about a card as it is now."""
-    if not grants(ctx.actor, Operation.CARD_REPORT) or not (ctx.actor.is_central or card.holder_id == ctx.actor.organisation_id):
-        return []
-    possible = [name for name, state in _CONDITIONS.items() if CARD.allows(card.state, state)]
-    return [name for name in possible if name != "found" or card.state == CardState.LOST]
-
-
-def report(ctx: Context, uid: str, condition: str, note: str) -> Card:
-    """Report a card damaged, locked, lost or found. What stands on it (manifest, tokens) falls with it, by hooks."""
-    card = get_card(ctx, uid, Operation.CARD_REPORT)
-    if card.holder_id != ctx.actor.organisation_id and ctx.actor.organisation_kind != OrganisationKind.DIRECTORATE:
-        raise Conflict("Only the holder of a card reports on it.")
-    if condition == "found" and card.state != CardState.LOST:
-        raise Conflict("Only a lost card is found again.", state=card.state)
-    act = record(ctx, Action.CARD_REPORT, "card", card.id, organisation_id=card.holder_id, condition=condition)
-    CARD.move(ctx.session, card, _CONDITIONS[condition], act, note)
-    ctx.session.flush()
-    return card
 
 
 def find_models(ctx: Context) -> list[DeviceModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -54,6 +55,11 @@ def can_show(image: bytes, media_type: str) -> bool:
     except typst.TypstError:
         return False
     return True
+
+
+def qr_address(text: str) -> str:
+    """A QR code as a data address, for an image in a page: it lies nowhere."""
+    return "data:image/svg+xml;base64," + base64.b64encode(qr_svg(text).encode()).decode()
 
 
 def qr_svg(text: str) -> str:

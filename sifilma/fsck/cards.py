@@ -79,3 +79,15 @@ def destroyed_for_good(now: Snapshot) -> Found:
         " AND m.state IN ('active', 'suspended')",
         "({uid}) is destroyed, and its manifest stands",
     )
+
+
+@in_snapshot("card-photo", "A photo of a card came with a report on that very card.")
+def photo(now: Snapshot) -> Found:
+    """Its act says of which."""
+    return now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card_photo p JOIN card c ON c.id = p.card_id JOIN document d ON d.id = p.document_id"
+        " WHERE d.kind <> 'photo' OR NOT EXISTS (SELECT 1 FROM history h JOIN audit_entry e ON e.id = h.act_id"
+        " WHERE h.act_id = p.act_id AND h.object_kind = 'card' AND h.object_id = p.card_id AND e.action = 'card.report')",
+        "({uid}) has a photo that came with no report on it",
+    )

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma import ports
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import may_reach
-from sifilma.cards import service
+from sifilma.cards import reporting, service
 from sifilma.cards.identity import normalise_uid
 from sifilma.cards.models import CARD, CardState, Function
 from sifilma.cards.present import timeline
@@ -18,6 +18,9 @@ from sifilma.cards.service import CardFilter
 from sifilma.destruction.choosing import is_free
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
+from sifilma.documents.rendering import qr_address
+from sifilma.documents.responses import attachment
+from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
 from sifilma.reports import card_page
 from sifilma.web.forms import Form
@@ -68,10 +71,18 @@ def report(uid: str) -> AnyResponse:
     """Damaged, locked, lost or found: what stands on the card falls with it."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
-        told = form.model(ReportIn)
-        service.report(ctx, uid, told.condition, told.note)
+        photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
+        reporting.report(ctx, ports.files(), uid, form.model(ReportIn), photos)
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
+
+
+@blueprint.get("/<string:uid>/foto/<int:number>")
+@operation("card.view")
+def photo(uid: str, number: int) -> Response:
+    """A photo of what was reported about the card."""
+    found = reporting.photo_of(context(), _normal(uid), number)
+    return attachment(ports.files().get(found.sha256), found.media_type, found.filename)
 
 
 def _page(uid: str, form: Form) -> Response:
@@ -84,9 +95,12 @@ def _page(uid: str, form: Form) -> Response:
         unit=card_page.unit_of(ctx, card),
         manifests=card_page.manifests_of(ctx, card, ports.settings().public_url),
         papers=card_page.papers_of(ctx, card),
-        conditions=service.conditions(ctx, card),
+        conditions=reporting.conditions(ctx, card),
         proposable=proposable and is_free(ctx, card),
+        code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),
+        limits={"photos": reporting.MAX_PHOTOS, "bytes": ports.settings().max_upload},
         steps=timeline(ctx, CARD.kind, card.id),
+        photos=reporting.photos_of(ctx, card),
     )
 
 

@@ -21,6 +21,7 @@ FILES = {
     "htmx.js": "htmx.org/dist/htmx.min.js",
     "leaflet.css": "leaflet/dist/leaflet.css",
     "leaflet.js": "leaflet/dist/leaflet.js",
+    "zxing.js": "@zxing/library/umd/index.min.js",
     "inter.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2",
 }
 ICONS = NODE_MODULES / "bootstrap-icons" / "icons"

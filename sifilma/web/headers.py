@@ -18,8 +18,10 @@ ALWAYS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
+    "Permissions-Policy": "geolocation=(self), camera=(), microphone=()",
 }
+WITH_CAMERA = {"Permissions-Policy": "geolocation=(self), camera=(self), microphone=()"}
+"""For the one page that scans codes."""
 CACHEABLE = ("/static/", "/.well-known/", "/status/")
 
 

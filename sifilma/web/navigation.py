@@ -26,6 +26,7 @@ ENTRIES = (
     Entry(_("Handovers (BAST)"), "handover_pages.index", "handover.view", "truck", "bast"),
     Entry(_("Activation"), "activation_pages.index", "activation_request.view", "broadcast", "aktivasi"),
     Entry(_("Cards"), "card_pages.index", "card.view", "sd-card", "kartu"),
+    Entry(_("Map"), "map_pages.index", "card.view", "map", "peta"),
     Entry(_("Manifests"), "manifest_pages.index", "manifest.view", "file-earmark-lock", "manifest"),
     Entry(_("Place reviews"), "review_pages.index", "place.see", "geo-alt", "tinjauan"),
     Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),

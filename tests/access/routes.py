@@ -136,6 +136,7 @@ PAGE_BODIES: dict[str, dict[str, Any]] = {
 ALSO: dict[str, set[int]] = {
     "POST /masuk/ulang": {403},  # no code
     "GET /pemusnahan/<uuid:destruction_id>/foto/<int:number>": {404},  # no photo before it is recorded
+    "GET /kartu/<string:uid>/foto/<int:number>": {404},  # no photo came with the report
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
     "POST /personalisasi/<uuid:request_id>/ubah": {404},

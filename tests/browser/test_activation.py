@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, Geolocation, Page
+from playwright.sync_api import Browser, Geolocation, Page, Route, expect
 
 from tests.support.browser import DESK, PHONE, press, reach, signed_in, sound
 from tests.support.servers import ROOT, Server
@@ -139,14 +139,69 @@ def test_the_keyboard_alone_activates_with_typed_coordinates(server: tuple[World
     sound(page)
 
 
+def test_late_answers_take_neither_focus_nor_what_was_typed_meanwhile(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    ready = world.ready()
+    uid = ready.uids[0]
+    page = signed_in(browser, made, world, OFFICE, DESK)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    for path in ("mesin", "tempat"):
+        page.route(f"**/aktivasi/kartu/{path}?*", hold)
+    page.goto("/aktivasi/kartu")
+    page.fill("[name=sam_uid]", uid)
+    page.keyboard.press("Tab")
+    page.focus("[name=hardware_number]")
+    page.keyboard.type(ready.hardware[uid])
+    answered(page, held, "/mesin?")
+    assert focused(page) == "f-hardware_number"
+    assert page.input_value("[name=hardware_number]") == ready.hardware[uid]
+    page.fill("[name=latitude]", "-7,6536")
+    page.fill("[name=longitude]", "111,3280")
+    page.keyboard.press("Tab")
+    page.focus("[name=province]")
+    page.keyboard.type("Bali")  # chosen while the check of the position is under way
+    expect(page.locator("[name=province]")).to_have_value("51")
+    answered(page, held, "/tempat?")
+    page.wait_for_selector("[name=regency] option[value='51.06']", state="attached")
+    assert focused(page) == "f-province"
+    assert page.input_value("[name=province]") == "51"
+    page.evaluate("window.same = document.getElementById('f-province')")
+    page.focus("[name=regency]")
+    page.select_option("[name=regency]", "51.06")
+    answered(page, held, "/tempat?")
+    page.wait_for_selector("[name=district] option[value='51.06.02']", state="attached")
+    assert focused(page) == "f-regency"
+    assert page.evaluate("window.same === document.getElementById('f-province')")
+    sound(page)
+
+
+def answered(page: Page, held: list[Route], path: str) -> None:
+    """Let the last question of this path have its answer; the ones before it were given up."""
+    page.wait_for_timeout(50)
+    last = [route for route in held if path in route.request.url][-1]
+    with page.expect_response(lambda response: response.url == last.request.url):
+        last.continue_()
+    held.clear()
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+
+
+def focused(page: Page) -> str:
+    """The id of what has the focus."""
+    return str(page.evaluate("document.activeElement.id"))
+
+
 def test_the_browser_says_why_there_is_no_location(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     page = signed_in(browser, made, world, OFFICE, PHONE)
     page.goto("/aktivasi/kartu")
     page.click("#lokasi")
-    page.wait_for_function("document.getElementById('lokasi-hasil').textContent.includes('tidak diizinkan')")
+    expect(page.locator("#lokasi-hasil")).to_contain_text("tidak diizinkan")
     page.click("#peta", position={"x": 120, "y": 120})
-    page.wait_for_function("document.querySelector('[name=source]').value === 'map'")
+    expect(page.locator("[name=source]")).to_have_value("map")
     sound(page)
 
 

@@ -96,7 +96,7 @@ def _lose(world: World) -> None:
 
 def _destroy(world: World, uid: str) -> None:
     head = world.client(HEAD)
-    done(head.post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "retak"}))
+    done(head.send(f"/cards/{uid}/reports", {"condition": "damaged", "note": "retak"}, part="report", photos=[photo()[:2]]))
     made = done(head.post("/destructions", {"cards": [uid], "cause": "damaged", "note": "rusak"}), 201)
     world.approve("destructions", made["id"], "penyetuju1")
     done(head.send(f"/destructions/{made['id']}/record", record(world), part="record", photos=[photo()[:2]]))

@@ -75,11 +75,10 @@ def press(page: Page, selector: str = SUBMIT) -> None:
 def reach(page: Page, name: str, selector: str = "") -> None:
     """Press Tab until a field has the focus."""
     wanted = page.locator(selector or f"[name={name}]")
-    for _ in range(120):  # 60 at full speed missed a field once on a busy machine; why is not known
+    for _ in range(60):
         if wanted.evaluate("(one) => one === document.activeElement"):
             return
         page.keyboard.press("Tab")
-        page.wait_for_timeout(20)  # a person's pace
     raise AssertionError(f"the keyboard does not reach {name or selector}")
 
 

@@ -27,8 +27,10 @@ async function layer(address) {
   return answer.json();
 }
 
-// The outline or the village points of a regency; the one before makes way.
+// The outline or the village points of a regency; the one before makes way. On a canvas: as elements with a tooltip each of hundreds
+// of points would be a stop of the keyboard.
 function regencies(map) {
+  const renderer = L.canvas();
   let shown = "", drawn = null;
   return async (code, look) => {
     if (!code || code === shown) return;
@@ -37,8 +39,9 @@ function regencies(map) {
     if (shown !== code) return;
     drawn?.remove();
     drawn = L.geoJSON(data, {
-      style: LOOK.regency,
-      pointToLayer: (_, at) => L.circleMarker(at, LOOK.village),
+      renderer,
+      style: (feature) => (feature.geometry.type === "Point" ? {} : LOOK.regency),
+      pointToLayer: (_, at) => L.circleMarker(at, { ...LOOK.village, renderer }),
       onEachFeature: (feature, part) => feature.properties.name && part.bindTooltip(feature.properties.name),
     }).addTo(map);
     if (look) map.fitBounds(drawn.getBounds(), { maxZoom: 13, animate: false });
@@ -64,7 +67,7 @@ function fill(form) {
   const map = draw(), pin = marker(true), regency = regencies(map);
   const field = (name) => form.elements[name];
   const number = (name) => Number.parseFloat(field(name).value.replace(",", "."));
-  let asking = null;
+  let asking = null, choosing = null;
 
   const position = () => {
     const at = [number("latitude"), number("longitude")];
@@ -81,26 +84,22 @@ function fill(form) {
   async function ask(follow) {
     asking?.abort();
     asking = new AbortController();
-    const typed = new URLSearchParams();
-    for (const name of ["latitude", "longitude", "accuracy_m", "province", "regency", "district", "region_code"]) typed.set(name, field(name).value);
-    if (follow) typed.set("ikuti", "1");
+    const asked = new URLSearchParams();
+    for (const name of ["latitude", "longitude", "accuracy_m", "province", "regency", "district", "region_code"]) asked.set(name, field(name).value);
     try {
-      const answer = await fetch(`${form.dataset.place}?${typed}`, { signal: asking.signal });
-      if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-      take(await answer.text());
+      take(await part(`${form.dataset.place}?${asked}${follow ? "&ikuti=1" : ""}`, asking.signal), asked);
     } catch (error) {
       if (error.name !== "AbortError") document.getElementById("hasil").textContent = words.offline;
     }
   }
 
-  function take(html) {
-    const fresh = new DOMParser().parseFromString(html, "text/html");
-    const focused = document.activeElement?.id;
-    const place = fresh.getElementById("tempat");
-    document.getElementById("tempat").replaceWith(place);
-    document.getElementById("hasil").replaceChildren(...fresh.getElementById("hasil").childNodes);
-    document.getElementById("alasan").hidden = !["REVIEW", "FAIL"].includes(place.dataset.outcome) && !field("reason").value;
-    if (focused) document.getElementById(focused)?.focus();
+  function take(fresh, asked) {
+    const place = document.getElementById("tempat"), said = document.getElementById("hasil"), reason = document.getElementById("alasan");
+    for (const select of place.querySelectorAll("select")) renew(select, fresh.getElementById(select.id), asked.get(select.name));
+    Object.assign(place.dataset, fresh.getElementById("tempat").dataset);
+    if (!said.isEqualNode(fresh.getElementById("hasil"))) said.replaceChildren(...fresh.getElementById("hasil").childNodes);
+    const needed = ["REVIEW", "FAIL"].includes(place.dataset.outcome) || field("reason").value || reason.contains(document.activeElement);
+    reason.hidden = !needed;
     regency(place.dataset.regency, !position());
   }
 
@@ -126,28 +125,84 @@ function fill(form) {
     }
   });
 
+  // The machines of a card: a field of the same kind stays, another takes its place with the focus.
   async function machine() {
-    const answer = await fetch(`${form.dataset.machine}?${new URLSearchParams({ sam_uid: field("sam_uid").value })}`);
-    if (!answer.ok || answer.redirected) return;
-    const chosen = field("hardware_number")?.value;
-    document.getElementById("mesin").innerHTML = await answer.text();
-    const select = field("hardware_number");
-    if ([...(select?.options ?? [])].some((option) => option.value === chosen)) select.value = chosen;
+    choosing?.abort();
+    choosing = new AbortController();
+    const box = document.getElementById("mesin"), address = `${form.dataset.machine}?${new URLSearchParams({ sam_uid: field("sam_uid").value })}`;
+    const fresh = await part(address, choosing.signal).catch(() => null);
+    if (!fresh) return; // an answer nobody waits for any more, or none: the server looks again when the form is sent
+    const old = control(box), other = control(fresh);
+    if (old && old.tagName === other?.tagName) {
+      const list = box.querySelector("datalist");
+      if (list && !list.isEqualNode(fresh.querySelector("datalist"))) list.replaceWith(fresh.querySelector("datalist"));
+      return renew(old, other, null);
+    }
+    const focused = box.contains(document.activeElement);
+    box.replaceChildren(...fresh.body.childNodes);
+    if (old && other) keep(other, old.value);
+    if (focused) (other ?? box.querySelector("a")).focus();
   }
 
-  device(document.getElementById("lokasi"), document.getElementById("lokasi-hasil"), (at) => set(at.latitude, at.longitude, at.accuracy, "device", true));
+  // What was scanned; whether all of it could be used: a machine may not be among those to choose from.
+  scanner(document.getElementById("pindai"), async ({ uid, number }) => {
+    if (uid) {
+      field("sam_uid").value = inPairs(uid);
+      await machine();
+    }
+    if (number && field("hardware_number")) keep(field("hardware_number"), number);
+    return !number || field("hardware_number")?.value === number;
+  });
+
+  const there = () => `${field("latitude").value} ${field("longitude").value}`;
+  device(document.getElementById("lokasi"), document.getElementById("lokasi-hasil"), there, (at) => set(at.latitude, at.longitude, at.accuracy, "device", true));
   document.getElementById("tanpa-skrip").hidden = true;
   point(true);
   regency(document.getElementById("tempat").dataset.regency, !position());
 }
 
-function device(button, said, found) {
+// A part of the form as the server makes it.
+async function part(address, signal) {
+  const answer = await fetch(address, { signal });
+  if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+const control = (inside) => inside.querySelector("input, select");
+const choices = (select) => [...select.options].map((one) => [one.value, one.text, one.disabled].join()).join("\n");
+
+// What a field becomes by an answer. It stays the element it was: it may have the focus, or its list be open. What was typed or chosen
+// since the question counts more than the answer.
+function renew(old, fresh, asked) {
+  const value = old.value === asked ? fresh.value : old.value;
+  for (const name of ["aria-invalid", "aria-describedby", "list"]) {
+    if (fresh.hasAttribute(name)) old.setAttribute(name, fresh.getAttribute(name));
+    else old.removeAttribute(name);
+  }
+  for (const text of old.parentElement.querySelectorAll("small")) text.remove();
+  old.after(...fresh.parentElement.querySelectorAll("small"));
+  if (old.options && choices(old) !== choices(fresh)) {
+    const answered = fresh.value;
+    old.replaceChildren(...fresh.children);
+    old.value = answered;
+  }
+  keep(old, value);
+}
+
+// A value, where the field can have it.
+function keep(input, value) {
+  if (input.value !== value && (!input.options || [...input.options].some((one) => one.value === value && !one.disabled))) input.value = value;
+}
+
+function device(button, said, there, found) {
   if (!navigator.geolocation) return;
   button.hidden = false;
   button.addEventListener("click", () => {
+    const asked = there();
     said.textContent = words.asking;
     navigator.geolocation.getCurrentPosition(
       (at) => {
+        if (there() !== asked) return (said.textContent = ""); // another place was typed or chosen meanwhile
         const metres = Math.round(at.coords.accuracy);
         said.textContent = (metres > 500 ? words.rough : words.found).replace("{m}", metres);
         found(at.coords);

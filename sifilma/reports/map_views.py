@@ -1,0 +1,121 @@
+"""The map of readers: counts by province and regency, the cards of a regency, and what the map draws."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, url_for
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _
+from pydantic import BaseModel, Field
+
+from sifilma.cards.models import Function
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.regions import codes
+from sifilma.regions.service import names_of
+from sifilma.reports import places
+from sifilma.reports.places import Box, Cluster, PlaceFilter
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment
+from sifilma.web.requests import context
+from sifilma.web.states import kind, state
+
+blueprint = Blueprint("map_pages", __name__, url_prefix="/peta", template_folder="templates")
+HOLDERS = (OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE, OrganisationKind.INSTITUTION)
+EXPORT = Export(
+    "pembaca",
+    {
+        _("UID"): lambda reader: reader.card.of.uid,
+        _("State"): lambda reader: str(state(reader.card.of.state).name),
+        _("Function"): lambda reader: reader.card.of.function,
+        _("Unit"): lambda reader: reader.card.of.unit or "",
+        _("Holder"): lambda reader: reader.card.holder,
+        _("Place"): lambda reader: reader.place,
+        _("Since"): lambda reader: moment(reader.at),
+    },
+)
+
+
+class View(BaseModel):
+    """The part of the map somebody looks at."""
+
+    zoom: int = Field(ge=places.ZOOMS[0], le=places.ZOOMS[1])
+    south: float = Field(ge=-90, le=90)
+    west: float = Field(ge=-180, le=180)
+    north: float = Field(ge=-90, le=90)
+    east: float = Field(ge=-180, le=180)
+
+
+@blueprint.get("")
+@operation("card.view")
+def index() -> Response:
+    """Provinces with their readers; with `wilayah` the regencies of a province, or the cards of what is smaller."""
+    form = Form(request.args)
+    wanted = _wanted(form)
+    return _cards(form, wanted) if len(wanted.region) > 2 else _counts(form, wanted)
+
+
+def _counts(form: Form, wanted: PlaceFilter) -> Response:
+    ctx = context()
+    found = places.counts(ctx, wanted)
+    if request.args.get("unduh"):
+        header = [gettext("Region code"), gettext("Region"), gettext("R (read)"), gettext("RW (read and write)"), gettext("Units")]
+        rows = [(count.code, count.name, count.r, count.rw, count.total) for count in found]
+        return lists.table(request.args["unduh"], "pembaca-per-wilayah", header, rows)
+    shown = {"counts": found, "box": places.around([count.box for count in found]), "total": sum(count.total for count in found)}
+    return form.again("reports/map.html", **shown, **_around(wanted))
+
+
+def _cards(form: Form, wanted: PlaceFilter) -> Response:
+    ctx = context()
+    shown: dict[str, Any] = {"box": None if request.args.get("unduh") else places.extent(ctx, wanted)} | _around(wanted)
+    listing = places.readers_page(ctx, wanted)
+    return lists.answer("reports/map_cards.html", listing, lambda cards: places.readers(ctx, cards), EXPORT, form=form, **shown)
+
+
+def _around(wanted: PlaceFilter) -> dict[str, Any]:
+    """What both pages need: the regions above, and the choices of the filters."""
+    above = [wanted.region[:end] for end in codes.WIDTHS if len(wanted.region) >= end]
+    names = names_of(context().session, above) if above else {}
+    return {
+        "region": wanted.region,
+        "chosen": _chosen(wanted),
+        "above": [(code, names.get(code, code)) for code in above],
+        "functions": [(str(function), kind(str(function))) for function in Function],
+        "states": [("suspended", str(state("suspended").name)), ("all", gettext("Active and suspended"))],
+        "kinds": [(holder.value, kind(holder.value)) for holder in HOLDERS],
+    }
+
+
+@blueprint.get("/titik.json")
+@operation("card.view")
+def points() -> Response:
+    """What the map draws: readers gathered on a grid as fine as the zoom, those of the part that is looked at."""
+    form = Form(request.args)
+    shown, wanted = form.model(View), _wanted(form)
+    found = places.clusters(context(), wanted, shown.zoom, Box(shown.south, shown.west, shown.north, shown.east))
+    return jsonify([_drawn(cluster, wanted) for cluster in found])
+
+
+def _drawn(cluster: Cluster, wanted: PlaceFilter) -> dict[str, object]:
+    listed = url_for("map_pages.index", wilayah=cluster.region or None, **_chosen(wanted))
+    return asdict(cluster) | {"page": url_for("card_pages.show", uid=cluster.uid) if cluster.uid else listed}
+
+
+def _chosen(wanted: PlaceFilter) -> dict[str, Any]:
+    """The filters, the region aside, as they stand in addresses."""
+    return {name: value for name, value in asdict(wanted).items() if value and name != "region"}
+
+
+def _wanted(form: Form) -> PlaceFilter:
+    """NotFound for what is no region code."""
+    region, (state_, function, holder) = form.get("wilayah").strip(), (form.get(name)[:20] for name in ("state", "function", "kind"))
+    try:
+        return PlaceFilter(state_, function, holder, codes.normalise(region) if region else "")
+    except Invalid as unreadable:
+        raise NotFound() from unreadable
