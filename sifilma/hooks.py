@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sifilma.activation import revocation, standing
+from sifilma.activation import bulk, revocation, standing
 
 
 def register() -> None:
     """Attach every hook; safe to call twice."""
     revocation.register_hooks()
     standing.register_hooks()
+    bulk.register_kind()

@@ -88,6 +88,7 @@ def _back_to_0001(dialect: str) -> list[str]:
     """What undoes the migrations on a database without triggers."""
     return [
         "DROP TABLE field_note",
+        *(f"DROP TABLE {table}" for table in ("job_row", "job")),
         *(f"DROP TABLE {table}" for table in ("reference_change", "model_certificate", "model_case_approval", "model_case")),
         *(f"DROP TABLE {table}" for table in ("passkey_challenge", "passkey", "recovery_code", "sent_code", "outbox_message")),
         *(f"ALTER TABLE user_account DROP COLUMN {column}" for column in ("language", "time_zone", "notices")),

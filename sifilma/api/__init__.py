@@ -10,6 +10,7 @@ from sifilma.api import (
     destructions,
     documentation,
     handovers,
+    jobs,
     manifests,
     personalisation,
     reference,
@@ -34,6 +35,7 @@ BLUEPRINTS = (
     activations.api,
     manifests.api,
     destructions.api,
+    jobs.api,
     audit.api,
 )
 

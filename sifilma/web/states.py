@@ -54,6 +54,8 @@ STATES = {
     "invited": Shown(_("Invited"), _WAIT, "envelope"),
     "disabled": Shown(_("Disabled"), _BAD, "slash-circle"),
     "running": Shown(_("Running"), _GOOD, "broadcast"),
+    "queued": Shown(_("Waits for its turn"), _WAIT, "hourglass-split"),
+    "stopped": Shown(_("Stopped"), _BAD, "slash-circle"),
     "applied": Shown(_("Applied for"), _WAIT, "envelope-paper"),
     "approved_to_test": Shown(_("Approved to be tested"), _INFO, "send"),
     "tested": Shown(_("Awaiting certification"), _WAIT, "hourglass-split"),
@@ -78,6 +80,8 @@ KINDS = {
     "organisations": _("Organisations"),
     "agreements": _("Agreements (PKS)"),
     "models": _("Models"),
+    "activation": _("Activation of cards"),
+    "batch": _("Batch of a manufacturer"),
     "new": _("New"),
     "relocation": _("Relocation"),
     "renewal": _("Renewal"),
@@ -107,6 +111,7 @@ THINGS = {
     "destruction": _("destruction"),
     "model_case": _("application for a model"),
     "reference_change": _("change of reference data"),
+    "job": _("job"),
 }
 
 FIELDS = {

@@ -32,6 +32,7 @@ STEMS: dict[str, str] = {
     "/api/v1/central-users/": "central_user",
     "/api/v1/destructions/": "destruction",
     "/api/v1/handovers/": "handover",
+    "/api/v1/jobs/": "job",
     "/api/v1/manifests/": "manifest",
     "/api/v1/personalisation-requests/": "personalisation_request",
     "/api/v1/sessions/": "session",
@@ -39,6 +40,7 @@ STEMS: dict[str, str] = {
     "/api/v1/user-changes/": "user_change",
     "/api/v1/users/": "user",
     "/aktivasi/": "activation_request",
+    "/aktivasi/berkas/": "job",
     "/aktivasi/riwayat/": "activation",
     "/bast/": "handover",
     "/jejak/": "audit_entry",
@@ -49,6 +51,7 @@ STEMS: dict[str, str] = {
     "/model/permohonan/": "model_case",
     "/organisasi/": "organisation",
     "/organisasi/usulan/": "reference_change",
+    "/pekerjaan/": "job",
     "/pemusnahan/": "destruction",
     "/pengguna/": "user",
     "/pengguna/usulan/": "user_change",
@@ -60,7 +63,12 @@ STEMS: dict[str, str] = {
     "/unit/": "unit",
 }
 # Beginnings of paths whose parameter names nobody's object: a value that is there.
-FIXED: dict[str, str] = {"/aktivasi/kartu/peta/": "35.20", "/organisasi/berkas/": "pks", "/unit/templat.": "csv"}
+FIXED: dict[str, str] = {
+    "/aktivasi/berkas/templat.": "csv",
+    "/aktivasi/kartu/peta/": "35.20",
+    "/organisasi/berkas/": "pks",
+    "/unit/templat.": "csv",
+}
 # Further parameters that name no part of the object: a value that is there.
 MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1"}
 SEEN_BY: dict[str, str] = {
@@ -75,6 +83,7 @@ SEEN_BY: dict[str, str] = {
     "central_user": "users.central",
     "destruction": "destruction.view",
     "handover": "handover.view",
+    "job": "job.see",
     "manifest": "manifest.view",
     "device_model": "model.view",
     "model_case": "model.case.view",

@@ -12,6 +12,7 @@ from sifilma.accounts.factor_models import Passkey
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
+from tests.jobs.sheets import rows_of, sent, sheet
 from tests.oversight.way import applied
 from tests.support.log import sequence
 from tests.support.visitor import Visitor, goes_to
@@ -73,6 +74,7 @@ SELECTS: dict[str, str] = {
     "activation_request": "SELECT id, state, letter_number, organisation_id, NULL, NULL FROM activation_request",
     "activation": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation",
     "doubtful_place": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation WHERE review_state <> 'none'",
+    "job": "SELECT id, state, id, organisation_id, NULL, NULL FROM job",
     "manifest": "SELECT id, state, id, organisation_id, NULL, NULL FROM manifest",
     "destruction": "SELECT id, state, id, organisation_id, NULL, NULL FROM destruction",
     "device_model": "SELECT id, function, name, manufacturer_id, NULL, NULL FROM device_model",
@@ -173,6 +175,7 @@ def _office(world: World, who: str) -> None:
     done(world.client("operator1").post("/handovers", body), 201)
     world.requested(who, asked)
     _to_be_destroyed(world, who, broken)
+    sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
 
 
 def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
@@ -198,6 +201,7 @@ def _trade(world: World, maker: str, buyer: str, model: str) -> None:
         done(world.client(receiver).post(f"/handovers/{bast['id']}/receive"))
     done(world.client(maker).post("/handovers", {"to": str(world.organisation_of(buyer)), "cards": uids[1:2]}), 201)
     world.requested(buyer, uids[:1])
+    sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
     _to_be_destroyed(world, maker, uids[2:])
     _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
     world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)
