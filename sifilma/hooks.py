@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sifilma.activation import bulk, revocation, standing
+from sifilma.personalisation import refused
 
 
 def register() -> None:
@@ -10,3 +11,4 @@ def register() -> None:
     revocation.register_hooks()
     standing.register_hooks()
     bulk.register_kind()
+    refused.register_kind()

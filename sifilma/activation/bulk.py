@@ -26,8 +26,9 @@ from sifilma.activation.schemas import ActivationIn
 from sifilma.documents import sheets
 from sifilma.documents.service import Upload
 from sifilma.documents.sheets import Row
+from sifilma.documents.store import FileStore
 from sifilma.jobs import running, service
-from sifilma.jobs.files import ERROR, Say, Sheet
+from sifilma.jobs.files import ERROR, Say, Sheet, corrected
 from sifilma.jobs.models import Job, JobKind
 from sifilma.jobs.running import Settled, Taken
 from sifilma.jobs.service import NewJob
@@ -79,9 +80,13 @@ class Activations:
 
     operation = Operation.ACTIVATE
 
-    def result(self, ctx: Context, settings: Settings, job: Job, say: Say) -> Sheet:
+    def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
         """Each row with its activation, or what was wrong."""
         return bulk_files.result(ctx, settings, job, say)
+
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """The failed rows, without tokens."""
+        return corrected(ctx, settings, job, say)
 
     def work(self, taken: Taken) -> bool:
         """A few rows at once, while there is time."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sifilma import ports
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.documents import lists, sheets
-from sifilma.jobs import files, present, running, service
+from sifilma.jobs import present, running, service
 from sifilma.jobs.schemas import JobOut, RowErrorOut
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -60,9 +60,10 @@ def errors(path: IdPath) -> Response:
 @api.get("/jobs/<uuid:id>/corrected", responses=FILE, summary="The failed rows, to be put right and sent again")
 @operation("job.see")
 def corrected(path: IdPath, query: FileQuery) -> Response:
-    """The columns of the file and one called `error`; without tokens, which are not kept."""
+    """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""
     ctx = context()
-    sheet = files.corrected(ctx, ports.settings(), service.get(ctx, path.id))
+    job = service.get(ctx, path.id)
+    sheet = running.KINDS[job.kind].corrected(ctx, ports.settings(), ports.files(), job, str)
     return lists.table(query.kind, "errors", sheet.header, sheet.rows)
 
 
@@ -72,5 +73,5 @@ def result(path: IdPath, query: FileQuery) -> Response:
     """Rows that are settled, in the order of the file."""
     ctx = context()
     job = service.get(ctx, path.id)
-    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), job, str)
+    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), ports.files(), job, str)
     return lists.table(query.kind, "result", sheet.header, sheet.rows)

@@ -99,8 +99,12 @@ class Kind(Protocol):
         """Settle rows while there is time; whether all of them are settled."""
         ...
 
-    def result(self, ctx: Context, settings: Settings, job: Job, say: Say) -> Sheet:
+    def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
         """What became of the rows."""
+        ...
+
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """The rows to be put right and sent again."""
         ...
 
 
@@ -211,7 +215,7 @@ def settled_numbers(ctx: Context, job: Job) -> set[int]:
 def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
     """Keep results in the transaction of their acts, and show progress; Lost when the job is another's."""
     advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
-    keep(ctx, taken, rows)
+    keep(ctx, taken.job, rows)
 
 
 def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
@@ -222,11 +226,11 @@ def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
         raise Lost
 
 
-def keep(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
+def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
     """Write what became of rows."""
     values = [
         {
-            "job_id": taken.job.id,
+            "job_id": job.id,
             "number": row.number,
             "is_failed": row.result_id is None,
             "result_id": row.result_id,

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from sifilma import ports
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
-from sifilma.jobs import files, present, running, service
+from sifilma.jobs import present, running, service
 from sifilma.jobs.models import JobState
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -66,7 +66,7 @@ def corrected(job_id: UUID, kind: str) -> Response:
     """The failed rows as a sheet to be put right and sent again."""
     ctx = context()
     job = service.get(ctx, job_id)
-    sheet = files.corrected(ctx, ports.settings(), job, translate)
+    sheet = running.KINDS[job.kind].corrected(ctx, ports.settings(), ports.files(), job, translate)
     return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
 
 
@@ -76,5 +76,5 @@ def result(job_id: UUID, kind: str) -> Response:
     """What became of each row."""
     ctx = context()
     job = service.get(ctx, job_id)
-    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), job, translate)
+    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), ports.files(), job, translate)
     return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)
