@@ -12,8 +12,10 @@ from sifilma.api import (
     handovers,
     jobs,
     manifests,
+    model_cases,
     personalisation,
     reference,
+    reference_changes,
     sessions,
     units,
     users,
@@ -36,6 +38,8 @@ BLUEPRINTS = (
     manifests.api,
     destructions.api,
     jobs.api,
+    model_cases.api,
+    reference_changes.api,
     audit.api,
 )
 

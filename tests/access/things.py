@@ -12,7 +12,7 @@ from sifilma.accounts.factor_models import Passkey
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
-from tests.jobs.sheets import rows_of, sent, sheet
+from tests.jobs.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.way import applied
 from tests.support.log import sequence
 from tests.support.visitor import Visitor, goes_to
@@ -202,6 +202,7 @@ def _trade(world: World, maker: str, buyer: str, model: str) -> None:
     done(world.client(maker).post("/handovers", {"to": str(world.organisation_of(buyer)), "cards": uids[1:2]}), 201)
     world.requested(buyer, uids[:1])
     sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
+    refused_batch(world, maker, buyer)
     _to_be_destroyed(world, maker, uids[2:])
     _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
     world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)

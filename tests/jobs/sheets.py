@@ -10,7 +10,8 @@ from sifilma import ports
 from sifilma.documents.sheets import write_csv
 from sifilma.jobs import running
 from sifilma.web.command import command_context
-from tests.support.world import MAGETAN_PLACE, Client, Ready, World, done
+from tests.support.visitor import Visitor
+from tests.support.world import MAGETAN_PLACE, Client, Ready, World, done, letter
 
 HEADER = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "accuracy_m", "source", "address", "region_code", "reason")
 
@@ -48,3 +49,12 @@ def worked(world: World, seconds: float = 5, name: str = "worker") -> int:
     """Let a worker work."""
     with world.app.app_context():
         return running.work(tools(world, name), seconds)
+
+
+def refused_batch(world: World, maker: str, buyer: str) -> None:
+    """A manufacturer's batch that is refused, and kept with its errors."""
+    batch = write_csv(("hardware_number", "model", "pcid"), [("HW-TIADA", "TIADA", "XYZ")])
+    stated = world.letter() | {"function": "R", "on_behalf_of": str(world.organisation_of(buyer)), "purchase_order_number": "PO-1"}
+    papers: dict[str, Any] = {name: (io.BytesIO(letter()), f"{name}.pdf") for name in ("letter", "purchase_order")}
+    answer = Visitor(world, maker).send("/personalisasi/baru", **stated, **papers, batch=(io.BytesIO(batch), f"batch {maker}.csv"))
+    assert answer.status_code == 422
