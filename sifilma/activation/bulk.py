@@ -20,7 +20,7 @@ from hsm import HSM
 from sifilma.accounts.permissions import Operation
 from sifilma.activation import bulk_files, issuing, sealing, tokens
 from sifilma.activation.bulk_files import OPTIONAL, REQUIRED, SECRET
-from sifilma.activation.issuing import Ready, Signed
+from sifilma.activation.issuing import Ready
 from sifilma.activation.models import DataKey
 from sifilma.activation.schemas import ActivationIn
 from sifilma.documents import sheets
@@ -131,8 +131,11 @@ def _together(taken: Taken, rows: Sequence[Row]) -> None:
         ctx.uow.end_read()
         signed = issuing.sign(ctx, taken.tools.settings, taken.tools.hsm, [one for _, one in ready]) if ready else []
         ctx.uow.begin_write()
-        made = [_made(ctx, taken, row, one, its) for (row, one), its in zip(ready, signed, strict=True)]
-        running.settle(ctx, taken, [*settled, *made])
+        made = [(row, one, its) for (row, one), its in zip(ready, signed, strict=True) if its is not None]
+        issued = issuing.issue(ctx, [(one, its) for _, one, its in made]) if made else []
+        settled += [Settled(row.number, done.activation_id) for (row, *_), done in zip(made, issued, strict=True)]
+        wrong = [(row, one) for (row, one), its in zip(ready, signed, strict=True) if its is None]
+        running.settle(ctx, taken, settled + [_wrong_token(ctx, taken, row, one) for row, one in wrong])
 
 
 def _checked(ctx: Context, taken: Taken, rows: Sequence[Row]) -> tuple[list[tuple[Row, Ready]], list[Settled]]:
@@ -152,11 +155,9 @@ def _parsed(row: Row) -> ActivationIn:
     return RowIn.model_validate({"source": "typed"} | cells)
 
 
-def _made(ctx: Context, taken: Taken, row: Row, ready: Ready, signed: Signed | None) -> Settled:
-    """An activation; or a wrong try, counted in the same transaction: once, whatever happens."""
-    if signed is None:
-        return _failed(taken, row, issuing.wrong_token(tokens.count_wrong_try(ctx.session, ctx, ready.row.token_id)))
-    return Settled(row.number, issuing.issue(ctx, ready, signed).activation_id)
+def _wrong_token(ctx: Context, taken: Taken, row: Row, ready: Ready) -> Settled:
+    """The wrong try is counted in the transaction of the row's result: once, whatever happens."""
+    return _failed(taken, row, issuing.wrong_token(tokens.count_wrong_try(ctx.session, ctx, ready.row.token_id)))
 
 
 def _alone(taken: Taken, row: Row) -> None:

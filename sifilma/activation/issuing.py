@@ -94,7 +94,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     if signed is None:
         _refuse_token(ctx, ready.row.token_id)
     ctx.uow.begin_write()
-    return issue(ctx, ready, signed)
+    return issue(ctx, [(ready, signed)])[0]
 
 
 def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Ready:
@@ -118,11 +118,17 @@ def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> 
     return hsm.run(lambda do: [_sign(do, ctx, settings, one, published.epoch, kid) for one in ready])
 
 
-def issue(ctx: Context, ready: Ready, signed: Signed) -> Issued:
-    """What was read must still hold; then everything is there, or nothing. Conflict when somebody was faster."""
-    activation_id = _commit(ctx, ready.data, ready.row, ready.placed, signed)
-    made = signed.manifest
-    return Issued(activation_id, ready.manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), ready.placed)
+def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
+    """In one transaction: what was read must still hold, then all of it is there, or nothing. Conflict when somebody was faster."""
+    issued, steps = [], list[Step]()
+    for ready, signed in pairs:
+        made, activation_id = signed.manifest, uuid7()
+        steps += _steps(ctx, ready, signed, activation_id)
+        issued.append(Issued(activation_id, ready.manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), ready.placed))
+    missing = run_all(ctx.session, steps)
+    if missing is not None:
+        _refuse_late(steps[missing][0])
+    return issued
 
 
 def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
@@ -244,9 +250,9 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
     return int(end.timestamp())
 
 
-def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: Signed) -> UUID:
-    """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
-    activation_id = uuid7()
+def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
+    """The writes of one activation: conditional UPDATEs of what was read, then what is new."""
+    data, row, placed = ready.data, ready.row, ready.placed
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
     act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
@@ -259,15 +265,12 @@ def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: 
     ]
     if row.standing_manifest_id is not None:
         steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
-    steps += [
+    return [
+        *steps,
         (INSERT_ACTIVATION, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]}),
         (INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1}),
         (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id}),
     ]
-    missing = run_all(ctx.session, steps)
-    if missing is not None:
-        _refuse_late(steps[missing][0])
-    return activation_id
 
 
 _LATE = {
