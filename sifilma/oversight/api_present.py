@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sifilma.accounts.present import party
 from sifilma.oversight.models import CASE, CHANGE, CaseState, ChangeState, ModelCase, ReferenceChange
-from sifilma.oversight.schemas import CaseOut, CertificateOut, ChangeBrief, ChangeOut
+from sifilma.oversight.schemas import CaseOut, CertificateOut, ReferenceChangeBrief, ReferenceChangeOut
 from sifilma.web.links import links, steps
 
 CASE_VERBS = {
@@ -30,15 +30,15 @@ def case_out(case: ModelCase) -> CaseOut:
     )  # fmt: skip
 
 
-def change_brief(change: ReferenceChange) -> ChangeBrief:
+def change_brief(change: ReferenceChange) -> ReferenceChangeBrief:
     """One change in a list."""
-    return ChangeBrief(
+    return ReferenceChangeBrief(
         id=change.id, state=change.state, kind=change.kind, count=change.count, digest=change.digest, proposed_at=change.proposed_at,
         decided_at=change.decided_at, note=change.change_note,
         links=steps("reference-changes", change.id, CHANGE, change.state, CHANGE_VERBS),
     )  # fmt: skip
 
 
-def change_out(change: ReferenceChange) -> ChangeOut:
+def change_out(change: ReferenceChange) -> ReferenceChangeOut:
     """One change with its rows."""
-    return ChangeOut(**change_brief(change).model_dump(), rows=change.content["rows"])
+    return ReferenceChangeOut(**change_brief(change).model_dump(), rows=change.content["rows"])

@@ -113,7 +113,7 @@ class ModelsIn(Strict):
     rows: list[ModelIn] = Field(min_length=1, max_length=1000)
 
 
-class ChangeBrief(BaseModel):
+class ReferenceChangeBrief(BaseModel):
     """A change of reference data in a list."""
 
     id: UUID
@@ -127,7 +127,7 @@ class ChangeBrief(BaseModel):
     links: dict[str, str]
 
 
-class ChangeOut(ChangeBrief):
+class ReferenceChangeOut(ReferenceChangeBrief):
     """A change with its rows."""
 
     rows: list[dict[str, Any]]
