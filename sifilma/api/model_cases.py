@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from sifilma import ports
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.kernel.context import Context
+from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import cases
 from sifilma.oversight.api_present import case_out
-from sifilma.oversight.schemas import ApproveIn, CaseFor, CaseOut, CertificateIn, NoteIn
+from sifilma.oversight.schemas import CaseFor, CaseOut, CertificateIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

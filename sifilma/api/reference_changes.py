@@ -7,9 +7,10 @@ from typing import Literal
 from flask import Response
 
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
+from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import reference
 from sifilma.oversight.api_present import change_brief, change_out
-from sifilma.oversight.schemas import AgreementsIn, ApproveIn, ModelsIn, NoteIn, OrganisationsIn, ReferenceChangeBrief, ReferenceChangeOut
+from sifilma.oversight.schemas import AgreementsIn, ModelsIn, OrganisationsIn, ReferenceChangeBrief, ReferenceChangeOut
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
