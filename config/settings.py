@@ -104,6 +104,7 @@ class Settings(BaseSettings):
     manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")
     manifest_grace_days: int = 30
     batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
+    bulk_max_rows: int = Field(10_000, description="rows of a file of activations, done one after the other by the worker")
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
     witnesses_min: int = Field(2, description="witnesses of a destruction; never below 2", ge=2)
     legal_basis_destruction: str = Field(

@@ -19,6 +19,7 @@ from sifilma.activation.cli import group as hsm
 from sifilma.cli_audit import group as audit
 from sifilma.cli_audit import keep_log
 from sifilma.fsck.cli import fsck
+from sifilma.jobs import running
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
@@ -80,9 +81,11 @@ def worker(once: bool) -> None:
 
 
 def _wait() -> None:
-    """Until the next round; messages leave within a second of their act meanwhile: somebody waits for a code."""
-    for _ in range(EVERY_SECONDS):
-        time.sleep(1)
+    """Until the next round; messages leave within a second of their act meanwhile (somebody waits for a code), and files are worked on."""
+    until = time.monotonic() + EVERY_SECONDS
+    while time.monotonic() < until:
+        if not _run(ROWS, _work):
+            time.sleep(1)
         _run(MESSAGES, _deliver)
 
 
@@ -106,6 +109,10 @@ def _deliver() -> int:
     return deliver(command_context, ports.settings())
 
 
+def _work() -> int:
+    return running.work(running.Tools(command_context, ports.settings(), ports.hsm(), ports.files(), ports.places))
+
+
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
     """A job that is one transaction."""
 
@@ -117,8 +124,10 @@ def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
 
 
 MESSAGES = "messages sent"
+ROWS = "rows of files settled"
 JOBS: dict[str, Callable[[], int]] = {
     MESSAGES: _deliver,
+    ROWS: _work,
     "entries taken into the log": keep_log,
     "tokens expired": _in_one(tasks.expire_tokens),
     "requests expired": _in_one(tasks.expire_requests),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.activation import revocation, standing
+from sifilma.activation import bulk, revocation, standing
+from sifilma.personalisation import refused
 from sifilma.reports import notices
 
 
@@ -11,3 +12,5 @@ def register() -> None:
     revocation.register_hooks()
     standing.register_hooks()
     notices.register_hooks()
+    bulk.register_kind()
+    refused.register_kind()

@@ -12,6 +12,7 @@ from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
+from sifilma.jobs import models as jobs
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
 from sifilma.notifications import models as notifications
@@ -21,6 +22,6 @@ from sifilma.regions import models as regions
 
 METADATA = Base.metadata
 PACKAGES = (
-    accounts, factors, activation, activation_rules, audit, cards, destruction, documents, field_notes, handover, idempotency, lifecycle,
-    notifications, numbering, oversight, personalisation, regions,
+    accounts, factors, activation, activation_rules, audit, cards, destruction, documents, field_notes, handover, idempotency, jobs,
+    lifecycle, notifications, numbering, oversight, personalisation, regions,
 )  # fmt: skip

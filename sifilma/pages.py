@@ -13,7 +13,7 @@ from sifilma.accounts import user_views as users
 from sifilma.accounts import views as accounts
 from sifilma.accounts.hook import is_fresh
 from sifilma.accounts.permissions import Operation, grants
-from sifilma.activation import activate_views, activated_views, request_views
+from sifilma.activation import activate_views, activated_views, bulk_views, request_views
 from sifilma.activation import manifest_views as manifests
 from sifilma.activation import review_views as reviews
 from sifilma.activation import views as activation
@@ -22,6 +22,7 @@ from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
+from sifilma.jobs import views as jobs
 from sifilma.kernel.actor import Actor
 from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
@@ -41,7 +42,7 @@ BLUEPRINTS = (
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
-    reference.blueprint, messages.blueprint, readers.blueprint,
+    reference.blueprint, messages.blueprint, readers.blueprint, jobs.blueprint, bulk_views.blueprint,
 )  # fmt: skip
 
 

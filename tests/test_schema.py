@@ -91,6 +91,7 @@ def _back_to_0001(dialect: str) -> list[str]:
         *(f"DROP INDEX {index}" for index in ("ix_activation_at", "ix_activation_region_code", "ix_audit_entry_user_id")),
         *("DROP TABLE reminder", "DROP TABLE digest", "DROP INDEX ix_invitation_change_id", "ALTER TABLE invitation DROP COLUMN change_id"),
         "DROP TABLE field_note",
+        *(f"DROP TABLE {table}" for table in ("job_row", "job")),
         *(f"DROP TABLE {table}" for table in ("reference_change", "model_certificate", "model_case_approval", "model_case")),
         *(f"DROP TABLE {table}" for table in ("passkey_challenge", "passkey", "recovery_code", "sent_code", "outbox_message")),
         *(f"ALTER TABLE user_account DROP COLUMN {column}" for column in ("language", "time_zone", "notices")),

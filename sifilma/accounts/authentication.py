@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 
@@ -109,3 +110,22 @@ def _touch(ctx: Context, session_id: object) -> None:
     """Note that the session is in use: in a transaction of its own, at most once a minute."""
     now = ctx.now
     ctx.uow.separately(lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now)))
+
+
+def actor_of(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
+    """Somebody on whose behalf work goes on after their request: None once the account is disabled or the key revoked."""
+    if user_id is not None:
+        user = ctx.session.get(User, user_id, populate_existing=True)
+        return _person(user) if user is not None and user.state == AccountState.ACTIVE else None
+    key = ctx.session.get(ApiKey, api_key_id, populate_existing=True)
+    if key is None or key.revoked_at is not None:
+        return None
+    organisation = ctx.session.get_one(Organisation, key.organisation_id)
+    kind = OrganisationKind(organisation.kind)
+    return Actor(organisation.id, kind, organisation.region_code, api_key_id=key.id, username=f"key:{key.name}")
+
+
+def _person(user: User) -> Actor:
+    home = user.organisation
+    kind = OrganisationKind(home.kind)
+    return Actor(home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.role_set)

@@ -63,6 +63,7 @@ class Operation(StrEnum):
     DESTRUCTION_APPROVE = "destruction.approve"
     DESTRUCTION_RECORD = "destruction.record"
     DESTRUCTION_VERIFY = "destruction.verify"
+    JOB_SEE = "job.see"
     PLACE_REVIEW = "place.review"
     PLACE_SEE = "place.see"
     AUDIT_READ = "audit.read"
@@ -157,6 +158,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_APPROVE:     "A! -  -  -  -   -  -  -  -   -",
     Operation.DESTRUCTION_RECORD:      "-  O! -  -  -   O! O! O! O!  -",
     Operation.DESTRUCTION_VERIFY:      "-  A  -  -  -   -  -  -  -   -",
+    Operation.JOB_SEE:                 "-  -  -  -  -   O  O  O  O   O",
     Operation.PLACE_REVIEW:            "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_SEE:               "-  A  A  -  -   -  -  -  -   -",
     Operation.AUDIT_READ:              "O  O  A  -  -   O  O  J  O   -",

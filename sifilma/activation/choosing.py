@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select
 
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
@@ -84,9 +84,17 @@ def machines(ctx: Context, uid: str) -> Machines:
     card = ctx.session.scalars(select(Card).where(Card.uid == uid, Card.holder_id == ctx.actor.organisation_id)).first()
     if card is not None and card.unit_id is not None:
         return Machines(list(ctx.session.scalars(select(Unit).where(Unit.id == card.unit_id))), tied=True)
-    taken = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
-    query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, ~taken)
-    if card is not None:
-        query = query.where(Unit.function == card.function)
-    units = list(ctx.session.scalars(query.order_by(Unit.hardware_number).limit(MOST_MACHINES + 1)))
+    units = list(ctx.session.scalars(_free(ctx, card.function if card is not None else None).limit(MOST_MACHINES + 1)))
     return Machines(units[:MOST_MACHINES], more=len(units) > MOST_MACHINES)
+
+
+def free_machines(ctx: Context, function: str) -> list[str]:
+    """The hardware numbers of the organisation's machines of a function that have no card."""
+    query = _free(ctx, function).with_only_columns(Unit.hardware_number)
+    return list(ctx.session.scalars(query.limit(MOST_CARDS)))
+
+
+def _free(ctx: Context, function: str | None) -> Select[Unit]:
+    taken = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
+    query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, ~taken).order_by(Unit.hardware_number)
+    return query.where(Unit.function == function) if function else query

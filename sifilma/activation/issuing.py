@@ -7,6 +7,7 @@ manifest, card.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NoReturn
@@ -62,7 +63,18 @@ class Issued:
 
 
 @dataclass(frozen=True)
-class _Signed:
+class Ready:
+    """An activation nothing speaks against, but its token: what was asked, what was read, what is to be made."""
+
+    data: ActivationIn
+    row: Any
+    code: str
+    placed: Placed
+    manifest_id: UUID
+
+
+@dataclass(frozen=True)
+class Signed:
     """What the HSM made, outside any transaction."""
 
     manifest: payload.Manifest
@@ -77,6 +89,16 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     Raises NotFound (no such card in the organisation's hands), Conflict (token, card, unit or agreement do not allow it), Invalid
     (place, or a wrong token: each wrong try is counted, the fifth cancels the token). A fault leaves the token as it was.
     """
+    ready = check(ctx, hsm, places, data)
+    signed = sign(ctx, settings, hsm, [ready])[0]
+    if signed is None:
+        _refuse_token(ctx, ready.row.token_id)
+    ctx.uow.begin_write()
+    return issue(ctx, [(ready, signed)])[0]
+
+
+def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Ready:
+    """Everything that can be said before anything is signed; ends the reading transaction. Raises as `activate`."""
     code = codes.normalise(data.region_code)
     row = _read(ctx, data, code)
     if row.data_key_sealed is None:  # the organisation's first manifest of the month
@@ -86,16 +108,27 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     placed = places.check(data.latitude, data.longitude, data.accuracy_m, code)
     if placed.outcome is not Outcome.PASS and not data.reason.strip():
         _refuse_place(placed, row.regency_name)
-    manifest_id = uuid7()
+    return Ready(data, row, code, placed, uuid7())
+
+
+def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
+    """Their manifests, in one visit to the HSM and outside any transaction; None for a wrong token."""
     published = trust.load(settings)
     kid = published.kid(hsm, "manifest-sign", "manifest")
-    signed = hsm.run(lambda do: _sign(do, ctx, settings, data, row, code, manifest_id, published.epoch, kid))
-    if signed is None:
-        _refuse_token(ctx, row.token_id)
-    ctx.uow.begin_write()
-    activation_id = _commit(ctx, data, row, placed, signed)
-    made = signed.manifest
-    return Issued(activation_id, manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), placed)
+    return hsm.run(lambda do: [_sign(do, ctx, settings, one, published.epoch, kid) for one in ready])
+
+
+def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
+    """In one transaction: what was read must still hold, then all of it is there, or nothing. Conflict when somebody was faster."""
+    issued, steps = [], list[Step]()
+    for ready, signed in pairs:
+        made, activation_id = signed.manifest, uuid7()
+        steps += _steps(ctx, ready, signed, activation_id)
+        issued.append(Issued(activation_id, ready.manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), ready.placed))
+    missing = run_all(ctx.session, steps)
+    if missing is not None:
+        _refuse_late(steps[missing][0])
+    return issued
 
 
 def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
@@ -156,49 +189,35 @@ def _refuse_place(placed: Placed, regency: str) -> NoReturn:
 
 
 def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
-    left = ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id))
+    raise wrong_token(ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id)))
+
+
+def wrong_token(left: int) -> Invalid:
+    """What is said of a wrong token, once the try is counted."""
     hint = say("%(left)s tries are left.", left=left) if left else say("It is cancelled now; ask for a new one.")
-    raise Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
+    return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign(
-    do: Operations,
-    ctx: Context,
-    settings: Settings,
-    data: ActivationIn,
-    row: Any,
-    code: str,
-    manifest_id: UUID,
-    epoch: int,
-    kid: str,
-) -> _Signed | None:
-    """In one visit to the HSM: compare the token, derive the card's key, sign, seal. None for a wrong token."""
-    given = do.hmac("token-mac", tokens.message(row.request_id, row.uid, data.token))
+def _sign(do: Operations, ctx: Context, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
+    """Compare the token, derive the card's key, sign, seal. None for a wrong token."""
+    row = ready.row
+    given = do.hmac("token-mac", tokens.message(row.request_id, row.uid, ready.data.token))
     if not hmac.compare_digest(given, row.mac):
         return None
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
-    manifest = _manifest(ctx, settings, data, row, code, manifest_id, epoch, open_key)
+    manifest = _manifest(ctx, settings, ready, epoch, open_key)
     body = manifest.to_bytes()
     line = jws.sign(body, kid, jws.MANIFEST_TYPE, lambda digest: do.sign("manifest-sign", digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
-    return _Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", manifest_id))
+    return Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
 
 
-def _manifest(
-    ctx: Context,
-    settings: Settings,
-    data: ActivationIn,
-    row: Any,
-    code: str,
-    manifest_id: UUID,
-    epoch: int,
-    open_key: bytes,
-) -> payload.Manifest:
-    issued = int(ctx.now.timestamp())
+def _manifest(ctx: Context, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:
+    row, issued = ready.row, int(ctx.now.timestamp())
     return payload.Manifest(
         ver=1,
         iss=settings.issuer,
-        jti=str(manifest_id),
+        jti=str(ready.manifest_id),
         sub=row.uid,
         fn=row.function,
         epoch=epoch,
@@ -209,7 +228,7 @@ def _manifest(
         grace=settings.manifest_grace_days * 86400,
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
-        loc=_location(data, issued, code),
+        loc=_location(ready.data, issued, ready.code),
         card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
@@ -231,9 +250,9 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
     return int(end.timestamp())
 
 
-def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: _Signed) -> UUID:
-    """The one transaction: what was read must still hold, by conditional UPDATEs; then everything is there, or nothing."""
-    activation_id = uuid7()
+def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
+    """The writes of one activation: conditional UPDATEs of what was read, then what is new."""
+    data, row, placed = ready.data, ready.row, ready.placed
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
     act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
@@ -246,15 +265,12 @@ def _commit(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: 
     ]
     if row.standing_manifest_id is not None:
         steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
-    steps += [
+    return [
+        *steps,
         (INSERT_ACTIVATION, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]}),
         (INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1}),
         (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id}),
     ]
-    missing = run_all(ctx.session, steps)
-    if missing is not None:
-        _refuse_late(steps[missing][0])
-    return activation_id
 
 
 _LATE = {
@@ -271,7 +287,7 @@ def _refuse_late(step: Prepared) -> NoReturn:
     raise Conflict(text, type=kind)
 
 
-def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: _Signed, activation_id: UUID) -> dict[str, Any]:
+def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: Signed, activation_id: UUID) -> dict[str, Any]:
     return {
         "id": activation_id,
         "token_id": row.token_id,
@@ -301,7 +317,7 @@ def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Place
     }
 
 
-def _manifest_values(row: Any, signed: _Signed, activation_id: UUID) -> dict[str, Any]:
+def _manifest_values(row: Any, signed: Signed, activation_id: UUID) -> dict[str, Any]:
     made = signed.manifest
     return {
         "id": UUID(made.jti),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -16,6 +17,7 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.token import Operations
 from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import scoped
 from sifilma.activation import sealing, status
 from sifilma.activation.models import READY, TOKEN, ActivationRequest, DataKey, RequestKind, RequestState, Token, TokenState
 from sifilma.activation.reading import get_request
@@ -31,6 +33,7 @@ LENGTH = 10
 ALPHABET = string.ascii_letters + string.digits
 MAX_TRIES = 5
 AT_ONCE = 500
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
     return shown
 
 
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+
+
 def _own_approved(ctx: Context, request_id: UUID) -> ActivationRequest:
     request = get_request(ctx, request_id, Operation.TOKEN_REVEAL)
     if request.state != RequestState.APPROVED:
@@ -134,6 +141,29 @@ def _open(do: Operations, rows: Sequence[tuple[Token, str]], keys: dict[UUID, Da
         )
         for token, uid in rows
     ]
+
+
+def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str, str]:
+    """The open tokens of these cards of the actor's organisation, in clear, by UID; recorded, request by request."""
+    found: list[tuple[Token, str]] = []
+    waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
+    mine = scoped(waiting, ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id)
+    for part in _parts(sorted(uids)):
+        query = select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Card.uid.in_(part), Token.id.in_(mine))
+        found += [(token, uid) for token, uid in ctx.session.execute(query)]
+    keys = _data_keys(ctx.session, [token for token, _ in found])
+    ctx.uow.end_read()
+    shown: dict[str, str] = {}
+    for rows in _parts(found):
+        opened = hsm.run(lambda do, rows=rows: _open(do, rows, keys))  # type: ignore[misc]  # mypy cannot infer the default
+        shown |= {one.sam_uid: one.token for one in opened}
+    ctx.uow.begin_write()
+    of: dict[UUID, list[str]] = {}
+    for token, uid in found:
+        of.setdefault(token.activation_request_id, []).append(uid)
+    for request_id, cards in of.items():
+        record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(cards), cards=cards)
+    return shown
 
 
 def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: str) -> Revealed:

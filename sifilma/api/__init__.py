@@ -10,9 +10,12 @@ from sifilma.api import (
     destructions,
     documentation,
     handovers,
+    jobs,
     manifests,
+    model_cases,
     personalisation,
     reference,
+    reference_changes,
     sessions,
     units,
     users,
@@ -34,6 +37,9 @@ BLUEPRINTS = (
     activations.api,
     manifests.api,
     destructions.api,
+    jobs.api,
+    model_cases.api,
+    reference_changes.api,
     audit.api,
 )
 

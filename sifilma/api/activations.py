@@ -7,13 +7,15 @@ from typing import Literal
 from uuid import UUID
 
 from flask import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from sifilma import ports
-from sifilma.activation import issuing, reading, review
+from sifilma.activation import bulk, issuing, reading, review
 from sifilma.activation.present import activations_out
 from sifilma.activation.schemas import ActivationIn, ActivationOut, ReviewIn
-from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
+from sifilma.api.common import File, IdPath, ListQuery, Page, answer, blueprint, page_of, upload
+from sifilma.jobs.present import job_out
+from sifilma.jobs.schemas import JobOut
 from sifilma.web.links import links
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -66,6 +68,21 @@ def activate(body: ActivationIn) -> Response:
         ),
         201,
     )  # fmt: skip
+
+
+class ActivationsFile(BaseModel):
+    """A CSV or XLSX file with the columns of an activation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: File
+
+
+@api.post("/activations/bulk", responses={202: JobOut}, summary="Activate the cards of a file")
+@operation("activate", reads_first=True)
+def activate_many(form: ActivationsFile) -> Response:
+    """A job does its rows one after the other, each once. The file is kept sealed in the HSM's care until the job ends, no longer."""
+    return answer(job_out(bulk.begin(context(), ports.settings(), ports.hsm(), upload(form.file))), 202)
 
 
 @api.get("/activations", responses={200: Page[ActivationOut]}, summary="Activations")

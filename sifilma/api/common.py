@@ -106,9 +106,10 @@ def _refusal(status: HTTPStatus) -> dict[str, Any]:
     return {"description": status.phrase, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
-def file_of(media_type: str) -> dict[str, Any]:
+def file_of(*media_types: str) -> dict[str, Any]:
     """What the document says of an answer that is a file."""
-    return {"description": "The file", "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    schema = {"type": "string", "format": "binary"}
+    return {"description": "The file", "content": {media_type: {"schema": schema} for media_type in media_types}}
 
 
 def answer(model: BaseModel, status: int = 200) -> Response:

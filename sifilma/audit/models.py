@@ -105,6 +105,10 @@ class Action(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     DESTRUCTION_CANCEL = "destruction.cancel"
     DOCUMENT_DOWNLOAD = "document.download"
+    JOB_BEGIN = "job.begin"
+    JOB_RUN = "job.run"
+    JOB_COMPLETE = "job.complete"
+    JOB_STOP = "job.stop"
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
 

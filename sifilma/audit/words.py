@@ -96,6 +96,10 @@ ACTIONS: dict[str, LazyString] = {
     Action.DESTRUCTION_VERIFY: _("Destruction verified"),
     Action.DESTRUCTION_CANCEL: _("Destruction cancelled"),
     Action.DOCUMENT_DOWNLOAD: _("Document downloaded"),
+    Action.JOB_BEGIN: _("File taken in, to be worked on"),
+    Action.JOB_RUN: _("Work on a file begun"),
+    Action.JOB_COMPLETE: _("Work on a file completed"),
+    Action.JOB_STOP: _("Work on a file stopped"),
     Action.REGIONS_IMPORT: _("Region codes imported"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
@@ -109,6 +113,7 @@ OBJECTS: dict[str, LazyString] = {
     "device_model": _("Model"),
     "document": _("Document"),
     "handover": _("Handover (BAST)"),
+    "job": _("Work by file"),
     "keyset": _("Published keys"),
     "manifest": _("Manifest"),
     "message": _("Message"),

@@ -11,11 +11,12 @@ from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.looking import Snapshot, broken
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.handover.models import HANDOVER
+from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
 from sifilma.personalisation.models import PERSONALISATION
 
-CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE)
+CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE, JOB)
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
@@ -49,6 +50,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "applied": (f"{_M}.apply",), "approved_to_test": (f"{_M}.admit", f"{_M}.return"), "tested": (f"{_M}.test",),
         "certified": (f"{_M}.approve",), "reported": (f"{_M}.report",), "rejected": (f"{_M}.reject",), "cancelled": (f"{_M}.cancel",),
     },
+    "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
 """Which acts lead to which state. A new act that moves something is a new name here (today no act suspends or withdraws a card)."""
@@ -58,6 +60,7 @@ ALWAYS_A_STEP = (
     *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
+    *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.revoke", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip

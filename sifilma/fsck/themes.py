@@ -12,6 +12,7 @@ from sifilma.fsck import (
     histories,
     holders,
     idempotency,
+    jobs,
     log,
     manifests,
     models,
@@ -27,7 +28,7 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, secrets, idempotency, regions, documents, sealed,
+    organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

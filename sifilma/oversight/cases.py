@@ -20,6 +20,7 @@ from sifilma.documents.store import FileStore
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.oversight.models import (
     CASE,
@@ -53,6 +54,12 @@ def get_model(ctx: Context, model_id: UUID, operation: Operation = Operation.MOD
 def cases_query(ctx: Context, operation: Operation = Operation.MODEL_CASE_VIEW) -> Select[ModelCase]:
     """The cases the actor may see."""
     return scoped(select(ModelCase), ctx.actor, operation, ModelCase.organisation_id)
+
+
+def page(ctx: Context, state: str | None) -> Listing[ModelCase]:
+    """The cases, of one state if one is named."""
+    query = cases_query(ctx)
+    return (query.where(ModelCase.state == state) if state else query), ModelCase.id
 
 
 def get(ctx: Context, case_id: UUID, operation: Operation = Operation.MODEL_CASE_VIEW) -> ModelCase:

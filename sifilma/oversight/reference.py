@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +76,14 @@ def propose_row(ctx: Context, kind: ChangeKind, row: BaseModel) -> ReferenceChan
     if not new:
         raise Invalid.field(table.name, "This is registered already.")
     return _propose(ctx, kind, new)
+
+
+def propose_rows(ctx: Context, kind: str, rows: Sequence[BaseModel]) -> ReferenceChange:
+    """Propose those of some rows that are not known yet; Invalid names every error by the row's number, from 1."""
+    new = TABLES[ChangeKind(kind)].checked(ctx, dict(enumerate(rows, start=1)))
+    if not new:
+        raise Invalid.field("rows", "All of it is registered already.")
+    return _propose(ctx, ChangeKind(kind), new)
 
 
 def _propose(ctx: Context, kind: ChangeKind, rows: list[Any]) -> ReferenceChange:

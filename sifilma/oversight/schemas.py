@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from sifilma.accounts.schemas import OrganisationIn
 from sifilma.cards.models import Function
 from sifilma.kernel.schemas import Strict
 from sifilma.oversight.models import CaseKind
@@ -68,3 +69,65 @@ class CertificateOut(BaseModel):
     issued_on: date
     valid_until: date
     tkdn: float | None
+
+
+class CaseFor(CaseIn):
+    """An application, and the model it is for."""
+
+    model: UUID
+
+
+class CaseOut(BaseModel):
+    """An application for a model, and the certificate it led to. `digest`: what an approver sends back."""
+
+    id: UUID
+    state: str
+    kind: str
+    model: dict[str, Any]
+    organisation: dict[str, Any]
+    letter_number: str
+    letter_date: date
+    notes: str
+    created_at: datetime
+    digest: str | None
+    certificate: CertificateOut | None
+    note: str
+    links: dict[str, str]
+
+
+class OrganisationsIn(Strict):
+    """Organisations to be added."""
+
+    rows: list[OrganisationIn] = Field(min_length=1, max_length=1000)
+
+
+class AgreementsIn(Strict):
+    """Agreements (PKS) to be added."""
+
+    rows: list[AgreementIn] = Field(min_length=1, max_length=1000)
+
+
+class ModelsIn(Strict):
+    """Models to be added."""
+
+    rows: list[ModelIn] = Field(min_length=1, max_length=1000)
+
+
+class ReferenceChangeBrief(BaseModel):
+    """A change of reference data in a list."""
+
+    id: UUID
+    state: str
+    kind: str
+    count: int
+    digest: str
+    proposed_at: datetime
+    decided_at: datetime | None
+    note: str
+    links: dict[str, str]
+
+
+class ReferenceChangeOut(ReferenceChangeBrief):
+    """A change with its rows."""
+
+    rows: list[dict[str, Any]]

@@ -13,13 +13,15 @@ from sifilma.cards.identity import normalise_hardware, normalise_pcid, normalise
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
 from sifilma.documents import sheets
 from sifilma.documents.sheets import Row, RowError
+from sifilma.jobs.files import ERROR
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import BatchRow
 
 REQUIRED = ("hardware_number", "model", "pcid")
-OPTIONAL = ("sam_uid", "sam_perso")
+COLUMNS = (*REQUIRED, "sam_uid", "sam_perso")
+OPTIONAL = ("sam_uid", "sam_perso", ERROR)
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
 

@@ -17,7 +17,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.personalisation import batch, buyers, reading, service
+from sifilma.personalisation import batch, buyers, reading, refused, service
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationState
 from sifilma.personalisation.present import brief, request_page
 from sifilma.personalisation.reading import Wanted
@@ -73,9 +73,9 @@ def find_buyer() -> str:
 @operation("personalisation.draft")
 def batch_template(buyer_id: UUID, kind: str) -> Response:
     """A batch with the buyer's units of the maker's models filled in."""
-    ctx, columns = context(), (*batch.REQUIRED, *batch.OPTIONAL)
+    ctx = context()
     buyer = buyers.buyer(ctx, buyer_id)
-    return lists.table(kind, f"batch {buyer.name}", columns, buyers.batch_rows(ctx, buyer_id, ports.settings().batch_max_rows))
+    return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, ports.settings().batch_max_rows))
 
 
 @blueprint.get("/baru")
@@ -93,10 +93,11 @@ def new() -> AnyResponse:
 def draft() -> AnyResponse:
     """Save a draft."""
     ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        made = service.draft(ctx, ports.settings(), ports.files(), form.model(PersonalisationIn), _files())
+    settings, files = ports.settings(), _files()
+    with form.attempt(ctx), refused.keeping(ctx, settings, ports.files(), files.batch) as kept:
+        made = service.draft(ctx, settings, ports.files(), form.model(PersonalisationIn), files)
         return seen("personalisation_pages.show", "drafted", request_id=made.id)
-    return _form(form)
+    return _form(form, kept=kept.job_id)
 
 
 @blueprint.get("/<uuid:request_id>/ubah")
@@ -113,10 +114,11 @@ def change(request_id: UUID) -> Response:
 def edit(request_id: UUID) -> AnyResponse:
     """Save a draft or a returned request anew; files that do not come again stay."""
     ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        service.edit(ctx, ports.settings(), ports.files(), request_id, form.model(PersonalisationIn), _files())
+    settings, files = ports.settings(), _files()
+    with form.attempt(ctx), refused.keeping(ctx, settings, ports.files(), files.batch) as kept:
+        service.edit(ctx, settings, ports.files(), request_id, form.model(PersonalisationIn), files)
         return seen("personalisation_pages.show", "drafted", request_id=request_id)
-    return _form(form, request_id)
+    return _form(form, request_id, kept.job_id)
 
 
 @blueprint.get("/<uuid:request_id>")
@@ -139,14 +141,14 @@ def _page(request_id: UUID, form: Form) -> Response:
     return form.again("personalisation/request.html", page=request_page(ctx, service.get(ctx, request_id)))
 
 
-def _form(form: Form, request_id: UUID | None = None) -> Response:
-    """The form of an office, or of a manufacturer for the buyer named in it."""
+def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:
+    """The form of an office, or of a manufacturer for the buyer named in it; `kept`: where a refused batch is found."""
     ctx = context()
     buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
     back = returned(ctx, PERSONALISATION.kind, service.own(ctx, request_id), request_id) if request_id else None
     form.notes = back.fields if back else {}
     rows = ports.settings().batch_max_rows
-    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, max_rows=rows)
+    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=kept, max_rows=rows)
 
 
 def _is_maker(ctx: Context) -> bool:

@@ -30,6 +30,7 @@ ENTRIES = (
     Entry(_("Manifests"), "manifest_pages.index", "manifest.view", "file-earmark-lock", "manifest"),
     Entry(_("Place reviews"), "review_pages.index", "place.see", "geo-alt", "tinjauan"),
     Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),
+    Entry(_("Work by file"), "job_pages.index", "job.see", "list-check", "pekerjaan"),
     Entry(_("Models"), "model_pages.index", "model.view", "patch-check", "model"),
     Entry(_("Organisations"), "organisation_pages.index", "reference.read", "building", "organisasi"),
     Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),

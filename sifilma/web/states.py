@@ -53,12 +53,13 @@ STATES = {
     "accepted": Shown(_("Accepted"), _GOOD, "check-circle"),
     "invited": Shown(_("Invited"), _WAIT, "envelope"),
     "disabled": Shown(_("Disabled"), _BAD, "slash-circle"),
-    "queued": Shown(_("Waiting to be sent"), _WAIT, "hourglass-split"),
     "retried": Shown(_("Failed, will be tried again"), _WAIT, "arrow-repeat"),
     "sent": Shown(_("Sent"), _GOOD, "check-circle"),
     "failed": Shown(_("Given up"), _BAD, "x-circle"),
     "lapsed": Shown(_("Given up: too late"), _BAD, "clock-history"),
     "running": Shown(_("Running"), _GOOD, "broadcast"),
+    "queued": Shown(_("Waits for its turn"), _WAIT, "hourglass-split"),
+    "stopped": Shown(_("Stopped"), _BAD, "slash-circle"),
     "applied": Shown(_("Applied for"), _WAIT, "envelope-paper"),
     "approved_to_test": Shown(_("Approved to be tested"), _INFO, "send"),
     "tested": Shown(_("Awaiting certification"), _WAIT, "hourglass-split"),
@@ -83,6 +84,8 @@ KINDS = {
     "organisations": _("Organisations"),
     "agreements": _("Agreements (PKS)"),
     "models": _("Models"),
+    "activation": _("Activation of cards"),
+    "batch": _("Batch of a manufacturer"),
     "new": _("New"),
     "relocation": _("Relocation"),
     "renewal": _("Renewal"),
@@ -112,6 +115,7 @@ THINGS = {
     "destruction": _("destruction"),
     "model_case": _("application for a model"),
     "reference_change": _("change of reference data"),
+    "job": _("job"),
 }
 
 FIELDS = {

@@ -18,6 +18,7 @@ from tests.support.world import API
 REFUSALS = (401, 403, 404)
 ONLY_IDS = (
     "device_model",
+    "job",
     "institution",
     "maker",
     "model_case",

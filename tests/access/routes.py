@@ -32,13 +32,17 @@ STEMS: dict[str, str] = {
     "/api/v1/central-users/": "central_user",
     "/api/v1/destructions/": "destruction",
     "/api/v1/handovers/": "handover",
+    "/api/v1/jobs/": "job",
     "/api/v1/manifests/": "manifest",
+    "/api/v1/model-cases/": "model_case",
     "/api/v1/personalisation-requests/": "personalisation_request",
+    "/api/v1/reference-changes/": "reference_change",
     "/api/v1/sessions/": "session",
     "/api/v1/units/": "unit",
     "/api/v1/user-changes/": "user_change",
     "/api/v1/users/": "user",
     "/aktivasi/": "activation_request",
+    "/aktivasi/berkas/": "job",
     "/aktivasi/riwayat/": "activation",
     "/bast/": "handover",
     "/jejak/": "audit_entry",
@@ -49,6 +53,7 @@ STEMS: dict[str, str] = {
     "/model/permohonan/": "model_case",
     "/organisasi/": "organisation",
     "/organisasi/usulan/": "reference_change",
+    "/pekerjaan/": "job",
     "/pemusnahan/": "destruction",
     "/pengguna/": "user",
     "/pengguna/usulan/": "user_change",
@@ -61,7 +66,12 @@ STEMS: dict[str, str] = {
     "/unit/": "unit",
 }
 # Beginnings of paths whose parameter names nobody's object: a value that is there.
-FIXED: dict[str, str] = {"/aktivasi/kartu/peta/": "35.20", "/organisasi/berkas/": "pks", "/unit/templat.": "csv"}
+FIXED: dict[str, str] = {
+    "/aktivasi/berkas/templat.": "csv",
+    "/aktivasi/kartu/peta/": "35.20",
+    "/organisasi/berkas/": "pks",
+    "/unit/templat.": "csv",
+}
 # Further parameters that name no part of the object: a value that is there.
 MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1"}
 SEEN_BY: dict[str, str] = {
@@ -77,6 +87,7 @@ SEEN_BY: dict[str, str] = {
     "destruction": "destruction.view",
     "handover": "handover.view",
     "lost_factor": "users.factor",
+    "job": "job.see",
     "manifest": "manifest.view",
     "message": "messages.see",
     "device_model": "model.view",
@@ -107,8 +118,10 @@ _RECORD = {
     "place": "Kantor", "executed_at": "2026-11-23T00:00:00Z", "method": "dipotong", "official": _PERSON | {"id_number": "A-1"},
     "witnesses": [_PERSON | {"id_number": "A-2", "office": "Inspektorat"}, _PERSON | {"id_number": "A-3", "office": "Inspektorat"}],
 }  # fmt: skip
+_CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40"}
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"digest": "0" * 64},
+    "certify": {"digest": "0" * 64},
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
     "download": {"form": "jws"},
@@ -123,6 +136,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "PUT activation_request": ("request", _LETTER | {"machines": 1, "cards": ["30154B0100000001"]}),
     "PUT personalisation_request": ("request", _LETTER | {"function": "R", "quantity": 1}),
     "POST record": ("record", _RECORD),
+    "POST certificate": ("request", _CERTIFICATE),
 }
 WITHOUT_BODY = ("tokens", "reissue")
 
@@ -143,7 +157,7 @@ ALSO: dict[str, set[int]] = {
     "POST /manifest/<uuid:manifest_id>/putusan": {403},  # a decision is an approver's, and needs a fresh code
 }
 # A BAST, a letter, a Berita Acara have their parties: the other party is told so.
-PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "four-eyes")
+PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "not-proposer", "four-eyes")
 # Routes about fewer objects than their beginning says.
 NARROWER: dict[str, str] = {
     "/organisasi/<uuid:organisation_id>/model": "maker",

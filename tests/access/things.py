@@ -15,6 +15,7 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
+from tests.jobs.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.way import applied
 from tests.support.log import sequence
 from tests.support.visitor import Visitor, goes_to
@@ -76,6 +77,7 @@ SELECTS: dict[str, str] = {
     "activation_request": "SELECT id, state, letter_number, organisation_id, NULL, NULL FROM activation_request",
     "activation": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation",
     "doubtful_place": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation WHERE review_state <> 'none'",
+    "job": "SELECT id, state, id, organisation_id, NULL, NULL FROM job",
     "manifest": "SELECT id, state, id, organisation_id, NULL, NULL FROM manifest",
     "destruction": "SELECT id, state, id, organisation_id, NULL, NULL FROM destruction",
     "device_model": "SELECT id, function, name, manufacturer_id, NULL, NULL FROM device_model",
@@ -189,6 +191,7 @@ def _office(world: World, who: str) -> None:
     done(world.client("operator1").post("/handovers", body), 201)
     world.requested(who, asked)
     _to_be_destroyed(world, who, broken)
+    sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
 
 
 def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
@@ -214,6 +217,8 @@ def _trade(world: World, maker: str, buyer: str, model: str) -> None:
         done(world.client(receiver).post(f"/handovers/{bast['id']}/receive"))
     done(world.client(maker).post("/handovers", {"to": str(world.organisation_of(buyer)), "cards": uids[1:2]}), 201)
     world.requested(buyer, uids[:1])
+    sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
+    refused_batch(world, maker, buyer)
     _to_be_destroyed(world, maker, uids[2:])
     _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
     world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)

@@ -20,6 +20,7 @@ from sifilma.notifications.outbox import Recipient
 from tests.accounts.test_codes import password_step, signed_in
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
 from tests.destruction.test_way import record
+from tests.jobs.sheets import rows_of, sent, sheet, worked
 from tests.oversight import way
 from tests.oversight.test_reference import digest, proposed
 from tests.support.log import sequence
@@ -52,6 +53,7 @@ def lived(world: World) -> Life:
     _reference(world)
     sequence(world)
     token = _tokens(world)
+    _files(world)
     done(world.client(HEAD).post("/units", {"hardware_number": "HW-LAGI", "model": "LEN-CRD-1", "function": "R"}, Idempotency_Key="k"), 201)
     assert world.app.test_client().get("/status/1.jws").status_code == 200
     return Life(world, token)
@@ -155,6 +157,14 @@ def _papers(world: World) -> None:
     bast = done(operator.post("/handovers", body), 201)["id"]
     done(operator.post(f"/handovers/{bast}/cancel", {"note": "salah lagi"}))
     done(operator.post("/handovers", body | {"cards": uids[:1]}), 201)
+
+
+def _files(world: World) -> None:
+    """A file of activations worked on, one row of it in vain; another that waits."""
+    rows = rows_of(world.ready(HEAD, "R", 2))
+    sent(world.client(HEAD), sheet([*rows, [new_uid(), *rows[0][1:]]]))
+    assert worked(world) == 3
+    sent(world.client(HEAD), sheet(rows_of(world.ready(HEAD, "R", 1))))
 
 
 def _reference(world: World) -> None:

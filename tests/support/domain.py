@@ -68,6 +68,9 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "activate": (
         ("activate",                     "-  -  -  -  -   -   O!  O!  O!  O"),
     ),
+    "work by file, whatever it is that one may do": (
+        ("job.see",                      "-  -  -  -  -   O   O   O   O   O"),
+    ),
     "manifest: metadata / body": (
         ("manifest.view",                "A  A  A  -  -   -   O   J   O   O"),
         ("manifest.body",                "-  -  -  -  -   -   O!  O!  O!  O"),

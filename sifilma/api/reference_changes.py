@@ -1,0 +1,81 @@
+"""Changes of reference data: an operator proposes, an approver, another person, has them registered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flask import Response
+
+from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
+from sifilma.kernel.schemas import ApproveIn, NoteIn
+from sifilma.oversight import reference
+from sifilma.oversight.api_present import change_brief, change_out
+from sifilma.oversight.schemas import AgreementsIn, ModelsIn, OrganisationsIn, ReferenceChangeBrief, ReferenceChangeOut
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+api = blueprint("reference-changes")
+PATH = "/reference-changes"
+
+
+class ChangesQuery(StateQuery):
+    """Which changes."""
+
+    kind: Literal["organisations", "agreements", "models"] | None = None
+
+
+@api.post(f"{PATH}/organisations", responses={201: ReferenceChangeOut}, summary="Propose organisations")
+@operation("reference.draft")
+def propose_organisations(body: OrganisationsIn) -> Response:
+    """What is registered already is left out."""
+    return answer(change_out(reference.propose_rows(context(), "organisations", body.rows)), 201)
+
+
+@api.post(f"{PATH}/agreements", responses={201: ReferenceChangeOut}, summary="Propose agreements (PKS) of institutions")
+@operation("reference.draft")
+def propose_agreements(body: AgreementsIn) -> Response:
+    """What is registered already is left out."""
+    return answer(change_out(reference.propose_rows(context(), "agreements", body.rows)), 201)
+
+
+@api.post(f"{PATH}/models", responses={201: ReferenceChangeOut}, summary="Propose models of manufacturers")
+@operation("reference.draft")
+def propose_models(body: ModelsIn) -> Response:
+    """What is registered already is left out."""
+    return answer(change_out(reference.propose_rows(context(), "models", body.rows)), 201)
+
+
+@api.get(PATH, responses={200: Page[ReferenceChangeBrief]}, summary="Changes of reference data")
+@operation("reference.proposals.view")
+def list_changes(query: ChangesQuery) -> Response:
+    """Newest first."""
+    select, key = reference.listing(context(), query.state or "", query.kind or "")
+    return page_of(select, key, query, lambda rows: map(change_brief, rows))
+
+
+@api.get(f"{PATH}/<uuid:id>", responses={200: ReferenceChangeOut}, summary="A change of reference data")
+@operation("reference.proposals.view")
+def show(path: IdPath) -> Response:
+    """With its digest: what an approver sends back."""
+    return answer(change_out(reference.get(context(), path.id)))
+
+
+@api.post(f"{PATH}/<uuid:id>/approve", responses={200: ReferenceChangeOut}, summary="Register exactly what was seen")
+@operation("reference.execute")
+def approve(path: IdPath, body: ApproveIn) -> Response:
+    """By another person than the proposer; all rows or none."""
+    return answer(change_out(reference.execute(context(), path.id, body.digest, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/reject", responses={200: ReferenceChangeOut}, summary="Reject, with a note")
+@operation("reference.execute")
+def reject(path: IdPath, body: NoteIn) -> Response:
+    """The operator reads the note."""
+    return answer(change_out(reference.reject(context(), path.id, body.note)))
+
+
+@api.post(f"{PATH}/<uuid:id>/withdraw", responses={200: ReferenceChangeOut}, summary="Take back")
+@operation("reference.draft")
+def withdraw(path: IdPath, body: NoteIn) -> Response:
+    """By whoever proposed it."""
+    return answer(change_out(reference.withdraw(context(), path.id, body.note)))

@@ -1,0 +1,56 @@
+"""Work by file: what is counted is there, and nothing of a file stays longer than its job."""
+
+from __future__ import annotations
+
+from sifilma.fsck.looking import Snapshot
+from sifilma.fsck.registry import Found, in_snapshot
+
+_ROWS = "(SELECT COUNT(*) FROM job_row r WHERE r.job_id = j.id)"
+_FAILED = f"{_ROWS[:-1]} AND r.is_failed)"
+
+
+@in_snapshot("job-counts", "A job counts its rows as they are settled, and is completed with all of them.")
+def counts(now: Snapshot) -> Found:
+    """Of a batch only the rows with errors are kept."""
+    yield from now.find(
+        "job",
+        f"SELECT j.id, j.done, j.failed, {_ROWS} AS there, {_FAILED} AS wrong FROM job j"
+        f" WHERE (j.kind = 'activation' AND j.done <> {_ROWS}) OR j.failed <> {_FAILED}",
+        "counts {done} rows, {failed} of them failed; {there} have a result, {wrong} of them errors",
+    )
+    yield from now.find(
+        "job",
+        "SELECT j.id, j.done, j.total FROM job j WHERE j.state = 'completed' AND j.done <> j.total",
+        "is completed with {done} of {total} rows",
+    )
+
+
+@in_snapshot("job-file", "A file's rows are kept sealed exactly until its job ends.")
+def file(now: Snapshot) -> Found:
+    """Tokens stand in them."""
+    yield from now.find(
+        "job",
+        "SELECT j.id, j.state FROM job j WHERE j.state IN ('completed', 'stopped') AND length(j.sealed) > 0",
+        "is {state}, and keeps a sealed file",
+    )
+    yield from now.find(
+        "job",
+        "SELECT j.id, j.state FROM job j WHERE j.state IN ('queued', 'running') AND j.kind = 'activation' AND length(j.sealed) < 46",
+        "is {state}, and its file is gone",
+    )
+
+
+@in_snapshot("job-result", "What a row made is there, made for the organisation of its job, by whoever began it.")
+def result(now: Snapshot) -> Found:
+    """Each activation by one row at most: the database sees to that."""
+    rows = "SELECT j.id, r.number FROM job j JOIN job_row r ON r.job_id = j.id AND r.result_id IS NOT NULL LEFT JOIN activation a"
+    yield from now.find(
+        "job_row",
+        f"{rows} ON a.id = r.result_id WHERE a.id IS NULL OR a.organisation_id <> j.organisation_id",
+        "(row {number}) has a result that is no activation of its organisation",
+    )
+    yield from now.find(
+        "job_row",
+        f"{rows} ON a.id = r.result_id WHERE a.user_id IS DISTINCT FROM j.user_id OR a.api_key_id IS DISTINCT FROM j.api_key_id",
+        "(row {number}) has a result that another made",
+    )

@@ -1,0 +1,115 @@
+"""Jobs and what became of their rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sifilma.kernel import triggers
+from sifilma.kernel.db import Base, Json, UtcDateTime
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
+
+
+class JobKind(StrEnum):
+    """What a file asks for."""
+
+    ACTIVATION = "activation"
+    BATCH = "batch"
+
+
+class JobState(StrEnum):
+    """States of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+
+
+ENDED = (JobState.COMPLETED, JobState.STOPPED)
+S = JobState
+JOB = LifeCycle(
+    "job",
+    "job",
+    initial=[S.QUEUED],
+    transitions=[
+        Transition(S.QUEUED, S.RUNNING, Cause.SYSTEM, "a worker has taken it"),
+        Transition(S.QUEUED, S.STOPPED, Cause.SYSTEM, "whoever began it may not do this any more; its file is wiped"),
+        Transition(S.RUNNING, S.COMPLETED, Cause.SYSTEM, "every row has its result; its file is wiped"),
+        Transition(S.RUNNING, S.STOPPED, Cause.SYSTEM, "whoever began it may not do this any more; its file is wiped"),
+    ],
+)
+
+
+class Job(Stateful, Base):
+    """One file of `total` rows, `done` of which are settled, `failed` of those with errors.
+
+    `sealed`: the file's rows, for its kind to open, wiped at the end; or `document_id`, where they hold no secret. `subject_id`: what they
+    are for. `taken_by` has it until `taken_until`; if that worker dies, another takes over. `waits_for`: what was away at the last try.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        CheckConstraint(state_check(JobState), name="state"),
+        CheckConstraint("kind IN ('activation', 'batch')", name="kind"),
+        CheckConstraint("(user_id IS NULL) <> (api_key_id IS NULL)", name="by_one"),
+        CheckConstraint("0 <= failed AND failed <= done AND done <= total", name="counts"),
+        CheckConstraint("state NOT IN ('completed', 'stopped') OR length(sealed) = 0", name="wiped"),
+        Index(None, "organisation_id", "id"),
+        Index(None, "state", "due_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    kind: Mapped[str] = mapped_column(String(20))
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_key.id"))
+    filename: Mapped[str] = mapped_column(String(120))
+    columns: Mapped[list[str]] = mapped_column(Json)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
+    subject_id: Mapped[UUID | None]
+    total: Mapped[int]
+    done: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    taken_by: Mapped[str] = mapped_column(String(36), default="")
+    taken_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    waits_for: Mapped[str] = mapped_column(String(10), default="")
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def stem(self) -> str:
+        """The file's name without what says its type."""
+        return self.filename.rpartition(".")[0] or self.filename
+
+
+class JobRow(Base):
+    """What became of one row, `number` as in the file: `result_id`, or `errors` and the row's cells, sealed, without their secrets."""
+
+    __tablename__ = "job_row"
+    __table_args__ = (CheckConstraint("is_failed = (result_id IS NULL)", name="result"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    is_failed: Mapped[bool]
+    result_id: Mapped[UUID | None] = mapped_column(unique=True)
+    errors: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    cells: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+triggers.immutable("job_row", "job_id", "number", "is_failed", "result_id")
+triggers.guard(
+    "job_forward",
+    "job",
+    "UPDATE",
+    "NEW.done < OLD.done OR NEW.total <> OLD.total OR NEW.organisation_id <> OLD.organisation_id OR NEW.kind <> OLD.kind",
+    "job: what is done stays done, of the same file",
+)

@@ -1,0 +1,35 @@
+"""What goes out about jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+class JobOut(BaseModel):
+    """A job. `waits_for`: what was away at the last try (`hsm`, `service`); it goes on by itself."""
+
+    id: UUID
+    kind: str
+    state: str
+    done: int
+    failed: int
+    total: int
+    filename: str
+    note: str
+    waits_for: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    errors_url: str | None
+    result_url: str | None
+    links: dict[str, str]
+
+
+class RowErrorOut(BaseModel):
+    """What was wrong in one cell of one row, `row` as in the file."""
+
+    row: int
+    field: str
+    message: str

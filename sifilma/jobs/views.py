@@ -1,0 +1,80 @@
+"""Jobs on the web: how far a file is, what was wrong with its rows, and its files."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response, render_template, request
+from flask_babel import lazy_gettext as _
+
+from sifilma import ports
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.jobs import present, running, service
+from sifilma.jobs.models import JobState
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment
+from sifilma.web.requests import context
+from sifilma.web.states import kind as kind_name
+from sifilma.web.states import named, state
+from sifilma.web.texts import translate
+
+blueprint = Blueprint("job_pages", __name__, url_prefix="/pekerjaan", template_folder="templates")
+EXPORT = Export(
+    "pekerjaan",
+    {
+        _("Begun"): lambda line: moment(line.of.created_at),
+        _("File"): lambda line: line.of.filename,
+        _("What for"): lambda line: kind_name(line.of.kind),
+        _("State"): lambda line: str(state(line.of.state).name),
+        _("Rows"): lambda line: line.of.total,
+        _("Done"): lambda line: line.of.done,
+        _("With errors"): lambda line: line.of.failed,
+        _("Begun by"): lambda line: line.who,
+    },
+)
+
+
+@blueprint.get("")
+@operation("job.see")
+def index() -> Response:
+    """The organisation's jobs."""
+    ctx, form = context(), Form(request.args)
+    wanted = form.get("state") if form.get("state") in list(JobState) else ""
+    listing = service.listing(ctx, wanted)
+    return lists.answer("jobs/jobs.html", listing, lambda jobs: present.lines(ctx, jobs), EXPORT, form=form, states=named(JobState))
+
+
+@blueprint.get("/<uuid:job_id>")
+@operation("job.see")
+def show(job_id: UUID) -> str:
+    """One job; the page follows it while it runs."""
+    return render_template("jobs/job.html", page=present.job_page(context(), job_id, translate))
+
+
+@blueprint.get("/<uuid:job_id>/kemajuan")
+@operation("job.see")
+def progress(job_id: UUID) -> str:
+    """What changes of that page, for itself."""
+    return render_template("jobs/progress.html", page=present.job_page(context(), job_id, translate))
+
+
+@blueprint.get("/<uuid:job_id>/perbaikan.<kind>")
+@operation("job.see")
+def corrected(job_id: UUID, kind: str) -> Response:
+    """The failed rows as a sheet to be put right and sent again."""
+    ctx = context()
+    job = service.get(ctx, job_id)
+    sheet = running.KINDS[job.kind].corrected(ctx, ports.settings(), ports.files(), job, translate)
+    return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
+
+
+@blueprint.get("/<uuid:job_id>/hasil.<kind>")
+@operation("job.see")
+def result(job_id: UUID, kind: str) -> Response:
+    """What became of each row."""
+    ctx = context()
+    job = service.get(ctx, job_id)
+    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), ports.files(), job, translate)
+    return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)
