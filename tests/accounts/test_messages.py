@@ -41,7 +41,7 @@ def listed(world: World, who: str, **query: str) -> str:
 
 def test_what_became_of_a_message_is_seen_and_what_it_says_is_not(world: World) -> None:
     write(world, "magetan.staf")
-    assert "Menunggu dikirim" in listed(world, "magetan.kepala")
+    assert "Menunggu giliran" in listed(world, "magetan.kepala")
     deliver_by(world, free_port())
     seen = listed(world, "magetan.kepala")
     assert "Gagal, akan dicoba lagi" in seen
@@ -136,5 +136,5 @@ def test_the_profile_tells_of_the_last_code_and_the_last_message(sqlite_world: W
     write(sqlite_world, "magetan.staf")
     visitor = Visitor(sqlite_world, "magetan.staf")
     visitor.get("/profil")
-    assert "Kode terakhir +62••••••123 · 23 Nov 2026 10.00 WIB · Menunggu dikirim" in visitor.seen
+    assert "Kode terakhir +62••••••123 · 23 Nov 2026 10.00 WIB · Menunggu giliran" in visitor.seen
     assert "Pesan terakhir +62••••••123" in visitor.seen
