@@ -10,14 +10,17 @@ from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from tests.notifications import receivers
-from tests.support.browser import WIDTHS, opened, press, signed_in, sound
+from tests.support.browser import DESK, PHONE, WIDTHS, opened, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World
 
+READERS = {DESK: "magetan.kepala", PHONE: "bangli.kepala"}
+LOST = {DESK: "jatim.kepala", PHONE: "len.kepala"}
 
-def write(world: World, count: int = 3) -> None:
+
+def write(world: World, username: str, count: int = 3) -> None:
     """Messages to somebody, given up by the gateway, and one that waits."""
-    to = Recipient(Channel.SMS, "+628120000123", world.users["magetan.staf"])
+    to = Recipient(Channel.SMS, "+628120000123", world.users[username])
     for turn in range(count):
         with world.context() as ctx:
             outbox.enqueue(ctx, world.settings, to, "code" if turn == 0 else "reminder", "", "Isi")
@@ -30,8 +33,8 @@ def write(world: World, count: int = 3) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_head_sees_what_was_given_up_and_sends_it_again(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
-    write(world)
-    page = signed_in(browser, made, world, "magetan.kepala", width)
+    write(world, READERS[width])
+    page = signed_in(browser, made, world, READERS[width], width)
     page.goto("/pesan")
     assert page.locator("tbody tr").count() == 4
     assert "Gerbang SMS tidak menerima pesan ini." in page.inner_text("main")
@@ -53,7 +56,7 @@ def test_a_lost_second_factor_takes_two_persons(server: tuple[World, Server], br
     world, made = server
     one, other = signed_in(browser, made, world, "admin1", width), signed_in(browser, made, world, "admin2", width)
     lost = opened(browser, made, width)
-    one.goto(f"/pengguna/{world.users['magetan.kepala']}")
+    one.goto(f"/pengguna/{world.users[LOST[width]]}")
     one.click("summary:has-text('Faktor kedua hilang')")
     sound(one)
     one.fill("[name=reason]", "Ponsel hilang, datang sendiri dengan kartu pegawai")
