@@ -20,6 +20,7 @@ from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.service import register_cards
 from sifilma.documents import sheets
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
@@ -92,6 +93,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, ro
     kcvs = _check_values(hsm, results, versions, key_version)
     ctx.uow.begin_write()
     request = get(ctx, request_id, Operation.PERSONALISE)
+    hold(ctx.session, request)  # two files at once would each see too few results
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
     units = _units_by_number(ctx, request)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sifilma.documents.sheets import write_xlsx
+from sifilma.personalisation import results, service
+from tests.support.together import meanwhile
 from tests.support.world import World, done, letter, new_uid
 
 PATH = "/personalisation-requests"
@@ -21,6 +25,15 @@ def test_rw_takes_two_persons_other_than_the_submitter(world: World) -> None:
     assert world.approve("personalisation-requests", request["id"], "penyetuju2")["state"] == "approved"
     for name in ("magetan.kepala", "operator1", "auditor1"):
         assert world.client(name).post(f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}).status_code == 403
+
+
+def test_two_approvers_at_once_approve(postgresql_world: World) -> None:
+    world = postgresql_world
+    request, client = world.submitted(function="RW"), world.client("penyetuju2")
+    with world.acting("penyetuju1") as ctx:
+        service.approve(ctx, world.settings, UUID(request["id"]), request["digest"])
+        other = meanwhile(partial(client.post, f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}))
+    assert done(other())["state"] == "approved"
 
 
 def test_an_approval_of_something_else_than_what_is_there_is_a_conflict(world: World) -> None:
@@ -123,3 +136,16 @@ def test_results_come_in_parts_and_a_failed_card_is_replaced(world: World) -> No
     assert operator.post(path, {"results": [{"sam_uid": new_uid(), "outcome": "personalised"}]}).status_code == 409
     states = dict(world.sql("SELECT uid, state FROM card"))
     assert states == {good: "personalised", bad: "damaged", other: "personalised"}
+
+
+def test_two_files_of_results_at_once_complete_the_request(postgresql_world: World) -> None:
+    world = postgresql_world
+    request = world.submitted(function="R", quantity=3)["id"]
+    world.approve("personalisation-requests", request, "penyetuju1")
+    path, client = f"{PATH}/{request}/results", world.client("operator2")
+    made = [{"sam_uid": new_uid(), "outcome": "personalised"} for _ in range(3)]
+    done(client.post(path, {"results": made[:1]}))
+    with world.acting("operator1") as ctx:
+        results.add_results(ctx, world.settings, world.hsm, UUID(request), results.parse_results({1: made[1]}))
+        other = meanwhile(partial(client.post, path, {"results": made[2:]}))
+    assert done(other())["state"] == "completed"
