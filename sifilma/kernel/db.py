@@ -123,7 +123,7 @@ def prepare_engine(engine: Engine) -> Engine:
 
 
 def hold(session: Session, row: Base) -> None:
-    """Lock a row until the transaction ends, and read it anew: what others do to it is done before, or waits (on SQLite it waits anyway)."""
+    """Lock a row until the transaction ends, and read it anew: others have done with it, or wait. SQLite has one writer anyway."""
     session.refresh(row, with_for_update={"of": type(row)})
 
 
