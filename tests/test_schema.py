@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Uuid, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
 from sifilma import schema
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.ids import uuid7
 from tests.support.databases import Cluster
-from tests.support.world import World
+from tests.support.world import World, done
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -84,9 +86,40 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
         world.sql("DELETE FROM activation")
 
 
+def test_of_twins_the_migration_keeps_one(world: World) -> None:
+    """Two living cards of one unit, two proposals for one manifest: 0010 leaves the card that works and the first proposal."""
+    world.active()
+    world.personalised()
+    manifest = world.sql("SELECT id FROM manifest")[0][0]
+    path = f"/manifests/{UUID(str(manifest))}/revoke"
+    done(world.client("operator1").post(path, {"reason": "mesin dicuri"}), 202)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        for statement in BACK_TO_0009:
+            connection.execute(text(statement))
+        connection.execute(text("UPDATE card SET unit_id = (SELECT id FROM unit)"))
+        columns = "manifest_id, reason, state, proposed_by_person, proposed_at, act_id"
+        twin = f"INSERT INTO revocation (id, {columns}) SELECT :id, {columns} FROM revocation"
+        connection.execute(text(twin).bindparams(bindparam("id", uuid7(), Uuid())))
+    engine.dispose()
+    schema.upgrade(world.settings.database_url)
+    assert schema.check(world.settings.database_url).ok
+    assert sorted(world.sql("SELECT state, unit_id IS NULL FROM card")) == [("active", False), ("personalised", True)]
+    assert world.sql("SELECT state FROM revocation ORDER BY id") == [("proposed",), ("rejected",)]
+
+
+BACK_TO_0009 = (
+    *(f"DROP INDEX {index}" for index in ("uq_card_living_unit", "uq_revocation_proposed", "uq_user_change_proposed")),
+    "CREATE UNIQUE INDEX uq_card_active_unit ON card (unit_id) WHERE state = 'active'",
+    "UPDATE alembic_version SET version_num = '0009'",
+)
+
+
 def _back_to_0001(dialect: str) -> list[str]:
     """What undoes the migrations on a database without triggers."""
     return [
+        *BACK_TO_0009,
         "DROP TABLE card_photo",
         *(f"DROP INDEX {index}" for index in ("ix_activation_at", "ix_activation_region_code", "ix_audit_entry_user_id")),
         *("DROP TABLE reminder", "DROP TABLE digest", "DROP INDEX ix_invitation_change_id", "ALTER TABLE invitation DROP COLUMN change_id"),

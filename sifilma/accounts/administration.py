@@ -13,6 +13,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
@@ -49,6 +50,7 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
     proposal = ctx.session.get(UserChange, change_id)
     if proposal is None:
         raise NotFound()
+    hold(ctx.session, proposal)  # who executes and who rejects at once do not both win
     if proposal.change == "factor":
         raise Conflict("A second factor that was reported as lost is decided in its own way.", type="lost-factor")
     if proposal.state != "proposed":

@@ -24,6 +24,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, NotFound
 from sifilma.kernel.text import say
 from sifilma.notifications import outbox
@@ -85,6 +86,7 @@ def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> 
     if row is None:
         raise NotFound()
     proposal, user, another_head = row
+    hold(ctx.session, proposal)
     if proposal.state != "proposed":
         raise Conflict("This proposal has been decided.")
     refused = refusal(ctx.actor, proposal, user, another_head)

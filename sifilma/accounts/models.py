@@ -6,13 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
+
+_PROPOSED = "state = 'proposed'"
 
 
 class IdKind(StrEnum):
@@ -171,6 +173,7 @@ class UserChange(Base):
     __tablename__ = "user_change"
     __table_args__ = (
         Index(None, "state"),
+        Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
         CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
     )
 

@@ -33,6 +33,7 @@ class Operation(StrEnum):
     MODEL_RETURN = "model.return"
     MODEL_CERTIFY = "model.certify"
     UNIT_REGISTER = "unit.register"
+    UNIT_SUPPLY = "unit.supply"
     UNIT_READ = "unit.read"
     PERSONALISATION_DRAFT = "personalisation.draft"
     PERSONALISATION_SUBMIT = "personalisation.submit"
@@ -128,6 +129,7 @@ _TABLE: dict[Operation, str] = {
     Operation.MODEL_RETURN:            "A! A  -  -  -   -  -  -  -   -",
     Operation.MODEL_CERTIFY:           "A! -  -  -  -   -  -  -  -   -",
     Operation.UNIT_REGISTER:           "-  -  -  -  -   -  O  O  O   O",
+    Operation.UNIT_SUPPLY:             "-  -  -  -  -   L  O  O  O   O",
     Operation.UNIT_READ:               "A  A  A  -  -   L  O  J  O   O",
     Operation.PERSONALISATION_DRAFT:   "-  -  -  -  -   L  O  O  -   L",
     Operation.PERSONALISATION_SUBMIT:  "-  -  -  -  -   L  O  O  -   -",

@@ -12,6 +12,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel import field_notes
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, SifilmaError
 from sifilma.kernel.four_eyes import Approval, content_digest, require_seen
 from sifilma.kernel.lifecycle import LifeCycle
@@ -66,6 +67,7 @@ class Submissions:
 
     def approve(self, ctx: Context, obj: Any, digest: str, note: str = "") -> Act:
         """One approver's yes to exactly this digest; with the last one needed the object is approved."""
+        hold(ctx.session, obj)  # two approvers at once would each see one approval
         self.require_approvable(ctx, obj, digest)
         act = self.act(ctx, obj, "approve", digest=digest)
         make: Any = self.approval  # a mapped class: its constructor takes the columns

@@ -176,7 +176,7 @@ def _require_unit(row: Any) -> None:
         raise Invalid.field("hardware_number", refusal)
     if row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
         raise Invalid.field("hardware_number", "This card is tied to another machine.", type="card-tied")
-    if row.tied_unit_id is None and row.unit_is_taken:
+    if row.unit_is_taken:
         raise Invalid.field("hardware_number", "Another card is tied to this machine.", type="unit-taken")
     if row.pcid is None:
         raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")

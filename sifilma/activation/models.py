@@ -18,6 +18,7 @@ from sifilma.kernel.letters import OPEN_LETTER, Lettered
 from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
 
 _ISSUED = "state = 'issued'"
+_PROPOSED = "state = 'proposed'"
 _STANDING = "state IN ('active', 'suspended')"
 
 
@@ -316,7 +317,11 @@ class Revocation(Base):
     """A proposal to revoke a manifest, and its decision by another person. `state`: proposed, executed, rejected."""
 
     __tablename__ = "revocation"
-    __table_args__ = (CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"), Index(None, "manifest_id"))
+    __table_args__ = (
+        CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
+        Index(None, "manifest_id"),
+        Index("uq_revocation_proposed", "manifest_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id"))

@@ -17,6 +17,7 @@ from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
@@ -53,12 +54,18 @@ def open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
 
 
 def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "") -> Manifest:
-    """An approver, who is not the proposer, executes or rejects. Executed: status 1, and the card is back at received."""
-    manifest = _standing(ctx, proposal.manifest_id)
+    """An approver, who is not the proposer, executes or rejects. Executed: status 1, and the card is back at received.
+
+    Rejected is also what came too late, for a manifest that does not stand any more.
+    """
+    manifest = _standing(ctx, proposal.manifest_id) if execute else get_manifest(ctx, proposal.manifest_id, Operation.MANIFEST_REVOKE)
     if Role.APPROVER not in ctx.actor.roles:
         raise Conflict("The proposal waits for an approver.", type="proposed-already")
     if ctx.actor.person_id == proposal.proposed_by_person:
         raise Forbidden("Another person than the proposer decides this.", type="four-eyes")
+    hold(ctx.session, proposal)  # who executes and who rejects at once do not both win
+    if proposal.state != "proposed":
+        raise Conflict("This proposal has been decided.")
     action = Action.MANIFEST_REVOKE if execute else Action.MANIFEST_REVOKE_REJECT
     act = record(ctx, action, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=proposal.reason, note=note)
     proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now

@@ -116,6 +116,8 @@ triggers.guard(
     "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
     "revocation: decided by a second person",
 )
+triggers.guard("revocation_born", "revocation", "INSERT", "NEW.state <> 'proposed'", "revocation: it begins as a proposal")
+triggers.guard("revocation_decided", "revocation", "UPDATE", "OLD.state <> 'proposed'", "revocation: what is decided stays")
 triggers.immutable("revocation", "manifest_id", "reason", "proposed_by_person", "proposed_at")
 triggers.immutable("published_status_list")
 triggers.immutable("data_key")

@@ -110,8 +110,9 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
     cards = list(by_uids(ctx, list(data.cards), Card.holder_id == ctx.actor.organisation_id, Card.state == ready).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
-    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(busy_cards(request.id)))
-    taken = sorted(ctx.session.scalars(busy))
+    named = Card.id.in_([card.id for card in cards])
+    ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())  # two drafts at once would not see each other
+    taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards(request.id)))))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is in another open request.", uid=uid)} for uid in taken]
         raise Invalid("Some cards are in another open request.", errors=errors)

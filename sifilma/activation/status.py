@@ -64,21 +64,21 @@ def uri(public_url: str, number: int) -> str:
 
 def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     """The list as a signed line: the one published last, or a new one if something changed or half its time is over."""
+    kept_seq, kept = _kept(settings, number)  # read before the database, which is behind it only when an older one was restored
     row = ctx.session.get(StatusList, number)
     if row is None:
         raise NotFound("There is no such status list.")
     changes, size = row.changes, row.size  # read before the entries: a change in between is published next time
     last = _last(ctx.session, number)
+    published, previous = (last.seq, last.jws) if last is not None else (0, None)
     fresh_until = ctx.now + timedelta(hours=settings.status_list_hours) / 2
-    if last is not None and last.changes == changes and last.expires_at > fresh_until:
+    if last is not None and kept_seq <= published and last.changes == changes and last.expires_at > fresh_until:
         return last.jws
     entries = _entries(ctx.session, number)
-    kept = _kept(settings, number)
     ctx.uow.end_read()
     kid = trust.load(settings).kid(hsm, LABEL, "status")
-    published, previous = (last.seq, last.jws) if last is not None else (0, None)
-    if kept is not None and kept[0] > published:  # an older database was restored: what was published stays
-        published, previous = kept
+    if kept_seq > published:  # an older database was restored: what was published stays
+        published, previous = kept_seq, kept
     for index in _revoked(previous):
         entries[index] = StatusValue.REVOKED
     issued, expires = ctx.now, ctx.now + timedelta(hours=settings.status_list_hours)
@@ -127,13 +127,13 @@ def _path(settings: Settings, number: int) -> Path:
     return settings.trust / f"status-{number}.jws"
 
 
-def _kept(settings: Settings, number: int) -> tuple[int, str] | None:
-    """Sequence and line of the copy beside the database, None without a readable one."""
+def _kept(settings: Settings, number: int) -> tuple[int, str | None]:
+    """Sequence and line of the copy beside the database; 0 and None without a readable one."""
     try:
         line = _path(settings, number).read_text()
         return parse_status(line.encode())[1].seq, line
     except (OSError, StatusRefused):
-        return None
+        return 0, None
 
 
 def _keep(settings: Settings, number: int, line: str) -> None:

@@ -25,6 +25,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.cards.models import Card
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
@@ -175,10 +176,12 @@ def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: s
     shown = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
     token = sealing.open_sealed(shown, fresh[0].sealed[16:], b"token", fresh[0].id).decode()
     ctx.uow.begin_write()
+    hold(ctx.session, _own_approved(ctx, request_id))  # a request cancelled at once either cancels the new token too, or is seen here
     request = _own_approved(ctx, request_id)
-    _card_without_activation(ctx, request, uid)
     act = record(ctx, Action.TOKEN_REISSUE, "activation_request", request.id, card=uid)
     cancel_open(ctx.session, act, say("issued anew"), Token.activation_request_id == request.id, Token.card_id == card_id)
+    hold(ctx.session, ctx.session.get_one(Card, card_id))  # after the tokens, as everywhere
+    _card_without_activation(ctx, request, uid)
     store(ctx, settings, request, fresh, act)
     return Revealed(uid, token, ctx.now + timedelta(days=settings.token_days))
 

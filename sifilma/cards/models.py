@@ -39,10 +39,10 @@ class CardState(StrEnum):
     DESTROYED = "destroyed"
 
 
-_ACTIVE = "state = 'active'"
 S = CardState
 _BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.SUSPENDED, S.LOST)
+_TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
 _SUSPENDABLE = (S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE)
 _REVOKE = "the manifest is revoked, tokens are cancelled"
 
@@ -113,7 +113,7 @@ class Card(Stateful, Base):
         CheckConstraint(state_check(CardState), name="state"),
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
-        Index("uq_card_active_unit", "unit_id", unique=True, sqlite_where=text(_ACTIVE), postgresql_where=text(_ACTIVE)),
+        Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
     )

@@ -24,6 +24,14 @@ class UnitIn(Strict):
     public_jwk: dict[str, Any] | None = None
 
 
+class SupplyIn(Strict):
+    """What a registered unit lacked."""
+
+    pcid: Pcid
+    sam_perso: str = Field("", max_length=16)
+    public_jwk: dict[str, Any] | None = None
+
+
 class ReportIn(Strict):
     """What happened to a card."""
 

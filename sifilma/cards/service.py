@@ -194,11 +194,12 @@ def _unit_errors(
         yield wrong("hardware_number", say("%(number)s is registered already, or given twice.", number=unit.hardware_number))
     if unit.pcid in taken or unit.pcid == "0" * 32:
         yield wrong("pcid", "This PCID belongs to another unit, or is all zeros.")
-    if unit.public_jwk is not None and not _is_public_ec(unit.public_jwk):
+    if unit.public_jwk is not None and not is_public_ec(unit.public_jwk):
         yield wrong("public_jwk", "A public EC key (P-256) as a JWK is needed, without its private part.")
 
 
-def _is_public_ec(value: dict[str, Any]) -> bool:
+def is_public_ec(value: dict[str, Any]) -> bool:
+    """Whether this is the public part, and nothing else, of a key a manifest can be encrypted to."""
     try:
         return "d" not in value and value.get("crv") == "P-256" and not ECKey.import_key(value).is_private
     except (JoseError, ValueError, KeyError, TypeError):

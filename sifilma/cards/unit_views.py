@@ -6,14 +6,14 @@ import json
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.cards import intake, service
+from sifilma.cards import intake, service, supply
 from sifilma.cards.present import unit_page, units_out
-from sifilma.cards.schemas import UnitIn
+from sifilma.cards.schemas import SupplyIn, UnitIn
 from sifilma.cards.service import UnitFilter
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
@@ -97,10 +97,29 @@ def template(kind: str) -> Response:
 
 @blueprint.get("/<uuid:unit_id>")
 @operation("unit.read")
-def show(unit_id: UUID) -> str:
+def show(unit_id: UUID) -> Response:
     """A unit: the card in it, where it stands, and what has happened."""
+    return _unit(unit_id, Form())
+
+
+@blueprint.post("/<uuid:unit_id>/pcid")
+@operation("unit.supply")
+def supply_pcid(unit_id: UUID) -> AnyResponse:
+    """Supply the PCID the unit lacks."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        supply.supply(ctx, unit_id, form.model(SupplyIn, **_public_key(form)))
+        return seen("unit_pages.show", "supplied", unit_id=unit_id)
+    return _unit(unit_id, form)
+
+
+def _unit(unit_id: UUID, form: Form) -> Response:
     ctx = context()
-    return render_template("cards/unit.html", page=unit_page(ctx, service.get_unit(ctx, unit_id)))
+    unit = service.get_unit(ctx, unit_id)
+    return form.again(
+        "cards/unit.html", page=unit_page(ctx, unit), suppliable=supply.may_supply(ctx, unit),
+        is_own=unit.organisation_id == ctx.actor.organisation_id,
+    )  # fmt: skip
 
 
 def _form(form: Form) -> Response:

@@ -6,14 +6,14 @@ from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
 
 
-@in_snapshot("card-one-per-unit", "A unit has at most one active card, of its own function.")
+@in_snapshot("card-one-per-unit", "A unit has at most one living card, of its own function.")
 def one_per_unit(now: Snapshot) -> Found:
     """And an active card stands in a unit."""
     yield from now.find(
         "unit",
-        "SELECT unit_id AS id, COUNT(*) AS cards FROM card WHERE state = 'active' AND unit_id IS NOT NULL"
-        " GROUP BY unit_id HAVING COUNT(*) > 1",
-        "has {cards} active cards",
+        "SELECT unit_id AS id, COUNT(*) AS cards FROM card WHERE unit_id IS NOT NULL"
+        " AND state NOT IN ('damaged', 'locked', 'revoked', 'destroyed') GROUP BY unit_id HAVING COUNT(*) > 1",
+        "has {cards} living cards",
     )
     yield from now.find("card", "SELECT id, uid FROM card WHERE state = 'active' AND unit_id IS NULL", "({uid}) is active in no unit")
     yield from now.find(

@@ -15,7 +15,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDe
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, Result, make_url
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from sifilma.kernel import deadline
 
@@ -120,6 +120,11 @@ def prepare_engine(engine: Engine) -> Engine:
         if not event.contains(engine, name, hook):
             event.listen(engine, name, hook)
     return engine
+
+
+def hold(session: Session, row: Base) -> None:
+    """Lock a row until the transaction ends, and read it anew: others have done with it, or wait. SQLite has one writer anyway."""
+    session.refresh(row, with_for_update={"of": type(row)})
 
 
 def changed(result: Result[Any]) -> int:

@@ -15,9 +15,9 @@ from sifilma.documents import sheets
 from sifilma.documents.sheets import Row, RowError
 from sifilma.jobs.files import ERROR
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Invalid
+from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.text import say
-from sifilma.personalisation.models import BatchRow
+from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 
 REQUIRED = ("hardware_number", "model", "pcid")
 COLUMNS = (*REQUIRED, "sam_uid", "sam_perso")
@@ -50,8 +50,9 @@ def read_batch(ctx: Context, data: bytes, buyer_id: UUID, max_rows: int) -> Batc
     errors: list[RowError] = []
     lines = [line for row in sheet.rows if (line := _parse(row, errors)) is not None]
     units = _units(ctx, buyer_id)
+    maker_id = ctx.actor.organisation_id
     errors += _twice(lines)
-    errors += [error for line in lines for error in _mismatches(ctx, line, units)]
+    errors += [error for line in lines for error in _mismatches(line, units, maker_id)]
     errors += _taken(ctx, lines, units)
     if errors:
         found = [error.as_dict() for error in sorted(errors, key=lambda error: (error.row, error.column))]
@@ -62,6 +63,21 @@ def read_batch(ctx: Context, data: bytes, buyer_id: UUID, max_rows: int) -> Batc
         for line in lines
     ]
     return Batch(sheet.media_type, rows, [warning for line in lines if (warning := perso_warning(line.sam_perso))])
+
+
+def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:
+    """Check a batch once more, now that it is approved: others may have used its units, PCIDs or UIDs since it was read."""
+    rows = {row.unit_id: row for row in request.rows}
+    found = ctx.session.execute(select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.id.in_(rows)))
+    named = [(rows[unit.id], unit, model) for unit, model in found]
+    units = {unit.hardware_number: (unit, model) for _, unit, model in named if unit.organisation_id == request.buyer_id}
+    lines = [_Line(row.row_no, unit.hardware_number, model.name, row.pcid, row.sam_uid, row.sam_perso) for row, unit, model in named]
+    errors = [error for line in lines for error in _mismatches(line, units, request.requester_id)]
+    errors += _taken(ctx, lines, units)
+    if errors:
+        first = min(errors, key=lambda error: error.row)
+        told = say("The batch does not fit any more. Row %(row)s: %(message)s Return the request.", row=first.row, message=first.message)
+        raise Conflict(told, type="batch-changed", errors=[error.as_dict() for error in errors])
 
 
 def _parse(row: Row, errors: list[RowError]) -> _Line | None:
@@ -99,7 +115,7 @@ def _twice(lines: list[_Line]) -> Iterator[RowError]:
                 yield RowError(line.row, column, say("%(value)s is given in %(count)s rows.", value=value, count=counts[value]))
 
 
-def _mismatches(ctx: Context, line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
+def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]], maker_id: UUID | None) -> Iterator[RowError]:
     found = units.get(line.hardware_number)
     if found is None:
         yield RowError(line.row, "hardware_number", say("The buyer has registered no unit %(number)s.", number=line.hardware_number))
@@ -107,7 +123,7 @@ def _mismatches(ctx: Context, line: _Line, units: dict[str, tuple[Unit, DeviceMo
     unit, model = found
     if model.name != line.model:
         yield RowError(line.row, "model", say("%(number)s is registered as %(model)s.", number=line.hardware_number, model=model.name))
-    if model.manufacturer_id != ctx.actor.organisation_id:
+    if model.manufacturer_id != maker_id:
         yield RowError(line.row, "model", say("%(model)s is not a model of yours.", model=model.name))
     if unit.function != "R":
         told = say("%(number)s is registered for %(function)s; a batch is for R.", number=line.hardware_number, function=unit.function)

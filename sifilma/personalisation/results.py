@@ -20,6 +20,7 @@ from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.service import register_cards
 from sifilma.documents import sheets
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
@@ -92,6 +93,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, ro
     kcvs = _check_values(hsm, results, versions, key_version)
     ctx.uow.begin_write()
     request = get(ctx, request_id, Operation.PERSONALISE)
+    hold(ctx.session, request)  # two files at once would each see too few results
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
     units = _units_by_number(ctx, request)
@@ -135,6 +137,8 @@ def _errors(
         for field, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere, seen):
             yield {"row": row, "field": field, "message": message}
         seen.add(result.sam_uid)
+        if result.outcome == "personalised" and result.hardware_number in units:
+            tied.setdefault(units[result.hardware_number].id, result.sam_uid)
     done = personalised(ctx, request) + sum(1 for result in results if result.outcome == "personalised")
     if done > request.quantity:
         told = say("That would make %(count)s cards; %(approved)s were approved.", count=done, approved=request.quantity)
@@ -172,7 +176,7 @@ def _row_errors(
     unit = units.get(result.hardware_number)
     if unit is None or (in_batch and unit.id not in in_batch):
         yield "hardware_number", say("%(number)s is no unit of this request.", number=result.hardware_number)
-    elif tied.get(unit.id, result.sam_uid) != result.sam_uid:
+    elif result.outcome == "personalised" and tied.get(unit.id, result.sam_uid) != result.sam_uid:
         yield "hardware_number", say("%(number)s has another card already.", number=result.hardware_number)
     elif card is not None and card.unit_id not in (None, unit.id):
         yield "hardware_number", say("%(uid)s is tied to another unit.", uid=result.sam_uid)
@@ -201,18 +205,17 @@ def _save(
     cards |= {card.uid: card for card in new}
     act = record(ctx, Action.PERSONALISATION_RESULTS, KIND, request.id, organisation_id=request.requester_id, count=len(results))
     for result in results:
-        card = cards[result.sam_uid]
-        if result.hardware_number:
-            card.unit_id = units[result.hardware_number].id
         ctx.session.add(
             PersonalisationResult(
-                id=uuid7(), personalisation_request_id=request.id, card_id=card.id, outcome=result.outcome,
+                id=uuid7(), personalisation_request_id=request.id, card_id=cards[result.sam_uid].id, outcome=result.outcome,
                 hardware_number=result.hardware_number or "", kcv=kcvs.get(result.sam_uid, ""), act_id=act.id,
             )
         )  # fmt: skip
     ctx.session.flush()
     for result in results:
         card = cards[result.sam_uid]
+        if result.hardware_number:  # with its step: the unit of a failed card is free for another
+            card.unit_id = units[result.hardware_number].id
         card.kcv = kcvs.get(result.sam_uid, "")
         failed = result.outcome == "failed"
         target = CardState.DAMAGED if failed else CardState.PERSONALISED

@@ -30,7 +30,7 @@ from sifilma.kernel.letters import letter_key
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
-from sifilma.personalisation.batch import Batch, read_batch
+from sifilma.personalisation.batch import Batch, read_batch, require_fitting
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import PersonalisationIn
@@ -116,7 +116,7 @@ def _fill(
     _require_shape(ctx, data, files, request, by_maker)
     with ctx.session.no_autoflush:
         if by_maker:
-            request.buyer_id = _buyer(ctx, data).id
+            _change_buyer(request, _buyer(ctx, data).id, files)
         batch = read_batch(ctx, files.batch.data, request.buyer_id, settings.batch_max_rows) if files.batch else None
         request.quantity = _quantity(data, batch, request)
         _require_new_letter(ctx, request, data)
@@ -161,6 +161,13 @@ def _buyer(ctx: Context, data: PersonalisationIn) -> Organisation:
     if buyer is None or buyer.kind in (OrganisationKind.DIRECTORATE, OrganisationKind.MANUFACTURER):
         raise Invalid.field("on_behalf_of", "The buyer must be an institution or an office.")
     return buyer
+
+
+def _change_buyer(request: PersonalisationRequest, buyer_id: UUID, files: Files) -> None:
+    """A batch names units of its buyer: with another buyer another one must come."""
+    if request.buyer_id != buyer_id and request.batch_document_id and not files.batch:
+        raise Invalid.field("batch", "The batch names units of the former buyer. Send that of the new one.")
+    request.buyer_id = buyer_id
 
 
 def _quantity(data: PersonalisationIn, batch: Batch | None, request: PersonalisationRequest) -> int:
@@ -260,7 +267,8 @@ def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, not
 
 
 def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRequest) -> None:
-    """Give the batch's units their PCID and register the cards whose UIDs it names."""
+    """Give the batch's units their PCID and register the cards whose UIDs it names. Conflict if the batch does not fit any more."""
+    require_fitting(ctx, request)
     units = {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(Unit.id.in_([row.unit_id for row in request.rows])))}
     for row in request.rows:
         units[row.unit_id].pcid = row.pcid

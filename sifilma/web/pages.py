@@ -31,6 +31,7 @@ DONE = {
     "executed": _("Executed: all of it is registered."),
     "taken_back": _("Withdrawn."),
     "registered": _("Registered."),
+    "supplied": _("The PCID is registered."),
     "reported": _("Your report is recorded."),
     "issued": _("Issued."),
     "received": _("Received: your organisation holds the cards now."),

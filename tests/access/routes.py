@@ -125,6 +125,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
     "download": {"form": "jws"},
+    "pcid": {"pcid": "0" * 32},
     "lost-factor": {"reason": "ponsel hilang"},
     "lost-factor-decision": {"decision": "reject"},
     "reports": {"condition": "damaged", "note": "patah"},
@@ -144,6 +145,7 @@ WITHOUT_BODY = ("tokens", "reissue")
 PAGE_BODIES: dict[str, dict[str, Any]] = {
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
     "lapor": BODIES["reports"],
+    "pcid": BODIES["pcid"],
     "ubah": _LETTER | {"function": "R", "quantity": "1"},
 }
 # Where an allowed call, sent without anything sensible, is answered by 403 or 404 all the same, and why.

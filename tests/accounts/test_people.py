@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import pyotp
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from sifilma.accounts import service
+from sifilma.accounts import administration, service
+from sifilma.accounts.models import User
 from sifilma.accounts.passwords import check_strength, hash_password, verify_password
 from sifilma.kernel.errors import Invalid
+from tests.support.together import meanwhile
 from tests.support.world import World, done
 
 STAFF = {"username": "magetan.baru", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
@@ -100,6 +103,23 @@ def test_central_people_are_invited_by_two_administrators(world: World) -> None:
     assert (own.status_code, own.json["type"]) == (403, "urn:sifilma:problem:four-eyes")
     assert done(world.client("admin2").post(path, {"decision": "execute"}))["invitation"].startswith("http")
     assert world.client("operator1").post("/central-users", body).status_code == 403
+
+
+def test_of_two_who_propose_or_decide_at_once_one_wins(postgresql_world: World) -> None:
+    world = postgresql_world
+    admin1, admin2 = world.client("admin1"), world.client("admin2")
+    user_id = world.users["operator2"]
+    with world.acting("admin1") as ctx:
+        proposal = administration.propose_change(ctx, ctx.session.get_one(User, user_id), "disable").id
+        ctx.session.flush()
+        other = meanwhile(partial(admin2.post, f"/central-users/{user_id}/changes", {"change": "disable", "reason": "pindah tugas"}))
+    assert other().status_code == 409
+    with world.acting("admin2") as ctx:
+        administration.decide_change(ctx, world.settings, proposal, execute=True)
+        ctx.session.flush()
+        other = meanwhile(partial(admin1.post, f"/user-changes/{proposal}/decision", {"decision": "reject"}))
+    assert (other().status_code, other().json["detail"]) == (409, "This proposal has been decided.")
+    assert world.sql("SELECT state FROM user_change") == [("executed",)]
 
 
 def test_a_first_head_is_invited_by_an_administrator_and_only_the_first(world: World) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from sifilma import ports
+from sifilma.activation import service
+from sifilma.activation.schemas import ActivationRequestIn
+from sifilma.documents.service import Upload
+from tests.support.together import meanwhile
 from tests.support.world import Client, World, done, letter
 
 
@@ -38,6 +44,17 @@ def test_relocation_and_renewal_are_for_active_cards(world: World) -> None:
     assert draft(world, client, ready.uids).status_code == 422
     done(draft(world, client, ready.uids, kind="renewal"), 201)
     assert draft(world, client, world.received(), kind="relocation").status_code == 422
+
+
+def test_two_drafts_at_once_do_not_take_the_same_card(postgresql_world: World) -> None:
+    world = postgresql_world
+    uids, client = world.received(), world.client("magetan.staf")
+    with world.acting("magetan.kepala") as ctx:
+        stated = ActivationRequestIn.model_validate(world.letter() | {"machines": 1, "cards": uids})
+        service.draft(ctx, ports.files(), stated, Upload("surat.pdf", letter()))
+        other = meanwhile(partial(draft, world, client, uids))
+    assert other().status_code == 422
+    assert world.sql("SELECT COUNT(*) FROM activation_request_card") == [(1,)]
 
 
 def test_rw_takes_two_approvers_r_takes_one(world: World) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from sifilma.activation import tasks
+from functools import partial
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from sifilma.activation import revocation, tasks
 from tests.activation.conftest import check
+from tests.support.together import meanwhile
 from tests.support.world import World, done
 
 
@@ -33,6 +40,46 @@ def test_a_rejected_proposal_changes_nothing(world: World) -> None:
     done(world.client("operator1").post(path, {"reason": "salah lapor"}), 202)
     shown = done(world.client("penyetuju1").post(path, {"decision": "reject", "reason": "tidak terbukti"}))
     assert (shown["state"], shown["revocation"]["state"]) == ("active", "rejected")
+
+
+def test_a_proposal_that_came_too_late_can_still_be_rejected(sqlite_world: World) -> None:
+    world = sqlite_world
+    ready, answers = world.active()
+    path = f"/manifests/{answers[0]['manifest']['id']}/revoke"
+    done(world.client("operator1").post(path, {"reason": "mesin dicuri"}), 202)
+    done(world.client("magetan.kepala").post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+    assert world.client("penyetuju1").post(path, {"decision": "execute"}).status_code == 409
+    shown = done(world.client("penyetuju1").post(path, {"decision": "reject", "reason": "sudah dicabut"}))
+    assert (shown["state"], shown["revocation"]["state"]) == ("revoked", "rejected")
+
+
+def test_who_executes_and_who_rejects_at_once_do_not_both_win(postgresql_world: World) -> None:
+    world = postgresql_world
+    _, answers = world.active()
+    manifest = UUID(answers[0]["manifest"]["id"])
+    done(world.client("operator1").post(f"/manifests/{manifest}/revoke", {"reason": "mesin dicuri"}), 202)
+    client = world.client("penyetuju2")
+    with world.acting("penyetuju1") as ctx:
+        revocation.decide(ctx, revocation.open_proposal(ctx, manifest), execute=True)
+        rejects = {"decision": "reject", "reason": "tidak terbukti"}
+        other = meanwhile(partial(client.post, f"/manifests/{manifest}/revoke", rejects))
+    assert other().status_code == 409
+    assert world.sql("SELECT state FROM revocation") == [("executed",)]
+    assert world.sql("SELECT state FROM manifest") == [("revoked",)]
+    with pytest.raises(IntegrityError, match="what is decided stays"):
+        world.sql("UPDATE revocation SET state = 'rejected'")
+
+
+def test_two_who_propose_at_once_leave_one_proposal(postgresql_world: World) -> None:
+    world = postgresql_world
+    _, answers = world.active()
+    manifest = UUID(answers[0]["manifest"]["id"])
+    client = world.client("operator2")
+    with world.acting("operator1") as ctx:
+        revocation.propose(ctx, manifest, "mesin dicuri")
+        other = meanwhile(partial(client.post, f"/manifests/{manifest}/revoke", {"reason": "mesin hilang"}))
+    assert other().status_code == 409
+    assert world.sql("SELECT reason FROM revocation") == [("mesin dicuri",)]
 
 
 def test_others_neither_propose_nor_execute(world: World) -> None:

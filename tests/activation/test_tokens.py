@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sifilma.activation import tasks
+from functools import partial
+from uuid import UUID
+
+from sifilma.activation import tasks, tokens
+from tests.support.together import meanwhile
 from tests.support.world import World, done
 
 
@@ -55,6 +59,19 @@ def test_a_token_issued_anew_replaces_the_old_one(world: World) -> None:
     done(client.post("/activations", world.activation(ready, uid, token=fresh["token"])), 201)
     again = client.post(f"/activation-requests/{ready.request}/tokens/{uid}/reissue")
     assert again.status_code == 409
+
+
+def test_a_token_issued_anew_while_its_request_is_cancelled_is_cancelled_too(postgresql_world: World) -> None:
+    world = postgresql_world
+    ready, client = world.ready(), world.client("magetan.staf")
+    for _ in range(5):  # no token is open: nothing but the request holds the two apart
+        assert client.post("/activations", world.activation(ready, ready.uids[0], token="x" * 10)).status_code == 422
+    with world.acting("magetan.kepala") as ctx:
+        tokens.reissue(ctx, world.settings, world.hsm, UUID(ready.request), ready.uids[0])
+        other = meanwhile(partial(client.post, f"/activation-requests/{ready.request}/cancel"))
+    assert done(other())["state"] == "cancelled"
+    assert world.sql("SELECT COUNT(*) FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
+                     " WHERE t.state = 'issued' AND r.state <> 'approved'") == [(0,)]  # fmt: skip
 
 
 def test_after_five_wrong_tries_a_fresh_token_helps(world: World) -> None:

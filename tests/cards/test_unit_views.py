@@ -13,6 +13,7 @@ import pytest
 from sifilma.documents.sheets import read, write_csv, write_xlsx
 from sifilma.kernel.db import db
 from tests.support.counting import counted
+from tests.support.visitor import english, landed
 from tests.support.world import World
 
 COLUMNS = ("hardware_number", "model", "function", "pcid", "sam_perso")
@@ -144,3 +145,17 @@ def test_the_export_is_what_is_filtered(sqlite_world: World) -> None:
     data = page(sqlite_world, "magetan.kepala", f"/unit?q={number}&unduh=csv").get_data()
     assert data.count(b"\n") == 2
     assert len(read(write_csv(COLUMNS, rows(2)), required=COLUMNS).rows) == 2
+
+
+def test_the_page_of_a_unit_without_a_pcid_takes_it_from_those_who_supply_it(sqlite_world: World) -> None:
+    number = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
+    unit = UUID(str(sqlite_world.sql("SELECT id FROM unit WHERE hardware_number = :number", number=number)[0][0]))
+    assert "Supply the PCID" not in english(sqlite_world, "auditor1").text(f"/unit/{unit}")
+    maker = english(sqlite_world, "softorb.kepala")
+    assert "Supply the PCID" in maker.text(f"/unit/{unit}")
+    assert "JWK" not in maker.seen
+    assert maker.send(f"/unit/{unit}/pcid", pcid="12").status_code == 422
+    assert "A PCID has 32 hexadecimal digits" in maker.seen
+    assert landed(maker.send(f"/unit/{unit}/pcid", pcid="ab" * 16)).endswith("selesai=supplied")
+    assert ("AB" * 16) in maker.text(f"/unit/{unit}")
+    assert "Supply the PCID" not in maker.seen

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
+from joserfc.jwk import ECKey
 
 from sifilma.cards.identity import normalise_hardware, normalise_uid, perso_warning
 from tests.support.world import World, done
@@ -43,3 +46,47 @@ def test_only_offices_have_rw(world: World) -> None:
     assert world.client("mandiri.kepala").post("/units", encoder).json["errors"][0]["field"] == "function"
     done(world.client("jatim.kepala").post("/units", encoder), 201)
     assert world.client("len.kepala").post("/units", encoder).status_code == 403
+
+
+PCID = "00112233445566778899AABBCCDDEEFF"
+
+
+def unit_without_pcid(world: World, owner: str = "mandiri.kepala", model: str = "SOFTORB-CRD-1") -> str:
+    number = world.units(owner, 1, model, "R", pcid=False)[0]
+    return str(done(world.client(owner).get("/units", hardware_number=number))["items"][0]["id"])
+
+
+@pytest.mark.parametrize("who", ["mandiri.kepala", "softorb.kepala"])
+def test_a_missing_pcid_is_supplied_once_by_the_owner_or_the_maker(world: World, who: str) -> None:
+    path = f"/units/{unit_without_pcid(world)}/pcid"
+    for other in ("bangli.kepala", "len.kepala"):
+        assert world.client(other).post(path, {"pcid": PCID}).status_code == 404
+    assert world.client("operator1").post(path, {"pcid": PCID}).status_code == 403
+    assert done(world.client(who).post(path, {"pcid": PCID.lower(), "sam_perso": "2015BB12LN004826"}))["pcid"] == PCID
+    again = world.client(who).post(path, {"pcid": PCID})
+    assert (again.status_code, again.json["type"]) == (409, "urn:sifilma:problem:pcid-known")
+    entry = world.sql("SELECT organisation_id, data FROM audit_entry WHERE action = 'unit.change'")
+    assert [UUID(str(owner)) for owner, _ in entry] == [world.organisation_of("mandiri.kepala")]
+    assert "sam_perso" in str(entry[0][1])
+
+
+def test_what_is_supplied_belongs_to_no_other_unit_and_a_key_comes_from_the_owner(sqlite_world: World) -> None:
+    world = sqlite_world
+    first, second = unit_without_pcid(world), unit_without_pcid(world)
+    done(world.machine("BANK MANDIRI").post(f"/units/{first}/pcid", {"pcid": PCID}))
+    maker, path = world.client("softorb.kepala"), f"/units/{second}/pcid"
+    assert maker.post(path, {"pcid": PCID}).json["errors"][0]["field"] == "pcid"
+    key = ECKey.generate_key("P-256", private=False).as_dict()
+    other = {"pcid": PCID[::-1], "public_jwk": key}
+    assert maker.post(path, other).json["errors"][0]["field"] == "public_jwk"
+    assert done(world.client("mandiri.kepala").post(path, other))["has_public_key"]
+
+
+def test_a_unit_whose_pcid_came_later_is_activated(sqlite_world: World) -> None:
+    world = sqlite_world
+    ready, number = world.ready(), world.units("magetan.kepala", 1, pcid=False)[0]
+    client, body = world.client("magetan.kepala"), world.activation(ready, ready.uids[0], hardware_number=number)
+    assert client.post("/activations", body).json["type"].endswith("unit-without-pcid")
+    unit = done(client.get("/units", hardware_number=number))["items"][0]["id"]
+    done(client.post(f"/units/{unit}/pcid", {"pcid": PCID}))
+    done(client.post("/activations", body), 201)

@@ -140,7 +140,7 @@ MANIFESTS = [
 ]  # fmt: skip
 
 CARDS = [
-    plant("card-one-per-unit", "unit", "active cards", "DROP INDEX uq_card_active_unit",
+    plant("card-one-per-unit", "unit", "living cards", "DROP INDEX uq_card_living_unit",
           "UPDATE card SET unit_id=(SELECT unit_id FROM card WHERE state='active' ORDER BY id LIMIT 1) WHERE state='active'"),
     plant("card-one-per-unit", "card", "is active in no unit", "UPDATE card SET unit_id=NULL WHERE id = {some card state='active'}"),
     plant("card-one-per-unit", "card", "is for RW, its unit for R", "UPDATE unit SET function='R'"),
@@ -418,7 +418,7 @@ SECRETS = [
           "UPDATE activation SET region_code='99.99.99.9999' WHERE id = {some activation}"),
     plant("region-known", "organisation", "belongs to 99, which is not known", "UPDATE organisation SET region_code='99' WHERE region_code='35'"),
     plant("place-outcome", "activation", "and the review none", "UPDATE activation SET review_state='none'"),
-    plant("schema-head", "schema", "uq_card_active_unit", "DROP INDEX uq_card_active_unit"),
+    plant("schema-head", "schema", "uq_card_living_unit", "DROP INDEX uq_card_living_unit"),
     plant("schema-head", "schema", "is not the code's", "UPDATE alembic_version SET version_num='0000'"),
     plant("schema-head", "rule", "is missing: the database does not refuse what it should", "{no triggers}"),
 ]  # fmt: skip

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import IntegrityError
 
 from sifilma.documents.sheets import write_xlsx
+from sifilma.personalisation import results, service
+from tests.support.together import meanwhile
 from tests.support.world import World, done, letter, new_uid
 
 PATH = "/personalisation-requests"
@@ -21,6 +28,15 @@ def test_rw_takes_two_persons_other_than_the_submitter(world: World) -> None:
     assert world.approve("personalisation-requests", request["id"], "penyetuju2")["state"] == "approved"
     for name in ("magetan.kepala", "operator1", "auditor1"):
         assert world.client(name).post(f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}).status_code == 403
+
+
+def test_two_approvers_at_once_approve(postgresql_world: World) -> None:
+    world = postgresql_world
+    request, client = world.submitted(function="RW"), world.client("penyetuju2")
+    with world.acting("penyetuju1") as ctx:
+        service.approve(ctx, world.settings, UUID(request["id"]), request["digest"])
+        other = meanwhile(partial(client.post, f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}))
+    assert done(other())["state"] == "approved"
 
 
 def test_an_approval_of_something_else_than_what_is_there_is_a_conflict(world: World) -> None:
@@ -123,3 +139,70 @@ def test_results_come_in_parts_and_a_failed_card_is_replaced(world: World) -> No
     assert operator.post(path, {"results": [{"sam_uid": new_uid(), "outcome": "personalised"}]}).status_code == 409
     states = dict(world.sql("SELECT uid, state FROM card"))
     assert states == {good: "personalised", bad: "damaged", other: "personalised"}
+
+
+def test_two_files_of_results_at_once_complete_the_request(postgresql_world: World) -> None:
+    world = postgresql_world
+    request = world.submitted(function="R", quantity=3)["id"]
+    world.approve("personalisation-requests", request, "penyetuju1")
+    path, client = f"{PATH}/{request}/results", world.client("operator2")
+    made = [{"sam_uid": new_uid(), "outcome": "personalised"} for _ in range(3)]
+    done(client.post(path, {"results": made[:1]}))
+    with world.acting("operator1") as ctx:
+        results.add_results(ctx, world.settings, world.hsm, UUID(request), results.parse_results({1: made[1]}))
+        other = meanwhile(partial(client.post, path, {"results": made[2:]}))
+    assert done(other())["state"] == "completed"
+
+
+def drafted(world: World, number: str) -> str:
+    made = done(batch(world, [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())]), 201)
+    return str(made["id"])
+
+
+def test_another_buyer_needs_another_batch(sqlite_world: World) -> None:
+    world = sqlite_world
+    number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
+    path = f"{PATH}/{drafted(world, number)}"
+    stated = world.letter() | {
+        "function": "R", "on_behalf_of": str(world.organisation_of("magetan.kepala")), "purchase_order_number": "PO-8",
+    }  # fmt: skip
+    refused = world.client("softorb.kepala").send(path, stated, method="PUT")
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "batch")
+    same = stated | {"on_behalf_of": str(world.organisation_of("mandiri.kepala"))}
+    done(world.client("softorb.kepala").send(path, same, method="PUT"))
+
+
+def test_a_batch_of_another_organisations_units_is_not_approved(world: World) -> None:
+    number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
+    request = drafted(world, number)
+    world.sql("UPDATE personalisation_request SET buyer_id = (SELECT id FROM organisation WHERE name LIKE '%Magetan%')")
+    digest = done(world.client("softorb.kepala").post(f"{PATH}/{request}/submit"))["digest"]
+    refused = world.client("penyetuju1").post(f"{PATH}/{request}/approve", {"digest": digest})
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:batch-changed")
+    assert world.sql("SELECT pcid FROM unit")[0][0] is None
+
+
+def test_of_two_batches_for_one_unit_the_second_is_not_approved(world: World) -> None:
+    number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
+    pcid = secrets.token_hex(16)
+    first, second = (world.batch([(number, "SOFTORB-CRD-1", pcid, new_uid())]) for _ in range(2))
+    world.approve("personalisation-requests", first, "penyetuju1")
+    digest = done(world.client("penyetuju1").get(f"{PATH}/{second}"))["digest"]
+    refused = world.client("penyetuju1").post(f"{PATH}/{second}/approve", {"digest": digest})
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:batch-changed")
+    assert [(error["row"], error["field"]) for error in refused.json["errors"]] == [(2, "hardware_number")]
+
+
+def test_one_file_of_results_ties_one_card_to_a_unit_and_a_failed_one_leaves_it_free(world: World) -> None:
+    number = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
+    request = world.submitted(function="R", quantity=2)["id"]
+    world.approve("personalisation-requests", request, "penyetuju1")
+    client, path = world.client("operator1"), f"{PATH}/{request}/results"
+    good, twin, bad = ({"sam_uid": new_uid(), "outcome": "personalised", "hardware_number": number} for _ in range(3))
+    refused = client.post(path, {"results": [good, twin]})
+    assert [(error["row"], error["field"]) for error in refused.json["errors"]] == [(2, "hardware_number")]
+    free = {"sam_uid": new_uid(), "outcome": "personalised"}
+    done(client.post(path, {"results": [bad | {"outcome": "failed"}, good, free]}))
+    assert world.sql("SELECT uid FROM card WHERE state = 'personalised' AND unit_id IS NOT NULL") == [(good["sam_uid"],)]
+    with pytest.raises(IntegrityError):
+        world.sql("UPDATE card SET unit_id = (SELECT id FROM unit) WHERE state = 'personalised'")

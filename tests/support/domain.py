@@ -35,6 +35,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "register units": (
         ("unit.register",                "-  -  -  -  -   -   O   O   O   O"),
+        ("unit.supply",                  "-  -  -  -  -   L   O   O   O   O"),
         ("unit.read",                    "A  A  A  -  -   L   O   J   O   O"),
     ),
     "personalisation request": (

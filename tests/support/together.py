@@ -1,4 +1,4 @@
-"""Many at once."""
+"""Many at once, or one while another is half done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+MOMENT = 1.0
+
+
+def meanwhile(call: Callable[[], T]) -> Callable[[], T]:
+    """Start the call in a thread of its own and give it a moment, while the caller's transaction is open; what it gave, once it ends."""
+    results: list[T] = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join(timeout=MOMENT)
+
+    def ended() -> T:
+        thread.join(timeout=30)
+        return results[0]
+
+    return ended
 
 
 def together(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -21,7 +21,7 @@ from sqlalchemy import select, text
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.accounts.authentication import secret_hash
+from sifilma.accounts.authentication import actor_of, secret_hash
 from sifilma.accounts.models import AccountState, LoginSession, Organisation, Person, User
 from sifilma.accounts.passwords import hash_password
 from sifilma.accounts.service import create_api_key, register_organisation
@@ -138,6 +138,15 @@ class World:
                     unit.commit()
             finally:
                 unit.close()
+
+    @contextmanager
+    def acting(self, username: str) -> Iterator[Context]:
+        """A Context of somebody's: until its end others meet what is done in it half done."""
+        with self.context() as ctx:
+            actor = actor_of(ctx, self.users[username], None)
+        assert actor is not None
+        with self.context(actor) as ctx:
+            yield ctx
 
     def close(self) -> None:
         """Give the connections back."""
