@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     workers: int = Field(1, description="server processes", ge=1, le=64)
     threads: int = Field(4, description="blocking threads per process", ge=1, le=128)
     request_deadline: float = Field(10.0, description="seconds in which every request is answered")
-    max_upload: int = Field(12 * 1024 * 1024, description="largest request body, bytes")
+    max_upload: int = Field(
+        22 * 1024 * 1024, description="largest request body, bytes: a letter and a purchase order of 10 MB each, and a batch"
+    )
 
     # --- sign-in ---
     session_idle_minutes: int = 30

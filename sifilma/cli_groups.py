@@ -30,6 +30,9 @@ from sifilma.reports.reminders import remind
 from sifilma.web.command import command_context
 
 EVERY_SECONDS = 10
+EXPECTED = (SifilmaError, HSMError, SQLAlchemyError, OSError)
+"""Faults of a job that explain themselves; any other is logged with its trace."""
+
 log = structlog.get_logger()
 database = AppGroup("db", help="The database's schema.")
 
@@ -84,25 +87,29 @@ def _wait() -> None:
     """Until the next round; messages leave within a second of their act meanwhile (somebody waits for a code), and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
-        if not _run(ROWS, _work):
+        if not run_job(ROWS, _work):
             time.sleep(1)
-        _run(MESSAGES, _deliver)
+        run_job(MESSAGES, _deliver)
 
 
 def run_once() -> tuple[dict[str, int], list[str]]:
     """One round, each job in transactions of its own: what was done, and which jobs failed. The others, and the next round, go on."""
-    counts = {what: _run(what, job) for what, job in JOBS.items()}
+    counts = {what: run_job(what, job) for what, job in JOBS.items()}
     failed = [what for what, count in counts.items() if count is None]
     return {what: count for what, count in counts.items() if count is not None}, failed
 
 
-def _run(what: str, job: Callable[[], int]) -> int | None:
-    """How many a job did, None if it failed."""
+def run_job(what: str, job: Callable[[], int]) -> int | None:
+    """How many a job did, None if it failed, in whatever way: the other jobs and the next round go on."""
     try:
         return job()
-    except (SifilmaError, HSMError, SQLAlchemyError, OSError) as fault:
-        log.error("job_failed", job=what, fault=str(fault))
-        return None
+    except Exception as fault:  # noqa: BLE001  # the worker's edge
+        _tell(what, fault)
+    return None
+
+
+def _tell(what: str, fault: Exception) -> None:
+    log.error("job_failed", job=what, fault=str(fault), exc_info=None if isinstance(fault, EXPECTED) else fault)
 
 
 def _deliver() -> int:

@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     app = Application(
         "sifilma",
         info=Info(title="SI-FILMA", version="1", description="The life of a SAM card, from the first request to its destruction."),
-        security_schemes=api.SECURITY_SCHEMES,
+        security_schemes=api.security_schemes(settings),
         validation_error_model=api.Problem,
         validation_error_callback=lambda error: errors.answer(errors.from_validation(error)),
         doc_ui=False,
@@ -42,10 +42,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     with app.app_context():
         prepare_engine(db.engine)
     errors.register(app)
+    health.register(app)
     headers.register(app, settings)
     hook.register(app)
     login.register(app)
-    health.register(app)
     api.register(app)
     pages.register(app)
     register_hooks()

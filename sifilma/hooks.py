@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sifilma.activation import bulk, revocation, standing
+from sifilma.destruction import document as berita_acara
+from sifilma.handover import document as bast
 from sifilma.personalisation import refused
 from sifilma.reports import notices
 
@@ -14,3 +16,5 @@ def register() -> None:
     notices.register_hooks()
     bulk.register_kind()
     refused.register_kind()
+    bast.register_paper()
+    berita_acara.register_paper()

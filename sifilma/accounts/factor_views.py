@@ -13,7 +13,7 @@ from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import set_cookie
 from sifilma.accounts.hook import require_fresh
 from sifilma.accounts.passkeys import Site
-from sifilma.accounts.views import code_step, own_address
+from sifilma.accounts.views import code_step, own_address, signed_in
 from sifilma.kernel.errors import Conflict
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -60,10 +60,9 @@ def sign_in_options() -> Response:
 @operation("public", idempotent=False)
 def sign_in_by_passkey() -> AnyResponse:
     """The second step by a passkey."""
-    form, ctx, settings = Form.sent(), context(), ports.settings()
+    form, ctx = Form.sent(), context()
     with form.attempt(ctx):
-        done = sign_in.check_passkey(ctx, _site(), _cookie(), passkeys.read_credential(form.get("passkey")))
-        return set_cookie(make_response(redirect("/", 303)), settings, done.cookie)
+        return signed_in(sign_in.check_passkey(ctx, _site(), _cookie(), passkeys.read_credential(form.get("passkey"))))
     return code_step(form)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from sifilma.accounts import totp
+from sifilma.accounts import throttle, totp
 from sifilma.accounts.authentication import secret_hash
 from sifilma.accounts.factor_models import Passkey, RecoveryCode
 from sifilma.accounts.models import (
@@ -30,7 +30,7 @@ from sifilma.accounts.models import (
 from sifilma.accounts.passwords import check_strength, hash_password, verify_password
 from sifilma.accounts.sign_in import end_sessions
 from sifilma.audit.models import Action
-from sifilma.audit.service import record
+from sifilma.audit.service import record, record_in
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -250,14 +250,23 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
 
 
 def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:
-    """Only with the current one; every other session ends."""
+    """Only with the current one, which is not guessed here either (TooMany); every other session ends."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
+    user_id, subject = user.id, f"password:{user.id}"
+    throttle.require_calm(ctx.session, ctx.now, subject)
     if not verify_password(user.password_hash, current):
+        ctx.uow.record_refusal(lambda session: _count_wrong(session, ctx, user_id, subject))
         raise Invalid.field("current", "This is not the current password.")
+    throttle.forgive(ctx.session, subject)
     check_strength(new, user.username, settings.password_min)
     user.password_hash = hash_password(new)
     end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
     record(ctx, Action.USER_PASSWORD, "user", user.id)
+
+
+def _count_wrong(session: Session, ctx: Context, user_id: UUID, subject: str) -> None:
+    throttle.fail(session, ctx.now, subject, throttle.PASSWORD)
+    record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", user_id)
 
 
 def keep_preferences(ctx: Context, language: str, time_zone: str, notices: Sequence[str]) -> None:

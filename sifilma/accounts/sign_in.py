@@ -206,6 +206,11 @@ def has_passkey(ctx: Context, cookie: str | None) -> bool:
     return bool(passkeys.of_user(ctx, _pending(ctx, cookie).user_id))
 
 
+def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
+    """Whether the account of a sign-in that waits has recovery codes left."""
+    return recovery_codes.left(ctx, _pending(ctx, cookie).user_id) > 0
+
+
 def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int | None:
     """The step of an authenticator's code, used up by one conditional UPDATE (pyotp accepts the same code twice); None if it is none."""
     seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")

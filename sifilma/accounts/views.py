@@ -18,6 +18,7 @@ from sifilma.accounts.models import User
 from sifilma.accounts.schemas import PreferencesIn
 from sifilma.documents.rendering import qr_address
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
+from sifilma.web.errors import BACK
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE, LANGUAGES
 from sifilma.web.operations import operation
@@ -60,8 +61,15 @@ def code_form() -> AnyResponse:
     form, ctx, settings = Form.sent(), context(), ports.settings()
     with form.attempt(ctx):
         done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
-        return set_cookie(make_response(redirect("/", 303)), settings, done.cookie)
+        return signed_in(done)
     return code_step(form)
+
+
+def signed_in(done: sign_in.SignedIn) -> Response:
+    """The session's cookie, and on to the page that asked to sign in, else home."""
+    response = make_response(redirect(own_address(request.cookies.get(BACK, "/")), 303))
+    response.delete_cookie(BACK, path="/masuk")
+    return set_cookie(response, ports.settings(), done.cookie)
 
 
 def code_step(form: Form) -> Response:

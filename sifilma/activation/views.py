@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _
 from manifests.verifier import Expectations, Reason, verify
 from sifilma import ports
 from sifilma.activation import status, trust
+from sifilma.documents import papers
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -79,10 +80,9 @@ def _seconds() -> int:
 @blueprint.get("/verifikasi")
 @operation("public")
 def verification_page() -> str:
-    """Anybody may check a manifest file here, or with `jose` and OpenSSL without us."""
-    digest = request.args.get("sha256", "")
-    shown = digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
-    return render_template("activation/verifikasi.html", pin=trust.load(ports.settings()).pin, digest=shown, result=None, form=Form())
+    """Anybody may check a manifest file here, or with `jose` and OpenSSL without us; the QR code of a paper leads here as well."""
+    paper = papers.look_up(context().session, request.args)
+    return render_template("activation/verifikasi.html", pin=trust.load(ports.settings()).pin, paper=paper, result=None, form=Form())
 
 
 @blueprint.post("/verifikasi")
@@ -94,11 +94,11 @@ def verification_form() -> Response:
     published, form = trust.load(ports.settings()), Form.sent()
     if not data:
         form.refuse(Invalid.field("file", "Choose a manifest file."))
-        return form.again("activation/verifikasi.html", pin=published.pin, digest="", result=None)
+        return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=None)
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
         listed = status.current(context(), ports.settings(), ports.hsm(), int(found[1])).encode()
         # asked for the time again: a list made this moment may bear the next second
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
     text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""
-    return form.again("activation/verifikasi.html", pin=published.pin, digest="", result=verdict, text=text)
+    return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=verdict, text=text)

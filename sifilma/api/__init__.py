@@ -20,10 +20,10 @@ from sifilma.api import (
     units,
     users,
 )
-from sifilma.api.common import SECURITY_SCHEMES, Problem
+from sifilma.api.common import Problem, security_schemes
 from sifilma.web.application import Application
 
-__all__ = ["SECURITY_SCHEMES", "Problem", "register"]
+__all__ = ["Problem", "register", "security_schemes"]
 
 BLUEPRINTS = (
     sessions.api,

@@ -14,6 +14,8 @@ from flask_openapi3.utils import parse_body, parse_form
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from sqlalchemy import Select
 
+from config.settings import Settings
+from sifilma.accounts.authentication import cookie_name
 from sifilma.cards.identity import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
@@ -24,11 +26,6 @@ from sifilma.web.requests import context
 
 Item = TypeVar("Item", bound=BaseModel)
 
-SECURITY_SCHEMES: dict[str, Any] = {
-    "session": {"type": "apiKey", "in": "cookie", "name": "sifilma_session", "description": "POST /session, then POST /session/otp"},
-    "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "with a session, on every unsafe call"},
-    "key": {"type": "http", "scheme": "bearer", "description": "an organisation's API key"},
-}
 REFUSALS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
@@ -41,6 +38,16 @@ REFUSALS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 SIGNED_IN: list[dict[str, list[str]]] = [{"session": [], "csrf": []}, {"key": []}]
+
+
+def security_schemes(settings: Settings) -> dict[str, Any]:
+    """How a caller shows who it is; the cookie has the name it has on this installation."""
+    cookie = {"type": "apiKey", "in": "cookie", "name": cookie_name(settings), "description": "POST /session, then POST /session/otp"}
+    return {
+        "session": cookie,
+        "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "with a session, on every unsafe call"},
+        "key": {"type": "http", "scheme": "bearer", "description": "an organisation's API key"},
+    }
 
 
 class Problem(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from flask import Response, jsonify, make_response, request
 from pydantic import BaseModel, Field
 
@@ -32,10 +34,10 @@ class CodeIn(Strict):
 
 
 class NextOut(BaseModel):
-    """What the next step is."""
+    """What the next step is, and which codes it takes of this account."""
 
     next: str
-    methods: list[str]
+    methods: list[Literal["totp", "recovery_code"]]
 
 
 class SignedInOut(BaseModel):
@@ -49,8 +51,10 @@ class SignedInOut(BaseModel):
 @operation("public", reads_first=True, idempotent=False)
 def start(body: PasswordIn) -> Response:
     """The cookie it gives is good for the one-time code only."""
-    cookie = sign_in.check_password(context(), body.username, body.password, request.user_agent.string)
-    return set_cookie(answer(NextOut(next="otp", methods=["totp"])), ports.settings(), cookie)
+    ctx = context()
+    cookie = sign_in.check_password(ctx, body.username, body.password, request.user_agent.string)
+    recovers = sign_in.has_recovery_codes(ctx, cookie)
+    return set_cookie(answer(NextOut(next="otp", methods=["totp", "recovery_code"] if recovers else ["totp"])), ports.settings(), cookie)
 
 
 @api.post("/session/otp", responses={200: SignedInOut}, summary="Sign in: one-time code")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from sifilma.accounts.models import IdKind
 from sifilma.audit import checkpoints
 from sifilma.cards.models import Unit
 from sifilma.destruction.models import Destruction
 from sifilma.destruction.service import cards_of, photos_of
-from sifilma.documents import indonesian, rendering
+from sifilma.documents import indonesian, papers, rendering
 from sifilma.documents.store import FileStore
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
@@ -80,3 +82,15 @@ def _cards(ctx: Context, found: Destruction) -> list[dict[str, Any]]:
         }
         for n, card in enumerate(cards, start=1)
     ]
+
+
+def register_paper() -> None:
+    """Let whoever holds a Berita Acara look it up."""
+    papers.register("ba", papers.Kind(_("Destruction of SAM cards (Berita Acara)"), _paper))
+
+
+def _paper(session: Session, destruction_id: UUID) -> papers.Paper | None:
+    found = session.get(Destruction, destruction_id)
+    if found is None or found.record_digest is None or found.number is None or found.executed_at is None:
+        return None
+    return papers.Paper(found.record_digest, found.number, found.executed_at, found.state)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, make_response, render_template, request
-from flask_babel import ngettext
+from flask_babel import format_decimal, gettext, ngettext
 
 from sifilma.documents.responses import attachment
 from sifilma.documents.sheets import write_csv, write_xlsx
@@ -29,17 +29,20 @@ Show = Callable[[list[Any]], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Export:
-    """A list as a file: its name, and what stands in each column of an item."""
+    """A list as a file: its name, what stands in each column of an item, and how many rows it has at most."""
 
     name: str
     columns: Mapping[str, Callable[[Any], object]]
+    most: int = MOST_EXPORTED
 
 
 def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
-    """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it as a file. The template is given `items` and `next`."""
+    """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it, in the same order, as a file; a file that ends before the list
+    does says so in its last row. The template is given `items` and `next`.
+    """
     wanted = request.args.get("unduh")
     if wanted:
-        return _file(wanted, listing, show, export)
+        return _file(wanted, listing, show, export, oldest_first)
     found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), oldest_first=oldest_first)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
@@ -63,21 +66,24 @@ def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[o
     return attachment(write(header, rows), media_type, f"{name}.{kind}")
 
 
-def _file(wanted: str, listing: Listing[Any], show: Show, export: Export) -> Response:
+def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, oldest_first: bool) -> Response:
     if wanted not in WRITERS:
         raise Invalid.field("unduh", "A list is had as csv or xlsx.")
     header = [str(name) for name in export.columns]
-    return table(wanted, export.name, header, _lines(listing, show, list(export.columns.values())))
+    return table(wanted, export.name, header, _lines(listing, show, export, oldest_first))
 
 
-def _lines(listing: Listing[Any], show: Show, columns: Sequence[Callable[[Any], object]]) -> Iterator[list[object]]:
-    """Page after page, so that no list is ever held whole."""
+def _lines(listing: Listing[Any], show: Show, export: Export, oldest_first: bool) -> Iterator[list[object]]:
+    """Read page after page. The file made of them is held whole: that is why it ends."""
     query, key = listing
-    cursor, count = None, 0
-    while count < MOST_EXPORTED:
-        found = paging.page(context().session, query, key, limit=paging.MAX_LIMIT, cursor=cursor)
+    cursor, left = None, export.most
+    while left > 0:
+        limit = min(paging.MAX_LIMIT, left)
+        found = paging.page(context().session, query, key, limit=limit, cursor=cursor, oldest_first=oldest_first)
         for item in show(found.items):
-            yield [column(item) for column in columns]
-        count, cursor = count + len(found.items), found.next
+            yield [column(item) for column in export.columns.values()]
+        left, cursor = left - len(found.items), found.next
         if cursor is None:
             return
+    told = gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=format_decimal(export.most))
+    yield [told]

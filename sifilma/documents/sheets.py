@@ -15,6 +15,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from sifilma.documents.xlsx_child import TOO_WIDE
+from sifilma.kernel import deadline
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import joined, say
 
@@ -26,6 +27,8 @@ PIECE = 1024 * 1024
 MAX_COLUMNS = 100
 CHILD = Path(__file__).with_name("xlsx_child.py")
 CHILD_SECONDS = 30
+ANSWER_SECONDS = 1.0
+"""What is left of a request's time for saying what became of its file."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # full-width ones count too (ASVS 1.2.10)
 EXACT = 10**15  # a float holds every integer up to here; spreadsheets show 15 digits
 
@@ -148,7 +151,7 @@ def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
     _check_zip(data, field)
     command = [sys.executable, "-I", str(CHILD), str(most), str(MAX_COLUMNS)]
     try:
-        child = subprocess.run(command, input=data, capture_output=True, env={}, timeout=CHILD_SECONDS, check=False)  # noqa: S603
+        child = subprocess.run(command, input=data, capture_output=True, env={}, timeout=_patience(), check=False)  # noqa: S603
     except subprocess.TimeoutExpired as endless:
         raise Invalid.field(field, "The XLSX file takes too long to read.") from endless
     if child.returncode == TOO_WIDE:
@@ -157,6 +160,12 @@ def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
         raise Invalid.field(field, "The XLSX file cannot be read.")
     lines: list[Sequence[Cell]] = json.loads(child.stdout)
     return lines
+
+
+def _patience() -> float:
+    """How long a file may take: no longer than the request it came with."""
+    left = deadline.remaining()
+    return CHILD_SECONDS if left is None else min(CHILD_SECONDS, max(0.0, left - ANSWER_SECONDS))
 
 
 def _check_zip(data: bytes, field: str) -> None:

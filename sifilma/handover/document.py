@@ -1,14 +1,14 @@
-"""The BAST as a PDF, the same bytes each time."""
+"""The BAST as a PDF. Of its cards it says what its digest holds: what they are bound to later is no matter of it."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import select
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import Session
 
 from sifilma.audit import checkpoints
-from sifilma.cards.models import Unit
-from sifilma.documents import indonesian, rendering
+from sifilma.documents import indonesian, papers, rendering
 from sifilma.handover.models import Handover
 from sifilma.handover.service import cards_of
 from sifilma.kernel.actor import OrganisationKind
@@ -18,9 +18,6 @@ from sifilma.kernel.context import Context
 def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
     """Render the BAST; its QR leads to the verification page with number and digest."""
     cards = cards_of(ctx, handover)
-    units: dict[UUID, Unit] = {
-        u.id: u for u in ctx.session.scalars(select(Unit).where(Unit.id.in_([c.unit_id for c in cards if c.unit_id])))
-    }
     zone = indonesian.zone_of(handover.issuer.region_code)
     day = handover.issued_at.astimezone(zone)
     own_paper = handover.issuer.kind == OrganisationKind.MANUFACTURER
@@ -43,14 +40,18 @@ def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
             "url": f"{public_url}/verifikasi",
             "qr": rendering.qr_svg(f"{public_url}/verifikasi?bast={handover.id}&sha256={handover.digest}"),
             "cards": [
-                {
-                    "no": number,
-                    "uid": indonesian.uid_pairs(card.uid),
-                    "function": card.function,
-                    "hardware": units[card.unit_id].hardware_number if card.unit_id else "-",
-                    "kcv": card.kcv,
-                }
+                {"no": number, "uid": indonesian.uid_pairs(card.uid), "function": card.function, "kcv": card.kcv}
                 for number, card in enumerate(cards, start=1)
             ],
         },
     )
+
+
+def register_paper() -> None:
+    """Let whoever holds a BAST look it up."""
+    papers.register("bast", papers.Kind(_("Handover of SAM cards (BAST)"), _paper))
+
+
+def _paper(session: Session, handover_id: UUID) -> papers.Paper | None:
+    found = session.get(Handover, handover_id)
+    return papers.Paper(found.digest, found.number, found.issued_at, found.state) if found else None

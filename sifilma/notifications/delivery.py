@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -11,16 +12,25 @@ from sifilma.notifications import outbox
 from sifilma.notifications.models import Delivery
 from sifilma.notifications.senders import senders
 
+ROUND_SECONDS = 10.0
 Open = Callable[[], AbstractContextManager[Context]]
 
 
-def deliver(open_context: Open, settings: Settings) -> int:
-    """Send what is due; how many left. A failing sender holds up nothing but its own messages."""
-    ways = senders(settings)
+def deliver(open_context: Open, settings: Settings, *, seconds: float = ROUND_SECONDS) -> int:
+    """Send what is due; how many left. A failing sender holds up nothing but its own messages, a slow one a round for `seconds` at most.
+
+    What is not begun by then waits for the next round: the worker has other things to do, and a message is taken just before it is sent.
+    """
+    ways, until = senders(settings), time.monotonic() + seconds
     with open_context() as ctx:
-        taken = [message.id for message in outbox.take_due(ctx)]
+        waiting = outbox.due(ctx)
     sent = 0
-    for message_id in taken:
+    for message_id in waiting:
+        if time.monotonic() >= until:
+            break
         with open_context() as ctx:
-            sent += outbox.send(ctx, settings, ways, message_id) is Delivery.SENT
+            taken = outbox.take(ctx, message_id)
+        if taken:
+            with open_context() as ctx:
+                sent += outbox.send(ctx, settings, ways, message_id) is Delivery.SENT
     return sent

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from config.settings import Settings
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
-from sifilma.kernel.errors import Conflict
+from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import open_sealed, seal
 from sifilma.notifications.contract import Channel, Letter, Sender, SendFailed
@@ -81,10 +81,10 @@ def masked(address: str) -> str:
     return f"{address[:3]}••••••{address[-3:]}"[:60]
 
 
-def take_due(ctx: Context) -> list[OutboxMessage]:
-    """Messages to be sent now, taken for this sender by conditional UPDATEs: no two senders have the same one."""
-    due = select(OutboxMessage).where(OutboxMessage.due_at <= ctx.now, _waiting(ctx)).order_by(OutboxMessage.due_at).limit(AT_ONCE)
-    return [message for message in ctx.session.scalars(due) if _take(ctx, message)]
+def due(ctx: Context) -> list[UUID]:
+    """Messages to be sent now, the longest due first."""
+    query = select(OutboxMessage.id).where(OutboxMessage.due_at <= ctx.now, _waiting(ctx)).order_by(OutboxMessage.due_at).limit(AT_ONCE)
+    return list(ctx.session.scalars(query))
 
 
 def _waiting(ctx: Context) -> ColumnElement[bool]:
@@ -92,10 +92,11 @@ def _waiting(ctx: Context) -> ColumnElement[bool]:
     return or_(OutboxMessage.state == Delivery.QUEUED, abandoned)
 
 
-def _take(ctx: Context, message: OutboxMessage) -> bool:
+def take(ctx: Context, message_id: UUID) -> bool:
+    """Take a message for this sender, for LEASE, by a conditional UPDATE: no two senders have the same one."""
     taken = ctx.session.execute(
         update(OutboxMessage)
-        .where(OutboxMessage.id == message.id, _waiting(ctx))
+        .where(OutboxMessage.id == message_id, _waiting(ctx))
         .values(state=Delivery.SENDING, taken_until=ctx.now + LEASE, tries=OutboxMessage.tries + 1)
         .execution_options(synchronize_session=False)
     )
@@ -111,13 +112,23 @@ def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], me
     sender = senders.get(Channel(message.channel))
     if sender is None:
         return _note(ctx, message, Delivery.FAILED, error="this channel is not switched on")
-    content = json.loads(open_sealed(settings, "outbox", message.id, message.sealed))
     try:
-        reference = sender.send(Letter(str(message.id), content["to"], content["subject"], content["text"]))
+        reference = _leave(settings, sender, message)
     except SendFailed as failed:
         log.warning("message not sent", message=str(message.id), channel=message.channel, reason=str(failed), tries=message.tries)
         return _note(ctx, message, Delivery.FAILED if failed.for_good else Delivery.QUEUED, error=str(failed))
     return _note(ctx, message, Delivery.SENT, reference=reference)
+
+
+def _leave(settings: Settings, sender: Sender, message: OutboxMessage) -> str:
+    """Hand one message to its sender. Raises SendFailed; for good where no message can be made of it (an address with a line break)."""
+    try:
+        content = json.loads(open_sealed(settings, "outbox", message.id, message.sealed))
+        return sender.send(Letter(str(message.id), content["to"], content["subject"], content["text"]))
+    except ValueError as wrong:
+        raise SendFailed(f"no message can be made of this ({type(wrong).__name__})", for_good=True) from wrong
+    except Unavailable as sealed:
+        raise SendFailed(sealed.detail) from sealed
 
 
 def _note(ctx: Context, message: OutboxMessage, state: Delivery, *, error: str = "", reference: str = "") -> Delivery:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sifilma.cards.identity import normalise_hardware, normalise_pcid, normalise_uid, perso_warning
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
 from sifilma.documents import sheets
-from sifilma.documents.sheets import Row, RowError
+from sifilma.documents.sheets import Row, RowError, Sheet
 from sifilma.jobs.files import ERROR
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
@@ -44,9 +44,13 @@ class _Line:
     sam_perso: str
 
 
-def read_batch(ctx: Context, data: bytes, buyer_id: UUID, max_rows: int) -> Batch:
-    """Check a batch file. Invalid lists every error of every row, and nothing is saved."""
-    sheet = sheets.read(data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows)
+def read_table(data: bytes, max_rows: int) -> Sheet:
+    """The table of a batch file; Invalid where it is none. May take seconds: no transaction is to be open meanwhile."""
+    return sheets.read(data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows)
+
+
+def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
+    """Check the table of a batch. Invalid lists every error of every row, and nothing is saved."""
     errors: list[RowError] = []
     lines = [line for row in sheet.rows if (line := _parse(row, errors)) is not None]
     units = _units(ctx, buyer_id)

@@ -20,6 +20,7 @@ from sifilma.cards.models import Card, Unit
 from sifilma.cards.service import register_cards
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, keep_table
+from sifilma.documents.sheets import Sheet
 from sifilma.documents.store import FileStore
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -30,7 +31,7 @@ from sifilma.kernel.letters import letter_key
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
-from sifilma.personalisation.batch import Batch, read_batch, require_fitting
+from sifilma.personalisation.batch import Batch, read_batch, read_table, require_fitting
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import PersonalisationIn
@@ -80,10 +81,11 @@ def draft(ctx: Context, settings: Settings, store: FileStore, data: Personalisat
     """Save a draft with its files. Invalid names what is missing; nothing is saved then."""
     if files.letter is None:
         raise Invalid.field("letter", "The letter (PDF) is missing.")
+    table = _table(settings, files)
     request = PersonalisationRequest(
         id=uuid7(), requester_id=ctx.actor.organisation_id, buyer_id=ctx.actor.organisation_id, created_at=ctx.now
     )
-    _fill(ctx, settings, store, request, data, files)
+    _fill(ctx, store, request, data, files, table)
     act = record(ctx, Action.PERSONALISATION_DRAFT, KIND, request.id, quantity=request.quantity, function=request.function)
     PERSONALISATION.born(request, State.DRAFT, act)
     ctx.session.add(request)
@@ -95,10 +97,11 @@ def edit(
     ctx: Context, settings: Settings, store: FileStore, request_id: UUID, data: PersonalisationIn, files: Files
 ) -> PersonalisationRequest:
     """Change a draft or a returned request; files that do not come again stay."""
+    table = _table(settings, files)
     request = own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
-    _fill(ctx, settings, store, request, data, files)
+    _fill(ctx, store, request, data, files, table)
     record(ctx, Action.PERSONALISATION_EDIT, KIND, request.id, quantity=request.quantity)
     ctx.session.flush()
     return _with_parties(ctx, request)
@@ -109,15 +112,19 @@ def _with_parties(ctx: Context, request: PersonalisationRequest) -> Personalisat
     return request
 
 
+def _table(settings: Settings, files: Files) -> Sheet | None:
+    return read_table(files.batch.data, settings.batch_max_rows) if files.batch else None
+
+
 def _fill(
-    ctx: Context, settings: Settings, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files
+    ctx: Context, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files, table: Sheet | None
 ) -> None:
     by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
     _require_shape(ctx, data, files, request, by_maker)
     with ctx.session.no_autoflush:
         if by_maker:
             _change_buyer(request, _buyer(ctx, data).id, files)
-        batch = read_batch(ctx, files.batch.data, request.buyer_id, settings.batch_max_rows) if files.batch else None
+        batch = read_batch(ctx, table, request.buyer_id) if table else None
         request.quantity = _quantity(data, batch, request)
         _require_new_letter(ctx, request, data)
     request.function, request.notes = data.function, data.notes

@@ -6,19 +6,22 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
+from config.settings import Settings
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, StepUpRequired, TooLarge, TooMany, Unauthenticated, Unavailable
+from sifilma.web.pages import page_url
 from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
+BACK, LONGEST_WAY = "kembali", 1000
 
 
 def register(app: Flask) -> None:
@@ -73,7 +76,7 @@ def _problem(error: SifilmaError) -> Response:
 
 def _page(error: SifilmaError) -> Response:
     if isinstance(error, Unauthenticated):
-        return Response(status=303, headers={"Location": "/masuk"})
+        return _to_sign_in()
     if (unit := unit_of_work()) is not None:  # what failed may have broken its transaction, and the page asks who is there
         unit.rollback()
         unit.begin_read()
@@ -83,6 +86,15 @@ def _page(error: SifilmaError) -> Response:
         _forget_names()
     fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
     return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
+
+
+def _to_sign_in() -> Response:
+    """To the first step of signing in; the way back to the page somebody was on is kept a while, in a cookie of the sign-in alone."""
+    response = Response(status=303, headers={"Location": "/masuk"})
+    settings: Settings = current_app.extensions["sifilma.settings"]
+    if request.path != "/" and request.headers.get("Sec-Fetch-Dest", "document") == "document" and len(page_url()) <= LONGEST_WAY:
+        response.set_cookie(BACK, page_url(), max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=settings.https)
+    return response
 
 
 def _forget_names() -> None:

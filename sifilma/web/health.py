@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 def register(app: Flask) -> None:
-    """Attach the three routes and count every answer."""
+    """Attach the three routes and count every answer. Called before whatever else looks at a request: its time counts from here."""
     app.register_blueprint(blueprint)
     app.before_request(_start)
     app.after_request(_count)
@@ -102,5 +102,8 @@ def check_hsm() -> dict[str, Any]:
 def check_disk() -> dict[str, Any]:
     """Whether there is room for files."""
     settings: Settings = current_app.extensions["sifilma.settings"]
-    free = shutil.disk_usage(settings.home).free
+    try:
+        free = shutil.disk_usage(settings.home).free
+    except OSError as fault:
+        return {"ok": False, "error": type(fault).__name__}
     return {"ok": free >= MIN_FREE, "free_bytes": free}

@@ -17,7 +17,7 @@ from sifilma.kernel.actor import Actor
 from sifilma.notifications.delivery import deliver
 from tests.notifications import receivers
 from tests.support.together import together
-from tests.support.world import PASSWORD, World
+from tests.support.world import PASSWORD, World, done
 
 WHO = "magetan.kepala"
 
@@ -119,6 +119,13 @@ def test_a_recovery_code_signs_in_once_however_it_is_typed(world: World) -> None
 
 def _status(world: World, cookie: dict[str, str], code: str) -> int:
     return int(post(world, "/masuk/kode", cookie, code=code).status_code)
+
+
+def test_the_api_says_which_codes_an_account_signs_in_with(world: World) -> None:
+    known = {"username": "magetan.kepala", "password": PASSWORD}
+    assert done(world.anonymous().post("/session", known))["methods"] == ["totp"]
+    recovery(world)
+    assert done(world.anonymous().post("/session", known))["methods"] == ["totp", "recovery_code"]
 
 
 def test_one_recovery_code_in_many_hands_opens_one_session(world: World) -> None:

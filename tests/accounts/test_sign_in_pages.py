@@ -31,6 +31,28 @@ def test_somebody_signs_in_looks_and_leaves(world: World) -> None:
     assert visitor.get("/").location == "/masuk"  # the session has ended on the server too
 
 
+def test_who_was_asked_to_sign_in_comes_back_to_their_page(world: World) -> None:
+    visitor = Visitor(world)
+    for asked, back in (("/kartu?state=active", "/kartu?state=active"), ("/", "/")):
+        assert visitor.get(asked).location == "/masuk"
+        visitor.send("/masuk", username="magetan.kepala", password=PASSWORD)
+        assert visitor.send("/masuk/kode", code=world.code("magetan.kepala")).location == back
+        visitor.send("/keluar", csrf_token=value_of(visitor.get("/profil"), "csrf_token"))
+        world.clock.advance(seconds=30)
+
+
+def test_after_a_form_sent_too_late_one_comes_back_to_its_page_and_never_elsewhere(world: World) -> None:
+    late = Visitor(world)
+    assert late.send("/unit/daftar", hardware_number="X").location == "/masuk"
+    late.send("/masuk", username="magetan.kepala", password=PASSWORD)
+    assert late.send("/masuk/kode", code=world.code("magetan.kepala")).location == "/unit/daftar"
+    world.clock.advance(seconds=30)
+    sent_away = Visitor(world)
+    sent_away.client.set_cookie("kembali", "https://elsewhere.example/", path="/masuk")
+    sent_away.send("/masuk", username="magetan.kepala", password=PASSWORD)
+    assert sent_away.send("/masuk/kode", code=world.code("magetan.kepala")).location == "/"
+
+
 def test_a_wrong_password_keeps_the_name_and_tells_no_more(world: World) -> None:
     visitor = Visitor(world)
     for name in ("magetan.kepala", "nobody.there"):
@@ -94,6 +116,18 @@ def test_a_password_that_cannot_be_taken_is_refused_by_its_field(sqlite_world: W
         assert words in visitor.seen
         assert not [value for value in typed.values() if value in response.get_data(as_text=True)]  # no password is sent back
     assert Visitor(sqlite_world).send("/masuk", username="magetan.kepala", password=PASSWORD).status_code == 303
+
+
+def test_a_present_password_is_not_guessed_on_the_profile_either(world: World) -> None:
+    visitor = signed_in(world, "magetan.kepala")
+    guess = {"password": NEW, "repeat": NEW}
+    answers = [visitor.send("/profil/kata-sandi", current=f"tebakan {number}", **guess).status_code for number in range(6)]
+    assert answers == [422] * 5 + [429]
+    assert visitor.send("/profil/kata-sandi", current=PASSWORD, **guess).status_code == 429
+    assert "Terlalu banyak percobaan" in visitor.seen
+    assert world.sql("SELECT count(*) FROM audit_entry WHERE action = 'session.password_refused'") == [(5,)]
+    world.clock.advance(seconds=31)
+    assert visitor.send("/profil/kata-sandi", current=PASSWORD, **guess).location == "/profil?selesai=password"
 
 
 def test_a_session_is_ended_from_the_list_and_nobody_elses(world: World) -> None:

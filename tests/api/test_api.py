@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from openapi_spec_validator import validate
 
+from sifilma.factory import create_app
 from sifilma.web.operations import policy_of
 from tests.support.together import together
 from tests.support.world import World, done, letter
@@ -33,6 +34,13 @@ def test_the_document_is_valid_openapi_3_1_and_holds_every_route(sqlite_world: W
     assert sqlite_world.anonymous().get("/docs").status_code == 200
 
 
+def test_the_document_names_the_cookie_this_installation_gives(sqlite_world: World) -> None:
+    for https, name in ((False, "sifilma_session"), (True, "__Host-sifilma_session")):
+        app = create_app(sqlite_world.settings.model_copy(update={"https": https}), hsm=sqlite_world.hsm)
+        document = done(app.test_client().get("/api/v1/openapi.json"))
+        assert document["components"]["securitySchemes"]["session"]["name"] == name
+
+
 def test_every_route_names_its_operation_and_one_that_does_not_is_seen_and_refused(sqlite_world: World) -> None:
     assert unnamed(sqlite_world) == set()
     sqlite_world.app.view_functions["planted"] = lambda: "hello"
@@ -49,7 +57,7 @@ def test_problems_name_the_field_and_echo_no_secret(sqlite_world: World) -> None
     assert "rahasia" not in refused.get_data(as_text=True)
     assert sqlite_world.anonymous().get("/nowhere").json["status"] == 404
     assert sqlite_world.anonymous().get("/cards").json["type"].endswith("unauthenticated")
-    too_much = sqlite_world.client("magetan.kepala").call("POST", "/units", data=b"[" * (13 * 1024 * 1024), content_type="application/json")
+    too_much = sqlite_world.client("magetan.kepala").call("POST", "/units", data=b"[" * (23 * 1024 * 1024), content_type="application/json")
     assert too_much.status_code == 413
     assert refused.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert refused.headers["X-Request-Id"] == refused.json["request_id"]

@@ -11,13 +11,14 @@ from playwright.sync_api import Browser, Page
 
 from sifilma.demo.props import photo
 from sifilma.documents.indonesian import uid_pairs
-from tests.destruction.test_way import OFFICIAL, WITNESSES
-from tests.support.browser import DESK, WIDTHS, code, press, signed_in, sound
+from tests.destruction.test_way import OFFICIAL, WITNESSES, approved, locked
+from tests.support.browser import DESK, WIDTHS, code, known, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import BANGLI_PLACE, World, done
 
 WIB = ZoneInfo("Asia/Jakarta")
 Made = tuple[World, Server]
+RECORD = "button:has-text('Catat pemusnahan')"
 
 
 def stale(world: World, page: Page) -> None:
@@ -105,6 +106,40 @@ def record(world: World, page: Page, path: str, folder: Path) -> None:
     press(page, "button:has-text('Catat pemusnahan')")
     assert page.locator(".heading .badge-state").inner_text() == "Dilaksanakan"
     sound(page)
+
+
+def test_a_record_outlives_a_broken_line_and_the_end_of_its_session(server: Made, browser: Browser, tmp_path: Path) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, "magetan.kepala", DESK)
+    picture = tmp_path / "foto.png"
+    picture.write_bytes(photo()[1])
+    page.goto(f"/pemusnahan/{approved(world, locked(world))}/rekam")
+    for number, witness in enumerate(WITNESSES):
+        fill(page, f"witnesses.{number}", witness)
+    fill(page, "official", OFFICIAL)
+    for name, value in (
+        ("place", "Kantor Dinas"),
+        ("method", "cip dipotong"),
+        ("executed_at", datetime.now(WIB).strftime("%Y-%m-%dT%H:%M:%S")),
+    ):
+        page.fill(f"[name={name}]", value)
+    page.set_input_files("[name=photos]", str(picture))
+    page.context.set_offline(True)
+    assert "Tidak ada jawaban." in told(page)
+    page.context.set_offline(False)
+    world.sql("UPDATE login_session SET ended_at = last_seen_at, end_reason = 'planted'")
+    assert "Sesi Anda sudah berakhir." in told(page)
+    assert page.get_attribute("#salah a", "href") == "/masuk"
+    known(page, made, world.client("magetan.kepala"))  # as another tab of this browser
+    press(page, RECORD)
+    assert page.locator(".heading .badge-state").inner_text() == "Dilaksanakan"
+
+
+def told(page: Page) -> str:
+    """What is said of a form that was sent in vain; the page is the same."""
+    page.evaluate("document.getElementById('salah').replaceChildren()")
+    page.click(RECORD)
+    return page.locator("#salah .note.bad").inner_text()
 
 
 def fill(page: Page, prefix: str, person: dict[str, str]) -> None:

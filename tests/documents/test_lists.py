@@ -9,8 +9,11 @@ import zipfile
 from itertools import chain
 
 import pytest
+from sqlalchemy import select
 
-from sifilma.documents.lists import ROWS_A_PAGE
+from sifilma.cards.models import Unit
+from sifilma.documents import lists
+from sifilma.documents.lists import ROWS_A_PAGE, Export
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
@@ -75,3 +78,25 @@ def test_no_cell_of_an_export_is_a_formula(sqlite_world: World, wanted: str) -> 
         with zipfile.ZipFile(io.BytesIO(data)) as book:
             assert b"<f>" not in book.read("xl/worksheets/sheet1.xml")
             assert FORMULA.encode() in book.read("xl/sharedStrings.xml")
+
+
+def exported(world: World, most: int, *, oldest_first: bool = False) -> list[list[str]]:
+    """The rows of a list of machines as a file of this length at most, without its header."""
+    export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most)
+    with world.app.test_request_context("/unit?unduh=csv"):
+        answer = lists.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
+    return list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"))))[1:]
+
+
+def test_a_file_has_the_order_of_its_list(world: World) -> None:
+    made = [world.units("magetan.kepala", 1) for _ in range(3)]
+    assert exported(world, 9, oldest_first=True) == made
+    assert exported(world, 9) == made[::-1]
+
+
+def test_a_file_that_ends_before_its_list_says_so(sqlite_world: World) -> None:
+    made = [sqlite_world.units("magetan.kepala", 1) for _ in range(3)]
+    assert exported(sqlite_world, 3, oldest_first=True) == made
+    *rows, last = exported(sqlite_world, 2, oldest_first=True)
+    assert rows == made[:2]
+    assert last == ["Daftar ini masih berlanjut: hanya 2 baris pertama yang dimuat di sini. Persempit dengan saringan."]

@@ -80,7 +80,7 @@ def test_a_bast_says_who_gave_what_to_whom(tmp_path: Path) -> None:
     assert "1. Direktorat Jenderal Kependudukan dan Pencatatan Sipil, selanjutnya disebut PIHAK PERTAMA" in text
     assert "2. Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan" in text
     assert "5 (lima) keping" in text
-    assert "5 30 15 4B 01 00 00 00 05 RW ENC-00005 A1B2C3" in text
+    assert "5 30 15 4B 01 00 00 00 05 RW A1B2C3" in text
     assert DIGEST in text
     assert "Halaman 1 dari 1" in text
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sifilma.documents import sheets
+from sifilma.kernel import deadline
 from sifilma.kernel.errors import Invalid
 from tests.documents.files import rezipped, xlsx
 
@@ -233,3 +234,12 @@ def test_every_text_survives_the_way_out_and_back_as_xlsx() -> None:
     texts = ["30154B0100001234", "0012", "1e5", "=1+1", "A & B <c>", "é", "https://example.org", "x" * 30_000, "TRUE"]
     rows = sheets.read(sheets.write_xlsx(["note"], [[text] for text in texts]), required=["note"]).rows
     assert [row.cells["note"] for row in rows] == texts
+
+
+def test_a_file_takes_no_longer_than_the_request_it_came_with() -> None:
+    book = xlsx(["pcid", "hardware_number"], ["00AA", "A-1"])
+    with deadline.limit(0.5), pytest.raises(Invalid) as refused:
+        read(book)
+    assert refused.value.errors == [{"field": "batch", "message": "The XLSX file takes too long to read."}]
+    with deadline.limit(10):
+        assert len(read(book)) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support import programs
 from tests.support.together import together
+from tests.support.visitor import one_id
 from tests.support.world import World, done
 
 
@@ -57,6 +58,16 @@ def test_the_pdf_names_parties_and_cards(world: World, tmp_path: Path) -> None:
     assert bast["number"] in text
     assert " ".join(uids[0][i : i + 2] for i in range(0, 16, 2)) in text
     assert bast["digest"][:40] in text.replace("\n", "")
+
+
+def test_a_bast_is_the_same_paper_after_its_cards_went_into_machines(world: World) -> None:
+    ready = world.ready()
+    bast = one_id(world, "SELECT id FROM handover")
+    paper = f"/handovers/{bast}/document"
+    issued = world.client("magetan.kepala").get(paper).get_data()
+    done(world.client("magetan.kepala").post("/activations", world.activation(ready, ready.uids[0])), 201)
+    assert world.sql("SELECT count(*) FROM card WHERE unit_id IS NOT NULL") == [(1,)]
+    assert world.client("magetan.kepala").get(paper).get_data() == issued
 
 
 def test_a_manufacturer_gives_on_to_the_buyer_only(world: World) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,14 +94,15 @@ def sms_centre(reject: int = 0) -> Iterator[Received]:
 
 
 @contextmanager
-def gateway(status: int = 200) -> Iterator[Received]:
-    """An HTTP receiver that answers every message with `status`."""
+def gateway(status: int = 200, *, after: float = 0) -> Iterator[Received]:
+    """An HTTP receiver that answers every message with `status`, `after` so many seconds."""
     received = Received(0)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             received.items.append((dict(self.headers), body))
+            time.sleep(after)
             self.send_response(status)
             self.end_headers()
             self.wfile.write(b'{"id": "wa-1"}')

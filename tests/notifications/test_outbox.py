@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from sifilma.cli_groups import run_job
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver
@@ -30,9 +32,9 @@ def state(world: World) -> tuple[str, int, int]:
     return row[0], row[1], row[2]
 
 
-def by_gateway(world: World, port: int) -> int:
+def by_gateway(world: World, port: int, **more: Any) -> int:
     settings = world.settings.model_copy(update={"sms_webhook_url": f"http://127.0.0.1:{port}/"})
-    return deliver(world.context, settings)
+    return deliver(world.context, settings, **more)
 
 
 def test_a_message_leaves_once_and_is_wiped(world: World) -> None:
@@ -80,6 +82,52 @@ def test_what_is_refused_for_good_is_not_tried_again(world: World) -> None:
     assert world.sql("SELECT last_error FROM outbox_message")[0][0] == "the gateway answers 422"
 
 
+def test_an_address_of_which_no_mail_can_be_made_fails_for_good_and_holds_up_nothing(world: World) -> None:
+    with world.context() as ctx:
+        for address in ("indah@contoh.example\r\nBcc: semua@contoh.example", "indah@contoh.example"):
+            outbox.enqueue(ctx, world.settings, Recipient(Channel.EMAIL, address), "reminder", "s", "t")
+    with receivers.mail_server() as server:
+        settings = world.settings.model_copy(update={"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_security": "none"})
+        assert deliver(world.context, settings) == 1
+    assert [to for to, _ in server.items] == [["indah@contoh.example"]]
+    assert world.sql("SELECT state, last_error FROM outbox_message ORDER BY id") == [
+        ("failed", "no message can be made of this (ValueError)"),
+        ("sent", ""),
+    ]
+
+
+def test_a_message_that_cannot_be_opened_waits_and_holds_up_nothing(world: World) -> None:
+    write(world)
+    world.sql("UPDATE outbox_message SET sealed = :other", other=b"sealed under another key, long ago")
+    write(world)
+    with receivers.gateway() as server:
+        assert by_gateway(world, server.port) == 1
+    assert world.sql("SELECT state, tries, last_error FROM outbox_message ORDER BY id") == [
+        ("queued", 1, "A sealed value cannot be opened: the secret key of this installation has changed."),
+        ("sent", 1, ""),
+    ]
+
+
+def test_slow_receivers_hold_a_round_up_for_a_moment_only(sqlite_world: World) -> None:
+    for _ in range(3):
+        write(sqlite_world)
+    with receivers.gateway(after=0.3) as server:
+        assert by_gateway(sqlite_world, server.port, seconds=0.1) == 1
+        left = sqlite_world.sql("SELECT state, tries FROM outbox_message WHERE state <> 'sent'")
+        assert left == [("queued", 0), ("queued", 0)], "not taken, so nobody has to wait for a lease"
+        assert by_gateway(sqlite_world, server.port) == 2
+
+
+def test_the_worker_outlives_a_job_that_fails_in_a_way_nobody_thought_of() -> None:
+    def broken() -> int:
+        raise ZeroDivisionError("planted")
+
+    with capture_logs() as logs:
+        assert (run_job("broken", broken), run_job("whole", lambda: 7)) == (None, 7)
+    [told] = logs
+    assert (told["event"], told["job"], type(told["exc_info"])) == ("job_failed", "broken", ZeroDivisionError)
+
+
 def test_a_code_that_came_too_late_is_not_sent(world: World) -> None:
     write(world, lapse=timedelta(minutes=5))
     world.clock.advance(minutes=6)
@@ -97,7 +145,7 @@ def test_a_channel_nobody_switched_on_fails_visibly(world: World) -> None:
 def test_a_sender_that_died_is_replaced_after_its_lease(world: World) -> None:
     write(world)
     with world.context() as ctx:
-        assert len(outbox.take_due(ctx)) == 1  # and never heard of again
+        assert [outbox.take(ctx, message) for message in outbox.due(ctx)] == [True]  # and never heard of again
     with receivers.gateway() as server:
         assert by_gateway(world, server.port) == 0
         world.clock.advance(seconds=61)

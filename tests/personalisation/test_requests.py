@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from sifilma.documents.service import Upload
 from sifilma.documents.sheets import write_xlsx
+from sifilma.documents.store import DiskStore
+from sifilma.documents.uploads import MAX_PDF
+from sifilma.kernel.actor import Actor, OrganisationKind
+from sifilma.kernel.errors import Invalid
 from sifilma.personalisation import results, service
+from sifilma.personalisation.schemas import PersonalisationIn
+from sifilma.personalisation.service import Files
 from tests.support.together import meanwhile
 from tests.support.world import World, done, letter, new_uid
 
@@ -73,13 +81,33 @@ def test_an_office_asks_for_itself_only(world: World) -> None:
     assert world.client("mandiri.kepala").send(PATH, world.letter() | {"function": "R", "quantity": 1}, letter=letter()).status_code == 403
 
 
-def batch(world: World, rows: Sequence[tuple[str, ...]], **more: Any) -> Any:
+def batch(world: World, rows: Sequence[tuple[str, ...]], files: Mapping[str, bytes] = MappingProxyType({}), **more: Any) -> Any:
     stated = world.letter() | {
         "function": "R", "on_behalf_of": str(world.organisation_of("mandiri.kepala")), "purchase_order_number": "PO-7",
     } | more  # fmt: skip
     table = write_xlsx(("hardware_number", "model", "pcid", "sam_uid"), rows)
-    files: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.xlsx", table)}
-    return world.client("softorb.kepala").send(PATH, stated, **files)
+    sent: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.xlsx", table)} | dict(files)
+    return world.client("softorb.kepala").send(PATH, stated, **sent)
+
+
+def test_a_letter_and_a_purchase_order_as_large_as_may_be_fit_into_one_request(sqlite_world: World) -> None:
+    [number] = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)
+    head, tail = letter().split(b"\n", 1)
+    large = head + b"\n%" + b" " * (MAX_PDF - len(head) - len(tail) - 3) + b"\n" + tail
+    files = {"letter": large, "purchase_order": large}
+    made = batch(sqlite_world, [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())], files=files)
+    made.request.environ["wsgi.input"].close()  # the client leaves its file open
+    assert (len(large), done(made, 201)["quantity"]) == (MAX_PDF, 1)
+
+
+def test_the_file_of_a_batch_is_read_before_the_database_is_held(sqlite_world: World) -> None:
+    damaged = Files(Upload("surat.pdf", letter()), Upload("po.pdf", letter()), Upload("batch.xlsx", b"PK\x03\x04 damaged"))
+    stated = PersonalisationIn.model_validate(sqlite_world.letter() | {"function": "R"})
+    maker = Actor(organisation_id=sqlite_world.organisation_of("softorb.kepala"), organisation_kind=OrganisationKind.MANUFACTURER)
+    with sqlite_world.context(maker) as ctx:
+        with pytest.raises(Invalid, match="damaged"):
+            service.draft(ctx, sqlite_world.settings, DiskStore(sqlite_world.settings.files), stated, damaged)
+        assert not ctx.uow.in_transaction
 
 
 def test_every_wrong_row_of_a_batch_is_named_and_nothing_is_saved(world: World) -> None:

@@ -90,33 +90,67 @@ const photos = (part, kept) => {
 };
 
 // The answer is looked at here: where something is wrong, its page comes in place of this one, and the photos stay chosen.
+// Where there is no answer, or the session has ended meanwhile, this page stays as it is, to be sent again.
 const send = async (form, chosen, event) => {
   event.preventDefault();
   if (form.dataset.sending) return;
   form.dataset.sending = "yes";
   event.submitter?.setAttribute("aria-busy", "true");
-  const answer = await fetch(form.action, { method: "post", body: new FormData(form) });
+  let leaving = false;
+  try {
+    if (form.dataset.ended) await renew(form);
+    leaving = await take(form, chosen, await fetch(form.action, { method: "post", body: new FormData(form) }));
+  } catch {
+    tell(form.dataset.away);
+  } finally {
+    if (!leaving) {
+      delete form.dataset.sending;
+      event.submitter?.removeAttribute("aria-busy");
+    }
+  }
+};
+
+// Whether the answer leads to another page.
+const take = async (form, chosen, answer) => {
+  if (answer.redirected && new URL(answer.url).pathname === "/masuk") {
+    form.dataset.ended = "yes";
+    tell(form.dataset.signedOut, form.dataset.signIn);
+    return false;
+  }
   if (answer.redirected) {
     window.location.assign(answer.url);
-    return;
+    return true;
   }
   const main = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-  delete form.dataset.sending;
-  event.submitter?.removeAttribute("aria-busy");
-  if (main.querySelector("form[data-record]")) {
+  if (main?.querySelector("form[data-record]")) {
     document.querySelector("main").replaceWith(document.adoptNode(main));
     start(chosen());
     document.getElementById("masalah")?.focus();
-  } else tell(main.querySelector(".note.bad, p, h1").textContent);
+  } else tell(main?.querySelector(".note.bad, p, h1")?.textContent ?? form.dataset.away);
+  return false;
+};
+
+// The token of the session that was begun in another tab.
+const renew = async (form) => {
+  const page = new DOMParser().parseFromString(await (await fetch(form.action)).text(), "text/html");
+  const token = page.querySelector("form[data-record] input[name=csrf_token]");
+  if (!token) return;
+  form.querySelector("input[name=csrf_token]").value = token.value;
+  delete form.dataset.ended;
 };
 
 // What is wrong with more than a field: a code that was used, files too large, a service that stands still.
-const tell = (words) => {
+const tell = (words, signIn) => {
   const note = document.createElement("p");
   note.className = "note bad";
   note.tabIndex = -1;
   note.setAttribute("role", "alert");
   note.textContent = words;
+  if (signIn) {
+    const link = document.createElement("a");
+    Object.assign(link, { href: "/masuk", target: "_blank", textContent: signIn });
+    note.append(" ", link);
+  }
   document.getElementById("salah").replaceChildren(note);
   note.focus();
 };

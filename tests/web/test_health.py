@@ -1,0 +1,29 @@
+"""What is told about the process: a disk that is away, and how long requests take, all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sifilma.web import health
+from tests.support.visitor import Visitor
+from tests.support.world import World, done
+
+
+def test_a_file_store_that_is_away_is_said_and_no_fault(sqlite_world: World, tmp_path: Path) -> None:
+    away = sqlite_world.settings.model_copy(update={"home": tmp_path / "unmounted"})
+    sqlite_world.app.extensions["sifilma.settings"] = away
+    told = done(sqlite_world.app.test_client().get("/readyz"), 503)
+    assert told["status"] == "not ready"
+    assert told["checks"]["disk"] == {"ok": False, "error": "FileNotFoundError"}
+    visitor = Visitor(sqlite_world)
+    assert visitor.get("/status").status_code == 200
+    assert "Penuh atau tidak dapat dijangkau." in visitor.seen
+
+
+def test_the_time_of_a_request_begins_before_anybody_asks_who_it_is(house: World) -> None:
+    def seconds() -> float:
+        return health.REGISTRY.get_sample_value("sifilma_request_seconds_sum", {"route": "/kartu"}) or 0.0
+
+    visitor, before = Visitor(house), seconds()
+    assert visitor.get("/kartu").location == "/masuk"
+    assert seconds() > before
