@@ -44,6 +44,19 @@ ROWS = (
         " VALUES (:b, '2026-01-01 00:00:00+00', 'organisation.register', 'organisation', 'x', 'r', '', '{}')"
     ),
 )
+PEOPLE = (
+    (
+        "INSERT INTO person (id, identity, id_kind, id_number, name, email, phone)"
+        " VALUES (:a, 'nip:1', 'nip', '1', 'Satria', 'a@contoh.example', '+62812')"
+    ),
+    *(
+        (
+            "INSERT INTO user_account (id, person_id, organisation_id, username, roles, state, password_hash, totp_last_step, created_at)"
+            f" VALUES ({account}, :a, :a, '{name}', 'head', 'invited', '', 0, '2026-01-01 00:00:00+00')"
+        )
+        for account, name in ((":b", "second"), (":a", "first"))
+    ),
+)
 
 
 def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> None:
@@ -51,13 +64,17 @@ def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> 
     schema.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:
-        for row in ROWS:
+        for row in (*ROWS, *PEOPLE):
             connection.execute(text(row), {"a": "0" * 31 + "1", "b": "0" * 31 + "2"} if ":" in row else {})
     schema.upgrade(empty)
     with engine.begin() as connection:
         assert connection.execute(text("SELECT name FROM organisation")).scalars().all() == ["Dinas"]
         assert connection.execute(text("SELECT next_index FROM status_list")).scalar() == 3
         assert triggers.missing(connection) == (set(), set())
+        assert [tuple(row) for row in connection.execute(text("SELECT username, email, phone FROM user_account ORDER BY username"))] == [
+            ("first", "a@contoh.example", "+62812"),
+            ("second", "", ""),  # another organisation's: it never wrote this address
+        ]
     with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(text("UPDATE audit_entry SET action = 'access.denied'"))
     engine.dispose()
@@ -110,6 +127,9 @@ def test_of_twins_the_migration_keeps_one(world: World) -> None:
 
 
 BACK_TO_0009 = (
+    *(f"ALTER TABLE person ADD COLUMN {column} DEFAULT '' NOT NULL" for column in ("email VARCHAR(200)", "phone VARCHAR(30)")),
+    *(f"ALTER TABLE user_account DROP COLUMN {column}" for column in ("email", "phone")),
+    "ALTER TABLE user_change ADD COLUMN is_first BOOLEAN DEFAULT FALSE NOT NULL",
     *(f"DROP INDEX {index}" for index in ("uq_card_living_unit", "uq_revocation_proposed", "uq_user_change_proposed")),
     "CREATE UNIQUE INDEX uq_card_active_unit ON card (unit_id) WHERE state = 'active'",
     "UPDATE alembic_version SET version_num = '0009'",

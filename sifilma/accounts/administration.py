@@ -25,9 +25,20 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
         raise NotFound()
     if change == "roles" and (not roles or not roles <= service.CENTRAL):
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(service.CENTRAL))))
+    _require_possible(ctx, user, change, roles)
+    return make_proposal(ctx, user, change, roles, reason)
+
+
+def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
+    """Nobody waits for a second person to do what could not be done."""
     if change == "invite" and user.state != AccountState.INVITED:
         raise Conflict("This account is in use: its second factor must be reported as lost.")
-    return make_proposal(ctx, user, change, roles, reason)
+    if change == "enable" and user.state != AccountState.DISABLED:
+        raise Conflict("This account is not disabled.")
+    if change == "disable" and user.state == AccountState.DISABLED:
+        raise Conflict("This account is disabled already.")
+    if change in ("roles", "enable"):
+        service.check_capabilities(ctx, user.person, roles or user.role_set, user.id)
 
 
 def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:

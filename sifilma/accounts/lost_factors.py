@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.orm import aliased
 
 from config.settings import Settings
-from sifilma.accounts import service
+from sifilma.accounts import contacts, service
 from sifilma.accounts.administration import make_proposal
 from sifilma.accounts.models import AccountState, User, UserChange
 from sifilma.accounts.permissions import Operation
@@ -111,7 +111,7 @@ def _decided(ctx: Context, settings: Settings, proposal: UserChange, user: User,
 
 def _warn(ctx: Context, settings: Settings, user: User) -> None:
     """A mail to the person, whatever they chose: if it was not they who lost it, they must know. The link is not in it."""
-    if Channel.EMAIL not in senders(settings) or not user.person.email:
+    if Channel.EMAIL not in senders(settings) or not user.email:
         return
     with force_locale(user.language):
         subject = gettext("SI-FILMA: your second factor was reported as lost")
@@ -119,4 +119,4 @@ def _warn(ctx: Context, settings: Settings, user: User) -> None:
             "Your password, authenticator app, passkeys, recovery codes and sessions have ended. You are handed a new one-time link."
             " If you have lost nothing, tell the head of your organisation or the user administrators at once."
         )
-    outbox.enqueue(ctx, settings, Recipient(Channel.EMAIL, user.person.email, user.id), "security", subject, text)
+    outbox.enqueue(ctx, settings, Recipient(Channel.EMAIL, user.email, user.id), contacts.PURPOSE, subject, text)

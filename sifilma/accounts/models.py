@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.kernel import triggers
@@ -60,14 +60,13 @@ class Person(Base):
     id_kind: Mapped[str] = mapped_column(String(10))
     id_number: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
-    email: Mapped[str] = mapped_column(String(200), default="")
-    phone: Mapped[str] = mapped_column(String(30), default="")
 
 
 class User(Base):
     """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces.
 
-    `time_zone` empty: that of the organisation's province. `notices`: channels reminders go to, separated by spaces.
+    `time_zone` empty: that of the organisation's province. `notices`: channels reminders go to, separated by spaces. `email` and `phone`
+    are the account's own: what another organisation wrote of the same person counts nothing here.
     """
 
     __tablename__ = "user_account"
@@ -90,6 +89,8 @@ class User(Base):
     language: Mapped[str] = mapped_column(String(2), default="id", server_default="id")
     time_zone: Mapped[str] = mapped_column(String(40), default="", server_default="")
     notices: Mapped[str] = mapped_column(String(100), default="email", server_default="email")
+    email: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    phone: Mapped[str] = mapped_column(String(30), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     person: Mapped[Person] = relationship(lazy="joined")
@@ -187,7 +188,6 @@ class UserChange(Base):
     proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    is_first: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 triggers.guard(

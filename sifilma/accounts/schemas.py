@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,6 +11,9 @@ from sifilma.accounts.models import IdKind
 from sifilma.accounts.service import NewUser
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.schemas import Strict
+
+Email = Annotated[str, Field(max_length=200, pattern=r"^([^@\s]+@[^@\s]+)?$")]
+Phone = Annotated[str, Field(max_length=30, pattern=r"^(\+?[0-9][0-9 -]{6,})?$")]
 
 
 class OrganisationIn(Strict):
@@ -31,8 +34,8 @@ class UserIn(Strict):
     id_number: str = Field(min_length=1, max_length=40)
     roles: list[Role] = Field(min_length=1, max_length=5)
     organisation: UUID | None = None
-    email: str = Field("", max_length=200)
-    phone: str = Field("", max_length=30)
+    email: Email = ""
+    phone: Phone = ""
 
     def new_user(self) -> NewUser:
         """As the service takes it."""
@@ -84,3 +87,10 @@ class PreferencesIn(Strict):
     language: Literal["id", "en"]
     time_zone: Literal["", "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = ""
     notices: list[Literal["email", "sms"]] = Field(default_factory=list, max_length=2)
+
+
+class ContactIn(Strict):
+    """Where somebody is written to; empty: nowhere."""
+
+    email: Email = ""
+    phone: Phone = ""

@@ -12,9 +12,9 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from sifilma.accounts import throttle
+from sifilma.accounts import contacts, throttle
 from sifilma.accounts.factor_models import SentCode
-from sifilma.accounts.models import Person, User
+from sifilma.accounts.models import User
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel import sealing
@@ -33,22 +33,20 @@ EVERY = throttle.Limit(4)  # codes asked for, per account: the fifth within a qu
 SUBJECT = "Kode SI-FILMA"
 
 
-def ways(settings: Settings, person: Person) -> dict[Channel, str]:
-    """The channels that are switched on and lead to this person, with the masked address."""
-    addresses = {Channel.EMAIL: person.email, Channel.SMS: person.phone}
-    return {
-        channel: outbox.masked(address) for channel, address in addresses.items() if address and channel.value in settings.code_channels
-    }
+def ways(settings: Settings, user: User) -> dict[Channel, str]:
+    """The channels that are switched on and lead to this account's person, with the masked address."""
+    found = contacts.addresses(user).items()
+    return {channel: outbox.masked(address) for channel, address in found if address and channel.value in settings.code_channels}
 
 
 def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel: str) -> None:
     """Send a new code for this session; the former ones of the session are worth nothing from here on."""
-    if channel not in {way.value for way in ways(settings, user.person)}:
+    if channel not in {way.value for way in ways(settings, user)}:
         raise Conflict("Codes are not sent to you this way.", type="no-such-way")
     throttle.require_calm(ctx.session, ctx.now, f"code:{user.id}")
     throttle.fail(ctx.session, ctx.now, f"code:{user.id}", EVERY)
     code, code_id = f"{secrets.randbelow(1_000_000):06d}", uuid7()
-    address = user.person.email if channel == Channel.EMAIL else user.person.phone
+    address = contacts.addresses(user)[Channel(channel)]
     text = f"Kode SI-FILMA Anda: {code}. Berlaku 5 menit, sekali pakai. Jangan berikan kepada siapa pun."
     message = outbox.enqueue(ctx, settings, Recipient(Channel(channel), address, user.id), CODE, SUBJECT, text, lapse=LIFE)
     _end_former(ctx.session, session_id, ctx)

@@ -148,10 +148,11 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
     person = find_or_make_person(ctx, organisation, new)
-    _check_capabilities(ctx, person, new.roles)
+    check_capabilities(ctx, person, new.roles)
     user = User(
         id=uuid7(), person_id=person.id, organisation_id=organisation.id, username=new.username,
         roles=" ".join(sorted(new.roles)), state=AccountState.INVITED, created_at=ctx.now,
+        email=new.email, phone=new.phone,
     )  # fmt: skip
     ctx.session.add(user)
     ctx.session.flush()
@@ -180,18 +181,22 @@ def find_or_make_person(ctx: Context, organisation: Organisation, new: NewUser) 
             id_kind=str(new.id_kind),
             id_number=new.id_number,
             name=new.name,
-            email=new.email,
-            phone=new.phone,
         )
         ctx.session.add(person)
         ctx.session.flush()
     return person
 
 
-def _check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
+def known_otherwise(user: User, name: str) -> bool:
+    """Whether the person of an account goes by another name than an inviter wrote: the known one stays, wherever it is from."""
+    return " ".join(name.split()).casefold() != " ".join(user.person.name.split()).casefold()
+
+
+def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
     """`user_admin` and `approver` never meet in one person; an auditor holds nothing else (the database agrees)."""
-    others = ctx.session.scalars(select(User).where(User.person_id == person.id, User.state != AccountState.DISABLED)).all()
-    held = roles.union(*(user.role_set for user in others if user.id != besides))
+    ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))  # one change of theirs at a time
+    others = ctx.session.execute(select(User.id, User.roles).where(User.person_id == person.id, User.state != AccountState.DISABLED))
+    held = roles.union(*((Role(name) for name in names.split()) for user_id, names in others if user_id != besides))
     if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
         raise Conflict("These capabilities never meet in one person.", type="capabilities")
 
@@ -344,6 +349,7 @@ def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
         end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
         lapse_invitations(ctx, user)
     elif user.state == AccountState.DISABLED:
+        check_capabilities(ctx, user.person, user.role_set, user.id)
         user.state = AccountState.ACTIVE if user.password_hash else AccountState.INVITED
     else:
         raise Conflict("This account is not disabled.")
@@ -358,7 +364,7 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody changes their own roles.")
-    _check_capabilities(ctx, user.person, roles, user.id)
+    check_capabilities(ctx, user.person, roles, user.id)
     user.roles = " ".join(sorted(roles))
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
     record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=user.roles)

@@ -235,7 +235,7 @@ def send_code(ctx: Context, settings: Settings, cookie: str | None, channel: str
 def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Channel, str]:
     """Where a code can be sent to for a sign-in that waits for it: channel and masked address."""
     pending = _pending(ctx, cookie)
-    return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id).person)
+    return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id))
 
 
 def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:

@@ -51,7 +51,7 @@ def invite() -> AnyResponse:
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
         user, secret = service.invite(ctx, ports.settings(), service.own_organisation(ctx), body.new_user())
-        return _handed_out(user, secret)
+        return _handed_out(user, secret, service.known_otherwise(user, body.name))
     return _invitation_form(ctx, form)
 
 
@@ -64,7 +64,10 @@ def invite_by_admin() -> AnyResponse:
         body = form.model(UserIn, roles=form.values.getlist("roles"))
         organisation = service.organisation(ctx, body.organisation)
         user, _, secret = administration.invite_by_admin(ctx, ports.settings(), organisation, body.new_user())
-        return _handed_out(user, secret) if secret else seen("user_pages.proposals", "proposed")
+        otherwise = service.known_otherwise(user, body.name)
+        if secret:
+            return _handed_out(user, secret, otherwise)
+        return seen("user_pages.proposals", "proposed_otherwise" if otherwise else "proposed")
     return _invitation_form(ctx, form)
 
 
@@ -82,10 +85,10 @@ def _invitation_form(ctx: Context, form: Form) -> Response:
     return form.again("accounts/user_new.html", organisation=chosen, roles=roles_of(chosen), action="/pengguna/pusat/baru")
 
 
-def _handed_out(user: User, secret: str) -> Response:
-    """The page of a link: made in this answer, and nowhere else."""
-    link = f"{ports.settings().public_url}/undangan/{secret}"
-    return make_response(render_template("accounts/user_link.html", user=user, link=link, hours=ports.settings().invitation_hours), 201)
+def _handed_out(user: User, secret: str, otherwise: bool = False) -> Response:
+    """The page of a link: made in this answer, and nowhere else. `otherwise`: the person goes by another name than was written."""
+    link, hours = f"{ports.settings().public_url}/undangan/{secret}", ports.settings().invitation_hours
+    return make_response(render_template("accounts/user_link.html", user=user, link=link, hours=hours, otherwise=otherwise), 201)
 
 
 @blueprint.get("/<uuid:user_id>")

@@ -10,12 +10,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.accounts import messages, passkeys, recovery_codes, service, sign_in, totp
+from sifilma.accounts import contacts, messages, passkeys, recovery_codes, service, sign_in, totp
 from sifilma.accounts.authentication import cookie_name
 from sifilma.accounts.cookies import clear_cookie, set_cookie
+from sifilma.accounts.hook import require_fresh
 from sifilma.accounts.message_pages import line
 from sifilma.accounts.models import User
-from sifilma.accounts.schemas import PreferencesIn
+from sifilma.accounts.schemas import ContactIn, PreferencesIn
 from sifilma.documents.rendering import qr_address
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
 from sifilma.web.errors import BACK
@@ -164,16 +165,31 @@ def choose_preferences() -> AnyResponse:
     return _profile(form)
 
 
+@blueprint.post("/profil/alamat")
+@operation("session.self", idempotent=False)
+def keep_contact() -> AnyResponse:
+    """One's own e-mail address and phone number, with a fresh one-time code: sign-in codes go there."""
+    form, ctx = Form.sent(), context()
+    with form.attempt(ctx):
+        require_fresh(ctx.actor, ports.settings())
+        kept = form.model(ContactIn)
+        contacts.keep_contact(ctx, ports.settings(), kept.email, kept.phone)
+        return seen("accounts.profile", "contact")
+    return _profile(form)
+
+
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
     user = service.user(ctx, ctx.actor.user_id)
     preferences = Form.of(language=user.language, time_zone=user.time_zone)
+    contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
     here = passkeys.site(ports.settings(), request.host_url.rstrip("/"))
     return form.again(
-        "accounts/profil.html", user=user, preferences=preferences, sessions=sign_in.running_sessions(ctx, ports.settings()),
-        this=ctx.actor.session_id, codes_left=recovery_codes.left(ctx, user.id), passkeys=passkeys.of_user(ctx, user.id),
-        passkeys_work=here, messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
+        "accounts/profil.html", user=user, preferences=preferences, contact=contact, this=ctx.actor.session_id,
+        sessions=sign_in.running_sessions(ctx, ports.settings()), codes_left=recovery_codes.left(ctx, user.id),
+        passkeys=passkeys.of_user(ctx, user.id), passkeys_work=here,
+        messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
     )  # fmt: skip
 
 

@@ -25,6 +25,9 @@ class InvitedOut(BaseModel):
     user: UserOut
     proposal: UUID | None
     invitation: str | None
+    known_otherwise: bool = Field(
+        False, description="Whether the id number is known under another name than the one sent; the known name stays."
+    )
 
 
 class ChangeOut(BaseModel):
@@ -62,7 +65,8 @@ def invite(body: UserIn) -> Response:
     """The answer holds the one-time link: hand it over in person or by a channel of your own."""
     ctx = context()
     user, secret = service.invite(ctx, ports.settings(), service.own_organisation(ctx), body.new_user())
-    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret)), 201)
+    otherwise = service.known_otherwise(user, body.name)
+    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret), known_otherwise=otherwise), 201)
 
 
 @api.post("/users/<uuid:id>/changes", responses={200: UserOut}, summary="Disable, enable or re-role an account of one's own organisation")
@@ -82,7 +86,9 @@ def invite_central(body: UserIn) -> Response:
     ctx = context()
     organisation = service.organisation(ctx, body.organisation)
     user, proposal, secret = administration.invite_by_admin(ctx, ports.settings(), organisation, body.new_user())
-    return answer(InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret)), 202 if proposal else 201)
+    otherwise = service.known_otherwise(user, body.name)
+    invited = InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret), known_otherwise=otherwise)
+    return answer(invited, 202 if proposal else 201)
 
 
 @api.post("/central-users/<uuid:id>/changes", responses={202: ChangeOut}, summary="Propose to change a central account")

@@ -52,6 +52,7 @@ class Action(StrEnum):
     USER_PASSKEY_ADD = "user.passkey_add"
     USER_PASSKEY_REMOVE = "user.passkey_remove"
     USER_PREFERENCES = "user.preferences"
+    USER_CONTACT = "user.contact"
     USER_CHANGE_PROPOSE = "user.change_propose"
     USER_CHANGE_APPROVE = "user.change_approve"
     USER_CHANGE_REJECT = "user.change_reject"

@@ -43,6 +43,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.USER_PASSKEY_ADD: _("Passkey added"),
     Action.USER_PASSKEY_REMOVE: _("Passkey removed"),
     Action.USER_PREFERENCES: _("Preferences changed"),
+    Action.USER_CONTACT: _("E-mail address or phone number changed"),
     Action.USER_CHANGE_PROPOSE: _("Change of an account proposed"),
     Action.USER_CHANGE_APPROVE: _("Change of an account executed"),
     Action.USER_CHANGE_REJECT: _("Change of an account rejected"),

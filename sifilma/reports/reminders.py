@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
+from sifilma.accounts import contacts
 from sifilma.accounts.models import AccountState, User
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
@@ -86,7 +87,7 @@ def _tell(ctx: Context, settings: Settings, user: User) -> bool:
 
 def ways_to(settings: Settings, user: User) -> dict[Channel, str]:
     """The channels somebody wants to be reminded by that are switched on and lead to them, with the address."""
-    addresses = {Channel.EMAIL: user.person.email, Channel.SMS: user.person.phone}
+    addresses = contacts.addresses(user)
     wanted = user.notices.split()
     return {channel: addresses[channel] for channel in senders(settings) if channel in wanted and addresses[channel]}
 

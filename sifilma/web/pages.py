@@ -52,6 +52,11 @@ DONE = {
     "language": _("Language changed."),
     "queued": _("The message is queued again."),
     "sent": _("A code is on its way to you."),
+    "contact": _("Your addresses are kept. The former ones are told."),
+    "proposed_otherwise": _(
+        "Proposed: another person decides. This id number is known already, under another name than the one you wrote; the known name"
+        " stays. If it is somebody else's, have this proposal rejected."
+    ),
     "preferences": _("Your preferences are kept."),
 }
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}

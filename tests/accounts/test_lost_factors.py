@@ -168,7 +168,7 @@ def test_the_person_is_told_by_mail_without_the_link(sqlite_world: World) -> Non
     sqlite_world.settings = sqlite_world.app.extensions["sifilma.settings"] = sqlite_world.settings.model_copy(
         update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
     )
-    sqlite_world.sql("UPDATE person SET email = 'surat@contoh.example'")
+    sqlite_world.sql("UPDATE user_account SET email = 'surat@contoh.example'")
     sqlite_world.sql("UPDATE user_account SET notices = ''")
     report(sqlite_world, "admin1", "magetan.kepala")
     secret = link_of(decide(sqlite_world, "admin2"))

@@ -27,8 +27,7 @@ def reachable(world: World) -> None:
     world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
         update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
     )
-    world.sql("UPDATE person SET phone = '+628120000001', email = (SELECT u.username || '@contoh.example' FROM user_account u"
-              " WHERE u.person_id = person.id)")  # fmt: skip
+    world.sql("UPDATE user_account SET phone = '+628120000001', email = username || '@contoh.example'")
 
 
 def round_(world: World) -> int:
