@@ -56,6 +56,7 @@ class Operation(StrEnum):
     ACTIVATE = "activate"
     MANIFEST_VIEW = "manifest.view"
     MANIFEST_BODY = "manifest.body"
+    MANIFEST_PROPOSE = "manifest.propose"
     MANIFEST_REVOKE = "manifest.revoke"
     CARD_VIEW = "card.view"
     CARD_REPORT = "card.report"
@@ -147,11 +148,12 @@ _TABLE: dict[Operation, str] = {
     Operation.ACTIVATION_VERIFY:       "-  A  -  -  -   -  -  -  -   -",
     Operation.ACTIVATION_RETURN:       "A! A  -  -  -   -  -  -  -   -",
     Operation.ACTIVATION_APPROVE:      "A! -  -  -  -   -  -  -  -   -",
-    Operation.TOKEN_SEE:               "A  A  A  -  -   -  O  J  O   O",
+    Operation.TOKEN_SEE:               "A  A  A  -  -   -  O  O  O   O",
     Operation.TOKEN_REVEAL:            "-  -  -  -  -   -  O! O! O!  -",
     Operation.ACTIVATE:                "-  -  -  -  -   -  O! O! O!  O",
-    Operation.MANIFEST_VIEW:           "A  A  A  -  -   -  O  J  O   O",
+    Operation.MANIFEST_VIEW:           "A  A  A  -  -   -  O  O  O   O",
     Operation.MANIFEST_BODY:           "-  -  -  -  -   -  O! O! O!  O",
+    Operation.MANIFEST_PROPOSE:        "-  A  -  -  -   -  -  J  -   -",
     Operation.MANIFEST_REVOKE:         "A! A  -  -  -   -  -  -  -   -",
     Operation.CARD_VIEW:               "A  A  A  -  -   L  O  J  O   O",
     Operation.CARD_REPORT:             "-  A  -  -  -   L  O  O  O   O",

@@ -7,18 +7,18 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sifilma.accounts.permissions import Operation
+from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.submissions import require_note
 from sifilma.activation import tokens
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState, Revocation, Token
-from sifilma.activation.reading import get_manifest, open_revocation
+from sifilma.activation.reading import get_manifest, manifests_query, open_revocation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
-from sifilma.kernel.errors import Conflict, Forbidden
+from sifilma.kernel.errors import Conflict, Forbidden, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 
@@ -26,14 +26,15 @@ STANDING = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
 
 
 def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
-    """An operator asks, with a reason; nothing changes yet. Conflict if the manifest does not stand, or one is proposed already."""
-    manifest = _standing(ctx, manifest_id)
-    if Role.OPERATOR not in ctx.actor.roles:
+    """An operator, or the card's province, asks with a reason; nothing changes yet. Conflict if it does not stand, or one waits already."""
+    able = grants(ctx.actor, Operation.MANIFEST_PROPOSE)
+    manifest = _standing(ctx, manifest_id, Operation.MANIFEST_PROPOSE if able else Operation.MANIFEST_REVOKE)
+    if not able:
         raise Conflict("Nobody has proposed to revoke this manifest: an operator does that first.", type="no-proposal")
     if open_revocation(ctx, manifest_id) is not None:
         raise Conflict("A proposal to revoke this manifest waits already.", type="proposed-already")
     person_id = ctx.actor.person_id
-    assert person_id is not None  # noqa: S101  # an operator is a person
+    assert person_id is not None  # noqa: S101  # no key may propose
     proposal_id = uuid7()
     act = record(ctx, Action.MANIFEST_REVOKE_PROPOSE, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=reason)
     proposal = Revocation(
@@ -43,6 +44,20 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
     ctx.session.add(proposal)
     ctx.session.flush()
     return proposal
+
+
+def standing_of(ctx: Context, card_id: UUID) -> Manifest | None:
+    """The standing manifest of a card, if the actor may propose to revoke it."""
+    query = manifests_query(ctx, Operation.MANIFEST_PROPOSE).where(Manifest.card_id == card_id, Manifest.state.in_(STANDING))
+    return ctx.session.scalars(query).first()
+
+
+def propose_of_card(ctx: Context, card_id: UUID, reason: str) -> Revocation:
+    """Ask for it by the card, for a province that sees the card and not its manifest."""
+    manifest = standing_of(ctx, card_id)
+    if manifest is None:
+        raise NotFound()
+    return propose(ctx, manifest.id, reason)
 
 
 def open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
@@ -76,8 +91,8 @@ def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "")
     return manifest
 
 
-def _standing(ctx: Context, manifest_id: UUID) -> Manifest:
-    manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE)
+def _standing(ctx: Context, manifest_id: UUID, operation: Operation = Operation.MANIFEST_REVOKE) -> Manifest:
+    manifest = get_manifest(ctx, manifest_id, operation)
     if manifest.state not in STANDING:
         raise Conflict(say("A manifest that is %(state)s cannot be revoked.", state=manifest.state), state=manifest.state)
     return manifest

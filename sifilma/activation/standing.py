@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from sifilma.accounts.permissions import Operation
 from sifilma.activation.models import Activation
 from sifilma.activation.reading import activations_query, uids
 from sifilma.cards.standing import Standing, answer_with
@@ -20,7 +21,7 @@ def register_hooks() -> None:
 
 def standing_of(ctx: Context, unit_id: UUID) -> Standing | None:
     """The place of the latest activation in this unit."""
-    query = activations_query(ctx).where(Activation.unit_id == unit_id).order_by(Activation.id.desc()).limit(1)
+    query = activations_query(ctx, Operation.UNIT_READ).where(Activation.unit_id == unit_id).order_by(Activation.id.desc()).limit(1)
     found = ctx.session.scalars(query).first()
     return _standing(ctx, found) if found is not None else None
 

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.accounts.models import Organisation
-from sifilma.activation import reading
+from sifilma.accounts.permissions import Operation, grants
+from sifilma.activation import reading, revocation
 from sifilma.activation.manifest_present import Shown, shown
 from sifilma.activation.models import ActivationRequest, ActivationRequestCard
 from sifilma.cards.models import Card, Unit
@@ -78,6 +79,14 @@ def unit_of(ctx: Context, card: Card) -> Unit | None:
 def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
     """The chain of the card's manifests, newest first: every place it was made to work at."""
     return shown(ctx, reading.chain(ctx, card.id), public_url)
+
+
+def revocable(ctx: Context, card: Card) -> str:
+    """Whether the actor may ask for its manifest to be taken back: `yes`, `waits` where somebody has asked, else nothing."""
+    standing = revocation.standing_of(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
+    if standing is None:
+        return ""
+    return "waits" if reading.open_revocation(ctx, standing.id) else "yes"
 
 
 def papers_of(ctx: Context, card: Card) -> list[Paper]:

@@ -9,6 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma import ports
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import may_reach
+from sifilma.activation import revocation
+from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import reporting, service
 from sifilma.cards.identity import normalise_uid
 from sifilma.cards.models import CARD, CardState, Function
@@ -77,6 +79,17 @@ def report(uid: str) -> AnyResponse:
     return _page(uid, form)
 
 
+@blueprint.post("/<string:uid>/usul-cabut")
+@operation("manifest.propose")
+def propose_revocation(uid: str) -> AnyResponse:
+    """Ask for the card's manifest to be taken back; an approver decides."""
+    ctx, form, uid = context(), Form.sent(), _normal(uid)
+    with form.attempt(ctx):
+        revocation.propose_of_card(ctx, service.get_card(ctx, uid).id, form.model(RevokeIn).reason)
+        return seen("card_pages.show", "proposed", uid=uid)
+    return _page(uid, form)
+
+
 @blueprint.get("/<string:uid>/foto/<int:number>")
 @operation("card.view")
 def photo(uid: str, number: int) -> Response:
@@ -94,6 +107,8 @@ def _page(uid: str, form: Form) -> Response:
         card=card_page.lines(ctx, [card])[0],
         unit=card_page.unit_of(ctx, card),
         manifests=card_page.manifests_of(ctx, card, ports.settings().public_url),
+        sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
+        revocable=card_page.revocable(ctx, card),
         papers=card_page.papers_of(ctx, card),
         conditions=reporting.conditions(ctx, card),
         proposable=proposable and is_free(ctx, card),

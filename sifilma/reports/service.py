@@ -144,5 +144,7 @@ def _days(ctx: Context) -> list[tuple[date, int]]:
     starts = [datetime.combine(day, time(), zone) for day in (*days, today + timedelta(days=1))]
     within = [Activation.at.between(start, end - timedelta(microseconds=1)) for start, end in pairwise(starts)]
     counted = [func.coalesce(func.sum(case((inside, 1), else_=0)), 0) for inside in within]
-    row = ctx.session.execute(activations_query(ctx).with_only_columns(*counted).where(Activation.at >= starts[0])).one()
+    row = ctx.session.execute(
+        activations_query(ctx, Operation.CARD_VIEW).with_only_columns(*counted).where(Activation.at >= starts[0])
+    ).one()
     return [(day, int(count)) for day, count in zip(days, row, strict=True)]

@@ -132,6 +132,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "results": {"results": [{"sam_uid": "30154B0100000001", "outcome": "personalised"}]},
     "review": {"decision": "accepted", "note": "sesuai"},
     "revoke": {"reason": "salah tempat"},
+    "usul-cabut": {"reason": "salah tempat"},
 }
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "PUT activation_request": ("request", _LETTER | {"machines": 1, "cards": ["30154B0100000001"]}),
@@ -156,6 +157,7 @@ ALSO: dict[str, set[int]] = {
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
     "POST /personalisasi/<uuid:request_id>/ubah": {404},
+    "POST /kartu/<string:uid>/usul-cabut": {404},  # no manifest stands on the card
     "POST /manifest/<uuid:manifest_id>/putusan": {403},  # a decision is an approver's, and needs a fresh code
 }
 # A BAST, a letter, a Berita Acara have their parties: the other party is told so.

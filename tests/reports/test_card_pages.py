@@ -7,7 +7,7 @@ import pytest
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visitor import Visitor, landed, words
+from tests.support.visitor import Visitor, english, landed, words
 from tests.support.world import World, done
 
 
@@ -121,3 +121,27 @@ def test_cards_are_found_by_the_letters_that_name_them(world: World) -> None:
             assert uid_pairs(uid) in found
             assert uid_pairs(other) not in found
     assert uid_pairs(uid) not in words(Visitor(world, "len.kepala").get("/kartu", text=asked["letter_number"]))
+
+
+def test_a_province_sees_a_card_of_its_regency_and_proposes_to_revoke_what_stands_on_it(world: World) -> None:
+    ready, answers = world.active()
+    path = f"/kartu/{ready.uids[0]}"
+    province = english(world, "jatim.kepala")
+    found = province.text(path)
+    assert "Take the manifest back" in found
+    assert "Manifests and places" not in found  # nor that there is none
+    assert province.get(f"/manifest/{answers[0]['manifest']['id']}").status_code == 404
+    assert words(province.send(f"{path}/usul-cabut", reason=""), 422)
+    assert landed(province.send(f"{path}/usul-cabut", reason="mesin dicuri")) == f"{path}?selesai=proposed"
+    assert "an approver decides" in province.text(path)
+    assert province.send(f"{path}/usul-cabut", reason="sekali lagi").status_code == 409
+    for name, status in (("magetan.kepala", 403), ("auditor1", 403), ("penyetuju1", 403)):
+        assert english(world, name).send(f"{path}/usul-cabut", reason="mesin dicuri").status_code == status, name
+    decided = english(world, "penyetuju1").send(f"/manifest/{answers[0]['manifest']['id']}/putusan", decision="execute", reason="")
+    assert landed(decided).endswith("selesai=withdrawn")
+    assert world.sql("SELECT state FROM card WHERE uid = :uid", uid=ready.uids[0]) == [("received",)]
+
+
+def test_a_province_proposes_nothing_outside_its_regencies(sqlite_world: World) -> None:
+    ready, _ = sqlite_world.active("bangli.kepala", "R")
+    assert english(sqlite_world, "jatim.kepala").send(f"/kartu/{ready.uids[0]}/usul-cabut", reason="mesin dicuri").status_code == 404

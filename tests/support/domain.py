@@ -63,7 +63,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("activation_request.approve",   "A! -  -  -  -   -   -   -   -   -"),
     ),
     "see tokens exist / reveal in clear": (
-        ("token.see",                    "A  A  A  -  -   -   O   J   O   O"),
+        ("token.see",                    "A  A  A  -  -   -   O   O   O   O"),
         ("token.reveal",                 "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "activate": (
@@ -73,10 +73,11 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("job.see",                      "-  -  -  -  -   O   O   O   O   O"),
     ),
     "manifest: metadata / body": (
-        ("manifest.view",                "A  A  A  -  -   -   O   J   O   O"),
+        ("manifest.view",                "A  A  A  -  -   -   O   O   O   O"),
         ("manifest.body",                "-  -  -  -  -   -   O!  O!  O!  O"),
     ),
     "suspend, revoke, sanction": (
+        ("manifest.propose",             "-  A  -  -  -   -   -   J   -   -"),
         ("manifest.revoke",              "A! A  -  -  -   -   -   -   -   -"),
     ),
     "report card damaged, locked, lost": (
