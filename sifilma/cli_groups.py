@@ -25,7 +25,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models
-from sifilma.regions.cli import group as regions
+from sifilma.oversight.regions_cli import group as regions
 from sifilma.reports.reminders import remind
 from sifilma.web.command import command_context
 

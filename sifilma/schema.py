@@ -95,6 +95,7 @@ def migration_lock(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _file_lock(engine: Engine) -> Iterator[None]:
+    """The file stays: where it was taken away, one could lock it and another its successor of the same name."""
     path = Path(f"{engine.url.database}.migrating")
     with path.open("w") as handle:
         try:
@@ -102,7 +103,6 @@ def _file_lock(engine: Engine) -> Iterator[None]:
         except BlockingIOError as busy:
             raise Conflict("another migration is running") from busy
         yield
-    path.unlink(missing_ok=True)
 
 
 def current(connection: Connection) -> str | None:

@@ -18,7 +18,7 @@ from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo, ports, schema
 from sifilma.activation import trust
 from sifilma.factory import create_app
-from sifilma.regions import loading
+from sifilma.oversight.regions import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.web.command import command_context
 
@@ -68,7 +68,7 @@ def _keys(settings: Settings) -> None:
 def _regions() -> None:
     with command_context() as ctx:
         if not is_loaded(ctx.session):
-            done = loading.import_codes(ctx.session, ctx.now)
+            done = bring_codes(ctx)
             click.echo(f"regions: {done.added} codes of idn-area-data {done.version}")
 
 

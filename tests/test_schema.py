@@ -165,6 +165,17 @@ def test_a_second_migrator_is_refused_at_once(empty: str) -> None:
     schema.upgrade(empty)
 
 
+def test_the_lock_of_a_migrator_is_the_same_file_for_the_next(tmp_path: Path) -> None:
+    """A file that went away with its holder could be locked twice: by who waits for it, and by who makes it anew."""
+    engine = make_engine(f"sqlite:///{tmp_path / 'empty.db'}", pool_size=1)
+    lock = tmp_path / "empty.db.migrating"
+    with schema.migration_lock(engine):
+        first = lock.stat().st_ino
+    with schema.migration_lock(engine):
+        assert lock.stat().st_ino == first
+    engine.dispose()
+
+
 def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: str) -> None:
     schema.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)

@@ -165,13 +165,14 @@ def _keep_challenge(ctx: Context, session_id: UUID, challenge: bytes) -> None:
 
 
 def _take_challenge(ctx: Context, session_id: UUID) -> bytes:
-    """The session's challenge, once: one DELETE … RETURNING."""
-    taken = ctx.session.execute(
+    """The session's challenge, once, whatever becomes of the try: one DELETE … RETURNING, committed at once."""
+    used_up = (
         delete(PasskeyChallenge)
         .where(PasskeyChallenge.session_id == session_id, PasskeyChallenge.expires_at > ctx.now)
         .returning(PasskeyChallenge.challenge)
         .execution_options(synchronize_session=False)
-    ).scalar()
+    )
+    taken = ctx.uow.at_once(lambda: ctx.session.execute(used_up).scalar())
     if taken is None:
         raise Conflict("Begin again: this took too long.", type="challenge-lapsed")
     return bytes(taken)

@@ -327,9 +327,9 @@ def change(ctx: Context, user: User, what: str, roles: frozenset[Role]) -> None:
         set_disabled(ctx, user, what == "disable")
 
 
-def users_of(ctx: Context, organisation_id: UUID) -> list[User]:
-    """The accounts of one organisation."""
-    return list(ctx.session.scalars(select(User).where(User.organisation_id == organisation_id).order_by(User.id)))
+def own_users(ctx: Context) -> Listing[User]:
+    """The accounts of the actor's organisation."""
+    return select(User).where(User.organisation_id == ctx.actor.organisation_id), User.id
 
 
 def own_user(ctx: Context, user_id: UUID) -> User:
@@ -385,9 +385,15 @@ def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiK
     return key, secret
 
 
+def api_keys_query(ctx: Context) -> Listing[ApiKey]:
+    """The keys of the actor's organisation, to be paged."""
+    return select(ApiKey).where(ApiKey.organisation_id == ctx.actor.organisation_id), ApiKey.id
+
+
 def api_keys(ctx: Context) -> list[ApiKey]:
-    """The keys of the actor's organisation."""
-    return list(ctx.session.scalars(select(ApiKey).where(ApiKey.organisation_id == ctx.actor.organisation_id).order_by(ApiKey.id)))
+    """All of them, in the order they were made."""
+    query, key = api_keys_query(ctx)
+    return list(ctx.session.scalars(query.order_by(key)))
 
 
 def revoke_api_key(ctx: Context, key_id: UUID) -> ApiKey:

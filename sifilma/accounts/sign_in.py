@@ -66,8 +66,8 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
 
 
 def _count_password(session: Session, ctx: Context, subjects: tuple[str, str]) -> None:
-    throttle.fail(session, ctx.now, subjects[0], throttle.PASSWORD)
-    throttle.fail(session, ctx.now, subjects[1], throttle.ADDRESS)
+    throttle.fail(session, ctx, subjects[0], throttle.PASSWORD)
+    throttle.fail(session, ctx, subjects[1], throttle.ADDRESS)
     record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", "-")
 
 
@@ -239,7 +239,7 @@ def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Chan
 
 
 def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
-    throttle.fail(session, ctx.now, f"otp:{user_id}", throttle.OTP)
+    throttle.fail(session, ctx, f"otp:{user_id}", throttle.OTP, user_id)
     session.execute(
         update(LoginSession)
         .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None))

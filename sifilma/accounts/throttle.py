@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from sifilma.accounts.models import Throttle
+from sifilma.audit.models import Action
+from sifilma.audit.service import record_in
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import TooMany
 
 WINDOW = timedelta(minutes=15)
@@ -36,8 +40,9 @@ def require_calm(session: Session, now: datetime, *subjects: str) -> None:
         raise TooMany("Too many wrong attempts. Wait, then try again.", retry_after=max(1, round((until - now).total_seconds())))
 
 
-def fail(session: Session, now: datetime, subject: str, limit: Limit) -> None:
-    """Count one failure by one statement (upsert), and block when the limit is passed."""
+def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UUID | str = "-") -> None:
+    """Count one failure by one statement (upsert), and block when the limit is passed; the first block of a window is recorded."""
+    now = ctx.now
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     fresh: dict[Any, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
     statement = make(Throttle).values(subject=subject, **fresh)
@@ -52,6 +57,8 @@ def fail(session: Session, now: datetime, subject: str, limit: Limit) -> None:
     elif failures >= limit.free:
         wait = min(30 * 2 ** (failures - limit.free), 900)
         session.query(Throttle).filter_by(subject=subject).update({"blocked_until": now + timedelta(seconds=wait)})
+        if failures == limit.free:
+            record_in(session, ctx, Action.SESSION_THROTTLED, "user", user_id, kind=subject.partition(":")[0])
 
 
 def forgive(session: Session, *subjects: str) -> None:

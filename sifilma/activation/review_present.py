@@ -83,7 +83,7 @@ def _doubt(one: Activation, row: list[Any], names: dict[str, str]) -> Doubt:
 
 def found_at(ctx: Context, places: PlaceCheck, doubt: Doubt) -> Found:
     """What lies there, by the boundaries in force now, and the rings a map shows."""
-    located = places.locate(doubt.latitude, doubt.longitude)
+    located = places.source.locate(doubt.latitude, doubt.longitude)
     code = located.village or located.regency
     names = names_of(ctx.session, [code])
     reviewer = ctx.session.scalar(select(Person.name).where(Person.id == doubt.of.reviewed_by)) if doubt.of.reviewed_by else ""

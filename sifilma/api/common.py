@@ -124,9 +124,11 @@ def answer(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(), status, content_type="application/json")
 
 
-def page_of(query: Select[Any], key: Any, which: ListQuery, show: Callable[[list[Any]], Iterable[BaseModel]]) -> Response:
-    """One page of a select, newest first."""
-    found = paging.page(context().session, query, key, limit=which.limit, cursor=which.cursor)
+def page_of(
+    query: Select[Any], key: Any, which: ListQuery, show: Callable[[list[Any]], Iterable[BaseModel]], *, oldest_first: bool = False
+) -> Response:
+    """One page of a select, newest first; `oldest_first` is also in the order of codes."""
+    found = paging.page(context().session, query, key, limit=which.limit, cursor=which.cursor, oldest_first=oldest_first)
     return answer(Page[Any](items=list(show(found.items)), next=found.next))
 
 

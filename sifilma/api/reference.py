@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +17,6 @@ from sifilma.cards.schemas import ModelOut
 from sifilma.regions import service as regions
 from sifilma.web.links import API
 from sifilma.web.operations import operation
-from sifilma.web.requests import context
 
 api = blueprint("reference")
 
@@ -29,10 +28,8 @@ class OrganisationQuery(ListQuery):
     q: str | None = Field(None, max_length=100)
 
 
-class RegionQuery(BaseModel):
+class RegionQuery(ListQuery):
     """Whose children; provinces if none is named."""
-
-    model_config = ConfigDict(extra="forbid")
 
     parent: str | None = Field(None, max_length=13)
 
@@ -74,21 +71,23 @@ def organisations(query: OrganisationQuery) -> Response:
 
 @api.get("/models", responses={200: Page[ModelOut]}, summary="Models of readers and encoders")
 @operation("reference.read")
-def models() -> Response:
-    """By name."""
-    return answer(Page[ModelOut](items=models_out(cards.find_models(context())), next=None))
+def models(query: ListQuery) -> Response:
+    """Newest first."""
+    select, key = cards.models_query()
+    return page_of(select, key, query, models_out)
 
 
 @api.get("/regions", responses={200: Page[RegionOut]}, summary="Region codes below a code")
 @operation("reference.read")
 def children(query: RegionQuery) -> Response:
     """The valid codes, by code."""
-    rows = regions.children(context().session, query.parent)
-    items = [
-        RegionOut(code=r.code, name=r.name, level=r.level, version=r.version, links={"children": f"{API}/regions?parent={r.code}"})
-        for r in rows
-    ]
-    return answer(Page[RegionOut](items=items, next=None))
+    select, key = regions.children(query.parent)
+    return page_of(select, key, query, lambda rows: map(_region_out, rows), oldest_first=True)
+
+
+def _region_out(row: Any) -> RegionOut:
+    links = {"children": f"{API}/regions?parent={row.code}"}
+    return RegionOut(code=row.code, name=row.name, level=row.level, version=row.version, links=links)
 
 
 @api.get("/regions/locate", responses={200: LocatedOut}, summary="The regency and the nearest village of a position")

@@ -11,7 +11,7 @@ from sifilma import ports
 from sifilma.accounts import administration, lost_factors, service
 from sifilma.accounts.present import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
-from sifilma.api.common import IdPath, Page, answer, blueprint
+from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.kernel.schemas import Strict
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -52,11 +52,10 @@ def _link(secret: str | None) -> str | None:
 
 @api.get("/users", responses={200: Page[UserOut]}, summary="The accounts of one's own organisation")
 @operation("users.see")
-def list_users() -> Response:
-    """Every account, without contact data."""
-    ctx = context()
-    assert ctx.actor.organisation_id is not None  # noqa: S101  # the hook lets only people in
-    return answer(Page[UserOut](items=[user_out(user) for user in service.users_of(ctx, ctx.actor.organisation_id)], next=None))
+def list_users(query: ListQuery) -> Response:
+    """Every account, newest first, without contact data."""
+    select, key = service.own_users(context())
+    return page_of(select, key, query, lambda rows: map(user_out, rows))
 
 
 @api.post("/users", responses={201: InvitedOut}, summary="Invite somebody into one's own organisation")
@@ -142,9 +141,10 @@ def change_password(body: PasswordChangeIn) -> Response:
 
 @api.get("/api-keys", responses={200: Page[ApiKeyOut]}, summary="The API keys of one's own organisation")
 @operation("api_keys.see")
-def list_keys() -> Response:
-    """By their first characters."""
-    return answer(Page[ApiKeyOut](items=[api_key_out(key) for key in service.api_keys(context())], next=None))
+def list_keys(query: ListQuery) -> Response:
+    """Newest first, by their first characters."""
+    select, key = service.api_keys_query(context())
+    return page_of(select, key, query, lambda rows: map(api_key_out, rows))
 
 
 @api.post("/api-keys", responses={201: ApiKeyOut}, summary="Make an API key")

@@ -101,7 +101,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.JOB_RUN: _("Work on a file begun"),
     Action.JOB_COMPLETE: _("Work on a file completed"),
     Action.JOB_STOP: _("Work on a file stopped"),
-    Action.REGIONS_IMPORT: _("Region codes imported"),
+    Action.REGIONS_IMPORT: _("Region codes or boundaries imported"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
 OBJECTS: dict[str, LazyString] = {
@@ -109,6 +109,7 @@ OBJECTS: dict[str, LazyString] = {
     "activation_request": _("Activation request"),
     "agreement": _("Agreement (PKS)"),
     "api_key": _("API key"),
+    "boundary_layer": _("Boundary layer"),
     "card": _("SAM card"),
     "destruction": _("Destruction"),
     "device_model": _("Model"),
@@ -122,6 +123,7 @@ OBJECTS: dict[str, LazyString] = {
     "organisation": _("Organisation"),
     "personalisation_request": _("Personalisation request"),
     "reference_change": _("Change of reference data"),
+    "region_source": _("Region codes"),
     "route": _("Page or call"),
     "session": _("Session"),
     "token": _("Token"),
@@ -130,15 +132,18 @@ OBJECTS: dict[str, LazyString] = {
     "user_change": _("Change of an account"),
 }
 FACTS: dict[str, LazyString] = {
+    "added": _("Added"),
     "again": _("Invited again"),
     "card": _("SAM card"),
     "cards": _("SAM cards"),
     "change": _("What changes"),
+    "closed": _("Closed"),
     "condition": _("Condition"),
     "count": _("Count"),
     "decision": _("Decision"),
     "digest": _("Digest of what was seen"),
     "fields": _("Notes on fields"),
+    "file_sha256": _("SHA-256 of the file"),
     "function": _("Function"),
     "kind": _("Kind"),
     "machines": _("Machines"),
@@ -152,9 +157,11 @@ FACTS: dict[str, LazyString] = {
     "reason": _("Reason"),
     "receiver": _("Receiver"),
     "region": _("Region"),
+    "renamed": _("Renamed"),
     "roles": _("Roles"),
     "route": _("Address pattern"),
     "seq": _("Sequence"),
+    "sha256": _("SHA-256"),
     "type": _("Kind of refusal"),
 }
 

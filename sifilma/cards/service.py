@@ -233,6 +233,11 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     return act
 
 
+def models_query() -> Listing[DeviceModel]:
+    """Every model, to be paged."""
+    return select(DeviceModel), DeviceModel.id
+
+
 def find_models(ctx: Context) -> list[DeviceModel]:
     """Every model, by name."""
     return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))

@@ -8,10 +8,10 @@ import math
 import os
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import shapely
 from shapely import affinity
@@ -24,6 +24,7 @@ from sifilma.regions.geometry import BOX, to_metres
 from sifilma.regions.place import Located, Measured
 
 NEAR_DEGREES = 0.06
+Note: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 class BoundaryLayer:
@@ -103,8 +104,10 @@ def _sound(pairs: Iterable[tuple[str, BaseGeometry]]) -> dict[str, BaseGeometry]
     return shapes
 
 
-def import_layer(home: Path, file: Path, expected: set[str], now: datetime, code_property: str | None = None) -> dict[str, Any]:
-    """Check the file and put it in force for all processes, atomically; its record (name, sha256, imported_at).
+def import_layer(
+    home: Path, file: Path, expected: set[str], now: datetime, code_property: str | None = None, note: Note = lambda _layer: None
+) -> dict[str, Any]:
+    """Check the file, note it, and put it in force for all processes, atomically; its record (name, sha256, imported_at).
 
     `sha256` is that of the packed layer, which activations name: the same shapes have the same, whatever format they came in.
     """
@@ -114,13 +117,14 @@ def import_layer(home: Path, file: Path, expected: set[str], now: datetime, code
     folder = home / "regions"
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(packed).hexdigest()
-    record = {
+    layer = {
         "name": file.name[:60], "sha256": digest, "file_sha256": hashlib.sha256(data).hexdigest(), "imported_at": now.isoformat(),
         "regencies": len(expected),
     }  # fmt: skip
+    note(layer)
     _replace(folder / f"{digest}.wkb.z", packed)
-    _replace(folder / "boundaries.json", json.dumps(record).encode())
-    return record
+    _replace(folder / "boundaries.json", json.dumps(layer).encode())
+    return layer
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -26,19 +26,21 @@ CHUNK = 5000
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did: codes added, renamed, closed; `version` of the source."""
+    """What an import did: codes added, renamed, closed; `version` and SHA-256 of the source; `imported`: it was not there yet."""
 
     version: str
     added: int
     renamed: int
     closed: int
+    sha256: str
+    imported: bool
 
 
 def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER) -> ImportResult:
     """Bring the table to this version of the codes. Codes the version lacks are closed, never deleted; same version: nothing."""
     version, digest = _source(folder)
     if session.scalar(select(RegionSource.id).where(RegionSource.sha256 == digest)):
-        return ImportResult(version, 0, 0, 0)
+        return ImportResult(version, 0, 0, 0, digest, imported=False)
     known = {row.code: row for row in session.execute(select(Region.code, Region.name, Region.valid_to))}
     rows = list(_rows(folder))
     new = [row | {"version": version, "valid_from": now} for row in rows if row["code"] not in known]
@@ -52,7 +54,7 @@ def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER)
     for code in missing:
         session.execute(update(Region).where(Region.code == code).values(valid_to=now))
     session.execute(insert(RegionSource), {"name": "idn-area-data", "version": version, "sha256": digest, "imported_at": now})
-    return ImportResult(version, len(new), len(changed), len(missing))
+    return ImportResult(version, len(new), len(changed), len(missing), digest, imported=True)
 
 
 def _differs(known: Any, row: dict[str, Any]) -> bool:

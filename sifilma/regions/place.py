@@ -87,17 +87,16 @@ class PlaceCheck:
         """PASS, REVIEW or FAIL for a code's regency; Invalid for 0/0, positions outside Indonesia and foreign land."""
         require_possible(latitude, longitude)
         measured = self.source.measure(latitude, longitude, code[:5])
-        if measured.nearest_m > OUTSIDE_M:
-            raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
-        if not measured.on_land and on_foreign_land(latitude, longitude):
-            raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
+        _require_indonesian(latitude, longitude, measured)
         outcome = judge(measured, accuracy_m, measured.nearest == code[:5])
         return Placed(outcome, round(measured.claimed_m), measured.nearest, self.source.name, self.source.sha256)
 
     def locate(self, latitude: float, longitude: float) -> Located:
         """What lies at a position; Invalid as in `check`."""
         require_possible(latitude, longitude)
-        return self.source.locate(latitude, longitude)
+        found = self.source.locate(latitude, longitude)
+        _require_indonesian(latitude, longitude, self.source.measure(latitude, longitude, found.regency))
+        return found
 
     def propose(self, latitude: float, longitude: float) -> Located:
         """`locate` for a form: a source that knows no villages is helped out by the village points of the regency it found."""
@@ -115,6 +114,13 @@ def require_possible(latitude: float, longitude: float) -> None:
         raise Invalid.field("latitude", "0/0 is not a position: read it from the device or choose it on the map.", type="place-zero")
     if not (BOX[1] <= latitude <= BOX[3] and BOX[0] <= longitude <= BOX[2]):
         raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
+
+
+def _require_indonesian(latitude: float, longitude: float, measured: Measured) -> None:
+    if measured.nearest_m > OUTSIDE_M:
+        raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
+    if not measured.on_land and on_foreign_land(latitude, longitude):
+        raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
 
 
 def judge(measured: Measured, accuracy_m: float, is_nearest: bool) -> Outcome:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import codes
@@ -45,11 +45,11 @@ def is_loaded(session: Session) -> bool:
     return session.scalar(select(Region.code).limit(1)) is not None
 
 
-def children(session: Session, parent: str | None) -> list[Region]:
-    """The valid codes below `parent` (provinces for None), by code."""
+def children(parent: str | None) -> tuple[Select[Region], InstrumentedAttribute[str]]:
+    """The valid codes below `parent` (provinces for None), and the column they are paged by."""
     parent = codes.normalise(parent) if parent else None
     condition = Region.parent_code == parent if parent else Region.parent_code.is_(None)
-    return list(session.scalars(select(Region).where(condition, Region.valid_to.is_(None)).order_by(Region.code)))
+    return select(Region).where(condition, Region.valid_to.is_(None)), Region.code
 
 
 def names_of(session: Session, codes_: Iterable[str]) -> dict[str, str]:

@@ -214,12 +214,13 @@ class Walk:
     def list_faults(self) -> list[str]:
         """Lists whose rows are not exactly those the table lets the visitor see; texts of foreign objects on any page or in any file."""
         faults = [fault for path, (kind, operation) in LISTS.items() for fault in self._list(path, kind, operation)]
-        foreign = self._foreign_marks()
+        foreign, unrecorded = self._foreign_marks(), self._foreign_marks("audit.read")  # the record names its objects by their ids
         for route in routes(self.visitor.world):
             if route.method == "GET" and "<" not in route.rule.rule and route.operation in (*TABLE, ANYBODY, PERSON):
                 for query in ({},) if route.is_api else ({}, *SEARCHES):
                     text = self._text(route, query)
-                    shown = sorted(mark for mark in foreign if mark in text)
+                    hidden = unrecorded if str(route.operation).startswith("audit.") else foreign
+                    shown = sorted(mark for mark in hidden if mark in text)
                     faults += [f"{self.visitor.role.name}: {route} {query}: shows {shown[:3]} of others"] if shown else []
                     faults += self._lacking(route, text) if query == {"unduh": "csv"} else []
         return faults
@@ -250,22 +251,22 @@ class Walk:
         return own_people and self.visitor.reaches(operation, thing)
 
     def _walk_pages(self, path: str, key: str) -> Iterator[str]:
-        paged, cursor = not path.startswith(("/users", "/api-keys")), None
+        cursor = None
         while True:
-            query = ({"limit": 200} if paged else {}) | ({"cursor": cursor} if cursor else {})
+            query = {"limit": 200} | ({"cursor": cursor} if cursor else {})
             page = self.visitor.client().get(path, **query).json
             yield from (item[key] for item in page["items"])
             cursor = page["next"]
             if cursor is None:
                 return
 
-    def _foreign_marks(self) -> set[str]:
-        """Texts that only objects have which this visitor may not see in any way."""
+    def _foreign_marks(self, reading: str = "") -> set[str]:
+        """Texts that only objects have which this visitor may not see in any way, nor by the operation `reading`."""
         shown: set[str] = set()
         hidden: set[str] = set()
         for kind in SELECTS:
             for thing in things(self.visitor.world, kind) if kind not in ONLY_IDS else []:
-                seen = self.visitor.reaches(SEEN_BY[kind], thing)
+                seen = any(self.visitor.reaches(each, thing) for each in (SEEN_BY[kind], reading) if each)
                 (shown if seen else hidden).update((thing.mark, thing.part) if seen else (thing.mark,))  # a card names its unit
         return hidden - shown
 

@@ -65,6 +65,7 @@ def test_guessing_is_slowed_down_in_the_database(world: World) -> None:
     assert codes == [401, 401, 401, 401, 401, 429]
     refused = world.anonymous().post("/session", {"username": NAME, "password": PASSWORD})
     assert refused.status_code == 429
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'session.throttled'") == [(1,)]  # the first of the window, once
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     world.clock.advance(seconds=61)
     client = password_step(world)

@@ -13,6 +13,7 @@ import pytest
 
 from hsm import HSM
 from sifilma.accounts import recovery_codes
+from sifilma.accounts.factor_models import Passkey
 from sifilma.kernel.actor import Actor
 from sifilma.notifications.delivery import deliver
 from tests.notifications import receivers
@@ -150,3 +151,15 @@ def test_no_code_stands_in_clear_in_the_database(world: World) -> None:
     code = recovery(world)[0]
     plain = code.replace("-", "").encode()
     assert all(plain not in bytes(row[0]) for row in world.sql("SELECT mac FROM recovery_code"))
+
+
+def test_a_passkeys_challenge_is_used_up_by_a_try_that_fails(world: World) -> None:
+    user = world.users[WHO]
+    with world.context() as ctx:
+        ctx.session.add(Passkey(user_id=user, name="Ponsel", credential_id=user.bytes, public_key=b"2", sign_count=0, created_at=ctx.now))
+    cookie, origin = challenge(world), {"Origin": "http://localhost:5000"}
+    assert post(world, "/masuk/kunci-sandi/opsi", cookie | origin).status_code == 200
+    assert world.sql("SELECT COUNT(*) FROM passkey_challenge") == [(1,)]
+    assert post(world, "/masuk/kunci-sandi", cookie | origin, passkey='{"rawId": "AAAA"}').status_code == 401
+    assert world.sql("SELECT COUNT(*) FROM passkey_challenge") == [(0,)]
+    assert post(world, "/masuk/kunci-sandi", cookie | origin, passkey='{"rawId": "AAAA"}').status_code == 409

@@ -155,3 +155,30 @@ def test_what_lies_outside_ones_scope_is_not_there(world: World) -> None:
     for method, route in (("POST", "/units"), ("POST", "/handovers"), ("POST", "/activations"), ("POST", f"{path}/approve")):
         assert world.client("auditor1").call(method, route, json={}).status_code == 403
     assert world.anonymous().get(path).status_code == 401
+
+
+LISTS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("/users", "id", {}),
+    ("/api-keys", "id", {}),
+    ("/models", "id", {}),
+    ("/regions", "code", {}),
+    ("/regions", "code", {"parent": "35.20"}),
+)
+
+
+@pytest.mark.parametrize(("path", "key", "of"), LISTS)
+def test_every_list_is_read_page_by_page_to_its_end(world: World, path: str, key: str, of: dict[str, str]) -> None:
+    head = world.client("magetan.kepala")
+    for name in ("satu", "dua", "tiga"):
+        done(head.post("/api-keys", {"name": f"mesin {name}"}), 201)
+    whole = [item[key] for item in done(head.get(path, limit=200, **of))["items"]]
+    walked: list[str] = []
+    page = done(head.get(path, limit=2, **of))
+    while page["next"]:
+        assert len(page["items"]) == 2
+        walked += [item[key] for item in page["items"]]
+        page = done(head.get(path, limit=2, cursor=page["next"], **of))
+    walked += [item[key] for item in page["items"]]
+    assert walked == whole
+    assert len(whole) >= 2
+    assert head.get(path, cursor="?").status_code in (400, 422)

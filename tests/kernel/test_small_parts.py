@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 import structlog
@@ -71,10 +72,14 @@ def test_an_unusual_letter_number_only_warns() -> None:
 
 def test_cursors_come_back_and_strange_ones_are_refused() -> None:
     one = uuid7()
-    assert _decode(_encode(one)) == one
+    assert _decode(_encode(one), UUID) == one
     for strange in ("x", "!!!!", "", "A" * 60):
         with pytest.raises(Invalid):
-            _decode(strange)
+            _decode(strange, UUID)
+    assert _decode(_encode("35.20"), str) == "35.20"
+    for strange in ("", "AA", "w6k", "!!!!"):
+        with pytest.raises(Invalid):
+            _decode(strange, str)
 
 
 def test_no_secret_reaches_a_log_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import boundaries, layers
+from sifilma.regions.loading import DEFAULT_FOLDER
 from sifilma.regions.place import PlaceCheck
 from tests.support.world import World
 
@@ -180,6 +182,23 @@ def test_the_command_puts_a_whole_layer_in_force(
     told = runner.invoke(args=["regions", "import-boundaries", str(put(tmp_path, made(shapes)))])
     assert (told.exit_code, told.output.startswith(f"layer: {len(rows)} regencies, sha256 ")) == (0, True)
     assert runner.invoke(args=["fsck", "--only", "boundary-file"]).exit_code == 0
+    [entry] = sqlite_world.sql("SELECT object_kind, object_id FROM audit_entry WHERE action = 'regions.import'")
+    assert (entry[0], told.output.partition("sha256 ")[2].startswith(entry[1])) == ("boundary_layer", True)
+
+
+def test_an_import_of_codes_is_recorded_with_its_version_and_digest_and_only_once(world: World, tmp_path: Path) -> None:
+    later = tmp_path / "idn-area-data"
+    shutil.copytree(DEFAULT_FOLDER, later)
+    (later / "package.json").write_text(json.dumps({"version": "99.0.0"}))
+    with (later / "data" / "provinces.csv").open("a") as file:
+        file.write("\n99,CONTOH\n")
+    runner = world.app.test_cli_runner()
+    for _ in range(2):
+        assert runner.invoke(args=["regions", "import", str(later)]).exit_code == 0
+    [entry] = world.sql("SELECT object_id, data FROM audit_entry WHERE action = 'regions.import' AND object_kind = 'region_source'")
+    facts = json.loads(entry[1]) if isinstance(entry[1], str) else entry[1]
+    [source] = world.sql("SELECT sha256 FROM region_source WHERE version = '99.0.0'")
+    assert (entry[0], facts["sha256"], facts["added"]) == ("99.0.0", source[0], 1)
 
 
 def test_a_server_never_loads_the_parquet_library() -> None:
