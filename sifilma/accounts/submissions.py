@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
+
+from sifilma.accounts.models import Person
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel import field_notes
@@ -105,6 +109,23 @@ class Submissions:
         """How many approvals of the present digest are still needed."""
         given = sum(1 for approval in obj.approvals if approval.digest == obj.digest)
         return int(obj.required_approvals) - given
+
+
+@dataclass(frozen=True)
+class Given:
+    """An approval of what stands in an object now, by name."""
+
+    who: str
+    at: datetime
+    note: str
+
+
+def given(ctx: Context, obj: Any) -> list[Given]:
+    """The approvals of the present digest, with who gave each, in one statement."""
+    now = [approval for approval in obj.approvals if approval.digest == obj.digest]
+    query = select(Person.id, Person.name).where(Person.id.in_([approval.person_id for approval in now]))
+    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [Given(names[approval.person_id], approval.at, approval.note) for approval in now]
 
 
 def seal(ctx: Context, obj: Any, content: dict[str, Any]) -> None:

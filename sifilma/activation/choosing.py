@@ -16,8 +16,8 @@ from sifilma.activation.tokens import MAX_TRIES
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.present import cards_out
 from sifilma.cards.schemas import CardOut
+from sifilma.cards.service import ENDED
 from sifilma.kernel.context import Context
-from sifilma.personalisation.batch import ENDED
 
 MOST_CARDS = 2000
 MOST_MACHINES = 200

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.accounts.models import Organisation, Person
+from sifilma.accounts.models import Organisation
 from sifilma.accounts.present import party
 from sifilma.activation import status
 from sifilma.activation.models import ACTIVATION_REQUEST, Activation, ActivationRequest, Manifest, Revocation
@@ -147,23 +147,6 @@ def _activation_out(activation: Activation, named: dict[UUID, str], manifests: d
         },
         links=links("activations", activation.id, review="review") | {"manifest": f"{API}/manifests/{manifest.id}"},
     )
-
-
-@dataclass(frozen=True)
-class Approved:
-    """One approval of what stands in the request now, by name."""
-
-    name: str
-    at: datetime
-    note: str
-
-
-def approved(ctx: Context, request: ActivationRequest) -> list[Approved]:
-    """The approvals of the present digest, with who gave each, in one statement."""
-    given = [approval for approval in request.approvals if approval.digest == request.digest]
-    query = select(Person.id, Person.name).where(Person.id.in_([approval.person_id for approval in given]))
-    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
-    return [Approved(names[approval.person_id], approval.at, approval.note) for approval in given]
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,19 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.accounts.files import hand_out
+from sifilma.accounts.submissions import given
 from sifilma.accounts.together import add_together
 from sifilma.activation import choosing, reading, service, tokens
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
-from sifilma.activation.present import approved, brief, requested_cards
+from sifilma.activation.present import brief, requested_cards
 from sifilma.activation.reading import WantedRequests
 from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
 from sifilma.activation.together import TOGETHER
 from sifilma.cards.present import returned, timeline
 from sifilma.documents import lists
+from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
-from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.letters import number_warning
@@ -76,7 +77,7 @@ def draft() -> AnyResponse:
     """Save a draft with its letter."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.draft(ctx, ports.files(), _sent(form), _letter())
+        made = service.draft(ctx, ports.files(), _sent(form), upload("letter"))
         return seen("activation_pages.show", "saved", request_id=made.id)
     return _form(form)
 
@@ -101,7 +102,7 @@ def edit(request_id: UUID) -> AnyResponse:
     found = service.own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
-        service.edit(ctx, ports.files(), request_id, data, _letter())
+        service.edit(ctx, ports.files(), request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
     return _form(form, service.own(ctx, request_id))
 
@@ -145,11 +146,6 @@ def reissue(request_id: UUID, uid: str) -> Response:
     return _page(request_id, form)
 
 
-def _letter() -> Upload | None:
-    file = request.files.get("letter")
-    return Upload(file.filename, file.read()) if file is not None and file.filename else None
-
-
 def _sent(form: Form, **more: Any) -> ActivationRequestIn:
     """What the form asks for: as many machines as cards were chosen."""
     typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
@@ -169,7 +165,7 @@ def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
     found = reading.get_request(ctx, request_id)
     return form.again(
-        "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=approved(ctx, found), can=_can(found),
+        "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=given(ctx, found), can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
     )  # fmt: skip
 

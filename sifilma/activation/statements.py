@@ -11,9 +11,9 @@ from sifilma.accounts.models import Organisation
 from sifilma.activation.models import Activation, ActivationRequest, DataKey, Manifest, ManifestState, RequestState, Token, TokenState
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
+from sifilma.cards.service import ENDED
 from sifilma.kernel.prepared import Prepared
 from sifilma.oversight.service import agreement_end_query
-from sifilma.personalisation.batch import ENDED
 from sifilma.regions.models import Region
 
 _other = aliased(Card)

@@ -21,8 +21,6 @@ class DocumentKind(StrEnum):
     PURCHASE_ORDER = "purchase_order"
     BATCH = "batch"
     PHOTO = "photo"
-    BAST = "bast"
-    BERITA_ACARA = "berita_acara"
     CERTIFICATE = "certificate"
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select, select
 from sifilma.accounts.models import Organisation
 from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
+from sifilma.accounts.submissions import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
@@ -128,9 +129,7 @@ def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
 def refuse(ctx: Context, handover_id: UUID, note: str) -> Handover:
     """The receiver does not take the cards; they return to their former state. A note says why."""
     handover = _as_receiver(ctx, handover_id)
-    if len(note.strip()) < 3:
-        raise Invalid.field("note", "Say in a few words why the handover is refused.")
-    return _undo(ctx, handover, HandoverState.REFUSED, Action.HANDOVER_REFUSE, note)
+    return _undo(ctx, handover, HandoverState.REFUSED, Action.HANDOVER_REFUSE, require_note(note))
 
 
 def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:

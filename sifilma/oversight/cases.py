@@ -14,6 +14,7 @@ from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import scoped
 from sifilma.accounts.submissions import Submissions, require_note, seal
 from sifilma.cards.models import DeviceModel
+from sifilma.documents.indonesian import WIB
 from sifilma.documents.models import DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, sha256_of
 from sifilma.documents.store import FileStore
@@ -32,7 +33,6 @@ from sifilma.oversight.models import (
     ModelCertificate,
 )
 from sifilma.oversight.schemas import CaseIn, CertificateIn
-from sifilma.oversight.service import WIB
 
 WAY = Submissions(CASE, ModelCaseApproval, "model_case", "organisation_id", CaseState.TESTED, CaseState.CERTIFIED)
 OPEN = (CaseState.APPLIED, CaseState.APPROVED_TO_TEST, CaseState.TESTED)

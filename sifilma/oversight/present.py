@@ -14,11 +14,11 @@ from sifilma.accounts.permissions import Operation, grants
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.cards.present import TimelineStep, timeline
 from sifilma.cards.service import units_query
+from sifilma.documents.indonesian import WIB
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 from sifilma.oversight.cases import OPEN, cases_query, models_query
 from sifilma.oversight.models import CASE, CERTIFIED, CHANGE, CertificateKind, ModelCase, ModelCertificate, ReferenceChange
-from sifilma.oversight.service import WIB
 
 
 @dataclass(frozen=True)

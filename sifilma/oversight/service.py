@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, select
 
 from sifilma.accounts.models import Organisation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.documents.indonesian import WIB
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
@@ -20,7 +20,6 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 from sifilma.oversight.models import Agreement
 
-WIB = ZoneInfo("Asia/Jakarta")
 NO_AGREEMENT = say("The institution has no agreement (PKS) that is valid today.")
 
 

@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.cards.identity import normalise_hardware, normalise_pcid, normalise_uid, perso_warning
-from sifilma.cards.models import Card, CardState, DeviceModel, Unit
+from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.service import ENDED
 from sifilma.documents import sheets
 from sifilma.documents.sheets import Row, RowError, Sheet
 from sifilma.jobs.files import ERROR
@@ -22,7 +23,6 @@ from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 REQUIRED = ("hardware_number", "model", "pcid")
 COLUMNS = (*REQUIRED, "sam_uid", "sam_perso")
 OPTIONAL = ("sam_uid", "sam_perso", ERROR)
-ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from sifilma.accounts.models import Person, User
 from sifilma.accounts.present import party
+from sifilma.accounts.submissions import Given, given
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.present import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
@@ -27,15 +28,6 @@ VERBS = {
     "submit": State.SUBMITTED, "return": State.RETURNED, "approve": State.APPROVED, "reject": State.REJECTED, "cancel": State.CANCELLED,
     "results": State.PERSONALISING,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Given:
-    """An approval as a page shows it."""
-
-    who: str
-    at: datetime
-    note: str
 
 
 @dataclass(frozen=True)
@@ -57,12 +49,12 @@ def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     """A request with everything one decides by."""
     shown = full(ctx, request)
     now = [approval for approval in request.approvals if approval.digest == request.digest]
-    names = _names(ctx, [request.submitted_by_user, *(approval.user_id for approval in now)])
+    names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
     return RequestPage(
         request=shown, own=request.requester_id == ctx.actor.organisation_id, objection=_objection(ctx, request, now),
         submitter=names.get(request.submitted_by_user, ""), verified_at=request.verified_at,
-        given=[Given(names[approval.user_id], approval.at, approval.note) for approval in now],
+        given=given(ctx, request),
         steps=timeline(ctx, PERSONALISATION.kind, request.id), done=outcomes.count("personalised"), failed=outcomes.count("failed"),
     )  # fmt: skip
 

@@ -17,14 +17,13 @@ from sifilma.accounts.permissions import Operation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState, Unit
-from sifilma.cards.service import register_cards
+from sifilma.cards.service import ENDED, register_cards
 from sifilma.documents import sheets
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
-from sifilma.personalisation.batch import ENDED
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn

@@ -24,7 +24,11 @@ class RegionSource(Base):
 
 
 class Region(Base):
-    """One code. `version` is the source version it was first seen in; `valid_to` is set when a later version lacks it."""
+    """One code. `version` is the source version it was first seen in; `valid_to` is set when a later version lacks it.
+
+    `successor_code` stays empty: no source says which code took a closed one's place (idn-area-data lists what there is, and a code
+    says nothing of its former one). Who needs it compares names.
+    """
 
     __tablename__ = "region"
     __table_args__ = (Index(None, "parent_code", "code"), Index(None, "name"))

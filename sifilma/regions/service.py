@@ -8,21 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from sifilma.kernel.errors import Invalid
 from sifilma.regions import codes
 from sifilma.regions.models import Region
-
-
-@dataclass(frozen=True)
-class PlaceNames:
-    """The four names of a village code, and the version the code came with."""
-
-    code: str
-    province: str
-    regency: str
-    district: str
-    village: str
-    version: str
 
 
 @dataclass(frozen=True)
@@ -81,19 +68,6 @@ def deepest(*chosen: str) -> str:
             break
         code = part
     return code
-
-
-def names(session: Session, code: str) -> PlaceNames:
-    """The names of a village code, in one statement. Invalid for unknown, closed, or not village-level codes."""
-    code = codes.normalise(code)
-    if codes.level(code) != 4:
-        raise Invalid.field("region_code", "A village code is needed (13 characters, e.g. 35.20.01.2001).")
-    chain = [code[:2], code[:5], code[:8], code]
-    rows = {row.code: row for row in session.scalars(select(Region).where(Region.code.in_(chain)))}
-    if any(part not in rows for part in chain) or rows[code].valid_to is not None:
-        raise Invalid.field("region_code", "There is no such village code today.")
-    found = [rows[part].name for part in chain]
-    return PlaceNames(code, found[0], found[1], found[2], found[3], rows[code].version)
 
 
 def region_name(session: Session, code: str | None) -> str:

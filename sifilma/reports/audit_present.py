@@ -13,6 +13,8 @@ from sqlalchemy import select
 
 from sifilma.accounts import log_reading
 from sifilma.accounts.models import ApiKey, Organisation, Person, User
+from sifilma.accounts.permissions import Operation
+from sifilma.accounts.scope import may_reach
 from sifilma.audit import words
 from sifilma.audit.models import AuditEntry
 from sifilma.audit.proofs import Inclusion, places_of
@@ -24,7 +26,7 @@ from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.web.pages import link_to
 
 PAGES = {
-    "activation": ("review_pages.show", "activation_id"),
+    "activation": ("activated_pages.show", "activation_id"),
     "activation_request": ("activation_pages.show", "request_id"),
     "card": ("card_pages.show", "uid"),
     "destruction": ("destruction_pages.show", "destruction_id"),
@@ -36,11 +38,13 @@ PAGES = {
     "user": ("user_pages.show", "user_id"),
 }
 NEEDS = {
-    "activation": "place.review", "activation_request": "activation_request.view", "card": "card.view", "destruction": "destruction.view",
+    "activation": "manifest.view", "activation_request": "activation_request.view", "card": "card.view", "destruction": "destruction.view",
     "handover": "handover.view", "manifest": "manifest.view", "organisation": "reference.read",
     "personalisation_request": "personalisation.view", "unit": "unit.read", "user": "users.see",
 }  # fmt: skip
 """What somebody needs to open the page of an object."""
+ONLY_OWN = ("activation", "manifest")
+"""Pages a province has not of its regencies, though it reads their record."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
     keys = _map(ctx, select(ApiKey.id, ApiKey.name, ApiKey.prefix), ApiKey.id, [e.api_key_id for e in entries])
     owners = _map(ctx, select(Organisation.id, Organisation.name, Organisation.kind), Organisation.id, [e.organisation_id for e in entries])
     uids, places = _uids(ctx, entries), places_of(ctx, [entry.id for entry in entries])
-    return [_line(entry, users, keys, owners, uids, places.get(entry.id)) for entry in entries]
+    return [_line(ctx, entry, users, keys, owners, uids, places.get(entry.id)) for entry in entries]
 
 
 def proven(ctx: Context, seq: int | None) -> Proven | None:
@@ -126,15 +130,17 @@ def _uids(ctx: Context, entries: list[AuditEntry]) -> dict[str, str]:
     return {str(card_id): uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids)))} if ids else {}
 
 
-def _line(entry: AuditEntry, users: Any, keys: Any, owners: Any, uids: dict[str, str], seq: int | None) -> EntryLine:
+def _line(ctx: Context, entry: AuditEntry, users: Any, keys: Any, owners: Any, uids: dict[str, str], seq: int | None) -> EntryLine:
     username, who = users.get(entry.user_id, ("", ""))
     if entry.api_key_id is not None:
         username, who = "", " · ".join(keys.get(entry.api_key_id, ()))
     whose = owners.get(entry.organisation_id, ("", ""))[0]
-    return EntryLine(entry, who, username, whose, _address(entry, uids), seq)
+    return EntryLine(entry, who, username, whose, _address(ctx, entry, uids), seq)
 
 
-def _address(entry: AuditEntry, uids: dict[str, str]) -> str:
+def _address(ctx: Context, entry: AuditEntry, uids: dict[str, str]) -> str:
+    if entry.object_kind in ONLY_OWN and not may_reach(ctx.actor, Operation(NEEDS[entry.object_kind]), entry.organisation_id):
+        return ""
     endpoint, argument = PAGES.get(entry.object_kind, ("", ""))
     key = uids.get(entry.object_id, "") if entry.object_kind == "card" else entry.object_id
     return link_to(endpoint, **{argument: key}) if endpoint and len(key) > 1 else ""

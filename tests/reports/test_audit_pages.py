@@ -97,3 +97,15 @@ def test_the_log_is_verified_from_the_page_by_an_auditor_with_a_fresh_code(sqlit
     assert english(sqlite_world, "operator1").get("/jejak/periksa").status_code == 403
     as_superuser(sqlite_world, "UPDATE audit_entry SET action = 'unit.change' WHERE action = 'personalisation.submit'")
     assert "The log is not what was signed" in english(sqlite_world, "auditor1").text("/jejak/periksa")
+
+
+def test_the_entry_of_an_activation_leads_to_its_page_for_whoever_may_open_it(world: World) -> None:
+    _, answers = world.active()
+    page = f"/aktivasi/riwayat/{answers[0]['id']}"
+    entry = one_id(world, "SELECT id FROM audit_entry WHERE action = 'activation.create'")
+    for name in ("auditor1", "magetan.kepala"):
+        reader = english(world, name)
+        assert f'href="{page}"' in reader.get(f"/jejak/{entry}").get_data(as_text=True), name
+        assert reader.get(page).status_code == 200, name
+    province = english(world, "jatim.kepala").get(f"/jejak/{entry}")  # it reads the record, and has no page to open
+    assert (province.status_code, page in province.get_data(as_text=True)) == (200, False)
