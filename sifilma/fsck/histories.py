@@ -39,7 +39,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "token": {
         "issued": (f"{_A}.approve", "token.reissue"), "redeemed": (f"{_A}.create",), "expired": ("token.expire",),
-        "cancelled": ("token.refused", "token.reissue", "token.cancel", "card.report", f"{_A}.cancel"),
+        "cancelled": ("token.refused", "token.reissue", "card.report", f"{_A}.cancel"),
     },
     "manifest": {"active": (f"{_A}.create",), "superseded": (f"{_A}.create",), "revoked": ("manifest.revoke", "card.report"),
                  "expired": ("manifest.expire",)},

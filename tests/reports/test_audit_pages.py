@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sifilma.audit.models import Action
 from sifilma.audit.words import ACTIONS
 from sifilma.demo import facts
@@ -16,6 +18,13 @@ _SUBMITTED = "SELECT id FROM audit_entry WHERE action = 'personalisation.submit'
 
 def test_every_act_has_its_words() -> None:
     assert set(ACTIONS) == {action.value for action in Action}
+
+
+def test_every_act_that_has_a_name_is_recorded_somewhere() -> None:
+    """By its name, or by the verb of a way that is submitted and approved (`WAY.act(ctx, …, "draft")`)."""
+    code = "\n".join(path.read_text() for path in Path("sifilma").rglob("*.py") if path.parts[1] != "audit")
+    unused = [act for act in Action if f"Action.{act.name}" not in code and f'"{act.value.partition(".")[2]}"' not in code]
+    assert [act for act in unused if act is not Action.UNIT_CHANGE] == []
 
 
 def test_everybody_reads_as_far_as_they_may(world: World) -> None:
