@@ -270,7 +270,7 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
 
 
 def _count_wrong(session: Session, ctx: Context, user_id: UUID, subject: str) -> None:
-    throttle.fail(session, ctx.now, subject, throttle.PASSWORD)
+    throttle.fail(session, ctx, subject, throttle.PASSWORD, user_id)
     record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", user_id)
 
 
