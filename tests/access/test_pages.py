@@ -13,11 +13,11 @@ from werkzeug.test import TestResponse
 
 from hsm import HSM
 from tests.access.checker import Walk
-from tests.access.outline import doubled_ids, outline
 from tests.access.roles import ROLES, Role, visitor
 from tests.access.things import populate
 from tests.support.browser import WIDTHS, chromium, known, opened, sound
 from tests.support.databases import Fresh
+from tests.support.outline import doubled_ids, outline
 from tests.support.servers import Server, running
 from tests.support.world import World
 

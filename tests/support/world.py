@@ -38,7 +38,9 @@ from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
+from tests.support.routing import compile_once
 
+compile_once()
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PASSWORD = "kuda lumping naik perahu"
 API = "/api/v1"
