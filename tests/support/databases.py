@@ -25,7 +25,14 @@ KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 """When the template's regions were imported."""
 
-CALM = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+CALM = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
 """A test that kills the machine's power does not exist, so nothing waits for the disk."""
 
 
@@ -58,9 +65,9 @@ class Cluster:
         return f"postgresql://sifilma@/{database}?host={self.base}"
 
     def create(self, template: str = "template0", name: str | None = None) -> str:
-        """A new database with the content of `template`; its name."""
+        """A new database with the content of `template`; its name. Its files are copied: through the log it takes twice as long."""
         name = name or f"t_{uuid4().hex[:12]}"
-        self._execute(f'create database "{name}" template "{template}"')
+        self._execute(f'create database "{name}" template "{template}" strategy file_copy')
         return name
 
     def drop(self, name: str) -> None:
