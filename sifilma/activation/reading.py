@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 
 from sifilma.accounts.models import Organisation
 from sifilma.accounts.permissions import Operation, grants
+from sifilma.accounts.queues import Wanted, decisions, narrowed
 from sifilma.accounts.scope import scoped
-from sifilma.activation.models import Activation, ActivationApproval, ActivationRequest, Manifest, ManifestState, RequestState, Revocation
+from sifilma.activation.models import Activation, ActivationApproval, ActivationRequest, Manifest, ManifestState, Revocation
 from sifilma.cards.models import Card
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.four_eyes import EDITABLE
-from sifilma.kernel.letters import letter_key
 from sifilma.kernel.paging import Listing
 
 A = ActivationRequest
@@ -29,45 +28,18 @@ def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIE
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
 
 
-@dataclass(frozen=True)
-class WantedRequests:
-    """Which requests. `text` is a part of the letter number or the organisation; `waiting`: only what the actor can act on;
-    `days`: only what was submitted (or, as yet, drafted) at least so long ago.
-    """
-
-    state: str = ""
-    text: str = ""
-    waiting: bool = False
-    function: str = ""
-    days: int = 0
-
-
-def requests_page(ctx: Context, wanted: WantedRequests) -> Listing[ActivationRequest]:
+def requests_page(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
     """The requests the actor may see, narrowed by what is wanted."""
-    query = requests_query(ctx)
-    if wanted.state:
-        query = query.where(A.state == wanted.state)
-    if wanted.function:
-        query = query.where(A.function == wanted.function)
-    if wanted.days:
-        query = query.where(func.coalesce(A.submitted_at, A.created_at) <= ctx.now - timedelta(days=wanted.days))
-    if wanted.text:
-        named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
-        query = query.where(or_(A.letter_key.contains(letter_key(wanted.text), autoescape=True), named))
+    named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
+    query = narrowed(ctx, requests_query(ctx), A, wanted, named)
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id
 
 
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
     """What the actor can do something about now: approve, verify, or submit."""
-    actor = ctx.actor
-    if grants(actor, Operation.ACTIVATION_APPROVE):
-        given = ActivationApproval
-        mine = exists().where(given.activation_request_id == A.id, given.digest == A.digest, given.person_id == actor.person_id)
-        yield and_(A.state == RequestState.SUBMITTED, A.submitted_by_person.is_distinct_from(actor.person_id), ~mine)
-    if grants(actor, Operation.ACTIVATION_VERIFY):
-        yield and_(A.state == RequestState.SUBMITTED, A.verified_at.is_(None))
-    if grants(actor, Operation.ACTIVATION_SUBMIT):
-        yield and_(A.state.in_(EDITABLE), A.organisation_id == actor.organisation_id)
+    yield from decisions(ctx, A, ActivationApproval, Operation.ACTIVATION_APPROVE, Operation.ACTIVATION_VERIFY)
+    if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
+        yield and_(A.state.in_(EDITABLE), A.organisation_id == ctx.actor.organisation_id)
 
 
 def activations_page(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:

@@ -11,12 +11,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.accounts.files import hand_out
+from sifilma.accounts.queues import wanted
 from sifilma.accounts.submissions import given
 from sifilma.accounts.together import add_together
 from sifilma.activation import choosing, reading, service, tokens
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
 from sifilma.activation.present import brief, requested_cards
-from sifilma.activation.reading import WantedRequests
 from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
 from sifilma.activation.together import TOGETHER
 from sifilma.cards.present import returned, timeline
@@ -57,9 +57,7 @@ KINDS = [str(name) for name in RequestKind]
 def index() -> Response:
     """The requests the actor may see."""
     form = Form(request.args)
-    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
-    wanted = WantedRequests(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
-    listing = reading.requests_page(context(), wanted)
+    listing = reading.requests_page(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
     return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 

@@ -8,9 +8,9 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict
 
 from sifilma import ports
+from sifilma.accounts.queues import Wanted
 from sifilma.activation import reading, service, tokens
 from sifilma.activation.present import brief, full
-from sifilma.activation.reading import WantedRequests
 from sifilma.activation.schemas import (
     ActivationRequestBrief,
     ActivationRequestIn,
@@ -54,7 +54,7 @@ def draft(form: ActivationRequestForm) -> Response:
 @operation("activation_request.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = reading.requests_page(context(), WantedRequests(query.state or ""))
+    select, key = reading.requests_page(context(), Wanted(query.state or ""))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 

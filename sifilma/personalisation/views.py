@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
+from sifilma.accounts.queues import wanted
 from sifilma.accounts.together import add_together
 from sifilma.cards.present import returned
 from sifilma.documents import lists
@@ -20,7 +21,6 @@ from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, reading, refused, service
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationState
 from sifilma.personalisation.present import brief, request_page
-from sifilma.personalisation.reading import Wanted
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.service import Files
 from sifilma.personalisation.together import TOGETHER
@@ -53,10 +53,8 @@ EXPORT = Export(
 @operation("personalisation.view")
 def index() -> Response:
     """The requests the actor may see."""
-    ctx, form = context(), Form(request.args)
-    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
-    wanted = Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
-    listing = reading.listing(ctx, wanted)
+    form = Form(request.args)
+    listing = reading.listing(context(), wanted(form))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
     return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
