@@ -101,6 +101,7 @@ exec 9>.cache/setup.lock
 flock 9
 export PIP_CACHE_DIR="${PIP_CACHE_DIR:-$here/.cache/pip}" UV_CACHE_DIR="${UV_CACHE_DIR:-$here/.cache/uv}"
 export npm_config_cache="${npm_config_cache:-$here/.cache/npm}" PIP_DISABLE_PIP_VERSION_CHECK=1 UV_PYTHON_DOWNLOADS=never
+export UV_COMPILE_BYTECODE=1  # else the first start of everything compiles it, and each one where PYTHONDONTWRITEBYTECODE is set
 stamp() { { echo "$here"; cat "$@"; } | sha256sum | cut -c1-32; }
 fresh() { [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]; }
 
@@ -124,6 +125,7 @@ if ! fresh .venv "$want" || ! .venv/bin/python -c "$suits" 2>/dev/null; then
   .venv/bin/pip install -q --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
   echo "$want" > .venv/.stamp
 fi
+.venv/bin/python -m compileall -q app.py config hsm manifests migrations sifilma tests  # what has changed, for the same reason
 
 # --- 4. Data and programs from npm, by lock file, no scripts run.
 want=$(stamp package.json package-lock.json)
