@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -61,9 +62,10 @@ def fresh_postgresql(pg_cluster: Cluster) -> Fresh:
 
 
 @pytest.fixture(scope="session")
-def fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+def fresh_sqlite() -> Iterator[Fresh]:
     """Makes migrated SQLite databases."""
-    return FreshSqlite(tmp_path_factory.mktemp("sqlite"))
+    with tempfile.TemporaryDirectory(prefix="sif-sqlite-", dir=databases.quick_folder()) as folder:
+        yield FreshSqlite(Path(folder))
 
 
 @pytest.fixture(params=databases.KINDS)

@@ -1,7 +1,8 @@
-"""Real server processes (granian, as `sifilma serve` runs it) on a free port, for tests that kill and freeze."""
+"""Real server processes (what `sifilma serve` does, in a process of its own) on a free port, for tests that kill and freeze."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import http.client
 import json
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,31 +42,50 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Starter:
+    """The process servers are forked from (tests/support/starter.py), started when the first is wanted."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.starter"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        atexit.register(self.close)
+
+    def start(self, settings: dict[str, str], log: Path) -> int:
+        """Start a server; the number of its process, which leads a group."""
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018  # PIPE
+        self._process.stdin.write(json.dumps({"environment": settings, "log": str(log)}) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it, and with it every server that is left."""
+        self._process.communicate()
+
+
+@lru_cache(maxsize=1)
+def _starter() -> Starter:
+    return Starter()
+
+
 class Server:
     """One server and its workers, in a process group of their own."""
 
     def __init__(self, world: World) -> None:
         self.port = free_port()
-        self._log = (world.settings.home / f"server-{self.port}.log").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "sifilma", "serve"],
-            env=os.environ | environment(world) | {"SIFILMA_PORT": str(self.port)},
-            cwd=ROOT,
-            start_new_session=True,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
+        self._log = world.settings.home / f"server-{self.port}.log"
+        self._pid = _starter().start(environment(world) | {"SIFILMA_PORT": str(self.port)}, self._log)
 
     def wait(self, seconds: float = 60) -> Server:
         """Until it answers /livez."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"the server ended: {Path(self._log.name).read_text()[-2000:]}")
+            if not self._lives():
+                raise RuntimeError(f"the server ended: {self._log.read_text()[-2000:]}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.call("GET", "/livez")[0] == 200:
                     return self
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise TimeoutError("the server did not answer")
 
     def call(self, method: str, path: str, body: Any = None, timeout: float = 30, **headers: str) -> tuple[int, Any, dict[str, str]]:
@@ -81,11 +102,14 @@ class Server:
             connection.close()
 
     def kill(self) -> None:
-        """SIGKILL for all of it."""
+        """SIGKILL for all of it; back when it is gone."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._log.close()
+            os.killpg(self._pid, signal.SIGKILL)
+        while self._lives():
+            time.sleep(0.002)
+
+    def _lives(self) -> bool:
+        return Path(f"/proc/{self._pid}").exists()
 
 
 @contextlib.contextmanager

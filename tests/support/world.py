@@ -38,9 +38,9 @@ from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
-from tests.support.routing import compile_once
+from tests.support import routing, statements
 
-compile_once()
+routing.compile_once()
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PASSWORD = "kuda lumping naik perahu"
 API = "/api/v1"
@@ -126,6 +126,8 @@ class World:
         self.organisations: dict[str, UUID] = {}
         self.users: dict[str, UUID] = {}
         self.seeds: dict[str, str] = {}
+        with self.app.app_context():
+            statements.compile_once(db.engine)
         with self.context() as ctx:
             self._populate(ctx)
 

@@ -1,0 +1,58 @@
+"""Starts servers for tests by forking: what a server imports takes most of its start, and is imported here once.
+
+A line of JSON on standard input, `{"environment": {…}, "log": path}`, is answered by the new process's number. Each server leads a
+process group of its own. They end with this process, which ends with its input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from sifilma import cli, factory, pages, serving
+from sifilma.regions import villages
+
+READY = (cli, factory, pages, villages)
+"""Imported for the servers, used by none of this."""
+
+
+def main() -> None:
+    """Start servers until the input ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
+    made: list[int] = []
+    for line in sys.stdin:
+        made.append(_fork(json.loads(line)))
+        print(made[-1], flush=True)
+    for group in made:
+        _end(group)
+
+
+def _fork(wanted: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        with Path(wanted["log"]).open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            for stream, target in ((nothing, 0), (log, 1), (log, 2)):
+                os.dup2(stream.fileno(), target)
+        os.environ.update(wanted["environment"])
+        serving.serve()
+    finally:
+        os._exit(1)
+
+
+def _end(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+if __name__ == "__main__":
+    main()
