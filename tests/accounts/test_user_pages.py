@@ -44,6 +44,16 @@ def test_a_head_invites_and_is_shown_the_link_once(world: World) -> None:
     assert "199505052020032015" not in words(page)
 
 
+def test_where_reminders_go_is_written_with_the_invitation(sqlite_world: World) -> None:
+    head = english(sqlite_world, "magetan.kepala")
+    wrong = head.send("/pengguna/baru", **NEW | {"email": "umi", "phone": "0812"})
+    assert wrong.status_code == 422
+    assert {name for name in ("email", "phone") if f'id="e-{name}"' in wrong.get_data(as_text=True)} == {"email", "phone"}
+    assert head.send("/pengguna/baru", **NEW | {"email": "umi@magetan.test", "phone": "+6281200000001"}).status_code == 201
+    kept = sqlite_world.sql("SELECT email, phone FROM user_account WHERE username = :name", name="magetan.baru")
+    assert kept == [("umi@magetan.test", "+6281200000001")]
+
+
 @pytest.mark.parametrize(
     ("kind", "number", "said"),
     [("nip", "3520010101900001", "A NIP has 18 digits"), ("nrp", "123", "An NRP has 8 digits"), ("employee", "a b?", "An employee number")],

@@ -69,12 +69,16 @@ def test_an_office_reports_a_broken_card_with_a_photo(server: tuple[World, Serve
     press(page, f"main a[href$='/kartu/{uid}']")
     page.check("[name=condition][value=damaged]")
     page.set_input_files("[name=photos]", {"name": "catatan.txt", "mimeType": "text/plain", "buffer": b"bukan foto"})
-    press(page, "#lapor button")
+    press(page, "#lapor [type=submit]")
     assert page.get_attribute("[name=photos]", "aria-invalid") is None  # first the note is missing
     page.fill("[name=note]", "Retak di sudut")
     page.set_input_files("[name=photos]", PHOTO)
+    expect(page.locator("[data-previews] img")).to_have_js_property("naturalWidth", 320)
     sound(page)
-    press(page, "#lapor button")
+    page.click("[data-previews] button")  # taken away, and chosen again
+    assert page.evaluate("document.querySelector('[name=photos]').files.length") == 0
+    page.set_input_files("[name=photos]", PHOTO)
+    press(page, "#lapor [type=submit]")
     shown = page.locator(".timeline img")
     shown.scroll_into_view_if_needed()  # it is loaded as it comes into sight
     expect(shown).to_have_js_property("naturalWidth", 320)

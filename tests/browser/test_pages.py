@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import DESK, PHONE, SUBMIT, code, opened, press, sideways, signed_in, sound, violations, watch
+from tests.support.browser import DESK, PHONE, SUBMIT, code, known, opened, press, sideways, signed_in, sound, violations, watch
 from tests.support.servers import Server
 from tests.support.world import PASSWORD, World
 
@@ -56,6 +57,26 @@ def test_people_see_their_sessions_and_change_the_language(server: tuple[World, 
     assert page.get_by_role("heading", name="Your sessions").is_visible()
     assert page.get_attribute("html", "lang") == "en"
     sound(page)
+
+
+def test_a_session_does_not_end_while_somebody_types(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    page = opened(browser, made, DESK)
+    page.clock.install()
+    world.clock.set(datetime.now(UTC))
+    known(page, made, world.client("bangli.kepala"))
+    page.goto("/personalisasi/baru")
+    page.fill("[name=subject]", "Permohonan")
+    seen = "UPDATE login_session SET last_seen_at = :long_ago WHERE ended_at IS NULL"
+    world.sql(seen, long_ago=str((datetime.now(UTC) - timedelta(minutes=29)).replace(tzinfo=None)))
+    page.clock.fast_forward("06:00")
+    with page.expect_response("**/api/v1/me") as asked:
+        page.type("[name=subject]", " kartu")
+    assert asked.value.status == 200
+    world.clock.set(datetime.now(UTC))
+    assert world.sql("SELECT MAX(last_seen_at) > :recently FROM login_session", recently=str(datetime.now(UTC) - timedelta(minutes=1))) == [
+        (1,)
+    ]
 
 
 @pytest.mark.parametrize("width", PEOPLE)

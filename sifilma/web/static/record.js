@@ -1,4 +1,4 @@
-// The form of a Berita Acara: rows of witnesses, previews of photos, and an answer that does not lose them. All of it works without.
+// The form of a Berita Acara: rows of witnesses, and an answer that does not lose the photos (photos.js). All of it works without.
 "use strict";
 
 // Witnesses: the rows left empty go, buttons add and remove them.
@@ -45,48 +45,6 @@ const witnesses = (part) => {
     add.focus();
   });
   settle();
-};
-
-// Photos: chosen in several goes, shown small, taken away one by one; too many bytes are said before they are sent.
-const photos = (part, kept) => {
-  const field = part.querySelector("#f-photos");
-  const list = part.querySelector("[data-previews]");
-  let chosen = [...kept, ...field.files];
-  const keep = () => {
-    const files = new DataTransfer();
-    for (const file of chosen) files.items.add(file);
-    field.files = files.files;
-    part.querySelector("[data-too-large]").hidden = chosen.reduce((sum, file) => sum + file.size, 0) <= Number(list.dataset.limit);
-    part.querySelector("[data-again]")?.remove();
-  };
-  const show = (file) => {
-    const item = list.appendChild(document.createElement("li"));
-    const image = item.appendChild(new Image(160, 120));
-    image.alt = file.name;
-    const reader = new FileReader();
-    reader.addEventListener("load", () => (image.src = reader.result));
-    reader.readAsDataURL(file);
-    const button = item.appendChild(document.createElement("button"));
-    button.type = "button";
-    button.className = "btn btn-outline-secondary";
-    button.textContent = list.dataset.removing;
-    button.setAttribute("aria-label", `${list.dataset.removing}: ${file.name}`);
-    button.addEventListener("click", () => {
-      chosen = chosen.filter((one) => one !== file);
-      item.remove();
-      keep();
-      field.focus();
-    });
-  };
-  field.addEventListener("change", () => {
-    const fresh = [...field.files].filter((file) => !chosen.some((one) => one.name === file.name && one.size === file.size));
-    chosen.push(...fresh);
-    fresh.forEach(show);
-    keep();
-  });
-  chosen.forEach(show);
-  if (chosen.length) keep();
-  return () => chosen;
 };
 
 // The answer is looked at here: where something is wrong, its page comes in place of this one, and the photos stay chosen.

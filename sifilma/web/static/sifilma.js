@@ -19,6 +19,14 @@ window.addEventListener("pageshow", () => {
   }
 });
 
+// While somebody types, their session is in use: a long form must not meet its end.
+let seen = Date.now();
+document.addEventListener("input", () => {
+  if (Date.now() - seen < 5 * 60_000 || !document.querySelector("input[name=csrf_token]")) return;
+  seen = Date.now();
+  fetch("/api/v1/me").catch(() => {}); // without an answer the form says so itself, when it is sent
+});
+
 // The list of what is wrong takes the focus, so that it is read first.
 document.getElementById("masalah")?.focus();
 
