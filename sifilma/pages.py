@@ -20,6 +20,7 @@ from sifilma.activation import views as activation
 from sifilma.audit import words
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
+from sifilma.documents import lists
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.jobs import views as jobs
@@ -53,7 +54,7 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=words.action, object_words=words.object_kind, fact_words=words.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=lists.orders)
 
 
 def may(operation: str) -> bool:

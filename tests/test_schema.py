@@ -127,6 +127,10 @@ def test_of_twins_the_migration_keeps_one(world: World) -> None:
 
 
 BACK_TO_0009 = (
+    *(
+        f"DROP INDEX ix_{of}_id"
+        for of in ("personalisation_request_letter_date", "activation_request_letter_date", "manifest_refuse_after")
+    ),
     *(f"ALTER TABLE person ADD COLUMN {column} DEFAULT '' NOT NULL" for column in ("email VARCHAR(200)", "phone VARCHAR(30)")),
     *(f"ALTER TABLE user_account DROP COLUMN {column}" for column in ("email", "phone")),
     "ALTER TABLE user_change ADD COLUMN is_first BOOLEAN DEFAULT FALSE NOT NULL",

@@ -130,6 +130,7 @@ class ActivationRequest(Lettered, Submitted, Stateful, Base):
             sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
         ),
         Index(None, "organisation_id", "id"),
+        Index(None, "letter_date", "id"),
     )  # fmt: skip
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -293,6 +294,7 @@ class Manifest(Stateful, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "refuse_after"),
+        Index(None, "refuse_after", "id"),
     )  # fmt: skip
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

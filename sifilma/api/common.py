@@ -20,6 +20,7 @@ from sifilma.cards.identity import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.paging import NEWEST_FIRST, Order
 from sifilma.web import characters
 from sifilma.web.links import API
 from sifilma.web.requests import context
@@ -125,10 +126,10 @@ def answer(model: BaseModel, status: int = 200) -> Response:
 
 
 def page_of(
-    query: Select[Any], key: Any, which: ListQuery, show: Callable[[list[Any]], Iterable[BaseModel]], *, oldest_first: bool = False
+    query: Select[Any], key: Any, which: ListQuery, show: Callable[[list[Any]], Iterable[BaseModel]], *, order: Order = NEWEST_FIRST
 ) -> Response:
-    """One page of a select, newest first; `oldest_first` is also in the order of codes."""
-    found = paging.page(context().session, query, key, limit=which.limit, cursor=which.cursor, oldest_first=oldest_first)
+    """One page of a select; codes in their order are OLDEST_FIRST."""
+    found = paging.page(context().session, query, key, limit=which.limit, cursor=which.cursor, order=order)
     return answer(Page[Any](items=list(show(found.items)), next=found.next))
 
 

@@ -14,6 +14,7 @@ from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
 from sifilma.cards import service as cards
 from sifilma.cards.present import models_out
 from sifilma.cards.schemas import ModelOut
+from sifilma.kernel.paging import OLDEST_FIRST
 from sifilma.regions import service as regions
 from sifilma.web.links import API
 from sifilma.web.operations import operation
@@ -82,7 +83,7 @@ def models(query: ListQuery) -> Response:
 def children(query: RegionQuery) -> Response:
     """The valid codes, by code."""
     select, key = regions.children(query.parent)
-    return page_of(select, key, query, lambda rows: map(_region_out, rows), oldest_first=True)
+    return page_of(select, key, query, lambda rows: map(_region_out, rows), order=OLDEST_FIRST)
 
 
 def _region_out(row: Any) -> RegionOut:

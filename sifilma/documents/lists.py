@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, make_response, render_template, request
+from flask import Response, g, make_response, render_template, request
 from flask_babel import format_decimal, gettext, ngettext
+from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.documents.responses import attachment
 from sifilma.documents.sheets import write_csv, write_xlsx
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid, NotFound
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Listing, Order
 from sifilma.web.forms import Form
 from sifilma.web.requests import context
 
@@ -25,6 +26,10 @@ WRITERS = {
     "xlsx": (write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
 Show = Callable[[list[Any]], Iterable[Any]]
+Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
+"""What a list can be put in order by besides its age: a name for addresses, the words of its heading, the column."""
+NO_COLUMNS: Columns = {}
+AGE, DOWNWARDS = "usia", "-"
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,44 @@ class Export:
     most: int = MOST_EXPORTED
 
 
-def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
+def answer(
+    template: str,
+    listing: Listing[Any],
+    show: Show,
+    export: Export,
+    *,
+    columns: Columns = NO_COLUMNS,
+    oldest_first: bool = False,
+    **values: Any,
+) -> Response:
     """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it, in the same order, as a file; a file that ends before the list
-    does says so in its last row. The template is given `items` and `next`.
+    does says so in its last row. `?urut=NAME` or `-NAME` is the order. The template is given `items` and `next`.
     """
-    wanted = request.args.get("unduh")
+    choices = _orders(columns, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
+    chosen = request.args.get("urut", "")
+    if chosen not in choices:
+        raise Invalid.field("urut", "This list has no such order.")
+    order, wanted = choices[chosen][1], request.args.get("unduh")
     if wanted:
-        return _file(wanted, listing, show, export, oldest_first)
-    found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), oldest_first=oldest_first)
+        return _file(wanted, listing, show, export, order)
+    g.orders = [(name, words, name == chosen) for name, (words, _order) in choices.items()]
+    found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), order=order)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def orders() -> list[tuple[str, str, bool]]:
+    """The orders in which the list of this page can be put: name, words, and whether it is in that order. For the filters' macro."""
+    return g.get("orders", [])  # type: ignore[no-any-return]  # what `answer` left there
+
+
+def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:
+    """By their names in addresses; the usual one has none."""
+    newest, oldest = (gettext("Newest first"), NEWEST_FIRST), (gettext("Oldest first"), OLDEST_FIRST)
+    found = {"": oldest, DOWNWARDS + AGE: newest} if usual is OLDEST_FIRST else {"": newest, AGE: oldest}
+    for name, (words, column) in columns.items():
+        found[name] = gettext("%(column)s, ascending", column=words), Order(column, upwards=True)
+        found[DOWNWARDS + name] = gettext("%(column)s, descending", column=words), Order(column)
+    return found
 
 
 def ages() -> list[tuple[str, str]]:
@@ -66,20 +100,20 @@ def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[o
     return attachment(write(header, rows), media_type, f"{name}.{kind}")
 
 
-def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, oldest_first: bool) -> Response:
+def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, order: Order) -> Response:
     if wanted not in WRITERS:
         raise Invalid.field("unduh", "A list is had as csv or xlsx.")
     header = [str(name) for name in export.columns]
-    return table(wanted, export.name, header, _lines(listing, show, export, oldest_first))
+    return table(wanted, export.name, header, _lines(listing, show, export, order))
 
 
-def _lines(listing: Listing[Any], show: Show, export: Export, oldest_first: bool) -> Iterator[list[object]]:
+def _lines(listing: Listing[Any], show: Show, export: Export, order: Order) -> Iterator[list[object]]:
     """Read page after page. The file made of them is held whole: that is why it ends."""
     query, key = listing
     cursor, left = None, export.most
     while left > 0:
         limit = min(paging.MAX_LIMIT, left)
-        found = paging.page(context().session, query, key, limit=limit, cursor=cursor, oldest_first=oldest_first)
+        found = paging.page(context().session, query, key, limit=limit, cursor=cursor, order=order)
         for item in show(found.items):
             yield [column(item) for column in export.columns.values()]
         left, cursor = left - len(found.items), found.next

@@ -68,6 +68,7 @@ class PersonalisationRequest(Lettered, Submitted, Stateful, Base):
         ),
         Index(None, "requester_id", "id"),
         Index(None, "buyer_id", "id"),
+        Index(None, "letter_date", "id"),
     )  # fmt: skip
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -17,7 +17,7 @@ from sifilma.documents.lists import ROWS_A_PAGE, Export
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
-from tests.support.world import World
+from tests.support.world import World, done
 
 FORMULA = "=HYPERLINK(1)"
 
@@ -26,21 +26,89 @@ def numbers(html: str) -> list[str]:
     return list(dict.fromkeys(re.findall(r"HW-[0-9A-F]{10}", html)))
 
 
+def following(page: str) -> str:
+    """The address of the next page, empty at the end."""
+    found = re.search(r'rel="next" href="([^"]+)"', page)
+    return found[1].replace("&amp;", "&") if found else ""
+
+
+def walked(visitor: Visitor, path: str) -> list[str]:
+    """The numbers of all pages, in their order."""
+    found = []
+    while path:
+        page = visitor.get(path).get_data(as_text=True)
+        found += numbers(page)
+        path = following(page)
+    return found
+
+
 def test_a_list_is_paged_newest_first_and_every_page_costs_the_same(world: World) -> None:
     made = world.units("magetan.kepala", 2 * ROWS_A_PAGE + 3)
     visitor = Visitor(world, "magetan.kepala")
     path, seen, costs = "/unit", [], []
-    for _ in range(3):
+    while path:
         with world.app.app_context(), counted(db.engine) as count:
             page = visitor.get(path).get_data(as_text=True)
         costs.append(len(count.statements))
         seen.append(numbers(page))
-        found = re.search(r'rel="next" href="([^"]+)"', page)
-        path = found[1].replace("&amp;", "&") if found else ""
-    assert path == ""
+        path = following(page)
     assert [len(part) for part in seen] == [ROWS_A_PAGE, ROWS_A_PAGE, 3]
     assert sorted(chain.from_iterable(seen)) == sorted(made)
     assert max(costs) <= min(costs) + 1
+
+
+def test_a_list_is_had_in_another_order_page_after_page(world: World) -> None:
+    made = sorted(world.units("magetan.kepala", 2 * ROWS_A_PAGE + 3))
+    visitor = Visitor(world, "magetan.kepala")
+    assert walked(visitor, "/unit?urut=nomor") == made
+    assert walked(visitor, "/unit?urut=-nomor") == made[::-1]
+    assert walked(visitor, "/unit?urut=usia") == walked(visitor, "/unit")[::-1]
+    assert sorted(walked(visitor, "/unit")) == made
+
+
+def test_the_order_is_chosen_among_the_filters_and_its_file_has_it_too(world: World) -> None:
+    made = sorted(world.units("magetan.kepala", 3))
+    visitor = Visitor(world, "magetan.kepala")
+    page = visitor.get("/unit?urut=-nomor").get_data(as_text=True)
+    assert '<option value="-nomor" selected>Nomor mesin, menurun</option>' in page
+    assert 'href="/unit?urut=-nomor&amp;unduh=csv"' in page
+    rows = csv.reader(io.StringIO(visitor.get("/unit?urut=-nomor&unduh=csv").get_data().decode("utf-8-sig")))
+    assert [row[0] for row in rows][1:] == made[::-1]
+
+
+def test_an_order_a_list_does_not_have_and_a_cursor_of_another_order_are_refused(sqlite_world: World) -> None:
+    sqlite_world.units("magetan.kepala", ROWS_A_PAGE + 1)
+    visitor = Visitor(sqlite_world, "magetan.kepala")
+    assert visitor.get("/unit?urut=pcid").status_code == 422
+    cursor = following(visitor.get("/unit").get_data(as_text=True)).partition("cursor=")[2]
+    assert visitor.get("/unit", cursor=cursor).status_code == 200
+    assert visitor.get("/unit", urut="nomor", cursor=cursor).status_code == 422
+
+
+LISTS = {
+    "operator1": "/kartu /unit /personalisasi /aktivasi /manifest /manifest/usulan /tinjauan /bast /pemusnahan /model /organisasi/usulan",
+    "admin1": "/organisasi /pengguna /pesan",
+    "magetan.kepala": "/pekerjaan /aktivasi/riwayat",
+}
+
+
+def test_every_list_is_had_whole_in_each_of_its_orders(world: World) -> None:
+    _, active = world.active(count=2)
+    for one in active:
+        done(world.client("operator1").post(f"/manifests/{one['manifest']['id']}/revoke", {"reason": "mesin dicuri"}), 202)
+    world.submitted("bangli.kepala")
+    world.institution_ready()
+    tried = 0
+    for who, paths in LISTS.items():
+        visitor = Visitor(world, who)
+        for path in paths.split():
+            choices = visitor.get(path).get_data(as_text=True).partition('name="urut">')[2].partition("</select>")[0]
+            orders = re.findall(r'<option value="([^"]*)"', choices)
+            files = {order: visitor.get(path, urut=order, unduh="csv").get_data(as_text=True).splitlines()[1:] for order in orders}
+            assert len(files) >= 2, path
+            assert {order: sorted(rows) for order, rows in files.items()} == dict.fromkeys(files, sorted(files[""])), path
+            tried += len(files)
+    assert tried > 2 * len(LISTS)
 
 
 def test_a_filter_stays_from_page_to_page_and_other_organisations_are_never_listed(world: World) -> None:

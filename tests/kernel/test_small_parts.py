@@ -1,4 +1,4 @@
-"""Clock, ids, deadline, letters, logs, cursors: the small parts everything stands on."""
+"""Clock, ids, deadline, letters, logs: the small parts everything stands on."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import json
 import time
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import UUID
 
 import pytest
 import structlog
 
 from sifilma.kernel import deadline, logging
 from sifilma.kernel.clock import ManualClock, SystemClock
-from sifilma.kernel.errors import Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.letters import letter_key, number_warning
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
-from sifilma.kernel.paging import _decode, _encode
 from tests.support.together import together
 
 
@@ -68,18 +65,6 @@ def test_the_usual_letter_numbers_raise_no_warning(number: str) -> None:
 
 def test_an_unusual_letter_number_only_warns() -> None:
     assert "usual pattern" in (number_warning("Surat 5") or "")
-
-
-def test_cursors_come_back_and_strange_ones_are_refused() -> None:
-    one = uuid7()
-    assert _decode(_encode(one), UUID) == one
-    for strange in ("x", "!!!!", "", "A" * 60):
-        with pytest.raises(Invalid):
-            _decode(strange, UUID)
-    assert _decode(_encode("35.20"), str) == "35.20"
-    for strange in ("", "AA", "w6k", "!!!!"):
-        with pytest.raises(Invalid):
-            _decode(strange, str)
 
 
 def test_no_secret_reaches_a_log_line() -> None:
