@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -76,12 +76,22 @@ def _decode(cursor: str, columns: list[InstrumentedAttribute[Any]]) -> list[Any]
         if not isinstance(texts, list):
             raise TypeError
         return [_value(text, column.type.python_type) for text, column in zip(texts, columns, strict=True)]
-    except (ValueError, TypeError, RecursionError, binascii.Error) as broken:
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as broken:
         raise Invalid.field("cursor", "This cursor was not given out by this list.") from broken
 
 
-def _value(text: str, kind: type[Any]) -> Any:
+def _value(text: object, kind: type[Any]) -> Any:
+    """What a column holds, from its text; ValueError, TypeError or OverflowError for what no column could."""
+    if not isinstance(text, str):
+        raise TypeError
     value = kind.fromisoformat(text) if issubclass(kind, date) else kind(text)  # moments are dates too
-    if (isinstance(value, datetime) and value.tzinfo is None) or (isinstance(value, str) and not (value and value.isprintable())):
-        raise ValueError
+    match value:
+        case datetime():
+            if value.tzinfo is None:
+                raise ValueError
+            value.astimezone(UTC)  # within the calendar there too
+        case str() if not (value and value.isprintable()):
+            raise ValueError
+        case int() if abs(value) >= 1 << 31:
+            raise OverflowError
     return value

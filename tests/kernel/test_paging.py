@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -38,6 +40,23 @@ def test_what_is_no_cursor_of_this_order_is_refused(values: list[Any], columns: 
             _decode(strange, columns)
 
 
-def test_a_moment_without_a_zone_is_refused_before_the_database_does() -> None:
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        (MOMENT.replace(tzinfo=None), Manifest.refuse_after),
+        ("0001-01-01T00:00:00+07:00", Manifest.refuse_after),
+        ("9" * 40, Activation.place_distance_m),
+        ("x\x00", Unit.hardware_number),
+        ("\ud800", Unit.hardware_number),
+    ],
+)
+def test_what_no_column_could_hold_is_refused_before_the_database_does(value: object, column: Any) -> None:
     with pytest.raises(Invalid):
-        _decode(_encode([MOMENT.replace(tzinfo=None), uuid7()]), [Manifest.refuse_after, Manifest.id])
+        _decode(_encode([value, uuid7()]), [column, column.class_.id])
+
+
+@pytest.mark.parametrize("values", [[5], [None], [[]], [{}], [1.5], {"a": 1}, [True]])
+def test_a_cursor_holds_texts_only(values: Any) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+    with pytest.raises(Invalid):
+        _decode(cursor, [Unit.id])
