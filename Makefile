@@ -18,7 +18,7 @@ run: setup
 	@SIFILMA_ENV=demo exec .venv/bin/sifilma up
 
 test: setup
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -q
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks

@@ -17,12 +17,19 @@ from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
+SLOW = ("access", "browser", "faults", "api", "demo", "life", "jobs", "fsck", "activation", "audit")
+"""Folders of tests, the slowest first."""
 STORE = pytest.StashKey[SoftHSM]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point SoftHSM to a folder of this process, before any test module can load the library."""
     config.stash[STORE] = softhsm.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow files first, each whole: processes that take file after file then end together."""
+    items.sort(key=lambda item: SLOW.index(folder) if (folder := item.path.parent.name) in SLOW else len(SLOW))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -139,6 +139,7 @@ function scanner(part, found) {
   photo.addEventListener("change", async () => {
     const [file] = photo.files;
     if (!file) return;
+    photo.value = ""; // at once: the same photo can be chosen again, and none is sent; what is chosen meanwhile stays
     stop();
     say(words.looking);
     try {
@@ -150,7 +151,6 @@ function scanner(part, found) {
     } catch {
       say(words.unreadable);
     }
-    photo.value = ""; // the same photo can be chosen again; it is not sent
   });
 
   part.hidden = false;
