@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow files first, each whole: processes that take file after file then end together."""
     items.sort(key=lambda item: SLOW.index(folder) if (folder := item.path.parent.name) in SLOW else len(SLOW))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the collector's rounds, and have fewer of them: they were a seventh of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 500)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
