@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, render_template, request
-from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
@@ -16,7 +15,6 @@ from sifilma.accounts.people_pages import EXPORT, account_page, list_lines, prop
 from sifilma.accounts.permissions import Operation, grants
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.documents import lists
-from sifilma.documents.lists import Columns
 from sifilma.kernel.context import Context
 from sifilma.web.decisions import attempted
 from sifilma.web.forms import Form
@@ -26,7 +24,6 @@ from sifilma.web.requests import context
 
 blueprint = Blueprint("user_pages", __name__, url_prefix="/pengguna", template_folder="templates")
 DONE = {"disable": "disabled", "enable": "enabled", "roles": "roles"}
-COLUMNS: Columns = {"pengguna": (_("User name"), User.username)}
 
 
 @blueprint.get("")
@@ -36,9 +33,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     listing = reading.users_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
     waiting = len(reading.open_changes(ctx))
-    return lists.answer(
-        "accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, columns=COLUMNS, form=form, waiting=waiting
-    )
+    return lists.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
 
 
 @blueprint.get("/baru")

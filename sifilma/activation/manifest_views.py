@@ -15,11 +15,11 @@ from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import may_reach
 from sifilma.activation import download, reading, revocation
 from sifilma.activation.manifest_present import Proposal, proposals_shown, shown
-from sifilma.activation.models import MANIFEST, Manifest, ManifestState
+from sifilma.activation.models import MANIFEST, ManifestState
 from sifilma.activation.schemas import DownloadIn, RevokeIn
 from sifilma.cards.present import timeline
 from sifilma.documents import lists
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
 from sifilma.kernel.actor import Role
 from sifilma.web.forms import Form
@@ -57,7 +57,6 @@ PROPOSALS = Export(
         _("Place"): lambda one: one.manifest.region,
     },
 )
-COLUMNS: Columns = {"berlaku": (_("Valid until"), Manifest.refuse_after)}
 
 
 @blueprint.get("")
@@ -68,9 +67,7 @@ def index() -> Response:
     before = ctx.now + SOON if form.get("soon") else None
     listing = reading.manifests_page(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
     states = named(ManifestState)
-    return lists.answer(
-        "activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, columns=COLUMNS, form=form, states=states
-    )
+    return lists.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
 
 
 @blueprint.get("/usulan")

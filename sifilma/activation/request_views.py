@@ -22,7 +22,7 @@ from sifilma.activation.together import TOGETHER
 from sifilma.cards.present import returned, timeline
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
 from sifilma.kernel.context import Context
 from sifilma.kernel.four_eyes import EDITABLE
@@ -50,7 +50,6 @@ EXPORT = Export(
     },
 )
 KINDS = [str(name) for name in RequestKind]
-COLUMNS: Columns = {"surat": (_("Date of the letter"), ActivationRequest.letter_date)}
 
 
 @blueprint.get("")
@@ -60,9 +59,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = reading.requests_page(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer(
-        "activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, columns=COLUMNS, form=form, choices=choices
-    )
+    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/baru")

@@ -10,11 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.activation import review
-from sifilma.activation.models import Activation
 from sifilma.activation.review_present import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
 from sifilma.documents import lists
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -38,7 +37,6 @@ EXPORT = Export(
         _("Review"): lambda one: str(state(one.of.review_state).name),
     },
 )
-COLUMNS: Columns = {"jarak": (_("Distance"), Activation.place_distance_m)}
 
 
 @blueprint.get("")
@@ -49,14 +47,7 @@ def index() -> Response:
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
     listing, values = review.page(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
     return lists.answer(
-        "activation/reviews.html",
-        listing,
-        lambda rows: doubts(ctx, rows),
-        EXPORT,
-        columns=COLUMNS,
-        oldest_first=True,
-        form=form,
-        queue=values,
+        "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
     )
 
 

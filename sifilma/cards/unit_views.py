@@ -12,13 +12,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.cards import intake, service, supply
-from sifilma.cards.models import Unit
 from sifilma.cards.present import unit_page, units_out
 from sifilma.cards.schemas import SupplyIn, UnitIn
 from sifilma.cards.service import UnitFilter
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.kernel.errors import Invalid
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -39,7 +38,6 @@ EXPORT = Export(
         _("PCID"): lambda unit: unit.pcid or "",
     },
 )
-COLUMNS: Columns = {"nomor": (_("Hardware number"), Unit.hardware_number)}
 
 
 @blueprint.get("")
@@ -49,7 +47,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
     return lists.answer(
-        "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, columns=COLUMNS, form=form,
+        "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
         state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
     )  # fmt: skip
 

@@ -9,10 +9,9 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
-from sifilma.cards.models import DeviceModel
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
 from sifilma.oversight import cases, present
 from sifilma.oversight.models import CASE, CaseState
@@ -38,7 +37,6 @@ EXPORT = Export(
         _("TKDN valid until"): lambda line: line.tkdn.until or "",
     },
 )
-COLUMNS: Columns = {"nama": (_("Model"), DeviceModel.name)}
 
 
 @blueprint.get("")
@@ -48,13 +46,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     listing = present.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
     return lists.answer(
-        "oversight/models.html",
-        listing,
-        lambda models: present.lines(ctx, models),
-        EXPORT,
-        columns=COLUMNS,
-        form=form,
-        states=named(CaseState),
+        "oversight/models.html", listing, lambda models: present.lines(ctx, models), EXPORT, form=form, states=named(CaseState)
     )
 
 

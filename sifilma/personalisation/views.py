@@ -14,12 +14,12 @@ from sifilma.accounts.together import add_together
 from sifilma.cards.present import returned
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, reading, refused, service
-from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationState
 from sifilma.personalisation.present import brief, request_page
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.service import Files
@@ -47,7 +47,6 @@ EXPORT = Export(
         _("Submitted"): lambda row: row.submitted_at.isoformat() if row.submitted_at else "",
     },
 )
-COLUMNS: Columns = {"surat": (_("Letter date"), PersonalisationRequest.letter_date)}
 
 
 @blueprint.get("")
@@ -57,9 +56,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = reading.listing(context(), wanted(form))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer(
-        "personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, columns=COLUMNS, form=form, choices=choices
-    )
+    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/pembeli")

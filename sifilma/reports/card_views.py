@@ -13,13 +13,13 @@ from sifilma.activation import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import reporting, service
 from sifilma.cards.identity import normalise_uid
-from sifilma.cards.models import CARD, Card, CardState, Function
+from sifilma.cards.models import CARD, CardState, Function
 from sifilma.cards.present import timeline
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
 from sifilma.destruction.choosing import is_free
 from sifilma.documents import lists
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
@@ -47,7 +47,6 @@ EXPORT = Export(
         _("Since"): lambda line: moment(line.of.changed_at),
     },
 )
-COLUMNS: Columns = {"uid": (_("UID"), Card.uid)}
 
 
 @blueprint.get("")
@@ -58,9 +57,7 @@ def index() -> Response:
     wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
     choices = {"states": named(CardState), "functions": [(str(function), kind(str(function))) for function in Function]}
     listing = service.cards_page(ctx, wanted, card_page.lettered(ctx, wanted.text))
-    return lists.answer(
-        "reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), EXPORT, columns=COLUMNS, form=form, choices=choices
-    )
+    return lists.answer("reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/<string:uid>")

@@ -10,9 +10,9 @@ from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 from pydantic import BaseModel, Field
 
-from sifilma.cards.models import Card, Function
+from sifilma.cards.models import Function
 from sifilma.documents import lists
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.regions import codes
@@ -51,9 +51,6 @@ class View(BaseModel):
     east: float = Field(ge=-180, le=180)
 
 
-COLUMNS: Columns = {"uid": (_("UID"), Card.uid)}
-
-
 @blueprint.get("")
 @operation("card.view")
 def index() -> Response:
@@ -78,9 +75,7 @@ def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
     shown: dict[str, Any] = {"box": None if request.args.get("unduh") else places.extent(ctx, wanted)} | _around(wanted)
     listing = places.readers_page(ctx, wanted)
-    return lists.answer(
-        "reports/map_cards.html", listing, lambda cards: places.readers(ctx, cards), EXPORT, columns=COLUMNS, form=form, **shown
-    )
+    return lists.answer("reports/map_cards.html", listing, lambda cards: places.readers(ctx, cards), EXPORT, form=form, **shown)
 
 
 def _around(wanted: PlaceFilter) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
-from sifilma.accounts.models import Organisation
 from sifilma.accounts.service import organisations_query
 from sifilma.documents import lists
 from sifilma.documents.indonesian import zone_of
-from sifilma.documents.lists import Columns, Export
+from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.reports import organisations
 from sifilma.web.forms import Form
@@ -28,7 +27,6 @@ EXPORT = Export(
         _("Region code"): lambda organisation: organisation.region_code or "",
     },
 )
-COLUMNS: Columns = {"nama": (_("Name"), Organisation.name)}
 
 
 @blueprint.get("")
@@ -38,13 +36,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = organisations_query(form.get("jenis") or None, form.get("nama").strip()[:100] or None)
     return lists.answer(
-        "reports/organisations.html",
-        listing,
-        list,
-        EXPORT,
-        columns=COLUMNS,
-        form=form,
-        kinds=[(k.value, kind(k)) for k in OrganisationKind],
+        "reports/organisations.html", listing, list, EXPORT, form=form, kinds=[(k.value, kind(k)) for k in OrganisationKind]
     )
 
 
