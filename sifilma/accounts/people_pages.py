@@ -40,6 +40,7 @@ EXPORT = Export(
         _("State"): lambda line: state(line.user.state).name,
         _("Last seen"): lambda line: line.last_seen or "",
     },
+    orders={"pengguna": (_("User name"), User.username)},
 )
 
 

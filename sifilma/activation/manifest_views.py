@@ -15,7 +15,7 @@ from sifilma.accounts.permissions import Operation
 from sifilma.accounts.scope import may_reach
 from sifilma.activation import download, reading, revocation
 from sifilma.activation.manifest_present import Proposal, proposals_shown, shown
-from sifilma.activation.models import MANIFEST, ManifestState
+from sifilma.activation.models import MANIFEST, Manifest, ManifestState
 from sifilma.activation.schemas import DownloadIn, RevokeIn
 from sifilma.cards.present import timeline
 from sifilma.documents import lists
@@ -44,6 +44,7 @@ EXPORT = Export(
         _("Issued"): lambda one: day(one.of.issued_at),
         _("Valid until"): lambda one: day(one.of.expires_at),
     },
+    orders={"berlaku": (_("Valid until"), Manifest.refuse_after)},
 )
 PROPOSALS = Export(
     "usulan-pencabutan",

@@ -48,6 +48,7 @@ EXPORT = Export(
         _("Activated"): lambda asked: asked.redeemed,
         _("State"): lambda asked: str(state(asked.state).name),
     },
+    orders={"surat": (_("Date of the letter"), ActivationRequest.letter_date)},
 )
 KINDS = [str(name) for name in RequestKind]
 

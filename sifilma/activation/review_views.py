@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.activation import review
+from sifilma.activation.models import Activation
 from sifilma.activation.review_present import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
 from sifilma.documents import lists
@@ -36,6 +37,7 @@ EXPORT = Export(
         _("Reason given"): lambda one: one.of.reason,
         _("Review"): lambda one: str(state(one.of.review_state).name),
     },
+    orders={"jarak": (_("Distance"), Activation.place_distance_m)},
 )
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
 from sifilma.cards import intake, service, supply
+from sifilma.cards.models import Unit
 from sifilma.cards.present import unit_page, units_out
 from sifilma.cards.schemas import SupplyIn, UnitIn
 from sifilma.cards.service import UnitFilter
@@ -37,6 +38,7 @@ EXPORT = Export(
         _("SAM card"): lambda unit: unit.card or "",
         _("PCID"): lambda unit: unit.pcid or "",
     },
+    orders={"nomor": (_("Hardware number"), Unit.hardware_number)},
 )
 
 

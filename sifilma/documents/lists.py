@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response, g, make_response, render_template, request
@@ -28,33 +28,24 @@ WRITERS = {
 Show = Callable[[list[Any]], Iterable[Any]]
 Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
 """What a list can be put in order by besides its age: a name for addresses, the words of its heading, the column."""
-NO_COLUMNS: Columns = {}
 AGE, DOWNWARDS = "usia", "-"
 
 
 @dataclass(frozen=True)
 class Export:
-    """A list as a file: its name, what stands in each column of an item, and how many rows it has at most."""
+    """A list as a file: its name, what stands in each column of an item, and how many rows it has at most; and the list's orders."""
 
     name: str
     columns: Mapping[str, Callable[[Any], object]]
     most: int = MOST_EXPORTED
+    orders: Columns = field(default_factory=dict)
 
 
-def answer(
-    template: str,
-    listing: Listing[Any],
-    show: Show,
-    export: Export,
-    *,
-    columns: Columns = NO_COLUMNS,
-    oldest_first: bool = False,
-    **values: Any,
-) -> Response:
+def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
     """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it, in the same order, as a file; a file that ends before the list
     does says so in its last row. `?urut=NAME` or `-NAME` is the order. The template is given `items` and `next`.
     """
-    choices = _orders(columns, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
+    choices = _orders(export.orders, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
     chosen = request.args.get("urut", "")
     if chosen not in choices:
         raise Invalid.field("urut", "This list has no such order.")
@@ -68,7 +59,8 @@ def answer(
 
 def orders() -> list[tuple[str, str, bool]]:
     """The orders in which the list of this page can be put: name, words, and whether it is in that order. For the filters' macro."""
-    return g.get("orders", [])  # type: ignore[no-any-return]  # what `answer` left there
+    found: list[tuple[str, str, bool]] = g.get("orders", [])  # what `answer` left there
+    return found
 
 
 def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:

@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma import ports
+from sifilma.cards.models import DeviceModel
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
@@ -36,6 +37,7 @@ EXPORT = Export(
         _("TKDN"): lambda line: state(line.tkdn.state).name,
         _("TKDN valid until"): lambda line: line.tkdn.until or "",
     },
+    orders={"nama": (_("Model"), DeviceModel.name)},
 )
 
 

@@ -19,7 +19,7 @@ from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, reading, refused, service
-from sifilma.personalisation.models import PERSONALISATION, PersonalisationState
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.present import brief, request_page
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.service import Files
@@ -46,6 +46,7 @@ EXPORT = Export(
         _("State"): lambda row: state(row.state).name,
         _("Submitted"): lambda row: row.submitted_at.isoformat() if row.submitted_at else "",
     },
+    orders={"surat": (_("Letter date"), PersonalisationRequest.letter_date)},
 )
 
 

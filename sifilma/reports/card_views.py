@@ -13,7 +13,7 @@ from sifilma.activation import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import reporting, service
 from sifilma.cards.identity import normalise_uid
-from sifilma.cards.models import CARD, CardState, Function
+from sifilma.cards.models import CARD, Card, CardState, Function
 from sifilma.cards.present import timeline
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
@@ -46,6 +46,7 @@ EXPORT = Export(
         _("Manifests"): lambda line: line.of.seq,
         _("Since"): lambda line: moment(line.of.changed_at),
     },
+    orders={"uid": (_("UID"), Card.uid)},
 )
 
 

@@ -10,7 +10,7 @@ from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 from pydantic import BaseModel, Field
 
-from sifilma.cards.models import Function
+from sifilma.cards.models import Card, Function
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
@@ -38,6 +38,7 @@ EXPORT = Export(
         _("Place"): lambda reader: reader.place,
         _("Since"): lambda reader: moment(reader.at),
     },
+    orders={"uid": (_("UID"), Card.uid)},
 )
 
 

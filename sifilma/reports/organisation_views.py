@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
+from sifilma.accounts.models import Organisation
 from sifilma.accounts.service import organisations_query
 from sifilma.documents import lists
 from sifilma.documents.indonesian import zone_of
@@ -26,6 +27,7 @@ EXPORT = Export(
         _("Kind"): lambda organisation: kind(organisation.kind),
         _("Region code"): lambda organisation: organisation.region_code or "",
     },
+    orders={"nama": (_("Name"), Organisation.name)},
 )
 
 

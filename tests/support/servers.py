@@ -59,7 +59,7 @@ class Starter:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        """End it, and with it every server that is left."""
+        """End it."""
         self._process.communicate()
 
 

@@ -1,7 +1,7 @@
 """Starts servers for tests by forking: what a server imports takes most of its start, and is imported here once.
 
 A line of JSON on standard input, `{"environment": {…}, "log": path}`, is answered by the new process's number. Each server leads a
-process group of its own. They end with this process, which ends with its input.
+process group of its own; whoever asked for it ends it. This process ends with its input.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ READY = (cli, factory, pages, villages)
 def main() -> None:
     """Start servers until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
-    made: list[int] = []
     for line in sys.stdin:
-        made.append(_fork(json.loads(line)))
-        print(made[-1], flush=True)
-    for group in made:
-        _end(group)
+        print(_fork(json.loads(line)), flush=True)
 
 
 def _fork(wanted: dict[str, Any]) -> int:
@@ -45,13 +41,6 @@ def _fork(wanted: dict[str, Any]) -> int:
         serving.serve()
     finally:
         os._exit(1)
-
-
-def _end(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 if __name__ == "__main__":
