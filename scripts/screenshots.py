@@ -93,7 +93,7 @@ def main() -> int:
     """Write every picture; 1 if one is too large for a page."""
     OUT.mkdir(parents=True, exist_ok=True)
     large = 0
-    with installation() as (world, server), chromium() as browser:
+    with installation() as (world, server), chromium(whole=True) as browser:
         waiting, ready = life(world)
         for name, who, show in PICTURES:
             page = signed_in(browser, server, world, who, DESK)

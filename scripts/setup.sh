@@ -26,6 +26,7 @@ python() {  # … that can make a virtual environment
 }
 has() { command -v "$1" >/dev/null; }
 any_file() { compgen -G "$1" >/dev/null; }
+is_debian() { grep -qE '^ID=debian' /etc/os-release 2>/dev/null; }
 is_ubuntu() { grep -qE '^ID(_LIKE)?=.*ubuntu' /etc/os-release 2>/dev/null; }
 has_chromium() {  # … that runs: Ubuntu's chromium-browser may be a mere signpost to a snap
   local candidate
@@ -56,6 +57,7 @@ missing_packages() {
   has npm                                      || echo npm
   any_file '/usr/share/fonts/truetype/dejavu/*' || echo fonts-dejavu-core
   has_chromium || is_ubuntu                    || echo chromium  # Ubuntu has a snap only: see 5
+  has chromium-headless-shell || ! is_debian || ! may_install || echo chromium-headless-shell  # the same without windows, for the tests: they do without too
 }
 
 as_root() {  # run as root without ever asking a question

@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
@@ -47,6 +48,7 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def head() -> str | None:
     """The newest revision the code knows."""
     return ScriptDirectory.from_config(configuration()).get_current_head()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -114,22 +114,54 @@ def postgresql_url(fresh_postgresql: Fresh) -> Iterator[str]:
     fresh_postgresql.remove(url)
 
 
+@pytest.fixture(scope="session")
+def inhabit(tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Callable[[str], None]:
+    """Puts the organisations and people of a World into a database."""
+    return lambda url: World(url, tmp_path_factory.mktemp("template"), signing_token, root_token).close()
+
+
+@pytest.fixture(scope="session")
+def inhabited_postgresql(fresh_postgresql: Fresh, inhabit: Callable[[str], None]) -> Fresh:
+    """Makes PostgreSQL databases with organisations and people."""
+    return fresh_postgresql.holding(inhabit)
+
+
+@pytest.fixture(scope="session")
+def inhabited_sqlite(fresh_sqlite: Fresh, inhabit: Callable[[str], None]) -> Fresh:
+    """Makes SQLite databases with organisations and people."""
+    return fresh_sqlite.holding(inhabit)
+
+
 @pytest.fixture
-def world(database_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+def new_world(tmp_path: Path, signing_token: HSM, root_token: HSM) -> Callable[[Fresh], AbstractContextManager[World]]:
+    """Makes a whole installation on a database of its own."""
+
+    @contextmanager
+    def made(fresh: Fresh) -> Iterator[World]:
+        url = fresh.make()
+        with closing(World(url, tmp_path / "home", signing_token, root_token)) as world:
+            yield world
+        fresh.remove(url)
+
+    return made
+
+
+@pytest.fixture(params=databases.KINDS)
+def world(request: pytest.FixtureRequest, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
     """A whole installation; the test runs on SQLite and on PostgreSQL."""
-    with closing(World(database_url, tmp_path / "home", signing_token, root_token)) as made:
+    with new_world(request.getfixturevalue(f"inhabited_{request.param}")) as made:
         yield made
 
 
 @pytest.fixture
-def sqlite_world(sqlite_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+def sqlite_world(inhabited_sqlite: Fresh, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
     """A whole installation on SQLite."""
-    with closing(World(sqlite_url, tmp_path / "home", signing_token, root_token)) as made:
+    with new_world(inhabited_sqlite) as made:
         yield made
 
 
 @pytest.fixture
-def postgresql_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+def postgresql_world(inhabited_postgresql: Fresh, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
     """A whole installation on PostgreSQL."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token)) as made:
+    with new_world(inhabited_postgresql) as made:
         yield made

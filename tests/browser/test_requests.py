@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from sifilma.documents.sheets import write_csv
-from tests.support.browser import PHONE, WIDTHS, press, signed_in, sound
+from tests.support.browser import PHONE, WIDTHS, chromium, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World, letter, new_uid
 
 BATCH = ("hardware_number", "model", "pcid", "sam_uid")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The whole Chromium: letters are shown by its viewer."""
+    with chromium(whole=True) as made:
+        yield made
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ OFFICE = "magetan.kepala"
 def seeing(browser: Browser, video: Path) -> Iterator[Browser]:
     """Another browser, whose camera sees this, and whose user allows it."""
     fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={video}")
-    made = browser.browser_type.launch(executable_path=programs.chromium(), args=["--no-sandbox", *fake])
+    made = browser.browser_type.launch(executable_path=programs.headless_chromium(), args=["--no-sandbox", *fake])
     try:
         yield made
     finally:

@@ -30,10 +30,11 @@ _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
+def chromium(*, whole: bool = False) -> Iterator[Browser]:
+    """Debian's Chromium, without its windows; `whole`: with them (invisible), and so with its viewer of PDFs."""
+    program = programs.chromium() if whole else programs.headless_chromium()
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=programs.chromium(), args=["--no-sandbox"])
+        made = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             yield made
         finally:

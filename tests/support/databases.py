@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,7 +174,7 @@ def running_cluster(**settings: str) -> Iterator[Cluster]:
 
 
 class Fresh(Protocol):
-    """Makes fresh migrated databases of one kind, by copying a template that is migrated once."""
+    """Makes fresh databases of one kind, by copying a template that is migrated (and more, see `holding`) once."""
 
     def make(self) -> str:
         """A new database; its URL."""
@@ -184,14 +184,18 @@ class Fresh(Protocol):
         """Throw a database away."""
         ...
 
+    def holding(self, prepare: Callable[[str], None]) -> Fresh:
+        """One whose databases hold what `prepare` puts into their template as well. It must leave no connection open."""
+        ...
+
 
 class FreshPostgres:
     """`create database … template …` on this process's cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, prepare: Callable[[str], None] = prepare_template, source: str = "template0") -> None:
         self._cluster = cluster
-        self._template = cluster.create(name="template_sifilma")
-        prepare_template(cluster.url(self._template))
+        self._template = cluster.create(source)
+        prepare(cluster.url(self._template))
 
     def make(self) -> str:
         """A new database; its URL."""
@@ -201,15 +205,21 @@ class FreshPostgres:
         """Throw a database away."""
         self._cluster.drop(url.partition("@/")[2].partition("?")[0])
 
+    def holding(self, prepare: Callable[[str], None]) -> Fresh:
+        """One whose databases hold what `prepare` puts into their template as well."""
+        return FreshPostgres(self._cluster, prepare, self._template)
+
 
 class FreshSqlite:
     """A copy of the template's file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prepare: Callable[[str], None] = prepare_template, source: Path | None = None) -> None:
         self._folder = folder
-        self._template = folder / "template.db"
-        prepare_template(f"sqlite:///{self._template}")
-        left = [path.name for path in folder.glob("template.db-*")]
+        self._template = folder / f"template-{uuid4().hex[:12]}.db"
+        if source:
+            shutil.copyfile(source, self._template)
+        prepare(f"sqlite:///{self._template}")
+        left = [path.name for path in folder.glob(f"{self._template.name}-*")]
         assert not left, f"the template was not closed: {left}"  # its last changes would be missing from the copies
 
     def make(self) -> str:
@@ -223,3 +233,7 @@ class FreshSqlite:
         path = Path(url.removeprefix("sqlite:///"))
         for file in path.parent.glob(f"{path.name}*"):
             file.unlink()
+
+    def holding(self, prepare: Callable[[str], None]) -> Fresh:
+        """One whose databases hold what `prepare` puts into their template as well."""
+        return FreshSqlite(self._folder, prepare, self._template)

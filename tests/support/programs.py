@@ -48,8 +48,16 @@ def go_program(source: Path, output: Path) -> Path:
 
 def chromium() -> str:
     """The browser: the distribution's, or the one the set-up keeps in the checkout (Ubuntu)."""
-    own = sorted((ROOT / ".cache" / "browsers").glob("chromium-*/chrome-linux*/chrome"))
-    return str(own[-1]) if own else program("chromium")
+    return _kept_browser("chromium-*/chrome-linux*/chrome") or program("chromium")
+
+
+def headless_chromium() -> str:
+    """The browser without its windows: two thirds of the work, all the same but its viewer of PDFs. The whole one where this is not."""
+    return _kept_browser("chromium_headless_shell-*/*/*headless[-_]shell") or shutil.which("chromium-headless-shell") or chromium()
+
+
+def _kept_browser(pattern: str) -> str | None:
+    return max(map(str, (ROOT / ".cache" / "browsers").glob(pattern)), default=None)
 
 
 def node() -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sifilma import cli, factory, pages, serving
 from sifilma.regions import villages
+from tests.support import templates
 
 READY = (cli, factory, pages, villages)
 """Imported for the servers, used by none of this."""
@@ -23,6 +24,7 @@ READY = (cli, factory, pages, villages)
 def main() -> None:
     """Start servers until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
+    templates.compile_once()
     for line in sys.stdin:
         print(_fork(json.loads(line)), flush=True)
 
