@@ -33,6 +33,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
@@ -41,12 +42,15 @@ from sifilma.kernel.text import say
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
-_NUMBER = {IdKind.NIP: re.compile(r"\d{18}"), IdKind.NRP: re.compile(r"\d{8}"), IdKind.EMPLOYEE: re.compile(r"[A-Za-z0-9./-]{1,40}")}
+_NUMBER = {IdKind.NIP: re.compile(r"[0-9]{18}"), IdKind.NRP: re.compile(r"[0-9]{8}"), IdKind.EMPLOYEE: re.compile(r"[A-Za-z0-9./-]{1,40}")}
 _NUMBER_WORDS = {
     IdKind.NIP: say("A NIP has 18 digits. A NIK (16 digits) is never taken here."),
     IdKind.NRP: say("An NRP has 8 digits."),
     IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
 }
+
+
+UNKNOWN_INVITATION = say("This invitation is unknown, used, or has lapsed. Ask for a new one.")
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ def open_invitation(ctx: Context, secret: str) -> Invitation:
     """The invitation of a link; NotFound when unknown, used or past its time: the answer is the same."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
     if found is None or found.used_at is not None or found.expires_at < ctx.now:
-        raise NotFound("This invitation is unknown, used, or has lapsed. Ask for a new one.")
+        raise NotFound(UNKNOWN_INVITATION)
     return found
 
 
@@ -246,8 +250,13 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
     if step is None:
         raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")
+    hashed = hash_password(password)  # takes its time: the account may be disabled, or the link used, meanwhile
+    for row in (user, invitation):
+        hold(ctx.session, row)
+    if open_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
+        raise NotFound(UNKNOWN_INVITATION)
     invitation.used_at = ctx.now
-    user.password_hash, user.totp_sealed = hash_password(password), invitation.totp_sealed
+    user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
     record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)

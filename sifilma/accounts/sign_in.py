@@ -46,7 +46,8 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     Raises Unauthenticated for any wrong pair, known or unknown, in the same time; TooMany when throttled.
     """
     username = username.strip().casefold()[:60]
-    subjects = (f"password:{username}:{ctx.actor.ip}", f"ip:{ctx.actor.ip}")
+    place = throttle.network(ctx.actor.ip)
+    subjects = (f"password:{username}:{place}", f"ip:{place}")
     throttle.require_calm(ctx.session, ctx.now, *subjects)
     row = ctx.session.execute(select(User.id, User.password_hash, User.state).where(User.username == username)).first()
     ctx.uow.end_read()
@@ -97,7 +98,7 @@ def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> Signe
     )
     if changed(claimed) != 1:
         raise Unauthenticated(REFUSED, type="otp-refused")
-    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{ctx.actor.ip}")
+    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{throttle.network(ctx.actor.ip)}")
     record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, **how)
     return SignedIn(new_cookie, csrf, user.id)
 

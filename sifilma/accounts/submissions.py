@@ -53,6 +53,8 @@ class Submissions:
         """Bind the content by its digest: from here on nothing of it changes, unless it is returned."""
         self.cycle.require(obj, self.waiting)
         seal(ctx, obj, content)
+        if any(one.digest == obj.digest and one.person_id == ctx.actor.person_id for one in obj.approvals):
+            raise Forbidden("Nobody submits what they have approved.")
         self.move(ctx, obj, self.waiting, "submit", note, digest=obj.digest)
 
     def send_back(self, ctx: Context, obj: Any, note: str, fields: Mapping[str, str]) -> None:
@@ -107,7 +109,7 @@ class Submissions:
 
     def missing(self, obj: Any) -> int:
         """How many approvals of the present digest are still needed."""
-        given = sum(1 for approval in obj.approvals if approval.digest == obj.digest)
+        given = sum(1 for one in obj.approvals if one.digest == obj.digest and one.person_id != obj.submitted_by_person)
         return int(obj.required_approvals) - given
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,15 @@ class Limit:
 PASSWORD = Limit(5)  # per user name and address: the owner, elsewhere, is not locked out
 ADDRESS = Limit(100)
 OTP = Limit(10)  # per account, over all its sessions
+
+
+def network(ip: str) -> str:
+    """Where somebody is, as one: of IPv6 every line has at least a /64, whose addresses change at will."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip
+    return ip if address.version == 4 else str(ip_network((address, 64), strict=False))
 
 
 def require_calm(session: Session, now: datetime, *subjects: str) -> None:

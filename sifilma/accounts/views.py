@@ -19,7 +19,7 @@ from sifilma.accounts.models import User
 from sifilma.accounts.schemas import ContactIn, PreferencesIn
 from sifilma.documents.rendering import qr_address
 from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
-from sifilma.web.errors import BACK
+from sifilma.web.errors import BACK, LONGEST_WAY
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE, LANGUAGES
 from sifilma.web.operations import operation
@@ -118,10 +118,12 @@ def choose_language() -> AnyResponse:
 
 def own_address(address: str) -> str:
     """A page of this site: this one, else (where a form was answered) the nearest above it. Nobody is sent elsewhere from here."""
-    if not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
+    if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
         return "/"
     path = address.partition("?")[0]
-    return address if path == "/" or _is_page(path) else own_address(path.rpartition("/")[0] or "/")
+    while path not in ("", "/") and not _is_page(path):
+        path = address = path.rpartition("/")[0]
+    return address or "/"
 
 
 def _is_page(path: str) -> bool:

@@ -11,6 +11,7 @@ from manifests.verifier import Expectations, Reason, verify
 from sifilma import ports
 from sifilma.activation import status, trust
 from sifilma.documents import papers
+from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -70,6 +71,8 @@ def certificate(name: str) -> Response:
 @operation("public")
 def status_list(number: int) -> Response:
     """A signed status list, published anew if something in it changed."""
+    if number > LARGEST_INTEGER:
+        raise NotFound()
     return _public(status.current(context(), ports.settings(), ports.hsm(), number).encode(), "application/jose")
 
 

@@ -80,6 +80,8 @@ def propose(ctx: Context, data: DestructionIn) -> Destruction:
     holders = {card.holder_id for card in cards}
     if len(holders) > 1:
         raise Invalid.field("cards", "One destruction is for the cards of one holder.")
+    named = select(Card.id).where(Card.id.in_([card.id for card in cards])).order_by(Card.id)
+    ctx.session.execute(named.with_for_update(key_share=True))  # two proposals at once would not see each other
     _require_free(ctx, cards)
     made = Destruction(
         id=uuid7(), organisation_id=holders.pop(), cause=data.cause, notes=data.note, required_approvals=1, created_at=ctx.now

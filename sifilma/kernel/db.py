@@ -26,6 +26,7 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+LARGEST_INTEGER = 2**31 - 1  # of a column of PostgreSQL
 POOL_TIMEOUT = 3.0
 PING_AFTER = 1.0
 STATEMENT_TIMEOUT_MS = 8_000

@@ -48,7 +48,7 @@ def _texts() -> Iterator[tuple[str, str]]:
 def _json(text: str) -> Any:
     """What a part says, if it is JSON."""
     try:
-        return json.loads(text) if text.startswith(("{", "[")) else None
+        return json.loads(text) if text.lstrip().startswith(("{", "[")) else None
     except ValueError:  # whoever reads it says so
         return None
 

@@ -38,9 +38,13 @@ def _start() -> None:
     g.started = time.perf_counter()
 
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 def _count(response: Response) -> Response:
     route = str(request.url_rule or "-")
-    REQUESTS.labels(request.method, route, response.status_code).inc()
+    method = request.method if request.method in METHODS else "other"  # a stranger may invent any number of them
+    REQUESTS.labels(method, route, response.status_code).inc()
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     SECONDS.labels(route).observe(seconds)
     if request.blueprint != "health":

@@ -155,3 +155,12 @@ def test_a_denial_leaves_an_entry_and_no_secret(world: World) -> None:
     rows = world.sql("SELECT action, CAST(data AS text) FROM audit_entry WHERE action LIKE 'access.%' ORDER BY id")
     assert [row[0] for row in rows] == ["access.denied", "access.not_found"]
     assert "A-1" not in rows[0][1]
+
+
+def test_guessing_from_ever_new_addresses_of_one_line_is_slowed_down(sqlite_world: World) -> None:
+    client = sqlite_world.app.test_client()
+    body = {"username": NAME, "password": "salah sekali"}
+    answers = [client.post("/api/v1/session", json=body, environ_base={"REMOTE_ADDR": f"2001:db8::{n:x}"}) for n in range(8)]
+    assert {answer.status_code for answer in answers} == {401, 429}
+    elsewhere = client.post("/api/v1/session", json=body, environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"})
+    assert elsewhere.status_code == 401

@@ -143,3 +143,30 @@ def test_capabilities_that_never_meet_are_refused_by_the_database_too(world: Wor
             " VALUES (:id, :person, :organisation, 'second', 'approver', 'invited', '', 0, '2026-01-01 00:00:00+00')",
             id="0" * 31 + "7", person=person[0], organisation=person[1],
         )  # fmt: skip
+
+
+def test_an_account_disabled_while_its_invitation_is_taken_up_stays_disabled(
+    postgresql_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, head = postgresql_world, postgresql_world.client("magetan.kepala")
+    person = {"username": "umi.contoh", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
+    made = done(head.post("/users", person), 201)
+    secret = made["invitation"].rpartition("/")[2]
+    world.anonymous().open("GET", f"/undangan/{secret}")
+    with world.context() as ctx:
+        seed = service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
+
+    def disabled_meanwhile(password: str) -> str:
+        done(meanwhile(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())
+        return hash_password(password)
+
+    monkeypatch.setattr(service, "hash_password", disabled_meanwhile)
+    taken = {"invitation": secret, "password": "empat gajah naik sepeda", "code": pyotp.TOTP(seed).at(world.clock.now())}
+    assert world.anonymous().post("/invitations/enrol", taken).status_code == 404
+    assert world.sql("SELECT state FROM user_account WHERE username = 'umi.contoh'")[0][0] == "disabled"
+
+
+def test_a_number_is_written_in_one_way_only(sqlite_world: World) -> None:
+    person = {"username": "umi.contoh", "name": "Umi Contoh", "id_kind": "nip", "roles": ["staff"]}
+    answer = sqlite_world.client("magetan.kepala").post("/users", person | {"id_number": "\uff11" * 18})
+    assert answer.status_code == 422

@@ -50,6 +50,8 @@ def test_a_list_is_renewed_before_it_lapses(world: World) -> None:
 
 def test_an_unknown_list_is_not_there(world: World) -> None:
     assert world.app.test_client(use_cookies=False).get("/status/7.jws").status_code == 404
+    for number in (2**31, 10**25):
+        assert world.anonymous().open("GET", f"/status/{number}.jws").status_code == 404
 
 
 def test_many_readers_at_once_agree_and_the_sequence_only_grows(world: World) -> None:

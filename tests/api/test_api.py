@@ -121,13 +121,17 @@ def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
     form = world.letter() | {"function": "R", "quantity": 1}
     made = [client.call("POST", "/personalisation-requests", **_multipart(form), headers={"Idempotency-Key": "k-3"}) for _ in range(2)]
     assert done(made[0], 201)["id"] == done(made[1], 201)["id"]
+    for changed in (_multipart(form | {"quantity": 7}), _multipart(form, letter() + b"\n")):
+        other = client.call("POST", "/personalisation-requests", **changed, headers={"Idempotency-Key": "k-3"})
+        assert (other.status_code, other.json["type"]) == (422, "urn:sifilma:problem:idempotency-key-reused")
     answers = together([partial(client.post, "/units", unit | {"hardware_number": "A-9"}, Idempotency_Key="k-9")] * 8)
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert world.sql("SELECT COUNT(*) FROM unit WHERE hardware_number = 'A-9'")[0][0] == 1
 
 
-def _multipart(form: dict[str, object]) -> dict[str, object]:
-    return {"data": {"request": json.dumps(form), "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
+def _multipart(form: dict[str, object], file: bytes = b"") -> dict[str, object]:
+    data = {"request": json.dumps(form), "letter": (io.BytesIO(file or letter()), "surat.pdf")}
+    return {"data": data, "content_type": "multipart/form-data"}
 
 
 def test_pages_follow_by_cursor(sqlite_world: World) -> None:

@@ -159,3 +159,12 @@ def test_the_page_of_a_unit_without_a_pcid_takes_it_from_those_who_supply_it(sql
     assert landed(maker.send(f"/unit/{unit}/pcid", pcid="ab" * 16)).endswith("selesai=supplied")
     assert ("AB" * 16) in maker.text(f"/unit/{unit}")
     assert "Supply the PCID" not in maker.seen
+
+
+@pytest.mark.parametrize("typed", ["[" * 100_000, '{"kid": "\\u0000"}', '{"kid": "\\ud800"}'], ids=["deep", "NUL", "surrogate"])
+def test_a_key_no_database_takes_is_refused_in_words(world: World, typed: str) -> None:
+    stated = {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R"}
+    client = world.client("magetan.kepala")
+    for text in (typed, f" {typed}"):
+        answer = client.open("POST", "/unit/daftar", data=stated | {"public_jwk": text}, headers=client.headers)
+        assert answer.status_code == 422

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sifilma.demo.props import photo
 from tests.support import programs
+from tests.support.together import together
 from tests.support.world import World, done
 
 WITNESSES = [
@@ -82,3 +84,12 @@ def test_a_card_that_works_or_is_proposed_already_cannot_be_proposed(world: Worl
     assert client.get(f"/destructions/{first['id']}/document").status_code == 409
     done(client.post(f"/destructions/{first['id']}/cancel", {"note": "salah"}))
     done(client.post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
+
+
+def test_of_simultaneous_proposals_of_a_card_one_stands(postgresql_world: World) -> None:
+    [uid] = postgresql_world.received()
+    done(postgresql_world.client("magetan.kepala").post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "rusak"}))
+    body = {"cards": [uid], "cause": "damaged", "note": "Retak"}
+    clients = [postgresql_world.client("magetan.kepala") for _ in range(4)]
+    answers = together([partial(client.post, "/destructions", body) for client in clients])
+    assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]

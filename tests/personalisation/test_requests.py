@@ -10,13 +10,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sifilma.accounts.models import AccountState, IdKind, Organisation
+from sifilma.accounts.service import NewUser, make_user
 from sifilma.documents.service import Upload
 from sifilma.documents.sheets import write_xlsx
 from sifilma.documents.store import DiskStore
 from sifilma.documents.uploads import MAX_PDF
-from sifilma.kernel.actor import Actor, OrganisationKind
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.errors import Invalid
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationIn
@@ -234,3 +236,27 @@ def test_one_file_of_results_ties_one_card_to_a_unit_and_a_failed_one_leaves_it_
     assert world.sql("SELECT uid FROM card WHERE state = 'personalised' AND unit_id IS NOT NULL") == [(good["sam_uid"],)]
     with pytest.raises(IntegrityError):
         world.sql("UPDATE card SET unit_id = (SELECT id FROM unit) WHERE state = 'personalised'")
+
+
+def test_nobody_submits_again_what_they_approved_as_another_account(world: World) -> None:
+    places = {name: world.organisation_of(name) for name in ("magetan.kepala", "penyetuju1")}
+    with world.context() as ctx:
+        for account, colleague, role in (("x.kantor", "magetan.kepala", Role.STAFF), ("x.pusat", "penyetuju1", Role.APPROVER)):
+            organisation = ctx.session.get_one(Organisation, places[colleague])
+            person = NewUser(account, "Umi Contoh", IdKind.NIP, "198001012005011001", frozenset({role}))
+            user = make_user(ctx, organisation, person)
+            user.state, user.password_hash, user.totp_sealed = AccountState.ACTIVE, "-", b"-"
+            world.users[account] = user.id
+    request = world.submitted(function="RW")
+    path = f"/personalisation-requests/{request['id']}"
+    done(world.client("x.pusat").post(f"{path}/approve", {"digest": request["digest"]}))
+    done(world.client("operator1").post(f"{path}/return", {"note": "Mohon diperiksa"}))
+    assert world.client("x.kantor").post(f"{path}/submit").status_code == 403
+    step = "revision = revision + 1, act_id = (SELECT MIN(CAST(e.id AS TEXT)) FROM audit_entry e WHERE e.id <> act_id)"
+    if world.settings.database.startswith("postgresql"):
+        step = step.replace("MIN(CAST(e.id AS TEXT))", "MIN(CAST(e.id AS TEXT))::uuid")
+    themselves = "submitted_by_person = (SELECT person_id FROM personalisation_approval)"
+    world.sql(f"UPDATE personalisation_request SET state = 'submitted', {themselves}, {step}")
+    assert world.approve("personalisation-requests", request["id"], "penyetuju2")["state"] == "submitted"
+    with pytest.raises(DBAPIError, match="not enough approvals"):  # nor past the services
+        world.sql(f"UPDATE personalisation_request SET state = 'approved', {step}")

@@ -27,3 +27,12 @@ def test_the_time_of_a_request_begins_before_anybody_asks_who_it_is(house: World
     visitor, before = Visitor(house), seconds()
     assert visitor.get("/kartu").location == "/masuk"
     assert seconds() > before
+
+
+def test_invented_methods_make_no_series_of_their_own(house: World) -> None:
+    client = house.app.test_client()
+    client.open("/", method="FIRST")
+    before = len(next(iter(health.REQUESTS.collect())).samples)
+    for number in range(5):
+        client.open("/", method=f"M{number}")
+    assert len(next(iter(health.REQUESTS.collect())).samples) == before

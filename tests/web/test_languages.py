@@ -82,3 +82,9 @@ def test_after_a_refused_form_the_switch_leads_to_its_page(house: World) -> None
     assert response.status_code == 422
     assert 'name="kembali" value="/profil/kata-sandi"' in response.get_data(as_text=True)
     assert visitor.send("/bahasa", bahasa="en", kembali="/profil/kata-sandi").location == "/profil"
+
+
+def test_a_way_back_of_any_length_is_answered(house: World) -> None:
+    visitor = Visitor(house)
+    assert visitor.send("/bahasa", bahasa="en", kembali="/x" * 400).location == "/"
+    assert visitor.send("/bahasa", bahasa="en", kembali="/x" * 40_000).location == "/"
