@@ -38,11 +38,14 @@ def strict_json(data: bytes, *, max_depth: int = 4) -> dict[str, Any]:
     """A JSON object: UTF-8, no duplicate keys, no floats, no NaN, not deeper than `max_depth`. Malformed otherwise."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_float=_refuse, parse_constant=_refuse)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as broken:
+        depth = _depth(value)
+    except Malformed:
+        raise
+    except (ValueError, RecursionError) as broken:  # not only of JSON: of an integer of thousands of digits as well
         raise Malformed("not JSON") from broken
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
-    if _depth(value) > max_depth:
+    if depth > max_depth:
         raise Malformed("nested too deeply")
     return value
 

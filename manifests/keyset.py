@@ -142,5 +142,8 @@ def verify_root_change(data: bytes, old_root: ec.EllipticCurvePublicKey) -> Keys
     by_old = [part for part in parts if part.kid == jws.thumbprint(old_root)]
     if len(parts) != 2 or len(by_old) != 1 or not jws.verify(by_old[0], old_root):
         raise KeysetRefused("the old root did not sign this keyset")
-    new_root = Keyset.model_validate(strict_json(parts[0].payload, max_depth=5)).root.key()
+    try:
+        new_root = Keyset.model_validate(strict_json(parts[0].payload, max_depth=5)).root.key()
+    except ValueError as broken:
+        raise KeysetRefused("the keyset is malformed") from broken
     return verify_keyset(data, root_sha256(new_root))

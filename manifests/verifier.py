@@ -149,7 +149,7 @@ def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) ->
         listed = status.verify_status(expected.status, key.jwk.key(), min_seq=expected.min_status_seq)
         if listed.iss != manifest.iss or not manifest.status.uri.endswith(f"/status/{listed.list}.jws"):
             raise StatusRefused("this is not the list the manifest points to")
-        if not key.nbf <= listed.iat <= expected.at:
+        if not key.nbf <= listed.iat <= min(key.exp, expected.at):
             raise StatusRefused("the status list was issued at an impossible time")
         if expected.at > listed.exp:
             raise StatusRefused("the status list is too old: fetch a fresh one")

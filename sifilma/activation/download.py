@@ -39,8 +39,7 @@ def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     Raises NotFound for other organisations' people, Conflict when the manifest does not stand or the unit has no key.
     """
     manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_BODY)
-    if manifest.state != ManifestState.ACTIVE:
-        raise Conflict(say("A manifest that is %(state)s is not given out any more.", state=manifest.state), state=manifest.state)
+    _require_standing(manifest.state)
     wants_jwe = form == "jwe" or ctx.actor.api_key_id is not None
     uid, public_jwk = _card_and_key(ctx, manifest)
     if wants_jwe and public_jwk is None:
@@ -51,10 +50,16 @@ def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     key = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
     line = sealing.open_sealed(key, manifest.sealed_body, b"manifest", manifest_id)
     ctx.uow.begin_write()
+    _require_standing(ctx.session.scalars(select(Manifest.state).where(Manifest.id == manifest_id).with_for_update()).one())  # meanwhile
     record(ctx, Action.MANIFEST_DOWNLOAD, "manifest", manifest_id, form="jwe" if wants_jwe else "jws", card=uid, seq=manifest.seq)
     if wants_jwe and public_jwk is not None:
         return File(f"{name}.jwe", encrypt(line, public_jwk))
     return File(f"{name}.jws", line)
+
+
+def _require_standing(state: str) -> None:
+    if state != ManifestState.ACTIVE:
+        raise Conflict(say("A manifest that is %(state)s is not given out any more.", state=state), state=state)
 
 
 def _card_and_key(ctx: Context, manifest: Manifest) -> tuple[str, dict[str, Any] | None]:

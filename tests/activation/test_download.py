@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from joserfc import jwe
@@ -10,7 +11,9 @@ from joserfc.jwk import ECKey
 from sqlalchemy.exc import IntegrityError
 
 from manifests.verifier import Expectations, verify
+from sifilma.activation import sealing
 from tests.activation.conftest import verified
+from tests.support.together import meanwhile
 from tests.support.world import World, done
 
 
@@ -87,6 +90,20 @@ def test_a_manifest_that_does_not_stand_is_not_given_out(world: World) -> None:
     done(client.post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang di jalan"}))
     refused = client.post(f"/manifests/{answers[0]['manifest']['id']}/download")
     assert refused.status_code == 409
+
+
+def test_a_manifest_revoked_while_its_file_is_opened_is_not_given_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, answers = world.active()
+    client, opened = world.client("magetan.kepala"), sealing.open_sealed
+
+    def lost_meanwhile(*given: Any) -> bytes:
+        body = {"condition": "lost", "note": "hilang di jalan"}
+        done(meanwhile(lambda: client.post(f"/cards/{ready.uids[0]}/reports", body))())
+        return opened(*given)
+
+    monkeypatch.setattr(sealing, "open_sealed", lost_meanwhile)
+    assert client.post(f"/manifests/{answers[0]['manifest']['id']}/download").status_code == 409
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'manifest.download'")[0][0] == 0
 
 
 def test_the_database_refuses_to_exchange_bodies(world: World) -> None:

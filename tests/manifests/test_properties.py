@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import conf
+from manifests.encoding import b64url
 from manifests.keyset import root_sha256
 from manifests.payload import Manifest
-from manifests.verifier import Expectations, verify
+from manifests.verifier import Expectations, Reason, verify
 from tests.vectors import make
 
 settings.register_profile("project", database=None, deadline=None, max_examples=120)
@@ -52,6 +54,13 @@ def test_every_changed_byte_is_refused(position: int, change: int) -> None:
 @given(st.binary(max_size=300))
 def test_rubbish_is_refused_and_raises_nothing(data: bytes) -> None:
     assert not verify(data, EXPECTED).valid
+
+
+@pytest.mark.parametrize("header", [b"[" * 600 + b"]" * 600, b'{"alg": ' + b"1" * 4500 + b"}"], ids=["deep", "long number"])
+def test_a_header_that_stops_a_parser_is_refused_and_raises_nothing(header: bytes) -> None:
+    verdict = verify(b".".join((b64url(header).encode(), b"e30", b"e30")), EXPECTED)
+    assert not verdict.valid
+    assert verdict.reason is Reason.MALFORMED
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))
