@@ -176,7 +176,7 @@ def _require_complete(ctx: Context, settings: Settings, found: Destruction, data
         errors.append({"field": "photos", "message": say("1 to %(most)s photos are needed.", most=MAX_PHOTOS)})
     if data.executed_at > ctx.now:
         errors.append({"field": "executed_at", "message": say("This moment lies in the future.")})
-    if found.approvals and data.executed_at < found.approvals[-1].at:
+    if found.approvals and data.executed_at < found.approvals[-1].at.replace(microsecond=0):  # the form has whole seconds
         errors.append({"field": "executed_at", "message": say("This is before the destruction was approved.")})
     if errors:
         raise Invalid("The Berita Acara is not complete; no card was destroyed.", errors=errors)
@@ -184,7 +184,9 @@ def _require_complete(ctx: Context, settings: Settings, found: Destruction, data
 
 def _write_record(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Document]) -> None:
     found.number = next_number(ctx.session, ctx.now, SERIES)
-    found.place, found.executed_at, found.method = data.place, data.executed_at, data.method
+    approved_at = max((approval.at for approval in found.approvals), default=data.executed_at)
+    found.executed_at = max(data.executed_at, approved_at)  # of the same second: nothing is done before it was approved
+    found.place, found.method = data.place, data.method
     found.official_name, found.official_position = data.official.name, data.official.position
     found.official_id_kind, found.official_id_number = str(data.official.id_kind), data.official.id_number
     found.legal_basis = settings.legal_basis_destruction

@@ -93,3 +93,12 @@ def test_of_simultaneous_proposals_of_a_card_one_stands(postgresql_world: World)
     clients = [postgresql_world.client("magetan.kepala") for _ in range(4)]
     answers = together([partial(client.post, "/destructions", body) for client in clients])
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
+
+
+def test_a_record_of_the_second_of_its_approval_is_taken(world: World) -> None:
+    world.clock.set(world.clock.now().replace(microsecond=600_000))
+    made = approved(world, locked(world))
+    stated = record(world, executed_at=world.clock.now().replace(microsecond=0).isoformat())
+    shown = done(world.client("magetan.kepala").send(f"/destructions/{made}/record", stated, "record", photos=[("foto.png", photo()[1])]))
+    assert shown["state"] == "executed"
+    assert world.sql("SELECT COUNT(*) FROM destruction d, destruction_approval a WHERE d.executed_at < a.at")[0][0] == 0
