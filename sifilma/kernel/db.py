@@ -28,6 +28,7 @@ NAMING = {
 }
 LARGEST_INTEGER = 2**31 - 1  # of a column of PostgreSQL
 POOL_TIMEOUT = 3.0
+LEAST_TO_CONNECT = 0.05
 PING_AFTER = 1.0
 STATEMENT_TIMEOUT_MS = 8_000
 LOCK_TIMEOUT_MS = 3_000
@@ -139,6 +140,10 @@ def changed(result: Result[Any]) -> int:
 
 
 def _deadline_connect(_dialect: Dialect, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Connect unless the deadline has passed: the driver waits for a new connection by a clock of its own, of whole seconds."""
+    left = deadline.remaining()
+    if left is not None and left < LEAST_TO_CONNECT:
+        raise psycopg.OperationalError("no time is left to connect to the database")
     return DeadlineConnection.connect(*args, **kwargs)
 
 

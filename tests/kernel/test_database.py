@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.accounts.models import Organisation
-from sifilma.kernel import deadline, idempotency, paging
+from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import make_engine
@@ -189,6 +189,23 @@ def test_a_stopped_postgresql_is_given_up_at_the_deadline_and_replaced_afterward
         with deadline.limit(0.7), pytest.raises(OperationalError), engine.connect() as connection:
             connection.execute(text("SELECT 1"))
         assert time.monotonic() - started < 2
+    with deadline.limit(5), engine.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_connection_that_stands_still_when_it_is_asked_whether_it_lives_takes_the_deadline_once(
+    pg_cluster: Cluster, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(postgresql_url, pool_size=1)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    monkeypatch.setattr(db, "PING_AFTER", -1.0)
+    with pg_cluster.frozen():
+        started = time.monotonic()
+        with deadline.limit(0.7), pytest.raises(OperationalError), engine.connect():
+            pass
+        assert time.monotonic() - started < 1.5
     with deadline.limit(5), engine.connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     engine.dispose()
