@@ -2,7 +2,7 @@
 
 import gc
 
-from sifilma.factory import create_app
+from sifilma.app.factory import create_app
 
 app = create_app()
 

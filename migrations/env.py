@@ -1,8 +1,8 @@
-"""Alembic's environment. The connection, its lock and its transaction come from `sifilma.schema`; there is no offline mode."""
+"""Alembic's environment. The connection, its lock and its transaction come from `sifilma.schema.migrate`; there is no offline mode."""
 
 from alembic import context
 
-from sifilma.models import METADATA
+from sifilma.schema.tables import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -24,11 +24,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-FACTORIES = ("sifilma.app.factory", "sifilma.factory")  # the second is where it stood before
-TABLES = ("sifilma.schema.tables", "sifilma.models")
-PERMISSIONS = ("sifilma.identity.permissions", "sifilma.accounts.permissions")
-MIGRATE = ("sifilma.schema.migrate", "sifilma.schema")
-COMMANDS = ("sifilma.commands.main", "sifilma.cli")
+FACTORIES = ("sifilma.app.factory", "sifilma.app.factory")  # the second is where it stood before
+TABLES = ("sifilma.schema.migrate.tables", "sifilma.schema.tables")
+PERMISSIONS = ("sifilma.identity.permissions", "sifilma.identity.permissions")
+MIGRATE = ("sifilma.schema.migrate.migrate", "sifilma.schema.migrate")
+COMMANDS = ("sifilma.commands.main", "sifilma.commands.main")
 
 
 def first(names: tuple[str, ...]) -> Any:

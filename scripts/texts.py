@@ -21,7 +21,7 @@ SAID = {  # which argument of a refusal somebody reads
 }  # fmt: skip
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 JINJA = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
-WITHOUT = {"demo"}  # tells its story on a terminal, in English
+WITHOUT = {"app", "commands", "demo", "schema"}  # what a terminal shows, in English
 
 
 def refusals(module: str) -> Iterator[str]:

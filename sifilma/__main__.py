@@ -1,5 +1,5 @@
 """`python -m sifilma`."""
 
-from sifilma.cli import main
+from sifilma.commands.main import main
 
 main()

@@ -20,6 +20,7 @@ from tests.support.world import World
 
 SLOW = ("access", "browser", "faults", "api", "demo", "life", "jobs", "fsck", "activation", "audit")
 """Folders of tests, the slowest first."""
+TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()
 
 
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow files first, each whole: processes that take file after file then end together."""
-    items.sort(key=lambda item: SLOW.index(folder) if (folder := item.path.parent.name) in SLOW else len(SLOW))
+    items.sort(key=lambda item: SLOW.index(room) if (room := item.path.relative_to(TESTS).parts[0]) in SLOW else len(SLOW))
 
 
 def pytest_collection_finish() -> None:

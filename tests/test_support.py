@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from hsm import HSM, HSMError
 from hsm.keys import SIGNING_PLAN
-from sifilma import schema
 from sifilma.kernel.db import make_engine
+from sifilma.schema import migrate
 from tests.support import programs
 from tests.support.databases import Cluster, Fresh
 from tests.support.softhsm import SoftHSM
@@ -43,7 +43,7 @@ def _signed_within(seconds: float, token: HSM) -> bytes:
 
 
 def test_a_fresh_database_has_the_newest_schema_and_the_regions(database_url: str) -> None:
-    assert schema.check(database_url).ok
+    assert migrate.check(database_url).ok
     assert _ask(database_url, "SELECT count(*) FROM region") > 80_000
 
 

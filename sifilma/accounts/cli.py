@@ -8,11 +8,11 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
-from sifilma import ports
+from sifilma import resources
 from sifilma.accounts import service
-from sifilma.accounts.intake import ORGANISATIONS
-from sifilma.accounts.models import IdKind, Organisation
+from sifilma.accounts.import_table import ORGANISATIONS
 from sifilma.accounts.service import NewUser
+from sifilma.identity.models import IdKind, Organisation
 from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
 from sifilma.web.command import command_context
@@ -36,8 +36,8 @@ def invite(username: str, name: str, id_kind: str, id_number: str, roles: tuple[
         if found is None:
             raise Invalid.field("organisation", f"There is no organisation called {organisation!r}.")
         new = NewUser(username, name, IdKind(id_kind), id_number, frozenset(Role(role) for role in roles))
-        _, secret = service.invite(ctx, ports.settings(), found, new)
-    click.echo(f"{ports.settings().public_url}/undangan/{secret}")
+        _, secret = service.invite(ctx, resources.settings(), found, new)
+    click.echo(f"{resources.settings().public_url}/undangan/{secret}")
 
 
 @organisations.command("import")

@@ -14,14 +14,14 @@ from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.orm import aliased
 
 from config.settings import Settings
-from sifilma.accounts import contacts, service
-from sifilma.accounts.administration import make_proposal
-from sifilma.accounts.models import AccountState, User, UserChange
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.reading import seen_user
-from sifilma.accounts.scope import scoped
+from sifilma.accounts import service
+from sifilma.accounts.proposals import make_proposal
+from sifilma.accounts.queries import seen_user
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.identity.models import AccountState, User, UserChange
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -31,6 +31,7 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.notifications.senders import senders
+from sifilma.sign_in import contacts
 
 FACTOR = "factor"
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from sifilma.accounts.models import IdKind
 from sifilma.accounts.service import NewUser
+from sifilma.identity.models import IdKind
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.schemas import Strict
 

@@ -14,10 +14,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from sifilma.accounts import throttle, totp
-from sifilma.accounts.authentication import secret_hash
-from sifilma.accounts.factor_models import Passkey, RecoveryCode
-from sifilma.accounts.models import (
+from sifilma.audit.models import Action
+from sifilma.audit.service import record, record_in
+from sifilma.identity.models import (
     AccountState,
     ApiKey,
     IdKind,
@@ -27,10 +26,6 @@ from sifilma.accounts.models import (
     Person,
     User,
 )
-from sifilma.accounts.passwords import check_strength, hash_password, verify_password
-from sifilma.accounts.sign_in import end_sessions
-from sifilma.audit.models import Action
-from sifilma.audit.service import record, record_in
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -38,6 +33,11 @@ from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
+from sifilma.sign_in import throttle, totp
+from sifilma.sign_in.authentication import secret_hash
+from sifilma.sign_in.models import Passkey, RecoveryCode
+from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
+from sifilma.sign_in.service import end_sessions
 
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})

@@ -1,243 +1,195 @@
-"""Signing in, one-time code, taking up an invitation, one's own sessions."""
+"""People on the web: the accounts one may see, inviting, changing, and what two user administrators decide together."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
-from sifilma.accounts import contacts, messages, passkeys, recovery_codes, service, sign_in, totp
-from sifilma.accounts.authentication import cookie_name
-from sifilma.accounts.cookies import clear_cookie, set_cookie
-from sifilma.accounts.hook import require_fresh
-from sifilma.accounts.message_pages import line
-from sifilma.accounts.models import User
-from sifilma.accounts.schemas import ContactIn, PreferencesIn
-from sifilma.documents.rendering import qr_address
-from sifilma.kernel.errors import Invalid, StepUpRequired, Unauthenticated
-from sifilma.web.errors import BACK, LONGEST_WAY
+from sifilma import resources
+from sifilma.accounts import lost_factors, queries, service
+from sifilma.accounts import proposals as administration
+from sifilma.accounts.pages import EXPORT, account_page, list_lines, proposal_lines, roles_of
+from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
+from sifilma.approvals.decision_views import attempted
+from sifilma.documents import lists
+from sifilma.identity.models import User, UserChange
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.context import Context
 from sifilma.web.forms import Form
-from sifilma.web.languages import COOKIE, LANGUAGES
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
-blueprint = Blueprint("accounts", __name__, template_folder="templates")
-CODE_LENGTH = 20  # a recovery code with its dashes is the longest
+blueprint = Blueprint("user_pages", __name__, url_prefix="/pengguna", template_folder="templates")
+DONE = {"disable": "disabled", "enable": "enabled", "roles": "roles"}
 
 
-@blueprint.get("/masuk")
-@operation("public")
-def sign_in_page() -> str:
-    """The first step."""
-    return render_template("accounts/masuk.html", form=Form())
+@blueprint.get("")
+@operation("users.see")
+def index() -> Response:
+    """The accounts of one's own organisation; a user administrator's, of all."""
+    ctx, form = context(), Form(request.args)
+    listing = queries.users_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
+    waiting = len(queries.open_changes(ctx))
+    return lists.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
 
 
-@blueprint.post("/masuk")
-@operation("public", reads_first=True, idempotent=False)
-def sign_in_form() -> AnyResponse:
-    """User name and password; on to the one-time code."""
-    form, ctx = Form.sent(), context()
-    with form.attempt(ctx):
-        cookie = sign_in.check_password(ctx, form.get("username"), form.get("password"), request.user_agent.string)
-        return set_cookie(make_response(redirect("/masuk/kode", 303)), ports.settings(), cookie)
-    return form.again("accounts/masuk.html")
+@blueprint.get("/baru")
+@operation("users.see")
+def new() -> Response:
+    """The form of an invitation; a user administrator names the organisation first."""
+    return _invitation_form(context(), Form.of(organisation=request.args.get("organisasi"), id_kind="nip"))
 
 
-@blueprint.get("/masuk/kode")
-@operation("public")
-def code_page() -> Response:
-    """The second step."""
-    return code_step(Form())
-
-
-@blueprint.post("/masuk/kode")
-@operation("public", idempotent=False)
-def code_form() -> AnyResponse:
-    """The one-time code; a code counts once."""
-    form, ctx, settings = Form.sent(), context(), ports.settings()
-    with form.attempt(ctx):
-        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
-        return signed_in(done)
-    return code_step(form)
-
-
-def signed_in(done: sign_in.SignedIn) -> Response:
-    """The session's cookie, and on to the page that asked to sign in, else home."""
-    response = make_response(redirect(own_address(request.cookies.get(BACK, "/")), 303))
-    response.delete_cookie(BACK, path="/masuk")
-    return set_cookie(response, ports.settings(), done.cookie)
-
-
-def code_step(form: Form) -> Response:
-    """The page of the second step: one-time code, code that is sent, recovery code or passkey; back to the first if it has lapsed."""
-    settings = ports.settings()
-    try:
-        cookie = request.cookies.get(cookie_name(settings))
-        ways, passkey = sign_in.code_ways(context(), settings, cookie), sign_in.has_passkey(context(), cookie)
-    except Unauthenticated:
-        return make_response(redirect("/masuk", 303))
-    return form.again("accounts/kode.html", ways=ways, passkey=passkey)
-
-
-@blueprint.post("/masuk/ulang")
-@operation("session.self", idempotent=False)
-def step_up_form() -> AnyResponse:
-    """A fresh one-time code for a page that needs one, then back to it."""
-    ctx, settings = context(), ports.settings()
-    try:
-        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
-    except Unauthenticated as refused:
-        raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
-    return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
-
-
-@blueprint.post("/keluar")
-@operation("session.self", idempotent=False)
-def sign_out() -> AnyResponse:
-    """End this session."""
-    ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
-    return clear_cookie(make_response(redirect("/masuk", 303)), ports.settings())
-
-
-@blueprint.post("/bahasa")
-@operation("public", idempotent=False)
-def choose_language() -> AnyResponse:
-    """Keep the language somebody chose, for a year, in a cookie of its own."""
-    response = make_response(redirect(own_address(request.form.get("kembali", "/")), 303))
-    chosen = request.form.get("bahasa", "id")
-    if chosen in LANGUAGES:
-        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=ports.settings().https)
-    return response
-
-
-def own_address(address: str) -> str:
-    """A page of this site: this one, else (where a form was answered) the nearest above it. Nobody is sent elsewhere from here."""
-    if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
-        return "/"
-    path = address.partition("?")[0]
-    while path not in ("", "/") and not _is_page(path):
-        path = address = path.rpartition("/")[0]
-    return address or "/"
-
-
-def _is_page(path: str) -> bool:
-    try:
-        current_app.url_map.bind("").match(path, method="GET")
-    except HTTPException:
-        return False
-    return True
-
-
-@blueprint.get("/profil")
-@operation("session.self")
-def profile() -> AnyResponse:
-    """One's own account, password and sessions."""
-    return _profile(Form())
-
-
-@blueprint.post("/profil/kata-sandi")
-@operation("session.self", idempotent=False)
-def change_password() -> AnyResponse:
-    """A new password; every other session ends."""
+@blueprint.post("/baru")
+@operation("users.own", idempotent=False)
+def invite() -> AnyResponse:
+    """A head invites somebody into its own organisation; the answer shows the link, once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        _require_same(form)
-        service.change_password(ctx, ports.settings(), form.get("current"), form.get("password"))
-        return seen("accounts.profile", "password")
-    return _profile(form)
+        body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
+        user, secret = service.invite(ctx, resources.settings(), service.own_organisation(ctx), body.new_user())
+        return _handed_out(user, secret, service.known_otherwise(user, body.name))
+    return _invitation_form(ctx, form)
 
 
-@blueprint.post("/profil/pilihan")
-@operation("session.self", idempotent=False)
-def choose_preferences() -> AnyResponse:
-    """Language, time zone, and where reminders go."""
-    form, ctx = Form.sent(), context()
+@blueprint.post("/pusat/baru")
+@operation("users.central", idempotent=False)
+def invite_by_admin() -> AnyResponse:
+    """A first head is invited at once; a central person waits for a second user administrator."""
+    ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        kept = form.model(PreferencesIn, notices=request.form.getlist("notices"))
-        service.keep_preferences(ctx, kept.language, kept.time_zone, kept.notices)
-        response = make_response(seen("accounts.profile", "preferences"))
-        response.delete_cookie(COOKIE)
-        return response
-    return _profile(form)
+        body = form.model(UserIn, roles=form.values.getlist("roles"))
+        organisation = service.organisation(ctx, body.organisation)
+        user, _, secret = administration.invite_by_admin(ctx, resources.settings(), organisation, body.new_user())
+        otherwise = service.known_otherwise(user, body.name)
+        if secret:
+            return _handed_out(user, secret, otherwise)
+        return seen("user_pages.proposals", "proposed_otherwise" if otherwise else "proposed")
+    return _invitation_form(ctx, form)
 
 
-@blueprint.post("/profil/alamat")
-@operation("session.self", idempotent=False)
-def keep_contact() -> AnyResponse:
-    """One's own e-mail address and phone number, with a fresh one-time code: sign-in codes go there."""
-    form, ctx = Form.sent(), context()
-    with form.attempt(ctx):
-        require_fresh(ctx.actor, ports.settings())
-        kept = form.model(ContactIn)
-        contacts.keep_contact(ctx, ports.settings(), kept.email, kept.phone)
-        return seen("accounts.profile", "contact")
-    return _profile(form)
+def _invitation_form(ctx: Context, form: Form) -> Response:
+    """With the roles the organisation has; without an organisation, the organisations to choose from."""
+    if not grants(ctx.actor, Operation.USERS_CENTRAL):
+        return form.again(
+            "accounts/user_new.html", organisation=None, roles=roles_of(service.own_organisation(ctx)), action="/pengguna/baru"
+        )
+    chosen = queries.organisation_or_none(ctx, form.get("organisation"))
+    if chosen is None:
+        text = request.args.get("cari", "").strip()[:100]
+        found = queries.organisations_without_head(ctx, text)
+        return form.again("accounts/user_where.html", found=found, text=text, directorate=service.own_organisation(ctx))
+    return form.again("accounts/user_new.html", organisation=chosen, roles=roles_of(chosen), action="/pengguna/pusat/baru")
 
 
-def _profile(form: Form) -> Response:
+def _handed_out(user: User, secret: str, otherwise: bool = False) -> Response:
+    """The page of a link: made in this answer, and nowhere else. `otherwise`: the person goes by another name than was written."""
+    link, hours = f"{resources.settings().public_url}/undangan/{secret}", resources.settings().invitation_hours
+    return make_response(render_template("accounts/user_link.html", user=user, link=link, hours=hours, otherwise=otherwise), 201)
+
+
+@blueprint.get("/<uuid:user_id>")
+@operation("users.see")
+def show(user_id: UUID) -> Response:
+    """One account."""
+    return _account(user_id, Form())
+
+
+def _account(user_id: UUID, form: Form) -> Response:
     ctx = context()
-    assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
-    user = service.user(ctx, ctx.actor.user_id)
-    preferences = Form.of(language=user.language, time_zone=user.time_zone)
-    contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
-    here = passkeys.site(ports.settings(), request.host_url.rstrip("/"))
-    return form.again(
-        "accounts/profil.html", user=user, preferences=preferences, contact=contact, this=ctx.actor.session_id,
-        sessions=sign_in.running_sessions(ctx, ports.settings()), codes_left=recovery_codes.left(ctx, user.id),
-        passkeys=passkeys.of_user(ctx, user.id), passkeys_work=here,
-        messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
-    )  # fmt: skip
+    return form.again("accounts/user.html", **account_page(ctx, queries.seen_user(ctx, user_id)))
 
 
-def _require_same(form: Form) -> None:
-    if form.get("password") != form.get("repeat"):
-        raise Invalid.field("repeat", "The two passwords differ.")
+@blueprint.post("/<uuid:user_id>/ubah")
+@operation("users.own", idempotent=False)
+@attempted(_account)
+def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
+    """Disable, enable or re-role somebody of one's own organisation."""
+    body = _change(form)
+    service.change(ctx, service.own_user(ctx, user_id), body.change, body.role_set())
+    return seen("user_pages.show", DONE[body.change], user_id=user_id)
 
 
-@blueprint.post("/sesi/<uuid:session_id>/akhiri")
-@operation("session.self", idempotent=False)
-def end_session(session_id: UUID) -> AnyResponse:
-    """End one of one's own sessions, on another device or here."""
-    ctx = context()
-    is_this = session_id == ctx.actor.session_id
-    sign_in.sign_out(ctx, sign_in.own_session(ctx, session_id).id)
-    return clear_cookie(make_response(redirect("/masuk", 303)), ports.settings()) if is_this else seen("accounts.profile", "ended")
+@blueprint.post("/<uuid:user_id>/undang-ulang")
+@operation("users.own", idempotent=False)
+@attempted(_account)
+def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
+    """A new link for somebody who has not taken up theirs."""
+    user = service.own_user(ctx, user_id)
+    return _handed_out(user, service.invite_again(ctx, resources.settings(), user))
 
 
-@blueprint.get("/undangan/<secret>")
-@operation("public")
-def invitation_page(secret: str) -> Response:
-    """Choose a password and set up the authenticator."""
-    return _invitation(secret, Form())
+@blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
+@operation("users.central", idempotent=False)
+@attempted(_account)
+def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
+    """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
+    user = queries.seen_user(ctx, user_id)
+    return _handed_out(user, administration.invite_head_again(ctx, resources.settings(), user))
 
 
-@blueprint.post("/undangan/<secret>")
-@operation("public", idempotent=False)
-def invitation_form(secret: str) -> AnyResponse:
-    """Take the account up; the link is used."""
-    ctx, settings, form = context(), ports.settings(), Form.sent()
-    with form.attempt(ctx):
-        _require_same(form)
-        service.enrol(ctx, settings, secret, form.get("password"), form.get("code")[:10])
-        return redirect("/masuk", 303)
-    return _invitation(secret, form)
+@blueprint.post("/<uuid:user_id>/pusat/usulan")
+@operation("users.central", idempotent=False)
+@attempted(_account)
+def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
+    """Propose to change a central account."""
+    _propose(ctx, queries.seen_user(ctx, user_id), form)
+    return seen("user_pages.proposals", "proposed")
 
 
-def _invitation(secret: str, form: Form) -> Response:
-    user, seed = _enrolment(secret)
-    uri = totp.provisioning_uri(seed, user.username)
-    return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=qr_address(uri))
+def _propose(ctx: Context, user: User, form: Form) -> None:
+    if form.get("change") == "invite":
+        administration.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
+    else:
+        body = _change(form)
+        administration.propose_change(ctx, user, body.change, body.role_set(), body.reason)
 
 
-def _enrolment(secret: str) -> tuple[User, str]:
-    """The account and its seed, made at the first look and kept at once, whatever becomes of this request."""
-    ctx, settings = context(), ports.settings()
-    service.keep_enrolment_seed(ctx, settings, secret)
-    invitation = service.open_invitation(ctx, secret)
-    return service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
+def _change(form: Form) -> UserChangeIn:
+    values: dict[str, Any] = {"roles": form.values.getlist("roles"), "reason": form.get("note")}
+    return form.model(UserChangeIn, **values)
+
+
+@blueprint.get("/usulan")
+@operation("users.see")
+def proposals() -> Response:
+    """What waits for a second person."""
+    return _proposals(None, Form())
+
+
+def _proposals(_change_id: UUID | None, form: Form) -> Response:
+    return form.again("accounts/user_changes.html", proposals=proposal_lines(context()))
+
+
+@blueprint.post("/usulan/<uuid:change_id>")
+@operation("users.central", idempotent=False)
+@attempted(_proposals)
+def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
+    """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
+    return _decided(ctx, *administration.decide_change(ctx, resources.settings(), change_id, form.get("decision") == "execute"))
+
+
+@blueprint.post("/<uuid:user_id>/faktor-hilang")
+@operation("users.factor", idempotent=False)
+@attempted(_account)
+def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
+    """Report a lost second factor; a second person decides."""
+    lost_factors.report(ctx, user_id, form.model(LostFactorIn).reason)
+    return seen("user_pages.proposals", "proposed")
+
+
+@blueprint.post("/usulan/<uuid:change_id>/faktor-hilang")
+@operation("users.factor", idempotent=False)
+@attempted(_proposals)
+def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
+    """Agree that a second factor is lost, or reject it; the link is shown to whoever agrees."""
+    execute = form.model(DecisionIn).decision == "execute"
+    return _decided(ctx, *lost_factors.decide(ctx, resources.settings(), change_id, execute))
+
+
+def _decided(ctx: Context, proposal: UserChange, secret: str | None) -> AnyResponse:
+    return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")

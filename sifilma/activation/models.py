@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sifilma.accounts.models import Organisation
+from sifilma.approvals.four_eyes import Approval, Submitted
+from sifilma.approvals.letters import OPEN_LETTER, Lettered
 from sifilma.cards.models import CardState
+from sifilma.identity.models import Organisation
 from sifilma.kernel.db import Base, UtcDateTime
-from sifilma.kernel.four_eyes import Approval, Submitted
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.letters import OPEN_LETTER, Lettered
 from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
 
 _ISSUED = "state = 'issued'"

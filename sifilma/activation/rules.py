@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sifilma.kernel import four_eyes, triggers
-from sifilma.kernel.letters import LETTER_COLUMNS
+from sifilma.approvals import four_eyes
+from sifilma.approvals.letters import LETTER_COLUMNS
+from sifilma.kernel import triggers
 
 four_eyes.protect(
     "activation_request",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import exists, select
 
+from sifilma.activation.manifests.revocation import STANDING, withdraw
 from sifilma.activation.models import ACTIVATION_REQUEST, TOKEN, ActivationRequest, Manifest, ManifestState, RequestState, Token, TokenState
-from sifilma.activation.revocation import STANDING, withdraw
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context

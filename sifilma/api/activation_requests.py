@@ -7,10 +7,9 @@ from typing import Annotated
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import ports
-from sifilma.accounts.queues import Wanted
-from sifilma.activation import reading, service, tokens
-from sifilma.activation.present import brief, full
+from sifilma import resources
+from sifilma.activation import queries
+from sifilma.activation.requests import service
 from sifilma.activation.schemas import (
     ActivationRequestBrief,
     ActivationRequestIn,
@@ -19,8 +18,11 @@ from sifilma.activation.schemas import (
     TokenOut,
     TokensOut,
 )
+from sifilma.activation.serializers import brief, full
+from sifilma.activation.tokens import service as tokens
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
+from sifilma.approvals.queries import Wanted
 from sifilma.kernel.schemas import ApproveIn
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -47,14 +49,14 @@ class TokenPath(IdPath, UidPath):
 def draft(form: ActivationRequestForm) -> Response:
     """For cards the organisation holds: received ones (new), or active ones (relocation, renewal)."""
     ctx = context()
-    return answer(full(ctx, service.draft(ctx, ports.files(), form.request, upload(form.letter))), 201)
+    return answer(full(ctx, service.draft(ctx, resources.files(), form.request, upload(form.letter))), 201)
 
 
 @api.get(PATH, responses={200: Page[ActivationRequestBrief]}, summary="Requests")
 @operation("activation_request.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = reading.requests_page(context(), Wanted(query.state or ""))
+    select, key = queries.requests_page(context(), Wanted(query.state or ""))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -63,7 +65,7 @@ def list_requests(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest, and its tokens' states."""
     ctx = context()
-    return answer(full(ctx, reading.get_request(ctx, path.id)))
+    return answer(full(ctx, queries.get_request(ctx, path.id)))
 
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: ActivationRequestOut}, summary="Edit a draft or a returned request")
@@ -71,7 +73,7 @@ def show(path: IdPath) -> Response:
 def edit(path: IdPath, form: ActivationRequestForm) -> Response:
     """A letter that does not come again stays."""
     ctx = context()
-    return answer(full(ctx, service.edit(ctx, ports.files(), path.id, form.request, upload(form.letter))))
+    return answer(full(ctx, service.edit(ctx, resources.files(), path.id, form.request, upload(form.letter))))
 
 
 add_decisions(api, PATH, "activation_request", service, full, ActivationRequestOut)
@@ -90,14 +92,14 @@ def send_back(path: IdPath, body: ActivationReturnIn) -> Response:
 def approve(path: IdPath, body: ApproveIn) -> Response:
     """With the last approval needed each card gets its token."""
     ctx = context()
-    return answer(full(ctx, service.approve(ctx, ports.settings(), ports.hsm(), path.id, body.digest, body.note)))
+    return answer(full(ctx, service.approve(ctx, resources.settings(), resources.hsm(), path.id, body.digest, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/tokens", responses={200: TokensOut}, summary="Show the open tokens in clear")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(path: IdPath) -> Response:
     """To the organisation that asked, and to nobody else; recorded."""
-    shown = tokens.reveal(context(), ports.hsm(), path.id)
+    shown = tokens.reveal(context(), resources.hsm(), path.id)
     return answer(TokensOut(tokens=[TokenOut(sam_uid=t.sam_uid, token=t.token, expires_at=t.expires_at) for t in shown]))
 
 
@@ -105,5 +107,5 @@ def reveal(path: IdPath) -> Response:
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reissue(path: TokenPath) -> Response:
     """The old one is cancelled."""
-    made = tokens.reissue(context(), ports.settings(), ports.hsm(), path.id, path.uid)
+    made = tokens.reissue(context(), resources.settings(), resources.hsm(), path.id, path.uid)
     return answer(TokensOut(tokens=[TokenOut(sam_uid=made.sam_uid, token=made.token, expires_at=made.expires_at)]))

@@ -9,13 +9,16 @@ from uuid import UUID
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import ports
-from sifilma.activation import bulk, issuing, reading, review
-from sifilma.activation.present import activations_out
+from sifilma import resources
+from sifilma.activation import queries
+from sifilma.activation.bulk import job as bulk
+from sifilma.activation.issuing import service as issuing
+from sifilma.activation.review import service as review
 from sifilma.activation.schemas import ActivationIn, ActivationOut, ReviewIn
+from sifilma.activation.serializers import activations_out
 from sifilma.api.common import File, IdPath, ListQuery, Page, answer, blueprint, page_of, upload
-from sifilma.jobs.present import job_out
 from sifilma.jobs.schemas import JobOut
+from sifilma.jobs.serializers import job_out
 from sifilma.web.links import links
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -56,7 +59,7 @@ class IssuedOut(BaseModel):
 @operation("activate", reads_first=True)
 def activate(body: ActivationIn) -> Response:
     """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
-    done = issuing.activate(context(), ports.settings(), ports.hsm(), ports.places(), body)
+    done = issuing.activate(context(), resources.settings(), resources.hsm(), resources.places(), body)
     manifest = IssuedManifest(
         id=done.manifest_id, seq=done.seq, epoch=done.epoch, state="active", issued_at=done.issued_at, expires_at=done.expires_at,
         links=links("manifests", done.manifest_id, download="download"),
@@ -82,7 +85,7 @@ class ActivationsFile(BaseModel):
 @operation("activate", reads_first=True)
 def activate_many(form: ActivationsFile) -> Response:
     """A job does its rows one after the other, each once. The file is kept sealed in the HSM's care until the job ends, no longer."""
-    return answer(job_out(bulk.begin(context(), ports.settings(), ports.hsm(), upload(form.file))), 202)
+    return answer(job_out(bulk.begin(context(), resources.settings(), resources.hsm(), upload(form.file))), 202)
 
 
 @api.get("/activations", responses={200: Page[ActivationOut]}, summary="Activations")
@@ -90,7 +93,7 @@ def activate_many(form: ActivationsFile) -> Response:
 def list_activations(query: ActivationsQuery) -> Response:
     """Newest first; `review=waiting` is the operator's queue."""
     ctx = context()
-    select, key = reading.activations_page(ctx, query.review)
+    select, key = queries.activations_page(ctx, query.review)
     return page_of(select, key, query, lambda rows: activations_out(ctx, rows))
 
 
@@ -99,7 +102,7 @@ def list_activations(query: ActivationsQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its place and what was found about it."""
     ctx = context()
-    return answer(activations_out(ctx, [reading.get_activation(ctx, path.id)])[0])
+    return answer(activations_out(ctx, [queries.get_activation(ctx, path.id)])[0])
 
 
 @api.post("/activations/<uuid:id>/review", responses={200: ActivationOut}, summary="Review a place that did not pass")

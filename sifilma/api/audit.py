@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import ports
-from sifilma.accounts import audit_reading, log_reading
-from sifilma.accounts.audit_reading import EntryOut, Wanted
-from sifilma.accounts.log_reading import CheckpointOut, ProofOut, VerificationOut
-from sifilma.activation import trust
+from sifilma import resources
+from sifilma.activation.trust import keyset
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
 from sifilma.audit import checkpoints, proofs, verification
+from sifilma.audit_trail import log_serializers
+from sifilma.audit_trail import queries as audit_queries
+from sifilma.audit_trail.log_serializers import CheckpointOut, ProofOut, VerificationOut
+from sifilma.audit_trail.queries import EntryOut, Wanted
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -53,8 +54,8 @@ class VerificationQuery(BaseModel):
 def list_entries(query: AuditQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = audit_reading.entries(ctx, Wanted(query.object or "", query.action or ""))
-    return page_of(select, key, query, lambda rows: audit_reading.entries_out(ctx, rows))
+    select, key = audit_queries.entries(ctx, Wanted(query.object or "", query.action or ""))
+    return page_of(select, key, query, lambda rows: audit_queries.entries_out(ctx, rows))
 
 
 @api.get("/audit/checkpoint", responses={200: CheckpointOut}, summary="The newest checkpoint of the log")
@@ -64,20 +65,20 @@ def show_checkpoint(query: CheckpointQuery) -> Response:
     ctx = context()
     found = checkpoints.newest(ctx.session)
     consistency = None if query.since is None else proofs.prove_consistency(ctx, query.since, found)
-    return answer(log_reading.checkpoint_out(found, query.since, consistency))
+    return answer(log_serializers.checkpoint_out(found, query.since, consistency))
 
 
 @api.get("/audit/<int:seq>/proof", responses={200: ProofOut}, summary="The proof that an entry is in the log")
 @operation("audit.read")
 def prove(path: PlacePath) -> Response:
     """Against the newest checkpoint."""
-    return answer(log_reading.proof_out(log_reading.proof(context(), path.seq)))
+    return answer(log_serializers.proof_out(log_serializers.proof(context(), path.seq)))
 
 
 @api.get("/audit/verification", responses={200: VerificationOut}, summary="Verify the end of the log")
 @operation("audit.verify")
 def verify(query: VerificationQuery) -> Response:
     """Entries against leaves, leaves against checkpoints; the newest ones only, so that it ends within a request."""
-    settings = ports.settings()
-    report = verification.verify(context(), trust.load(settings).keys("audit"), checkpoints.kept_note(settings), query.newest)
-    return answer(log_reading.verification_out(report))
+    settings = resources.settings()
+    report = verification.verify(context(), keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), query.newest)
+    return answer(log_serializers.verification_out(report))

@@ -15,12 +15,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sqlalchemy import Select
 
 from config.settings import Settings
-from sifilma.accounts.authentication import cookie_name
 from sifilma.cards.identity import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.paging import NEWEST_FIRST, Order
+from sifilma.sign_in.authentication import cookie_name
 from sifilma.web import characters
 from sifilma.web.links import API
 from sifilma.web.requests import context

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import ports
+from sifilma import resources
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.documents import lists, sheets
-from sifilma.jobs import present, running, service
+from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.schemas import JobOut, RowErrorOut
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -39,14 +39,14 @@ class ErrorsOut(BaseModel):
 def list_jobs(query: StateQuery) -> Response:
     """Newest first."""
     select, key = service.listing(context(), query.state or "")
-    return page_of(select, key, query, lambda rows: map(present.job_out, rows))
+    return page_of(select, key, query, lambda rows: map(serializers.job_out, rows))
 
 
 @api.get("/jobs/<uuid:id>", responses={200: JobOut}, summary="A job")
 @operation("job.see")
 def show(path: IdPath) -> Response:
     """`done` of `total` rows are settled, `failed` of those with errors. What is away (`waits_for`) is waited for."""
-    return answer(present.job_out(service.get(context(), path.id)))
+    return answer(serializers.job_out(service.get(context(), path.id)))
 
 
 @api.get("/jobs/<uuid:id>/errors", responses={200: ErrorsOut}, summary="What was wrong with the rows of a job")
@@ -54,7 +54,7 @@ def show(path: IdPath) -> Response:
 def errors(path: IdPath) -> Response:
     """By the file's own row numbers."""
     ctx = context()
-    return answer(ErrorsOut(items=present.errors_out(ctx, service.get(ctx, path.id))))
+    return answer(ErrorsOut(items=serializers.errors_out(ctx, service.get(ctx, path.id))))
 
 
 @api.get("/jobs/<uuid:id>/corrected", responses=FILE, summary="The failed rows, to be put right and sent again")
@@ -63,7 +63,7 @@ def corrected(path: IdPath, query: FileQuery) -> Response:
     """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""
     ctx = context()
     job = service.get(ctx, path.id)
-    sheet = running.KINDS[job.kind].corrected(ctx, ports.settings(), ports.files(), job, str)
+    sheet = worker.KINDS[job.kind].corrected(ctx, resources.settings(), resources.files(), job, str)
     return lists.table(query.kind, "errors", sheet.header, sheet.rows)
 
 
@@ -73,5 +73,5 @@ def result(path: IdPath, query: FileQuery) -> Response:
     """Rows that are settled, in the order of the file."""
     ctx = context()
     job = service.get(ctx, path.id)
-    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), ports.files(), job, str)
+    sheet = worker.KINDS[job.kind].result(ctx, resources.settings(), resources.files(), job, str)
     return lists.table(query.kind, "result", sheet.header, sheet.rows)

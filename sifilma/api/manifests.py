@@ -5,14 +5,15 @@ from __future__ import annotations
 from flask import Response, g
 from pydantic import Field
 
-from sifilma import ports
-from sifilma.accounts.hook import require_fresh
-from sifilma.activation import download, reading, revocation
-from sifilma.activation.present import manifests_out
+from sifilma import resources
+from sifilma.activation import queries
+from sifilma.activation.manifests import download, revocation
 from sifilma.activation.schemas import DownloadIn, ManifestOut, RevokeIn
+from sifilma.activation.serializers import manifests_out
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.cards.identity import Uid
 from sifilma.documents.responses import attachment
+from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -30,8 +31,8 @@ class ManifestsQuery(StateQuery):
 def list_manifests(query: ManifestsQuery) -> Response:
     """Newest first; of one card if `sam_uid` is given."""
     ctx = context()
-    select, key = reading.manifests_page(ctx, query.state, query.sam_uid)
-    return page_of(select, key, query, lambda rows: manifests_out(ctx, rows, ports.settings().public_url))
+    select, key = queries.manifests_page(ctx, query.state, query.sam_uid)
+    return page_of(select, key, query, lambda rows: manifests_out(ctx, rows, resources.settings().public_url))
 
 
 @api.get("/manifests/<uuid:id>", responses={200: ManifestOut}, summary="A manifest's metadata")
@@ -39,14 +40,14 @@ def list_manifests(query: ManifestsQuery) -> Response:
 def show(path: IdPath) -> Response:
     """Never its body."""
     ctx = context()
-    return answer(manifests_out(ctx, [reading.get_manifest(ctx, path.id)], ports.settings().public_url)[0])
+    return answer(manifests_out(ctx, [queries.get_manifest(ctx, path.id)], resources.settings().public_url)[0])
 
 
 @api.post("/manifests/<uuid:id>/download", responses={200: file_of("application/jose")}, summary="The manifest file (application/jose)")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(path: IdPath, body: DownloadIn) -> Response:
     """Recorded. A machine gets it only as a JWE to the unit's key."""
-    file = download.download(context(), ports.hsm(), path.id, body.form)
+    file = download.download(context(), resources.hsm(), path.id, body.form)
     return attachment(file.data, "application/jose", file.name)
 
 
@@ -55,13 +56,13 @@ def fetch(path: IdPath, body: DownloadIn) -> Response:
 def revoke(path: IdPath, body: RevokeIn) -> Response:
     """By an operator a proposal (202); by an approver who is another person, with a fresh code, its execution (200)."""
     ctx = context()
-    manifest = reading.get_manifest(ctx, path.id)
-    proposal = reading.open_revocation(ctx, path.id)
+    manifest = queries.get_manifest(ctx, path.id)
+    proposal = queries.open_revocation(ctx, path.id)
     if proposal is None:
         revocation.propose(ctx, path.id, body.reason)
         status = 202
     else:
-        require_fresh(g.actor, ports.settings())
+        require_fresh(g.actor, resources.settings())
         manifest = revocation.decide(ctx, proposal, execute=body.decision == "execute", note=body.reason)
         status = 200
-    return answer(manifests_out(ctx, [manifest], ports.settings().public_url)[0], status)
+    return answer(manifests_out(ctx, [manifest], resources.settings().public_url)[0], status)

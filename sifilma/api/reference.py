@@ -7,13 +7,13 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import ports
+from sifilma import resources
 from sifilma.accounts import service as accounts
-from sifilma.accounts.present import OrganisationOut, organisation_out
+from sifilma.accounts.serializers import OrganisationOut, organisation_out
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
 from sifilma.cards import service as cards
-from sifilma.cards.present import models_out
 from sifilma.cards.schemas import ModelOut
+from sifilma.cards.serializers import models_out
 from sifilma.kernel.paging import OLDEST_FIRST
 from sifilma.regions import service as regions
 from sifilma.web.links import API
@@ -95,5 +95,5 @@ def _region_out(row: Any) -> RegionOut:
 @operation("reference.read")
 def locate(query: PositionQuery) -> Response:
     """Refused (422) outside Indonesia."""
-    found = ports.places().locate(query.latitude, query.longitude)
+    found = resources.places().locate(query.latitude, query.longitude)
     return answer(LocatedOut(regency=found.regency, village=found.village, distance_m=found.distance_m))

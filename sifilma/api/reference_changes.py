@@ -9,8 +9,8 @@ from flask import Response
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import reference
-from sifilma.oversight.api_present import change_brief, change_out
 from sifilma.oversight.schemas import AgreementsIn, ModelsIn, OrganisationsIn, ReferenceChangeBrief, ReferenceChangeOut
+from sifilma.oversight.serializers import change_brief, change_out
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 

@@ -8,9 +8,9 @@ from flask import Response
 from pydantic import Field, RootModel
 
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
-from sifilma.cards import service, supply
-from sifilma.cards.present import units_out
+from sifilma.cards import pcid, service
 from sifilma.cards.schemas import SupplyIn, UnitIn, UnitOut
+from sifilma.cards.serializers import units_out
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -62,4 +62,4 @@ def show(path: IdPath) -> Response:
 def supply_pcid(path: IdPath, body: SupplyIn) -> Response:
     """Once: by the organisation whose unit it is, or by the maker of its model. What else it lacks may come with it."""
     ctx = context()
-    return answer(units_out(ctx, [supply.supply(ctx, path.id, body)])[0])
+    return answer(units_out(ctx, [pcid.supply(ctx, path.id, body)])[0])

@@ -12,13 +12,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from sqlalchemy import ColumnElement, Exists, Select, exists, or_, select
 
-from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit
 from sifilma.cards.schemas import UnitIn
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7

@@ -10,11 +10,11 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
-from sifilma.cards import intake, service, supply
+from sifilma import resources
+from sifilma.cards import import_table, pcid, service
 from sifilma.cards.models import Unit
-from sifilma.cards.present import unit_page, units_out
 from sifilma.cards.schemas import SupplyIn, UnitIn
+from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
@@ -85,7 +85,7 @@ def register_file() -> AnyResponse:
     """Register a file of units, all or none."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        intake.register_file(ctx, upload("units"), ports.settings().batch_max_rows)
+        import_table.register_file(ctx, upload("units"), resources.settings().batch_max_rows)
         return seen("unit_pages.index", "registered")
     return _file_form(form)
 
@@ -94,7 +94,7 @@ def register_file() -> AnyResponse:
 @operation("unit.register")
 def template(kind: str) -> Response:
     """An empty table with the columns of such a file."""
-    return lists.table(kind, "unit", intake.COLUMNS, [])
+    return lists.table(kind, "unit", import_table.COLUMNS, [])
 
 
 @blueprint.get("/<uuid:unit_id>")
@@ -110,7 +110,7 @@ def supply_pcid(unit_id: UUID) -> AnyResponse:
     """Supply the PCID the unit lacks."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        supply.supply(ctx, unit_id, form.model(SupplyIn, **_public_key(form)))
+        pcid.supply(ctx, unit_id, form.model(SupplyIn, **_public_key(form)))
         return seen("unit_pages.show", "supplied", unit_id=unit_id)
     return _unit(unit_id, form)
 
@@ -119,7 +119,7 @@ def _unit(unit_id: UUID, form: Form) -> Response:
     ctx = context()
     unit = service.get_unit(ctx, unit_id)
     return form.again(
-        "cards/unit.html", page=unit_page(ctx, unit), suppliable=supply.may_supply(ctx, unit),
+        "cards/unit.html", page=unit_page(ctx, unit), suppliable=pcid.may_supply(ctx, unit),
         is_own=unit.organisation_id == ctx.actor.organisation_id,
     )  # fmt: skip
 
@@ -130,7 +130,7 @@ def _form(form: Form) -> Response:
 
 def _file_form(form: Form) -> Response:
     models = service.find_models(context())
-    return form.again("cards/unit_file.html", models=models, max_rows=ports.settings().batch_max_rows)
+    return form.again("cards/unit_file.html", models=models, max_rows=resources.settings().batch_max_rows)
 
 
 def _models() -> list[tuple[str, str]]:

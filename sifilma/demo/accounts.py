@@ -13,11 +13,11 @@ import pyotp
 
 from config.settings import Settings
 from sifilma.accounts import service
-from sifilma.accounts.models import IdKind, Organisation
 from sifilma.accounts.service import NewUser
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts
+from sifilma.identity.models import IdKind, Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from sifilma.accounts.models import IdKind
 from sifilma.cards.identity import Uid
 from sifilma.cards.schemas import StepOut
+from sifilma.identity.models import IdKind
 from sifilma.kernel.schemas import Strict
 from sifilma.kernel.text import say
 from sifilma.personalisation.schemas import ApprovalOut

@@ -10,9 +10,8 @@ from uuid import UUID
 from sqlalchemy import Select, or_, select
 
 from config.settings import Settings
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
-from sifilma.accounts.submissions import Submissions, require_note, seal
+from sifilma.approvals.four_eyes import content_digest
+from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
 from sifilma.destruction.models import (
@@ -29,10 +28,11 @@ from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number
 from sifilma.documents.service import Upload, keep_photo
 from sifilma.documents.store import FileStore
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Forbidden, Invalid, NotFound
-from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say

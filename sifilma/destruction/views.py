@@ -8,9 +8,10 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
-from sifilma.cards.present import cards_out, timeline
-from sifilma.destruction import choosing, document, present, service
+from sifilma import resources
+from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
+from sifilma.cards.serializers import cards_out, timeline
+from sifilma.destruction import berita_acara, form_choices, serializers, service
 from sifilma.destruction.forms import record_of, rows_shown
 from sifilma.destruction.models import DESTRUCTION, DestructionState
 from sifilma.destruction.schemas import DestructionIn
@@ -20,7 +21,6 @@ from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment, paper
 from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
-from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -48,7 +48,7 @@ def index() -> Response:
     """The destructions the actor may see."""
     form = Form(request.args)
     listing = service.page(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
-    states, causes = named(DestructionState), named(choosing.CAUSES)
+    states, causes = named(DestructionState), named(form_choices.CAUSES)
     return lists.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
 
 
@@ -72,9 +72,9 @@ def propose() -> AnyResponse:
 
 def _proposal(form: Form) -> Response:
     ctx = context()
-    lots = choosing.lots(ctx)
-    lot = choosing.chosen(lots, form.get("lot"))
-    return form.again("destruction/propose.html", lots=lots, lot=lot, cards=choosing.cards_in(ctx, lot) if lot else [])
+    lots = form_choices.lots(ctx)
+    lot = form_choices.chosen(lots, form.get("lot"))
+    return form.again("destruction/propose.html", lots=lots, lot=lot, cards=form_choices.cards_in(ctx, lot) if lot else [])
 
 
 @blueprint.get("/<uuid:destruction_id>")
@@ -91,8 +91,8 @@ def _page(destruction_id: UUID, form: Form) -> Response:
         "destruction/destruction.html",
         found=found,
         cards=cards_out(ctx, service.cards_of(ctx, found)),
-        people=present.people(ctx, found),
-        offered=present.offered(ctx, found),
+        people=serializers.people(ctx, found),
+        offered=serializers.offered(ctx, found),
         steps=timeline(ctx, DESTRUCTION.kind, found.id),
     )
 
@@ -121,13 +121,13 @@ def record(destruction_id: UUID) -> AnyResponse:
     photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
         data = record_of(form, zone_of(ctx.actor.region_code))
-        service.record_execution(ctx, ports.settings(), ports.files(), destruction_id, data, photos)
+        service.record_execution(ctx, resources.settings(), resources.files(), destruction_id, data, photos)
         return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
     return _record(destruction_id, form)
 
 
 def _record(destruction_id: UUID, form: Form) -> Response:
-    ctx, settings = context(), ports.settings()
+    ctx, settings = context(), resources.settings()
     found = service.recordable(ctx, destruction_id)
     cards = cards_out(ctx, service.cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
@@ -140,7 +140,7 @@ def pdf(destruction_id: UUID) -> Response:
     """The Berita Acara."""
     ctx = context()
     found = service.get(ctx, destruction_id)
-    data = document.berita_acara(ctx, ports.files(), ports.settings().public_url, found)
+    data = berita_acara.berita_acara(ctx, resources.files(), resources.settings().public_url, found)
     return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
 
 
@@ -153,4 +153,4 @@ def photo(destruction_id: UUID, number: int) -> Response:
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]
-    return attachment(ports.files().get(shown.sha256), shown.media_type, shown.filename)
+    return attachment(resources.files().get(shown.sha256), shown.media_type, shown.filename)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sifilma.accounts.totp import STEP, open_seed
-from sifilma.fsck.looking import Snapshot, broken
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Snapshot, broken
 from sifilma.kernel.errors import Unavailable
+from sifilma.sign_in.totp import STEP, open_seed
 
 GRACE_S = 10
 """A request that was let in before its account was disabled may end within the deadline of a request."""

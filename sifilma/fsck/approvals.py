@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from sifilma.activation import service as activation
 from sifilma.activation.models import ActivationRequest
+from sifilma.activation.requests import service as activation
+from sifilma.approvals.four_eyes import content_digest
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
-from sifilma.fsck.looking import FIRST, Snapshot, broken
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import FIRST, Snapshot, broken
 from sifilma.kernel.context import Context
-from sifilma.kernel.four_eyes import content_digest
 from sifilma.oversight import cases, reference
 from sifilma.oversight.models import ModelCase, ReferenceChange
 from sifilma.personalisation import service as personalisation

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Snapshot
 
 _REGISTERED = (
     "(SELECT COALESCE(SUM(CAST(fact(e.data, count) AS INTEGER)), 0) FROM audit_entry e WHERE e.object_kind = 'personalisation_request'"

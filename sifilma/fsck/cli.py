@@ -9,10 +9,10 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from sifilma import ports
-from sifilma.fsck import themes
+from sifilma import resources
+from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
-from sifilma.fsck.running import Finding, Installation, Report, examine
+from sifilma.fsck.run import Finding, Installation, Report, examine
 from sifilma.kernel.db import db
 
 
@@ -25,7 +25,7 @@ from sifilma.kernel.db import db
 def fsck(as_json: bool, only: tuple[str, ...], without_hsm: bool, as_list: bool) -> None:
     """Look whether every invariant holds. Reads only, and may run while the system works; exit 1 names what is broken."""
     if as_list:
-        for one in themes.invariants():
+        for one in catalogue.invariants():
             click.echo(f"{one.name:28} {one.sentence}")
         return
     report = examine(installation(), only, (Needs.HSM,) if without_hsm else (), (lambda _: None) if as_json else _tell)
@@ -36,7 +36,7 @@ def fsck(as_json: bool, only: tuple[str, ...], without_hsm: bool, as_list: bool)
 
 def installation() -> Installation:
     """The one this process belongs to."""
-    return Installation(db.engine, ports.settings(), ports.hsm(), ports.files(), ports.clock())
+    return Installation(db.engine, resources.settings(), resources.hsm(), resources.files(), resources.clock())
 
 
 def _tell(finding: Finding) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from sifilma.documents.models import Document
-from sifilma.fsck.looking import Outside, Snapshot, broken
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
+from sifilma.fsck.snapshot import Outside, Snapshot, broken
 from sifilma.kernel.errors import Unavailable
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, TOKEN
 from sifilma.cards.models import CARD
 from sifilma.destruction.models import DESTRUCTION
-from sifilma.fsck.looking import Snapshot, broken
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Snapshot, broken
 from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle

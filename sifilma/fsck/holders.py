@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from sifilma.fsck.looking import FIRST, Snapshot, broken
+from sifilma.approvals.four_eyes import content_digest
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import FIRST, Snapshot, broken
 from sifilma.handover.models import Handover
 from sifilma.handover.service import cards_of, content
-from sifilma.kernel.four_eyes import content_digest
 
 _RECEIVED = (
     "SELECT k.card_id, h.issuer_id, h.receiver_id, y.id AS moment FROM handover_card k JOIN handover h ON h.id = k.handover_id"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Snapshot
 
 _ROWS = "(SELECT COUNT(*) FROM job_row r WHERE r.job_id = j.id)"
 _FAILED = f"{_ROWS[:-1]} AND r.is_failed)"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sifilma.activation import trust
+from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints
 from sifilma.audit.models import Action
 from sifilma.audit.verification import verify
-from sifilma.fsck.looking import Broken, Outside, Snapshot
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
+from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 
 _ACTIONS = ", ".join(f"'{action}'" for action in Action)
 
@@ -38,7 +38,7 @@ def tree(now: Outside) -> Found:
     """The same as `sifilma audit verify`. The copy beside the database is read first: the log may grow meanwhile."""
     kept = checkpoints.kept_note(now.settings)
     with now.context() as ctx:
-        report = verify(ctx, trust.load(now.settings).keys("audit"), kept, in_one=True)
+        report = verify(ctx, keyset.load(now.settings).keys("audit"), kept, in_one=True)
     for found in report.findings:
         yield Broken("log", str(found.fault), found.text)
     for fault, count in report.more.items():

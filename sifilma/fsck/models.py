@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Snapshot
 
 
 @in_snapshot("model-certificate", "A tested or certified application has a certificate of its kind; none states less TKDN than asked for.")

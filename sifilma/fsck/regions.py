@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from sifilma.fsck.looking import Broken, Outside, Snapshot
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
+from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 
 
 @in_snapshot("region-parent", "Every region code has its parent, and the level of its length.")

@@ -1,4 +1,4 @@
-"""The invariants there are. Themes register theirs when they are imported (`sifilma.fsck.themes`)."""
+"""The invariants there are. Themes register theirs when they are imported (`sifilma.fsck.catalogue`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from sifilma.fsck.looking import Broken, Outside, Snapshot
+from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 
 Found = Iterator[Broken]
 T = TypeVar("T", Snapshot, Outside)

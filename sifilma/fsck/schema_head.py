@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sifilma import schema
-from sifilma.fsck.looking import Broken, Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Broken, Snapshot
+from sifilma.schema import migrate
 
 
 @in_snapshot("schema-head", "The schema's head is the code's head, with every table, index and rule.")
 def head(now: Snapshot) -> Found:
     """The same as `sifilma db check`."""
-    found = schema.compare(now.connection)
+    found = migrate.compare(now.connection)
     if found.database_head != found.code_head:
         yield Broken("schema", str(found.database_head), f"is not the code's {found.code_head}: `sifilma db upgrade` comes first")
         return

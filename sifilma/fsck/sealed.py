@@ -22,12 +22,14 @@ from manifests import conf
 from manifests.payload import Manifest as Payload
 from manifests.payload import payload_hash
 from manifests.verifier import Expectations, Reason, verify
-from sifilma.activation import sealing, status, tokens, trust
 from sifilma.activation.models import Activation, DataKey, Manifest, Token
-from sifilma.activation.trust import Trust
+from sifilma.activation.tokens import sealing
+from sifilma.activation.tokens import service as tokens
+from sifilma.activation.trust import keyset, status_list
+from sifilma.activation.trust.keyset import Trust
 from sifilma.cards.models import Card, Unit
-from sifilma.fsck.looking import Broken, Outside, broken
 from sifilma.fsck.registry import Found, Needs, outside
+from sifilma.fsck.snapshot import Broken, Outside, broken
 
 STANDING = ("active", "suspended")
 _MANIFESTS = (
@@ -54,7 +56,7 @@ Opened = dict[UUID, tuple[bytes, bytes]]
 @outside("manifest-verifies", "Every stored manifest verifies, in a program that is not ours too, and says what its row says.", Needs.HSM)
 def manifest_verifies(look: Outside) -> Found:
     """The signature by joserfc, our verifier everything else; the configuration opens this card in this unit."""
-    published = trust.load(look.settings)
+    published = keyset.load(look.settings)
     for rows in look.batches(_MANIFESTS, Manifest.id):
         opened, unopened = _open_manifests(look, rows)
         yield from unopened
@@ -123,7 +125,7 @@ def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
         "prev": (said.prev, row.previous_hash),
         "payload hash": (payload_hash(said.to_bytes()), row.payload_hash),
         "status": (
-            (said.status.idx, said.status.uri.endswith(status.uri("", row.status_list))),  # the host may have moved since
+            (said.status.idx, said.status.uri.endswith(status_list.uri("", row.status_list))),  # the host may have moved since
             (row.status_index, True),
         ),
     }

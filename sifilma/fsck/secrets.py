@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import JSON, Column, LargeBinary, String, Table, Text, select
 from sqlalchemy.engine import Row
 
-from sifilma import models
-from sifilma.fsck.looking import AT_ONCE, Outside, Snapshot, broken
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.sealed import opened_tokens
+from sifilma.fsck.snapshot import AT_ONCE, Outside, Snapshot, broken
+from sifilma.schema import tables
 
 PATTERNS = {
     "a signed or encrypted file (JWS, JWE)": re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"),
@@ -60,7 +60,7 @@ def _key(table: Table) -> Column[Any]:
 @in_snapshot("no-secret", "No secret lies in clear in the database.")
 def no_secret(now: Snapshot) -> Found:
     """Every text, document and byte of every table against what secrets look like. The finding names the place, not the secret."""
-    for table in models.METADATA.sorted_tables:
+    for table in tables.METADATA.sorted_tables:
         columns = _columns(table)
         if not columns:
             continue
@@ -75,7 +75,7 @@ def no_secret(now: Snapshot) -> Found:
 @in_snapshot("no-secret-facts", "The record of acts holds no fact that is called like a secret.")
 def no_secret_facts(now: Snapshot) -> Found:
     """An act says what was done, not with which secret."""
-    entry = models.METADATA.tables["audit_entry"]
+    entry = tables.METADATA.tables["audit_entry"]
     for row in now.connection.execute(select(entry.c.id, entry.c.data), execution_options={"stream_results": True, "yield_per": AT_ONCE}):
         for name in sorted(FORBIDDEN_FACTS & set(row.data)):
             yield broken("audit_entry", row.id, f"has a fact called {name}")
@@ -131,7 +131,7 @@ def no_token(look: Outside) -> Found:
 def _words(look: Outside) -> dict[str, tuple[str, Any, str]]:
     """Each word with the first place it stands in."""
     words: dict[str, tuple[str, Any, str]] = {}
-    for table in models.METADATA.sorted_tables:
+    for table in tables.METADATA.sorted_tables:
         columns = _columns(table)
         if not columns:
             continue

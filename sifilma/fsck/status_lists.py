@@ -11,11 +11,11 @@ from joserfc.jwk import ECKey
 
 from manifests.keyset import Keyset
 from manifests.status import StatusRefused, StatusValue, parse_status
-from sifilma.activation import trust
 from sifilma.activation.models import ManifestState
-from sifilma.activation.status import VALUES
-from sifilma.fsck.looking import Broken, Snapshot, broken
+from sifilma.activation.trust import keyset as trust
+from sifilma.activation.trust.status_list import VALUES
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Broken, Snapshot, broken
 
 _LAST = (
     "SELECT p.number AS id, p.seq, p.jws, p.changes, l.changes AS present FROM published_status_list p JOIN status_list l"

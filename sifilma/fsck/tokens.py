@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.fsck.looking import Snapshot
 from sifilma.fsck.registry import Found, in_snapshot
+from sifilma.fsck.snapshot import Snapshot
 
 
 @in_snapshot("token-once", "A token is redeemed once.")

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sifilma.accounts.models import Organisation
+from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7

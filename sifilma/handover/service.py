@@ -7,20 +7,20 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
-from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
-from sifilma.accounts.submissions import require_note
+from sifilma.approvals.four_eyes import content_digest
+from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
 from sifilma.documents.numbering import next_number
 from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverState
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from sifilma.kernel.four_eyes import content_digest
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say

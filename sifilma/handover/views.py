@@ -8,16 +8,17 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
-from sifilma.cards.present import cards_out, timeline
+from sifilma import resources
+from sifilma.approvals.decision_views import Decision, add_decisions, noted
+from sifilma.cards.serializers import cards_out, timeline
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, paper
-from sifilma.handover import choosing, document, service
+from sifilma.handover import bast as document
+from sifilma.handover import form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
-from sifilma.handover.present import brief
 from sifilma.handover.schemas import HandoverIn
-from sifilma.web.decisions import Decision, add_decisions, noted
+from sifilma.handover.serializers import brief
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -81,7 +82,7 @@ def show(handover_id: UUID) -> Response:
 def pdf(handover_id: UUID) -> Response:
     """The BAST to be read and printed: the same bytes each time."""
     found = service.get(context(), handover_id)
-    data = document.bast(context(), ports.settings().public_url, found)
+    data = document.bast(context(), resources.settings().public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 
@@ -98,10 +99,10 @@ def _page(handover_id: UUID, form: Form) -> Response:
 
 def _form(form: Form) -> Response:
     ctx = context()
-    receivers = choosing.receivers(ctx)
+    receivers = form_choices.receivers(ctx)
     chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
-    lots = choosing.lots(ctx, chosen.id) if chosen else []
-    return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=choosing.MOST_SHOWN)
+    lots = form_choices.lots(ctx, chosen.id) if chosen else []
+    return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
 add_decisions(

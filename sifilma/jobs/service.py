@@ -7,11 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select
 
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.uploads import clean_name
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobRow, JobState
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, NotFound

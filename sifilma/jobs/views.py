@@ -7,10 +7,10 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
-from sifilma import ports
+from sifilma import resources
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
-from sifilma.jobs import present, running, service
+from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.models import JobState
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -43,21 +43,21 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
     listing = service.listing(ctx, wanted)
-    return lists.answer("jobs/jobs.html", listing, lambda jobs: present.lines(ctx, jobs), EXPORT, form=form, states=named(JobState))
+    return lists.answer("jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState))
 
 
 @blueprint.get("/<uuid:job_id>")
 @operation("job.see")
 def show(job_id: UUID) -> str:
     """One job; the page follows it while it runs."""
-    return render_template("jobs/job.html", page=present.job_page(context(), job_id, translate))
+    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/kemajuan")
 @operation("job.see")
 def progress(job_id: UUID) -> str:
     """What changes of that page, for itself."""
-    return render_template("jobs/progress.html", page=present.job_page(context(), job_id, translate))
+    return render_template("jobs/progress.html", page=serializers.job_page(context(), job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/perbaikan.<kind>")
@@ -66,7 +66,7 @@ def corrected(job_id: UUID, kind: str) -> Response:
     """The failed rows as a sheet to be put right and sent again."""
     ctx = context()
     job = service.get(ctx, job_id)
-    sheet = running.KINDS[job.kind].corrected(ctx, ports.settings(), ports.files(), job, translate)
+    sheet = worker.KINDS[job.kind].corrected(ctx, resources.settings(), resources.files(), job, translate)
     return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
 
 
@@ -76,5 +76,5 @@ def result(job_id: UUID, kind: str) -> Response:
     """What became of each row."""
     ctx = context()
     job = service.get(ctx, job_id)
-    sheet = running.KINDS[job.kind].result(ctx, ports.settings(), ports.files(), job, translate)
+    sheet = worker.KINDS[job.kind].result(ctx, resources.settings(), resources.files(), job, translate)
     return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)

@@ -1,6 +1,6 @@
 """Rules the database itself enforces, written once and rendered for SQLite and PostgreSQL.
 
-Packages register their rules when their models are imported; `sifilma.schema` installs them after every
+Packages register their rules when their models are imported; `sifilma.schema.migrate` installs them after every
 migration (SQLite's batch mode drops triggers with the table it rebuilds) and `sifilma db check` compares them.
 """
 

@@ -9,15 +9,15 @@ from uuid import UUID
 from sqlalchemy import Select, select
 
 from config.settings import Settings
-from sifilma.accounts.files import HandedOut, hand_out
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
-from sifilma.accounts.submissions import Submissions, require_note, seal
+from sifilma.approvals.file_access import HandedOut, hand_out
+from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.cards.models import DeviceModel
 from sifilma.documents.indonesian import WIB
 from sifilma.documents.models import DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, sha256_of
 from sifilma.documents.store import FileStore
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7

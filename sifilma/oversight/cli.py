@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
-from sifilma.oversight.intake import AGREEMENTS, MODELS
+from sifilma.oversight.import_table import AGREEMENTS, MODELS
 from sifilma.web.command import command_context
 
 models = AppGroup("models", help="Models of readers and encoders.")

@@ -8,16 +8,16 @@ from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
+from sifilma import resources
+from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
 from sifilma.cards.models import DeviceModel
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import paper
-from sifilma.oversight import cases, present
+from sifilma.oversight import cases, pages
 from sifilma.oversight.models import CASE, CaseState
 from sifilma.oversight.schemas import CaseIn, CertificateIn
-from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -46,9 +46,9 @@ EXPORT = Export(
 def index() -> Response:
     """The models the actor may see."""
     ctx, form = context(), Form(request.args)
-    listing = present.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
+    listing = pages.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
     return lists.answer(
-        "oversight/models.html", listing, lambda models: present.lines(ctx, models), EXPORT, form=form, states=named(CaseState)
+        "oversight/models.html", listing, lambda models: pages.lines(ctx, models), EXPORT, form=form, states=named(CaseState)
     )
 
 
@@ -57,7 +57,7 @@ def index() -> Response:
 def show(model_id: UUID) -> str:
     """A model with its certificates and applications."""
     ctx = context()
-    return render_template("oversight/model.html", page=present.model_page(ctx, cases.get_model(ctx, model_id)))
+    return render_template("oversight/model.html", page=pages.model_page(ctx, cases.get_model(ctx, model_id)))
 
 
 @blueprint.get("/<uuid:model_id>/ajukan")
@@ -73,7 +73,7 @@ def apply(model_id: UUID) -> AnyResponse:
     """Apply to have a model tested or certified."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = cases.apply(ctx, ports.files(), model_id, form.model(CaseIn), upload("letter"))
+        made = cases.apply(ctx, resources.files(), model_id, form.model(CaseIn), upload("letter"))
         return seen("model_pages.case", "applied", case_id=made.id)
     return _application(model_id, form)
 
@@ -89,7 +89,7 @@ def case(case_id: UUID) -> Response:
 @operation("model.case.view")
 def file(case_id: UUID, name: str) -> Response:
     """The letter or the certificate."""
-    found = cases.open_file(context(), ports.files(), case_id, name)
+    found = cases.open_file(context(), resources.files(), case_id, name)
     return paper(found.data, found.media_type, found.filename)
 
 
@@ -108,23 +108,23 @@ def record(case_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         stated, given = form.model(CertificateIn), upload("certificate")
-        cases.record_certificate(ctx, ports.settings(), ports.files(), case_id, stated, given)
+        cases.record_certificate(ctx, resources.settings(), resources.files(), case_id, stated, given)
         return seen("model_pages.case", "certificate", case_id=case_id)
     return _certificate(case_id, form)
 
 
 def _application(model_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=ports.settings().legal_basis_tkdn)
+    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=resources.settings().legal_basis_tkdn)
 
 
 def _case(case_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("oversight/case.html", page=present.case_page(ctx, cases.get(ctx, case_id)), allows=CASE.allows)
+    return form.again("oversight/case.html", page=pages.case_page(ctx, cases.get(ctx, case_id)), allows=CASE.allows)
 
 
 def _certificate(case_id: UUID, form: Form) -> Response:
-    settings = ports.settings()
+    settings = resources.settings()
     found = cases.get(context(), case_id)
     return form.again("oversight/certificate.html", case=found, least=settings.tkdn_min, basis=settings.legal_basis_tkdn)
 

@@ -10,11 +10,12 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sifilma.accounts.models import Organisation
+from sifilma.approvals import four_eyes
+from sifilma.approvals.four_eyes import Approval, Submitted
 from sifilma.cards.models import DeviceModel
-from sifilma.kernel import four_eyes, triggers
+from sifilma.identity.models import Organisation
+from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, UtcDateTime
-from sifilma.kernel.four_eyes import Approval, Submitted
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
 

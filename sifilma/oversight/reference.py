@@ -9,22 +9,22 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy import Select, select
 
-from sifilma.accounts.intake import ORGANISATIONS
-from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
-from sifilma.accounts.submissions import require_note, require_other_person
+from sifilma.accounts.import_table import ORGANISATIONS
+from sifilma.approvals.four_eyes import content_digest, require_seen
+from sifilma.approvals.service import require_note, require_other_person
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.rows import Table
 from sifilma.documents.service import Upload
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from sifilma.kernel.four_eyes import content_digest, require_seen
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
-from sifilma.oversight.intake import AGREEMENTS, MODELS
+from sifilma.oversight.import_table import AGREEMENTS, MODELS
 from sifilma.oversight.models import CHANGE, ChangeKind, ChangeState, ReferenceChange
 
 TABLES: dict[ChangeKind, Table[Any]] = {

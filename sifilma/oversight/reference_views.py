@@ -8,17 +8,17 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
+from sifilma import resources
 from sifilma.accounts.schemas import OrganisationIn
+from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import NotFound
-from sifilma.oversight import present, reference
+from sifilma.oversight import pages, reference
 from sifilma.oversight.models import ChangeKind, ChangeState
 from sifilma.oversight.schemas import AgreementIn, ModelIn
-from sifilma.web.decisions import Decision, add_decisions, bound, noted
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -46,7 +46,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     listing = reference.listing(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
     return lists.answer(
-        "oversight/changes.html", listing, lambda changes: present.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
+        "oversight/changes.html", listing, lambda changes: pages.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
         kinds=[(one.value, kind(one)) for one in ChangeKind],
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def propose_file(name: str) -> AnyResponse:
     """Propose a file of rows, all or none."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = reference.propose_file(ctx, _kind(name), upload("file"), ports.settings().batch_max_rows)
+        made = reference.propose_file(ctx, _kind(name), upload("file"), resources.settings().batch_max_rows)
         return seen("reference_pages.show", "proposed", change_id=made.id)
     return _file(name, form)
 
@@ -149,7 +149,7 @@ def _page(change_id: UUID, form: Form) -> Response:
     ctx = context()
     found = reference.get(ctx, change_id)
     columns = reference.TABLES[ChangeKind(found.kind)].columns
-    return form.again("oversight/change.html", page=present.change_page(ctx, found), columns=columns)
+    return form.again("oversight/change.html", page=pages.change_page(ctx, found), columns=columns)
 
 
 def _organisation(form: Form) -> Response:
@@ -169,7 +169,7 @@ def _model(organisation_id: UUID, form: Form) -> Response:
 
 def _file(name: str, form: Form) -> Response:
     table = reference.TABLES[_kind(name)]
-    return form.again("oversight/reference_file.html", name=name, table=table, max_rows=ports.settings().batch_max_rows)
+    return form.again("oversight/reference_file.html", name=name, table=table, max_rows=resources.settings().batch_max_rows)
 
 
 add_decisions(

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
-from sifilma.accounts.models import Organisation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.indonesian import WIB
+from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid

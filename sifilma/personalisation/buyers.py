@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select
 
-from sifilma.accounts.models import Organisation
 from sifilma.cards.models import Card, Function, Unit
 from sifilma.cards.service import ENDED, units_query
+from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound

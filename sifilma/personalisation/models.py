@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sifilma.accounts.models import Organisation
-from sifilma.kernel import four_eyes, triggers
+from sifilma.approvals import four_eyes
+from sifilma.approvals.four_eyes import Approval, Submitted
+from sifilma.approvals.letters import LETTER_COLUMNS, OPEN_LETTER, Lettered
+from sifilma.identity.models import Organisation
+from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, UtcDateTime
-from sifilma.kernel.four_eyes import Approval, Submitted
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.letters import LETTER_COLUMNS, OPEN_LETTER, Lettered
 from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
 
 

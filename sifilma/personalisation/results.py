@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 from config.settings import Settings
 from hsm import HSM
 from hsm.derivation import kcv as key_check_value
-from sifilma.accounts.permissions import Operation
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.service import ENDED, register_cards
 from sifilma.documents import sheets
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid

@@ -10,10 +10,9 @@ from uuid import UUID
 from sqlalchemy import Select, select
 
 from config.settings import Settings
-from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import scoped
-from sifilma.accounts.submissions import NOTHING, Submissions, require_note
+from sifilma.approvals.four_eyes import EDITABLE
+from sifilma.approvals.letters import letter_key
+from sifilma.approvals.service import NOTHING, Submissions, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
@@ -22,12 +21,13 @@ from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, keep_table
 from sifilma.documents.sheets import Sheet
 from sifilma.documents.store import FileStore
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from sifilma.kernel.four_eyes import EDITABLE
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.letters import letter_key
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right

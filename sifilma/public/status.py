@@ -20,7 +20,7 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from sifilma import ports
+from sifilma import resources
 from sifilma.audit import checkpoints
 from sifilma.kernel import deadline
 from sifilma.kernel.db import db
@@ -103,7 +103,7 @@ def _log() -> Look:
 def _pace(session: Session) -> Look:
     """The log is well as long as the worker signs what is new."""
     waiting = checkpoints.unsigned_since(session)
-    is_late = waiting is not None and ports.clock().now() - waiting > LATE
+    is_late = waiting is not None and resources.clock().now() - waiting > LATE
     tone = Tone.LATE if is_late else Tone.GOOD
     try:
         return Look(tone, checkpoints.newest(session).at)

@@ -10,21 +10,22 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation, grants
-from sifilma.activation import reading, revocation
-from sifilma.activation.manifest_present import Shown, shown
+from sifilma.activation import queries
+from sifilma.activation.manifests import revocation
+from sifilma.activation.manifests.pages import Shown, shown
 from sifilma.activation.models import ActivationRequest, ActivationRequestCard
+from sifilma.approvals.letters import letter_key
 from sifilma.cards.models import Card, Unit
-from sifilma.cards.present import cards_out
 from sifilma.cards.schemas import CardOut
+from sifilma.cards.serializers import cards_out
 from sifilma.cards.service import units_query
 from sifilma.destruction.models import Destruction, DestructionCard
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverCard
 from sifilma.handover.service import handovers_query
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
-from sifilma.kernel.letters import letter_key
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -62,7 +63,7 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
 def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
     """Named in a letter, of which the actor may see the request, with this part in its number."""
     made = personalisation.requests_query(ctx).with_only_columns(PersonalisationRequest.id)
-    asked = reading.requests_query(ctx).with_only_columns(ActivationRequest.id)
+    asked = queries.requests_query(ctx).with_only_columns(ActivationRequest.id)
     made, asked = (
         query.where(of.letter_key.contains(letter_key(text), autoescape=True))
         for query, of in ((made, PersonalisationRequest), (asked, ActivationRequest))
@@ -78,7 +79,7 @@ def unit_of(ctx: Context, card: Card) -> Unit | None:
 
 def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
     """The chain of the card's manifests, newest first: every place it was made to work at."""
-    return shown(ctx, reading.chain(ctx, card.id), public_url)
+    return shown(ctx, queries.chain(ctx, card.id), public_url)
 
 
 def revocable(ctx: Context, card: Card) -> str:
@@ -86,7 +87,7 @@ def revocable(ctx: Context, card: Card) -> str:
     standing = revocation.standing_of(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
     if standing is None:
         return ""
-    return "waits" if reading.open_revocation(ctx, standing.id) else "yes"
+    return "waits" if queries.open_revocation(ctx, standing.id) else "yes"
 
 
 def papers_of(ctx: Context, card: Card) -> list[Paper]:
@@ -94,7 +95,7 @@ def papers_of(ctx: Context, card: Card) -> list[Paper]:
     P, H, A, D = PersonalisationRequest, Handover, ActivationRequest, Destruction  # noqa: N806  # as the selects read
     born = personalisation.requests_query(ctx).where(P.id == card.personalisation_request_id)
     handed = handovers_query(ctx).where(_names(H.id, HandoverCard.handover_id, HandoverCard.card_id, card))
-    asked = reading.requests_query(ctx).where(
+    asked = queries.requests_query(ctx).where(
         _names(A.id, ActivationRequestCard.activation_request_id, ActivationRequestCard.card_id, card)
     )
     ended = destructions_query(ctx).where(_names(D.id, DestructionCard.destruction_id, DestructionCard.card_id, card))

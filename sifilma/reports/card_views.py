@@ -6,23 +6,23 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import ports
-from sifilma.accounts.permissions import Operation
-from sifilma.accounts.scope import may_reach
-from sifilma.activation import revocation
+from sifilma import resources
+from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
-from sifilma.cards import reporting, service
+from sifilma.cards import condition_reports, service
 from sifilma.cards.identity import normalise_uid
 from sifilma.cards.models import CARD, Card, CardState, Function
-from sifilma.cards.present import timeline
 from sifilma.cards.schemas import ReportIn
+from sifilma.cards.serializers import timeline
 from sifilma.cards.service import CardFilter
-from sifilma.destruction.choosing import is_free
+from sifilma.destruction.form_choices import is_free
 from sifilma.documents import lists
 from sifilma.documents.lists import Export
 from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import may_reach
 from sifilma.kernel.errors import NotFound
 from sifilma.reports import card_page
 from sifilma.web.forms import Form
@@ -75,7 +75,7 @@ def report(uid: str) -> AnyResponse:
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
-        reporting.report(ctx, ports.files(), uid, form.model(ReportIn), photos)
+        condition_reports.report(ctx, resources.files(), uid, form.model(ReportIn), photos)
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
 
@@ -95,8 +95,8 @@ def propose_revocation(uid: str) -> AnyResponse:
 @operation("card.view")
 def photo(uid: str, number: int) -> Response:
     """A photo of what was reported about the card."""
-    found = reporting.photo_of(context(), _normal(uid), number)
-    return attachment(ports.files().get(found.sha256), found.media_type, found.filename)
+    found = condition_reports.photo_of(context(), _normal(uid), number)
+    return attachment(resources.files().get(found.sha256), found.media_type, found.filename)
 
 
 def _page(uid: str, form: Form) -> Response:
@@ -107,16 +107,16 @@ def _page(uid: str, form: Form) -> Response:
         "reports/card.html",
         card=card_page.lines(ctx, [card])[0],
         unit=card_page.unit_of(ctx, card),
-        manifests=card_page.manifests_of(ctx, card, ports.settings().public_url),
+        manifests=card_page.manifests_of(ctx, card, resources.settings().public_url),
         sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
         revocable=card_page.revocable(ctx, card),
         papers=card_page.papers_of(ctx, card),
-        conditions=reporting.conditions(ctx, card),
+        conditions=condition_reports.conditions(ctx, card),
         proposable=proposable and is_free(ctx, card),
         code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),
-        limits={"photos": reporting.MAX_PHOTOS, "bytes": ports.settings().max_upload},
+        limits={"photos": condition_reports.MAX_PHOTOS, "bytes": resources.settings().max_upload},
         steps=timeline(ctx, CARD.kind, card.id),
-        photos=reporting.photos_of(ctx, card),
+        photos=condition_reports.photos_of(ctx, card),
     )
 
 

@@ -12,11 +12,11 @@ from babel.dates import format_datetime
 from flask import current_app
 from flask_babel import force_locale, gettext, ngettext
 
-from sifilma.accounts.models import User
 from sifilma.documents.indonesian import zone_of
+from sifilma.identity.models import User
 from sifilma.notifications.contract import Channel
-from sifilma.reports.due import Due
-from sifilma.reports.words import TASKS, Task
+from sifilma.reports.reminders_due import Due
+from sifilma.reports.task_labels import TASKS, Task
 from sifilma.web.pages import ZONES
 
 SHOWN = 20

@@ -17,8 +17,8 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.regions import codes
 from sifilma.regions.service import names_of
-from sifilma.reports import places
-from sifilma.reports.places import Box, Cluster, PlaceFilter
+from sifilma.reports import reader_locations
+from sifilma.reports.reader_locations import Box, Cluster, PlaceFilter
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment
@@ -45,7 +45,7 @@ EXPORT = Export(
 class View(BaseModel):
     """The part of the map somebody looks at."""
 
-    zoom: int = Field(ge=places.ZOOMS[0], le=places.ZOOMS[1])
+    zoom: int = Field(ge=reader_locations.ZOOMS[0], le=reader_locations.ZOOMS[1])
     south: float = Field(ge=-90, le=90)
     west: float = Field(ge=-180, le=180)
     north: float = Field(ge=-90, le=90)
@@ -63,20 +63,20 @@ def index() -> Response:
 
 def _counts(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
-    found = places.counts(ctx, wanted)
+    found = reader_locations.counts(ctx, wanted)
     if request.args.get("unduh"):
         header = [gettext("Region code"), gettext("Region"), gettext("R (read)"), gettext("RW (read and write)"), gettext("Units")]
         rows = [(count.code, count.name, count.r, count.rw, count.total) for count in found]
         return lists.table(request.args["unduh"], "pembaca-per-wilayah", header, rows)
-    shown = {"counts": found, "box": places.around([count.box for count in found]), "total": sum(count.total for count in found)}
+    shown = {"counts": found, "box": reader_locations.around([count.box for count in found]), "total": sum(count.total for count in found)}
     return form.again("reports/map.html", **shown, **_around(wanted))
 
 
 def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
-    shown: dict[str, Any] = {"box": None if request.args.get("unduh") else places.extent(ctx, wanted)} | _around(wanted)
-    listing = places.readers_page(ctx, wanted)
-    return lists.answer("reports/map_cards.html", listing, lambda cards: places.readers(ctx, cards), EXPORT, form=form, **shown)
+    shown: dict[str, Any] = {"box": None if request.args.get("unduh") else reader_locations.extent(ctx, wanted)} | _around(wanted)
+    listing = reader_locations.readers_page(ctx, wanted)
+    return lists.answer("reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), EXPORT, form=form, **shown)
 
 
 def _around(wanted: PlaceFilter) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def points() -> Response:
     """What the map draws: readers gathered on a grid as fine as the zoom, those of the part that is looked at."""
     form = Form(request.args)
     shown, wanted = form.model(View), _wanted(form)
-    found = places.clusters(context(), wanted, shown.zoom, Box(shown.south, shown.west, shown.north, shown.east))
+    found = reader_locations.clusters(context(), wanted, shown.zoom, Box(shown.south, shown.west, shown.north, shown.east))
     return jsonify([_drawn(cluster, wanted) for cluster in found])
 
 

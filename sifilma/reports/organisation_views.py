@@ -7,11 +7,11 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
-from sifilma.accounts.models import Organisation
 from sifilma.accounts.service import organisations_query
 from sifilma.documents import lists
 from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
+from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.reports import organisations
 from sifilma.web.forms import Form

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from sifilma.accounts.models import Organisation
-from sifilma.accounts.permissions import Operation, grants
 from sifilma.cards.models import Card, CardState, Unit
 from sifilma.cards.service import cards_query, units_query
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound

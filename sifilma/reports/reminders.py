@@ -15,8 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from sifilma.accounts import contacts
-from sifilma.accounts.models import AccountState, User
+from sifilma.identity.models import AccountState, User
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
@@ -27,7 +26,8 @@ from sifilma.notifications.models import Digest, Reminder
 from sifilma.notifications.outbox import Recipient
 from sifilma.notifications.senders import senders
 from sifilma.reports import letters
-from sifilma.reports.due import Due, dues
+from sifilma.reports.reminders_due import Due, dues
+from sifilma.sign_in import contacts
 
 AT_ONCE = 50
 PURPOSE = "reminder"

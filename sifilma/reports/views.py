@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from sifilma.reports import service
-from sifilma.reports.words import TASKS
+from sifilma.reports import home
+from sifilma.reports.task_labels import TASKS
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -16,4 +16,4 @@ blueprint = Blueprint("home", __name__, template_folder="templates")
 @operation("session.self")
 def show() -> str:
     """What waits, what is awaited, what lapses soon, how things stand."""
-    return render_template("reports/home.html", home=service.home(context()), tasks=TASKS)
+    return render_template("reports/home.html", home=home.home(context()), tasks=TASKS)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from sifilma.accounts.permissions import TABLE, Column, Grant, Operation, Scope
 from sifilma.activation.models import ActivationRequest
 from sifilma.api.common import ListQuery, page_of
 from sifilma.cards.models import Card
-from sifilma.cards.present import cards_out
+from sifilma.cards.serializers import cards_out
+from sifilma.identity.permissions import TABLE, Column, Grant, Operation, Scope
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 from tests.access.checker import Walk

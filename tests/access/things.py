@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sifilma.accounts.factor_models import Passkey
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
-from tests.jobs.sheets import refused_batch, rows_of, sent, sheet
-from tests.oversight.way import applied
+from sifilma.sign_in.models import Passkey
+from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
+from tests.oversight.case_steps import applied
 from tests.support.log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid

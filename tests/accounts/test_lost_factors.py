@@ -9,13 +9,13 @@ import pyotp
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from sifilma.accounts import passkeys, recovery_codes
-from sifilma.accounts.factor_models import Passkey
 from sifilma.demo.facts import Account
 from sifilma.kernel.actor import Actor, Role
 from sifilma.notifications.delivery import deliver
+from sifilma.sign_in import passkeys, recovery_codes
+from sifilma.sign_in.models import Passkey
 from tests.accounts.test_people import seed_of
-from tests.accounts.test_user_pages import link_of, opens, state_of
+from tests.accounts.test_views import link_of, opens, state_of
 from tests.notifications import receivers
 from tests.support.visitor import Visitor
 from tests.support.world import PASSWORD, World, done

@@ -10,10 +10,10 @@ import pyotp
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from sifilma.accounts import administration, service
-from sifilma.accounts.models import User
-from sifilma.accounts.passwords import check_strength, hash_password, verify_password
+from sifilma.accounts import proposals, service
+from sifilma.identity.models import User
 from sifilma.kernel.errors import Invalid
+from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from tests.support.together import meanwhile
 from tests.support.world import World, done
 
@@ -110,12 +110,12 @@ def test_of_two_who_propose_or_decide_at_once_one_wins(postgresql_world: World) 
     admin1, admin2 = world.client("admin1"), world.client("admin2")
     user_id = world.users["operator2"]
     with world.acting("admin1") as ctx:
-        proposal = administration.propose_change(ctx, ctx.session.get_one(User, user_id), "disable").id
+        proposal = proposals.propose_change(ctx, ctx.session.get_one(User, user_id), "disable").id
         ctx.session.flush()
         other = meanwhile(partial(admin2.post, f"/central-users/{user_id}/changes", {"change": "disable", "reason": "pindah tugas"}))
     assert other().status_code == 409
     with world.acting("admin2") as ctx:
-        administration.decide_change(ctx, world.settings, proposal, execute=True)
+        proposals.decide_change(ctx, world.settings, proposal, execute=True)
         ctx.session.flush()
         other = meanwhile(partial(admin1.post, f"/user-changes/{proposal}/decision", {"decision": "reject"}))
     assert (other().status_code, other().json["detail"]) == (409, "This proposal has been decided.")

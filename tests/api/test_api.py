@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from openapi_spec_validator import validate
 
-from sifilma.factory import create_app
+from sifilma.app.factory import create_app
 from sifilma.web.operations import policy_of
 from tests.support.together import together
 from tests.support.world import World, done, letter

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from datetime import timedelta
 
+from sifilma.app.audit_commands import keep_log
 from sifilma.audit import checkpoints, note
-from sifilma.cli_audit import keep_log
 from tests.support import programs
 from tests.support.log import act, as_superuser, grown, newest_note, sequence
 from tests.support.world import World, done

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from hsm import HSM, HSMUnavailable
-from sifilma import cli_audit, cli_groups
+from sifilma.app import audit_commands, command_groups
 from sifilma.audit import checkpoints, sequencing
 from sifilma.audit.models import Action
 from sifilma.audit.note import read_checkpoint
@@ -108,7 +108,7 @@ def test_without_the_hsm_entries_are_taken_in_and_signed_when_it_is_back(world: 
         assert verify(world).ok
         world.clock.advance(seconds=60)
         with world.app.app_context():
-            counts, failed = cli_groups.run_once()
+            counts, failed = command_groups.run_once()
         assert failed == ["entries taken into the log"]
         assert "tokens expired" in counts  # the worker goes on
     signing_token.close()
@@ -122,10 +122,10 @@ def test_a_checkpoint_comes_when_the_last_one_is_old_enough(world: World) -> Non
     grown(world, 1)
     act(world)
     with world.app.app_context():
-        assert cli_audit.keep_log() == 1
+        assert audit_commands.keep_log() == 1
         assert world.sql("SELECT COUNT(*) FROM log_checkpoint")[0][0] == 1
         world.clock.advance(seconds=checkpoints.EVERY.total_seconds())
-        cli_audit.keep_log()
+        audit_commands.keep_log()
     assert world.sql("SELECT COUNT(*) FROM log_checkpoint")[0][0] == 2
 
 

@@ -22,10 +22,10 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from hsm import HSM, TokenConfig
 from hsm.token import Operations
-from sifilma.accounts.authentication import KEY_STATEMENT, secret_hash
-from sifilma.activation import statements
+from sifilma.activation.issuing import statements
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.prepared import Prepared
+from sifilma.sign_in.authentication import KEY_STATEMENT, secret_hash
 
 _local = threading.local()
 _token = HSM(TokenConfig(os.environ["BARE_MODULE"], "sifilma", lambda: "123456", Path(os.environ["SIFILMA_HOME"]) / "bare.lock"))

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from sifilma.demo.props import photo
 from sifilma.documents.indonesian import uid_pairs
-from tests.destruction.test_way import OFFICIAL, WITNESSES, approved, locked
+from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked
 from tests.support.browser import DESK, WIDTHS, code, known, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import BANGLI_PLACE, World, done

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.jobs.sheets import HEADER, rows_of, sheet
+from tests.activation.bulk.sheets import HEADER, rows_of, sheet
 from tests.support.browser import WIDTHS, press, signed_in, sound
 from tests.support.servers import ROOT, Server, environment
 from tests.support.world import World

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sifilma.demo.props import photo
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
-from tests.destruction.test_way import OFFICIAL, WITNESSES, approved, locked, record
+from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked, record
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, goes_to, landed, words
 from tests.support.world import World, done

@@ -16,7 +16,7 @@ import pytest
 
 from hsm import HSM
 from manifests.verifier import Expectations, verify
-from sifilma.fsck.running import examine
+from sifilma.fsck.run import examine
 from tests.fsck.conftest import installation
 from tests.support.servers import Server
 from tests.support.together import together

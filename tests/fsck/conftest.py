@@ -7,7 +7,7 @@ import pytest
 
 from hsm import HSM
 from sifilma.documents.store import DiskStore
-from sifilma.fsck.running import Installation
+from sifilma.fsck.run import Installation
 from sifilma.kernel.db import db
 from tests.fsck.life import Life, lived
 from tests.support import databases

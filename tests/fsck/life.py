@@ -8,8 +8,6 @@ from uuid import UUID
 
 import pyotp
 
-from sifilma.accounts import recovery_codes
-from sifilma.accounts.factor_models import Passkey
 from sifilma.activation import tasks
 from sifilma.demo.props import photo
 from sifilma.kernel.actor import Actor
@@ -17,12 +15,14 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
-from tests.accounts.test_codes import password_step, signed_in
+from sifilma.sign_in import recovery_codes
+from sifilma.sign_in.models import Passkey
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
-from tests.destruction.test_way import record
-from tests.jobs.sheets import rows_of, sent, sheet, worked
-from tests.oversight import way
+from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
+from tests.destruction.test_service import record
+from tests.oversight import case_steps as way
 from tests.oversight.test_reference import digest, proposed
+from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid

@@ -15,21 +15,21 @@ from sqlalchemy import Connection, select, text, update
 
 from manifests import jws
 from manifests.payload import Manifest as Payload
-from sifilma import schema
-from sifilma.activation import sealing
 from sifilma.activation.models import DataKey, Manifest
-from sifilma.fsck import themes
-from sifilma.fsck.looking import Broken, Snapshot
+from sifilma.activation.tokens import sealing
+from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Invariant, Needs
-from sifilma.fsck.running import Installation, examine, guarded
+from sifilma.fsck.run import Installation, examine, guarded
+from sifilma.fsck.snapshot import Broken, Snapshot
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db, make_engine
+from sifilma.schema import migrate
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
 from tests.fsck.plants import PLANTS, Plant
 from tests.support.world import World
 
-INVARIANTS = {one.name: one for one in themes.invariants()}
+INVARIANTS = {one.name: one for one in catalogue.invariants()}
 BY_FILES = {"document-file", "boundary-file"}
 
 
@@ -190,7 +190,7 @@ def test_a_schema_of_another_version_ends_the_run_with_one_sentence(world: World
     world.sql("UPDATE alembic_version SET version_num = '0001'")
     report = examine(installation(world))
     assert [str(finding) for finding in report.findings] == [
-        f"schema 0001 is not the code's {schema.head()}: `sifilma db upgrade` comes first [schema-head]"
+        f"schema 0001 is not the code's {migrate.head()}: `sifilma db upgrade` comes first [schema-head]"
     ]
     assert len(report.left_out) == len(INVARIANTS) - 1
     assert [finding.invariant for finding in examine(installation(world), ["token-once"]).findings] == ["schema-head"]

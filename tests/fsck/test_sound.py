@@ -6,9 +6,9 @@ import json
 import threading
 from typing import Any
 
-from sifilma.fsck import themes
+from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
-from sifilma.fsck.running import Report, examine
+from sifilma.fsck.run import Report, examine
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
 from tests.support.together import together
@@ -23,7 +23,7 @@ def test_a_lived_in_installation_has_no_finding(life: Life) -> None:
     report = examine(installation(life.world))
     assert findings(report) == []
     assert [one.name for one in report.looked_at if one.needs is Needs.SNAPSHOT]
-    assert len(report.looked_at) == len(themes.invariants())
+    assert len(report.looked_at) == len(catalogue.invariants())
     assert report.left_out == []
 
 
@@ -37,13 +37,13 @@ def test_nothing_is_written_by_looking(life: Life) -> None:
 def test_the_command_says_so_and_lists_its_invariants(life: Life) -> None:
     runner = life.world.app.test_cli_runner()
     told = runner.invoke(args=["fsck"])
-    assert (told.exit_code, told.output) == (0, f"{len(themes.invariants())} invariants hold.\n")
+    assert (told.exit_code, told.output) == (0, f"{len(catalogue.invariants())} invariants hold.\n")
     document = json.loads(runner.invoke(args=["fsck", "--json", "--without-hsm"]).output)
     assert document["ok"] is True
-    assert document["left_out"] == [one.name for one in themes.invariants() if one.needs is Needs.HSM]
+    assert document["left_out"] == [one.name for one in catalogue.invariants() if one.needs is Needs.HSM]
     assert {one["findings"] for one in document["invariants"]} == {0}
     listed = runner.invoke(args=["fsck", "--list"]).output.splitlines()
-    assert [line.split()[0] for line in listed] == [one.name for one in themes.invariants()]
+    assert [line.split()[0] for line in listed] == [one.name for one in catalogue.invariants()]
 
 
 def test_it_runs_clean_while_activations_go_on(world: World) -> None:

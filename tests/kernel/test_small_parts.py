@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import structlog
 
+from sifilma.approvals.letters import letter_key, number_warning
 from sifilma.kernel import deadline, logging
 from sifilma.kernel.clock import ManualClock, SystemClock
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.letters import letter_key, number_warning
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
 from tests.support.together import together
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oversight.way import MAKER, model_id
+from tests.oversight.case_steps import MAKER, model_id
 from tests.support.world import World, done, letter
 
 APPLICATION = {"kind": "certification", "letter_number": "05/SRT/XI/2026", "letter_date": "2026-11-01"}

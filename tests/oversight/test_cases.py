@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from sifilma.kernel.db import db
-from tests.oversight.way import MAKER, admitted, application, applied, certificate, certified, digest, model_id, recorded
+from tests.oversight.case_steps import MAKER, admitted, application, applied, certificate, certified, digest, model_id, recorded
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, english, goes_to
 from tests.support.world import World

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from sifilma.accounts.models import User
 from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.identity.models import User
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from tests.support.counting import Counted, counted

@@ -44,11 +44,11 @@ def prepare_template(url: str) -> None:
     """Bring an empty database to what every test starts from: the newest schema, and the region codes."""
     from sqlalchemy.orm import Session
 
-    from sifilma import schema
     from sifilma.kernel.db import make_engine
     from sifilma.regions.loading import import_codes
+    from sifilma.schema import migrate
 
-    schema.upgrade(url)
+    migrate.upgrade(url)
     engine = make_engine(url, pool_size=1)
     with Session(engine) as session, session.begin():
         import_codes(session, MADE)

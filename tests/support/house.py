@@ -140,8 +140,8 @@ MAY_COMMIT = {
     "sifilma/kernel/unit_of_work.py",
     "sifilma/web/application.py",
     "sifilma/web/command.py",
-    "sifilma/schema.py",
-    "sifilma/accounts/hook.py",  # a one-time code sent along with a form counts once, whatever becomes of the form
+    "sifilma/schema/migrate.py",
+    "sifilma/sign_in/request_gate.py",  # a one-time code sent along with a form counts once, whatever becomes of the form
 }
 
 
@@ -209,10 +209,10 @@ REFUSALS = {
 SCHEMAS = {"schemas.py", "identity.py"}
 NOT_ON_SCREENS = {
     "sifilma/regions/layers.py",  # what only commands say
-    "sifilma/fsck/running.py",
-    "sifilma/accounts/sent_codes.py",  # a message by SMS or e-mail, in the language it is sent in
+    "sifilma/fsck/run.py",
+    "sifilma/sign_in/sent_codes.py",  # a message by SMS or e-mail, in the language it is sent in
 }
-SHELL_FILES = EDGE_FILES | {"cli_groups.py", "schema.py"}
+SHELL_FILES = EDGE_FILES | {"command_groups.py", "audit_commands.py", "migrate.py"}
 
 
 def untranslatable(source: Source) -> Iterator[Fault]:

@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import text
 
-from sifilma import cli_audit
-from sifilma.accounts.authentication import secret_hash
+from sifilma.app import audit_commands
 from sifilma.audit import checkpoints, verification
 from sifilma.audit.findings import Report
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db
+from sifilma.sign_in.authentication import secret_hash
 from tests.support.world import World
 
 
@@ -26,7 +26,7 @@ def act(world: World, count: int = 1) -> list[str]:
 def sequence(world: World) -> int:
     """What the worker does: take in everything that waits, and sign; how many were taken in."""
     with world.app.app_context():
-        return cli_audit.keep_log(now=True)
+        return audit_commands.keep_log(now=True)
 
 
 def grown(world: World, *parts: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sifilma.fsck.cli import installation
 from sifilma.fsck.registry import Needs
-from sifilma.fsck.running import examine
+from sifilma.fsck.run import examine
 from tests.support.world import World
 
 

@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sifilma import cli, factory, pages, serving
+from sifilma.app import blueprints, factory
+from sifilma.commands import main as cli
+from sifilma.commands import serve as server
 from sifilma.regions import villages
 from tests.support import templates
 
-READY = (cli, factory, pages, villages)
+READY = (cli, factory, blueprints, villages)
 """Imported for the servers, used by none of this."""
 
 
@@ -40,7 +42,7 @@ def _fork(wanted: dict[str, Any]) -> int:
             for stream, target in ((nothing, 0), (log, 1), (log, 2)):
                 os.dup2(stream.fileno(), target)
         os.environ.update(wanted["environment"])
-        serving.serve()
+        server.serve()
     finally:
         os._exit(1)
 

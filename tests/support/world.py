@@ -23,16 +23,13 @@ from sqlalchemy import select, text
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.accounts.authentication import actor_of, secret_hash
-from sifilma.accounts.models import AccountState, LoginSession, Organisation, Person, User
-from sifilma.accounts.passwords import hash_password
 from sifilma.accounts.service import create_api_key, register_organisation
-from sifilma.accounts.totp import seal_seed
-from sifilma.activation import trust
+from sifilma.activation.trust import keyset
+from sifilma.app.factory import create_app
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, props
-from sifilma.factory import create_app
+from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -40,6 +37,9 @@ from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
+from sifilma.sign_in.authentication import actor_of, secret_hash
+from sifilma.sign_in.passwords import hash_password
+from sifilma.sign_in.totp import seal_seed
 from tests.support import routing, statements, templates
 
 routing.compile_once()
@@ -129,7 +129,7 @@ class World:
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
-        self.trust = trust.publish(self.settings, hsm, root, start)
+        self.trust = keyset.publish(self.settings, hsm, root, start)
         self.app = create_app(self.settings, clock=self.clock, hsm=hsm)
         self.organisations: dict[str, UUID] = {}
         self.users: dict[str, UUID] = {}

@@ -130,4 +130,4 @@ def test_a_form_is_filled_in_with_what_there_is() -> None:
 def test_too_many_tries_tell_when_to_come_back(house: World) -> None:
     form = refused(house, TooMany(retry_after=45))
     with house.app.test_request_context("/masuk"):
-        assert form.again("accounts/masuk.html").headers["Retry-After"] == "45"
+        assert form.again("sign_in/masuk.html").headers["Retry-After"] == "45"

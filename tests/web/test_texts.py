@@ -18,8 +18,8 @@ import sifilma
 from sifilma.activation.schemas import ActivationIn
 from sifilma.cards.identity import normalise_uid, perso_warning
 from sifilma.cards.models import CARD, Card
-from sifilma.cards.present import units_out
 from sifilma.cards.schemas import UnitIn
+from sifilma.cards.serializers import units_out
 from sifilma.kernel import errors
 from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.text import Wrong, joined, say

@@ -1,0 +1,104 @@
+"""Accounts as pages show them: without contact data, and no more of an id number than is needed to know somebody by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+
+from sifilma.accounts import lost_factors, queries
+from sifilma.accounts.service import CENTRAL, LOCAL
+from sifilma.documents.lists import Export
+from sifilma.identity.models import AccountState, Organisation, Person, User, UserChange
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.context import Context
+from sifilma.web.states import kind, state
+
+ORDER = (Role.HEAD, Role.STAFF, Role.OPERATOR, Role.APPROVER, Role.USER_ADMIN, Role.AUDITOR, Role.CUSTODIAN)
+SHOWN_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class AccountLine:
+    """An account in a list."""
+
+    user: User
+    roles: str
+    last_seen: datetime | None
+
+
+EXPORT = Export(
+    "pengguna",
+    {
+        _("Name"): lambda line: line.user.person.name,
+        _("User name"): lambda line: line.user.username,
+        _("Organisation"): lambda line: line.user.organisation.name,
+        _("Roles"): lambda line: line.roles,
+        _("State"): lambda line: state(line.user.state).name,
+        _("Last seen"): lambda line: line.last_seen or "",
+    },
+    orders={"pengguna": (_("User name"), User.username)},
+)
+
+
+def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:
+    """Accounts of a list, with when each was last seen, in one more statement."""
+    seen = queries.last_seen(ctx, [user.id for user in users])
+    return [AccountLine(user, role_words(user.role_set), seen.get(user.id)) for user in users]
+
+
+def account_page(ctx: Context, user: User) -> dict[str, Any]:
+    """What the page of one account shows, and what the actor may do there."""
+    central = user.organisation.kind == OrganisationKind.DIRECTORATE
+    own = user.organisation_id == ctx.actor.organisation_id and bool(grants(ctx.actor, Operation.USERS_OWN))
+    admin = bool(grants(ctx.actor, Operation.USERS_CENTRAL))
+    return {
+        "user": user, "role_words": role_words(user.role_set), "number": masked(user.person), "roles": roles_of(user.organisation),
+        "last_seen": queries.last_seen(ctx, [user.id]).get(user.id), "link_until": queries.open_link_until(ctx, user),
+        "history": queries.history_of(ctx, user), "myself": user.id == ctx.actor.user_id,
+        "loses": user.state == AccountState.ACTIVE and lost_factors.reports(ctx.actor, user),
+        "changes": own, "proposes": admin and central, "helps_head": admin and not central and Role.HEAD in user.role_set,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProposalLine:
+    """A proposal that waits. `refusal`: why the actor is not its second person, empty if they are; `mine`: they proposed it."""
+
+    proposal: UserChange
+    user: User
+    who: str
+    mine: bool
+    refusal: str
+    lost: bool
+
+
+def proposal_lines(ctx: Context) -> list[ProposalLine]:
+    """What waits for a second person, as far as the actor sees it."""
+    return [_proposal_line(ctx, *row) for row in queries.open_changes(ctx, lost_factors.other_head())]
+
+
+def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, another_head: bool) -> ProposalLine:
+    mine = proposal.proposed_by_person == ctx.actor.person_id
+    lost = proposal.change == lost_factors.FACTOR
+    refusal = lost_factors.refusal(ctx.actor, proposal, user, another_head) if lost else ""
+    return ProposalLine(proposal, user, who, mine, refusal, lost)
+
+
+def role_words(roles: frozenset[Role]) -> str:
+    """Roles in words."""
+    return ", ".join(kind(role) for role in ORDER if role in roles)
+
+
+def roles_of(organisation: Organisation) -> list[tuple[str, str]]:
+    """The roles an organisation has, to choose from."""
+    allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
+    return [(role.value, kind(role)) for role in ORDER if role in allowed]
+
+
+def masked(person: Person) -> str:
+    """The last digits of an id number."""
+    return f"•••• {person.id_number[-SHOWN_DIGITS:]}" if len(person.id_number) > SHOWN_DIGITS else person.id_number

@@ -1,0 +1,1 @@
+"""Activation by file, as a job of the worker."""

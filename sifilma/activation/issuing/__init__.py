@@ -1,0 +1,1 @@
+"""From token, machine and place to a signed manifest."""

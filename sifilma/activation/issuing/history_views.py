@@ -1,0 +1,90 @@
+"""Activations on the web: where cards stand, what was found about each place, and the manifest's file."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response, render_template, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import resources
+from sifilma.activation import queries
+from sifilma.activation.manifests import download
+from sifilma.activation.serializers import shown
+from sifilma.activation.trust import keyset
+from sifilma.cards.identity import normalise_uid
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import attachment
+from sifilma.kernel.errors import Invalid
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment
+from sifilma.web.requests import context
+from sifilma.web.states import state
+
+blueprint = Blueprint("activated_pages", __name__, url_prefix="/aktivasi/riwayat", template_folder="../templates")
+EXPORT = Export(
+    "aktivasi",
+    {
+        _("Time"): lambda one: moment(one.of.at),
+        _("SAM card"): lambda one: one.of.sam_uid,
+        _("Machine"): lambda one: one.hardware_number,
+        _("Organisation"): lambda one: one.organisation,
+        _("Province"): lambda one: one.province,
+        _("Regency or city"): lambda one: one.regency,
+        _("District"): lambda one: one.district,
+        _("Village"): lambda one: one.village,
+        _("Region code"): lambda one: one.of.region_code,
+        _("Address"): lambda one: one.of.address,
+        _("Latitude"): lambda one: one.of.latitude,
+        _("Longitude"): lambda one: one.of.longitude,
+        _("Place"): lambda one: str(state(one.of.place["outcome"]).name),
+        _("Manifest"): lambda one: one.of.manifest["seq"],
+        _("State"): lambda one: str(state(one.of.state).name),
+    },
+)
+REVIEWS = ["waiting", "accepted", "rejected", "none"]
+
+
+@blueprint.get("")
+@operation("manifest.view")
+def index() -> Response:
+    """The activations the actor may see."""
+    ctx, form = context(), Form(request.args)
+    review = form.get("review") if form.get("review") in REVIEWS else None
+    listing = queries.activations_page(ctx, review, _uid(form.get("uid")))
+    return lists.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
+
+
+@blueprint.get("/<uuid:activation_id>")
+@operation("manifest.view")
+def show(activation_id: UUID) -> str:
+    """One activation: card, machine, place, and the manifest it gave."""
+    ctx = context()
+    found = queries.get_activation(ctx, activation_id)
+    settings, own = resources.settings(), found.organisation_id == ctx.actor.organisation_id
+    return render_template(
+        "activation/activation.html", one=shown(ctx, [found])[0], own=own, public_url=settings.public_url, pin=keyset.load(settings).pin
+    )
+
+
+@blueprint.post("/<uuid:activation_id>/unduh")
+@operation("manifest.body", reads_first=True, idempotent=False)
+def fetch(activation_id: UUID) -> AnyResponse:
+    """The manifest's file; recorded."""
+    ctx = context()
+    found = queries.get_activation(ctx, activation_id)
+    file = download.download(ctx, resources.hsm(), found.manifest_id, "jws")
+    return attachment(file.data, "application/jose", file.name)
+
+
+def _uid(typed: str) -> str | None:
+    """A UID as somebody types it into a filter; None for none."""
+    if not typed.strip():
+        return None
+    try:
+        return normalise_uid(typed[:40])
+    except ValueError as unreadable:
+        raise Invalid.field("uid", str(unreadable)) from unreadable

@@ -1,0 +1,346 @@
+"""Activation: UID, token, machine and place become a manifest. Read, sign, commit once (MANIFEST.md, Issuing).
+
+At most ten statements and one commit; the statements are built once. Locks are taken in one order everywhere: request, token,
+manifest, card.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NoReturn
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from config.settings import Settings
+from hsm import HSM
+from hsm.derivation import kcv as key_check_value
+from hsm.token import Operations
+from manifests import conf, jws, payload
+from sifilma.activation.issuing.statements import (
+    COMPLETE,
+    INSERT_ACTIVATION,
+    INSERT_AUDIT,
+    INSERT_MANIFEST,
+    READ,
+    REDEEM,
+    SUPERSEDE,
+    UPDATE_CARD,
+)
+from sifilma.activation.models import READY, ManifestState, RequestKind, RequestState
+from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.tokens import sealing
+from sifilma.activation.tokens import service as tokens
+from sifilma.activation.trust import keyset, status_list
+from sifilma.audit.models import Action
+from sifilma.audit.service import entry_values
+from sifilma.cards.models import CARD, CardState
+from sifilma.documents.indonesian import WIB
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.prepared import Prepared, Step, run_all
+from sifilma.kernel.text import say
+from sifilma.regions import codes
+from sifilma.regions.place import Outcome, PlaceCheck, Placed
+
+DAY_END = time(23, 59, 59)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What an activation gave: its id and the manifest's, with the manifest's sequence and times."""
+
+    activation_id: UUID
+    manifest_id: UUID
+    seq: int
+    epoch: int
+    issued_at: datetime
+    expires_at: datetime
+    place: Placed
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An activation nothing speaks against, but its token: what was asked, what was read, what is to be made."""
+
+    data: ActivationIn
+    row: Any
+    code: str
+    placed: Placed
+    manifest_id: UUID
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What the HSM made, outside any transaction."""
+
+    manifest: payload.Manifest
+    payload_hash: str
+    kid: str
+    sealed_body: bytes
+
+
+def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Issued:
+    """Open one card in one machine at one place.
+
+    Raises NotFound (no such card in the organisation's hands), Conflict (token, card, unit or agreement do not allow it), Invalid
+    (place, or a wrong token: each wrong try is counted, the fifth cancels the token). A fault leaves the token as it was.
+    """
+    ready = check(ctx, hsm, places, data)
+    signed = sign(ctx, settings, hsm, [ready])[0]
+    if signed is None:
+        _refuse_token(ctx, ready.row.token_id)
+    ctx.uow.begin_write()
+    return issue(ctx, [(ready, signed)])[0]
+
+
+def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Ready:
+    """Everything that can be said before anything is signed; ends the reading transaction. Raises as `activate`."""
+    code = codes.normalise(data.region_code)
+    row = _read(ctx, data, code)
+    if row.data_key_sealed is None:  # the organisation's first manifest of the month
+        sealing.ensure_key(ctx, hsm, row.holder_id)
+        row = _read(ctx, data, code)
+    ctx.uow.end_read()
+    placed = places.check(data.latitude, data.longitude, data.accuracy_m, code)
+    if placed.outcome is not Outcome.PASS and not data.reason.strip():
+        _refuse_place(placed, row.regency_name)
+    return Ready(data, row, code, placed, uuid7())
+
+
+def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
+    """Their manifests, in one visit to the HSM and outside any transaction; None for a wrong token."""
+    published = keyset.load(settings)
+    kid = published.kid(hsm, "manifest-sign", "manifest")
+    return hsm.run(lambda do: [_sign(do, ctx, settings, one, published.epoch, kid) for one in ready])
+
+
+def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
+    """In one transaction: what was read must still hold, then all of it is there, or nothing. Conflict when somebody was faster."""
+    issued, steps = [], list[Step]()
+    for ready, signed in pairs:
+        made, activation_id = signed.manifest, uuid7()
+        steps += _steps(ctx, ready, signed, activation_id)
+        issued.append(Issued(activation_id, ready.manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), ready.placed))
+    missing = run_all(ctx.session, steps)
+    if missing is not None:
+        _refuse_late(steps[missing][0])
+    return issued
+
+
+def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
+    """Everything that is needed, in one statement."""
+    row = READ.first(
+        ctx.session,
+        {
+            "uid": data.sam_uid,
+            "organisation": ctx.actor.organisation_id,
+            "hardware": data.hardware_number,
+            "month": sealing.month_of(ctx.now),
+            "today": ctx.now.astimezone(WIB).date(),
+            "code": code,
+            "regency": codes.regency_of(code),
+        },
+    )
+    if row is None:
+        raise NotFound("Your organisation holds no such card.")
+    if row.region_version is None or codes.level(code) != codes.VILLAGE:
+        raise Invalid.field("region_code", "There is no such village code today (13 characters, e.g. 35.20.01.2001).")
+    _require_ready(ctx, row)
+    return row
+
+
+def _require_ready(ctx: Context, row: Any) -> None:
+    """Refuse, in words, before anything is signed."""
+    if row.token_id is None:
+        raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
+    if row.token_expires_at <= ctx.now:
+        raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
+    if row.request_state != RequestState.APPROVED:
+        raise Conflict(say("The activation request is %(state)s.", state=row.request_state), type="request-not-approved")
+    if row.state != READY[RequestKind(row.request_kind)]:
+        raise Conflict(say("The card is %(state)s.", state=row.state), type="card-not-ready", state=row.state)
+    if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
+        raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
+    _require_unit(row)
+
+
+def _require_unit(row: Any) -> None:
+    if row.unit_id is None:
+        raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
+    if row.unit_function != row.function:
+        refusal = say("This machine is for %(machine)s, the card for %(card)s.", machine=row.unit_function, card=row.function)
+        raise Invalid.field("hardware_number", refusal)
+    if row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
+        raise Invalid.field("hardware_number", "This card is tied to another machine.", type="card-tied")
+    if row.unit_is_taken:
+        raise Invalid.field("hardware_number", "Another card is tied to this machine.", type="unit-taken")
+    if row.pcid is None:
+        raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
+
+
+def _refuse_place(placed: Placed, regency: str) -> NoReturn:
+    distance = round(placed.distance_m / 1000, 1)
+    told = say("The position lies %(distance)s km from %(regency)s: check it, or give the reason.", distance=distance, regency=regency)
+    raise Invalid.field("reason", told, type="place-needs-reason")
+
+
+def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
+    raise wrong_token(ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id)))
+
+
+def wrong_token(left: int) -> Invalid:
+    """What is said of a wrong token, once the try is counted."""
+    hint = say("%(left)s tries are left.", left=left) if left else say("It is cancelled now; ask for a new one.")
+    return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
+
+
+def _sign(do: Operations, ctx: Context, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
+    """Compare the token, derive the card's key, sign, seal. None for a wrong token."""
+    row = ready.row
+    given = do.hmac("token-mac", tokens.message(row.request_id, row.uid, ready.data.token))
+    if not hmac.compare_digest(given, row.mac):
+        return None
+    open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
+    manifest = _manifest(ctx, settings, ready, epoch, open_key)
+    body = manifest.to_bytes()
+    line = jws.sign(body, kid, jws.MANIFEST_TYPE, lambda digest: do.sign("manifest-sign", digest))
+    key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
+    return Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
+
+
+def _manifest(ctx: Context, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:
+    row, issued = ready.row, int(ctx.now.timestamp())
+    return payload.Manifest(
+        ver=1,
+        iss=settings.issuer,
+        jti=str(ready.manifest_id),
+        sub=row.uid,
+        fn=row.function,
+        epoch=epoch,
+        seq=row.seq + 1,
+        iat=issued,
+        nbf=issued,
+        exp=expiry(ctx.now, settings.manifest_years, row.agreement_end),
+        grace=settings.manifest_grace_days * 86400,
+        unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
+        org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
+        loc=_location(ready.data, issued, ready.code),
+        card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
+        cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
+        prev=row.previous_hash,
+        status=payload.Status(idx=row.status_index, uri=status_list.uri(settings.public_url, row.status_list)),
+    )  # fmt: skip
+
+
+def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
+    degrees = (round(data.latitude * 1e7), round(data.longitude * 1e7))
+    return payload.Location(lat_e7=degrees[0], lon_e7=degrees[1], acc_m=round(data.accuracy_m), src=data.source, at=at, code=code)
+
+
+def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
+    """`exp` in seconds: the same day `years` on (28 February for the 29th), but not beyond the last day of the PKS (WIB)."""
+    leap_day = (now.month, now.day) == (2, 29)
+    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
+    if agreement_end is not None:
+        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
+    return int(end.timestamp())
+
+
+def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
+    """The writes of one activation: conditional UPDATEs of what was read, then what is new."""
+    data, row, placed = ready.data, ready.row, ready.placed
+    facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
+    entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
+    act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
+    bound = {f"b_{name}": value for name, value in act.items()}
+    CARD.require(row, CardState.ACTIVE)
+    steps: list[Step] = [
+        (INSERT_AUDIT, entry),
+        (COMPLETE, bound | {"b_request": row.request_id}),
+        (REDEEM, bound | {"b_token": row.token_id, "b_now": ctx.now}),
+    ]
+    if row.standing_manifest_id is not None:
+        steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
+    return [
+        *steps,
+        (INSERT_ACTIVATION, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]}),
+        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1}),
+        (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id}),
+    ]
+
+
+_LATE = {
+    COMPLETE: ("request-not-approved", say("The activation request is no longer open: its tokens are used, or it was cancelled.")),
+    REDEEM: ("token-used", say("This card's token has been used, or has expired.")),
+    SUPERSEDE: ("card-not-ready", say("Something happened to this card's manifest a moment ago. Look again.")),
+    UPDATE_CARD: ("card-not-ready", say("Something happened to this card a moment ago. Look again.")),
+}
+
+
+def _refuse_late(step: Prepared) -> NoReturn:
+    """What was read does not hold any more: somebody was faster."""
+    kind, text = _LATE[step]
+    raise Conflict(text, type=kind)
+
+
+def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Placed, signed: Signed, activation_id: UUID) -> dict[str, Any]:
+    return {
+        "id": activation_id,
+        "token_id": row.token_id,
+        "card_id": row.card_id,
+        "unit_id": row.unit_id,
+        "organisation_id": row.holder_id,
+        "activation_request_id": row.request_id,
+        "manifest_id": UUID(signed.manifest.jti),
+        "at": ctx.now,
+        "latitude_e7": signed.manifest.loc.lat_e7,
+        "longitude_e7": signed.manifest.loc.lon_e7,
+        "accuracy_m": signed.manifest.loc.acc_m,
+        "source": data.source,
+        "address": data.address,
+        "region_code": row.region_code,
+        "region_version": row.region_version,
+        "place_outcome": placed.outcome.value,
+        "place_distance_m": placed.distance_m,
+        "place_nearest": placed.nearest,
+        "place_source": placed.source,
+        "place_source_sha256": placed.source_sha256,
+        "reason": data.reason,
+        "review_state": "none" if placed.outcome is Outcome.PASS else "waiting",
+        "review_note": "",
+        "user_id": ctx.actor.user_id,
+        "api_key_id": ctx.actor.api_key_id,
+    }
+
+
+def _manifest_values(row: Any, signed: Signed, activation_id: UUID) -> dict[str, Any]:
+    made = signed.manifest
+    return {
+        "id": UUID(made.jti),
+        "activation_id": activation_id,
+        "card_id": row.card_id,
+        "organisation_id": row.holder_id,
+        "epoch": made.epoch,
+        "seq": made.seq,
+        "kid": signed.kid,
+        "issued_at": _moment(made.iat),
+        "expires_at": _moment(made.exp),
+        "refuse_after": _moment(made.exp) + timedelta(seconds=made.grace),
+        "status_list": row.status_list,
+        "status_index": row.status_index,
+        "payload_hash": signed.payload_hash,
+        "previous_hash": made.prev,
+        "data_key_id": row.data_key_id,
+        "sealed_body": signed.sealed_body,
+        "state": ManifestState.ACTIVE.value,
+    }
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

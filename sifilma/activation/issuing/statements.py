@@ -1,0 +1,120 @@
+"""The statements of an activation, built and compiled once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from sifilma.activation.models import Activation, ActivationRequest, DataKey, Manifest, ManifestState, RequestState, Token, TokenState
+from sifilma.audit.models import AuditEntry
+from sifilma.cards.models import Card, CardState, DeviceModel, Unit
+from sifilma.cards.service import ENDED
+from sifilma.identity.models import Organisation
+from sifilma.kernel.prepared import Prepared
+from sifilma.oversight.service import agreement_end_query
+from sifilma.regions.models import Region
+
+_other = aliased(Card)
+_regency = aliased(Region)
+_earlier = aliased(Manifest)
+_previous_hash = (
+    select(_earlier.payload_hash)
+    .where(_earlier.card_id == Card.id)
+    .order_by(_earlier.epoch.desc(), _earlier.seq.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_is_taken = (
+    exists().where(_other.unit_id == Unit.id, _other.id != Card.id, *(_other.state != state.value for state in ENDED)).correlate(Unit, Card)
+)
+_standing = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
+
+READ = Prepared(
+    select(
+        Card.id.label("card_id"), Card.uid, Card.state, Card.function, Card.holder_id, Card.revision, Card.seq, Card.key_version,
+        Card.unit_id.label("tied_unit_id"), Card.personalisation_request_id,
+        Token.id.label("token_id"), Token.mac, Token.expires_at.label("token_expires_at"), Token.status_list, Token.status_index,
+        ActivationRequest.id.label("request_id"), ActivationRequest.state.label("request_state"),
+        ActivationRequest.kind.label("request_kind"),
+        Unit.id.label("unit_id"), Unit.hardware_number, Unit.function.label("unit_function"), Unit.pcid,
+        DeviceModel.name.label("model_name"),
+        _is_taken.label("unit_is_taken"),
+        Organisation.name.label("organisation_name"), Organisation.kind.label("organisation_kind"),
+        agreement_end_query(Organisation.id, bindparam("today", type_=Date())).scalar_subquery().label("agreement_end"),
+        Manifest.id.label("standing_manifest_id"), _previous_hash.label("previous_hash"),
+        Region.code.label("region_code"), Region.version.label("region_version"), _regency.name.label("regency_name"),
+        DataKey.id.label("data_key_id"), DataKey.month.label("data_key_month"), DataKey.sealed.label("data_key_sealed"),
+    )
+    .select_from(Card)
+    .join(Organisation, Organisation.id == Card.holder_id)
+    .outerjoin(Token, (Token.card_id == Card.id) & (Token.state == TokenState.ISSUED.value) & (Token.organisation_id == Card.holder_id))
+    .outerjoin(ActivationRequest, ActivationRequest.id == Token.activation_request_id)
+    .outerjoin(
+        Unit, (Unit.organisation_id == Card.holder_id) & (Unit.hardware_number == bindparam("hardware", type_=Unit.hardware_number.type))
+    )
+    .outerjoin(DeviceModel, DeviceModel.id == Unit.model_id)
+    .outerjoin(Manifest, (Manifest.card_id == Card.id) & or_(*(Manifest.state == state for state in _standing)))
+    .outerjoin(Region, (Region.code == bindparam("code")) & Region.valid_to.is_(None))
+    .outerjoin(_regency, _regency.code == bindparam("regency"))
+    .outerjoin(DataKey, (DataKey.organisation_id == Card.holder_id) & (DataKey.month == bindparam("month")))
+    .where(Card.uid == bindparam("uid"), Card.holder_id == bindparam("organisation"))
+    .order_by(Token.id.desc())
+    .limit(1)
+)  # fmt: skip
+"""Everything an activation looks at; binds uid, organisation, hardware, month (`YYYY-MM`), today (date), code (a
+village), regency."""
+
+
+def _binds(model: Any, *besides: str) -> dict[str, Any]:
+    """A bind for every column, named like it."""
+    return {column.name: bindparam(column.name, type_=column.type) for column in model.__table__.columns if column.name not in besides}
+
+
+INSERT_AUDIT = Prepared(insert(AuditEntry.__table__).values(_binds(AuditEntry)))  # type: ignore[arg-type]  # a declarative class's table is a Table
+INSERT_ACTIVATION = Prepared(insert(Activation.__table__).values(_binds(Activation, "reviewed_by", "reviewed_at")))  # type: ignore[arg-type]  # as above
+INSERT_MANIFEST = Prepared(insert(Manifest.__table__).values(_binds(Manifest)))  # type: ignore[arg-type]  # as above
+
+
+def _stamp(model: Any) -> dict[str, Any]:
+    """What every step carries: a new revision, its act, its moment, its user."""
+    return {
+        "revision": model.revision + 1,
+        **{name: bindparam(f"b_{name}", type_=getattr(model, name).type) for name in ("act_id", "changed_at", "changed_by")},
+        "change_note": "",
+    }
+
+
+_r = ActivationRequest
+_is_last = _r.redeemed + 1 >= _r.machines
+COMPLETE = Prepared(
+    update(_r)
+    .where(_r.id == bindparam("b_request"), _r.state == RequestState.APPROVED.value)
+    .values(
+        redeemed=_r.redeemed + 1,
+        state=case((_is_last, RequestState.COMPLETED.value), else_=_r.state),
+        **{name: case((_is_last, value), else_=getattr(_r, name)) for name, value in _stamp(_r).items()},
+    )
+    .returning(_r.id)
+)
+"""Count one more redeemed token; the last one completes the request. The counter lies in the row so that two that finish at once agree."""
+
+REDEEM = Prepared(
+    update(Token)
+    .where(Token.id == bindparam("b_token"), Token.state == TokenState.ISSUED.value, Token.expires_at > bindparam("b_now"))
+    .values(state=TokenState.REDEEMED.value, **_stamp(Token))
+    .returning(Token.id)
+)
+SUPERSEDE = Prepared(
+    update(Manifest)
+    .where(Manifest.id == bindparam("b_manifest"), or_(*(Manifest.state == state for state in _standing)))
+    .values(state=ManifestState.SUPERSEDED.value, **_stamp(Manifest))
+    .returning(Manifest.id)
+)
+UPDATE_CARD = Prepared(
+    update(Card)
+    .where(Card.id == bindparam("b_card"), Card.revision == bindparam("b_revision"))
+    .values(state=CardState.ACTIVE.value, seq=bindparam("b_seq"), unit_id=bindparam("b_unit"), **_stamp(Card))
+    .returning(Card.id)
+)

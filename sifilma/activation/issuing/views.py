@@ -1,0 +1,118 @@
+"""Activating a card on the web: the form, what its map and selects ask while it is filled in, and the map's data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, g, render_template, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import resources
+from sifilma.activation.issuing import place_form
+from sifilma.activation.issuing import service as issuing
+from sifilma.activation.requests import form_choices
+from sifilma.activation.schemas import ActivationIn
+from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.regions import drawing, geometry
+from sifilma.web.forms import Form
+from sifilma.web.headers import WITH_CAMERA
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+
+blueprint = Blueprint("activate_pages", __name__, url_prefix="/aktivasi/kartu", template_folder="../templates")
+A_DAY = "private, max-age=86400"
+
+
+@blueprint.get("")
+@operation("activation_request.submit")
+def form() -> Response:
+    """The form. Whoever may ask for an activation sees it; sending it needs a fresh code."""
+    region = g.actor.region_code or ""
+    return _form(Form.of(sam_uid=request.args.get("uid"), province=region[:2], regency=region[:5] if len(region) >= 5 else ""))
+
+
+@blueprint.post("/isi")
+@operation("activation_request.submit", reads_first=True, idempotent=False)
+def fill() -> Response:
+    """The form with what is typed so far: coming from the page of the tokens, or step by step where no script runs."""
+    return _form(Form.sent(), follow=not request.form.get("regency"))
+
+
+@blueprint.post("")
+@operation("activate", reads_first=True)
+def activate() -> AnyResponse:
+    """Card, token, machine and place become a manifest."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = _activate(_typed(form))
+        return seen("activated_pages.show", "activated", activation_id=made.activation_id)
+    return _form(form)
+
+
+@blueprint.get("/tempat")
+@operation("activation_request.submit")
+def place() -> str:
+    """The selects and the check of a position, for the script of the form."""
+    return render_template("activation/place.html", **_place(Form(MultiDict(request.args)), follow=bool(request.args.get("ikuti"))))
+
+
+@blueprint.get("/mesin")
+@operation("activation_request.submit")
+def machine() -> str:
+    """The machines a card may go into, for the script of the form."""
+    return render_template("activation/machine.html", **_machine(Form(MultiDict(request.args))))
+
+
+@blueprint.get("/peta/negara.json")
+@operation("reference.read")
+def countries() -> Response:
+    """The outlines of Indonesia and its neighbours."""
+    return _geojson(geometry.outlines())
+
+
+@blueprint.get("/peta/<string:code>.json")
+@operation("reference.read")
+def regency(code: str) -> Response:
+    """A regency's outline or village points."""
+    return _geojson(drawing.regency(context().session, resources.places(), code))
+
+
+def _activate(data: ActivationIn) -> issuing.Issued:
+    """An unknown card is a mistake in a field here: nothing of the form is lost for it."""
+    try:
+        return issuing.activate(context(), resources.settings(), resources.hsm(), resources.places(), data)
+    except NotFound as unknown:
+        raise Invalid.field("sam_uid", unknown.detail) from unknown
+
+
+def _geojson(text: str) -> Response:
+    return Response(text, content_type="application/geo+json", headers={"Cache-Control": A_DAY})
+
+
+def _typed(form: Form) -> ActivationIn:
+    """The form as the schema; numbers may be written with a comma, and a position nobody took from a device or map was typed."""
+    numbers = {name: form.get(name).strip().replace(",", ".") for name in ("latitude", "longitude") if form.get(name).strip()}
+    return form.model(ActivationIn, source=form.get("source") or "typed", **numbers)
+
+
+def _form(form: Form, *, follow: bool = False) -> Response:
+    values = _place(form, follow=follow) | _machine(form)
+    del values["form"]  # again() gives it
+    page = form.again("activation/activate.html", open_cards=form_choices.open_cards(context()), **values)
+    page.headers.update(WITH_CAMERA)
+    return page
+
+
+def _place(form: Form, *, follow: bool) -> dict[str, Any]:
+    """The place as it is typed; the form then says what is chosen of the selects."""
+    found = place_form.look(context(), resources.places(), form.values, follow=follow)
+    for name, length in zip(place_form.PARTS, (2, 5, 8, 13), strict=True):
+        form.values.setlist(name, [found.levels.part(length)])
+    return {"form": form, "place": found}
+
+
+def _machine(form: Form) -> dict[str, Any]:
+    uid = "".join(form.get("sam_uid").split()).replace(":", "").replace("-", "").upper()
+    return {"form": form, "machines": form_choices.machines(context(), uid)}

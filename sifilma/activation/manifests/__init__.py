@@ -1,0 +1,1 @@
+"""Issued manifests: lists, download, revocation."""

@@ -1,0 +1,78 @@
+"""The manifest leaves: to a person with a fresh code, or as a JWE that only the unit can open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from joserfc import jwe
+from joserfc.jwk import ECKey
+from sqlalchemy import select
+
+from hsm import HSM
+from sifilma.activation.models import Activation, DataKey, Manifest, ManifestState
+from sifilma.activation.queries import get_manifest
+from sifilma.activation.tokens import sealing
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.cards.models import Card, Unit
+from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict
+from sifilma.kernel.text import say
+
+_ALGORITHMS = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "typ": "sam-manifest+jwe", "cty": "sam-manifest+jws"}
+
+
+@dataclass(frozen=True)
+class File:
+    """What is sent: `30154B0100001234-3.jws`, one ASCII line, `application/jose`."""
+
+    name: str
+    data: bytes
+
+
+def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
+    """The body, opened in memory and recorded. A machine (API key) gets it as a JWE to the unit's key and in no other form.
+
+    Raises NotFound for other organisations' people, Conflict when the manifest does not stand or the unit has no key.
+    """
+    manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_BODY)
+    _require_standing(manifest.state)
+    wants_jwe = form == "jwe" or ctx.actor.api_key_id is not None
+    uid, public_jwk = _card_and_key(ctx, manifest)
+    if wants_jwe and public_jwk is None:
+        raise Conflict("The unit has registered no public key: a person must fetch this file.", type="no-public-key")
+    data_key = ctx.session.get_one(DataKey, manifest.data_key_id)
+    name = f"{uid}-{manifest.seq}"
+    ctx.uow.end_read()
+    key = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+    line = sealing.open_sealed(key, manifest.sealed_body, b"manifest", manifest_id)
+    ctx.uow.begin_write()
+    _require_standing(ctx.session.scalars(select(Manifest.state).where(Manifest.id == manifest_id).with_for_update()).one())  # meanwhile
+    record(ctx, Action.MANIFEST_DOWNLOAD, "manifest", manifest_id, form="jwe" if wants_jwe else "jws", card=uid, seq=manifest.seq)
+    if wants_jwe and public_jwk is not None:
+        return File(f"{name}.jwe", encrypt(line, public_jwk))
+    return File(f"{name}.jws", line)
+
+
+def _require_standing(state: str) -> None:
+    if state != ManifestState.ACTIVE:
+        raise Conflict(say("A manifest that is %(state)s is not given out any more.", state=state), state=state)
+
+
+def _card_and_key(ctx: Context, manifest: Manifest) -> tuple[str, dict[str, Any] | None]:
+    row = ctx.session.execute(
+        select(Card.uid, Unit.public_jwk)
+        .select_from(Activation)
+        .join(Card, Card.id == Activation.card_id)
+        .join(Unit, Unit.id == Activation.unit_id)
+        .where(Activation.id == manifest.activation_id)
+    ).one()
+    return row.uid, row.public_jwk
+
+
+def encrypt(line: bytes, public_jwk: dict[str, Any]) -> bytes:
+    """A compact JWE (RFC 7516; ECDH-ES+A256KW, A256GCM) around the JWS."""
+    return jwe.encrypt_compact(_ALGORITHMS, line, ECKey.import_key(public_jwk), algorithms=["ECDH-ES+A256KW", "A256GCM"]).encode()

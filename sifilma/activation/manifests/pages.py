@@ -1,0 +1,98 @@
+"""Manifests as pages show them: with their machine, their place and their proposals. Never a body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from sifilma.activation.models import Activation, Manifest, ManifestState, Revocation
+from sifilma.activation.schemas import ManifestOut
+from sifilma.activation.serializers import manifests_out
+from sifilma.cards.models import DeviceModel, Unit
+from sifilma.identity.models import Organisation, Person
+from sifilma.kernel.context import Context
+from sifilma.regions.codes import WIDTHS
+from sifilma.regions.service import names_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A manifest, the machine and the place it is for. `region` names the village, the district, the regency and the province."""
+
+    of: ManifestOut
+    organisation_id: UUID
+    organisation: str
+    unit_id: UUID
+    hardware_number: str
+    model: str
+    has_key: bool
+    address: str
+    region: str
+    region_code: str
+    regency: str
+    payload_hash: str
+    previous_hash: str | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposal to revoke a manifest: by whom, and whether somebody else decides it."""
+
+    id: UUID
+    manifest: Shown
+    reason: str
+    proposed_at: datetime
+    proposed_by: str
+    is_own: bool
+
+
+def shown(ctx: Context, manifests: list[Manifest], public_url: str) -> list[Shown]:
+    """Manifests as a page shows them, in four statements."""
+    query = (
+        select(Activation.manifest_id, Activation.address, Activation.region_code, Unit.id, Unit.hardware_number, Unit.public_jwk)
+        .add_columns(DeviceModel.name.label("model"), Organisation.name.label("organisation"))
+        .join(Unit, Unit.id == Activation.unit_id)
+        .join(DeviceModel, DeviceModel.id == Unit.model_id)
+        .join(Organisation, Organisation.id == Activation.organisation_id)
+        .where(Activation.manifest_id.in_([manifest.id for manifest in manifests]))
+    )
+    rows = {row.manifest_id: row for row in ctx.session.execute(query)}
+    names = names_of(ctx.session, [row.region_code for row in rows.values()])
+    outs = manifests_out(ctx, manifests, public_url)
+    return [_shown(manifest, out, rows[manifest.id], names) for manifest, out in zip(manifests, outs, strict=True)]
+
+
+def _shown(manifest: Manifest, out: ManifestOut, row: Row[tuple[object, ...]], names: dict[str, str]) -> Shown:
+    code = row.region_code
+    standing = manifest.state in (ManifestState.ACTIVE, ManifestState.SUSPENDED)
+    return Shown(
+        of=out, organisation_id=manifest.organisation_id, organisation=row.organisation, unit_id=row.id,
+        hardware_number=row.hardware_number, model=row.model, has_key=row.public_jwk is not None, address=row.address,
+        region=place_name(names, code), region_code=code, regency=names.get(code[:5], code), payload_hash=manifest.payload_hash,
+        previous_hash=manifest.previous_hash, ended_at=None if standing else manifest.changed_at,
+    )  # fmt: skip
+
+
+def place_name(names: dict[str, str], code: str) -> str:
+    """The names of a code from the village up to the province; parts nobody knows are left out."""
+    parts = [code[:end] for end in reversed(WIDTHS) if end <= len(code)]
+    return ", ".join(names[part] for part in parts if part in names)
+
+
+def proposals_shown(ctx: Context, proposals: list[Revocation], public_url: str) -> list[Proposal]:
+    """Proposals with their manifests and proposers."""
+    query = select(Manifest).where(Manifest.id.in_([proposal.manifest_id for proposal in proposals]))
+    manifests = {one.of.id: one for one in shown(ctx, list(ctx.session.scalars(query)), public_url)}
+    persons = select(Person.id, Person.name).where(Person.id.in_({proposal.proposed_by_person for proposal in proposals}))
+    people: dict[UUID, str] = dict(ctx.session.execute(persons).all())
+    return [
+        Proposal(
+            proposal.id, manifests[proposal.manifest_id], proposal.reason, proposal.proposed_at,
+            people[proposal.proposed_by_person], proposal.proposed_by_person == ctx.actor.person_id,
+        )
+        for proposal in proposals
+    ]  # fmt: skip

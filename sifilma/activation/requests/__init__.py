@@ -1,0 +1,1 @@
+"""Activation requests: drafts, submission, approval."""

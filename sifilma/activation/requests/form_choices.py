@@ -1,0 +1,100 @@
+"""What forms about activation offer: cards for a request, cards with an open token, machines for a card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, exists, select
+
+from sifilma.activation.models import READY, RequestKind, Token, TokenState
+from sifilma.activation.requests.service import busy_cards
+from sifilma.activation.tokens.service import MAX_TRIES
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.schemas import CardOut
+from sifilma.cards.serializers import cards_out
+from sifilma.cards.service import ENDED
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
+from sifilma.kernel.context import Context
+
+MOST_CARDS = 2000
+MOST_MACHINES = 200
+
+
+@dataclass(frozen=True)
+class Lot:
+    """The cards of one function: a request is for one of them."""
+
+    function: str
+    cards: list[CardOut] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class OpenCard:
+    """A card with an open token: it can be activated now."""
+
+    uid: str
+    function: str
+    unit: str | None
+    expires_at: datetime
+    tries_left: int
+
+
+@dataclass(frozen=True)
+class Machines:
+    """The machines a card may go into: the one it is `tied` to, or the free ones; `more` when not all of them are listed."""
+
+    units: list[Unit]
+    tied: bool = False
+    more: bool = False
+
+
+def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[Lot]:
+    """The cards a request of this kind can name, by function; those in another open request are left out."""
+    query = select(Card).where(
+        Card.holder_id == ctx.actor.organisation_id, Card.state == READY[RequestKind(kind)], Card.id.not_in(busy_cards(request_id))
+    )
+    found = ctx.session.scalars(query.order_by(Card.function, Card.uid).limit(MOST_CARDS))
+    lots: dict[str, Lot] = {}
+    for card in cards_out(ctx, list(found)):
+        lots.setdefault(card.function, Lot(card.function)).cards.append(card)
+    return list(lots.values())
+
+
+def open_cards(ctx: Context) -> list[OpenCard]:
+    """The organisation's cards with an open token, those whose token lapses first at the top."""
+    waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
+    query = (
+        select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries)
+        .select_from(Token)
+        .join(Card, Card.id == Token.card_id)
+        .outerjoin(Unit, Unit.id == Card.unit_id)
+        .where(Token.id.in_(scoped(waiting, ctx.actor, Operation.ACTIVATE, Token.organisation_id)))
+        .order_by(Token.expires_at, Card.uid)
+        .limit(MOST_CARDS)
+    )
+    rows = ctx.session.execute(query)
+    return [OpenCard(row.uid, row.function, row.hardware_number, row.expires_at, MAX_TRIES - row.tries) for row in rows]
+
+
+def machines(ctx: Context, uid: str) -> Machines:
+    """The machines for a card of the organisation; for an unknown UID all that are free."""
+    card = ctx.session.scalars(select(Card).where(Card.uid == uid, Card.holder_id == ctx.actor.organisation_id)).first()
+    if card is not None and card.unit_id is not None:
+        return Machines(list(ctx.session.scalars(select(Unit).where(Unit.id == card.unit_id))), tied=True)
+    units = list(ctx.session.scalars(_free(ctx, card.function if card is not None else None).limit(MOST_MACHINES + 1)))
+    return Machines(units[:MOST_MACHINES], more=len(units) > MOST_MACHINES)
+
+
+def free_machines(ctx: Context, function: str) -> list[str]:
+    """The hardware numbers of the organisation's machines of a function that have no card."""
+    query = _free(ctx, function).with_only_columns(Unit.hardware_number)
+    return list(ctx.session.scalars(query.limit(MOST_CARDS)))
+
+
+def _free(ctx: Context, function: str | None) -> Select[Unit]:
+    taken = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
+    query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, ~taken).order_by(Unit.hardware_number)
+    return query.where(Unit.function == function) if function else query

@@ -1,0 +1,205 @@
+"""Activation requests on the web: list, letter and cards, decisions beside the letter, tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import resources
+from sifilma.activation import queries
+from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
+from sifilma.activation.requests import form_choices, service
+from sifilma.activation.requests.batch_approval import TOGETHER
+from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
+from sifilma.activation.serializers import brief, requested_cards
+from sifilma.activation.tokens import service as tokens
+from sifilma.approvals.batch_views import add_together
+from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
+from sifilma.approvals.file_access import hand_out
+from sifilma.approvals.four_eyes import EDITABLE
+from sifilma.approvals.letters import number_warning
+from sifilma.approvals.queries import wanted
+from sifilma.approvals.service import given
+from sifilma.cards.serializers import returned, timeline
+from sifilma.documents import lists
+from sifilma.documents.forms import upload
+from sifilma.documents.lists import Export
+from sifilma.documents.responses import paper
+from sifilma.kernel.context import Context
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import day, seen
+from sifilma.web.requests import context
+from sifilma.web.states import functions, kind, named, state
+
+blueprint = Blueprint("activation_pages", __name__, url_prefix="/aktivasi", template_folder="../templates")
+EXPORT = Export(
+    "permintaan-aktivasi",
+    {
+        _("Letter"): lambda asked: asked.letter_number,
+        _("Date of the letter"): lambda asked: day(asked.letter_date),
+        _("Subject"): lambda asked: asked.subject,
+        _("Organisation"): lambda asked: asked.organisation["name"],
+        _("Kind"): lambda asked: kind(asked.kind),
+        _("Function"): lambda asked: asked.function,
+        _("Machines"): lambda asked: asked.machines,
+        _("Activated"): lambda asked: asked.redeemed,
+        _("State"): lambda asked: str(state(asked.state).name),
+    },
+    orders={"surat": (_("Date of the letter"), ActivationRequest.letter_date)},
+)
+KINDS = [str(name) for name in RequestKind]
+
+
+@blueprint.get("")
+@operation("activation_request.view")
+def index() -> Response:
+    """The requests the actor may see."""
+    form = Form(request.args)
+    listing = queries.requests_page(context(), wanted(form))
+    choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
+    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
+
+
+@blueprint.get("/baru")
+@operation("activation_request.draft")
+def new() -> Response:
+    """The form, for the kind of request in the address."""
+    return _form(Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
+
+
+@blueprint.post("/baru")
+@operation("activation_request.draft")
+def draft() -> AnyResponse:
+    """Save a draft with its letter."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        made = service.draft(ctx, resources.files(), _sent(form), upload("letter"))
+        return seen("activation_pages.show", "saved", request_id=made.id)
+    return _form(form)
+
+
+@blueprint.get("/<uuid:request_id>/ubah")
+@operation("activation_request.draft")
+def edit_form(request_id: UUID) -> Response:
+    """The form of a draft or a returned request."""
+    found = service.own(context(), request_id)
+    form = Form.of(
+        letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
+    )
+    form.values.setlist("cards", [one.card.uid for one in requested_cards(context(), found)])
+    return _form(form, found)
+
+
+@blueprint.post("/<uuid:request_id>/ubah")
+@operation("activation_request.draft")
+def edit(request_id: UUID) -> AnyResponse:
+    """Save a draft again; a letter that does not come again stays."""
+    ctx, form = context(), Form.sent()
+    found = service.own(ctx, request_id)
+    with form.attempt(ctx):
+        data = _sent(form, personalisation_request=found.personalisation_request_id)
+        service.edit(ctx, resources.files(), request_id, data, upload("letter"))
+        return seen("activation_pages.show", "saved", request_id=request_id)
+    return _form(form, service.own(ctx, request_id))
+
+
+@blueprint.get("/<uuid:request_id>")
+@operation("activation_request.view")
+def show(request_id: UUID) -> Response:
+    """A request beside its letter, with what waits to be done."""
+    return _page(request_id, Form())
+
+
+@blueprint.get("/<uuid:request_id>/surat")
+@operation("activation_request.view")
+def letter(request_id: UUID) -> Response:
+    """The letter; handing it out is recorded."""
+    ctx = context()
+    found = queries.get_request(ctx, request_id)
+    file = hand_out(ctx, resources.files(), found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
+    return paper(file.data, file.media_type, file.filename)
+
+
+@blueprint.post("/<uuid:request_id>/token")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def reveal(request_id: UUID) -> Response:
+    """The open tokens in clear, on a page that no address leads to and no browser keeps."""
+    ctx, form = context(), Form()
+    with form.attempt(ctx):
+        shown = tokens.reveal(ctx, resources.hsm(), request_id)
+        return form.again("activation/tokens.html", shown=shown, request_id=request_id)
+    return _page(request_id, form)
+
+
+@blueprint.post("/<uuid:request_id>/token/<string:uid>")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def reissue(request_id: UUID, uid: str) -> Response:
+    """One card's token anew; the old one does not count any more."""
+    ctx, form = context(), Form()
+    with form.attempt(ctx):
+        made = tokens.reissue(ctx, resources.settings(), resources.hsm(), request_id, uid)
+        return form.again("activation/tokens.html", shown=[made], request_id=request_id)
+    return _page(request_id, form)
+
+
+def _sent(form: Form, **more: Any) -> ActivationRequestIn:
+    """What the form asks for: as many machines as cards were chosen."""
+    typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
+    cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
+    return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
+
+
+def _form(form: Form, found: ActivationRequest | None = None) -> Response:
+    wanted = form.get("kind")
+    lots = form_choices.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
+    back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
+    form.notes = back.fields if back else {}
+    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, back=back, most=form_choices.MOST_CARDS)
+
+
+def _page(request_id: UUID, form: Form) -> Response:
+    ctx = context()
+    found = queries.get_request(ctx, request_id)
+    return form.again(
+        "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=given(ctx, found), can=_can(found),
+        steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
+    )  # fmt: skip
+
+
+def _can(found: ActivationRequest) -> set[str]:
+    """What the state of a request, and who asks, allow; whether the actor's role does is the template's question."""
+    actor, allows = context().actor, ACTIVATION_REQUEST.allows
+    own = found.organisation_id == actor.organisation_id
+    mine = any(approval.person_id == actor.person_id and approval.digest == found.digest for approval in found.approvals)
+    waiting = found.state == RequestState.SUBMITTED
+    answers = {
+        "edit": own and found.state in EDITABLE,
+        "submit": own and allows(found.state, RequestState.SUBMITTED),
+        "cancel": own and allows(found.state, RequestState.CANCELLED),
+        "tokens": own and found.state == RequestState.APPROVED,
+        "verify": waiting and found.verified_at is None,
+        "decide": waiting,
+        "approve": waiting and not mine and actor.person_id != found.submitted_by_person,
+    }
+    return {name for name, answer in answers.items() if answer}
+
+
+def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
+    service.approve(ctx, resources.settings(), resources.hsm(), request_id, digest, note)
+
+
+add_decisions(
+    blueprint, "/<uuid:request_id>", "show", _page,
+    Decision("ajukan", "activation_request.submit", noted(service.submit), "submitted"),
+    Decision("verifikasi", "activation_request.verify", noted(service.verify), "verified"),
+    Decision("kembalikan", "activation_request.return", remarked(service.send_back, ActivationReturnIn), "returned"),
+    Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
+    Decision("tolak", "activation_request.approve", noted(service.reject), "rejected"),
+    Decision("batalkan", "activation_request.submit", noted(service.cancel), "cancelled"),
+)  # fmt: skip
+add_together(blueprint, TOGETHER)

@@ -1,0 +1,42 @@
+"""The operator looks at places that did not pass."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sifilma.activation.models import Activation
+from sifilma.activation.queries import activations_query, get_activation
+from sifilma.approvals.service import require_note
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.kernel.paging import Listing
+
+
+def page(ctx: Context, state: str) -> Listing[Activation]:
+    """The places that did not pass: those that wait, or those decided so."""
+    return activations_query(ctx, Operation.PLACE_SEE).where(Activation.review_state == state), Activation.id
+
+
+def get(ctx: Context, activation_id: UUID) -> Activation:
+    """An activation whose place did not pass; NotFound for any other."""
+    activation = get_activation(ctx, activation_id, Operation.PLACE_SEE)
+    if activation.review_state == "none":
+        raise NotFound()
+    return activation
+
+
+def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activation:
+    """Accept or reject the place, once, with a note. The manifest stands either way: revoking it is an act of its own."""
+    activation = get_activation(ctx, activation_id, Operation.PLACE_REVIEW)
+    if activation.review_state != "waiting":
+        raise Conflict("This place does not wait for a review.", state=activation.review_state)
+    activation.review_state, activation.review_note = decision, require_note(note)
+    activation.reviewed_by, activation.reviewed_at = ctx.actor.person_id, ctx.now
+    record(
+        ctx, Action.ACTIVATION_REVIEW, "activation", activation.id, organisation_id=activation.organisation_id, decision=decision, note=note
+    )
+    ctx.session.flush()
+    return activation

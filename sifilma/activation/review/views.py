@@ -1,0 +1,78 @@
+"""The review of doubtful places on the web: the queue, and one place with its map."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import resources
+from sifilma.activation.models import Activation
+from sifilma.activation.review import service as review
+from sifilma.activation.review.pages import doubts, found_at
+from sifilma.activation.schemas import ReviewIn
+from sifilma.documents import lists
+from sifilma.documents.lists import Export
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import moment, seen
+from sifilma.web.requests import context
+from sifilma.web.states import named, state
+
+blueprint = Blueprint("review_pages", __name__, url_prefix="/tinjauan", template_folder="../templates")
+STATES = ("waiting", "accepted", "rejected")
+EXPORT = Export(
+    "tinjauan",
+    {
+        _("Activated"): lambda one: moment(one.of.at),
+        _("Organisation"): lambda one: one.organisation,
+        _("SAM card"): lambda one: one.uid,
+        _("Machine"): lambda one: one.hardware_number,
+        _("Claimed place"): lambda one: one.claimed,
+        _("Nearest regency"): lambda one: one.nearest,
+        _("Metres away"): lambda one: one.of.place_distance_m,
+        _("Place check"): lambda one: str(state(one.of.place_outcome).name),
+        _("Reason given"): lambda one: one.of.reason,
+        _("Review"): lambda one: str(state(one.of.review_state).name),
+    },
+    orders={"jarak": (_("Distance"), Activation.place_distance_m)},
+)
+
+
+@blueprint.get("")
+@operation("place.see")
+def index() -> Response:
+    """What waits, oldest first; or what was decided."""
+    ctx, form = context(), Form(request.args)
+    wanted = form.get("state") if form.get("state") in STATES else STATES[0]
+    listing, values = review.page(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
+    return lists.answer(
+        "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
+    )
+
+
+@blueprint.get("/<uuid:activation_id>")
+@operation("place.see")
+def show(activation_id: UUID) -> Response:
+    """The claimed place beside the one that was found."""
+    return _page(activation_id, Form())
+
+
+@blueprint.post("/<uuid:activation_id>/putusan")
+@operation("place.review")
+def decide(activation_id: UUID) -> AnyResponse:
+    """Accept or reject the place."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        given = form.model(ReviewIn)
+        review.decide(ctx, activation_id, given.decision, given.note)
+        return seen("review_pages.show", "reviewed", activation_id=activation_id)
+    return _page(activation_id, form)
+
+
+def _page(activation_id: UUID, form: Form) -> Response:
+    ctx = context()
+    doubt = doubts(ctx, [review.get(ctx, activation_id)])[0]
+    return form.again("activation/review.html", one=doubt, found=found_at(ctx, resources.places(), doubt))

@@ -1,0 +1,211 @@
+"""Activation requests, activations and manifests as the API shows them. Never a token, never a body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.accounts.serializers import party
+from sifilma.activation.models import ACTIVATION_REQUEST, Activation, ActivationRequest, Manifest, Revocation
+from sifilma.activation.models import RequestState as State
+from sifilma.activation.queries import uids
+from sifilma.activation.schemas import ActivationOut, ActivationRequestBrief, ActivationRequestOut, ManifestOut, TokenStateOut
+from sifilma.activation.tokens.service import MAX_TRIES, of_request
+from sifilma.activation.trust import status_list
+from sifilma.approvals.letters import number_warning
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.schemas import CardOut
+from sifilma.cards.serializers import cards_out, history_out
+from sifilma.documents.service import sha256_of
+from sifilma.identity.models import Organisation
+from sifilma.kernel.context import Context
+from sifilma.personalisation.serializers import approval_out
+from sifilma.regions.service import names_of
+from sifilma.web.links import API, links, steps
+
+VERBS = {
+    "submit": State.SUBMITTED, "return": State.RETURNED, "approve": State.APPROVED, "reject": State.REJECTED, "cancel": State.CANCELLED,
+    "tokens": State.COMPLETED,
+}  # fmt: skip
+
+
+def brief(request: ActivationRequest) -> ActivationRequestBrief:
+    """A request in a list."""
+    return ActivationRequestBrief.model_validate(_common(request))
+
+
+def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
+    """A request with all it holds."""
+    named = uids(ctx, [card.card_id for card in request.cards])
+    warning = number_warning(request.letter_number)
+    return ActivationRequestOut(
+        **_common(request),
+        notes=request.notes,
+        personalisation_request=request.personalisation_request_id,
+        files=sha256_of(ctx, {"letter": request.letter_document_id}),
+        cards=[named[card.card_id] for card in request.cards],
+        tokens=[
+            TokenStateOut(sam_uid=uid, state=token.state, tries_left=MAX_TRIES - token.tries, expires_at=token.expires_at)
+            for token, uid in of_request(ctx.session, request.id)
+        ],
+        history=history_out(ctx, ACTIVATION_REQUEST.kind, request.id),
+        warnings=[warning] if warning else [],
+    )
+
+
+def _common(request: ActivationRequest) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "state": request.state,
+        "kind": request.kind,
+        "organisation": party(request.organisation),
+        "function": request.function,
+        "machines": request.machines,
+        "redeemed": request.redeemed,
+        "letter_number": request.letter_number,
+        "letter_date": request.letter_date,
+        "subject": request.subject,
+        "digest": request.digest,
+        "approvals": [approval_out(approval) for approval in request.approvals if approval.digest == request.digest],
+        "required_approvals": request.required_approvals,
+        "verified": request.verified_at is not None,
+        "created_at": request.created_at,
+        "submitted_at": request.submitted_at,
+        "links": steps("activation-requests", request.id, ACTIVATION_REQUEST, request.state, VERBS),
+    }
+
+
+def manifests_out(ctx: Context, manifests: list[Manifest], public_url: str) -> list[ManifestOut]:
+    """Metadata of manifests, with the latest word on revoking each."""
+    named = uids(ctx, [manifest.card_id for manifest in manifests])
+    query = select(Revocation).where(Revocation.manifest_id.in_([m.id for m in manifests])).order_by(Revocation.id)
+    proposals = {proposal.manifest_id: proposal for proposal in ctx.session.scalars(query)}
+    return [_manifest_out(manifest, named[manifest.card_id], public_url, proposals.get(manifest.id)) for manifest in manifests]
+
+
+def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revocation | None) -> ManifestOut:
+    return ManifestOut(
+        id=manifest.id,
+        state=manifest.state,
+        sam_uid=uid,
+        epoch=manifest.epoch,
+        seq=manifest.seq,
+        kid=manifest.kid,
+        issued_at=manifest.issued_at,
+        expires_at=manifest.expires_at,
+        refuse_after=manifest.refuse_after,
+        status={"idx": manifest.status_index, "uri": status_list.uri(public_url, manifest.status_list)},
+        activation=manifest.activation_id,
+        revocation={"state": proposal.state, "reason": proposal.reason, "proposed_at": proposal.proposed_at} if proposal else None,
+        links=links("manifests", manifest.id, download="download", revoke="revoke"),
+    )
+
+
+def activations_out(ctx: Context, activations: list[Activation]) -> list[ActivationOut]:
+    """Activations with their places and what was found about them."""
+    named = uids(ctx, [activation.card_id for activation in activations])
+    query = select(Manifest).where(Manifest.id.in_([a.manifest_id for a in activations]))
+    manifests = {manifest.id: manifest for manifest in ctx.session.scalars(query)}
+    return [_activation_out(activation, named, manifests) for activation in activations]
+
+
+def _activation_out(activation: Activation, named: dict[UUID, str], manifests: dict[UUID, Manifest]) -> ActivationOut:
+    manifest = manifests[activation.manifest_id]
+    return ActivationOut(
+        id=activation.id,
+        state=manifest.state,
+        sam_uid=named[activation.card_id],
+        unit_id=activation.unit_id,
+        at=activation.at,
+        latitude=activation.latitude_e7 / 1e7,
+        longitude=activation.longitude_e7 / 1e7,
+        accuracy_m=activation.accuracy_m,
+        source=activation.source,
+        address=activation.address,
+        region_code=activation.region_code,
+        place={
+            "outcome": activation.place_outcome,
+            "distance_m": activation.place_distance_m,
+            "nearest": activation.place_nearest,
+            "source": activation.place_source,
+            "source_sha256": activation.place_source_sha256,
+            "region_version": activation.region_version,
+        },
+        reason=activation.reason,
+        review={"state": activation.review_state, "note": activation.review_note, "at": activation.reviewed_at},
+        manifest={
+            "id": str(manifest.id),
+            "seq": manifest.seq,
+            "epoch": manifest.epoch,
+            "state": manifest.state,
+            "expires_at": manifest.expires_at,
+            "links": links("manifests", manifest.id, download="download"),
+        },
+        links=links("activations", activation.id, review="review") | {"manifest": f"{API}/manifests/{manifest.id}"},
+    )
+
+
+@dataclass(frozen=True)
+class RequestedCard:
+    """A card of a request with its latest token; `token` is empty before the approval."""
+
+    card: CardOut
+    token: str = ""
+    tries_left: int = 0
+    expires_at: datetime | None = None
+
+
+def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedCard]:
+    """The cards of a request in its order, in three statements."""
+    order = {named.card_id: named.position for named in request.cards}
+    cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
+    latest = {token.card_id: token for token, _ in of_request(ctx.session, request.id)}
+    made = []
+    for card in sorted(cards, key=lambda card: order[card.id]):
+        token = latest.get(card.id)
+        made.append(
+            RequestedCard(card, token.state, MAX_TRIES - token.tries, token.expires_at) if token is not None else RequestedCard(card)
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class ShownActivation:
+    """An activation as a page shows it: with names beside the codes and ids."""
+
+    of: ActivationOut
+    hardware_number: str
+    organisation: str
+    village: str
+    district: str
+    regency: str
+    province: str
+    nearest: str
+
+
+def shown(ctx: Context, activations: list[Activation]) -> list[ShownActivation]:
+    """Activations with the names of machines, organisations and places, in three more statements."""
+    units = _pairs(ctx, Unit.id, Unit.hardware_number, {a.unit_id for a in activations})
+    organisations = _pairs(ctx, Organisation.id, Organisation.name, {a.organisation_id for a in activations})
+    names = names_of(ctx.session, [code for a in activations for code in (a.region_code, a.place_nearest)])
+    return [
+        ShownActivation(
+            of=out,
+            hardware_number=units[a.unit_id],
+            organisation=organisations[a.organisation_id],
+            village=names.get(a.region_code, ""),
+            district=names.get(a.region_code[:8], ""),
+            regency=names.get(a.region_code[:5], ""),
+            province=names.get(a.region_code[:2], ""),
+            nearest=names.get(a.place_nearest, a.place_nearest),
+        )
+        for a, out in zip(activations, activations_out(ctx, activations), strict=True)
+    ]
+
+
+def _pairs(ctx: Context, key: Any, value: Any, ids: set[UUID]) -> dict[UUID, str]:
+    return dict(ctx.session.execute(select(key, value).where(key.in_(ids))).all())

@@ -1,0 +1,1 @@
+"""Tokens: made at approval, sealed for showing, matched at activation."""

@@ -1,0 +1,226 @@
+"""Tokens: made at approval, shown to their organisation, issued anew, counted when they are wrong, lapsed."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from hsm import HSM
+from hsm.token import Operations
+from sifilma.activation.models import READY, TOKEN, ActivationRequest, DataKey, RequestKind, RequestState, Token, TokenState
+from sifilma.activation.queries import get_request
+from sifilma.activation.tokens import sealing
+from sifilma.activation.trust import status_list
+from sifilma.audit.models import Action
+from sifilma.audit.service import record, record_in
+from sifilma.cards.models import Card
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
+from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import say
+
+LENGTH = 10
+ALPHABET = string.ascii_letters + string.digits
+MAX_TRIES = 5
+AT_ONCE = 500
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A token that exists in memory only: made in the HSM, not yet in the database."""
+
+    id: UUID
+    card_id: UUID
+    mac: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """A token in clear, for its organisation's eyes."""
+
+    sam_uid: str
+    token: str
+    expires_at: datetime
+
+
+def message(request_id: UUID, uid: str, token: str) -> bytes:
+    """What `token-mac` authenticates: request ‖ UID ‖ token (16, 8 and 10 bytes)."""
+    return request_id.bytes + bytes.fromhex(uid) + token.encode()
+
+
+def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
+    """A token for each (card id, UID). Outside any transaction; a few hundred to each HSM call."""
+    made: list[Fresh] = []
+    for start in range(0, len(cards), AT_ONCE):
+        part = cards[start : start + AT_ONCE]
+        made += hsm.run(lambda do, part=part: _make(do, request_id, part, data_key))  # type: ignore[misc]  # mypy cannot infer the default
+    return made
+
+
+def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
+    key = sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed)
+    made = []
+    for card_id, uid in cards:
+        token_id, token = uuid7(), "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+        sealed = data_key.id.bytes + sealing.seal(key, token.encode(), b"token", token_id)
+        made.append(Fresh(token_id, card_id, do.hmac("token-mac", message(request_id, uid, token)), sealed))
+    return made
+
+
+def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: Sequence[Fresh], act: Act) -> None:
+    """Issue tokens of an approved request, each with its status index reserved."""
+    places = status_list.reserve(ctx.session, len(fresh), settings.status_list_size)
+    for made, (number, index) in zip(fresh, places, strict=True):
+        token = Token(
+            id=made.id, activation_request_id=request.id, card_id=made.card_id, organisation_id=request.organisation_id, mac=made.mac,
+            sealed=made.sealed, tries=0, expires_at=ctx.now + timedelta(days=settings.token_days), status_list=number, status_index=index,
+        )  # fmt: skip
+        TOKEN.born(token, TokenState.ISSUED, act)
+        ctx.session.add(token)
+    ctx.session.flush()
+
+
+def of_request(session: Session, request_id: UUID) -> list[tuple[Token, str]]:
+    """Every token of a request with its card's UID, oldest first."""
+    rows = session.execute(
+        select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Token.activation_request_id == request_id).order_by(Token.id)
+    )
+    return [(token, uid) for token, uid in rows]
+
+
+def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
+    """The open tokens of the actor's own request, in clear; recorded. Conflict when there is none to show."""
+    request = _own_approved(ctx, request_id)
+    rows = [(token, uid) for token, uid in of_request(ctx.session, request.id) if token.state == TokenState.ISSUED]
+    open_rows = [(token, uid) for token, uid in rows if token.expires_at > ctx.now]
+    if not open_rows:
+        raise Conflict("This request has no open token any more.", type="no-token")
+    keys = _data_keys(ctx.session, [token for token, _ in open_rows])
+    ctx.uow.end_read()
+    shown = hsm.run(lambda do: _open(do, open_rows, keys))
+    ctx.uow.begin_write()
+    record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(shown), cards=[uid for _, uid in open_rows])
+    return shown
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+
+
+def _own_approved(ctx: Context, request_id: UUID) -> ActivationRequest:
+    request = get_request(ctx, request_id, Operation.TOKEN_REVEAL)
+    if request.state != RequestState.APPROVED:
+        raise Conflict(say("A request that is %(state)s has no open tokens.", state=request.state), state=request.state, type="no-token")
+    return request
+
+
+def _data_keys(session: Session, tokens: Sequence[Token]) -> dict[UUID, DataKey]:
+    ids = {UUID(bytes=token.sealed[:16]) for token in tokens}
+    return {key.id: key for key in session.scalars(select(DataKey).where(DataKey.id.in_(ids)))}
+
+
+def _open(do: Operations, rows: Sequence[tuple[Token, str]], keys: dict[UUID, DataKey]) -> list[Revealed]:
+    opened = {key.id: sealing.open_key(do, key.organisation_id, key.month, key.sealed) for key in keys.values()}
+    return [
+        Revealed(
+            uid,
+            sealing.open_sealed(opened[UUID(bytes=token.sealed[:16])], token.sealed[16:], b"token", token.id).decode(),
+            token.expires_at,
+        )
+        for token, uid in rows
+    ]
+
+
+def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str, str]:
+    """The open tokens of these cards of the actor's organisation, in clear, by UID; recorded, request by request."""
+    found: list[tuple[Token, str]] = []
+    waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
+    mine = scoped(waiting, ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id)
+    for part in _parts(sorted(uids)):
+        query = select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Card.uid.in_(part), Token.id.in_(mine))
+        found += [(token, uid) for token, uid in ctx.session.execute(query)]
+    keys = _data_keys(ctx.session, [token for token, _ in found])
+    ctx.uow.end_read()
+    shown: dict[str, str] = {}
+    for rows in _parts(found):
+        opened = hsm.run(lambda do, rows=rows: _open(do, rows, keys))  # type: ignore[misc]  # mypy cannot infer the default
+        shown |= {one.sam_uid: one.token for one in opened}
+    ctx.uow.begin_write()
+    of: dict[UUID, list[str]] = {}
+    for token, uid in found:
+        of.setdefault(token.activation_request_id, []).append(uid)
+    for request_id, cards in of.items():
+        record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(cards), cards=cards)
+    return shown
+
+
+def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: str) -> Revealed:
+    """One card's token anew, while its request is approved: the old one, if still open, is cancelled. Shown at once, recorded."""
+    request = _own_approved(ctx, request_id)
+    card_id = _card_without_activation(ctx, request, uid)
+    data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)
+    fresh = make(hsm, request_id, [(card_id, uid)], data_key)
+    shown = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+    token = sealing.open_sealed(shown, fresh[0].sealed[16:], b"token", fresh[0].id).decode()
+    ctx.uow.begin_write()
+    hold(ctx.session, _own_approved(ctx, request_id))  # a request cancelled at once either cancels the new token too, or is seen here
+    request = _own_approved(ctx, request_id)
+    act = record(ctx, Action.TOKEN_REISSUE, "activation_request", request.id, card=uid)
+    cancel_open(ctx.session, act, say("issued anew"), Token.activation_request_id == request.id, Token.card_id == card_id)
+    hold(ctx.session, ctx.session.get_one(Card, card_id))  # after the tokens, as everywhere
+    _card_without_activation(ctx, request, uid)
+    store(ctx, settings, request, fresh, act)
+    return Revealed(uid, token, ctx.now + timedelta(days=settings.token_days))
+
+
+def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str) -> UUID:
+    """The card, if the request names it, it has not used a token of this request, and it is still what was asked for."""
+    tokens = [token for token, its_uid in of_request(ctx.session, request.id) if its_uid == uid]
+    if not tokens:
+        raise NotFound("This request names no such card.")
+    if any(token.state == TokenState.REDEEMED for token in tokens):
+        raise Conflict("This card's token has been used.", type="token-used")
+    card = ctx.session.get_one(Card, tokens[0].card_id, populate_existing=True)
+    if card.state != READY[RequestKind(request.kind)] or card.holder_id != request.organisation_id:
+        raise Conflict(say("The card is %(state)s: it gets no new token.", state=card.state), type="card-not-ready", state=card.state)
+    return card.id
+
+
+def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
+    """Cancel every open token that fits; how many."""
+    tokens = list(session.scalars(select(Token).where(Token.state == TokenState.ISSUED, *where)))  # type: ignore[arg-type]  # column expressions
+    for token in tokens:
+        TOKEN.move(session, token, TokenState.CANCELLED, act, note)
+    session.flush()
+    return len(tokens)
+
+
+def count_wrong_try(session: Session, ctx: Context, token_id: UUID) -> int:
+    """Count one wrong try, in a transaction of its own; the fifth cancels the token. The tries left."""
+    act = record_in(session, ctx, Action.TOKEN_REFUSED, "token", token_id)
+    tries = session.scalar(
+        update(Token)
+        .where(Token.id == token_id, Token.state == TokenState.ISSUED, Token.tries < MAX_TRIES)
+        .values(tries=Token.tries + 1)
+        .returning(Token.tries)
+        .execution_options(synchronize_session=False)
+    )
+    if tries is None:
+        return 0
+    if tries >= MAX_TRIES:
+        cancel_open(session, act, say("the fifth wrong try"), Token.id == token_id)
+    return MAX_TRIES - int(tries)

@@ -1,0 +1,1 @@
+"""What strangers verify with: keyset, certificates, status lists."""

@@ -1,0 +1,108 @@
+"""What strangers fetch and check: keyset, keys, certificates, status lists, and the public verification page."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response, jsonify, render_template, request
+from flask_babel import lazy_gettext as _
+
+from manifests.verifier import Expectations, Reason, verify
+from sifilma import resources
+from sifilma.activation.trust import keyset as trust
+from sifilma.activation.trust import status_list as status
+from sifilma.documents import papers
+from sifilma.kernel.db import LARGEST_INTEGER
+from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+blueprint = Blueprint("activation", __name__, template_folder="../templates")
+MAX_FILE = 16 * 1024
+CERTIFICATES = ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign")
+REASONS = {
+    Reason.EXPIRED: _("Its validity has ended."),
+    Reason.NOT_YET: _("It is not valid yet."),
+    Reason.REVOKED: _("The manifest was revoked or replaced."),
+    Reason.SUSPENDED: _("The manifest is suspended."),
+    Reason.SIGNATURE: _("Its signature does not fit: the file was changed."),
+    Reason.UNKNOWN_KEY: _("It was not signed by SI-FILMA."),
+    Reason.STATUS_UNUSABLE: _("Its status cannot be looked up right now. Try again."),
+}
+OTHER = _("This file is no valid SI-FILMA manifest.")
+
+
+def _public(data: bytes, media_type: str) -> Response:
+    """A public file: anybody may fetch it from anywhere, and keep it for a minute."""
+    response = Response(data, content_type=media_type)
+    response.headers["Cache-Control"] = "public, max-age=60"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+@blueprint.get("/.well-known/sam-keyset.jws")
+@operation("public")
+def keyset() -> Response:
+    """The keyset, signed by the root."""
+    return _public(trust.load(resources.settings()).file, "application/jose")
+
+
+@blueprint.get("/.well-known/jwks.json")
+@operation("public")
+def jwks() -> Response:
+    """The same keys as a plain JWKS (RFC 7517)."""
+    return _public(jsonify(trust.load(resources.settings()).keyset.jwks()).get_data(), "application/jwk-set+json")
+
+
+@blueprint.get("/.well-known/sam-<name>.crt")
+@operation("public")
+def certificate(name: str) -> Response:
+    """The X.509 chain, root → signer, PEM."""
+    if name not in CERTIFICATES:
+        raise NotFound()
+    path = resources.settings().trust / f"{name}.crt"
+    if not path.exists():
+        raise NotFound()
+    return _public(path.read_bytes(), "application/x-pem-file")
+
+
+@blueprint.get("/status/<int:number>.jws")
+@operation("public")
+def status_list(number: int) -> Response:
+    """A signed status list, published anew if something in it changed."""
+    if number > LARGEST_INTEGER:
+        raise NotFound()
+    return _public(status.current(context(), resources.settings(), resources.hsm(), number).encode(), "application/jose")
+
+
+def _seconds() -> int:
+    return int(context().now.timestamp())
+
+
+@blueprint.get("/verifikasi")
+@operation("public")
+def verification_page() -> str:
+    """Anybody may check a manifest file here, or with `jose` and OpenSSL without us; the QR code of a paper leads here as well."""
+    paper = papers.look_up(context().session, request.args)
+    return render_template("activation/verifikasi.html", pin=trust.load(resources.settings()).pin, paper=paper, result=None, form=Form())
+
+
+@blueprint.post("/verifikasi")
+@operation("public", reads_first=True, idempotent=False)
+def verification_form() -> Response:
+    """Check an uploaded manifest, its status included. The file is not kept."""
+    file = request.files.get("file")
+    data = file.read(MAX_FILE + 1) if file else b""
+    published, form = trust.load(resources.settings()), Form.sent()
+    if not data:
+        form.refuse(Invalid.field("file", "Choose a manifest file."))
+        return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=None)
+    verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
+    if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
+        listed = status.current(context(), resources.settings(), resources.hsm(), int(found[1])).encode()
+        # asked for the time again: a list made this moment may bear the next second
+        verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
+    text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""
+    return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=verdict, text=text)

@@ -1,0 +1,144 @@
+"""Signed status lists: indexes are reserved with the tokens, a list is published anew when something in it has changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from hsm import HSM
+from manifests.status import StatusList as SignedList
+from manifests.status import StatusRefused, StatusValue, parse_status, sign_status
+from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
+from sifilma.activation.trust import keyset
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
+from sifilma.kernel.ids import uuid7
+
+LABEL = "status-sign"
+VALUES = {
+    ManifestState.SUSPENDED: StatusValue.SUSPENDED,
+    ManifestState.SUPERSEDED: StatusValue.REVOKED,
+    ManifestState.REVOKED: StatusValue.REVOKED,
+    ManifestState.EXPIRED: StatusValue.REVOKED,
+}
+
+
+def reserve(session: Session, count: int, size: int) -> list[tuple[int, int]]:
+    """The next `count` free (list, index) pairs, by conditional UPDATE; a full list is followed by a new one."""
+    places: list[tuple[int, int]] = []
+    while len(places) < count:
+        number = session.scalar(select(StatusList.number).order_by(StatusList.number.desc()).limit(1))
+        wanted = count - len(places)
+        taken = _take(session, number, wanted) if number is not None else []
+        if not taken:
+            _open_list(session, (number or 0) + 1, size)
+        places += taken
+    return places
+
+
+def _take(session: Session, number: int, wanted: int) -> list[tuple[int, int]]:
+    """As many of `wanted` as the list still has, under the row's lock."""
+    row = session.execute(select(StatusList.next_index, StatusList.size).where(StatusList.number == number).with_for_update()).one()
+    count = min(wanted, row.size - row.next_index)
+    if count > 0:
+        statement = update(StatusList).where(StatusList.number == number).values(next_index=StatusList.next_index + count)
+        session.execute(statement.execution_options(synchronize_session=False))
+    return [(number, row.next_index + offset) for offset in range(count)]
+
+
+def _open_list(session: Session, number: int, size: int) -> None:
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(StatusList).values(number=number, size=size, next_index=0, changes=1)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["number"]))
+
+
+def uri(public_url: str, number: int) -> str:
+    """Where the list is found; stable in manifests."""
+    return f"{public_url}/status/{number}.jws"
+
+
+def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
+    """The list as a signed line: the one published last, or a new one if something changed or half its time is over."""
+    kept_seq, kept = _kept(settings, number)  # read before the database, which is behind it only when an older one was restored
+    row = ctx.session.get(StatusList, number)
+    if row is None:
+        raise NotFound("There is no such status list.")
+    changes, size = row.changes, row.size  # read before the entries: a change in between is published next time
+    last = _last(ctx.session, number)
+    published, previous = (last.seq, last.jws) if last is not None else (0, None)
+    fresh_until = ctx.now + timedelta(hours=settings.status_list_hours) / 2
+    if last is not None and kept_seq <= published and last.changes == changes and last.expires_at > fresh_until:
+        return last.jws
+    entries = _entries(ctx.session, number)
+    ctx.uow.end_read()
+    kid = keyset.load(settings).kid(hsm, LABEL, "status")
+    if kept_seq > published:  # an older database was restored: what was published stays
+        published, previous = kept_seq, kept
+    for index in _revoked(previous):
+        entries[index] = StatusValue.REVOKED
+    issued, expires = ctx.now, ctx.now + timedelta(hours=settings.status_list_hours)
+    made = SignedList.build(
+        iss=settings.issuer, number=number, seq=published + 1, iat=int(issued.timestamp()), exp=int(expires.timestamp()), size=size,
+        entries=sorted(entries.items()),
+    )  # fmt: skip
+    line = sign_status(made, kid, lambda digest: hsm.sign(LABEL, digest))
+    ctx.uow.begin_write()
+    return _publish(ctx, settings, PublishedStatusList(
+        number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires
+    ))  # fmt: skip
+
+
+def _last(session: Session, number: int) -> PublishedStatusList | None:
+    query = select(PublishedStatusList).where(PublishedStatusList.number == number)
+    return session.scalars(query.order_by(PublishedStatusList.seq.desc()).limit(1)).first()
+
+
+def _entries(session: Session, number: int) -> dict[int, StatusValue]:
+    rows = session.execute(select(Manifest.status_index, Manifest.state).where(Manifest.status_list == number, Manifest.state.in_(VALUES)))
+    return {index: VALUES[ManifestState(state)] for index, state in rows}
+
+
+def _revoked(line: str | None) -> list[int]:
+    """The indexes an earlier publication revoked: revoked is for good, whatever the database says now."""
+    if line is None:
+        return []
+    data = parse_status(line.encode())[1].unpacked()
+    return [at * 4 + part for at, byte in enumerate(data) if byte for part in range(4) if byte >> part * 2 & 3 == StatusValue.REVOKED]
+
+
+def _publish(ctx: Context, settings: Settings, new: PublishedStatusList) -> str:
+    """Keep the publication in the database and beside it; of two made at once the first counts."""
+    session = ctx.session
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values = {c.name: getattr(new, c.name) for c in PublishedStatusList.__table__.columns}
+    session.execute(insert(PublishedStatusList).values(values).on_conflict_do_nothing(index_elements=["number", "seq"]))
+    last = _last(session, new.number)
+    assert last is not None  # noqa: S101  # inserted above, by us or by another
+    _keep(settings, new.number, last.jws)
+    return last.jws
+
+
+def _path(settings: Settings, number: int) -> Path:
+    return settings.trust / f"status-{number}.jws"
+
+
+def _kept(settings: Settings, number: int) -> tuple[int, str | None]:
+    """Sequence and line of the copy beside the database; 0 and None without a readable one."""
+    try:
+        line = _path(settings, number).read_text()
+        return parse_status(line.encode())[1].seq, line
+    except (OSError, StatusRefused):
+        return 0, None
+
+
+def _keep(settings: Settings, number: int, line: str) -> None:
+    path = _path(settings, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid7().hex}")
+    temporary.write_text(line)
+    temporary.replace(path)

@@ -1,0 +1,41 @@
+"""Where a unit stands, for its page: the place of its latest activation, as far as the actor may see it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.activation.models import Activation
+from sifilma.activation.queries import activations_query, uids
+from sifilma.cards.unit_place import Standing, answer_with
+from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
+from sifilma.regions.models import Region
+
+
+def register_hooks() -> None:
+    """Answer whoever shows a unit."""
+    answer_with(standing_of)
+
+
+def standing_of(ctx: Context, unit_id: UUID) -> Standing | None:
+    """The place of the latest activation in this unit."""
+    query = activations_query(ctx, Operation.UNIT_READ).where(Activation.unit_id == unit_id).order_by(Activation.id.desc()).limit(1)
+    found = ctx.session.scalars(query).first()
+    return _standing(ctx, found) if found is not None else None
+
+
+def _standing(ctx: Context, found: Activation) -> Standing:
+    return Standing(
+        activation_id=found.id, at=found.at, card=uids(ctx, [found.card_id])[found.card_id], address=found.address,
+        region=_region(ctx, found.region_code), region_code=found.region_code, latitude=found.latitude_e7 / 1e7,
+        longitude=found.longitude_e7 / 1e7, outcome=found.place_outcome,
+    )  # fmt: skip
+
+
+def _region(ctx: Context, code: str) -> str:
+    """The names from the village up; a code that is closed by now keeps its name."""
+    chain = [code, code[:8], code[:5], code[:2]]
+    names: dict[str, str] = dict(ctx.session.execute(select(Region.code, Region.name).where(Region.code.in_(chain))).all())
+    return ", ".join(names[part] for part in chain if part in names)

@@ -1,0 +1,1 @@
+"""The application put together: factory, blueprints, transition hooks, command groups."""

@@ -1,0 +1,91 @@
+"""Every page of the HTML side, and what strangers fetch: registered in one place."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, g, request
+from flask_login import current_user
+
+from sifilma import web
+from sifilma.accounts import api_key_views as api_keys
+from sifilma.accounts import own_account_views as own_account
+from sifilma.accounts import views as users
+from sifilma.activation.bulk import views as bulk_views
+from sifilma.activation.issuing import history_views as activated_views
+from sifilma.activation.issuing import views as activate_views
+from sifilma.activation.manifests import views as manifests
+from sifilma.activation.requests import views as request_views
+from sifilma.activation.review import views as reviews
+from sifilma.activation.trust import public_views as activation
+from sifilma.audit_trail import labels
+from sifilma.audit_trail import views as audit
+from sifilma.cards import unit_views as units
+from sifilma.destruction import views as destruction
+from sifilma.documents import lists
+from sifilma.documents.indonesian import uid_pairs, zone_of
+from sifilma.handover import views as handover
+from sifilma.identity.permissions import Operation, grants
+from sifilma.jobs import views as jobs
+from sifilma.kernel.actor import Actor
+from sifilma.messages import views as messages
+from sifilma.oversight import model_views as models
+from sifilma.oversight import reference_views as reference
+from sifilma.personalisation import result_views as personalisation_results
+from sifilma.personalisation import views as personalisation
+from sifilma.public import views as public
+from sifilma.reports import card_views as cards
+from sifilma.reports import map_views as readers
+from sifilma.reports import organisation_views as organisations
+from sifilma.reports import views as home
+from sifilma.sign_in import factor_views as factors
+from sifilma.sign_in import views as sign_in
+from sifilma.sign_in.request_gate import is_fresh
+from sifilma.web import assets, languages, pages
+from sifilma.web.navigation import ENTRIES, VISITORS, Entry
+
+BLUEPRINTS = (
+    web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, activation.blueprint, units.blueprint,
+    personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
+    audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
+    cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
+    reference.blueprint, messages.blueprint, readers.blueprint, jobs.blueprint, bulk_views.blueprint,
+)  # fmt: skip
+
+
+def register(app: Flask) -> None:
+    """Attach the blueprints, the languages, and what every template is given."""
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    languages.register(app, _zone, _language)
+    pages.register(app)
+    app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=lists.orders)
+
+
+def may(operation: str) -> bool:
+    """Whether whoever is signed in has a grant of the operation: what they may not do is not offered."""
+    actor: Actor | None = g.get("actor")
+    return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
+
+
+def needs_code(operation: str) -> bool:
+    """Whether a form for this operation asks for a one-time code along with it."""
+    found = grants(g.actor, Operation(operation))
+    asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
+    return asked and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+
+
+def navigation() -> list[tuple[Entry, bool]]:
+    """The side bar's entries for whoever is signed in, and which of them this page belongs to."""
+    section = request.path.split("/")[1]
+    known = current_app.view_functions
+    return [(entry, entry.section == section) for entry in ENTRIES if entry.endpoint in known and may(entry.operation)]
+
+
+def _zone() -> str:
+    actor: Actor | None = g.get("actor")
+    chosen = current_user.time_zone if current_user.is_authenticated else ""
+    return chosen or str(zone_of(actor.region_code if actor is not None else None))
+
+
+def _language() -> str:
+    return current_user.language if current_user.is_authenticated else ""

@@ -1,0 +1,68 @@
+"""create_app(): settings, extensions, blueprints, error handlers, commands. Touches no database and no HSM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_openapi3 import Info
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config.settings import Settings, load_settings
+from hsm import HSM
+from sifilma import api, resources
+from sifilma.app import blueprints, command_groups
+from sifilma.app.hooks import register as register_hooks
+from sifilma.kernel import logging
+from sifilma.kernel.clock import Clock, SystemClock
+from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
+from sifilma.schema import migrate
+from sifilma.sign_in import current_user, request_gate
+from sifilma.web import errors, headers, health
+from sifilma.web.application import Application
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None, hsm: HSM | None = None) -> Application:
+    """The application. Tests give their own settings, clock or HSM; everything else is as in production."""
+    settings = settings or load_settings()
+    logging.configure(settings.log_level, as_json=settings.log_json)
+    app = Application(
+        "sifilma",
+        info=Info(title="SI-FILMA", version="1", description="The life of a SAM card, from the first request to its destruction."),
+        security_schemes=api.security_schemes(settings),
+        validation_error_model=api.Problem,
+        validation_error_callback=lambda error: errors.answer(errors.from_validation(error)),
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config.update(_flask_config(settings))
+    resources.attach(app, settings, clock or SystemClock(), hsm)
+    app.extensions["sifilma.schema_head"] = migrate.head()
+    db.init_app(app)
+    # What the extension closes after each request are sessions of its own, which nobody opens here: the unit of work has ours.
+    # Closing the asynchronous ones alone starts a thread and an event loop, at every request.
+    app.teardown_appcontext_funcs.clear()
+    with app.app_context():
+        prepare_engine(db.engine)
+    errors.register(app)
+    health.register(app)
+    headers.register(app, settings)
+    request_gate.register(app)
+    current_user.register(app)
+    api.register(app)
+    blueprints.register(app)
+    register_hooks()
+    command_groups.register(app)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, Any]:
+    url = normalise_url(settings.database)
+    return {
+        "SQLALCHEMY_ENGINES": {"default": {"url": url, **engine_options(url, pool_size=settings.database_pool)}},
+        "MAX_CONTENT_LENGTH": settings.max_upload,
+        "MAX_FORM_MEMORY_SIZE": 2 * 1024 * 1024,
+        "REQUEST_DEADLINE": settings.request_deadline,
+        "TRAP_HTTP_EXCEPTIONS": False,
+    }

@@ -1,0 +1,22 @@
+"""What acts upward, against the layers, registered once at start-up (DOMAIN.md, rule 13)."""
+
+from __future__ import annotations
+
+from sifilma.activation import unit_place
+from sifilma.activation.bulk import job as bulk
+from sifilma.activation.manifests import revocation
+from sifilma.destruction import berita_acara
+from sifilma.handover import bast
+from sifilma.personalisation import refused_batches
+from sifilma.reports import decision_notices
+
+
+def register() -> None:
+    """Attach every hook; safe to call twice."""
+    revocation.register_hooks()
+    unit_place.register_hooks()
+    decision_notices.register_hooks()
+    bulk.register_kind()
+    refused_batches.register_kind()
+    bast.register_paper()
+    berita_acara.register_paper()

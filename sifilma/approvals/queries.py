@@ -1,0 +1,61 @@
+"""Queues of requests that are submitted and approved: which of them somebody looks for, and which wait for a decision of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_
+
+from sifilma.approvals.letters import letter_key
+from sifilma.documents import lists
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.context import Context
+from sifilma.web.forms import Form
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which requests. `text` is a part of the letter number or of an organisation's name; `waiting`: only what the actor can act on;
+    `days`: only what was submitted (or, as yet, drafted) at least so long ago.
+    """
+
+    state: str = ""
+    text: str = ""
+    waiting: bool = False
+    function: str = ""
+    days: int = 0
+
+
+def wanted(form: Form) -> Wanted:
+    """What the filters of a queue's page ask for."""
+    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
+    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
+
+
+def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
+    """The requests of `model` that fit, but for `waiting`; `named` says which belong to an organisation of the wanted text."""
+    if wanted.state:
+        query = query.where(model.state == wanted.state)
+    if wanted.function:
+        query = query.where(model.function == wanted.function)
+    if wanted.days:
+        query = query.where(func.coalesce(model.submitted_at, model.created_at) <= ctx.now - timedelta(days=wanted.days))
+    if wanted.text:
+        query = query.where(or_(model.letter_key.contains(letter_key(wanted.text), autoescape=True), named))
+    return query
+
+
+def decisions(ctx: Context, model: Any, approval: Any, approve: Operation, verify: Operation) -> Iterator[ColumnElement[bool]]:
+    """What waits for the actor's approval (of what they neither submitted nor approved as it stands) or verification."""
+    submitted, me = model.state == "submitted", ctx.actor.person_id
+    if grants(ctx.actor, approve):
+        parent = getattr(approval, f"{model.__tablename__}_id")
+        mine = exists().where(parent == model.id, approval.digest == model.digest, approval.person_id == me)
+        yield and_(submitted, model.submitted_by_person.is_distinct_from(me), ~mine)
+    if grants(ctx.actor, verify):
+        yield and_(submitted, model.verified_at.is_(None))

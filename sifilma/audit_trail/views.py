@@ -1,0 +1,99 @@
+"""The record of acts on the web: filtered, paged, exported; one entry with all its facts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import resources
+from sifilma.activation.trust import keyset
+from sifilma.audit import checkpoints, verification
+from sifilma.audit_trail import pages as audit_pages
+from sifilma.audit_trail import queries as audit_queries
+from sifilma.audit_trail.labels import ACTIONS
+from sifilma.audit_trail.queries import Wanted
+from sifilma.documents import lists
+from sifilma.documents.indonesian import zone_of
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Invalid
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.requests import context
+
+VERIFIED = 10_000
+blueprint = Blueprint("audit_pages", __name__, url_prefix="/jejak", template_folder="templates")
+
+
+@blueprint.get("")
+@operation("audit.read")
+def index() -> AnyResponse:
+    """What was done, newest first."""
+    if "unduh" in request.args:
+        return redirect(f"{url_for('audit_pages.export')}?{request.query_string.decode(errors='replace')}", 303)
+    return _list(context(), Form(request.args))
+
+
+@blueprint.get("/unduh")
+@operation("audit.export")
+def export() -> Response:
+    """The same as a file."""
+    form = Form(request.args)
+    ctx = context()
+    listing = audit_queries.entries(ctx, _wanted(ctx, form))
+    return lists.answer("audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form))
+
+
+@blueprint.get("/<uuid:entry_id>")
+@operation("audit.read")
+def show(entry_id: UUID) -> str:
+    """One entry."""
+    ctx = context()
+    [line] = audit_pages.lines(ctx, [audit_queries.entry(ctx, entry_id)])
+    proven = audit_pages.proven(ctx, line.seq)
+    return render_template("audit_trail/entry.html", line=line, proven=proven, needs=audit_pages.NEEDS)
+
+
+@blueprint.get("/periksa")
+@operation("audit.verify")
+def verify() -> str:
+    """Hold the newest entries against the log, and the log against everything that was signed of it."""
+    ctx, settings = context(), resources.settings()
+    report = verification.verify(ctx, keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
+    ctx.uow.begin_read()
+    return render_template("audit_trail/verification.html", report=report, newest=VERIFIED)
+
+
+def _list(ctx: Context, form: Form) -> Response:
+    wanted = Wanted()
+    with form.attempt(ctx):
+        wanted = _wanted(ctx, form)
+    listing = audit_queries.entries(ctx, wanted)
+    return lists.answer("audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form))
+
+
+def _shown(form: Form) -> dict[str, Any]:
+    return {"form": form, "actions": sorted(((name, str(text)) for name, text in ACTIONS.items()), key=lambda pair: pair[1])}
+
+
+def _wanted(ctx: Context, form: Form) -> Wanted:
+    zone = zone_of(ctx.actor.region_code)
+    first, last = _day(form, "dari"), _day(form, "sampai")
+    return Wanted(
+        object_id=form.get("objek").strip()[:64], action=form.get("tindakan") if form.get("tindakan") in ACTIONS else "",
+        organisation=form.get("organisasi").strip()[:100], username=form.get("pengguna").strip()[:60],
+        since=datetime.combine(first, time(), zone) if first else None,
+        until=datetime.combine(last + timedelta(days=1), time(), zone) if last else None,
+    )  # fmt: skip
+
+
+def _day(form: Form, name: str) -> date | None:
+    """A day of the form; Invalid for what is none."""
+    text = form.get(name).strip()
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as broken:
+        raise Invalid.field(name, "Write the date as 2026-12-31.") from broken

@@ -1,0 +1,51 @@
+"""What was not known when a unit was registered, above all its PCID, which the manufacturer makes: supplied once, never changed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.cards.models import Unit
+from sifilma.cards.schemas import SupplyIn
+from sifilma.cards.service import get_unit, is_public_ec, units_query
+from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import hold
+from sifilma.kernel.errors import Conflict, Invalid
+
+
+def may_supply(ctx: Context, unit: Unit) -> bool:
+    """Whether the unit waits for its PCID, and the actor is one who supplies it: its owner, or the maker of its model."""
+    return unit.pcid is None and ctx.session.scalar(units_query(ctx, Operation.UNIT_SUPPLY).where(Unit.id == unit.id)) is not None
+
+
+def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
+    """Give a unit the PCID it lacks, and what else it lacks. Conflict if it has one; Invalid if something else is there already."""
+    unit = get_unit(ctx, unit_id, Operation.UNIT_SUPPLY)
+    hold(ctx.session, unit)
+    if unit.pcid is not None:
+        raise Conflict("This unit has its PCID. It does not change.", type="pcid-known")
+    _require_fitting(ctx, unit, given)
+    supplied = given.model_dump(exclude_defaults=True)
+    for name, value in supplied.items():
+        setattr(unit, name, value)
+    record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, supplied=sorted(supplied))
+    ctx.session.flush()
+    return unit
+
+
+def _require_fitting(ctx: Context, unit: Unit, given: SupplyIn) -> None:
+    if given.pcid == "0" * 32 or ctx.session.scalar(select(Unit.id).where(Unit.pcid == given.pcid)):
+        raise Invalid.field("pcid", "This PCID belongs to another unit, or is all zeros.")
+    for name in ("sam_perso", "public_jwk"):
+        if getattr(given, name) and getattr(unit, name):
+            raise Invalid.field(name, "This is registered already. It does not change.")
+    if given.public_jwk is None:
+        return
+    if unit.organisation_id != ctx.actor.organisation_id:  # whoever holds its private part reads the unit's manifests
+        raise Invalid.field("public_jwk", "Only the organisation whose unit it is registers its public key.")
+    if not is_public_ec(given.public_jwk):
+        raise Invalid.field("public_jwk", "A public EC key (P-256) as a JWK is needed, without its private part.")

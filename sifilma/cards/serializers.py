@@ -1,0 +1,129 @@
+"""Cards, units and models as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.cards.identity import perso_warning
+from sifilma.cards.models import CARD, Card, DeviceModel, Unit
+from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
+from sifilma.cards.service import cards_in, steps
+from sifilma.cards.unit_place import Standing, standing
+from sifilma.identity.models import Organisation, Person, User
+from sifilma.kernel.context import Context
+from sifilma.kernel.field_notes import RETURNED, notes_of
+from sifilma.kernel.lifecycle import Stateful
+from sifilma.web.links import links
+
+
+@dataclass(frozen=True)
+class TimelineStep:
+    """One step of a life, and by whom; empty for the system's own. `fields`: what it said of single fields."""
+
+    at: datetime
+    from_state: str
+    to_state: str
+    note: str
+    who: str
+    act: UUID
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class UnitPage:
+    """A unit as its page shows it: `steps` are those of the card in it, `former` the cards that were in it before."""
+
+    unit: UnitOut
+    owner: str
+    registered_at: datetime
+    standing: Standing | None
+    steps: list[TimelineStep]
+    former: list[Card]
+
+
+def unit_page(ctx: Context, unit: Unit) -> UnitPage:
+    """A unit with its card, its place and what has happened."""
+    shown = units_out(ctx, [unit])[0]
+    cards = list(ctx.session.scalars(select(Card).where(Card.unit_id == unit.id).order_by(Card.id)))
+    living = next((card for card in cards if card.uid == shown.card), None)
+    return UnitPage(
+        unit=shown, owner=ctx.session.get_one(Organisation, unit.organisation_id).name, registered_at=unit.created_at,
+        standing=standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
+        former=[card for card in cards if card is not living],
+    )  # fmt: skip
+
+
+def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
+    """Units with the card in each, in two statements."""
+    cards = cards_in(ctx, units)
+    return [_unit_out(unit, cards.get(unit.id)) for unit in units]
+
+
+def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
+    warning = perso_warning(unit.sam_perso)
+    return UnitOut(
+        id=unit.id, state=card.state if card else "free", hardware_number=unit.hardware_number, model=unit.model.name,
+        function=unit.function, pcid=unit.pcid, sam_perso=unit.sam_perso, organisation_id=unit.organisation_id,
+        card=card.uid if card else None, has_public_key=unit.public_jwk is not None, warnings=[warning] if warning else [],
+        links=links("units", unit.id),
+    )  # fmt: skip
+
+
+def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
+    """Cards with the number of the unit each is tied to, in one more statement."""
+    query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
+    numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [_card_out(card, numbers) for card in cards]
+
+
+def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
+    return CardOut(
+        id=card.id, uid=card.uid, state=card.state, function=card.function, holder_id=card.holder_id, buyer_id=card.buyer_id,
+        unit=numbers.get(card.unit_id) if card.unit_id else None, unit_id=card.unit_id, key_version=card.key_version, kcv=card.kcv,
+        seq=card.seq, changed_at=card.changed_at, links=links("cards", card.uid, history="history", reports="reports"),
+    )  # fmt: skip
+
+
+def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
+    """The time line of an object."""
+    taken = steps(ctx, kind, object_id)
+    fields = notes_of(ctx.session, taken)
+    return [
+        StepOut(
+            at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note, fields=fields.get(step.act_id, {}),
+            act=step.act_id, user_id=step.user_id,
+        )
+        for step in taken
+    ]  # fmt: skip
+
+
+def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
+    """The time line of an object as a page shows it: with who took each step, in one more statement."""
+    taken = steps(ctx, kind, object_id)
+    query = select(User.id, Person.name, Organisation.name).join(Person, Person.id == User.person_id)
+    query = query.join(Organisation, Organisation.id == User.organisation_id).where(User.id.in_({step.user_id for step in taken}))
+    who = {user_id: f"{name} · {organisation}" for user_id, name, organisation in ctx.session.execute(query)}
+    fields = notes_of(ctx.session, taken)
+    return [
+        TimelineStep(
+            at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note,
+            who=who.get(step.user_id, "") if step.user_id else "", act=step.act_id,
+            fields=fields.get(step.act_id, {}),
+        )
+        for step in taken
+    ]  # fmt: skip
+
+
+def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> TimelineStep | None:
+    """The step that returned something, while that is where it stands."""
+    return timeline(ctx, kind, object_id)[-1] if obj.state == RETURNED else None
+
+
+def models_out(models: Iterable[DeviceModel]) -> list[ModelOut]:
+    """Models to choose from."""
+    return [ModelOut(id=model.id, name=model.name, function=model.function, manufacturer_id=model.manufacturer_id) for model in models]

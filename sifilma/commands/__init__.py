@@ -1,0 +1,1 @@
+"""The `sifilma` command, and serving."""

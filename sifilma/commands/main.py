@@ -1,0 +1,85 @@
+"""The `sifilma` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from flask.cli import FlaskGroup
+
+from config.settings import SettingsError, load_settings
+from hsm.errors import HSMError
+from manifests import cli as manifests_cli
+from sifilma import demo
+from sifilma.app.factory import create_app
+from sifilma.commands import serve as server
+from sifilma.kernel.errors import SifilmaError
+
+
+class Group(FlaskGroup):
+    """Flask's group without Flask's own options; its help is there even where the settings are not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, or those that need no application where there can be none."""
+        try:
+            load_settings()
+        except SettingsError:
+            return sorted(self.commands)
+        return super().list_commands(ctx)
+
+
+@click.group(
+    cls=Group, create_app=create_app, add_default_commands=False, add_version_option=False, load_dotenv=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+def cli() -> None:
+    """SI-FILMA: the life of a SAM card, from the first request to its destruction."""
+
+
+cli.params = []
+
+
+@cli.group("manifest", help="Manifests, without a database.")
+def manifest() -> None:
+    """A group of one, so far."""
+
+
+@manifest.command("verify", with_appcontext=False, context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def verify(arguments: tuple[str, ...]) -> None:
+    """The same as `python -m manifests verify`."""
+    sys.exit(manifests_cli.main(["verify", *arguments]))
+
+
+@cli.command("up", with_appcontext=False)
+@click.option("--port", type=int, envvar="PORT", help="Where to listen; default 8000.")
+@click.option("--prepare-only", is_flag=True, help="Make everything ready, but do not serve.")
+def up(port: int | None, prepare_only: bool) -> None:
+    """Make everything this installation needs (tokens, keys, database, regions, demo accounts), then serve."""
+    server.up(port, serve=not prepare_only)
+
+
+@cli.command("serve", with_appcontext=False)
+def serve() -> None:
+    """Serve with granian. Nothing is made or migrated: see `hsm init` and `db upgrade`."""
+    server.serve()
+
+
+@cli.command("demo", with_appcontext=False)
+@click.option("--url", envvar="SIFILMA_DEMO_URL", help="The running server; default the one `make run` started.")
+@click.option("--code", "who", metavar="USERNAME", help="Play nothing: print this account's password and its one-time code of this moment.")
+def play(url: str | None, who: str | None) -> None:
+    """Play a card's whole life over HTTP against a running server, saying each step."""
+    if who is None:
+        demo.play(url)
+    else:
+        demo.tell_code(who)
+
+
+def main() -> None:
+    """Run the command; a refusal or fault is one clear sentence and exit status 1."""
+    try:
+        cli.main(prog_name="sifilma")
+    except (SettingsError, SifilmaError, HSMError) as refused:
+        click.echo(f"sifilma: {refused}", err=True)
+        sys.exit(1)

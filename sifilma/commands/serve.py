@@ -1,0 +1,105 @@
+"""Making an installation ready, and serving it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from flask import Flask
+from granian.constants import Interfaces
+from granian.server import Server
+
+from config.settings import Settings, load_settings
+from hsm import ceremony
+from hsm.keys import ROOT_PLAN, SIGNING_PLAN
+from sifilma import demo, resources
+from sifilma.activation.trust import keyset
+from sifilma.app.factory import create_app
+from sifilma.oversight.regions import bring_codes
+from sifilma.regions.service import is_loaded
+from sifilma.schema import migrate
+from sifilma.web.command import command_context
+
+
+def up(port: int | None, *, serve: bool) -> None:
+    """Bring everything that is missing, then serve. A second start finds it all there."""
+    if port is not None:
+        os.environ["SIFILMA_PORT"] = str(port)
+        os.environ.setdefault("SIFILMA_PUBLIC_URL", f"http://127.0.0.1:{port}")
+    settings = load_settings()
+    prepare(settings)
+    if serve:
+        _run(settings)
+
+
+def serve() -> None:
+    """Serve with the settings of the environment."""
+    _serve(load_settings())
+
+
+def prepare(settings: Settings) -> None:
+    """Folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    resources.ensure_softhsm(settings)
+    migrate.upgrade(settings.database)
+    app = create_app(settings)
+    with app.app_context():
+        _keys(settings)
+        _regions()
+        if settings.is_demo:
+            accounts = demo.make_accounts(settings)
+            accounts.with_name("url").write_text(settings.public_url + "\n")
+            click.echo(f"demo accounts: {accounts}")
+    _close(app)
+
+
+def _keys(settings: Settings) -> None:
+    signing, root = resources.hsm(), resources.root_token(settings)
+    if "softhsm" in settings.hsm_module:
+        for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
+            ceremony.init_token(token, settings.secret("hsm_so_pin"))
+            ceremony.create_keys(token, plan)
+        keyset.publish(settings, signing, root, resources.clock().now())
+    click.echo(f"root SPKI SHA-256: {keyset.load(settings).pin}")
+
+
+def _regions() -> None:
+    with command_context() as ctx:
+        if not is_loaded(ctx.session):
+            done = bring_codes(ctx)
+            click.echo(f"regions: {done.added} codes of idn-area-data {done.version}")
+
+
+def _close(app: Flask) -> None:
+    """The servers are other processes: this one keeps neither token nor connections."""
+    with app.app_context():
+        resources.hsm().close()
+        resources.close_database()
+
+
+def _run(settings: Settings) -> None:
+    """The worker beside the server, ended with it."""
+    worker = subprocess.Popen([sys.executable, "-m", "sifilma", "worker"])
+    try:
+        _serve(settings)
+    finally:
+        worker.terminate()
+        worker.wait(timeout=10)
+
+
+def _serve(settings: Settings) -> None:
+    click.echo(f"SI-FILMA serves {settings.public_url}")
+    Server(
+        "app:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        working_dir=Path(__file__).resolve().parents[2],
+        log_access=False,
+        websockets=False,
+    ).serve()

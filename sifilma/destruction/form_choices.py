@@ -1,0 +1,73 @@
+"""What the form of a proposal offers: broken cards that are in no open destruction, by holder and cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+
+from sifilma.cards.models import Card, CardState
+from sifilma.cards.schemas import CardOut
+from sifilma.cards.serializers import cards_out
+from sifilma.destruction.models import DestructionCard
+from sifilma.destruction.service import proposed_cards
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import scoped
+from sifilma.kernel.context import Context
+
+CAUSES = (CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
+MOST_CARDS = 1000
+MOST_LOTS = 200
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Cards one destruction can name: of one holder, for one cause."""
+
+    holder_id: UUID
+    holder: str
+    cause: str
+    count: int
+
+    @property
+    def key(self) -> str:
+        """Its name in an address."""
+        return f"{self.holder_id}.{self.cause}"
+
+
+def lots(ctx: Context) -> list[Lot]:
+    """What the actor may propose, the largest heaps first."""
+    query = (
+        _free(ctx)
+        .with_only_columns(Card.holder_id, Organisation.name, Card.state, func.count())
+        .join(Organisation, Organisation.id == Card.holder_id)
+        .group_by(Card.holder_id, Organisation.name, Card.state)
+        .order_by(func.count().desc(), Organisation.name, Card.state)
+        .limit(MOST_LOTS)
+    )
+    return [Lot(*row) for row in ctx.session.execute(query)]
+
+
+def chosen(all_lots: Sequence[Lot], key: str) -> Lot | None:
+    """The lot an address names, or the only one there is."""
+    found = next((lot for lot in all_lots if lot.key == key), None)
+    return found or (all_lots[0] if len(all_lots) == 1 else None)
+
+
+def cards_in(ctx: Context, lot: Lot) -> list[CardOut]:
+    """The cards of a lot, by UID; as many as one destruction may name."""
+    query = _free(ctx).where(Card.holder_id == lot.holder_id, Card.state == lot.cause)
+    return cards_out(ctx, list(ctx.session.scalars(query.order_by(Card.uid).limit(MOST_CARDS))))
+
+
+def is_free(ctx: Context, card: Card) -> bool:
+    """Whether the card is in no open destruction."""
+    return ctx.session.scalar(proposed_cards().where(DestructionCard.card_id == card.id).limit(1)) is None
+
+
+def _free(ctx: Context) -> Select[Card]:
+    ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
+    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards()))

@@ -1,0 +1,80 @@
+"""What a BAST can be issued for: the next in the chain, and the cards that wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from sifilma.cards.models import Card
+from sifilma.cards.schemas import CardOut
+from sifilma.cards.serializers import cards_out
+from sifilma.handover.service import ready_state
+from sifilma.identity.models import Organisation
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.personalisation.models import PersonalisationRequest
+
+MOST_SHOWN = 2000
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """An organisation that is next in the chain, and how many cards wait for it."""
+
+    id: UUID
+    name: str
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Lot:
+    """The cards of one personalisation request, by its letter."""
+
+    letter_number: str
+    letter_date: date
+    cards: list[CardOut] = field(default_factory=list)
+
+
+def receivers(ctx: Context) -> list[Receiver]:
+    """Who can be given cards now, by name."""
+    query = (
+        select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
+        .select_from(Card)
+        .join(PersonalisationRequest, PersonalisationRequest.id == Card.personalisation_request_id)
+        .join(Organisation, Organisation.id == _next_owner(ctx))
+        .where(*_ready(ctx))
+        .group_by(Organisation.id, Organisation.name, Organisation.kind)
+        .order_by(Organisation.name)
+    )
+    return [Receiver(*row) for row in ctx.session.execute(query)]
+
+
+def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
+    """The cards that wait for a receiver, by request, at most MOST_SHOWN of them."""
+    query = (
+        select(Card, PersonalisationRequest.letter_number, PersonalisationRequest.letter_date)
+        .join(PersonalisationRequest, PersonalisationRequest.id == Card.personalisation_request_id)
+        .where(*_ready(ctx), _next_owner(ctx) == receiver_id)
+        .order_by(Card.personalisation_request_id, Card.uid)
+        .limit(MOST_SHOWN)
+    )
+    rows = ctx.session.execute(query).all()
+    made: dict[UUID, Lot] = {}
+    for row, shown in zip(rows, cards_out(ctx, [row.Card for row in rows]), strict=True):
+        made.setdefault(row.Card.personalisation_request_id, Lot(row.letter_number, row.letter_date)).cards.append(shown)
+    return list(made.values())
+
+
+def _ready(ctx: Context) -> tuple[Any, ...]:
+    return Card.holder_id == ctx.actor.organisation_id, Card.state == ready_state(ctx), _next_owner(ctx) != ctx.actor.organisation_id
+
+
+def _next_owner(ctx: Context) -> Any:
+    """The directorate gives to the requester, a manufacturer to the buyer."""
+    central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
+    return PersonalisationRequest.requester_id if central else PersonalisationRequest.buyer_id

@@ -1,0 +1,47 @@
+"""What an actor can see of a list: the filter, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, false, or_, select
+
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Grant, Operation, Scope, grants
+from sifilma.kernel.actor import Actor
+
+Query = TypeVar("Query", bound=Select[Any])
+
+
+def scoped(query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = ()) -> Query:
+    """Restrict a select to the rows the actor may see. `owner` is the column (or columns, as a tuple) of owning organisations;
+    `linked` are conditions under which a row is linked to the actor by a batch.
+    """
+    owners = owner if isinstance(owner, tuple) else (owner,)
+    found = grants(actor, operation)
+    if any(grant.scope is Scope.ALL for grant in found):
+        return query
+    return query.where(or_(false(), *(_reach(grant, actor, owners, linked) for grant in found)))
+
+
+def may_reach(actor: Actor, operation: Operation, organisation_id: Any) -> bool:
+    """Whether a grant of the operation covers something the organisation owns (A, or own)."""
+    found = grants(actor, operation)
+    return any(grant.scope is Scope.ALL for grant in found) or (bool(found) and actor.organisation_id == organisation_id)
+
+
+def _reach(grant: Grant, actor: Actor, owners: tuple[Any, ...], linked: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    own = or_(*(column == actor.organisation_id for column in owners))
+    if grant.scope is Scope.JURISDICTION:
+        return or_(own, *(column.in_(_jurisdiction(actor)) for column in owners))
+    if grant.scope is Scope.LINKED:
+        return or_(own, *linked)
+    return own
+
+
+def _jurisdiction(actor: Actor) -> Select[Any]:
+    """The regency offices of a province office's regencies, by their codes."""
+    return select(Organisation.id).where(
+        Organisation.region_code.like(f"{actor.region_code or '-'}.%"), Organisation.kind == "regency_office"
+    )

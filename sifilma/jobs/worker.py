@@ -1,0 +1,253 @@
+"""The worker's side: taking jobs, settling their rows, and giving up nothing when something is away.
+
+A row's result is written in the transaction of its act, under the lease of the worker that has the job: after a crash the rows without a
+result are done, and no other. A worker that lost its lease can settle nothing any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, insert, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Settings
+from hsm import HSM
+from hsm.errors import HSMError
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.documents.store import FileStore
+from sifilma.identity.permissions import Operation, grants
+from sifilma.jobs.files import CELLS, Say, Sheet
+from sifilma.jobs.models import ENDED, JOB, Job, JobRow, JobState
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import changed
+from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.sealing import seal
+from sifilma.kernel.text import packed, say
+from sifilma.regions.place import PlaceCheck
+from sifilma.sign_in.authentication import actor_of
+
+LEASE = timedelta(seconds=15)
+AGAIN = timedelta(seconds=5)
+OUTAGES = (HSMError, SQLAlchemyError, Unavailable, OSError)
+THIS = str(uuid7())
+"""This process among the workers."""
+
+log = structlog.get_logger()
+
+
+class Lost(Exception):
+    """Another worker has the job now, or it has ended: nothing of this one's counts."""
+
+
+class Barred(Exception):
+    """Whoever began the job may not do this any more."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a worker works with. `open` gives a writing Context of the system; `name` tells this worker from others."""
+
+    open: Callable[[], AbstractContextManager[Context]]
+    settings: Settings
+    hsm: HSM
+    files: FileStore
+    places: Callable[[], PlaceCheck]
+    name: str = THIS
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A job this worker has, as it was when it was taken."""
+
+    tools: Tools
+    job: Job
+    until: float
+    """When its turn is over, on the monotonic clock."""
+
+    @property
+    def in_time(self) -> bool:
+        """Whether its turn goes on."""
+        return time.monotonic() < self.until
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of one row: the thing it made, or what was wrong (with its cells, to be put right)."""
+
+    number: int
+    result_id: UUID | None = None
+    errors: Sequence[dict[str, Any]] = ()
+    cells: bytes = b""
+
+
+class Kind(Protocol):
+    """One kind of job."""
+
+    operation: Operation
+
+    def work(self, taken: Taken) -> bool:
+        """Settle rows while there is time; whether all of them are settled."""
+        ...
+
+    def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """What became of the rows."""
+        ...
+
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """The rows to be put right and sent again."""
+        ...
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def register(name: str, kind: Kind) -> None:
+    """Make a kind known; safe to call twice."""
+    KINDS[name] = kind
+
+
+def work(tools: Tools, seconds: float = 1.0) -> int:
+    """Work on whatever is due for about so long; how many rows were settled."""
+    until, settled = time.monotonic() + seconds, 0
+    while time.monotonic() < until and (job := _take(tools)) is not None:
+        settled += _serve(Taken(tools, job, until))
+    return settled
+
+
+def _due(ctx: Context, tools: Tools) -> ColumnElement[bool]:
+    free = or_(Job.taken_until.is_(None), Job.taken_until < ctx.now, Job.taken_by == tools.name)
+    return Job.state.not_in(ENDED) & (Job.due_at <= ctx.now) & free
+
+
+def _take(tools: Tools) -> Job | None:
+    """The job that waits longest, taken by a conditional UPDATE; None if there is none."""
+    with tools.open() as ctx:
+        ctx.uow.begin_read()
+        waiting = ctx.session.scalar(select(Job.id).where(_due(ctx, tools)).order_by(Job.due_at, Job.id).limit(1))
+        if waiting is None:
+            return None
+        ctx.uow.begin_write()
+        lease = {"taken_by": tools.name, "taken_until": ctx.now + LEASE}
+        taken = update(Job).where(Job.id == waiting, _due(ctx, tools)).values(**lease).execution_options(synchronize_session=False)
+        if changed(ctx.session.execute(taken)) == 0:
+            return None
+        job = ctx.session.get_one(Job, waiting)
+        if job.state == JobState.QUEUED:
+            JOB.move(ctx.session, job, JobState.RUNNING, _act(ctx, Action.JOB_RUN, job))
+            ctx.session.flush()
+        ctx.session.refresh(job)
+        ctx.session.expunge(job)
+        return job
+
+
+def _act(ctx: Context, action: Action, job: Job) -> Any:
+    return record(ctx, action, JOB.kind, job.id, organisation_id=job.organisation_id, kind=job.kind)
+
+
+def _serve(taken: Taken) -> int:
+    """One job's turn. What is away is waited for; the lease is given back, so that another may go on."""
+    kind, before = KINDS[taken.job.kind], taken.job.done
+    try:
+        if kind.work(taken):
+            _end(taken, JobState.COMPLETED)
+        else:
+            _give_back(taken)
+    except Lost:
+        log.info("job taken over", job=str(taken.job.id))
+    except Barred:
+        _end(taken, JobState.STOPPED, say("Whoever began it may not do this any more."))
+    except OUTAGES as away:
+        log.warning("job waits", job=str(taken.job.id), fault=type(away).__name__)
+        _give_back(taken, "hsm" if isinstance(away, HSMError) else "service")
+    with taken.tools.open() as ctx:
+        return (ctx.session.scalar(select(Job.done).where(Job.id == taken.job.id)) or before) - before
+
+
+def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
+    return (Job.id == taken.job.id, Job.taken_by == taken.tools.name, Job.state == JobState.RUNNING)
+
+
+def _give_back(taken: Taken, waits_for: str = "") -> None:
+    with taken.tools.open() as ctx:
+        due = ctx.now + AGAIN if waits_for else ctx.now
+        values = {"taken_by": "", "taken_until": None, "waits_for": waits_for, "due_at": due}
+        ctx.session.execute(update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False))
+
+
+def _end(taken: Taken, state: JobState, note: str = "") -> None:
+    """The last step: the file is wiped with it."""
+    with taken.tools.open() as ctx:
+        job = ctx.session.scalars(select(Job).where(*_mine(taken))).first()
+        if job is None:
+            return
+        action = Action.JOB_COMPLETE if state is JobState.COMPLETED else Action.JOB_STOP
+        JOB.move(ctx.session, job, state, _act(ctx, action, job), note)
+        job.sealed, job.taken_by, job.taken_until, job.waits_for, job.ended_at = b"", "", None, "", ctx.now
+
+
+# --- what kinds do with a job they were given ----------------------------------------------------------------------------
+
+
+def on_behalf(ctx: Context, taken: Taken) -> Context:
+    """The Context of whoever began the job; Barred when they may not do this any more."""
+    job = taken.job
+    actor = actor_of(ctx, job.user_id, job.api_key_id)
+    if actor is None or actor.organisation_id != job.organisation_id or not grants(actor, KINDS[job.kind].operation):
+        raise Barred
+    return replace(ctx, actor=actor, request_id=str(job.id))
+
+
+def settled_numbers(ctx: Context, job: Job) -> set[int]:
+    """The rows that have their result."""
+    return set(ctx.session.scalars(select(JobRow.number).where(JobRow.job_id == job.id)))
+
+
+def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
+    """Keep results in the transaction of their acts, and show progress; Lost when the job is another's."""
+    advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
+    keep(ctx, taken.job, rows)
+
+
+def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
+    """Count, and renew the lease; Lost when the job is another's."""
+    values = {"done": Job.done + done, "failed": Job.failed + failed, "taken_until": ctx.now + LEASE, "waits_for": ""}
+    counted = update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False)
+    if changed(ctx.session.execute(counted)) == 0:
+        raise Lost
+
+
+def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
+    """Write what became of rows."""
+    values = [
+        {
+            "job_id": job.id,
+            "number": row.number,
+            "is_failed": row.result_id is None,
+            "result_id": row.result_id,
+            "errors": list(row.errors),
+            "cells": row.cells,
+        }
+        for row in rows
+    ]
+    if values:
+        ctx.session.execute(insert(JobRow), values)
+
+
+def sealed_cells(taken: Taken, number: int, cells: bytes) -> bytes:
+    """A row's cells as they are kept: sealed, for nobody knows what somebody typed into the wrong column."""
+    return seal(taken.tools.settings, CELLS, f"{taken.job.id}:{number}", cells)
+
+
+def error(column: str, message: str) -> dict[str, Any]:
+    """One error of a row, as it is kept."""
+    return {"field": column, "message": packed(message)}

@@ -1,0 +1,1 @@
+"""Messages to people: what is sent, and the pages that show it."""

@@ -1,0 +1,78 @@
+"""Messages as pages show them: to whom (masked), how, what became of them and why. Never what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_babel import lazy_gettext as _
+
+from sifilma.documents.lists import Export
+from sifilma.identity.models import User
+from sifilma.kernel.context import Context
+from sifilma.messages import service as messages
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.models import OutboxMessage
+from sifilma.web.states import state
+
+CHANNELS = {Channel.EMAIL.value: _("E-mail"), Channel.SMS.value: _("SMS")}
+PURPOSES = {"code": _("One-time code"), "reminder": _("Reminder"), "notice": _("Notice"), "security": _("Notice about the account")}
+REASONS = (
+    ("its time was over", _("It could not be sent in time.")),
+    ("this channel is not switched on", _("This channel is not switched on here.")),
+    ("the mail server cannot be reached", _("The mail server cannot be reached.")),
+    ("the mail server refuses this address", _("The mail server does not accept this address.")),
+    ("the mail server answers", _("The mail server does not accept the message.")),
+    ("the SMS centre cannot be reached", _("The SMS centre cannot be reached.")),
+    ("the SMS centre refuses", _("The SMS centre does not accept this number or message.")),
+    ("the SMS centre took only a part", _("The SMS centre took only a part of the message.")),
+    ("the gateway cannot be reached", _("The SMS gateway cannot be reached.")),
+    ("the gateway answers", _("The SMS gateway does not accept the message.")),
+)
+
+
+@dataclass(frozen=True)
+class MessageLine:
+    """A message in a list. `again`: it was given up and can be sent again."""
+
+    message: OutboxMessage
+    user: User | None
+    fate: str
+    kind: str
+    channel: str
+    reason: str
+    again: bool
+
+
+def line(message: OutboxMessage, user: User | None) -> MessageLine:
+    """A message as it is shown."""
+    fate = messages.fate(message)
+    kind, channel = str(PURPOSES.get(message.purpose, message.purpose)), str(CHANNELS[message.channel])
+    again = fate in ("failed", "lapsed") and bool(message.sealed)
+    return MessageLine(message, user, fate, kind, channel, reason(message.last_error), again)
+
+
+def lines(ctx: Context, found: list[OutboxMessage]) -> list[MessageLine]:
+    """Messages of a list, with whom they are to."""
+    users = messages.receivers(ctx, found)
+    return [line(message, users.get(message.user_id) if message.user_id else None) for message in found]
+
+
+def reason(error: str) -> str:
+    """Why a message did not leave, in words; a sentence nobody foresaw as it is."""
+    return next((str(words) for beginning, words in REASONS if error.startswith(beginning)), error)
+
+
+EXPORT = Export(
+    "pesan",
+    {
+        _("Written"): lambda line: line.message.created_at,
+        _("To"): lambda line: line.message.shown_to,
+        _("Name"): lambda line: line.user.person.name if line.user else "",
+        _("Organisation"): lambda line: line.user.organisation.name if line.user else "",
+        _("Channel"): lambda line: line.channel,
+        _("Kind"): lambda line: line.kind,
+        _("State"): lambda line: state(line.fate).name,
+        _("Tries"): lambda line: line.message.tries,
+        _("What went wrong"): lambda line: line.reason,
+    },
+)

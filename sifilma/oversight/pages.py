@@ -1,0 +1,153 @@
+"""Models, cases and changes of reference data as pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+
+from sifilma.cards.models import DeviceModel, Unit
+from sifilma.cards.serializers import TimelineStep, timeline
+from sifilma.cards.service import units_query
+from sifilma.documents.indonesian import WIB
+from sifilma.identity.models import Organisation, Person
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
+from sifilma.oversight.cases import OPEN, cases_query, models_query
+from sifilma.oversight.models import CASE, CERTIFIED, CHANGE, CertificateKind, ModelCase, ModelCertificate, ReferenceChange
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A certificate, and how it stands today: in_force or expired; without one, absent."""
+
+    state: str
+    certificate: ModelCertificate | None = None
+
+    @property
+    def until(self) -> date | None:
+        """Its last day."""
+        return self.certificate.valid_until if self.certificate else None
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A model in a list: its best certificate of each kind, and how many applications are open (None: not the actor's to see)."""
+
+    model: DeviceModel
+    maker: str
+    test: Shown
+    tkdn: Shown
+    open: int | None
+
+
+@dataclass(frozen=True)
+class ModelPage:
+    """A model with everything about it. `units` and `cases` are None where the actor may not see them."""
+
+    line: ModelLine
+    certificates: list[Shown]
+    units: int | None
+    cases: list[ModelCase] | None
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """A case with its time line. `objection`: why the actor cannot certify it, empty if nothing speaks against it."""
+
+    case: ModelCase
+    steps: list[TimelineStep]
+    recorded_by: str
+    objection: str
+
+
+@dataclass(frozen=True)
+class ChangePage:
+    """A proposal with its rows and its time line."""
+
+    change: ReferenceChange
+    rows: list[dict[str, str]]
+    steps: list[TimelineStep]
+    is_mine: bool
+
+
+def listing(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
+    """The models the actor may see, by a part of their name or maker, or with an application in a state."""
+    query = models_query(ctx)
+    if text:
+        named = select(Organisation.id).where(Organisation.name.icontains(text, autoescape=True))
+        query = query.where(or_(DeviceModel.name.icontains(text, autoescape=True), DeviceModel.manufacturer_id.in_(named)))
+    if state:
+        wanted = cases_query(ctx).with_only_columns(ModelCase.model_id).where(ModelCase.state == state)
+        query = query.where(DeviceModel.id.in_(wanted))
+    return query, DeviceModel.id
+
+
+def lines(ctx: Context, models: Sequence[DeviceModel]) -> list[ModelLine]:
+    """Models with their makers, certificates and open applications, in three statements."""
+    query = select(Organisation.id, Organisation.name).where(Organisation.id.in_({model.manufacturer_id for model in models}))
+    makers: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    shown, waiting = _certificates(ctx, models), _open(ctx, models)
+    sees = bool(grants(ctx.actor, Operation.MODEL_CASE_VIEW))
+    return [
+        ModelLine(
+            model, makers.get(model.manufacturer_id, ""), _best(shown[model.id], CertificateKind.TEST),
+            _best(shown[model.id], CertificateKind.TKDN), waiting.get(model.id, 0) if sees else None,
+        )
+        for model in models
+    ]  # fmt: skip
+
+
+def _certificates(ctx: Context, models: Sequence[DeviceModel]) -> dict[UUID, list[Shown]]:
+    """Those that count, the one that lasts longest first."""
+    found: dict[UUID, list[Shown]] = {model.id: [] for model in models}
+    today = ctx.now.astimezone(WIB).date()
+    query = select(ModelCase.model_id, ModelCertificate).join(ModelCertificate, ModelCertificate.model_case_id == ModelCase.id)
+    query = query.where(ModelCase.model_id.in_(found), ModelCase.state.in_(CERTIFIED)).order_by(ModelCertificate.valid_until.desc())
+    for model_id, certificate in ctx.session.execute(query):
+        found[model_id].append(Shown("expired" if certificate.valid_until < today else "in_force", certificate))
+    return found
+
+
+def _best(shown: list[Shown], kind: CertificateKind) -> Shown:
+    return next((one for one in shown if one.certificate and one.certificate.kind == kind), Shown("absent"))
+
+
+def _open(ctx: Context, models: Sequence[DeviceModel]) -> dict[UUID, int]:
+    query = cases_query(ctx).with_only_columns(ModelCase.model_id, func.count(ModelCase.id), maintain_column_froms=True)
+    query = query.where(ModelCase.model_id.in_([model.id for model in models]), ModelCase.state.in_(OPEN)).group_by(ModelCase.model_id)
+    return dict(ctx.session.execute(query).all())
+
+
+def model_page(ctx: Context, model: DeviceModel) -> ModelPage:
+    """One model: certificates (the expired ones too), units in use, applications."""
+    units = cases = None
+    if grants(ctx.actor, Operation.UNIT_READ):
+        units = ctx.session.scalar(units_query(ctx).with_only_columns(func.count(Unit.id)).where(Unit.model_id == model.id)) or 0
+    if grants(ctx.actor, Operation.MODEL_CASE_VIEW):
+        cases = list(ctx.session.scalars(cases_query(ctx).where(ModelCase.model_id == model.id).order_by(ModelCase.id.desc())))
+    return ModelPage(lines(ctx, [model])[0], _certificates(ctx, [model])[model.id], units, cases)
+
+
+def case_page(ctx: Context, case: ModelCase) -> CasePage:
+    """One case, as its page shows it."""
+    person = ctx.session.get(Person, case.submitted_by_person) if case.submitted_by_person else None
+    objection = "recorder" if case.submitted_by_person == ctx.actor.person_id else ""
+    return CasePage(case, timeline(ctx, CASE.kind, case.id), person.name if person else "", objection)
+
+
+def change_page(ctx: Context, change: ReferenceChange) -> ChangePage:
+    """One proposal, as its page shows it."""
+    rows = [{name: str(value or "") for name, value in row.items()} for row in change.content["rows"]]
+    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), change.proposed_by_person == ctx.actor.person_id)
+
+
+def proposers(ctx: Context, changes: Sequence[ReferenceChange]) -> list[tuple[ReferenceChange, str]]:
+    """Proposals with who proposed each."""
+    query = select(Person.id, Person.name).where(Person.id.in_({change.proposed_by_person for change in changes}))
+    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [(change, names[change.proposed_by_person]) for change in changes]

@@ -1,0 +1,52 @@
+"""Which requests somebody looks for, which of them wait for them, and the files behind one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, false, or_
+
+from sifilma.approvals.file_access import HandedOut, hand_out
+from sifilma.approvals.four_eyes import EDITABLE
+from sifilma.approvals.queries import Wanted, decisions, narrowed
+from sifilma.documents.store import FileStore
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
+from sifilma.kernel.paging import Listing
+from sifilma.personalisation.models import PersonalisationApproval, PersonalisationRequest
+from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.service import KIND, get, requests_query
+
+FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
+R = PersonalisationRequest
+
+
+def listing(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
+    """The requests the actor may see, narrowed by what is wanted; `text` may name the requester or the buyer."""
+    name = Organisation.name.icontains(wanted.text, autoescape=True)
+    query = narrowed(ctx, requests_query(ctx), R, wanted, or_(R.requester.has(name), R.buyer.has(name)))
+    return (query.where(waiting(ctx)) if wanted.waiting else query), R.id
+
+
+def waiting(ctx: Context) -> ColumnElement[bool]:
+    """What the actor can do something about now: approve, verify, personalise, or submit."""
+    return or_(false(), *_tasks(ctx))
+
+
+def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
+    yield from decisions(ctx, R, PersonalisationApproval, Operation.PERSONALISATION_APPROVE, Operation.PERSONALISATION_VERIFY)
+    if grants(ctx.actor, Operation.PERSONALISE):
+        yield R.state.in_((State.APPROVED, State.PERSONALISING))
+    if grants(ctx.actor, Operation.PERSONALISATION_SUBMIT):
+        yield and_(R.state.in_(EDITABLE), R.requester_id == ctx.actor.organisation_id)
+
+
+def open_file(ctx: Context, store: FileStore, request_id: UUID, name: str) -> HandedOut:
+    """One of the files of a request the actor may see, recorded; NotFound where there is none."""
+    request = get(ctx, request_id)
+    if name not in FILES:
+        raise NotFound()
+    return hand_out(ctx, store, getattr(request, FILES[name]), KIND, request.id, request.requester_id)

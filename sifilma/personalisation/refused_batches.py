@@ -1,0 +1,101 @@
+"""A batch that was refused is kept with its errors, so that it comes back as the same sheet, to be put right and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from config.settings import Settings
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.documents import sheets
+from sifilma.documents.service import Upload, get, keep_table
+from sifilma.documents.store import FileStore
+from sifilma.identity.permissions import Operation
+from sifilma.jobs import service, worker
+from sifilma.jobs.files import ERROR, Say, Sheet, in_one
+from sifilma.jobs.models import JOB, Job, JobKind, JobState
+from sifilma.jobs.service import NewJob
+from sifilma.jobs.worker import Settled, Taken
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.personalisation.batch import OPTIONAL, REQUIRED
+
+
+@dataclass
+class Kept:
+    """Where a refused batch is to be found."""
+
+    job_id: UUID | None = None
+
+
+@contextmanager
+def keeping(ctx: Context, settings: Settings, store: FileStore, batch: Upload | None) -> Iterator[Kept]:
+    """Whatever is refused within for the rows of a batch is kept, in a transaction of its own; it stays refused."""
+    kept = Kept()
+    try:
+        yield kept
+    except Invalid as refused:
+        errors = refused.errors
+        if batch is not None and any("row" in error for error in errors):
+            ctx.uow.rollback()
+            kept.job_id = ctx.uow.at_once(lambda: _keep(ctx, settings, store, batch, errors))
+        raise
+
+
+def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, errors: list[dict[str, Any]]) -> UUID | None:
+    """A job that is done already: its rows were checked at once. None where the file cannot be read as a whole."""
+    try:
+        sheet = sheets.read(batch.data, required=REQUIRED, optional=OPTIONAL, max_rows=settings.batch_max_rows)
+    except Invalid:
+        return None
+    columns = [name for name in sheet.rows[0].cells if name != ERROR]
+    document = keep_table(ctx, store, batch, sheet.media_type)
+    job = service.begin(ctx, NewJob(uuid7(), JobKind.BATCH, batch.filename, columns, len(sheet.rows), document_id=document.id))
+    rows = _by_row(errors)
+    for state, action in ((JobState.RUNNING, Action.JOB_RUN), (JobState.COMPLETED, Action.JOB_COMPLETE)):
+        JOB.move(ctx.session, job, state, record(ctx, action, JOB.kind, job.id, kind=job.kind))
+        ctx.session.flush()
+    job.done, job.failed, job.ended_at = job.total, len(rows), ctx.now
+    ctx.session.flush()
+    worker.keep(ctx, job, rows)
+    return job.id
+
+
+def _by_row(errors: list[dict[str, Any]]) -> list[Settled]:
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for error in errors:
+        rows.setdefault(int(error["row"]), []).append(worker.error(str(error["field"]), error["message"]))
+    return [Settled(number, errors=found) for number, found in rows.items()]
+
+
+class Batches:
+    """The kind of job. It has nothing to be worked on: a batch is checked while somebody waits."""
+
+    operation = Operation.PERSONALISATION_DRAFT
+
+    def work(self, taken: Taken) -> bool:
+        """All of it is done when it is begun."""
+        return taken.job.done == taken.job.total
+
+    def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """As it is to be corrected."""
+        return self.corrected(ctx, settings, store, job, say)
+
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """All its rows, for a batch is taken whole, each with what was wrong."""
+        if job.document_id is None:
+            raise NotFound()
+        sheet = sheets.read(store.get(get(ctx, job.document_id).sha256), required=REQUIRED, optional=OPTIONAL, max_rows=job.total)
+        wrong = {row.number: in_one(row, say) for row in service.failed_rows(ctx, job)}
+        rows = [[*(row.cells.get(name, "") for name in job.columns), wrong.get(row.number, "")] for row in sheet.rows]
+        return Sheet([*job.columns, ERROR], rows)
+
+
+def register_kind() -> None:
+    """Make this kind known."""
+    worker.register(JobKind.BATCH, Batches())

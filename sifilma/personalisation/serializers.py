@@ -1,0 +1,139 @@
+"""Personalisation requests as the API and the pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.accounts.serializers import party
+from sifilma.approvals.four_eyes import Approval
+from sifilma.approvals.letters import number_warning
+from sifilma.approvals.service import Given, given
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.serializers import TimelineStep, history_out, timeline
+from sifilma.documents.service import sha256_of
+from sifilma.identity.models import Person, User
+from sifilma.kernel.context import Context
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
+from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
+from sifilma.web.links import steps
+
+VERBS = {
+    "submit": State.SUBMITTED, "return": State.RETURNED, "approve": State.APPROVED, "reject": State.REJECTED, "cancel": State.CANCELLED,
+    "results": State.PERSONALISING,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """A request as its page shows it. `objection`: why the actor cannot approve it, `submitter` or `approved`; empty if it can."""
+
+    request: PersonalisationOut
+    own: bool
+    objection: str
+    submitter: str
+    verified_at: datetime | None
+    given: list[Given]
+    steps: list[TimelineStep]
+    done: int
+    failed: int
+
+
+def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
+    """A request with everything one decides by."""
+    shown = full(ctx, request)
+    now = [approval for approval in request.approvals if approval.digest == request.digest]
+    names = _names(ctx, [request.submitted_by_user])
+    outcomes = [card["outcome"] for card in shown.cards]
+    return RequestPage(
+        request=shown, own=request.requester_id == ctx.actor.organisation_id, objection=_objection(ctx, request, now),
+        submitter=names.get(request.submitted_by_user, ""), verified_at=request.verified_at,
+        given=given(ctx, request),
+        steps=timeline(ctx, PERSONALISATION.kind, request.id), done=outcomes.count("personalised"), failed=outcomes.count("failed"),
+    )  # fmt: skip
+
+
+def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:
+    query = select(User.id, Person.name).join(Person, Person.id == User.person_id).where(User.id.in_([user for user in users if user]))
+    names: dict[UUID | None, str] = dict(ctx.session.execute(query).all())
+    return names
+
+
+def _objection(ctx: Context, request: PersonalisationRequest, given: Sequence[Approval]) -> str:
+    if ctx.actor.person_id == request.submitted_by_person:
+        return "submitter"
+    return "approved" if ctx.actor.person_id in [approval.person_id for approval in given] else ""
+
+
+def approval_out(approval: Approval) -> ApprovalOut:
+    """One approval."""
+    return ApprovalOut(user_id=approval.user_id, digest=approval.digest, note=approval.note, at=approval.at)
+
+
+def brief(request: PersonalisationRequest) -> PersonalisationBrief:
+    """A request in a list."""
+    return PersonalisationBrief.model_validate(_common(request))
+
+
+def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
+    """A request with all it holds."""
+    files = {
+        "letter": request.letter_document_id,
+        "purchase_order": request.purchase_order_document_id,
+        "batch": request.batch_document_id,
+    }
+    warning = number_warning(request.letter_number)
+    return PersonalisationOut(
+        **_common(request),
+        notes=request.notes,
+        purchase_order_number=request.purchase_order_number,
+        files=sha256_of(ctx, files),
+        batch=_batch(ctx, request),
+        cards=_cards(ctx, request),
+        history=history_out(ctx, PERSONALISATION.kind, request.id),
+        warnings=[warning] if warning else [],
+    )
+
+
+def _common(request: PersonalisationRequest) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "state": request.state,
+        "requester": party(request.requester),
+        "buyer": party(request.buyer),
+        "function": request.function,
+        "quantity": request.quantity,
+        "letter_number": request.letter_number,
+        "letter_date": request.letter_date,
+        "subject": request.subject,
+        "digest": request.digest,
+        "approvals": [approval_out(approval) for approval in request.approvals if approval.digest == request.digest],
+        "required_approvals": request.required_approvals,
+        "verified": request.verified_at is not None,
+        "created_at": request.created_at,
+        "submitted_at": request.submitted_at,
+        "links": steps("personalisation-requests", request.id, PERSONALISATION, request.state, VERBS),
+    }
+
+
+def _batch(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:
+    query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([row.unit_id for row in request.rows]))
+    numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [
+        {"row": row.row_no, "hardware_number": numbers[row.unit_id], "pcid": row.pcid, "sam_uid": row.sam_uid, "sam_perso": row.sam_perso}
+        for row in request.rows
+    ]
+
+
+def _cards(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:
+    query = select(Card.uid, Card.state, Card.kcv, Unit.hardware_number, PersonalisationResult.outcome)
+    query = query.outerjoin(Unit, Unit.id == Card.unit_id).outerjoin(PersonalisationResult, PersonalisationResult.card_id == Card.id)
+    query = query.where(Card.personalisation_request_id == request.id).order_by(Card.id)
+    names = ("uid", "state", "kcv", "unit", "outcome")
+    return [dict(zip(names, row, strict=True)) for row in ctx.session.execute(query)]

@@ -1,0 +1,151 @@
+"""The home page: what waits, what is awaited, what lapses soon, and how things stand. A few statements, however much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, case, func, select, union_all
+
+from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
+from sifilma.activation.queries import activations_query, manifests_query
+from sifilma.cards.models import Card, CardState
+from sifilma.cards.service import cards_query
+from sifilma.documents.indonesian import zone_of
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.scope import scoped
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.oversight.models import Agreement
+from sifilma.reports import tasks_waiting
+
+SHOWN = 12
+TOKENS_WITHIN = timedelta(days=7)
+MANIFESTS_WITHIN = timedelta(days=90)
+AGREEMENTS_WITHIN = timedelta(days=90)
+DAYS = 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing to do. `key` is the object's id; `at` since when it waits, or when it lapses; `until`: its deadline, if it has one."""
+
+    task: str
+    key: UUID
+    title: str
+    organisation: str
+    at: datetime
+    count: int
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The first lines, oldest first, and how many there are in all."""
+
+    items: list[Line]
+    total: int
+
+
+@dataclass(frozen=True)
+class AgreementEnd:
+    """An agreement (PKS) and its last day."""
+
+    organisation_id: UUID
+    organisation: str
+    number: str
+    until: date
+
+
+@dataclass(frozen=True)
+class Home:
+    """What the home page shows. `cards` counts by state in the order of a card's life; `days` activations by day, the last is today."""
+
+    waiting: Lines
+    awaited: Lines
+    lapsing: Lines
+    agreements: list[AgreementEnd]
+    cards: list[tuple[str, int]]
+    days: list[tuple[date, int]]
+
+
+def home(ctx: Context) -> Home:
+    """Everything of it, as far as the actor may see."""
+    return Home(
+        waiting=_lines(ctx, tasks_waiting.waiting(ctx)), awaited=_lines(ctx, tasks_waiting.awaited(ctx)),
+        lapsing=_lines(ctx, _lapsing(ctx)),
+        agreements=agreements(ctx), cards=_cards(ctx), days=_days(ctx),
+    )  # fmt: skip
+
+
+def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
+    """All of them as one list, in one statement."""
+    found = list(selects)
+    if not found:
+        return Lines([], 0)
+    every = union_all(*found).subquery()
+    query = select(every, func.count().over()).order_by(every.c.at, every.c.key).limit(SHOWN)
+    rows = ctx.session.execute(query).all()
+    return Lines([Line(*row[:7]) for row in rows], rows[0][7] if rows else 0)
+
+
+def _lapsing(ctx: Context) -> tasks_waiting.Lines:
+    """Tokens nobody has used, and manifests nobody has renewed."""
+    if grants(ctx.actor, Operation.TOKEN_SEE):
+        issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
+        soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
+        yield tasks_waiting.tokens(soon, "token_lapses", func.min(Token.expires_at))
+    if grants(ctx.actor, Operation.MANIFEST_VIEW):
+        ending = manifests_query(ctx).where(
+            Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
+        )
+        yield tasks_waiting.line(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+
+
+def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
+    """An institution's own last agreement always; for operators and approvers those that end soon and have no successor."""
+    mine = ctx.actor.organisation_kind is OrganisationKind.INSTITUTION
+    if not mine and not (ctx.actor.is_central and grants(ctx.actor, Operation.CARD_VIEW)):
+        return []
+    end, today = func.max(Agreement.valid_until), ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
+    last = select(Agreement.organisation_id, end.label("until")).group_by(Agreement.organisation_id)
+    if mine:
+        last = last.where(Agreement.organisation_id == ctx.actor.organisation_id)
+    else:
+        last = last.having(end.between(today, today + AGREEMENTS_WITHIN))
+    ends = last.subquery()
+    query = select(Organisation.id, Organisation.name, Agreement.number, Agreement.valid_until).where(
+        Agreement.organisation_id == ends.c.organisation_id,
+        Agreement.valid_until == ends.c.until,
+        Organisation.id == Agreement.organisation_id,
+    )
+    return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
+
+
+def _cards(ctx: Context) -> list[tuple[str, int]]:
+    if not grants(ctx.actor, Operation.CARD_VIEW):
+        return []
+    counts = cards_query(ctx).with_only_columns(Card.state, func.count()).group_by(Card.state)
+    found: dict[str, int] = dict(ctx.session.execute(counts).all())
+    return [(state.value, found[state.value]) for state in CardState if state.value in found]
+
+
+def _days(ctx: Context) -> list[tuple[date, int]]:
+    """Activations of the last days, in the days of the actor's own zone: one column a day, so that every database counts alike."""
+    if not grants(ctx.actor, Operation.MANIFEST_VIEW):
+        return []
+    zone = zone_of(ctx.actor.region_code)
+    today = ctx.now.astimezone(zone).date()
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    starts = [datetime.combine(day, time(), zone) for day in (*days, today + timedelta(days=1))]
+    within = [Activation.at.between(start, end - timedelta(microseconds=1)) for start, end in pairwise(starts)]
+    counted = [func.coalesce(func.sum(case((inside, 1), else_=0)), 0) for inside in within]
+    row = ctx.session.execute(
+        activations_query(ctx, Operation.CARD_VIEW).with_only_columns(*counted).where(Activation.at >= starts[0])
+    ).one()
+    return [(day, int(count)) for day, count in zip(days, row, strict=True)]

@@ -1,0 +1,201 @@
+"""Where readers stand: counted by region, gathered on a grid for the map, and listed. Each as far as the actor may see its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, case, func, select
+
+from sifilma.activation.models import Activation, Manifest, ManifestState
+from sifilma.cards.models import Card, CardState, Function
+from sifilma.cards.service import cards_query
+from sifilma.identity.models import Organisation
+from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
+from sifilma.regions import codes
+from sifilma.regions.service import names_of
+from sifilma.reports import card_page
+from sifilma.reports.card_page import CardLine
+
+E7 = 10_000_000
+CELL_PIXELS = 64  # the width of a cell of the grid on the screen; a tile of 256 pixels is 360 degrees at zoom 0
+APART = 0.7  # of a cell: circles closer than this are one
+SOUTH_E7 = 200_000_000  # added to latitudes, so that whole-number division rounds the same way on both sides of the equator
+ZOOMS = (3, 17)
+STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
+
+
+@dataclass(frozen=True)
+class PlaceFilter:
+    """Which readers. `state` is a key of STANDING, `kind` the holder's kind of organisation, `region` a code of any level."""
+
+    state: str = ""
+    function: str = ""
+    kind: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of the map, in degrees."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many readers stand in a region, by the function of their cards; `box` is where."""
+
+    code: str
+    name: str
+    r: int
+    rw: int
+    box: Box
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.r + self.rw
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Readers that stand close together. `region` is the code they have in common; `uid` is there where it is one."""
+
+    latitude: float
+    longitude: float
+    count: int
+    box: Box
+    region: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A card at work, with its place. `place` names village and district."""
+
+    card: CardLine
+    place: str
+    at: datetime
+
+
+def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
+    """The cards that work, each joined with the activation it works by."""
+    standing = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
+    query = cards_query(ctx).join(Manifest, Manifest.card_id == Card.id).join(Activation, Activation.id == Manifest.activation_id)
+    query = query.where(Card.state.in_(STANDING.get(wanted.state, ())), Manifest.state.in_(standing))
+    if wanted.function:
+        query = query.where(Card.function == wanted.function)
+    if wanted.kind:
+        query = query.where(Card.holder_id.in_(select(Organisation.id).where(Organisation.kind == wanted.kind)))
+    if wanted.region:
+        below = Activation.region_code.startswith(f"{wanted.region}.")
+        query = query.where(below if codes.level(wanted.region) < codes.VILLAGE else Activation.region_code == wanted.region)
+    return query
+
+
+def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
+    """The regions below the wanted one (provinces, else regencies) with their readers, the most first; two statements."""
+    part = func.substr(Activation.region_code, 1, 5 if wanted.region else 2)
+    by_function = (func.sum(case((Card.function == function, 1), else_=0)) for function in (Function.R, Function.RW))
+    query = readers_query(ctx, wanted).with_only_columns(part, *by_function, *_EXTENT).group_by(part)
+    rows: Sequence[Any] = ctx.session.execute(query).all()
+    names = names_of(ctx.session, [row[0] for row in rows])
+    found = [Count(code, names.get(code, code), int(r), int(rw), _box(extent)) for code, r, rw, *extent in rows]
+    return sorted(found, key=lambda count: (-count.total, count.name))
+
+
+_EXTENT = tuple(bound(column) for bound in (func.min, func.max) for column in (Activation.latitude_e7, Activation.longitude_e7))
+
+
+def _box(extent: Iterable[int]) -> Box:
+    return Box(*(degree / E7 for degree in extent))
+
+
+def around(boxes: list[Box]) -> Box | None:
+    """The box around all of them; None for none."""
+    if not boxes:
+        return None
+    south, west = min(box.south for box in boxes), min(box.west for box in boxes)
+    return Box(south, west, max(box.north for box in boxes), max(box.east for box in boxes))
+
+
+def extent(ctx: Context, wanted: PlaceFilter) -> Box | None:
+    """Where the wanted readers stand; None if there are none."""
+    row: Sequence[Any] = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
+    return None if row[0] is None else _box(row)
+
+
+def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[Cluster]:
+    """What stands in the shown part of the map, gathered on a grid: as many circles as have room, however many readers there are."""
+    cell = 360 * CELL_PIXELS / 256 / 2**zoom
+    size = int(cell * E7)
+    north, east = (Activation.latitude_e7 + SOUTH_E7) // size, Activation.longitude_e7 // size
+    inside = (
+        Activation.latitude_e7.between(int(shown.south * E7), int(shown.north * E7)),
+        Activation.longitude_e7.between(int(shown.west * E7), int(shown.east * E7)),
+    )
+    codes_ = (func.min(Activation.region_code), func.max(Activation.region_code))
+    middle = (func.avg(Activation.latitude_e7), func.avg(Activation.longitude_e7))
+    query = readers_query(ctx, wanted).where(*inside).with_only_columns(*middle, func.count(), *codes_, func.min(Card.uid), *_EXTENT)
+    rows = ctx.session.execute(query.group_by(north, east)).all()
+    return _merged([_cluster(row) for row in rows], cell * APART)
+
+
+def _cluster(row: Any) -> Cluster:
+    north, east, count, first, last, uid, *extent = row
+    return Cluster(float(north) / E7, float(east) / E7, count, _box(extent), in_common(first, last), uid if count == 1 else "")
+
+
+def in_common(one: str, other: str) -> str:
+    """The deepest code above (or equal to) both; empty where not even the province is the same."""
+    return next((one[:end] for end in reversed(codes.WIDTHS) if len(one) >= end and one[:end] == other[:end]), "")
+
+
+def _merged(found: list[Cluster], apart: float) -> list[Cluster]:
+    """Neighbours across a line of the grid, whose circles would lie on each other, become one: the smaller goes to the larger."""
+    kept: list[Cluster] = []
+    for one in sorted(found, key=lambda cluster: -cluster.count):
+        near = next((n for n, other in enumerate(kept) if _distance(one, other) < apart), None)
+        if near is None:
+            kept.append(one)
+        else:
+            kept[near] = _together(kept[near], one)
+    return kept
+
+
+def _distance(one: Cluster, other: Cluster) -> float:
+    return max(abs(one.latitude - other.latitude), abs(one.longitude - other.longitude))
+
+
+def _together(one: Cluster, other: Cluster) -> Cluster:
+    count = one.count + other.count
+    box = around([one.box, other.box])
+    assert box is not None  # noqa: S101  # of two
+    latitude, longitude = (
+        (getattr(one, axis) * one.count + getattr(other, axis) * other.count) / count for axis in ("latitude", "longitude")
+    )
+    return Cluster(latitude, longitude, count, box, in_common(one.region, other.region), "")
+
+
+def readers_page(ctx: Context, wanted: PlaceFilter) -> Listing[Card]:
+    """The cards at work in a region."""
+    return readers_query(ctx, wanted), Card.id
+
+
+def readers(ctx: Context, cards: list[Card]) -> list[Reader]:
+    """Cards at work with their places, in five statements."""
+    standing = Manifest.state.in_((ManifestState.ACTIVE, ManifestState.SUSPENDED))
+    query = select(Activation).join(Manifest, Manifest.activation_id == Activation.id)
+    made = {at.card_id: at for at in ctx.session.scalars(query.where(standing, Manifest.card_id.in_([card.id for card in cards])))}
+    names = names_of(ctx.session, [at.region_code for at in made.values()])
+    return [
+        Reader(line, ", ".join(names.get(made[line.of.id].region_code[:end], "") for end in (13, 8)), made[line.of.id].at)
+        for line in card_page.lines(ctx, cards)
+    ]

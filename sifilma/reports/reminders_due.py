@@ -1,0 +1,108 @@
+"""What is due for somebody: what waits for them too long, and what of theirs soon lapses. Each with the occasion it is told of once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, union_all
+
+from config.settings import Settings
+from sifilma.activation.models import Manifest, ManifestState, Token, TokenState
+from sifilma.activation.queries import manifests_query
+from sifilma.documents.indonesian import zone_of
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.scope import scoped
+from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
+from sifilma.reports import home, tasks_waiting
+
+MOST = 200  # the oldest things of a kind of telling; what is beyond them is told when these are done
+AGAIN = timedelta(days=7)
+SOON = frozenset({"mend_personalisation", "mend_activation", "receive_handover"})
+"""Told at the next reminder, however short they wait: something came back, or is on its way."""
+UNTOLD = ("submit_personalisation", "submit_activation", "activate")
+"""One's own drafts, and tokens: those are told of before they lapse."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something to tell. `at` is since when it waits, or when it lapses; the same `occasion` of the same thing is told once."""
+
+    task: str
+    key: UUID
+    title: str
+    organisation: str
+    at: datetime
+    count: int
+    occasion: str
+    lapses: bool = False
+
+
+def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
+    """Everything that is due for the actor, told already or not."""
+    yield from _waiting(ctx, timedelta(days=settings.remind_after_days))
+    if grants(ctx.actor, Operation.ACTIVATE):
+        yield from _lapsing(ctx, _tokens(ctx, settings.remind_token_days), settings.remind_token_days)
+        yield from _lapsing(ctx, _manifests(ctx, settings.remind_manifest_days), settings.remind_manifest_days)
+    if ctx.actor.organisation_kind is OrganisationKind.INSTITUTION or grants(ctx.actor, Operation.REFERENCE_DRAFT):
+        yield from _agreements(ctx, settings.remind_agreement_days)
+
+
+def _waiting(ctx: Context, patience: timedelta) -> Iterator[Due]:
+    """What waits for the actor longer than it should: told then, and again every week."""
+    for task, key, title, organisation, at, count, _until in _rows(ctx, tasks_waiting.waiting(ctx), ctx.now - patience):
+        weeks = max(ctx.now - at - patience, timedelta()) // AGAIN
+        yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%dT%H%M%S} {weeks}")
+
+
+def _rows(ctx: Context, selects: Iterable[Select[Any]], before: datetime) -> Iterable[Any]:
+    found = list(selects)
+    if not found:
+        return ()
+    every = union_all(*found).subquery()
+    late = every.c.task.not_in(UNTOLD) & ((every.c.at <= before) | every.c.task.in_(SOON))
+    return ctx.session.execute(select(every).where(late).order_by(every.c.at, every.c.key).limit(MOST))
+
+
+def _tokens(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
+    """Open tokens of the actor's own organisation that lapse soon, by their requests."""
+    issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
+    soon = issued.where(Token.expires_at > ctx.now, Token.expires_at <= ctx.now + timedelta(days=max(days, default=0)))
+    return tasks_waiting.tokens(soon, "token_lapses", func.min(Token.expires_at))
+
+
+def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
+    """Active manifests of the actor's own organisation that expire soon, by the day: thousands are one line."""
+    until = ctx.now + timedelta(days=max(days, default=0))
+    ending = manifests_query(ctx).where(Manifest.state == ManifestState.ACTIVE, Manifest.expires_at > ctx.now, Manifest.expires_at <= until)
+    mine = ending.where(Manifest.organisation_id == ctx.actor.organisation_id)
+    by_day = mine.group_by(func.date(Manifest.expires_at), Organisation.id, Organisation.name)
+    first = func.min(Manifest.expires_at)
+    return tasks_waiting.line(
+        by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
+    )
+
+
+def _lapsing(ctx: Context, query: Select[Any], days: tuple[int, ...]) -> Iterator[Due]:
+    for task, key, title, organisation, at, count, _until in ctx.session.execute(query.limit(MOST)):
+        yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%d} {_stage(at - ctx.now, days)}", lapses=True)
+
+
+def _agreements(ctx: Context, days: tuple[int, ...]) -> Iterator[Due]:
+    here = zone_of(ctx.actor.region_code)
+    for end in home.agreements(ctx, MOST):
+        at = datetime.combine(end.until, datetime.min.time(), here)
+        left = end.until - ctx.now.astimezone(here).date()
+        if timedelta() <= left <= timedelta(days=max(days, default=0)):
+            occasion = f"{end.until} {_stage(left, days)}"
+            yield Due("agreement_ends", end.organisation_id, end.number, end.organisation, at, 0, occasion, lapses=True)
+
+
+def _stage(left: timedelta, days: tuple[int, ...]) -> int:
+    """The number of days before the end that has been reached: each is an occasion of its own."""
+    return min((stage for stage in days if left <= timedelta(days=stage)), default=0)

@@ -1,0 +1,137 @@
+"""Bringing a database to the code's schema, under a lock and with time-outs, and telling whether it is there."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.engine import URL
+
+from sifilma.kernel import triggers
+from sifilma.kernel.db import make_engine, normalise_url
+from sifilma.kernel.errors import Conflict
+from sifilma.schema import tables
+
+FOLDER = Path(__file__).resolve().parents[2] / "migrations"
+LOCK_ID = 0x51F11A
+
+
+@dataclass(frozen=True)
+class SchemaCheck:
+    """What `sifilma db check` found. Everything is empty or equal when the database fits the code."""
+
+    database_head: str | None
+    code_head: str | None
+    differences: list[str] = field(default_factory=list)
+    missing_rules: list[str] = field(default_factory=list)
+    unknown_rules: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether schema, triggers and revision are what the code expects."""
+        return self.database_head == self.code_head and not (self.differences or self.missing_rules or self.unknown_rules)
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, made in code: there is no ini file to keep in step."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.attributes["connection"] = connection
+    return config
+
+
+@cache
+def head() -> str | None:
+    """The newest revision the code knows."""
+    return ScriptDirectory.from_config(configuration()).get_current_head()
+
+
+def upgrade(url: str | URL, revision: str = "head") -> None:
+    """Migrate forward to `revision` in one transaction; a second migrator is refused (Conflict), not made to wait.
+
+    Triggers are taken off first and put back last (only at the head), in the same transaction: data stays guarded.
+    """
+    from alembic import command  # noqa: PLC0415  # 14 MB a server never needs
+
+    engine = make_engine(url, pool_size=1)
+    try:
+        with migration_lock(engine) as connection:
+            triggers.uninstall(connection)
+            command.upgrade(configuration(connection), revision)
+            if revision in ("head", head()):
+                triggers.install(connection)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def migration_lock(engine: Engine) -> Iterator[Connection]:
+    """A connection in a transaction that only one migrator at a time can have."""
+    if engine.dialect.name == "sqlite":
+        with _file_lock(engine), engine.connect() as connection:
+            driver = connection.connection.dbapi_connection
+            assert driver is not None  # noqa: S101
+            driver.execute("PRAGMA foreign_keys=OFF")  # only possible outside a transaction; tables are rebuilt, checked below
+            yield connection
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken:
+                connection.rollback()
+                raise Conflict(f"the migration would leave a row of {broken[0]} without what it refers to")
+            connection.commit()
+    else:
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            connection.execute(text("SET LOCAL statement_timeout = '600s'"))
+            if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": LOCK_ID}).scalar():
+                raise Conflict("another migration is running")
+            yield connection
+
+
+@contextmanager
+def _file_lock(engine: Engine) -> Iterator[None]:
+    """The file stays: where it was taken away, one could lock it and another its successor of the same name."""
+    path = Path(f"{engine.url.database}.migrating")
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise Conflict("another migration is running") from busy
+        yield
+
+
+def current(connection: Connection) -> str | None:
+    """The revision the database is at."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def check(url: str | URL) -> SchemaCheck:
+    """Compare the database behind a URL with the code."""
+    engine = make_engine(normalise_url(str(url)) if isinstance(url, str) else url, pool_size=1)
+    try:
+        with engine.connect() as connection:
+            return compare(connection)
+    finally:
+        engine.dispose()
+
+
+def compare(connection: Connection) -> SchemaCheck:
+    """Compare the database with the code: revision, tables, columns, indexes, triggers."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # as in `upgrade`
+
+    migration = MigrationContext.configure(connection, opts={"compare_type": True, "target_metadata": tables.METADATA})
+    missing, unknown = triggers.missing(connection)
+    return SchemaCheck(
+        database_head=migration.get_current_revision(),
+        code_head=head(),
+        differences=[str(diff) for diff in compare_metadata(migration, tables.METADATA)],
+        missing_rules=sorted(missing),
+        unknown_rules=sorted(unknown),
+    )

@@ -1,0 +1,27 @@
+"""Every table and every rule of the database: importing this module registers them all."""
+
+from __future__ import annotations
+
+from sifilma.activation import models as activation
+from sifilma.activation import rules as activation_rules
+from sifilma.audit import models as audit
+from sifilma.cards import models as cards
+from sifilma.destruction import models as destruction
+from sifilma.documents import models as documents
+from sifilma.documents import numbering
+from sifilma.handover import models as handover
+from sifilma.identity import models as accounts
+from sifilma.jobs import models as jobs
+from sifilma.kernel import field_notes, idempotency, lifecycle
+from sifilma.kernel.db import Base
+from sifilma.notifications import models as notifications
+from sifilma.oversight import models as oversight
+from sifilma.personalisation import models as personalisation
+from sifilma.regions import models as regions
+from sifilma.sign_in import models as factors
+
+METADATA = Base.metadata
+PACKAGES = (
+    accounts, factors, activation, activation_rules, audit, cards, destruction, documents, field_notes, handover, idempotency, jobs,
+    lifecycle, notifications, numbering, oversight, personalisation, regions,
+)  # fmt: skip

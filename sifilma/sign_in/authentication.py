@@ -1,0 +1,131 @@
+"""From a cookie or an API key to an actor, in one statement."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, update
+
+from config.settings import Settings
+from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.prepared import Prepared
+
+SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who was found. `csrf` is None for API keys, which no browser sends by itself."""
+
+    actor: Actor
+    csrf: str | None
+
+
+def cookie_name(settings: Settings) -> str:
+    """The session cookie's name: `__Host-` binds it to this host, and needs https."""
+    return "__Host-sifilma_session" if settings.https else "sifilma_session"
+
+
+def secret_hash(secret: str) -> str:
+    """SHA-256 (hex) of a random secret of at least 128 bits: how cookies, links and keys are stored."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def identify(ctx: Context, settings: Settings, authorization: str | None, cookie: str | None) -> Identity | None:
+    """The actor behind a request, None if there is none. Dead sessions, disabled people and revoked keys are none."""
+    if authorization is not None:
+        scheme, _, key = authorization.partition(" ")
+        return _by_key(ctx, key.strip()) if scheme.lower() == "bearer" and key else None
+    return _by_cookie(ctx, settings, cookie) if cookie else None
+
+
+KEY_STATEMENT = Prepared(
+    select(ApiKey.id, ApiKey.organisation_id, ApiKey.name, Organisation.kind, Organisation.region_code)
+    .join(Organisation, Organisation.id == ApiKey.organisation_id)
+    .where(ApiKey.revoked_at.is_(None), ApiKey.key_hash == bindparam("hash"))
+)
+SESSION_STATEMENT = Prepared(
+    select(
+        LoginSession.id, LoginSession.csrf, LoginSession.otp_at, LoginSession.created_at, LoginSession.last_seen_at,
+        User.id.label("user_id"), User.person_id, User.username, User.roles,
+        Organisation.id.label("organisation_id"), Organisation.kind, Organisation.region_code,
+    )
+    .join(User, User.id == LoginSession.user_id)
+    .join(Organisation, Organisation.id == User.organisation_id)
+    .where(
+        LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None), User.state == AccountState.ACTIVE.value,
+        LoginSession.token_hash == bindparam("hash"),
+    )
+)  # fmt: skip
+
+
+def _by_key(ctx: Context, key: str) -> Identity | None:
+    row = KEY_STATEMENT.first(ctx.session, {"hash": secret_hash(key)})
+    if row is None:
+        return None
+    actor = Actor(
+        organisation_id=row.organisation_id,
+        organisation_kind=OrganisationKind(row.kind),
+        region_code=row.region_code,
+        api_key_id=row.id,
+        username=f"key:{row.name}",
+        ip=ctx.actor.ip,
+    )
+    return Identity(actor, None)
+
+
+def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None:
+    row = SESSION_STATEMENT.first(ctx.session, {"hash": secret_hash(cookie)})
+    if row is None or expired(ctx.now, settings, row.created_at, row.last_seen_at):
+        return None
+    if ctx.now - row.last_seen_at > SEEN_EVERY:
+        _touch(ctx, row.id)
+    actor = Actor(
+        organisation_id=row.organisation_id,
+        organisation_kind=OrganisationKind(row.kind),
+        region_code=row.region_code,
+        user_id=row.user_id,
+        person_id=row.person_id,
+        session_id=row.id,
+        username=row.username,
+        roles=frozenset(Role(name) for name in row.roles.split()),
+        otp_at=row.otp_at,
+        ip=ctx.actor.ip,
+    )
+    return Identity(actor, row.csrf)
+
+
+def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_at: datetime) -> bool:
+    """Whether a session is past its idle time or its whole time."""
+    idle, whole = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
+    return now - last_seen_at > idle or now - created_at > whole
+
+
+def _touch(ctx: Context, session_id: object) -> None:
+    """Note that the session is in use: in a transaction of its own, at most once a minute."""
+    now = ctx.now
+    ctx.uow.separately(lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now)))
+
+
+def actor_of(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
+    """Somebody on whose behalf work goes on after their request: None once the account is disabled or the key revoked."""
+    if user_id is not None:
+        user = ctx.session.get(User, user_id, populate_existing=True)
+        return _person(user) if user is not None and user.state == AccountState.ACTIVE else None
+    key = ctx.session.get(ApiKey, api_key_id, populate_existing=True)
+    if key is None or key.revoked_at is not None:
+        return None
+    organisation = ctx.session.get_one(Organisation, key.organisation_id)
+    kind = OrganisationKind(organisation.kind)
+    return Actor(organisation.id, kind, organisation.region_code, api_key_id=key.id, username=f"key:{key.name}")
+
+
+def _person(user: User) -> Actor:
+    home = user.organisation
+    kind = OrganisationKind(home.kind)
+    return Actor(home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.role_set)

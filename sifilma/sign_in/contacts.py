@@ -1,0 +1,47 @@
+"""Where somebody is written to: an account's own addresses, which the person themselves corrects."""
+
+from __future__ import annotations
+
+from flask_babel import force_locale, gettext
+
+from config.settings import Settings
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.identity.models import User
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.outbox import Recipient
+from sifilma.notifications.senders import senders
+
+PURPOSE = "security"
+
+
+def addresses(user: User) -> dict[Channel, str]:
+    """The addresses of an account, empty where there is none."""
+    return {Channel.EMAIL: user.email, Channel.SMS: user.phone}
+
+
+def keep_contact(ctx: Context, settings: Settings, email: str, phone: str) -> None:
+    """Keep one's own new addresses; the former ones are told, for whoever did not ask for this."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    former = addresses(user)
+    user.email, user.phone = email.strip(), phone.strip()
+    parts = [channel.value for channel, address in addresses(user).items() if address != former[channel]]
+    if not parts:
+        raise Conflict("Nothing is changed: these are your present addresses.", type="unchanged")
+    _warn(ctx, settings, user, former)
+    record(ctx, Action.USER_CONTACT, "user", user.id, organisation_id=user.organisation_id, change=" ".join(parts))
+
+
+def _warn(ctx: Context, settings: Settings, user: User, former: dict[Channel, str]) -> None:
+    with force_locale(user.language):
+        subject = gettext("SI-FILMA: your addresses were changed")
+        text = gettext(
+            "The e-mail address or phone number of your account was changed, with a fresh one-time code."
+            " If that was not you, tell the head of your organisation or the user administrators at once."
+        )
+    for channel, address in former.items():
+        if address and channel in senders(settings):
+            outbox.enqueue(ctx, settings, Recipient(channel, address, user.id), PURPOSE, subject, text)

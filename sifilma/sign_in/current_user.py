@@ -1,0 +1,73 @@
+"""Flask-Login's view of who is signed in: `current_user` for pages. Sessions themselves lie in the database (`authentication`)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from flask import Flask, Request, g
+from flask_login import LoginManager, UserMixin
+from sqlalchemy import select
+
+from sifilma.identity.models import Organisation, Person, User
+from sifilma.kernel.actor import Actor
+from sifilma.web.requests import context
+from sifilma.web.states import kind
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
+    """The person behind a request; names are looked up when a page shows them."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.id = str(actor.user_id)
+        self.username = actor.username
+        self.is_central = actor.is_central
+        self._actor = actor
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return str(self._names[0])
+
+    @property
+    def organisation_name(self) -> str:
+        """The organisation's name."""
+        return str(self._names[1])
+
+    @property
+    def language(self) -> str:
+        """The language kept for them."""
+        return str(self._names[2])
+
+    @property
+    def time_zone(self) -> str:
+        """The time zone they chose; empty: that of their province."""
+        return str(self._names[3])
+
+    @property
+    def organisation_kind(self) -> str:
+        """The organisation's kind."""
+        return str(self._actor.organisation_kind or "")
+
+    @property
+    def role_names(self) -> str:
+        """The roles in words."""
+        return ", ".join(kind(role) for role in sorted(self._actor.roles))
+
+    @cached_property
+    def _names(self) -> Any:
+        query = select(Person.name, Organisation.name, User.language, User.time_zone).select_from(User)
+        query = query.join(Person, Person.id == User.person_id).join(Organisation, Organisation.id == User.organisation_id)
+        return context().session.execute(query.where(User.id == self._actor.user_id)).one()
+
+
+def register(app: Flask) -> None:
+    """Attach Flask-Login. Its own session cookie is never set: a signed cookie would survive the sign-out."""
+    manager = LoginManager(app)
+    manager.session_protection = None
+    manager.request_loader(_load)
+
+
+def _load(_request: Request) -> SignedIn | None:
+    actor: Actor | None = g.get("actor")
+    return SignedIn(actor) if actor is not None and actor.user_id is not None else None

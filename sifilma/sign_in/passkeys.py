@@ -1,0 +1,199 @@
+"""Passkeys (WebAuthn Level 3): a second factor as good as the authenticator app, and bound to this site's name by the browser."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import webauthn
+from sqlalchemy import delete, select, update
+from webauthn.helpers import base64url_to_bytes, options_to_json
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from config.settings import Settings
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.identity.models import User
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import changed
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.ids import uuid7
+from sifilma.sign_in.models import Passkey, PasskeyChallenge
+
+LIFE = timedelta(minutes=5)
+MOST = 10
+VERIFIED = UserVerificationRequirement.PREFERRED  # the password came before: presence is the second factor
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the browser stands: the origin it signs for, and the name (RP ID) its keys are bound to."""
+
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return urlsplit(self.origin).hostname or ""
+
+
+def site(settings: Settings, origin: str) -> Site | None:
+    """The site of a request, if passkeys work there: this installation's own name (never an address), under https or on localhost."""
+    own = {settings.public_url.rstrip("/")} | ({f"http://localhost:{urlsplit(origin).port}"} if settings.env != "production" else set())
+    found = Site(origin)
+    return found if origin in own and not _is_address(found.name) else None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def of_user(ctx: Context, user_id: UUID) -> list[Passkey]:
+    """The passkeys somebody has, oldest first."""
+    query = select(Passkey).where(Passkey.user_id == user_id, Passkey.ended_at.is_(None)).order_by(Passkey.id)
+    return list(ctx.session.scalars(query))
+
+
+def registration_options(ctx: Context, where: Site) -> str:
+    """What the browser makes a new key from (JSON). The session keeps the challenge."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    there = of_user(ctx, user.id)
+    if len(there) >= MOST:
+        raise Conflict("You have ten passkeys: remove one first.", type="too-many-passkeys")
+    options = webauthn.generate_registration_options(
+        rp_id=where.name, rp_name="SI-FILMA", user_id=user.id.bytes, user_name=user.username, user_display_name=user.person.name,
+        exclude_credentials=_descriptors(there),
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.DISCOURAGED, user_verification=VERIFIED
+        ),
+    )  # fmt: skip
+    _keep_challenge(ctx, _session(ctx), options.challenge)
+    return options_to_json(options)
+
+
+def register(ctx: Context, where: Site, name: str, credential: dict[str, Any]) -> Passkey:
+    """Keep the key the browser made. Invalid if its answer does not fit the challenge or the site."""
+    challenge = _take_challenge(ctx, _session(ctx))
+    try:
+        made = webauthn.verify_registration_response(
+            credential=credential, expected_challenge=challenge, expected_rp_id=where.name, expected_origin=where.origin
+        )
+    except WebAuthnException as refused:
+        raise Invalid.field("passkey", "The browser's answer does not fit. Try again.") from refused
+    passkey = Passkey(
+        id=uuid7(), user_id=ctx.actor.user_id, name=name.strip()[:60] or "Passkey", credential_id=made.credential_id,
+        public_key=made.credential_public_key, sign_count=made.sign_count, created_at=ctx.now,
+    )  # fmt: skip
+    ctx.session.add(passkey)
+    record(ctx, Action.USER_PASSKEY_ADD, "user", ctx.actor.user_id or "-", passkey=str(passkey.id))
+    ctx.session.flush()
+    return passkey
+
+
+def remove(ctx: Context, passkey_id: UUID) -> None:
+    """Take one of one's own keys away for good."""
+    passkey = next((found for found in of_user(ctx, _user(ctx)) if found.id == passkey_id), None)
+    if passkey is None:
+        raise NotFound()
+    passkey.ended_at = ctx.now
+    record(ctx, Action.USER_PASSKEY_REMOVE, "user", _user(ctx), passkey=str(passkey_id))
+
+
+def sign_in_options(ctx: Context, where: Site, user_id: UUID, session_id: UUID) -> str:
+    """What the browser signs to show that it has one of the account's keys (JSON)."""
+    there = of_user(ctx, user_id)
+    if not there:
+        raise Conflict("This account has no passkey.", type="no-passkey")
+    options = webauthn.generate_authentication_options(rp_id=where.name, allow_credentials=_descriptors(there), user_verification=VERIFIED)
+    _keep_challenge(ctx, session_id, options.challenge)
+    return options_to_json(options)
+
+
+def accept(ctx: Context, where: Site, user_id: UUID, session_id: UUID, credential: dict[str, Any]) -> bool:
+    """Whether one of the account's keys signed this session's challenge, which is used up by it."""
+    challenge = _take_challenge(ctx, session_id)
+    passkey = _by_credential(ctx, user_id, credential)
+    if passkey is None:
+        return False
+    try:
+        done = webauthn.verify_authentication_response(
+            credential=credential, expected_challenge=challenge, expected_rp_id=where.name, expected_origin=where.origin,
+            credential_public_key=passkey.public_key, credential_current_sign_count=passkey.sign_count,
+        )  # fmt: skip
+    except WebAuthnException:
+        return False
+    counted = ctx.session.execute(
+        update(Passkey)
+        .where(Passkey.id == passkey.id, Passkey.sign_count == passkey.sign_count, Passkey.ended_at.is_(None))
+        .values(sign_count=done.new_sign_count, used_at=ctx.now)
+        .execution_options(synchronize_session=False)
+    )
+    return changed(counted) == 1
+
+
+def _by_credential(ctx: Context, user_id: UUID, credential: dict[str, Any]) -> Passkey | None:
+    try:
+        wanted = base64url_to_bytes(str(credential.get("rawId", "")))
+    except ValueError:
+        return None
+    return next((passkey for passkey in of_user(ctx, user_id) if passkey.credential_id == wanted), None)
+
+
+def _descriptors(passkeys: list[Passkey]) -> list[PublicKeyCredentialDescriptor]:
+    return [PublicKeyCredentialDescriptor(id=passkey.credential_id) for passkey in passkeys]
+
+
+def _keep_challenge(ctx: Context, session_id: UUID, challenge: bytes) -> None:
+    ctx.session.execute(delete(PasskeyChallenge).where(PasskeyChallenge.session_id == session_id))
+    ctx.session.add(PasskeyChallenge(session_id=session_id, challenge=challenge, expires_at=ctx.now + LIFE))
+    ctx.session.flush()
+
+
+def _take_challenge(ctx: Context, session_id: UUID) -> bytes:
+    """The session's challenge, once, whatever becomes of the try: one DELETE … RETURNING, committed at once."""
+    used_up = (
+        delete(PasskeyChallenge)
+        .where(PasskeyChallenge.session_id == session_id, PasskeyChallenge.expires_at > ctx.now)
+        .returning(PasskeyChallenge.challenge)
+        .execution_options(synchronize_session=False)
+    )
+    taken = ctx.uow.at_once(lambda: ctx.session.execute(used_up).scalar())
+    if taken is None:
+        raise Conflict("Begin again: this took too long.", type="challenge-lapsed")
+    return bytes(taken)
+
+
+def _session(ctx: Context) -> UUID:
+    assert ctx.actor.session_id is not None  # noqa: S101  # the hook lets only sessions in
+    return ctx.actor.session_id
+
+
+def _user(ctx: Context) -> UUID:
+    assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
+    return ctx.actor.user_id
+
+
+def read_credential(text: str) -> dict[str, Any]:
+    """The browser's answer as it was sent in a form field; Invalid if it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError as broken:
+        raise Invalid.field("passkey", "The browser's answer does not fit. Try again.") from broken
+    if not isinstance(found, dict):
+        raise Invalid.field("passkey", "The browser's answer does not fit. Try again.")
+    return found

@@ -1,0 +1,139 @@
+"""The one hook before every view: who is it, and may they? Default deny."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from datetime import timedelta
+
+from flask import Flask, Response, current_app, g, request
+
+from config.settings import Settings
+from sifilma.audit.models import Action
+from sifilma.audit.service import record_in
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.actor import Actor
+from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
+from sifilma.sign_in import authentication
+from sifilma.sign_in import service as sign_in
+from sifilma.sign_in.cookies import set_cookie
+from sifilma.web import characters, requests
+
+CODE_FIELD = "otp_code"
+FREE = frozenset({"static", "web.static"})
+
+
+def register(app: Flask) -> None:
+    """Attach the request cycle, in its order."""
+    app.before_request(requests.open_request)
+    app.before_request(authorise)
+    app.before_request(characters.refuse)
+    app.before_request(requests.begin_view)
+    app.after_request(record_denial)
+    app.after_request(renew_cookie)
+    app.teardown_request(requests.close_request)
+
+
+def authorise() -> None:
+    """Find the actor and hold the view's operation against the table."""
+    g.actor = Actor(ip=request.remote_addr or "")
+    if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
+        return
+    _refuse_other_sites()
+    policy = requests.policy()
+    if policy is None:
+        raise Forbidden("This route names no operation.")
+    operation = Operation(policy.operation)
+    if operation is Operation.PUBLIC:
+        return
+    settings: Settings = current_app.extensions["sifilma.settings"]
+    found = authentication.identify(requests.context(), settings, request.headers.get("Authorization"), _cookie(settings))
+    if found is None:
+        raise Unauthenticated()
+    g.actor, g.csrf = found.actor, found.csrf
+    _require_csrf(found.csrf)
+    _require_grant(found.actor, operation, settings)
+
+
+def _cookie(settings: Settings) -> str | None:
+    return request.cookies.get(authentication.cookie_name(settings))
+
+
+def _refuse_other_sites() -> None:
+    """Browsers say where a request was begun (Fetch Metadata); one begun on another site changes nothing here, signed in or not."""
+    if request.method not in requests.SAFE and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise Forbidden("This request was begun on another site.", type="csrf")
+
+
+def _require_csrf(expected: str | None) -> None:
+    """Unsafe calls with a cookie carry the session's token, in a header or a form field; API keys need none."""
+    if expected is None or request.method in requests.SAFE:
+        return
+    sent = request.headers.get("X-CSRF-Token")
+    if sent is None and request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        sent = request.form.get("csrf_token")
+    if sent is None or not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden("The X-CSRF-Token of this session is missing or wrong.", type="csrf")
+
+
+def _require_grant(actor: Actor, operation: Operation, settings: Settings) -> None:
+    if operation is Operation.SELF or (operation is Operation.SESSION_SELF and actor.user_id is not None):
+        return
+    found = grants(actor, operation)
+    if not found:
+        raise Forbidden()
+    if all(grant.fresh for grant in found):
+        require_fresh(actor, settings)
+
+
+def require_fresh(actor: Actor, settings: Settings) -> None:
+    """StepUpRequired unless the actor gave a one-time code a short while ago, or gives one with this very form."""
+    if is_fresh(actor, settings):
+        return
+    code = request.form.get(CODE_FIELD, "")[:20] if request.method not in requests.SAFE and actor.user_id is not None else ""
+    if not code:
+        raise StepUpRequired()
+    _step_up(settings, code)
+
+
+def _step_up(settings: Settings, code: str) -> None:
+    """Take the code in a unit of work of its own: it counts once, whatever becomes of the form it came with."""
+    ctx = requests.context()
+    try:
+        done = ctx.uow.at_once(lambda: sign_in.step_up(ctx, settings, code))
+    except Unauthenticated as refused:
+        raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
+    g.renewed_cookie = done.cookie
+    g.actor = replace(g.actor, otp_at=ctx.now)
+
+
+def renew_cookie(response: Response) -> Response:
+    """The session's new cookie, after a one-time code that came with a form."""
+    if "renewed_cookie" in g:
+        set_cookie(response, current_app.extensions["sifilma.settings"], g.renewed_cookie)
+    return response
+
+
+def is_fresh(actor: Actor, settings: Settings) -> bool:
+    """Whether the actor gave a one-time code within the step-up window (default 10 minutes; signing in counts)."""
+    now = requests.context().now
+    return actor.otp_at is not None and now - actor.otp_at <= timedelta(minutes=settings.step_up_minutes)
+
+
+def record_denial(response: Response) -> Response:
+    """A 403, or a 404 on something named, leaves an entry that survives the rollback."""
+    refusal: SifilmaError | None = g.get("refusal")
+    actor: Actor = g.get("actor") or Actor()
+    if refusal is None or actor.is_system:
+        return response
+    if isinstance(refusal, Forbidden) or (isinstance(refusal, NotFound) and request.view_args):
+        note_denial(refusal)
+    return response
+
+
+def note_denial(refusal: SifilmaError) -> None:
+    """Write the entry of a denial in a transaction of its own; what this unit has not committed is forgotten."""
+    action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
+    ctx = requests.context()
+    facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
+    ctx.uow.record_refusal(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))

@@ -1,0 +1,97 @@
+"""6-digit codes by SMS or e-mail: bound to one session, good for five minutes and five tries, used once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.identity.models import User
+from sifilma.kernel import sealing
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import changed
+from sifilma.kernel.errors import Conflict
+from sifilma.kernel.ids import uuid7
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.models import CODE
+from sifilma.notifications.outbox import Recipient
+from sifilma.sign_in import contacts, throttle
+from sifilma.sign_in.models import SentCode
+
+LIFE = timedelta(minutes=5)
+TRIES = 5
+EVERY = throttle.Limit(4)  # codes asked for, per account: the fifth within a quarter of an hour waits
+SUBJECT = "Kode SI-FILMA"
+
+
+def ways(settings: Settings, user: User) -> dict[Channel, str]:
+    """The channels that are switched on and lead to this account's person, with the masked address."""
+    found = contacts.addresses(user).items()
+    return {channel: outbox.masked(address) for channel, address in found if address and channel.value in settings.code_channels}
+
+
+def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel: str) -> None:
+    """Send a new code for this session; the former ones of the session are worth nothing from here on."""
+    if channel not in {way.value for way in ways(settings, user)}:
+        raise Conflict("Codes are not sent to you this way.", type="no-such-way")
+    throttle.require_calm(ctx.session, ctx.now, f"code:{user.id}")
+    throttle.fail(ctx.session, ctx, f"code:{user.id}", EVERY, user.id)
+    code, code_id = f"{secrets.randbelow(1_000_000):06d}", uuid7()
+    address = contacts.addresses(user)[Channel(channel)]
+    text = f"Kode SI-FILMA Anda: {code}. Berlaku 5 menit, sekali pakai. Jangan berikan kepada siapa pun."
+    message = outbox.enqueue(ctx, settings, Recipient(Channel(channel), address, user.id), CODE, SUBJECT, text, lapse=LIFE)
+    _end_former(ctx.session, session_id, ctx)
+    ctx.session.add(
+        SentCode(
+            id=code_id, session_id=session_id, channel=channel, mac=_mac(settings, code_id, code), message_id=message.id,
+            created_at=ctx.now, expires_at=ctx.now + LIFE, tries=0,
+        )
+    )  # fmt: skip
+    record(ctx, Action.SESSION_CODE_SENT, "user", user.id, organisation_id=user.organisation_id, channel=channel)
+
+
+def accept(ctx: Context, settings: Settings, session_id: UUID, code: str) -> bool:
+    """Whether this is the code sent for this session; it is used up by one conditional UPDATE."""
+    row = ctx.session.scalars(_open(ctx, session_id)).first()
+    if row is None or not hmac.compare_digest(row.mac, _mac(settings, row.id, code)):
+        return False
+    used = ctx.session.execute(
+        update(SentCode)
+        .where(SentCode.id == row.id, SentCode.used_at.is_(None), SentCode.tries < TRIES, SentCode.expires_at > ctx.now)
+        .values(used_at=ctx.now)
+        .execution_options(synchronize_session=False)
+    )
+    return changed(used) == 1
+
+
+def count_wrong(session: Session, session_id: UUID) -> None:
+    """One wrong try on whatever code is open for the session."""
+    still_open = (SentCode.session_id == session_id, SentCode.used_at.is_(None))
+    session.execute(update(SentCode).where(*still_open).values(tries=SentCode.tries + 1))
+
+
+def _open(ctx: Context, session_id: UUID) -> Select[SentCode]:
+    now = ctx.now
+    return (
+        select(SentCode)
+        .where(SentCode.session_id == session_id, SentCode.used_at.is_(None), SentCode.tries < TRIES, SentCode.expires_at > now)
+        .order_by(SentCode.id.desc())
+    )
+
+
+def _end_former(session: Session, session_id: UUID, ctx: Context) -> None:
+    session.execute(update(SentCode).where(SentCode.session_id == session_id, SentCode.used_at.is_(None)).values(used_at=ctx.now))
+
+
+def _mac(settings: Settings, code_id: UUID, code: str) -> bytes:
+    key = sealing.key(settings.secret("secret_key"), "sent codes")
+    return hmac.new(key, f"{code_id}:{code}".encode(), hashlib.sha256).digest()

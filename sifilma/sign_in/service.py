@@ -1,0 +1,256 @@
+"""Signing in: password, then one-time code; step-up; sign-out. Sessions live in the database."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from sifilma.audit.models import Action
+from sifilma.audit.service import record, record_in
+from sifilma.identity.models import AccountState, LoginSession, User
+from sifilma.kernel.actor import Actor
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import changed
+from sifilma.kernel.errors import NotFound, Unauthenticated
+from sifilma.kernel.text import say
+from sifilma.notifications.contract import Channel
+from sifilma.sign_in import passkeys, recovery_codes, sent_codes, throttle, totp
+from sifilma.sign_in.authentication import expired, secret_hash
+from sifilma.sign_in.passkeys import Site
+from sifilma.sign_in.passwords import verify_password
+
+CHALLENGE = timedelta(minutes=5)
+CHALLENGE_TRIES = 5
+REFUSED = say("User name, password or code is not right.")
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A new cookie, the session's CSRF token, and whose session it is."""
+
+    cookie: str
+    csrf: str
+    user_id: UUID
+
+
+def check_password(ctx: Context, username: str, password: str, agent: str) -> str:
+    """The first step: the cookie of a session that still lacks its one-time code.
+
+    Raises Unauthenticated for any wrong pair, known or unknown, in the same time; TooMany when throttled.
+    """
+    username = username.strip().casefold()[:60]
+    place = throttle.network(ctx.actor.ip)
+    subjects = (f"password:{username}:{place}", f"ip:{place}")
+    throttle.require_calm(ctx.session, ctx.now, *subjects)
+    row = ctx.session.execute(select(User.id, User.password_hash, User.state).where(User.username == username)).first()
+    ctx.uow.end_read()
+    right = verify_password(row.password_hash if row else "", password)
+    if row is None or not right or row.state != AccountState.ACTIVE:
+        ctx.uow.record_refusal(lambda session: _count_password(session, ctx, subjects))
+        raise Unauthenticated(REFUSED, type="sign-in-refused")
+    cookie = secrets.token_urlsafe(32)
+    ctx.session.add(
+        LoginSession(
+            token_hash=secret_hash(cookie), user_id=row.id, csrf=secrets.token_urlsafe(24), created_at=ctx.now, last_seen_at=ctx.now,
+            ip=ctx.actor.ip, agent=agent[:200],
+        )
+    )  # fmt: skip
+    record(ctx, Action.SESSION_PASSWORD_ACCEPTED, "user", row.id)
+    return cookie
+
+
+def _count_password(session: Session, ctx: Context, subjects: tuple[str, str]) -> None:
+    throttle.fail(session, ctx, subjects[0], throttle.PASSWORD)
+    throttle.fail(session, ctx, subjects[1], throttle.ADDRESS)
+    record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", "-")
+
+
+def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -> SignedIn:
+    """The second step: a new cookie for a whole session. Unauthenticated when challenge or code are not good."""
+    pending = _pending(ctx, cookie)
+    user = ctx.session.get_one(User, pending.user_id)
+    return _begin(ctx, pending, user, **_require_code(ctx, settings, user, code, pending.id))
+
+
+def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict[str, Any]) -> SignedIn:
+    """The second step by a passkey instead of a code."""
+    pending = _pending(ctx, cookie)
+    user = ctx.session.get_one(User, pending.user_id)
+    _require_passkey(ctx, site, user, pending.id, credential)
+    return _begin(ctx, pending, user, factor="passkey")
+
+
+def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> SignedIn:
+    """The session begins, under a new cookie; `how` the second factor was given is recorded."""
+    new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    claimed = ctx.session.execute(
+        update(LoginSession)
+        .where(LoginSession.id == pending.id, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None))
+        .values(token_hash=secret_hash(new_cookie), csrf=csrf, otp_at=ctx.now, last_seen_at=ctx.now)
+        .execution_options(synchronize_session=False)
+    )
+    if changed(claimed) != 1:
+        raise Unauthenticated(REFUSED, type="otp-refused")
+    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{throttle.network(ctx.actor.ip)}")
+    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, **how)
+    return SignedIn(new_cookie, csrf, user.id)
+
+
+def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
+    """A fresh one-time code in a running session: the session gets a new cookie, as after every authentication."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    session_id = ctx.actor.session_id
+    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    return _freshen(ctx, user, session_id, **_require_code(ctx, settings, user, code, session_id))
+
+
+def step_up_by_passkey(ctx: Context, site: Site, credential: dict[str, Any]) -> SignedIn:
+    """The same by a passkey."""
+    user = ctx.session.get_one(User, ctx.actor.user_id)
+    session_id = ctx.actor.session_id
+    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    _require_passkey(ctx, site, user, session_id, credential)
+    return _freshen(ctx, user, session_id, factor="passkey")
+
+
+def _freshen(ctx: Context, user: User, session_id: UUID, **how: Any) -> SignedIn:
+    new_cookie = secrets.token_urlsafe(32)
+    row = ctx.session.get_one(LoginSession, session_id)
+    row.otp_at, row.token_hash = ctx.now, secret_hash(new_cookie)
+    record(ctx, Action.SESSION_STEPPED_UP, "session", session_id, **how)
+    return SignedIn(new_cookie, row.csrf, user.id)
+
+
+def sign_out(ctx: Context, session_id: UUID, reason: str = "signed out") -> None:
+    """End a session on the server: its cookie is worth nothing from here on."""
+    end_sessions(ctx, reason, LoginSession.id == session_id)
+    record(ctx, Action.SESSION_ENDED, "session", session_id, reason=reason)
+
+
+def own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
+    """A running session of the actor's (the present one, if none is named); NotFound for anybody else's."""
+    found = ctx.session.get(LoginSession, session_id or ctx.actor.session_id)
+    if found is None or found.user_id != ctx.actor.user_id or found.ended_at is not None:
+        raise NotFound()
+    return found
+
+
+def running_sessions(ctx: Context, settings: Settings) -> list[LoginSession]:
+    """Every running session of the actor's, newest first."""
+    mine = (LoginSession.user_id == ctx.actor.user_id, LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None))
+    rows = ctx.session.scalars(select(LoginSession).where(*mine).order_by(LoginSession.id.desc()))
+    return [row for row in rows if not expired(ctx.now, settings, row.created_at, row.last_seen_at)]
+
+
+def end_sessions(ctx: Context, reason: str, *where: object) -> None:
+    """End every running session that fits."""
+    ctx.session.execute(
+        update(LoginSession)
+        .where(LoginSession.ended_at.is_(None), *where)  # type: ignore[arg-type]  # column expressions
+        .values(ended_at=ctx.now, end_reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _pending(ctx: Context, cookie: str | None) -> LoginSession:
+    found = ctx.session.scalars(
+        select(LoginSession).where(
+            LoginSession.token_hash == secret_hash(cookie or ""), LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None)
+        )
+    ).first()
+    if found is None or ctx.now - found.created_at > CHALLENGE or found.otp_tries >= CHALLENGE_TRIES:
+        raise Unauthenticated("Sign in again: this sign-in has lapsed.", type="challenge-lapsed")
+    return found
+
+
+def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> dict[str, Any]:
+    """Accept a code once, ever: an authenticator's, one that was sent, or a recovery code. What is recorded of it."""
+    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
+    typed = code.strip().replace(" ", "")
+    step = _totp_step(ctx, settings, user, typed)
+    if step is not None:
+        return {"step": step}
+    if sent_codes.accept(ctx, settings, session_id, typed):
+        return {"factor": "sent code"}
+    if recovery_codes.accept(ctx, settings, user.id, typed):
+        record(as_user(ctx, user, session_id), Action.SESSION_RECOVERY_CODE, "user", user.id, left=recovery_codes.left(ctx, user.id))
+        return {"factor": "recovery code"}
+    user_id = user.id
+    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    raise Unauthenticated(REFUSED, type="otp-refused")
+
+
+def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, credential: dict[str, Any]) -> None:
+    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
+    if user.state == AccountState.ACTIVE and passkeys.accept(ctx, site, user.id, session_id, credential):
+        return
+    user_id = user.id
+    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    raise Unauthenticated("The passkey was not accepted.", type="otp-refused")
+
+
+def passkey_options(ctx: Context, site: Site, cookie: str | None) -> str:
+    """What the browser signs in a sign-in that waits for its second step."""
+    pending = _pending(ctx, cookie)
+    return passkeys.sign_in_options(ctx, site, pending.user_id, pending.id)
+
+
+def has_passkey(ctx: Context, cookie: str | None) -> bool:
+    """Whether the account of a sign-in that waits has a passkey."""
+    return bool(passkeys.of_user(ctx, _pending(ctx, cookie).user_id))
+
+
+def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
+    """Whether the account of a sign-in that waits has recovery codes left."""
+    return recovery_codes.left(ctx, _pending(ctx, cookie).user_id) > 0
+
+
+def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int | None:
+    """The step of an authenticator's code, used up by one conditional UPDATE (pyotp accepts the same code twice); None if it is none."""
+    seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
+    step = totp.matching_step(seed, code, ctx.now)
+    if step is None:
+        return None
+    claimed = ctx.session.execute(
+        update(User)
+        .where(User.id == user.id, User.totp_last_step < step, User.state == AccountState.ACTIVE)
+        .values(totp_last_step=step)
+        .execution_options(synchronize_session=False)
+    )
+    return step if changed(claimed) == 1 else None
+
+
+def send_code(ctx: Context, settings: Settings, cookie: str | None, channel: str) -> None:
+    """Send the code of a sign-in that waits for it, by a channel that is switched on."""
+    pending = _pending(ctx, cookie)
+    sent_codes.send(ctx, settings, ctx.session.get_one(User, pending.user_id), pending.id, channel)
+
+
+def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Channel, str]:
+    """Where a code can be sent to for a sign-in that waits for it: channel and masked address."""
+    pending = _pending(ctx, cookie)
+    return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id))
+
+
+def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
+    throttle.fail(session, ctx, f"otp:{user_id}", throttle.OTP, user_id)
+    session.execute(
+        update(LoginSession)
+        .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None))
+        .values(otp_tries=LoginSession.otp_tries + 1)
+    )
+    sent_codes.count_wrong(session, session_id)
+    record_in(session, ctx, Action.SESSION_OTP_REFUSED, "user", user_id)
+
+
+def as_user(ctx: Context, user: User, session_id: UUID) -> Context:
+    """The context of somebody whose sign-in has just succeeded."""
+    actor = Actor(organisation_id=user.organisation_id, user_id=user.id, person_id=user.person_id, session_id=session_id, ip=ctx.actor.ip)
+    return Context(ctx.uow, ctx.clock, actor, ctx.request_id)

@@ -1,0 +1,139 @@
+"""Signing in and out on the web: password, one-time code, step-up, one's own sessions, and the language of a visitor."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma import resources
+from sifilma.kernel.errors import StepUpRequired, Unauthenticated
+from sifilma.sign_in import service as sign_in
+from sifilma.sign_in.authentication import cookie_name
+from sifilma.sign_in.cookies import clear_cookie, set_cookie
+from sifilma.web.errors import BACK, LONGEST_WAY
+from sifilma.web.forms import Form
+from sifilma.web.languages import COOKIE, LANGUAGES
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+
+blueprint = Blueprint("sign_in", __name__, template_folder="templates")
+CODE_LENGTH = 20  # a recovery code with its dashes is the longest
+
+
+@blueprint.get("/masuk")
+@operation("public")
+def sign_in_page() -> str:
+    """The first step."""
+    return render_template("sign_in/masuk.html", form=Form())
+
+
+@blueprint.post("/masuk")
+@operation("public", reads_first=True, idempotent=False)
+def sign_in_form() -> AnyResponse:
+    """User name and password; on to the one-time code."""
+    form, ctx = Form.sent(), context()
+    with form.attempt(ctx):
+        cookie = sign_in.check_password(ctx, form.get("username"), form.get("password"), request.user_agent.string)
+        return set_cookie(make_response(redirect("/masuk/kode", 303)), resources.settings(), cookie)
+    return form.again("sign_in/masuk.html")
+
+
+@blueprint.get("/masuk/kode")
+@operation("public")
+def code_page() -> Response:
+    """The second step."""
+    return code_step(Form())
+
+
+@blueprint.post("/masuk/kode")
+@operation("public", idempotent=False)
+def code_form() -> AnyResponse:
+    """The one-time code; a code counts once."""
+    form, ctx, settings = Form.sent(), context(), resources.settings()
+    with form.attempt(ctx):
+        done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
+        return signed_in(done)
+    return code_step(form)
+
+
+def signed_in(done: sign_in.SignedIn) -> Response:
+    """The session's cookie, and on to the page that asked to sign in, else home."""
+    response = make_response(redirect(own_address(request.cookies.get(BACK, "/")), 303))
+    response.delete_cookie(BACK, path="/masuk")
+    return set_cookie(response, resources.settings(), done.cookie)
+
+
+def code_step(form: Form) -> Response:
+    """The page of the second step: one-time code, code that is sent, recovery code or passkey; back to the first if it has lapsed."""
+    settings = resources.settings()
+    try:
+        cookie = request.cookies.get(cookie_name(settings))
+        ways, passkey = sign_in.code_ways(context(), settings, cookie), sign_in.has_passkey(context(), cookie)
+    except Unauthenticated:
+        return make_response(redirect("/masuk", 303))
+    return form.again("sign_in/kode.html", ways=ways, passkey=passkey)
+
+
+@blueprint.post("/masuk/ulang")
+@operation("session.self", idempotent=False)
+def step_up_form() -> AnyResponse:
+    """A fresh one-time code for a page that needs one, then back to it."""
+    ctx, settings = context(), resources.settings()
+    try:
+        done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
+    except Unauthenticated as refused:
+        raise StepUpRequired("The one-time code is wrong or was used already.", type="otp-refused") from refused
+    return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), settings, done.cookie)
+
+
+@blueprint.post("/keluar")
+@operation("session.self", idempotent=False)
+def sign_out() -> AnyResponse:
+    """End this session."""
+    ctx = context()
+    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
+    return clear_cookie(make_response(redirect("/masuk", 303)), resources.settings())
+
+
+@blueprint.post("/bahasa")
+@operation("public", idempotent=False)
+def choose_language() -> AnyResponse:
+    """Keep the language somebody chose, for a year, in a cookie of its own."""
+    response = make_response(redirect(own_address(request.form.get("kembali", "/")), 303))
+    chosen = request.form.get("bahasa", "id")
+    if chosen in LANGUAGES:
+        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=resources.settings().https)
+    return response
+
+
+def own_address(address: str) -> str:
+    """A page of this site: this one, else (where a form was answered) the nearest above it. Nobody is sent elsewhere from here."""
+    if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
+        return "/"
+    path = address.partition("?")[0]
+    while path not in ("", "/") and not _is_page(path):
+        path = address = path.rpartition("/")[0]
+    return address or "/"
+
+
+def _is_page(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except HTTPException:
+        return False
+    return True
+
+
+@blueprint.post("/sesi/<uuid:session_id>/akhiri")
+@operation("session.self", idempotent=False)
+def end_session(session_id: UUID) -> AnyResponse:
+    """End one of one's own sessions, on another device or here."""
+    ctx = context()
+    is_this = session_id == ctx.actor.session_id
+    sign_in.sign_out(ctx, sign_in.own_session(ctx, session_id).id)
+    return clear_cookie(make_response(redirect("/masuk", 303)), resources.settings()) if is_this else seen("accounts.profile", "ended")

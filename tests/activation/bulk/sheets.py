@@ -1,0 +1,60 @@
+"""Files of activations, and a worker in this process."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from sifilma import resources
+from sifilma.documents.sheets import write_csv
+from sifilma.jobs import worker
+from sifilma.web.command import command_context
+from tests.support.visitor import Visitor
+from tests.support.world import MAGETAN_PLACE, Client, Ready, World, done, letter
+
+HEADER = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "accuracy_m", "source", "address", "region_code", "reason")
+
+
+def rows_of(ready: Ready, **changes: Any) -> list[list[Any]]:
+    """A row for each card that is ready."""
+    base = {"latitude": -7.6536, "longitude": 111.328, "accuracy_m": 10, "source": "device", "address": "Kantor", "reason": ""} | {
+        "region_code": MAGETAN_PLACE["region_code"]
+    }
+    rows = [base | {"sam_uid": u, "token": ready.tokens[u], "hardware_number": ready.hardware[u]} | changes for u in ready.uids]
+    return [[row[name] for name in HEADER] for row in rows]
+
+
+def sheet(rows: Sequence[Sequence[Any]], header: Sequence[str] = HEADER) -> bytes:
+    """The file."""
+    return write_csv(header, rows)
+
+
+def sent(client: Client, data: bytes, name: str = "aktivasi.csv") -> Any:
+    """Upload it; the job."""
+    return done(send(client, data, name), 202)
+
+
+def send(client: Client, data: bytes, name: str = "aktivasi.csv") -> Any:
+    """Upload it; the answer."""
+    return client.call("POST", "/activations/bulk", data={"file": (io.BytesIO(data), name)}, content_type="multipart/form-data")
+
+
+def tools(world: World, name: str = "worker") -> worker.Tools:
+    """What a worker of this installation works with."""
+    return worker.Tools(command_context, world.settings, world.hsm, resources.files(), resources.places, name)
+
+
+def worked(world: World, seconds: float = 5, name: str = "worker") -> int:
+    """Let a worker work."""
+    with world.app.app_context():
+        return worker.work(tools(world, name), seconds)
+
+
+def refused_batch(world: World, maker: str, buyer: str) -> None:
+    """A manufacturer's batch that is refused, and kept with its errors."""
+    batch = write_csv(("hardware_number", "model", "pcid"), [("HW-TIADA", "TIADA", "XYZ")])
+    stated = world.letter() | {"function": "R", "on_behalf_of": str(world.organisation_of(buyer)), "purchase_order_number": "PO-1"}
+    papers: dict[str, Any] = {name: (io.BytesIO(letter()), f"{name}.pdf") for name in ("letter", "purchase_order")}
+    answer = Visitor(world, maker).send("/personalisasi/baru", **stated, **papers, batch=(io.BytesIO(batch), f"batch {maker}.csv"))
+    assert answer.status_code == 422

@@ -1,0 +1,178 @@
+"""Activation by file: each row once, errors in the file's own rows, nothing secret left, nothing crossed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from pydantic import ValidationError
+
+from sifilma.activation.bulk.job import RowIn
+from sifilma.documents.sheets import read, write_xlsx
+from sifilma.fsck.run import examine
+from sifilma.jobs import worker
+from sifilma.jobs.worker import Taken
+from sifilma.kernel.text import Wrong, packed, say, unpacked
+from tests.activation.bulk.sheets import HEADER, rows_of, send, sent, sheet, tools, worked
+from tests.fsck.conftest import installation
+from tests.support.softhsm import SoftHSM
+from tests.support.world import World, done
+
+RESULT = ("hardware_number", "outcome", "manifest", "seq", "expires_at", "activation", "error")
+OFFICE, MAGETAN = "magetan.kepala", "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
+
+
+def test_every_row_becomes_an_activation_and_the_file_is_gone(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 3)
+    office = world.client(OFFICE)
+    job = sent(office, sheet(rows_of(ready)))
+    assert (job["kind"], job["state"], job["done"], job["total"]) == ("activation", "queued", 0, 3)
+    assert worked(world) == 3
+    job = done(office.get(f"/jobs/{job['id']}"))
+    assert (job["state"], job["done"], job["failed"], job["errors_url"]) == ("completed", 3, 0, None)
+    assert world.sql("SELECT COUNT(*), SUM(length(sealed)) FROM job")[0] == (1, 0)
+    assert {state for (state,) in world.sql("SELECT state FROM card")} == {"active"}
+    result = office.open("GET", job["result_url"], headers=office.headers)
+    lines = [row.cells for row in read(result.get_data(), required=("row", "sam_uid"), optional=RESULT).rows]
+    assert [(line["row"], line["sam_uid"], line["outcome"]) for line in lines] == [
+        (str(number), uid, "activated") for number, uid in enumerate(ready.uids, start=2)
+    ]
+    assert [str(finding) for finding in examine(installation(world)).findings] == []
+
+
+def test_rows_with_errors_are_told_by_their_own_numbers_and_come_back_to_be_put_right(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 4)
+    office = world.client(OFFICE)
+    rows = rows_of(ready)
+    rows[1][HEADER.index("region_code")] = "51.06.02.1004"  # far away, without a reason
+    rows[2][HEADER.index("token")] = "x" * 10
+    rows[3][HEADER.index("latitude")] = "tujuh"
+    blank: list[object] = [""] * len(HEADER)
+    job = sent(office, write_xlsx(HEADER, [rows[0], blank, *rows[1:]]), "aktivasi.xlsx")
+    worked(world)
+    job = done(office.get(f"/jobs/{job['id']}"))
+    assert (job["state"], job["done"], job["failed"], job["total"]) == ("completed", 4, 3, 4)
+    errors = done(office.open("GET", job["errors_url"], headers=office.headers))["items"]
+    assert [(error["row"], error["field"]) for error in errors] == [(4, "reason"), (5, "token"), (6, "latitude")]
+    assert "4 tries are left" in errors[1]["message"]
+    assert world.sql("SELECT SUM(tries) FROM token")[0][0] == 1
+    again = office.open("GET", job["links"]["corrected"], headers=office.headers, query_string={"kind": "xlsx"})
+    header = (*HEADER, "error")
+    kept = [row.cells for row in read(again.get_data(), required=header).rows]
+    assert [row["sam_uid"] for row in kept] == ready.uids[1:]
+    assert [row["token"] for row in kept] == ["", "", ""]
+    assert kept[0]["error"].startswith("reason: ")
+    for row, uid in zip(kept, ready.uids[1:], strict=True):
+        row |= {"token": ready.tokens[uid], "reason": "dipinjamkan", "latitude": "-7,6536"}
+    job = sent(office, sheet([list(row.values()) for row in kept], header))  # the column of errors is passed over
+    worked(world)
+    assert done(office.get(f"/jobs/{job['id']}"))["failed"] == 0
+    assert world.sql("SELECT COUNT(*) FROM manifest")[0][0] == 4
+    assert [str(finding) for finding in examine(installation(world)).findings] == []
+
+
+def test_a_file_that_is_no_table_of_activations_is_refused_at_once(sqlite_world: World) -> None:
+    office = sqlite_world.client(OFFICE)
+    for data, words in ((b"nama,umur\nA,1\n", "missing columns"), (b"", "empty"), (sheet([]), "no rows")):
+        refused = send(office, data)
+        assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "file")
+        assert words in refused.json["errors"][0]["message"]
+    assert send(sqlite_world.client("softorb.kepala"), sheet([])).status_code == 403
+    assert send(sqlite_world.client(OFFICE, fresh=False), sheet([])).json["type"].endswith("step-up-required")
+
+
+def test_the_same_card_twice_and_the_same_machine_twice_are_settled_one_by_one(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 3)
+    rows = rows_of(ready)
+    rows[2][HEADER.index("hardware_number")] = rows[0][HEADER.index("hardware_number")]
+    office = world.client(OFFICE)
+    job = sent(office, sheet([rows[0], rows[0], rows[1], rows[2]]))
+    worked(world)
+    shown = done(office.get(f"/jobs/{job['id']}"))
+    assert (shown["done"], shown["failed"]) == (4, 2)
+    errors = done(office.get(f"/jobs/{job['id']}/errors"))["items"]
+    assert [error["row"] for error in errors] == [3, 5]
+    assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 2
+    assert [str(finding) for finding in examine(installation(world)).findings] == []
+
+
+def test_a_job_stops_when_its_user_is_disabled_and_nothing_more_is_done(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 2)
+    office = world.client(OFFICE)
+    job = sent(office, sheet(rows_of(ready)))
+    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = :name", name=OFFICE)
+    assert worked(world) == 0
+    assert world.sql("SELECT state, done, length(sealed) FROM job")[0] == ("stopped", 0, 0)
+    assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 0
+    assert job["state"] == "queued"
+
+
+def test_a_machines_key_sends_files_and_a_revoked_one_stops(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 2)
+    machine = world.machine(MAGETAN)
+    job = sent(machine, sheet(rows_of(ready)[:1]))
+    worked(world)
+    assert done(machine.get(f"/jobs/{job['id']}"))["state"] == "completed"
+    job = sent(machine, sheet(rows_of(ready)[1:]))
+    world.sql("UPDATE api_key SET revoked_at = :now", now=world.clock.now().isoformat(sep=" "))
+    worked(world)
+    assert done(world.client(OFFICE).get(f"/jobs/{job['id']}"))["state"] == "stopped"
+
+
+def test_nobody_else_sees_a_job(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 1)
+    job = sent(world.client(OFFICE), sheet(rows_of(ready)))
+    for path in ("", "/errors", "/corrected", "/result"):
+        assert world.client("bangli.kepala").get(f"/jobs/{job['id']}{path}").status_code == 404
+        assert world.client("operator1").get(f"/jobs/{job['id']}{path}").status_code == 403
+    assert done(world.client("bangli.kepala").get("/jobs"))["items"] == []
+    assert [one["id"] for one in done(world.client(OFFICE).get("/jobs"))["items"]] == [job["id"]]
+
+
+def test_a_worker_that_lost_its_job_settles_nothing(world: World) -> None:
+    """Another has it meanwhile: what the first has made is rolled back with its rows."""
+    ready = world.ready(OFFICE, "R", 2)
+    sent(world.client(OFFICE), sheet(rows_of(ready)))
+    with world.app.app_context():
+        mine = tools(world)
+        job = worker._take(mine)
+        assert job is not None
+        assert worker._take(tools(world, "another")) is None  # its lease holds
+        world.clock.advance(seconds=worker.LEASE.seconds + 1)
+        assert worker._take(tools(world, "another")) is not None
+        assert worker._serve(Taken(mine, job, time.monotonic() + 5)) == 0
+    assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 0
+    assert world.sql("SELECT state, done, taken_by FROM job")[0] == ("running", 0, "another")
+    assert worked(world, name="another") == 2
+    assert world.sql("SELECT state FROM job")[0][0] == "completed"
+
+
+def test_while_the_hsm_is_away_a_job_waits_and_then_goes_on(sqlite_world: World, softhsm: SoftHSM) -> None:
+    world = sqlite_world
+    ready, office = world.ready(OFFICE, "R", 2), world.client(OFFICE)
+    job = sent(office, sheet(rows_of(ready)))
+    with softhsm.away():
+        assert worked(world) == 0
+        shown = done(office.get(f"/jobs/{job['id']}"))
+        assert (shown["state"], shown["done"], shown["waits_for"]) == ("running", 0, "hsm")
+    world.clock.advance(seconds=worker.AGAIN.seconds + 1)
+    until = time.monotonic() + 20
+    while worked(world) == 0 and time.monotonic() < until:
+        world.clock.advance(seconds=worker.AGAIN.seconds + 1)
+        time.sleep(0.3)
+    shown = done(office.get(f"/jobs/{job['id']}"))
+    assert (shown["state"], shown["done"], shown["failed"], shown["waits_for"]) == ("completed", 2, 0, None)
+    assert world.sql("SELECT SUM(tries) FROM token")[0][0] == 0
+
+
+def test_a_sentence_is_kept_in_pieces_that_every_language_can_say() -> None:
+    told = say("%(left)s tries are left.", left=3)
+    whole = say("The token is not this card's. %(hint)s", hint=told)
+    again = unpacked(json.loads(json.dumps(packed(whole))))
+    assert (str(again), again.template, str(again.values["hint"])) == (str(whole), whole.template, str(told))  # type: ignore[attr-defined]  # a Text
+    with pytest.raises(ValidationError) as refused:
+        RowIn.model_validate({"sam_uid": "x", "latitude": "tujuh"})
+    for found in refused.value.errors(include_url=False):
+        fault = Wrong(found)
+        assert str(unpacked(json.loads(json.dumps(packed(fault))))) == str(fault)

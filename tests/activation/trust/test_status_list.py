@@ -1,0 +1,106 @@
+"""Status lists: published when something changed, growing, never un-revoking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hsm import HSM
+from manifests.status import StatusValue, verify_status
+from sifilma.activation.trust import status_list
+from sifilma.kernel import triggers
+from sifilma.kernel.db import db
+from tests.support.together import together
+from tests.support.world import World, done
+
+
+def fetch(world: World, number: int = 1) -> bytes:
+    response = world.app.test_client(use_cookies=False).get(f"/status/{number}.jws")
+    assert response.status_code == 200, response.get_data()
+    assert response.content_type == "application/jose"
+    return response.get_data()
+
+
+def values(world: World, data: bytes) -> tuple[int, list[StatusValue]]:
+    """Sequence and the first four entries, verified with the token's public key."""
+    listed = verify_status(data, world.hsm.public_key("status-sign"))
+    return listed.seq, [listed.value(index) for index in range(4)]
+
+
+def test_a_list_is_published_anew_only_when_something_changed(world: World) -> None:
+    ready, _ = world.active()
+    first = fetch(world)
+    assert fetch(world) == first
+    assert values(world, first) == (1, [StatusValue.VALID] * 4)
+    done(world.client("magetan.kepala").post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+    assert values(world, fetch(world)) == (2, [StatusValue.REVOKED, *[StatusValue.VALID] * 3])
+
+
+def test_a_list_is_renewed_before_it_lapses(world: World) -> None:
+    world.active()
+    first, _ = values(world, fetch(world))
+    world.clock.advance(hours=11)
+    assert values(world, fetch(world))[0] == first
+    world.clock.advance(hours=2)
+    assert values(world, fetch(world))[0] == first + 1
+
+
+def test_an_unknown_list_is_not_there(world: World) -> None:
+    assert world.app.test_client(use_cookies=False).get("/status/7.jws").status_code == 404
+    for number in (2**31, 10**25):
+        assert world.anonymous().open("GET", f"/status/{number}.jws").status_code == 404
+
+
+def test_many_readers_at_once_agree_and_the_sequence_only_grows(world: World) -> None:
+    world.active()
+    answers = together([lambda: fetch(world)] * 12)
+    seqs = sorted({values(world, data)[0] for data in answers})
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(set(answers)) == len(seqs)  # one sequence, one text
+    assert values(world, fetch(world))[0] == seqs[-1]
+
+
+@pytest.mark.parametrize("changes", ["3", "(SELECT changes FROM published_status_list)"], ids=["changed_since", "as_published"])
+def test_a_restored_older_database_never_un_revokes(world: World, changes: str) -> None:
+    ready, _ = world.active(count=2)
+    before = fetch(world)
+    done(world.client("magetan.kepala").post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+    seq, revoked = values(world, fetch(world))
+    assert revoked[0] == StatusValue.REVOKED
+    restore_older(world, changes)  # as if the database came from yesterday's copy: the revocation is unknown to it
+    assert before != fetch(world)
+    later, shown = values(world, fetch(world))
+    assert later > seq
+    assert shown[0] == StatusValue.REVOKED
+    done(world.client("magetan.kepala").post(f"/cards/{ready.uids[1]}/reports", {"condition": "lost", "note": "hilang"}))
+    assert values(world, fetch(world))[1][:2] == [StatusValue.REVOKED, StatusValue.REVOKED]
+
+
+def restore_older(world: World, changes: str) -> None:
+    """Take the revocation and its publication out of the database, past its rules, as a restore would."""
+    with world.app.app_context(), db.engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.exec_driver_sql("UPDATE manifest SET state = 'active'")
+        connection.exec_driver_sql("UPDATE card SET state = 'active'")
+        connection.exec_driver_sql("DELETE FROM published_status_list WHERE seq > 1")
+        connection.exec_driver_sql(f"UPDATE status_list SET changes = {changes}")
+        triggers.install(connection)
+
+
+@pytest.fixture
+def small_lists(sqlite_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """An installation whose status lists have eight entries."""
+    with closing(World(sqlite_url, tmp_path / "home", signing_token, root_token, status_list_size=8)) as made:
+        yield made
+
+
+def test_a_full_list_is_followed_by_a_new_one(small_lists: World) -> None:
+    with small_lists.context() as ctx:
+        assert status_list.reserve(ctx.session, 5, 8) == [(1, n) for n in range(5)]
+        assert status_list.reserve(ctx.session, 5, 8) == [(1, 5), (1, 6), (1, 7), (2, 0), (2, 1)]
+        assert status_list.reserve(ctx.session, 20, 8)[-1] == (4, 5)
+    small_lists.active()
+    assert values(small_lists, fetch(small_lists, 4))[0] == 1

@@ -1,0 +1,74 @@
+"""The permission table against DOMAIN's, cell by cell."""
+
+from __future__ import annotations
+
+import pytest
+
+from sifilma.identity import permissions
+from sifilma.identity.permissions import TABLE, Column, Grant, Operation, Scope, columns, grants
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.ids import uuid7
+from tests.support import domain
+
+READING = {name for name in Operation if name.endswith((".view", ".read", ".see", ".export"))} | {Operation.AUDIT_VERIFY}
+
+
+def cell(grant: Grant | None) -> str:
+    return "-" if grant is None else f"{grant.scope.value}{'h' if grant.head else ''}{'!' if grant.fresh else ''}"
+
+
+def differences() -> list[str]:
+    """Cells in which code and DOMAIN differ."""
+    return [
+        f"{operation} {column}: {cell(TABLE[Operation(operation)].get(Column(column)))} instead of {wanted}"
+        for operation, row in domain.TABLE.items()
+        for column, wanted in row.items()
+        if cell(TABLE[Operation(operation)].get(Column(column))) != wanted
+    ]
+
+
+def test_the_table_is_domains() -> None:
+    assert differences() == []
+
+
+def test_the_comparison_catches_a_changed_cell() -> None:
+    row = TABLE[Operation.TOKEN_REVEAL]
+    row[Column.OPERATOR] = Grant(Scope.ALL)
+    try:
+        assert differences() == ["token.reveal operator: A instead of -"]
+    finally:
+        del row[Column.OPERATOR]
+
+
+def test_an_auditor_writes_nothing_and_central_people_never_see_tokens_or_bodies() -> None:
+    granted = {operation for operation, row in TABLE.items() if Column.AUDITOR in row}
+    assert granted <= READING
+    for operation in (Operation.TOKEN_REVEAL, Operation.MANIFEST_BODY, Operation.ACTIVATE):
+        assert not {Column.APPROVER, Column.OPERATOR, Column.AUDITOR, Column.USER_ADMIN, Column.CUSTODIAN} & set(TABLE[operation])
+
+
+def test_what_is_not_in_the_table_is_never() -> None:
+    nobody = Actor()
+    assert columns(nobody) == ()
+    assert all(not grants(nobody, operation) for operation in Operation)
+    without_role = Actor(organisation_id=uuid7(), organisation_kind=OrganisationKind.REGENCY_OFFICE, user_id=uuid7())
+    assert all(not grants(without_role, operation) for operation in Operation)
+    head = Actor(organisation_kind=OrganisationKind.REGENCY_OFFICE, user_id=uuid7(), roles=frozenset({Role.HEAD}))
+    staff = Actor(organisation_kind=OrganisationKind.REGENCY_OFFICE, user_id=uuid7(), roles=frozenset({Role.STAFF}))
+    assert grants(head, Operation.USERS_OWN)
+    assert not grants(staff, Operation.USERS_OWN)
+
+
+def test_a_key_does_nothing_that_nobody_of_its_organisation_may_do() -> None:
+    def key(kind: OrganisationKind) -> Actor:
+        return Actor(organisation_id=uuid7(), organisation_kind=kind, api_key_id=uuid7())
+
+    for operation in (Operation.UNIT_REGISTER, Operation.ACTIVATION_DRAFT, Operation.ACTIVATE):
+        assert grants(key(OrganisationKind.REGENCY_OFFICE), operation)
+        assert not grants(key(OrganisationKind.MANUFACTURER), operation)
+    assert not grants(key(OrganisationKind.INSTITUTION), Operation.PERSONALISATION_DRAFT)
+
+
+@pytest.mark.parametrize("operation", [o for o in Operation if o not in (Operation.PUBLIC, Operation.SELF, Operation.SESSION_SELF)])
+def test_every_operation_has_its_row(operation: Operation) -> None:
+    assert operation in permissions.TABLE

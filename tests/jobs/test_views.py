@@ -1,0 +1,83 @@
+"""The pages of work by file: the sheet to be filled in, the upload, how far it is, and the failed rows to be put right."""
+
+from __future__ import annotations
+
+import io
+
+from sifilma.documents.sheets import read
+from sifilma.jobs import serializers
+from sifilma.kernel.db import db
+from tests.activation.bulk.sheets import HEADER, rows_of, sent, sheet, worked
+from tests.support.counting import counted
+from tests.support.visitor import Visitor
+from tests.support.world import World
+
+OFFICE = "magetan.kepala"
+RESULT = ("sam_uid", "hardware_number", "manifest", "seq", "expires_at", "activation", "error")
+
+
+def test_the_sheet_lists_the_cards_with_their_machines_and_on_demand_their_tokens(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 2)
+    visitor = Visitor(world, OFFICE)
+    assert "Templat memuat 2 kartu" in visitor.get("/aktivasi/berkas").get_data(as_text=True)
+    lines = [row.cells for row in read(visitor.get("/aktivasi/berkas/templat.xlsx").get_data(), required=HEADER).rows]
+    assert {line["sam_uid"] for line in lines} == set(ready.uids)
+    assert {line["hardware_number"] for line in lines} == set(ready.hardware.values())
+    assert {line["token"] for line in lines} == {""}
+    shown = visitor.send("/aktivasi/berkas/templat", kind="csv")
+    lines = [row.cells for row in read(shown.get_data(), required=HEADER).rows]
+    assert {line["sam_uid"]: line["token"] for line in lines} == ready.tokens
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0] == 2  # by `ready`, and here
+    stale = Visitor(world, OFFICE, fresh=False)
+    assert stale.send("/aktivasi/berkas/templat", kind="csv").status_code == 403
+
+
+def test_a_file_is_sent_followed_and_its_failed_rows_come_back_with_their_tokens(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 3)
+    rows = rows_of(ready)
+    rows[1][HEADER.index("token")] = "salah"
+    visitor = Visitor(world, OFFICE)
+    answer = visitor.send("/aktivasi/berkas", file=(io.BytesIO(sheet(rows)), "aktivasi juni.csv"))
+    assert answer.status_code == 303
+    page = answer.headers["Location"].partition("?")[0]
+    assert 'hx-trigger="every 2s"' in visitor.get(page).get_data(as_text=True)
+    assert "0 dari 3 baris selesai" in visitor.seen
+    worked(world)
+    assert "hx-trigger" not in visitor.get(f"{page}/kemajuan").get_data(as_text=True)
+    assert "3 dari 3 baris selesai" in visitor.seen
+    assert "3 token Token ini bukan milik kartu" in visitor.seen  # row 3 of the file
+    again = visitor.send(f"/aktivasi/berkas/{page.rpartition('/')[2]}/perbaikan", kind="xlsx")
+    (line,) = (row.cells for row in read(again.get_data(), required=(*HEADER, "error")).rows)
+    assert (line["sam_uid"], line["token"]) == (ready.uids[1], ready.tokens[ready.uids[1]])
+    assert line["error"].startswith("token: Token ini bukan milik kartu")
+    visitor.send("/aktivasi/berkas", file=(io.BytesIO(again.get_data()), "perbaikan.xlsx"))
+    worked(world)
+    visitor.get("/pekerjaan")
+    assert "perbaikan.xlsx" in visitor.seen
+    assert "1 dari 1" in visitor.seen
+    assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 3
+    result = read(visitor.get(f"{page}/hasil.csv").get_data(), required=("row", "outcome"), optional=RESULT)
+    assert [row.cells["outcome"] for row in result.rows] == ["activated", "error", "activated"]
+
+
+def test_a_file_that_cannot_be_read_is_told_on_the_page(sqlite_world: World) -> None:
+    visitor = Visitor(sqlite_world, OFFICE)
+    assert visitor.send("/aktivasi/berkas", file=(io.BytesIO(b"nama\nA\n"), "x.csv")).status_code == 422
+    assert "Baris pertama harus" in visitor.seen
+    assert visitor.send("/aktivasi/berkas").status_code == 422
+    assert Visitor(sqlite_world, "mandiri.kepala").get("/pekerjaan").status_code == 200
+    assert Visitor(sqlite_world, "operator1").get("/pekerjaan").status_code == 403
+
+
+def test_pages_take_few_statements_however_many_rows_failed(sqlite_world: World) -> None:
+    ready = sqlite_world.ready(OFFICE, "R", 1)
+    bad = [[*rows_of(ready)[0][:3], "tujuh", *rows_of(ready)[0][4:]]] * (serializers.SHOWN + 20)
+    job = sent(sqlite_world.client(OFFICE), sheet(bad))
+    worked(sqlite_world)
+    visitor = Visitor(sqlite_world, OFFICE)
+    with sqlite_world.app.app_context():
+        engine = db.engine
+    with counted(engine) as seen:
+        visitor.get(f"/pekerjaan/{job['id']}")
+    assert "Ini yang pertama" in visitor.seen
+    assert len(seen.statements) <= 12

@@ -1,0 +1,121 @@
+"""The map of units at work: counted by region, gathered on a grid, listed and exported, each as far as somebody may see the cards."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sifilma.documents.indonesian import uid_pairs
+from sifilma.kernel.db import db
+from sifilma.reports.reader_locations import in_common
+from tests.support.counting import counted
+from tests.support.visitor import Visitor
+from tests.support.world import World, done
+
+INDONESIA = {"zoom": "5", "south": "-12", "west": "94", "north": "7", "east": "142"}
+
+
+def drawn(world: World, who: str, **query: Any) -> list[Any]:
+    response = Visitor(world, who).get("/peta/titik.json", **INDONESIA | query)
+    assert response.status_code == 200
+    found: list[Any] = json.loads(response.get_data())
+    return found
+
+
+def table(world: World, who: str, **query: str) -> list[list[str]]:
+    response = Visitor(world, who).get("/peta", **query, unduh="csv")
+    assert response.status_code == 200
+    return [line.split(",") for line in response.get_data(as_text=True).lstrip("\ufeff").splitlines()[1:]]
+
+
+def test_units_are_counted_by_province_then_by_regency_then_listed(world: World) -> None:
+    ready, _ = world.active(count=2)
+    there = world.active("bangli.kepala", "R")[0].uids[0]
+    assert table(world, "operator1") == [["35", "Jawa Timur", "0", "2", "2"], ["51", "Bali", "1", "0", "1"]]
+    assert table(world, "operator1", wilayah="35") == [["35.20", "Kabupaten Magetan", "0", "2", "2"]]
+    assert table(world, "auditor1", function="R") == [["51", "Bali", "1", "0", "1"]]
+    visitor = Visitor(world, "operator1")
+    visitor.get("/peta")
+    assert "3 unit" in visitor.seen
+    visitor.get("/peta", wilayah="35.20")
+    assert all(uid_pairs(uid) in visitor.seen for uid in ready.uids)
+    assert ready.hardware[ready.uids[0]] in visitor.seen
+    assert uid_pairs(there) not in visitor.seen
+    listed = visitor.get("/peta", wilayah="3520", unduh="csv").get_data(as_text=True)
+    assert all(uid in listed for uid in ready.uids)
+    assert visitor.get("/peta", wilayah="35.20", unduh="xlsx").get_data().startswith(b"PK")
+
+
+def test_everybody_sees_what_is_theirs(world: World) -> None:
+    world.active()
+    world.active("bangli.kepala", "R")
+    seen = {
+        who: [row[0] for row in table(world, who)] for who in ("penyetuju1", "magetan.staf", "jatim.kepala", "bangli.kepala", "len.kepala")
+    }
+    assert seen == {
+        "penyetuju1": ["51", "35"], "magetan.staf": ["35"], "jatim.kepala": ["35"], "bangli.kepala": ["51"], "len.kepala": ["51", "35"],
+    }  # fmt: skip
+    assert table(world, "softorb.kepala") == []  # the units are of the other manufacturer's models
+    assert {cluster["region"][:2] for cluster in drawn(world, "magetan.staf")} == {"35"}
+    assert drawn(world, "mandiri.kepala") == []
+    assert Visitor(world, "admin1").get("/peta").status_code == 403
+
+
+def test_only_what_works_stands_on_the_map_and_where_it_works_now(world: World) -> None:
+    ready, _ = world.active(count=2)
+    broken, moved = ready.uids
+    done(world.client("magetan.kepala").post(f"/cards/{broken}/reports", {"condition": "damaged", "note": "patah"}))
+    _, tokens = world.tokens("magetan.kepala", [moved], "relocation")
+    body = world.activation(ready, moved, token=tokens[moved], latitude=-7.66, longitude=111.34)
+    done(world.client("magetan.kepala").post("/activations", body), 201)
+    (only,) = drawn(world, "operator1")
+    assert (only["count"], only["uid"], only["page"]) == (1, moved, f"/kartu/{moved}")
+    assert (round(only["latitude"], 3), round(only["longitude"], 3)) == (-7.66, 111.34)
+    assert table(world, "operator1", state="suspended") == []
+    assert table(world, "operator1", state="all", kind="regency_office") == [["35", "Jawa Timur", "0", "1", "1"]]
+    assert table(world, "operator1", kind="institution") == []
+
+
+def test_circles_part_as_one_comes_closer(sqlite_world: World) -> None:
+    ready = sqlite_world.ready(count=3)
+    for uid, east in zip(ready.uids, (111.32, 111.321, 111.36), strict=True):
+        body = sqlite_world.activation(ready, uid, longitude=east)
+        done(sqlite_world.client("magetan.kepala").post("/activations", body), 201)
+    assert [cluster["count"] for cluster in drawn(sqlite_world, "operator1")] == [3]
+    assert sorted(cluster["count"] for cluster in drawn(sqlite_world, "operator1", zoom=12)) == [1, 2]
+    assert [cluster["count"] for cluster in drawn(sqlite_world, "operator1", zoom=17)] == [1, 1, 1]
+    assert [cluster["count"] for cluster in drawn(sqlite_world, "operator1", zoom=12, west=111.35)] == [1]
+    assert Visitor(sqlite_world, "operator1").get("/peta/titik.json", **INDONESIA | {"zoom": "40"}).status_code == 422
+
+
+def test_the_map_takes_few_statements_however_many_units_there_are(sqlite_world: World) -> None:
+    sqlite_world.active(count=3)
+    visitor = Visitor(sqlite_world, "operator1")
+    with sqlite_world.app.app_context():
+        engine = db.engine
+    for path, most in (("/peta", 5), ("/peta?wilayah=35", 6), ("/peta?wilayah=35.20", 10)):
+        with counted(engine) as found:
+            assert visitor.get(path).status_code == 200
+        assert len(found.statements) <= most, (path, found.statements)
+    with counted(engine) as found:
+        drawn(sqlite_world, "operator1")
+    assert len([one for one in found.statements if "manifest" in one]) == 1
+
+
+def test_what_is_no_region_is_not_there_and_an_empty_one_says_what_to_do(sqlite_world: World) -> None:
+    visitor = Visitor(sqlite_world, "operator1")
+    assert visitor.get("/peta", wilayah="x").status_code == 404
+    visitor.get("/peta")
+    assert "Belum ada unit yang bekerja" in visitor.seen
+    visitor.get("/peta", wilayah="51.06")
+    assert "lihat wilayah yang lebih luas" in visitor.seen
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [("35.20.01.2001", "35.20.01.2001", "35.20.01.2001"), ("35.20.01.2001", "35.20.02.2001", "35.20"), ("35.20", "36.01", "")],
+)
+def test_a_circle_names_the_region_its_units_have_in_common(one: str, other: str, both: str) -> None:
+    assert in_common(one, other) == both

@@ -1,0 +1,156 @@
+"""Addresses are an account's own, and the person's to change; two accounts of one person keep apart what may not meet."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from sifilma.accounts import proposals, service
+from sifilma.accounts.service import NewUser
+from sifilma.identity.models import IdKind, User
+from sifilma.kernel.actor import Actor, Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict
+from sifilma.notifications.delivery import deliver
+from tests.notifications import receivers
+from tests.support.visitor import english, landed, one_id, words
+from tests.support.world import World, done
+
+NIP = "199505052020032015"
+UMI = {"name": "Umi Contoh", "username": "magetan.umi", "id_kind": "nip", "id_number": NIP, "roles": ["staff"]}
+
+
+def mail_on(world: World) -> None:
+    """Mail is switched on, for codes too."""
+    world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
+        update={"smtp_host": "127.0.0.1", "smtp_security": "none", "code_channels": ("email",)}
+    )
+
+
+def mailed(world: World) -> list[tuple[str, str]]:
+    """What a real mail server is given: to whom, and the words."""
+    with receivers.mail_server() as server:
+        deliver(world.context, world.settings.model_copy(update={"smtp_port": server.port}))
+    return [(str(message["To"]), message.get_payload(decode=True).decode()) for _, message in server.items]
+
+
+def contact(world: World, username: str) -> tuple[str, str]:
+    [row] = world.sql("SELECT email, phone FROM user_account WHERE username = :name", name=username)
+    return row[0], row[1]
+
+
+def test_each_organisations_account_of_a_person_has_addresses_of_its_own(world: World) -> None:
+    first = done(world.client("magetan.kepala").post("/users", UMI | {"email": "umi@magetan.example"}), 201)
+    second = UMI | {"username": "bangli.umi", "name": "U. Contoh", "email": "umi@bangli.example", "phone": "+6281234567"}
+    answer = done(world.client("bangli.kepala").post("/users", second), 201)
+    assert (first["known_otherwise"], answer["known_otherwise"]) == (False, True)
+    assert "Magetan" not in str(answer)
+    assert contact(world, "magetan.umi") == ("umi@magetan.example", "")
+    assert contact(world, "bangli.umi") == ("umi@bangli.example", "+6281234567")
+    assert world.sql("SELECT COUNT(*) FROM person WHERE id_number = :nip", nip=NIP) == [(1,)]
+
+
+def test_an_inviter_is_told_that_a_number_is_known_under_another_name(sqlite_world: World) -> None:
+    told = "This id number is known already, under another name"
+    assert told not in words(english(sqlite_world, "magetan.kepala").send("/pengguna/baru", **UMI), 201)
+    other = UMI | {"username": "bangli.umi", "name": "Umar Contoh"}
+    page = words(english(sqlite_world, "bangli.kepala").send("/pengguna/baru", **other), 201)
+    assert told in page
+    assert "Magetan" not in page
+    central = UMI | {
+        "username": "operator9", "name": "Umar Contoh", "roles": ["operator"], "organisation": str(sqlite_world.organisation_of("admin1"))
+    }  # fmt: skip
+    assert landed(english(sqlite_world, "admin1").send("/pengguna/pusat/baru", **central)).endswith("selesai=proposed_otherwise")
+
+
+def test_a_person_changes_their_own_addresses_and_the_former_one_is_told(world: World) -> None:
+    mail_on(world)
+    world.sql("UPDATE user_account SET email = 'lama@contoh.example' WHERE username = 'magetan.kepala'")
+    me = english(world, "magetan.kepala")
+    assert 'value="lama@contoh.example"' in me.get("/profil").get_data(as_text=True)
+    typed = {"email": "baru@contoh.example", "phone": "+6281234567"}
+    assert landed(me.send("/profil/alamat", **typed)) == "/profil?selesai=contact"
+    assert contact(world, "magetan.kepala") == ("baru@contoh.example", "+6281234567")
+    [(to, text)] = mailed(world)
+    assert to == "lama@contoh.example"
+    assert "telah diubah" in text
+    assert "baru@contoh.example" not in text
+    [entry] = world.sql("SELECT object_kind, data FROM audit_entry WHERE action = 'user.contact'")
+    assert entry[0] == "user"
+    assert "contoh.example" not in str(entry[1])
+    assert me.send("/profil/alamat", **typed).status_code == 409  # nothing changes
+
+
+@pytest.mark.parametrize("typed", [{"email": "bukan alamat"}, {"phone": "nol delapan"}])
+def test_what_is_no_address_is_refused_and_stays_to_be_mended(sqlite_world: World, typed: dict[str, str]) -> None:
+    answer = english(sqlite_world, "magetan.kepala").send("/profil/alamat", **{"email": "", "phone": ""} | typed)
+    assert answer.status_code == 422
+    assert f'value="{next(iter(typed.values()))}"' in answer.get_data(as_text=True)
+
+
+def test_addresses_change_with_a_fresh_code_only(sqlite_world: World) -> None:
+    stale = english(sqlite_world, "magetan.kepala", fresh=False)
+    assert stale.send("/profil/alamat", email="baru@contoh.example", phone="").status_code == 403
+    assert contact(sqlite_world, "magetan.kepala") == ("", "")
+
+
+def admin(world: World) -> Actor:
+    person = UUID(one_id(world, "SELECT person_id FROM user_account WHERE username = 'admin1'"))
+    return Actor(user_id=world.users["admin1"], person_id=person, organisation_id=world.organisation_of("admin1"), username="admin1")
+
+
+def made(ctx: Context, username: str, role: Role) -> User:
+    own = service.own_organisation(ctx)
+    return service.make_user(ctx, own, NewUser(username, "Umi Contoh", IdKind.NIP, NIP, frozenset({role})))
+
+
+def test_two_accounts_made_at_once_do_not_bring_together_what_never_meets(postgresql_world: World) -> None:
+    world, outcome = postgresql_world, []
+    with world.context(admin(world)) as ctx:
+        made(ctx, "umi.operator", Role.OPERATOR)
+
+    def second() -> None:
+        try:
+            with world.context(admin(world)) as ctx:
+                made(ctx, "umi.penyetuju", Role.APPROVER)
+            outcome.append("made")
+        except Conflict as refused:
+            outcome.append(refused.type)
+
+    with world.context(admin(world)) as ctx:
+        made(ctx, "umi.admin", Role.USER_ADMIN)
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(timeout=1)  # it waits for this transaction to end
+    thread.join(timeout=30)
+    assert outcome == ["capabilities"]
+    assert world.sql("SELECT COUNT(*) FROM user_account WHERE username = 'umi.penyetuju'") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("state", "change", "roles"),
+    [
+        ("active", "enable", frozenset()),
+        ("disabled", "disable", frozenset()),
+        ("active", "roles", frozenset({Role.USER_ADMIN, Role.APPROVER})),
+        ("active", "roles", frozenset({Role.AUDITOR, Role.OPERATOR})),
+    ],
+)
+def test_nobody_proposes_what_could_never_be_executed(sqlite_world: World, state: str, change: str, roles: Any) -> None:
+    world = sqlite_world
+    world.sql("UPDATE user_account SET state = :state WHERE username = 'operator1'", state=state)
+    with world.context(admin(world)) as ctx, pytest.raises(Conflict):
+        proposals.propose_change(ctx, service.user(ctx, world.users["operator1"]), change, roles)
+
+
+def test_an_account_is_not_enabled_beside_one_it_may_not_meet(sqlite_world: World) -> None:
+    world = sqlite_world
+    with world.context(admin(world)) as ctx:
+        former = made(ctx, "umi.admin", Role.USER_ADMIN)
+        service.set_disabled(ctx, former, True)
+        made(ctx, "umi.penyetuju", Role.APPROVER)
+        with pytest.raises(Conflict, match="never meet"):
+            service.set_disabled(ctx, former, False)
