@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 from flask import Flask
-from granian.constants import Interfaces
-from granian.server import Server
 
 from config.settings import Settings, load_settings
 from hsm import ceremony
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo, resources
 from sifilma.activation.trust import keyset
+from sifilma.app.asgi import Front
 from sifilma.app.factory import create_app
+from sifilma.commands.supervisor import Supervisor, listen
 from sifilma.oversight.regions import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.schema import migrate
@@ -91,15 +91,9 @@ def _run(settings: Settings) -> None:
 
 
 def _serve(settings: Settings) -> None:
+    listener = listen(settings.host, settings.port)
+    front = Front(create_app(settings), threads=settings.threads, seconds=settings.body_seconds, largest=settings.max_upload)
+    gc.collect()
+    gc.freeze()  # what there is now stays: the server processes are forked from this one and share it
     click.echo(f"SI-FILMA serves {settings.public_url}")
-    Server(
-        "app:app",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=settings.workers,
-        blocking_threads=settings.threads,
-        working_dir=Path(__file__).resolve().parents[2],
-        log_access=False,
-        websockets=False,
-    ).serve()
+    Supervisor(front, listener, count=settings.workers, drain=settings.stop_seconds).run()

@@ -1,0 +1,214 @@
+"""The supervisor of the server processes: it starts them, replaces one that died or stands still, and ends them within their time.
+
+The server itself is uvicorn. Its own supervisor starts each worker with a fresh interpreter and waits for ever when it stops; this one
+forks from a process that has imported the application, and every wait has an end (docs/decisions, the server).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from config.settings import SettingsError
+
+FORK = multiprocessing.get_context("fork")
+BEAT_SECONDS = 1.0
+"""How often a worker's event loop writes into its pipe."""
+STILL_SECONDS = 15.0
+"""After this time without a beat a worker is taken for frozen: more than a request may take (10 s), so that no slow one is killed."""
+LEAST_LIFE = 1.0
+"""A worker that dies sooner than this many seconds after its start is replaced only then: no busy loop of starts."""
+STOPS = (signal.SIGTERM, signal.SIGINT)
+log = structlog.get_logger()
+
+
+class HeadDeadline(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with a time limit for the head of a request, the first on a connection and each later one.
+
+    uvicorn has a time-out between two requests only. A connection that never sends a whole head would stay for ever.
+    """
+
+    seconds = 10.0
+    _timer: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """The time of the first head begins."""
+        super().connection_made(transport)
+        self._begin()
+
+    def on_message_begin(self) -> None:
+        """The time of a later head begins; that of the first goes on."""
+        if self._timer is None:
+            self._begin()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is there; the body's time is the application's affair (sifilma/app/asgi.py)."""
+        self._end()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._end()
+        super().connection_lost(exc)
+
+    def _begin(self) -> None:
+        self._timer = self.loop.call_later(self.seconds, self._late)
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+@dataclass
+class Worker:
+    """One server process: its pipe of beats, and the moments (monotonic seconds) it was started and last heard of."""
+
+    process: Any
+    beats: int
+    started: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket of this address. SettingsError where another program has it: two servers never share a port unseen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as fault:
+        listener.close()
+        reason = "another program listens there" if fault.errno == errno.EADDRINUSE else os.strerror(fault.errno or 0)
+        raise SettingsError(f"{host}:{port} cannot be had: {reason}. Stop it, or set SIFILMA_PORT.") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+class Supervisor:
+    """`count` server processes behind one socket. `drain`: seconds a stop may take."""
+
+    def __init__(self, application: Any, listener: socket.socket, *, count: int, drain: float) -> None:
+        self._application, self._listener = application, listener
+        self._count, self._drain = count, drain
+        self._workers: list[Worker] = []
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Whatever signals come in whatever order, the end comes within `drain` seconds and a little."""
+        with self._signals() as woken:
+            self._workers = [self._start() for _ in range(self._count)]
+            while not self._stopping:
+                readable, _, _ = select.select([woken, *(worker.beats for worker in self._workers)], [], [], BEAT_SECONDS)
+                self._hear(readable)
+                if not self._stopping:
+                    self._replace()
+            self._stop()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[int]:
+        """A pipe that becomes readable with a signal. The handler sets one attribute: it can be entered again at any moment."""
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        former_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        former = {number: signal.signal(number, self._note) for number in STOPS}
+        try:
+            yield reading
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(former_descriptor)
+            os.close(reading)
+            os.close(writing)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _start(self) -> Worker:
+        """Fork a worker. Signals wait meanwhile: none is lost between the fork and the child's own handlers."""
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        process = FORK.Process(target=self._work, args=(writing, os.getpid()))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        os.close(writing)
+        return Worker(process, reading)
+
+    def _work(self, beats: int, parent: int) -> None:
+        """In the child: serve until told to stop, and tell the parent every second that the event loop turns."""
+        signal.set_wakeup_fd(-1)
+        for number in STOPS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+        async def beat() -> None:
+            if os.getppid() != parent:  # the supervisor was killed: without it nobody would end this process
+                os.kill(os.getpid(), signal.SIGTERM)
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                os.write(beats, b".")
+
+        config = Config(
+            self._application, http=HeadDeadline, ws="none", lifespan="off", access_log=False, log_config=None, log_level="warning",
+            server_header=False, callback_notify=beat, timeout_notify=1, timeout_keep_alive=15,
+            timeout_graceful_shutdown=max(1, int(self._drain) - 1),
+        )  # fmt: skip
+        Server(config).run([self._listener])
+
+    def _hear(self, readable: list[int]) -> None:
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.beats in readable:
+                with contextlib.suppress(BlockingIOError):
+                    if os.read(worker.beats, 4096):
+                        worker.heard = now
+                    else:  # the end of the pipe: the process is ending
+                        worker.process.join(0.05)
+
+    def _replace(self) -> None:
+        """Kill what stands still, and start another for each process that is gone."""
+        now = time.monotonic()
+        for index, worker in enumerate(self._workers):
+            if worker.process.is_alive() and now - worker.heard > STILL_SECONDS:
+                log.error("server_process_stands_still", pid=worker.process.pid)
+                worker.process.kill()
+                worker.process.join(1)
+            if not worker.process.is_alive():
+                log.error("server_process_died", pid=worker.process.pid, exitcode=worker.process.exitcode)
+                time.sleep(max(0.0, LEAST_LIFE - (now - worker.started)))
+                os.close(worker.beats)
+                self._workers[index] = self._start()
+
+    def _stop(self) -> None:
+        """Ask every process to end, wait, and kill those that do not."""
+        self._listener.close()
+        for worker in self._workers:
+            worker.process.terminate()
+        until = time.monotonic() + self._drain
+        for worker in self._workers:
+            worker.process.join(max(0.0, until - time.monotonic()))
+            if worker.process.is_alive():
+                log.error("server_process_killed", pid=worker.process.pid)
+                worker.process.kill()
+                worker.process.join(1)
+            os.close(worker.beats)
