@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, cast
 
 from a2wsgi import WSGIMiddleware
 
+from sifilma.web.errors import PROBLEM_BASE
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -114,7 +116,7 @@ def _replay(body: BinaryIO) -> Receive:
 
 async def _refuse(send: Send, refused: Refused) -> None:
     """Answer as RFC 9457 has it, and close the connection: what is still on its way is not read."""
-    problem = {"type": refused.kind, "title": TITLES[refused.status], "status": refused.status, "detail": refused.detail}
+    problem = {"type": PROBLEM_BASE + refused.kind, "title": TITLES[refused.status], "status": refused.status, "detail": refused.detail}
     body = json.dumps(problem).encode()
     headers = [
         (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close"),

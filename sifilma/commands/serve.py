@@ -96,4 +96,6 @@ def _serve(settings: Settings) -> None:
     gc.collect()
     gc.freeze()  # what there is now stays: the server processes are forked from this one and share it
     click.echo(f"SI-FILMA serves {settings.public_url}")
-    Supervisor(front, listener, count=settings.workers, drain=settings.stop_seconds).run()
+    Supervisor(
+        front, listener, count=settings.workers, drain=settings.stop_seconds, still=settings.still_seconds, head=settings.body_seconds
+    ).run()

@@ -27,8 +27,6 @@ from config.settings import SettingsError
 FORK = multiprocessing.get_context("fork")
 BEAT_SECONDS = 1.0
 """How often a worker's event loop writes into its pipe."""
-STILL_SECONDS = 15.0
-"""After this time without a beat a worker is taken for frozen: more than a request may take (10 s), so that no slow one is killed."""
 LEAST_LIFE = 1.0
 """A worker that dies sooner than this many seconds after its start is replaced only then: no busy loop of starts."""
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -41,7 +39,7 @@ class HeadDeadline(HttpToolsProtocol):
     uvicorn has a time-out between two requests only. A connection that never sends a whole head would stay for ever.
     """
 
-    seconds = 10.0
+    seconds: float
     _timer: Any = None
 
     def connection_made(self, transport: Any) -> None:
@@ -106,11 +104,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Supervisor:
-    """`count` server processes behind one socket. `drain`: seconds a stop may take."""
+    """`count` server processes behind one socket.
 
-    def __init__(self, application: Any, listener: socket.socket, *, count: int, drain: float) -> None:
+    In seconds: `drain`, what a stop may take; `still`, how long a process may give no sign of life before it is replaced; `head`, how long
+    the head of a request may take to arrive.
+    """
+
+    def __init__(self, application: Any, listener: socket.socket, *, count: int, drain: float, still: float, head: float) -> None:
         self._application, self._listener = application, listener
-        self._count, self._drain = count, drain
+        self._count, self._drain, self._still, self._head = count, drain, still, head
         self._workers: list[Worker] = []
         self._stopping = False
 
@@ -168,6 +170,7 @@ class Supervisor:
             with contextlib.suppress(BlockingIOError, BrokenPipeError):
                 os.write(beats, b".")
 
+        HeadDeadline.seconds = self._head
         config = Config(
             self._application, http=HeadDeadline, ws="none", lifespan="off", access_log=False, log_config=None, log_level="warning",
             server_header=False, callback_notify=beat, timeout_notify=1, timeout_keep_alive=15,
@@ -189,7 +192,7 @@ class Supervisor:
         """Kill what stands still, and start another for each process that is gone."""
         now = time.monotonic()
         for index, worker in enumerate(self._workers):
-            if worker.process.is_alive() and now - worker.heard > STILL_SECONDS:
+            if worker.process.is_alive() and now - worker.heard > self._still:
                 log.error("server_process_stands_still", pid=worker.process.pid)
                 worker.process.kill()
                 worker.process.join(1)

@@ -1,0 +1,36 @@
+"""The real supervisor and front door around a WSGI application of one line: what starts fast can be stopped often.
+
+python -m tests.commands.small_server PORT COUNT BODY_SECONDS STILL_SECONDS
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sifilma.app.asgi import Front
+from sifilma.commands.supervisor import Supervisor, listen
+
+LARGEST = 6 * 1024 * 1024
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The process's number and the size of the body; `/slow` takes half a second first."""
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(0.5)
+    size = len(environ["wsgi.input"].read())
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{os.getpid()} {size}".encode()]
+
+
+def main(port: str, count: str, seconds: str, still: str) -> None:
+    """Serve until stopped."""
+    front = Front(application, threads=4, seconds=float(seconds), largest=LARGEST)
+    Supervisor(front, listen("127.0.0.1", int(port)), count=int(count), drain=5.0, still=float(still), head=float(seconds)).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,236 @@
+"""The server: slow senders hold nothing up, dead and frozen processes are replaced, and a stop ends in time whatever signals come."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.commands.small_server import LARGEST
+from tests.support.servers import ROOT, free_port
+
+STOPS = int(os.environ.get("SIFILMA_TEST_STOPS", "12"))
+"""200 in `make chaos`."""
+
+
+OPENED: list[socket.socket] = []
+
+
+@pytest.fixture(autouse=True)
+def _connections_are_closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+@contextmanager
+def small_server(count: int = 1, seconds: float = 1.0, still: float = 3.0) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server of the one-line application; killed afterwards, if it is still there."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.commands.small_server", str(port), str(count), str(seconds), str(still)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                asked(port)
+                break
+            time.sleep(0.02)
+        yield process, port
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def asked(port: int, path: str = "/", timeout: float = 5) -> int:
+    """The number of the process that answered."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=timeout) as answer:
+        return int(answer.read().split()[0])
+
+
+def sent(port: int, head: str, body: bytes = b"") -> socket.socket:
+    """A connection on which this was sent."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    OPENED.append(connection)
+    connection.sendall(head.replace("\n", "\r\n").encode() + body)
+    return connection
+
+
+def answer_to(connection: socket.socket) -> tuple[str, dict[str, object]]:
+    """Status and problem document of what comes back until the server closes."""
+    data = b""
+    with connection, contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    return head.split(b" ")[1].decode(), json.loads(body)
+
+
+POST = "POST / HTTP/1.1\nHost: x\n"
+
+
+def test_a_hundred_bodies_that_never_arrive_are_ended_and_hold_nothing_up() -> None:
+    with small_server(seconds=2) as (_, port):
+        began = time.monotonic()
+        slow = [sent(port, POST + "Content-Length: 1000\n\n", b"x") for _ in range(100)]
+        waits = []
+        while time.monotonic() < began + 1.5:
+            before = time.monotonic()
+            asked(port)
+            waits.append(time.monotonic() - before)
+        assert max(waits) < 0.2
+        assert {answer_to(connection)[0] for connection in slow} == {"408"}
+        assert time.monotonic() - began < 4
+
+
+def test_a_body_that_drips_is_ended_at_its_time_not_between_two_drops() -> None:
+    with small_server() as (_, port):
+        connection, began = sent(port, POST + "Transfer-Encoding: chunked\n\n"), time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() < began + 4:
+                connection.sendall(b"1\r\nx\r\n")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.parametrize("head", ["", "POST / HT", POST], ids=["nothing", "half a line", "half a head"])
+def test_a_head_that_never_ends_is_ended(head: str) -> None:
+    with small_server() as (_, port):
+        began = time.monotonic()
+        assert sent(port, head).recv(100) == b""
+        assert time.monotonic() - began < 3
+
+
+def test_a_second_head_on_a_connection_has_a_time_too() -> None:
+    with small_server() as (_, port):
+        connection = sent(port, "GET / HTTP/1.1\nHost: x\n\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"GET / HT")
+        began = time.monotonic()
+        while connection.recv(1000):
+            pass
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "kind"),
+    [
+        ("GET / HTTP/1.1\nHost: x\nContent-Length: 3\n\nabc", "400", "body-not-expected"),
+        ("HEAD / HTTP/1.1\nHost: x\nContent-Length: 3\n\nabc", "400", "body-not-expected"),
+        ("GET / HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n0\n\n", "400", "body-not-expected"),
+        (POST + f"Content-Length: {LARGEST + 1}\n\n", "413", "too-large"),
+        (POST + "Content-Type: application/json\nContent-Length: 4194305\n\n", "413", "too-large"),
+        (POST + "Content-Type: application/vnd.x+json; charset=utf-8\nContent-Length: 5000000\n\n", "413", "too-large"),
+    ],
+)
+def test_a_body_where_none_belongs_or_one_too_large_is_refused_before_it_is_read(head: str, status: str, kind: str) -> None:
+    with small_server() as (_, port):
+        connection = sent(port, head)
+        if head.startswith("HEAD"):
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+            return
+        found, problem = answer_to(connection)
+        assert (found, problem["type"]) == (status, f"urn:sifilma:problem:{kind}")
+
+
+def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
+    with small_server(seconds=5) as (_, port):
+        connection = sent(port, POST + "Transfer-Encoding: chunked\n\n")
+        with contextlib.suppress(OSError):
+            for _ in range(LARGEST // 65536 + 2):
+                connection.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert b"413" in connection.recv(200)
+        asked(port)
+
+
+def test_a_whole_body_reaches_the_application() -> None:
+    with small_server() as (_, port):
+        body = b"x" * (3 * 1024 * 1024)
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/", body, {"Content-Type": "text/csv"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert int(answer.read().split()[1]) == len(body)
+
+
+def test_a_killed_process_is_replaced_while_the_others_serve() -> None:
+    with small_server(count=2) as (_, port):
+        seen = {asked(port) for _ in range(60)}
+        killed = seen.pop()
+        os.kill(killed, signal.SIGKILL)
+        until = time.monotonic() + 10
+        answered: set[int] = set()
+        while len(answered - {killed}) < 2 and time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                answered.add(asked(port))
+        assert len(answered - {killed}) == 2
+
+
+def test_a_frozen_process_is_replaced() -> None:
+    with small_server(still=2) as (_, port):
+        frozen = asked(port)
+        os.kill(frozen, signal.SIGSTOP)
+        until = time.monotonic() + 12
+        found = frozen
+        while found == frozen and time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                found = asked(port, timeout=1)
+        assert found != frozen
+
+
+def test_a_request_at_work_is_answered_before_the_server_ends() -> None:
+    with small_server() as (process, port):
+        connection = sent(port, "GET /slow HTTP/1.1\nHost: x\n\n")
+        time.sleep(0.1)
+        process.terminate()
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        assert process.wait(5) == 0
+
+
+def test_a_stop_ends_in_time_whatever_signals_come_in_whatever_order() -> None:
+    drawn = random.Random(20261129)
+    for number in range(STOPS):
+        signals = [drawn.choice((signal.SIGTERM, signal.SIGINT)) for _ in range(drawn.randint(2, 5))]
+        with small_server(count=drawn.randint(1, 2)) as (process, port):
+            to_group = drawn.random() < 0.5
+            for one in signals:
+                with contextlib.suppress(ProcessLookupError):
+                    (os.killpg if to_group else os.kill)(process.pid, one)
+                time.sleep(drawn.choice((0, 0.00003, 0.001)))
+            try:
+                assert process.wait(8) == 0, (number, signals, to_group)
+            except subprocess.TimeoutExpired:
+                pytest.fail(f"stop {number} hangs: {signals}, to the group: {to_group}")
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                pytest.fail("the port is still bound")
+
+
+def test_a_server_whose_supervisor_was_killed_ends() -> None:
+    with small_server() as (process, port):
+        server = asked(port)
+        process.kill()
+        until = time.monotonic() + 10
+        while time.monotonic() < until and Path(f"/proc/{server}").exists():
+            time.sleep(0.1)
+        assert not Path(f"/proc/{server}").exists()
+
+
+def test_a_taken_port_is_refused_in_words() -> None:
+    with small_server() as (_, port):
+        command = [sys.executable, "-m", "tests.commands.small_server", str(port), "1", "1", "3"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 1
+        assert f"127.0.0.1:{port} cannot be had: another program listens there" in done.stderr
