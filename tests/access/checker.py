@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from tests.access.objects import SELECTS, OwnedObject, objects_of
 from tests.access.roles import ANYBODY, OPEN, PERSON, ROLES, Visitor
 from tests.access.routes import ALSO, LISTS, PARTIES, SEEN_BY, STEMS, Route, absent, routes
-from tests.access.things import SELECTS, Thing, things
-from tests.support.domain import NEVER, TABLE
+from tests.support.permission_table import NEVER, TABLE
 from tests.support.world import API
 
 REFUSALS = (401, 403, 404)
@@ -68,12 +68,12 @@ class Walk:
             if route.operation == OPEN:
                 yield from [] if "<" in route.rule.rule else [(route, route.rule.rule)]
             elif self.visitor.role.known and self._granted(route):
-                yield from ((route, route.url(thing)) for thing in self._shown(route))
+                yield from ((route, route.url(item)) for item in self._shown(route))
 
-    def _shown(self, route: Route) -> list[Thing]:
+    def _shown(self, route: Route) -> list[OwnedObject]:
         if not route.about_an_object:
             return [self._any(route)]
-        return [thing for relation, thing in self.picks(str(route.kind), str(route.operation)) if relation == "own"]
+        return [item for relation, item in self.picks(str(route.kind), str(route.operation)) if relation == "own"]
 
     # --- one route ---------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Walk:
         if route.operation is None:
             yield f"{route}: names no operation"
         elif route.operation not in known:
-            yield f"{route}: {route.operation} is not in DOMAIN.md's table as tests/support/domain.py has it; add its row there"
+            yield f"{route}: {route.operation} is not in DOMAIN.md's table as tests/support/permission_table.py has it; add its row there"
         elif route.operation == OPEN:
             yield from self._open(route)
         elif not self.visitor.role.known:
@@ -112,54 +112,54 @@ class Walk:
         operation = str(route.operation)
         yield from self._out_of_scope(route, "nothing", absent(route.kind))
         tried = False
-        for relation, thing in self.picks(route.kind, operation):
+        for relation, item in self.picks(route.kind, operation):
             if relation == "own":
-                yield from self._allowed(route, thing, f"an own {thing.kind} ({thing.state})", again=tried)
+                yield from self._allowed(route, item, f"an own {item.kind} ({item.state})", again=tried)
                 tried = True
             elif relation == "foreign":
-                yield from self._out_of_scope(route, f"another's {thing.kind} ({thing.state})", thing)
+                yield from self._out_of_scope(route, f"another's {item.kind} ({item.state})", item)
             else:  # it may be looked at, and this operation is not for it: 403 or 404, never more
-                answer = self._call(route, thing, **route.body())
-                yield from self._expect(route, f"a {thing.kind} it only sees ({thing.state})", answer, {403, 404})
+                answer = self._call(route, item, **route.body())
+                yield from self._expect(route, f"a {item.kind} it only sees ({item.state})", answer, {403, 404})
 
-    def picks(self, kind: str, operation: str) -> list[tuple[str, Thing]]:
+    def picks(self, kind: str, operation: str) -> list[tuple[str, OwnedObject]]:
         """Objects the operation is for, objects it is not for but which may be seen, and objects out of sight: one of each state."""
         if kind == "session":
             self.visitor.client("new")
         kept = {self.visitor.world.users.get(role.username or "") for role in ROLES}
-        found: dict[tuple[str, bool, str], Thing] = {}
-        for thing in things(self.visitor.world, kind):
-            if str(thing.key) not in {str(user) for user in kept}:
-                mine = self.visitor.organisation in thing.owners
-                found[self._relation(kind, operation, thing), mine, thing.state] = thing
-        chosen: list[tuple[str, Thing]] = []
+        found: dict[tuple[str, bool, str], OwnedObject] = {}
+        for item in objects_of(self.visitor.world, kind):
+            if str(item.key) not in {str(user) for user in kept}:
+                mine = self.visitor.organisation in item.owners
+                found[self._relation(kind, operation, item), mine, item.state] = item
+        chosen: list[tuple[str, OwnedObject]] = []
         for relation, mine in (("own", True), ("own", False), ("seen", True), ("seen", False), ("foreign", False)):
-            chosen += [(relation, thing) for (*of, _), thing in found.items() if of == [relation, mine]][:EACH]
+            chosen += [(relation, item) for (*of, _), item in found.items() if of == [relation, mine]][:EACH]
         return chosen
 
-    def _relation(self, kind: str, operation: str, thing: Thing) -> str:
-        if self.visitor.reaches(operation, thing):
+    def _relation(self, kind: str, operation: str, item: OwnedObject) -> str:
+        if self.visitor.reaches(operation, item):
             return "own"
-        return "seen" if self.visitor.reaches(SEEN_BY[kind], thing) else "foreign"
+        return "seen" if self.visitor.reaches(SEEN_BY[kind], item) else "foreign"
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
-    def _allowed(self, route: Route, thing: Thing, what: str, *, again: bool = False) -> Iterator[str]:
+    def _allowed(self, route: Route, item: OwnedObject, what: str, *, again: bool = False) -> Iterator[str]:
         """Let in; `again`: what depends on the caller alone has been tried with another object."""
         how = "new" if route.unsafe and route.operation == PERSON else "fresh"
-        answer = self._call(route, thing, how, **(route.nonsense() if route.unsafe else {}))
+        answer = self._call(route, item, how, **(route.nonsense() if route.unsafe else {}))
         if self._refused(route, answer):
             yield self._say(route, what, answer.status_code, {200, 422})
         if again or self.visitor.person is None or answer.status_code == 401:
             return
         if route.unsafe:
-            answer = self._call(route, thing, headers={"X-CSRF-Token": None, "Cookie": self.visitor.client().headers["Cookie"]})
+            answer = self._call(route, item, headers={"X-CSRF-Token": None, "Cookie": self.visitor.client().headers["Cookie"]})
             yield from self._expect(route, "a call without the session's X-CSRF-Token", answer, {403}, "csrf")
         if route.operation in TABLE:
-            yield from self._stale(route, thing, what)
+            yield from self._stale(route, item, what)
 
-    def _stale(self, route: Route, thing: Thing, what: str) -> Iterator[str]:
-        answer = self._call(route, thing, "stale", **(route.nonsense() if route.unsafe else {}))
+    def _stale(self, route: Route, item: OwnedObject, what: str) -> Iterator[str]:
+        answer = self._call(route, item, "stale", **(route.nonsense() if route.unsafe else {}))
         if "!" in self.visitor.cell(str(route.operation)):
             yield from self._expect(route, f"{what}, the code an hour old", answer, {403}, "step-up-required")
         elif self._refused(route, answer):
@@ -172,8 +172,8 @@ class Walk:
         party = answer.status_code == 403 and (answer.json or {}).get("type", "").rpartition(":")[2] in PARTIES
         return not party and (answer.status_code in REFUSALS or answer.status_code >= 500)
 
-    def _out_of_scope(self, route: Route, what: str, thing: Thing) -> Iterator[str]:
-        answer = self._call(route, thing, **route.body())
+    def _out_of_scope(self, route: Route, what: str, item: OwnedObject) -> Iterator[str]:
+        answer = self._call(route, item, **route.body())
         if route.is_api or not route.unsafe:
             yield from self._expect(route, what, answer, {404})
         elif answer.status_code != (wanted := self._call(route, absent(str(route.kind)), **route.body()).status_code) or wanted < 400:
@@ -188,15 +188,15 @@ class Walk:
     def _say(self, route: Route, what: str, status: int, wanted: set[int]) -> str:
         return f"{self.visitor.role.name}: {route}: {what}: {status} instead of {' or '.join(map(str, sorted(wanted)))}"
 
-    def _any(self, route: Route) -> Thing:
+    def _any(self, route: Route) -> OwnedObject:
         return absent(route.kind or "")
 
-    def _call(self, route: Route, thing: Thing, how: str = "fresh", **more: Any) -> Any:
+    def _call(self, route: Route, item: OwnedObject, how: str = "fresh", **more: Any) -> Any:
         """One call; what the record must say about a refusal is kept."""
         client, request_id = self.visitor.client(how), f"access-{uuid4().hex}"
         headers = client.headers | {"X-Request-Id": request_id, "Accept": "application/json"} | more.pop("headers", {})
         given = {name: value for name, value in headers.items() if value is not None}
-        answer = client.open(route.method, route.url(thing), headers=given, **more)
+        answer = client.open(route.method, route.url(item), headers=given, **more)
         if self.visitor.role.known and (answer.status_code == 403 or (answer.status_code == 404 and "<" in route.rule.rule)):
             self.denied[request_id] = "access.denied" if answer.status_code == 403 else "access.not_found"
         return answer
@@ -230,14 +230,14 @@ class Walk:
         kind = STEMS.get(f"{route.rule.rule}/", "")
         if kind not in MARKED or self.visitor.cell(str(route.operation)) == NEVER:
             return []
-        own = [thing.mark for thing in things(self.visitor.world, kind) if self.visitor.reaches(str(route.operation), thing)]
+        own = [item.mark for item in objects_of(self.visitor.world, kind) if self.visitor.reaches(str(route.operation), item)]
         lost = [mark for mark in own if mark not in text]
         return [f"{self.visitor.role.name}: {route} as a file: lacks {lost[:3]}, {len(lost)} of {len(own)}"] if lost else []
 
     def _list(self, path: str, kind: str, operation: str) -> Iterator[str]:
         if self.visitor.cell(operation) == NEVER:
             return
-        wanted = {thing.key for thing in things(self.visitor.world, kind) if self._in_list(kind, operation, thing)}
+        wanted = {item.key for item in objects_of(self.visitor.world, kind) if self._in_list(kind, operation, item)}
         shown = set(self._walk_pages(path.removeprefix(API), "uid" if kind == "card" else "id"))
         if shown - wanted:
             yield f"{self.visitor.role.name}: GET {path}: shows {len(shown - wanted)} rows that are not its own, of {len(shown)}"
@@ -246,9 +246,9 @@ class Walk:
         if not wanted and (self.visitor.role.name, path) not in NOTHING_OWN:
             yield f"{self.visitor.role.name}: GET {path}: there is nothing for it to show, so nothing is proven; add to populate()"
 
-    def _in_list(self, kind: str, operation: str, thing: Thing) -> bool:
-        own_people = kind != "user" or self.visitor.organisation in thing.owners  # the API's list of people is the own organisation's
-        return own_people and self.visitor.reaches(operation, thing)
+    def _in_list(self, kind: str, operation: str, item: OwnedObject) -> bool:
+        own_people = kind != "user" or self.visitor.organisation in item.owners  # the API's list of people is the own organisation's
+        return own_people and self.visitor.reaches(operation, item)
 
     def _walk_pages(self, path: str, key: str) -> Iterator[str]:
         cursor = None
@@ -265,9 +265,9 @@ class Walk:
         shown: set[str] = set()
         hidden: set[str] = set()
         for kind in SELECTS:
-            for thing in things(self.visitor.world, kind) if kind not in ONLY_IDS else []:
-                seen = any(self.visitor.reaches(each, thing) for each in (SEEN_BY[kind], reading) if each)
-                (shown if seen else hidden).update((thing.mark, thing.part) if seen else (thing.mark,))  # a card names its unit
+            for item in objects_of(self.visitor.world, kind) if kind not in ONLY_IDS else []:
+                seen = any(self.visitor.reaches(each, item) for each in (SEEN_BY[kind], reading) if each)
+                (shown if seen else hidden).update((item.mark, item.part) if seen else (item.mark,))  # a card names its unit
         return hidden - shown
 
     def _text(self, route: Route, query: dict[str, str]) -> str:

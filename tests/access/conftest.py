@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from hsm import HSM
-from tests.access.things import populate
+from tests.access.objects import populate
 from tests.support.databases import Fresh
 from tests.support.world import World
 

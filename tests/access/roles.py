@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tests.access.things import BALI, Thing
-from tests.support.domain import CENTRAL, NEVER, TABLE
+from tests.access.objects import BALI, OwnedObject
+from tests.support.permission_table import CENTRAL, NEVER, TABLE
 from tests.support.world import Client, World
 
 OPEN, ANYBODY, PERSON = "public", "self", "session.self"
@@ -91,19 +91,19 @@ class Visitor:
             return NEVER
         return cells[0].replace("h", "")
 
-    def reaches(self, operation: str, thing: Thing) -> bool:
+    def reaches(self, operation: str, item: OwnedObject) -> bool:
         """Whether the table's scope for an operation covers a thing."""
-        if thing.kind in ("organisation", "buyer"):  # anybody's to choose from
+        if item.kind in ("organisation", "buyer"):  # anybody's to choose from
             return self.cell(operation) != NEVER
-        if thing.kind in ("passkey", "session"):
-            return self.person in thing.owners
+        if item.kind in ("passkey", "session"):
+            return self.person in item.owners
         scope = self.cell(operation)[0]
         if scope == "A":
             return True
-        if thing.kind in ("audit_entry", "leaf") and self.role.central:
-            return scope != NEVER and self.person in thing.owners
-        near = thing.owners | (thing.linked if scope == "L" else frozenset())
-        return scope != NEVER and (self.organisation in near or (scope == "J" and bool(thing.owners & self.jurisdiction)))
+        if item.kind in ("audit_entry", "leaf") and self.role.central:
+            return scope != NEVER and self.person in item.owners
+        near = item.owners | (item.linked if scope == "L" else frozenset())
+        return scope != NEVER and (self.organisation in near or (scope == "J" and bool(item.owners & self.jurisdiction)))
 
 
 def visitor(world: World, role: Role) -> Visitor:

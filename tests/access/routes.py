@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from sifilma.demo.props import photo
 from sifilma.web.operations import policy_of
-from tests.access.things import Thing
+from tests.access.objects import OwnedObject
 from tests.support.world import World, new_uid
 
 FILES = ("static", "web.static")
@@ -22,7 +22,7 @@ PHOTO = photo(8, 8)[1]
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 # The kind of object a route's first parameter names, by the beginning of its path. A page about an object of a new kind: add its
-# beginning here, and the kind's select to `things.SELECTS` with its reading operation to `SEEN_BY`.
+# beginning here, and the kind's select to `objects.SELECTS` with its reading operation to `SEEN_BY`.
 STEMS: dict[str, str] = {
     "/api/v1/activation-requests/": "activation_request",
     "/api/v1/activations/": "activation",
@@ -209,10 +209,10 @@ class Route:
         """Whether its parameter names somebody's object."""
         return "<" in self.rule.rule and self.stem not in FIXED
 
-    def url(self, thing: Thing) -> str:
+    def url(self, item: OwnedObject) -> str:
         """The path of an object; further parameters name a part of it."""
-        path = re.sub(r"<[^>]+>", FIXED.get(self.stem, thing.key), self.rule.rule, count=1)
-        return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: MORE.get(found[1], thing.part), path)
+        path = re.sub(r"<[^>]+>", FIXED.get(self.stem, item.key), self.rule.rule, count=1)
+        return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: MORE.get(found[1], item.part), path)
 
     def body(self) -> dict[str, Any]:
         """A body that is well-formed: the view gets to look for its object."""
@@ -246,10 +246,10 @@ def routes(world: World) -> list[Route]:
     ]
 
 
-def absent(kind: str) -> Thing:
+def absent(kind: str) -> OwnedObject:
     """Something that is not there."""
     keys = {"card": new_uid(), "leaf": "999999999"}
-    return Thing(kind, keys.get(kind, str(uuid4())), "absent", "", frozenset(), part=new_uid())
+    return OwnedObject(kind, keys.get(kind, str(uuid4())), "absent", "", frozenset(), part=new_uid())
 
 
 def missing_recipes(found: list[Route]) -> Iterator[str]:

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from hsm import HSM
 from tests.access.checker import Walk
+from tests.access.objects import populate
 from tests.access.roles import ROLES, Role, visitor
-from tests.access.things import populate
 from tests.support.browser import WIDTHS, chromium, known, opened, sound
 from tests.support.databases import Fresh
 from tests.support.outline import doubled_ids, outline

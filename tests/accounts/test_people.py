@@ -14,7 +14,7 @@ from sifilma.accounts import proposals, service
 from sifilma.identity.models import User
 from sifilma.kernel.errors import Invalid
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 STAFF = {"username": "magetan.baru", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
@@ -112,12 +112,14 @@ def test_of_two_who_propose_or_decide_at_once_one_wins(postgresql_world: World) 
     with world.acting("admin1") as ctx:
         proposal = proposals.propose_change(ctx, ctx.session.get_one(User, user_id), "disable").id
         ctx.session.flush()
-        other = meanwhile(partial(admin2.post, f"/central-users/{user_id}/changes", {"change": "disable", "reason": "pindah tugas"}))
+        other = start_in_background(
+            partial(admin2.post, f"/central-users/{user_id}/changes", {"change": "disable", "reason": "pindah tugas"})
+        )
     assert other().status_code == 409
     with world.acting("admin2") as ctx:
         proposals.decide_change(ctx, world.settings, proposal, execute=True)
         ctx.session.flush()
-        other = meanwhile(partial(admin1.post, f"/user-changes/{proposal}/decision", {"decision": "reject"}))
+        other = start_in_background(partial(admin1.post, f"/user-changes/{proposal}/decision", {"decision": "reject"}))
     assert (other().status_code, other().json["detail"]) == (409, "This proposal has been decided.")
     assert world.sql("SELECT state FROM user_change") == [("executed",)]
 
@@ -157,7 +159,7 @@ def test_an_account_disabled_while_its_invitation_is_taken_up_stays_disabled(
         seed = service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
 
     def disabled_meanwhile(password: str) -> str:
-        done(meanwhile(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())
+        done(start_in_background(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())
         return hash_password(password)
 
     monkeypatch.setattr(service, "hash_password", disabled_meanwhile)

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 
 from sifilma.app.factory import create_app
 from sifilma.web.operations import policy_of
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done, letter
 
 SERVES_FILES = {"web.static"}
@@ -124,7 +124,7 @@ def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
     for changed in (_multipart(form | {"quantity": 7}), _multipart(form, letter() + b"\n")):
         other = client.call("POST", "/personalisation-requests", **changed, headers={"Idempotency-Key": "k-3"})
         assert (other.status_code, other.json["type"]) == (422, "urn:sifilma:problem:idempotency-key-reused")
-    answers = together([partial(client.post, "/units", unit | {"hardware_number": "A-9"}, Idempotency_Key="k-9")] * 8)
+    answers = run_simultaneously([partial(client.post, "/units", unit | {"hardware_number": "A-9"}, Idempotency_Key="k-9")] * 8)
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert world.sql("SELECT COUNT(*) FROM unit WHERE hardware_number = 'A-9'")[0][0] == 1
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from sifilma.web.operations import operation
+from tests.access.objects import objects_of, populate
 from tests.access.routes import STEMS
-from tests.access.things import populate, things
 from tests.support.fuzzing import Fuzz
 from tests.support.world import Client, World
 
@@ -25,7 +25,7 @@ EXAMPLES = 12
 
 
 def fuzz(world: World, examples: int) -> Fuzz:
-    known = {kind: [thing.key for thing in things(world, kind)] for kind in set(STEMS.values())}
+    known = {kind: [thing.key for thing in objects_of(world, kind)] for kind in set(STEMS.values())}
     organisation = next(name for name in world.organisations if "Magetan" in name)
     roles: dict[str, Callable[[], Client]] = {name: partial(world.client, username) for name, username in PEOPLE.items()}
     roles |= {"anonymous": world.anonymous, "key": partial(world.machine, organisation)}

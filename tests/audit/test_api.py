@@ -8,7 +8,7 @@ from datetime import timedelta
 from sifilma.app.audit_commands import keep_log
 from sifilma.audit import checkpoints, note
 from tests.support import programs
-from tests.support.log import act, as_superuser, grown, newest_note, sequence
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, sequence
 from tests.support.world import World, done
 
 

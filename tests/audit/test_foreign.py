@@ -14,7 +14,7 @@ import pytest
 from sifilma.audit import note, tree
 from sifilma.audit.note import Checkpoint
 from tests.support import programs
-from tests.support.log import grown, newest_note
+from tests.support.transparency_log import grown, newest_note
 from tests.support.world import Client, World, done
 
 

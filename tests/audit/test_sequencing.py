@@ -18,9 +18,9 @@ from sifilma.audit.service import record
 from sifilma.audit.store import LogBroken
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.log import act, as_superuser, grown, newest_note, sequence, verify
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
-from tests.support.together import together
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, sequence, verify
 from tests.support.world import World
 
 
@@ -57,7 +57,7 @@ def test_more_than_a_batch_is_taken_in_at_once(sqlite_world: World) -> None:
 def test_sequencers_at_the_same_time_double_nothing(world: World) -> None:
     for _ in range(3):
         act(world, 40)
-        together([partial(sequence, world)] * 4)
+        run_simultaneously([partial(sequence, world)] * 4)
         sequence(world)
     ids = [entry_id for _, entry_id in places(world)]
     assert len(ids) == len(set(ids)) == world.sql("SELECT COUNT(*) FROM audit_entry")[0][0]

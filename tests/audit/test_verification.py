@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sifilma.audit import verification
 from sifilma.audit.findings import AT_MOST, Fault, Report
 from sifilma.kernel.ids import uuid7
-from tests.support.log import act, as_superuser, grown, newest_note, sequence, verify
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, sequence, verify
 from tests.support.world import World
 
 

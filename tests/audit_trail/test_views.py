@@ -9,7 +9,7 @@ from sifilma.audit_trail.labels import ACTIONS
 from sifilma.demo import facts
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.log import as_superuser, sequence
+from tests.support.transparency_log import as_superuser, sequence
 from tests.support.visitor import english, one_id, words
 from tests.support.world import World
 

@@ -31,7 +31,7 @@ def run(world: World) -> list[Line]:
     ours, bare = [], []
     with (
         server.serving("app:app", environment) as (our_port, our_pid),
-        server.serving("tests.benchmarks.bare:app", environment) as (port, pid),
+        server.serving("tests.benchmarks.bare_handler:app", environment) as (port, pid),
     ):
         for number in range(ROUNDS):  # turn by turn; the first round warms both
             part = slice(2 + number * COUNT, 2 + (number + 1) * COUNT)

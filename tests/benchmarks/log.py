@@ -15,7 +15,7 @@ from sifilma.kernel import triggers
 from sifilma.kernel.db import db
 from tests.benchmarks import server
 from tests.benchmarks.table import Line
-from tests.support.log import act
+from tests.support.transparency_log import act
 from tests.support.world import World, done
 
 COUNT = 120

@@ -9,7 +9,7 @@ from typing import Any
 
 from sifilma.demo.props import photo
 from tests.support import programs
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 WITNESSES = [
@@ -91,7 +91,7 @@ def test_of_simultaneous_proposals_of_a_card_one_stands(postgresql_world: World)
     done(postgresql_world.client("magetan.kepala").post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "rusak"}))
     body = {"cards": [uid], "cause": "damaged", "note": "Retak"}
     clients = [postgresql_world.client("magetan.kepala") for _ in range(4)]
-    answers = together([partial(client.post, "/destructions", body) for client in clients])
+    answers = run_simultaneously([partial(client.post, "/destructions", body) for client in clients])
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
 
 

@@ -19,7 +19,7 @@ from manifests.verifier import Expectations, verify
 from sifilma.fsck.run import examine
 from tests.fsck.conftest import installation
 from tests.support.servers import Server
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import API, MAGETAN_PLACE, World
 
 KILLS = 52
@@ -58,7 +58,7 @@ def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str]
         for number in range(KILLS):
             server, part = spare.pop(0).wait(), bodies[number * CLIENTS : (number + 1) * CLIENTS]
             server.call("GET", API + "/me", Authorization=key)  # the first request of a process is slow; the kill is to hit the work
-            answers = together([*(partial(attempt, server, body, key) for body in part), partial(kill_soon, server)])[:-1]
+            answers = run_simultaneously([*(partial(attempt, server, body, key) for body in part), partial(kill_soon, server)])[:-1]
             spare.append(Server(world))
             next_one = spare[0].wait()
             for body, status in zip(part, answers, strict=True):

@@ -18,8 +18,8 @@ from hsm import HSM
 from sifilma.kernel.db import db
 from tests.support.databases import Cluster
 from tests.support.servers import running
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
-from tests.support.together import together
 from tests.support.world import API, World, done, letter
 
 MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
@@ -83,7 +83,7 @@ def test_a_frozen_database_is_given_up_within_the_deadline_and_the_process_lives
         with pg_cluster.frozen():
             started = time.monotonic()
             calls = [partial(server.call, "POST", API + "/activations", body, Authorization=key) for _ in range(3)]
-            answers = together(calls)
+            answers = run_simultaneously(calls)
             assert time.monotonic() - started < world.settings.request_deadline + 2
             assert {answer[0] for answer in answers} == {503}
             assert all("nothing was changed" in answer[1]["detail"] for answer in answers)

@@ -23,7 +23,7 @@ from tests.destruction.test_service import record
 from tests.oversight import case_steps as way
 from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
-from tests.support.log import sequence
+from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
 

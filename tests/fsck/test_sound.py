@@ -11,7 +11,7 @@ from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Report, examine
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
@@ -62,7 +62,7 @@ def test_it_runs_clean_while_activations_go_on(world: World) -> None:
             runs.append(findings(examine(target)))
         return runs
 
-    answers, runs = together([activate, look])
+    answers, runs = run_simultaneously([activate, look])
     assert len(answers) == 30
     assert runs
     assert [run for run in runs if run] == []

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support import programs
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import one_id
 from tests.support.world import World, done
 
@@ -42,7 +42,7 @@ def test_a_refused_or_cancelled_bast_brings_the_cards_back(world: World) -> None
 def test_numbers_have_no_gap_and_no_twin_also_at_once(world: World) -> None:
     uids = world.personalised(count=8)
     client = world.client("operator1")
-    answers = together([partial(client.post, "/handovers", issue(world, [uid])) for uid in uids])
+    answers = run_simultaneously([partial(client.post, "/handovers", issue(world, [uid])) for uid in uids])
     numbers = sorted(done(answer, 201)["number"] for answer in answers)
     assert numbers == [f"400.8/{n:04d}/BAST-SAM/XI/2026" for n in range(1, 9)]
 

@@ -22,6 +22,6 @@ def library(softhsm: SoftHSM) -> Iterator[Module]:
 
 
 @pytest.fixture(scope="session")
-def storm_token(softhsm: SoftHSM) -> HSM:
+def shared_token(softhsm: SoftHSM) -> HSM:
     """A token for other processes."""
-    return softhsm.token("storm", SIGNING_PLAN)
+    return softhsm.token("processes", SIGNING_PLAN)

@@ -6,8 +6,8 @@ import sys
 import threading
 import time
 
-from tests.hsm.probes import DIGEST, sound, token_of
-from tests.support.together import together
+from tests.hsm.token_access import DIGEST, sound, token_of
+from tests.support.simultaneous_calls import run_simultaneously
 
 RESTARTS = 40
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         finally:
             ended.set()
 
-    together([busy] * 6 + [restart])
+    run_simultaneously([busy] * 6 + [restart])
     print(token.module.restarts)
 
 

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from hsm import HSM, HSMMisuse
 from hsm.adapter import HSMPrivateKey
-from tests.hsm.probes import DIGEST
+from tests.hsm.token_access import DIGEST
 from tests.support.programs import program
 
 NOW = datetime.now()

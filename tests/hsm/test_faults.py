@@ -15,10 +15,10 @@ from hsm import HSM, HSMCredential, HSMError, HSMKeyChanged, HSMUnavailable
 from hsm.keys import SIGNING_PLAN
 from hsm.module import Module
 from hsm.session import TokenSession
-from tests.hsm.probes import DIGEST, answer_of, refusal, sound, within
+from tests.hsm.token_access import DIGEST, answer_of, refusal, sound, within
 from tests.support.programs import program
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import PIN, SoftHSM
-from tests.support.together import together
 
 EC_PLAN = tuple(plan for plan in SIGNING_PLAN if plan.label in ("manifest-sign", "health-test"))
 
@@ -69,7 +69,7 @@ def test_many_threads_live_through_an_outage(softhsm: SoftHSM, gone: HSM) -> Non
         with softhsm.away():
             time.sleep(1.5)
 
-    together([busy] * 6 + [outage])
+    run_simultaneously([busy] * 6 + [outage])
     assert seen
     assert {type(error) for error in seen} == {HSMUnavailable}
     assert gone.module.restarts - restarts <= 4
@@ -132,7 +132,7 @@ def test_a_wrong_pin_is_tried_once_for_fifty_requests(softhsm: SoftHSM, gone: HS
         return asked[-1]
 
     token = HSM(softhsm.config("gone", pin=pin))
-    errors = together([lambda: refusal(lambda: token.sign("manifest-sign", DIGEST))] * 10)
+    errors = run_simultaneously([lambda: refusal(lambda: token.sign("manifest-sign", DIGEST))] * 10)
     errors += [refusal(lambda: token.sign("manifest-sign", DIGEST)) for _ in range(40)]
     assert len(errors) == 50
     assert {type(error) for error in errors} == {HSMCredential}
@@ -242,7 +242,7 @@ def test_threads_that_fail_together_share_one_restart(gone: HSM) -> None:
 
     gone.sign("manifest-sign", DIGEST)
     restarts = gone.module.restarts
-    assert together([lambda: gone.module.call(gone.config, once)] * 4) == ["well"] * 4
+    assert run_simultaneously([lambda: gone.module.call(gone.config, once)] * 4) == ["well"] * 4
     assert gone.module.restarts == restarts + 1
 
 

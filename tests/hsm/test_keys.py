@@ -12,7 +12,7 @@ from pkcs11.util.ec import encode_named_curve_parameters
 from hsm import HSM, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMUnavailable, KeyKind, KeyPlan, ceremony
 from hsm.derivation import kcv
 from hsm.keys import SIGNING_PLAN, WANTED, master_plan
-from tests.hsm.probes import DIGEST, put_secret, raw, refusal, remove, sound
+from tests.hsm.token_access import DIGEST, put_secret, raw, refusal, remove, sound
 from tests.support.programs import program
 from tests.support.softhsm import SO_PIN, SoftHSM
 

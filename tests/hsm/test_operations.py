@@ -16,7 +16,7 @@ from hsm import HSM, HSMKeyMissing, HSMMisuse
 from hsm.contract import CardKeys, Sealer, Signer
 from hsm.derivation import kcv
 from hsm.keys import SIGNING_PLAN
-from tests.hsm.probes import DIGEST, put_secret, raw, refusal, sound
+from tests.hsm.token_access import DIGEST, put_secret, raw, refusal, sound
 from tests.support.programs import program
 from tests.support.softhsm import SoftHSM
 

@@ -8,7 +8,7 @@ from sifilma.identity import permissions
 from sifilma.identity.permissions import TABLE, Column, Grant, Operation, Scope, columns, grants
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.ids import uuid7
-from tests.support import domain
+from tests.support import permission_table
 
 READING = {name for name in Operation if name.endswith((".view", ".read", ".see", ".export"))} | {Operation.AUDIT_VERIFY}
 
@@ -21,7 +21,7 @@ def differences() -> list[str]:
     """Cells in which code and DOMAIN differ."""
     return [
         f"{operation} {column}: {cell(TABLE[Operation(operation)].get(Column(column)))} instead of {wanted}"
-        for operation, row in domain.TABLE.items()
+        for operation, row in permission_table.TABLE.items()
         for column, wanted in row.items()
         if cell(TABLE[Operation(operation)].get(Column(column))) != wanted
     ]

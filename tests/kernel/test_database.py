@@ -21,7 +21,7 @@ from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
 from tests.support.databases import Cluster
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -164,7 +164,7 @@ def test_of_many_that_claim_at_once_one_gets_the_key(sessions: sessionmaker[Sess
         finally:
             ctx.uow.close()
 
-    assert Counter(together([claim] * 12)) == {"mine": 1, "busy": 11}
+    assert Counter(run_simultaneously([claim] * 12)) == {"mine": 1, "busy": 11}
 
 
 def test_moments_come_back_in_utc_and_naive_ones_are_refused(sessions: sessionmaker[Session]) -> None:

@@ -16,7 +16,7 @@ from sifilma.kernel import deadline, logging
 from sifilma.kernel.clock import ManualClock, SystemClock
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 
 
 def test_ids_are_version_7_and_grow_also_within_one_millisecond() -> None:
@@ -28,7 +28,7 @@ def test_ids_are_version_7_and_grow_also_within_one_millisecond() -> None:
 
 
 def test_ids_of_many_threads_are_all_different() -> None:
-    made = together([lambda: [uuid7() for _ in range(500)]] * 8)
+    made = run_simultaneously([lambda: [uuid7() for _ in range(500)]] * 8)
     assert len({one for part in made for one in part}) == 4000
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.life.machine import Life
 from tests.life.model import Card
-from tests.support.soundness import sound
+from tests.life.state_machine import Life
+from tests.support.fsck_findings import fsck_findings
 from tests.support.world import World
 
 BOUNDED = settings(
@@ -36,7 +36,7 @@ def test_the_life_of_cards_is_the_models(postgresql_world: World) -> None:
     Life.world = postgresql_world
     run_state_machine_as_test(Life, settings=BOUNDED)
     assert [step for step in NEEDED if not Life.taken[step]] == [], Life.taken  # a walk that gets nowhere proves nothing
-    assert sound(postgresql_world) == []
+    assert fsck_findings(postgresql_world) == []
 
 
 def test_a_model_that_lets_lost_cards_be_activated_is_caught(postgresql_world: World) -> None:

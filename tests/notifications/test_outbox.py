@@ -15,7 +15,7 @@ from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from tests.notifications import receivers
 from tests.support.servers import free_port
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World
 
 TO = Recipient(Channel.SMS, "+628120000123")
@@ -156,7 +156,7 @@ def test_two_senders_never_have_the_same_message(postgresql_world: World) -> Non
     for _ in range(8):
         write(postgresql_world)
     with receivers.gateway() as server:
-        counts = together([lambda: by_gateway(postgresql_world, server.port)] * 4)
+        counts = run_simultaneously([lambda: by_gateway(postgresql_world, server.port)] * 4)
     assert (sum(counts), len(server.items)) == (8, 8)
 
 

@@ -23,7 +23,7 @@ from sifilma.kernel.errors import Invalid
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationIn
 from sifilma.personalisation.service import Files
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done, letter, new_uid
 
 PATH = "/personalisation-requests"
@@ -45,7 +45,7 @@ def test_two_approvers_at_once_approve(postgresql_world: World) -> None:
     request, client = world.submitted(function="RW"), world.client("penyetuju2")
     with world.acting("penyetuju1") as ctx:
         service.approve(ctx, world.settings, UUID(request["id"]), request["digest"])
-        other = meanwhile(partial(client.post, f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}))
+        other = start_in_background(partial(client.post, f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}))
     assert done(other())["state"] == "approved"
 
 
@@ -180,7 +180,7 @@ def test_two_files_of_results_at_once_complete_the_request(postgresql_world: Wor
     done(client.post(path, {"results": made[:1]}))
     with world.acting("operator1") as ctx:
         results.add_results(ctx, world.settings, world.hsm, UUID(request), results.parse_results({1: made[1]}))
-        other = meanwhile(partial(client.post, path, {"results": made[2:]}))
+        other = start_in_background(partial(client.post, path, {"results": made[2:]}))
     assert done(other())["state"] == "completed"
 
 

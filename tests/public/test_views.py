@@ -19,7 +19,7 @@ from sifilma.public.guides import GUIDES
 from sifilma.public.questions import QUESTIONS
 from sifilma.public.views import SCREENSHOTS
 from sifilma.web.navigation import ENTRIES
-from tests.support import log
+from tests.support import transparency_log
 from tests.support.databases import Cluster
 from tests.support.softhsm import SoftHSM
 from tests.support.visitor import Visitor
@@ -133,14 +133,14 @@ def test_the_status_says_that_all_works_and_that_the_log_is_late(world: World) -
     visitor = Visitor(world)
     assert states(visitor) == ["Berfungsi"] * 4
     assert "Semua layanan berfungsi." in visitor.seen
-    log.act(world)
+    transparency_log.act(world)
     world.clock.advance(minutes=6)
     assert states(visitor) == ["Berfungsi", "Berfungsi", "Terlambat", "Berfungsi"]  # it waits to be taken into the log
     assert "Layanan berfungsi; satu bagian terlambat." in visitor.seen
-    log.sequence(world)
+    transparency_log.sequence(world)
     assert states(visitor) == ["Berfungsi"] * 4
     assert "Terakhir ditandatangani: 23 Nov 2026 10.06 WIB" in visitor.seen
-    log.act(world)
+    transparency_log.act(world)
     with world.context() as ctx:
         sequencing.append(ctx)
     world.clock.advance(minutes=6)

@@ -10,7 +10,7 @@ from sifilma.demo import facts
 from sifilma.notifications.delivery import deliver
 from sifilma.reports.reminders import remind
 from tests.notifications import receivers
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
@@ -75,7 +75,7 @@ def test_workers_started_twice_tell_nobody_twice(postgresql_world: World) -> Non
     round_(postgresql_world)
     postgresql_world.submitted()
     postgresql_world.clock.advance(days=3)
-    counts = together([lambda: round_(postgresql_world)] * 4)
+    counts = run_simultaneously([lambda: round_(postgresql_world)] * 4)
     assert (sum(counts), postgresql_world.sql("SELECT count(*) FROM outbox_message")) == (4, [(4,)])
 
 

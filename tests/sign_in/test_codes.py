@@ -9,7 +9,7 @@ from typing import Any
 
 import pyotp
 
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import PASSWORD, Client, World, done
 
 NAME = "magetan.staf"
@@ -30,7 +30,7 @@ def signed_in(world: World, response: Any) -> Client:
 def test_fifty_at_once_with_one_code_sign_in_once(world: World) -> None:
     clients = [password_step(world) for _ in range(50)]
     code = {"code": world.code(NAME)}
-    answers = together([partial(client.post, "/session/otp", code) for client in clients])
+    answers = run_simultaneously([partial(client.post, "/session/otp", code) for client in clients])
     counts = Counter(answer.status_code for answer in answers)
     assert counts[200] == 1
     assert set(counts) <= {200, 401, 429}  # the rest are refused; so many wrong ones at once are slowed down as well

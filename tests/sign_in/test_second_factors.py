@@ -17,7 +17,7 @@ from sifilma.notifications.delivery import deliver
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
 from tests.notifications import receivers
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import PASSWORD, World, done
 
 WHO = "magetan.kepala"
@@ -130,7 +130,7 @@ def test_the_api_says_which_codes_an_account_signs_in_with(world: World) -> None
 
 def test_one_recovery_code_in_many_hands_opens_one_session(world: World) -> None:
     code, cookies = recovery(world)[0], [challenge(world) for _ in range(8)]
-    answers = together([partial(_status, world, cookie, code) for cookie in cookies])
+    answers = run_simultaneously([partial(_status, world, cookie, code) for cookie in cookies])
     assert sorted(answers) == [303] + [401] * 7
 
 

@@ -42,12 +42,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Starter:
-    """The process servers are forked from (tests/support/starter.py), started when the first is wanted."""
+class ForkServer:
+    """The process servers are forked from (tests/support/fork_server.py), started when the first is wanted."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.starter"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.support.fork_server"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         atexit.register(self.close)
 
@@ -64,8 +64,8 @@ class Starter:
 
 
 @lru_cache(maxsize=1)
-def _starter() -> Starter:
-    return Starter()
+def _fork_server() -> ForkServer:
+    return ForkServer()
 
 
 class Server:
@@ -74,7 +74,7 @@ class Server:
     def __init__(self, world: World) -> None:
         self.port = free_port()
         self._log = world.settings.home / f"server-{self.port}.log"
-        self._pid = _starter().start(environment(world) | {"SIFILMA_PORT": str(self.port)}, self._log)
+        self._pid = _fork_server().start(environment(world) | {"SIFILMA_PORT": str(self.port)}, self._log)
 
     def wait(self, seconds: float = 60) -> Server:
         """Until it answers /livez."""

@@ -15,7 +15,7 @@ from manifests import conf
 from sifilma.kernel.db import db
 from tests.activation.conftest import check, verified
 from tests.support.counting import counted
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, World, done
 
 Fetch = Callable[[Client, str], bytes]
@@ -67,7 +67,7 @@ def test_a_token_opens_its_card_once(world: World) -> None:
 def test_fifty_at_once_on_one_token_give_one_manifest_and_clear_refusals(world: World) -> None:
     ready = world.ready()
     client, body = world.client("magetan.kepala"), world.activation(ready, ready.uids[0])
-    answers = together([lambda: client.post("/activations", body)] * 50)
+    answers = run_simultaneously([lambda: client.post("/activations", body)] * 50)
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 49}
     assert {problem(answer) for answer in answers if answer.status_code == 409} <= {"no-token", "token-used", "request-not-approved"}
     assert world.sql("SELECT COUNT(*) FROM manifest")[0][0] == 1
@@ -79,7 +79,7 @@ def test_two_that_finish_a_request_at_once_complete_it(world: World) -> None:
     ready = world.ready(count=2)
     client = world.client("magetan.kepala")
     bodies = [world.activation(ready, uid) for uid in ready.uids]
-    answers = together([partial(client.post, "/activations", body) for body in bodies])
+    answers = run_simultaneously([partial(client.post, "/activations", body) for body in bodies])
     assert [answer.status_code for answer in answers] == [201, 201]
     assert done(client.get(f"/activation-requests/{ready.request}"))["state"] == "completed"
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from manifests.verifier import Expectations, verify
 from sifilma.activation.tokens import sealing
 from tests.activation.conftest import verified
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 
@@ -98,7 +98,7 @@ def test_a_manifest_revoked_while_its_file_is_opened_is_not_given_out(world: Wor
 
     def lost_meanwhile(*given: Any) -> bytes:
         body = {"condition": "lost", "note": "hilang di jalan"}
-        done(meanwhile(lambda: client.post(f"/cards/{ready.uids[0]}/reports", body))())
+        done(start_in_background(lambda: client.post(f"/cards/{ready.uids[0]}/reports", body))())
         return opened(*given)
 
     monkeypatch.setattr(sealing, "open_sealed", lost_meanwhile)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sifilma.activation import tasks
 from sifilma.activation.manifests import revocation
 from tests.activation.conftest import check
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 
@@ -63,7 +63,7 @@ def test_who_executes_and_who_rejects_at_once_do_not_both_win(postgresql_world: 
     with world.acting("penyetuju1") as ctx:
         revocation.decide(ctx, revocation.open_proposal(ctx, manifest), execute=True)
         rejects = {"decision": "reject", "reason": "tidak terbukti"}
-        other = meanwhile(partial(client.post, f"/manifests/{manifest}/revoke", rejects))
+        other = start_in_background(partial(client.post, f"/manifests/{manifest}/revoke", rejects))
     assert other().status_code == 409
     assert world.sql("SELECT state FROM revocation") == [("executed",)]
     assert world.sql("SELECT state FROM manifest") == [("revoked",)]
@@ -78,7 +78,7 @@ def test_two_who_propose_at_once_leave_one_proposal(postgresql_world: World) -> 
     client = world.client("operator2")
     with world.acting("operator1") as ctx:
         revocation.propose(ctx, manifest, "mesin dicuri")
-        other = meanwhile(partial(client.post, f"/manifests/{manifest}/revoke", {"reason": "mesin hilang"}))
+        other = start_in_background(partial(client.post, f"/manifests/{manifest}/revoke", {"reason": "mesin hilang"}))
     assert other().status_code == 409
     assert world.sql("SELECT reason FROM revocation") == [("mesin dicuri",)]
 

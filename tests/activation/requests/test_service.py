@@ -9,7 +9,7 @@ from sifilma import resources
 from sifilma.activation.requests import service
 from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.documents.service import Upload
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import Client, World, done, letter
 
 
@@ -52,7 +52,7 @@ def test_two_drafts_at_once_do_not_take_the_same_card(postgresql_world: World) -
     with world.acting("magetan.kepala") as ctx:
         stated = ActivationRequestIn.model_validate(world.letter() | {"machines": 1, "cards": uids})
         service.draft(ctx, resources.files(), stated, Upload("surat.pdf", letter()))
-        other = meanwhile(partial(draft, world, client, uids))
+        other = start_in_background(partial(draft, world, client, uids))
     assert other().status_code == 422
     assert world.sql("SELECT COUNT(*) FROM activation_request_card") == [(1,)]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sifilma.activation import tasks
 from sifilma.activation.tokens import service as tokens
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 
@@ -69,7 +69,7 @@ def test_a_token_issued_anew_while_its_request_is_cancelled_is_cancelled_too(pos
         assert client.post("/activations", world.activation(ready, ready.uids[0], token="x" * 10)).status_code == 422
     with world.acting("magetan.kepala") as ctx:
         tokens.reissue(ctx, world.settings, world.hsm, UUID(ready.request), ready.uids[0])
-        other = meanwhile(partial(client.post, f"/activation-requests/{ready.request}/cancel"))
+        other = start_in_background(partial(client.post, f"/activation-requests/{ready.request}/cancel"))
     assert done(other())["state"] == "cancelled"
     assert world.sql("SELECT COUNT(*) FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
                      " WHERE t.state = 'issued' AND r.state <> 'approved'") == [(0,)]  # fmt: skip

@@ -13,7 +13,7 @@ from manifests.status import StatusValue, verify_status
 from sifilma.activation.trust import status_list
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
@@ -56,7 +56,7 @@ def test_an_unknown_list_is_not_there(world: World) -> None:
 
 def test_many_readers_at_once_agree_and_the_sequence_only_grows(world: World) -> None:
     world.active()
-    answers = together([lambda: fetch(world)] * 12)
+    answers = run_simultaneously([lambda: fetch(world)] * 12)
     seqs = sorted({values(world, data)[0] for data in answers})
     assert seqs == list(range(1, len(seqs) + 1))
     assert len(set(answers)) == len(seqs)  # one sequence, one text

@@ -10,7 +10,7 @@ T = TypeVar("T")
 MOMENT = 1.0
 
 
-def meanwhile(call: Callable[[], T]) -> Callable[[], T]:
+def start_in_background(call: Callable[[], T]) -> Callable[[], T]:
     """Start the call in a thread of its own and give it a moment, while the caller's transaction is open; what it gave, once it ends."""
     results: list[T] = []
     thread = threading.Thread(target=lambda: results.append(call()))
@@ -24,7 +24,7 @@ def meanwhile(call: Callable[[], T]) -> Callable[[], T]:
     return ended
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
+def run_simultaneously(calls: Sequence[Callable[[], T]]) -> list[T]:
     """Run every call in a thread of its own, all let go at the same moment; what each gave, in order. A failure is raised here."""
     barrier = threading.Barrier(len(calls))
     results: list[T | None] = [None] * len(calls)

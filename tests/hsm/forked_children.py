@@ -8,7 +8,7 @@ import threading
 import time
 
 from hsm import HSM
-from tests.hsm.probes import DIGEST, sound, token_of
+from tests.hsm.token_access import DIGEST, sound, token_of
 
 CHILDREN, SIGNATURES = 4, 50
 

@@ -17,7 +17,7 @@ from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in.models import Passkey
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
-from tests.support.log import sequence
+from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
 
@@ -51,7 +51,7 @@ WITH_KEYS = (
 
 
 @dataclass(frozen=True)
-class Thing:
+class OwnedObject:
     """One object: its key in URLs, its state, a text only it has, its owners, those linked to it by a batch, a part of it."""
 
     kind: str
@@ -111,11 +111,13 @@ PARTS: dict[str, str] = {
 }
 
 
-def things(world: World, kind: str) -> list[Thing]:
+def objects_of(world: World, kind: str) -> list[OwnedObject]:
     """Every object of a kind."""
     parts = {_text(key): str(part) for key, part in world.sql(PARTS[kind])} if kind in PARTS else {}
     return [
-        Thing(kind, _text(key), str(state), _text(mark), frozenset(_ids(one, two)), frozenset(_ids(linked)), parts.get(_text(key), ""))
+        OwnedObject(
+            kind, _text(key), str(state), _text(mark), frozenset(_ids(one, two)), frozenset(_ids(linked)), parts.get(_text(key), "")
+        )
         for key, state, mark, one, two, linked in world.sql(SELECTS[kind] + " ORDER BY 1")
     ]
 

@@ -12,8 +12,8 @@ from hsm import HSMUnavailable
 from hsm.breaker import Breaker
 from hsm.gate import Gate
 from hsm.workers import MAX_LOST, Workers
-from tests.hsm.probes import refusal
-from tests.support.together import together
+from tests.hsm.token_access import refusal
+from tests.support.simultaneous_calls import run_simultaneously
 
 # --- breaker ---------------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ def test_a_shut_gate_lets_nobody_in_until_it_opens() -> None:
         log.append("open")
         gate.open()
 
-    together([enter, enter, opening])
+    run_simultaneously([enter, enter, opening])
     assert log == ["open", "in", "in"]
 
 
@@ -127,7 +127,7 @@ def test_results_and_failures_come_back_to_their_callers() -> None:
     def of(number: int) -> int:
         return workers.run(lambda: number * number, 5.0)
 
-    assert together([lambda number=number: of(number) for number in range(40)]) == [number * number for number in range(40)]  # type: ignore[misc]  # a loop's lambda
+    assert run_simultaneously([lambda number=number: of(number) for number in range(40)]) == [number * number for number in range(40)]  # type: ignore[misc]  # a loop's lambda
     with pytest.raises(KeyError):
         workers.run(lambda: dict[str, str]()["x"], 5.0)
     assert workers.run(lambda: None, 5.0) is None

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from tests.hsm.probes import DIGEST, sound, token_of
+from tests.hsm.token_access import DIGEST, sound, token_of
 
 
 def _start(where: list[str], at: float) -> int:

@@ -13,7 +13,7 @@ from sifilma.activation import tasks
 from sifilma.demo.props import photo
 from sifilma.fsck.registry import Needs
 from tests.life.model import TOKEN_LIFE, TRIES, Card, Manifest, Request, Token
-from tests.support.soundness import sound
+from tests.support.fsck_findings import fsck_findings
 from tests.support.world import MAGETAN_PLACE, START, Client, World, done, letter
 
 OFFICE, OPERATOR, APPROVER = "magetan.kepala", "operator1", "penyetuju1"
@@ -242,7 +242,7 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end of a walk, not after each step: fsck reads the whole installation, other walks' cards included."""
-        assert sound(self.world, without=(Needs.HSM, Needs.FILES)) == []
+        assert fsck_findings(self.world, without=(Needs.HSM, Needs.FILES)) == []
 
     def _told(self, card: Card) -> dict[str, Any]:
         rows = self.world.sql("SELECT id, state, holder_id FROM card WHERE uid = :uid", uid=card.uid)
