@@ -1,4 +1,4 @@
-"""Walks every route as one role and says, in words, where an answer is not what DOMAIN.md's table wants."""
+"""Calls every route as one role and reports each answer that contradicts the permission table of docs/domain.md."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ ONLY_IDS = (
     "leaf",
     "audit_entry",
 )
-"""Kinds of which nothing but an id is known here: entries of the record may name it to whoever may read the entry."""
+"""Kinds that only an id identifies: audit entries may show that id to whoever may read the entry."""
 NOTHING_OWN = {("manufacturer's key", "/api/v1/units")}
-"""Lists that are empty by their nature: a manufacturer owns no unit."""
+"""Lists that are always empty: a manufacturer owns no unit."""
 SEARCHES = ({"q": "30154B01"}, {"q": "HW-"}, {"q": "470"}, {"unduh": "csv"}, {"unduh": "xlsx"})
-"""What every card, unit and letter has in it; and the list as a file."""
+"""Queries of every list: texts that each card, unit and letter contains, and the list as a file."""
 MARKED = ("card", "unit", "personalisation_request", "handover", "activation_request")
-"""Kinds whose marks stand in every row of their lists."""
+"""Kinds whose marks are in every row of their lists."""
 EACH = 2
-"""How many objects of a relation are tried: one of each of so many states."""
+"""The number of objects of a relation that are tried, each in a different state."""
 
 
 @dataclass
 class Walk:
-    """One visitor's way through the application. `denied` are the ids of refused requests, by what the record must say of them."""
+    """The calls of one visitor to every route. `denied` maps the id of a refused request to the action that must be recorded for it."""
 
     visitor: Visitor
     denied: dict[str, str] = field(default_factory=dict)
 
     def faults(self, operation: str = "") -> list[str]:
-        """Everything that is not as the table wants it, at every route or at one operation's."""
+        """Return every contradiction to the table, of all routes or of the routes of one operation."""
         wanted = (route for route in routes(self.visitor.world) if not operation or route.operation == operation)
         return [fault for route in wanted for fault in self._route(route)]
 
     def pages(self) -> Iterator[tuple[Route, str]]:
-        """Every page it may open, with its path: about objects, one of each state it may see."""
+        """Yield every page the visitor may open, with its path; pages about objects once for each state the visitor may see."""
         for route in routes(self.visitor.world):
             if route.method != "GET" or route.is_api:
                 continue
@@ -82,7 +82,7 @@ class Walk:
         if route.operation is None:
             yield f"{route}: names no operation"
         elif route.operation not in known:
-            yield f"{route}: {route.operation} is not in DOMAIN.md's table as tests/support/permission_table.py has it; add its row there"
+            yield f"{route}: {route.operation} is not in docs/domain.md's table (tests/support/permission_table.py); add its row"
         elif route.operation == OPEN:
             yield from self._open(route)
         elif not self.visitor.role.known:
@@ -108,7 +108,7 @@ class Walk:
 
     def _object(self, route: Route) -> Iterator[str]:
         if route.kind is None:
-            return  # `missing_recipes` says so, once
+            return  # `missing_recipes` reports it once
         operation = str(route.operation)
         yield from self._out_of_scope(route, "nothing", absent(route.kind))
         tried = False
@@ -118,12 +118,12 @@ class Walk:
                 tried = True
             elif relation == "foreign":
                 yield from self._out_of_scope(route, f"another's {item.kind} ({item.state})", item)
-            else:  # it may be looked at, and this operation is not for it: 403 or 404, never more
+            else:  # "seen": the visitor may read the object but not perform this operation on it
                 answer = self._call(route, item, **route.body())
                 yield from self._expect(route, f"a {item.kind} it only sees ({item.state})", answer, {403, 404})
 
     def picks(self, kind: str, operation: str) -> list[tuple[str, OwnedObject]]:
-        """Objects the operation is for, objects it is not for but which may be seen, and objects out of sight: one of each state."""
+        """Return (relation, object) pairs: `own` (the operation is allowed), `seen` (only reading is) and `foreign`, one of each state."""
         if kind == "session":
             self.visitor.client("new")
         kept = {self.visitor.world.users.get(role.username or "") for role in ROLES}
@@ -145,7 +145,7 @@ class Walk:
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def _allowed(self, route: Route, item: OwnedObject, what: str, *, again: bool = False) -> Iterator[str]:
-        """Let in; `again`: what depends on the caller alone has been tried with another object."""
+        """Expect that the caller is let in. `again`: the checks that depend on the caller alone were made with another object."""
         how = "new" if route.unsafe and route.operation == PERSON else "fresh"
         answer = self._call(route, item, how, **(route.nonsense() if route.unsafe else {}))
         if self._refused(route, answer):
@@ -166,7 +166,7 @@ class Walk:
             yield self._say(route, f"{what}, the code an hour old", answer.status_code, {200, 422})
 
     def _refused(self, route: Route, answer: Any) -> bool:
-        """Whether somebody was sent away who may do this."""
+        """Tell whether the answer refuses a caller who may do this."""
         if answer.status_code in ALSO.get(str(route), set()):
             return False
         party = answer.status_code == 403 and (answer.json or {}).get("type", "").rpartition(":")[2] in PARTIES
@@ -192,7 +192,7 @@ class Walk:
         return absent(route.kind or "")
 
     def _call(self, route: Route, item: OwnedObject, how: str = "fresh", **more: Any) -> Any:
-        """One call; what the record must say about a refusal is kept."""
+        """Make one call, and remember the action that must be recorded if it is refused."""
         client, request_id = self.visitor.client(how), f"access-{uuid4().hex}"
         headers = client.headers | {"X-Request-Id": request_id, "Accept": "application/json"} | more.pop("headers", {})
         given = {name: value for name, value in headers.items() if value is not None}
@@ -202,7 +202,7 @@ class Walk:
         return answer
 
     def unrecorded(self) -> list[str]:
-        """Refusals without their security event, or with anything besides it."""
+        """Return the refusals whose security event is missing, doubled, or beside another event."""
         rows = self.visitor.world.sql("SELECT request_id, action FROM audit_entry WHERE request_id LIKE 'access-%'")
         found: dict[str, list[str]] = {}
         for request_id, action in rows:
@@ -212,9 +212,9 @@ class Walk:
     # --- lists -------------------------------------------------------------------------------------------------------
 
     def list_faults(self) -> list[str]:
-        """Lists whose rows are not exactly those the table lets the visitor see; texts of foreign objects on any page or in any file."""
+        """Return the lists whose rows are not exactly those the visitor may see, and the pages and files with texts of foreign objects."""
         faults = [fault for path, (kind, operation) in LISTS.items() for fault in self._list(path, kind, operation)]
-        foreign, unrecorded = self._foreign_marks(), self._foreign_marks("audit.read")  # the record names its objects by their ids
+        foreign, unrecorded = self._foreign_marks(), self._foreign_marks("audit.read")  # audit entries name their objects by id
         for route in routes(self.visitor.world):
             if route.method == "GET" and "<" not in route.rule.rule and route.operation in (*TABLE, ANYBODY, PERSON):
                 for query in ({},) if route.is_api else ({}, *SEARCHES):
@@ -226,7 +226,7 @@ class Walk:
         return faults
 
     def _lacking(self, route: Route, text: str) -> list[str]:
-        """Own rows a list's file does not have."""
+        """Return the visitor's own rows that are missing from the file of a list."""
         kind = STEMS.get(f"{route.rule.rule}/", "")
         if kind not in MARKED or self.visitor.cell(str(route.operation)) == NEVER:
             return []
@@ -247,7 +247,7 @@ class Walk:
             yield f"{self.visitor.role.name}: GET {path}: there is nothing for it to show, so nothing is proven; add to populate()"
 
     def _in_list(self, kind: str, operation: str, item: OwnedObject) -> bool:
-        own_people = kind != "user" or self.visitor.organisation in item.owners  # the API's list of people is the own organisation's
+        own_people = kind != "user" or self.visitor.organisation in item.owners  # the API lists one's own organisation's people
         return own_people and self.visitor.reaches(operation, item)
 
     def _walk_pages(self, path: str, key: str) -> Iterator[str]:
@@ -261,13 +261,13 @@ class Walk:
                 return
 
     def _foreign_marks(self, reading: str = "") -> set[str]:
-        """Texts that only objects have which this visitor may not see in any way, nor by the operation `reading`."""
+        """Return the texts of objects that this visitor may not see, neither by their own reading operation nor by `reading`."""
         shown: set[str] = set()
         hidden: set[str] = set()
         for kind in SELECTS:
             for item in objects_of(self.visitor.world, kind) if kind not in ONLY_IDS else []:
                 seen = any(self.visitor.reaches(each, item) for each in (SEEN_BY[kind], reading) if each)
-                (shown if seen else hidden).update((item.mark, item.part) if seen else (item.mark,))  # a card names its unit
+                (shown if seen else hidden).update((item.mark, item.part) if seen else (item.mark,))  # a card's page names its unit
         return hidden - shown
 
     def _text(self, route: Route, query: dict[str, str]) -> str:
@@ -281,5 +281,5 @@ class Walk:
 
 
 def _recorded(wanted: str, found: list[str]) -> bool:
-    """Once, and nothing besides it but that a one-time code was wrong."""
+    """Tell whether the action was recorded once, with nothing else but refused one-time codes."""
     return sorted(set(found) - {"session.otp_refused"}) == [wanted] and found.count(wanted) == 1
