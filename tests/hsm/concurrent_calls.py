@@ -1,4 +1,4 @@
-"""Eight threads, every operation, for some seconds. `off`: without OS locking, to see the crash that locking prevents.
+"""Calls every operation from eight threads for some seconds. `off` disables OS locking, to show the crash that locking prevents.
 
 Arguments: library, token label, lock file, seconds, on|off. Prints the number of operations.
 """

@@ -1,6 +1,7 @@
-"""Processes that start, log in and sign at the same moment, again and again. Arguments: library, label, lock file, processes, rounds.
+"""Starts processes that load the library, log in and sign at the same moment, in several rounds.
 
-Each is forked from a parent that has not loaded the library: a start of its own, without the price of a new interpreter.
+Arguments: library, token label, lock file, processes, rounds. Prints the exit codes of each round. Each process is forked from a
+parent that has not loaded the library, so that it loads the library itself without the cost of a new interpreter.
 """
 
 from __future__ import annotations

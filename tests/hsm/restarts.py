@@ -1,4 +1,7 @@
-"""Restart the library forty times under six threads that sign. Arguments: library, label, lock file. Prints the number of restarts."""
+"""Restarts the library forty times while six threads sign.
+
+Arguments: library, token label, lock file. Prints the number of restarts.
+"""
 
 from __future__ import annotations
 
