@@ -35,7 +35,7 @@ BY_FILES = {"document-file", "boundary-file"}
 
 @contextmanager
 def unguarded(world: World, loosen: tuple[str, ...] = ()) -> Iterator[Connection]:
-    """Yield a connection on which the database refuses nothing, and roll back at the end. Tables in `loosen` also lose their constraints."""
+    """Yield a connection on which the database refuses nothing, and roll back at the end. Tables in `loosen` lose their constraints."""
     engine = make_engine(world.settings.database_url, pool_size=1)
     try:
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Fixtures that close the PKCS#11 library around every test: no restart throttle, latched PIN or open breaker is left by the test before."""
+"""Fixtures that close the PKCS#11 library around every test, which ends any restart throttle, latched PIN or open breaker."""
 
 from __future__ import annotations
 
