@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests import conf
+from manifests import cli, conf
 from manifests.encoding import b64url
 from manifests.keyset import root_sha256
 from manifests.payload import Manifest
@@ -68,3 +69,26 @@ def test_the_machine_decrypts_the_open_key(key: bytes, pcid: bytes) -> None:
     masked = conf.conf(key, pcid)
     assert conf.open_key(masked, pcid) == key
     assert int(masked, 16) == int.from_bytes(key, "big") ^ int.from_bytes(pcid + pcid, "big")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ver": True},
+        {"prev": "A" * 42 + "B"},
+        {"loc": make.payload()["loc"] | {"code": "٣٥.20"}},
+        {"loc": make.payload()["loc"] | {"code": "35.20.01.2٠01"}},
+    ],
+    ids=["true for 1", "trailing bits", "foreign digits", "a foreign digit"],
+)
+def test_values_that_only_look_right_are_refused(change: dict[str, Any]) -> None:
+    data = json.dumps(make.payload() | change, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    verdict = verify(make.signed(data), EXPECTED)
+    assert (verdict.valid, verdict.reason) == (False, Reason.PAYLOAD)
+
+
+def test_an_empty_uid_on_the_command_line_is_unusable_input(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make.FOLDER
+    pin, keyset = root_sha256(make.ROOT.public_key()), str(folder / "keyset.sig")
+    assert cli.main(["verify", str(folder / "good.jws"), "--root-sha256", pin, "--keyset", keyset, "--uid", ""]) == 2
+    assert "16 hex digits" in capsys.readouterr().err
