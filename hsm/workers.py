@@ -18,7 +18,7 @@ class _Call(Generic[T]):
 
     def __init__(self, function: Callable[[], T]) -> None:
         self.function = function
-        # A lock released by the worker is the cheapest signal between two threads: every HSM call pays for it.
+        # Held until the worker releases it: the caller waits for the end of the call by acquiring it.
         self.done = threading.Lock()
         self.done.acquire()
         self.result: T | None = None
