@@ -1,4 +1,4 @@
-"""Every setting in one place. Values come from the environment (`SIFILMA_…`) or from files in `SIFILMA_SECRETS_DIR`."""
+"""All settings of an installation. Values come from the environment (`SIFILMA_…`) or from files in `SIFILMA_SECRETS_DIR`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# Public values: anybody can read them here. `_demo` refuses them as soon as a setting points to a real installation.
 DEMO_SECRET = "demo-only-not-a-secret-demo-only-not-a-secret"  # noqa: S105
 DEMO_PIN = "123456"
 DEMO_SO_PIN = "87654321"
 
 
 class SettingsError(Exception):
-    """The installation is not configured: one clear sentence."""
+    """A setting is missing or cannot be used. The text is one sentence for the operator and names the variable."""
 
 
 class Settings(BaseSettings):
-    """What an operator may set. Nothing secret has a default outside demo mode."""
+    """The settings an operator may give. No secret has a default outside demo mode."""
 
     model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True)
 
@@ -136,36 +137,36 @@ class Settings(BaseSettings):
 
     @property
     def is_demo(self) -> bool:
-        """Whether this is the demonstration that `make run` starts."""
+        """Return whether this is the demonstration that `make run` starts."""
         return self.env == "demo"
 
     @cached_property
     def database(self) -> str:
-        """The database URL in force."""
+        """Return the URL of the database in use: `database_url`, or SQLite under `home`."""
         return self.database_url or f"sqlite:///{(self.home / 'sifilma.db').resolve()}"
 
     @property
     def log_name(self) -> str:
-        """The origin of the transparency log's checkpoints: a URL without its scheme."""
+        """Return the origin of the transparency log's checkpoints: a URL without its scheme (C2SP tlog-checkpoint)."""
         return self.log_origin or self.issuer.removeprefix("https://").removeprefix("http://").rstrip("/") + "/log"
 
     @property
     def files(self) -> Path:
-        """Uploaded files."""
+        """Return the folder of uploaded files."""
         return self.home / "files"
 
     @property
     def trust(self) -> Path:
-        """The published keyset and certificates."""
+        """Return the folder of the published keyset and certificates."""
         return self.home / "trust"
 
     def optional_secret(self, name: str) -> str:
-        """A secret that may be missing: empty then."""
+        """Return a secret by its field name, or an empty text if it is not set."""
         value: SecretStr | None = getattr(self, name)
         return value.get_secret_value() if value is not None else ""
 
     def secret(self, name: str) -> str:
-        """A secret by its key; SettingsError, naming the variable, where it is not set."""
+        """Return a secret by its field name. Raise SettingsError, with the variable's name, if it is not set."""
         value: SecretStr | None = getattr(self, name)
         if value is None:
             raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
@@ -176,7 +177,10 @@ _DEMO = {"secret_key": DEMO_SECRET, "hsm_pin": DEMO_PIN, "hsm_so_pin": DEMO_SO_P
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings; SettingsError with one clear sentence when they cannot be used."""
+    """Read and check the settings. `overrides` take precedence over environment and files.
+
+    Raise SettingsError, with the variable's name, if a value cannot be used or a secret is missing.
+    """
     secrets = os.environ.get("SIFILMA_SECRETS_DIR")
     try:
         settings = Settings(_secrets_dir=secrets, **overrides)  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
@@ -188,7 +192,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _demo(settings: Settings) -> Settings:
-    """Demo secrets, refused where anything points at a real installation."""
+    """Fill missing secrets with the demo's. Raise SettingsError if the database, the HSM or https belongs to a real installation."""
     real = settings.env == "demo" and (settings.database_url or "softhsm" not in settings.hsm_module or settings.https)
     if real:
         raise SettingsError("SIFILMA_ENV=demo is refused: a production database, HSM or https is configured.")

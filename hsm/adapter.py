@@ -1,4 +1,4 @@
-"""A private key that lives in the HSM, in the shape `cryptography` expects: X.509, CSR, CRL, CMS, PDF."""
+"""Wrap a private key of the HSM as a private key of `cryptography`, whose X.509, CSR, CRL and CMS builders accept it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ if TYPE_CHECKING:
 
 
 class HSMPrivateKey(ec.EllipticCurvePrivateKey):
-    """Signs in the HSM; everything that would need the key itself is refused."""
+    """A P-256 private key that signs in the HSM. Operations that need the key's value raise HSMMisuse."""
 
     def __init__(self, hsm: HSM, label: str) -> None:
         self._hsm, self._label = hsm, label
 
     @property
     def curve(self) -> ec.EllipticCurve:
-        """P-256."""
+        """Return P-256, the only curve the HSM's keys use."""
         return ec.SECP256R1()
 
     @property
     def key_size(self) -> int:
-        """256 bits."""
+        """Return 256, the key's size in bits."""
         return 256
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
-        """The public half."""
+        """Return the public half, as pinned by `HSM.public_key`."""
         return self._hsm.public_key(self._label)
 
     def sign(self, data: Any, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
-        """A DER signature with SHA-256 (of the data, or of a digest given as Prehashed)."""
+        """Return a DER-encoded ECDSA signature with SHA-256.
+
+        `data` is the message, or its 32-byte digest where the algorithm is Prehashed. Raise HSMMisuse for any other hash.
+        """
         algorithm = signature_algorithm.algorithm
         if isinstance(algorithm, utils.Prehashed):
             digest = bytes(data)
@@ -45,14 +48,15 @@ class HSMPrivateKey(ec.EllipticCurvePrivateKey):
         else:
             raise HSMMisuse("this key signs with SHA-256 only")
         raw = self._hsm.sign(self._label, digest)
+        # PKCS#11 answers r ‖ s (64 bytes); X.509 and CMS carry the DER form.
         return utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
 
     def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
-        """Refused: the key may only sign."""
+        """Raise HSMMisuse: the key's attributes allow signing only."""
         raise HSMMisuse("this key may only sign")
 
     def private_numbers(self) -> NoReturn:
-        """Refused: the key never leaves the HSM."""
+        """Raise HSMMisuse: the key is not extractable."""
         raise HSMMisuse("the key never leaves the HSM")
 
     def private_bytes(
@@ -61,7 +65,7 @@ class HSMPrivateKey(ec.EllipticCurvePrivateKey):
         format: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
         encryption_algorithm: serialization.KeySerializationEncryption | None = None,
     ) -> NoReturn:
-        """Refused: the key never leaves the HSM."""
+        """Raise HSMMisuse: the key is not extractable."""
         raise HSMMisuse("the key never leaves the HSM")
 
     def __copy__(self) -> HSMPrivateKey:

@@ -1,4 +1,4 @@
-"""Alembic's environment. The connection, its lock and its transaction come from `sifilma.schema.migrate`; there is no offline mode."""
+"""Alembic's environment. `sifilma.schema.migrate` gives the connection, its lock and its transaction. There is no offline mode."""
 
 from alembic import context
 

@@ -30,7 +30,7 @@ def lines(ctx: Context, origin: str, keys: Sequence[ec.EllipticCurvePublicKey]) 
     yield _line({"log": {"origin": origin, "size": size, "keys": [base64.b64encode(note.spki(key)).decode() for key in keys]}})
     for low in range(0, size, CHUNK):
         yield from _stretch(ctx, range(low, min(low + CHUNK, size)))
-        ctx.uow.breathe()
+        ctx.uow.restart_read()
 
 
 def _stretch(ctx: Context, places: range) -> Iterator[str]:

@@ -46,7 +46,7 @@ def verify(ctx: Context, keys: Keys, kept: Sequence[str] = (), newest: int | Non
     of its own: its transaction is closed in between, so that a long verification holds nothing up; `in_one` leaves it open, it is the
     caller's. The log may grow meanwhile.
     """
-    pause = _nothing if in_one else ctx.uow.breathe
+    pause = _nothing if in_one else ctx.uow.restart_read
     pause()
     size = log_size(ctx.session)
     walk = _Walk(ctx, keys, kept, Report(size))

@@ -1,4 +1,4 @@
-"""Lists on pages: filtered, paged at constant cost, and exported as they are filtered."""
+"""Show lists on pages: filtered, paged at constant cost, and exported in the same filter and order."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from sifilma.web.forms import Form
 from sifilma.web.requests import context
 
 ROWS_A_PAGE = 25
-MOST_EXPORTED = 100_000
-AGES = (1, 3, 7, 14, 30)
+MOST_EXPORTED = 100_000  # rows: an export is built in memory
+AGES = (1, 3, 7, 14, 30)  # days
 WRITERS = {
     "csv": (write_csv, "text/csv; charset=utf-8"),
     "xlsx": (write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
 Show = Callable[[list[Any]], Iterable[Any]]
 Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
-"""What a list can be put in order by besides its age: a name for addresses, the words of its heading, the column."""
+"""The orders of a list besides its age: a name for URLs, the words of the column's heading, and the column."""
 AGE, DOWNWARDS = "usia", "-"
 
 
 @dataclass(frozen=True)
 class Export:
-    """A list as a file: its name, what stands in each column of an item, and how many rows it has at most; and the list's orders."""
+    """A list as a file: its name, a function per column that gives an item's cell, the greatest number of rows, and the list's orders."""
 
     name: str
     columns: Mapping[str, Callable[[Any], object]]
@@ -42,8 +42,10 @@ class Export:
 
 
 def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
-    """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it, in the same order, as a file; a file that ends before the list
-    does says so in its last row. `?urut=NAME` or `-NAME` is the order. The template is given `items` and `next`.
+    """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`.
+
+    `?urut=NAME` or `-NAME` chooses the order, for both. A file that ends before the list does says so in its last row. The template gets
+    `items` and `next`. Raise Invalid for an unknown order or format.
     """
     choices = _orders(export.orders, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
     chosen = request.args.get("urut", "")
@@ -58,13 +60,13 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, 
 
 
 def orders() -> list[tuple[str, str, bool]]:
-    """The orders in which the list of this page can be put: name, words, and whether it is in that order. For the filters' macro."""
-    found: list[tuple[str, str, bool]] = g.get("orders", [])  # what `answer` left there
+    """Return the orders of this page's list: name, words, and whether it is the present one. For the macro of filters."""
+    found: list[tuple[str, str, bool]] = g.get("orders", [])  # set by `answer`
     return found
 
 
 def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:
-    """By their names in addresses; the usual one has none."""
+    """Return the orders by their names in URLs. The usual order has the empty name."""
     newest, oldest = (gettext("Newest first"), NEWEST_FIRST), (gettext("Oldest first"), OLDEST_FIRST)
     found = {"": oldest, DOWNWARDS + AGE: newest} if usual is OLDEST_FIRST else {"": newest, AGE: oldest}
     for name, (words, column) in columns.items():
@@ -74,18 +76,18 @@ def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:
 
 
 def ages() -> list[tuple[str, str]]:
-    """How old what is looked for is at least, as the choices of a filter."""
+    """Return the choices of the filter by age: at least this many days old."""
     return [(str(days), ngettext("%(num)s day or more", "%(num)s days or more", days)) for days in AGES]
 
 
 def chosen_age(form: Form) -> int:
-    """The days that were chosen, 0 if none."""
+    """Return the chosen number of days, 0 if none is chosen."""
     chosen = form.get("umur")
     return int(chosen) if chosen in map(str, AGES) else 0
 
 
 def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """A table as a file of this kind (csv or xlsx), for instance one that is to be filled in and sent back."""
+    """Return a table as a file of this kind (csv or xlsx), such as a form to be filled in and sent back. Raise NotFound for others."""
     if kind not in WRITERS:
         raise NotFound()
     write, media_type = WRITERS[kind]
@@ -100,7 +102,7 @@ def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, order:
 
 
 def _lines(listing: Listing[Any], show: Show, export: Export, order: Order) -> Iterator[list[object]]:
-    """Read page after page. The file made of them is held whole: that is why it ends."""
+    """Yield the rows page by page. The writer holds the whole file in memory, so the number of rows is limited."""
     query, key = listing
     cursor, left = None, export.most
     while left > 0:

@@ -1,4 +1,4 @@
-"""Numbers of documents: one series a year, without gap and without twin."""
+"""Number documents: one series per year, without gaps and without duplicates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII
 
 
 class DocumentCounter(Base):
-    """The last number given out in a series and year (WIB)."""
+    """The last number given in a series and year (WIB)."""
 
     __tablename__ = "document_counter"
 
@@ -25,7 +25,11 @@ class DocumentCounter(Base):
 
 
 def next_number(session: Session, now: datetime, series: str) -> str:
-    """`400.8/0007/<series>/XI/2026`, by one upsert: the row's lock, held to the commit, keeps numbers without gap and twin."""
+    """Return the next number of a series, such as `400.8/0007/<series>/XI/2026`.
+
+    One upsert takes it. The row stays locked until the commit, so another transaction cannot take the same number, and a rollback gives
+    the number back. A database sequence would leave a gap.
+    """
     today = now.astimezone(WIB)
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     upsert = make(DocumentCounter).values(series=series, year=today.year, last=1)

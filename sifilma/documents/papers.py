@@ -1,4 +1,4 @@
-"""Papers this system wrote, as anybody may look them up by what their QR code brings: an id and the SHA-256 of what they say."""
+"""Look up papers that this system wrote, for anybody, by the content of their QR code: an id and the SHA-256 of what they state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 @dataclass(frozen=True)
 class Paper:
-    """What is recorded of a paper and may be said to whoever holds it: nothing of a person."""
+    """What is recorded of a paper and may be told to whoever holds it. It names no person."""
 
     digest: str
     number: str
@@ -24,14 +24,14 @@ class Paper:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of paper: what it is called, and how one is found."""
+    """A kind of paper: its name and the function that finds one."""
 
     name: object
     find: Callable[[Session, UUID], Paper | None]
 
 
 class Verdict(StrEnum):
-    """What is to be said of a paper: a digest that is not the recorded one is that of a forgery, or of a paper that was changed."""
+    """The result for a paper. DIFFERENT: its digest is not the recorded one, so it is forged or was changed."""
 
     KNOWN = "known"
     DIFFERENT = "different"
@@ -40,7 +40,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class LookedUp:
-    """The verdict; `paper` only where it is known."""
+    """The result of a look-up. `paper` is set only if the verdict is KNOWN."""
 
     kind: Kind
     verdict: Verdict
@@ -51,12 +51,12 @@ _kinds: dict[str, Kind] = {}
 
 
 def register(parameter: str, kind: Kind) -> None:
-    """Make a kind known by the parameter its QR codes bear."""
+    """Register a kind of paper under the query parameter in its QR codes."""
     _kinds[parameter] = kind
 
 
 def look_up(session: Session, query: Mapping[str, str]) -> LookedUp | None:
-    """What is known of the paper an address names; None where it names none."""
+    """Return what is recorded of the paper that a query names, or None if it names none."""
     parameter = next((name for name in _kinds if name in query), None)
     if parameter is None:
         return None

@@ -1,4 +1,4 @@
-"""Sending files so that a browser saves or shows them and never runs them."""
+"""Send files so that a browser saves or shows them, but never runs them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ PDF = "application/pdf"
 
 
 def attachment(data: bytes, media_type: str, filename: str) -> Response:
-    """The bytes as a download (RFC 6266), in a sandbox of their own if something opens them all the same."""
+    """Return the bytes as a download (RFC 6266). The sandbox policy applies if a browser opens them nevertheless."""
     return _answer(data, media_type, filename, "attachment", SANDBOX)
 
 
 def inline_pdf(data: bytes, filename: str) -> Response:
-    """A PDF for a frame of our own pages, and of no other site's. The sandbox is the answer's own: Chromium shows no PDF in a
-    frame that has the attribute `sandbox`, but heeds this header.
+    """Return a PDF for a frame of our own pages; other sites cannot frame it.
+
+    The sandbox comes as a header of the answer: Chromium shows no PDF in a frame that has the attribute `sandbox`, but accepts this header.
     """
     return _answer(data, PDF, filename, "inline", f"{SANDBOX}; frame-ancestors 'self'")
 
 
 def paper(data: bytes, media_type: str, filename: str) -> Response:
-    """What a page shows with the macro `pdf`: a PDF to be looked at; with `?unduh=1`, and whatever is no PDF, as a download."""
+    """Return a file for the macro `pdf`: a PDF to be shown, or a download with `?unduh=1` and for all other types."""
     if media_type == PDF and not request.args.get("unduh"):
         return inline_pdf(data, filename)
     return attachment(data, media_type, filename)

@@ -1,4 +1,4 @@
-"""The edge of a command: one unit of work, committed when the command succeeds."""
+"""The edge of a command: it opens one unit of work and commits it when the command succeeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.kernel.unit_of_work import UnitOfWork
 
 @contextmanager
 def command_context() -> Iterator[Context]:
-    """A writing Context of the system itself; committed at the end, rolled back by any error."""
+    """Give a writing Context with the system as actor. It is committed at the end of the block, and rolled back by any error."""
     unit = UnitOfWork(db.sessionmaker)
     try:
         yield Context(unit, current_app.extensions["sifilma.clock"], SYSTEM, str(uuid7()))

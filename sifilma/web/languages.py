@@ -1,7 +1,7 @@
-"""The screens' languages: Bahasa Indonesia first, English by a switch.
+"""The languages of the pages: Bahasa Indonesia by default, English by a switch.
 
-Texts in the code are English; `<package>/translations/id.po` says them in Indonesian. The catalogues are read as they are written:
-nothing to compile, nothing that can be stale.
+Texts in the code are English; `<package>/translations/id.po` holds their Indonesian. The catalogues are read directly: there is no
+compiled form that could be out of date.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ PACKAGES = Path(__file__).resolve().parents[1]
 
 
 class Catalogues(Domain):  # type: ignore[misc]  # Flask-Babel brings no types
-    """Every package's catalogue as one."""
+    """Merges the catalogues of all packages into one domain."""
 
     def get_translations(self) -> NullTranslations:
-        """The texts of the request's language; English is the code's own."""
+        """Return the texts in the request's language. English needs no catalogue, as it is the language of the code."""
         return catalogue(str(get_locale() or "en"))
 
 
 @lru_cache(maxsize=4)
 def catalogue(language: str) -> NullTranslations:
-    """The texts of a language, of all packages."""
+    """Return the texts of a language from all packages."""
     if language == "en":
         return NullTranslations()
     texts = Translations()
-    texts._catalog, texts.plural = {}, lambda _: 0  # Indonesian words have one form for any number
+    texts._catalog, texts.plural = {}, lambda _: 0  # Indonesian nouns have one form for any number
     for path in sorted(PACKAGES.glob(f"*/translations/{language}.po")):
         with path.open("rb") as file:
             texts._catalog.update(filter(None, map(_entry, read_po(file, locale=language))))
@@ -44,7 +44,7 @@ def catalogue(language: str) -> NullTranslations:
 
 
 def _entry(message: Message) -> tuple[Any, str] | None:
-    """A translation as gettext keeps it: a plural's first form under its number."""
+    """Return a translation as gettext stores it. The key of a plural is the pair of its text and the form's number."""
     if not message.id or not message.string or message.fuzzy:
         return None
     if isinstance(message.id, str):
@@ -53,13 +53,13 @@ def _entry(message: Message) -> tuple[Any, str] | None:
 
 
 def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) -> None:
-    """Attach Flask-Babel; `zone` and `preferred` name the time zone and the language of whoever asks."""
+    """Attach Flask-Babel. `zone` and `preferred` return the time zone and the stored language of the user."""
     app.extensions["sifilma.preferred_language"] = preferred
     babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=language, timezone_selector=zone)
     babel.domain_instance = Catalogues()
 
 
 def language() -> str:
-    """The language somebody chose here, else the one kept for them, else Bahasa Indonesia."""
+    """Return the language chosen in this browser, else the user's stored one, else Bahasa Indonesia."""
     chosen = request.cookies.get(COOKIE) or current_app.extensions["sifilma.preferred_language"]()
     return chosen if chosen in LANGUAGES else "id"
