@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.accounts import lost_factors, queries, service
 from sifilma.accounts import proposals as administration
 from sifilma.accounts.pages import EXPORT, account_page, list_lines, proposal_lines, roles_of
@@ -18,6 +17,7 @@ from sifilma.documents import lists
 from sifilma.identity.models import User, UserChange
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -51,7 +51,7 @@ def invite() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
-        user, secret = service.invite(ctx, resources.settings(), service.own_organisation(ctx), body.new_user())
+        user, secret = service.invite(ctx, resources().settings, service.own_organisation(ctx), body.new_user())
         return _handed_out(user, secret, service.known_otherwise(user, body.name))
     return _invitation_form(ctx, form)
 
@@ -64,7 +64,7 @@ def invite_by_admin() -> AnyResponse:
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"))
         organisation = service.organisation(ctx, body.organisation)
-        user, _, secret = administration.invite_by_admin(ctx, resources.settings(), organisation, body.new_user())
+        user, _, secret = administration.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
         otherwise = service.known_otherwise(user, body.name)
         if secret:
             return _handed_out(user, secret, otherwise)
@@ -88,7 +88,7 @@ def _invitation_form(ctx: Context, form: Form) -> Response:
 
 def _handed_out(user: User, secret: str, otherwise: bool = False) -> Response:
     """The page of a link: made in this answer, and nowhere else. `otherwise`: the person goes by another name than was written."""
-    link, hours = f"{resources.settings().public_url}/undangan/{secret}", resources.settings().invitation_hours
+    link, hours = f"{resources().settings.public_url}/undangan/{secret}", resources().settings.invitation_hours
     return make_response(render_template("accounts/user_link.html", user=user, link=link, hours=hours, otherwise=otherwise), 201)
 
 
@@ -120,7 +120,7 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """A new link for somebody who has not taken up theirs."""
     user = service.own_user(ctx, user_id)
-    return _handed_out(user, service.invite_again(ctx, resources.settings(), user))
+    return _handed_out(user, service.invite_again(ctx, resources().settings, user))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
@@ -129,7 +129,7 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
     user = queries.seen_user(ctx, user_id)
-    return _handed_out(user, administration.invite_head_again(ctx, resources.settings(), user))
+    return _handed_out(user, administration.invite_head_again(ctx, resources().settings, user))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/usulan")
@@ -170,7 +170,7 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
-    return _decided(ctx, *administration.decide_change(ctx, resources.settings(), change_id, form.get("decision") == "execute"))
+    return _decided(ctx, *administration.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute"))
 
 
 @blueprint.post("/<uuid:user_id>/faktor-hilang")
@@ -188,7 +188,7 @@ def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Agree that a second factor is lost, or reject it; the link is shown to whoever agrees."""
     execute = form.model(DecisionIn).decision == "execute"
-    return _decided(ctx, *lost_factors.decide(ctx, resources.settings(), change_id, execute))
+    return _decided(ctx, *lost_factors.decide(ctx, resources().settings, change_id, execute))
 
 
 def _decided(ctx: Context, proposal: UserChange, secret: str | None) -> AnyResponse:

@@ -36,6 +36,7 @@ from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
+from sifilma.resources import resources
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
@@ -71,7 +72,7 @@ def needs_code(operation: str) -> bool:
     """Whether a form for this operation asks for a one-time code along with it."""
     found = grants(g.actor, Operation(operation))
     asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
-    return asked and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+    return asked and not is_fresh(g.actor, resources().settings)
 
 
 def navigation() -> list[tuple[Entry, bool]]:

@@ -9,7 +9,6 @@ from uuid import UUID
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, verification
 from sifilma.audit_trail import pages as audit_pages
@@ -20,6 +19,7 @@ from sifilma.documents import lists
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -61,7 +61,7 @@ def show(entry_id: UUID) -> str:
 @operation("audit.verify")
 def verify() -> str:
     """Hold the newest entries against the log, and the log against everything that was signed of it."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     report = verification.verify(ctx, keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
     ctx.uow.begin_read()
     return render_template("audit_trail/verification.html", report=report, newest=VERIFIED)

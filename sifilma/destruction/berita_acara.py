@@ -14,10 +14,10 @@ from sifilma.cards.models import Unit
 from sifilma.destruction.models import Destruction
 from sifilma.destruction.service import cards_of, photos_of
 from sifilma.documents import indonesian, papers, rendering
-from sifilma.documents.store import FileStore
 from sifilma.identity.models import IdKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.file_store import FileStore
 
 CAUSES = {"damaged": "rusak", "locked": "terkunci", "revoked": "dicabut"}
 _ID_WORDS = {IdKind.NIP: "NIP", IdKind.NRP: "NRP", IdKind.EMPLOYEE: "Nomor pegawai"}

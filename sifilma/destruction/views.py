@@ -8,7 +8,6 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.destruction import berita_acara, form_choices, serializers, service
@@ -21,6 +20,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment, paper
 from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -121,13 +121,13 @@ def record(destruction_id: UUID) -> AnyResponse:
     photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
         data = record_of(form, zone_of(ctx.actor.region_code))
-        service.record_execution(ctx, resources.settings(), resources.files(), destruction_id, data, photos)
+        service.record_execution(ctx, resources().settings, resources().files, destruction_id, data, photos)
         return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
     return _record(destruction_id, form)
 
 
 def _record(destruction_id: UUID, form: Form) -> Response:
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     found = service.recordable(ctx, destruction_id)
     cards = cards_out(ctx, service.cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
@@ -140,7 +140,7 @@ def pdf(destruction_id: UUID) -> Response:
     """The Berita Acara."""
     ctx = context()
     found = service.get(ctx, destruction_id)
-    data = berita_acara.berita_acara(ctx, resources.files(), resources.settings().public_url, found)
+    data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
     return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
 
 
@@ -153,4 +153,4 @@ def photo(destruction_id: UUID, number: int) -> Response:
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]
-    return attachment(resources.files().get(shown.sha256), shown.media_type, shown.filename)
+    return attachment(resources().files.get(shown.sha256), shown.media_type, shown.filename)

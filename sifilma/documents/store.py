@@ -7,24 +7,11 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Protocol
 
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.ids import uuid7
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class FileStore(Protocol):
-    """Keeps files by content. Both calls raise Unavailable when the store cannot do its work."""
-
-    def put(self, data: bytes) -> str:
-        """Keep the bytes; their SHA-256 (hex). The same bytes twice are kept once."""
-        ...
-
-    def get(self, sha256: str) -> bytes:
-        """The bytes, verified against their name."""
-        ...
 
 
 class DiskStore:

@@ -8,7 +8,6 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.decision_views import Decision, add_decisions, noted
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.documents import lists
@@ -19,6 +18,7 @@ from sifilma.handover import form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -82,7 +82,7 @@ def show(handover_id: UUID) -> Response:
 def pdf(handover_id: UUID) -> Response:
     """The BAST to be read and printed: the same bytes each time."""
     found = service.get(context(), handover_id)
-    data = document.bast(context(), resources.settings().public_url, found)
+    data = document.bast(context(), resources().settings.public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 

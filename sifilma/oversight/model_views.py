@@ -8,7 +8,6 @@ from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
 from sifilma.cards.models import DeviceModel
 from sifilma.documents import lists
@@ -18,6 +17,7 @@ from sifilma.documents.responses import paper
 from sifilma.oversight import cases, pages
 from sifilma.oversight.models import CASE, CaseState
 from sifilma.oversight.schemas import CaseIn, CertificateIn
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -73,7 +73,7 @@ def apply(model_id: UUID) -> AnyResponse:
     """Apply to have a model tested or certified."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = cases.apply(ctx, resources.files(), model_id, form.model(CaseIn), upload("letter"))
+        made = cases.apply(ctx, resources().files, model_id, form.model(CaseIn), upload("letter"))
         return seen("model_pages.case", "applied", case_id=made.id)
     return _application(model_id, form)
 
@@ -89,7 +89,7 @@ def case(case_id: UUID) -> Response:
 @operation("model.case.view")
 def file(case_id: UUID, name: str) -> Response:
     """The letter or the certificate."""
-    found = cases.open_file(context(), resources.files(), case_id, name)
+    found = cases.open_file(context(), resources().files, case_id, name)
     return paper(found.data, found.media_type, found.filename)
 
 
@@ -108,14 +108,14 @@ def record(case_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         stated, given = form.model(CertificateIn), upload("certificate")
-        cases.record_certificate(ctx, resources.settings(), resources.files(), case_id, stated, given)
+        cases.record_certificate(ctx, resources().settings, resources().files, case_id, stated, given)
         return seen("model_pages.case", "certificate", case_id=case_id)
     return _certificate(case_id, form)
 
 
 def _application(model_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=resources.settings().legal_basis_tkdn)
+    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=resources().settings.legal_basis_tkdn)
 
 
 def _case(case_id: UUID, form: Form) -> Response:
@@ -124,7 +124,7 @@ def _case(case_id: UUID, form: Form) -> Response:
 
 
 def _certificate(case_id: UUID, form: Form) -> Response:
-    settings = resources.settings()
+    settings = resources().settings
     found = cases.get(context(), case_id)
     return form.again("oversight/certificate.html", case=found, least=settings.tkdn_min, basis=settings.legal_basis_tkdn)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from sifilma.oversight.regions import bring_codes, bring_layer
 from sifilma.regions.loading import DEFAULT_FOLDER
+from sifilma.resources import resources
 from sifilma.web.command import command_context
 
 group = AppGroup("regions", help="Kode wilayah and boundaries.")
@@ -30,5 +30,5 @@ def import_codes(folder: Path) -> None:
 def import_boundaries(file: Path, code_property: str | None) -> None:
     """Put a layer of regency boundaries in force: GeoJSON, GeoParquet (WGS 84) or packed WKB."""
     with command_context() as ctx:
-        layer = bring_layer(ctx, current_app.extensions["sifilma.settings"].home, file, code_property)
+        layer = bring_layer(ctx, resources().settings.home, file, code_property)
     click.echo(f"{layer['name']}: {layer['regencies']} regencies, sha256 {layer['sha256']}, in force from now on")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from typing import Protocol
-
-from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
+from sifilma.regions import villages
+from sifilma.regions.contract import Located, Measured, Source
 from sifilma.regions.geometry import BOX, on_foreign_land
 
 PASS_M = 250
@@ -39,44 +37,6 @@ class Placed:
     source_sha256: str
 
 
-@dataclass(frozen=True)
-class Located:
-    """What lies at a position: the regency, and the nearest village code where the source knows villages."""
-
-    regency: str
-    village: str | None
-    distance_m: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a source measures: metres to the claimed regency and to the nearest one, and whether the point is on its land."""
-
-    claimed_m: float
-    nearest_m: float
-    nearest: str
-    on_land: bool
-
-
-class Source(Protocol):
-    """A body of geometry. `name` and `sha256` are recorded with each activation."""
-
-    name: str
-    sha256: str
-
-    def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
-        """Distances from the point. Invalid (field region_code) for a regency the source does not know."""
-        ...
-
-    def locate(self, latitude: float, longitude: float) -> Located:
-        """What lies there, or nearest to there."""
-        ...
-
-    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """What draws a regency, each shape with its code. Invalid as in `measure`."""
-        ...
-
-
 class PlaceCheck:
     """The rules, over either source."""
 
@@ -100,8 +60,6 @@ class PlaceCheck:
 
     def propose(self, latitude: float, longitude: float) -> Located:
         """`locate` for a form: a source that knows no villages is helped out by the village points of the regency it found."""
-        from sifilma.regions import villages  # noqa: PLC0415  # it imports this module
-
         found = self.locate(latitude, longitude)
         return found if found.village else replace(found, village=villages.points().nearest_of(found.regency, latitude, longitude))
 
@@ -130,10 +88,3 @@ def judge(measured: Measured, accuracy_m: float, is_nearest: bool) -> Outcome:
     if measured.claimed_m <= tolerance or off_shore:
         return Outcome.PASS
     return Outcome.REVIEW if measured.claimed_m <= REVIEW_M else Outcome.FAIL
-
-
-def place_check(home: Path) -> PlaceCheck:
-    """The check in force: the boundary layer an operator imported under `home`, else village points."""
-    from sifilma.regions import boundaries, villages  # noqa: PLC0415  # both import this module
-
-    return PlaceCheck(boundaries.imported(home) or villages.points())

@@ -6,7 +6,6 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import condition_reports, service
@@ -25,6 +24,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.errors import NotFound
 from sifilma.reports import card_page
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -75,7 +75,7 @@ def report(uid: str) -> AnyResponse:
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
-        condition_reports.report(ctx, resources.files(), uid, form.model(ReportIn), photos)
+        condition_reports.report(ctx, resources().files, uid, form.model(ReportIn), photos)
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
 
@@ -96,7 +96,7 @@ def propose_revocation(uid: str) -> AnyResponse:
 def photo(uid: str, number: int) -> Response:
     """A photo of what was reported about the card."""
     found = condition_reports.photo_of(context(), _normal(uid), number)
-    return attachment(resources.files().get(found.sha256), found.media_type, found.filename)
+    return attachment(resources().files.get(found.sha256), found.media_type, found.filename)
 
 
 def _page(uid: str, form: Form) -> Response:
@@ -107,14 +107,14 @@ def _page(uid: str, form: Form) -> Response:
         "reports/card.html",
         card=card_page.lines(ctx, [card])[0],
         unit=card_page.unit_of(ctx, card),
-        manifests=card_page.manifests_of(ctx, card, resources.settings().public_url),
+        manifests=card_page.manifests_of(ctx, card, resources().settings.public_url),
         sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
         revocable=card_page.revocable(ctx, card),
         papers=card_page.papers_of(ctx, card),
         conditions=condition_reports.conditions(ctx, card),
         proposable=proposable and is_free(ctx, card),
         code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),
-        limits={"photos": condition_reports.MAX_PHOTOS, "bytes": resources.settings().max_upload},
+        limits={"photos": condition_reports.MAX_PHOTOS, "bytes": resources().settings.max_upload},
         steps=timeline(ctx, CARD.kind, card.id),
         photos=condition_reports.photos_of(ctx, card),
     )

@@ -202,6 +202,6 @@ def test_an_import_of_codes_is_recorded_with_its_version_and_digest_and_only_onc
 
 
 def test_a_server_never_loads_the_parquet_library() -> None:
-    program = "import sys; from sifilma import cli; print({'pyarrow', 'pandas'} & set(sys.modules))"
+    program = "import sys; from sifilma.commands import main; print({'pyarrow', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.stdout == "set()\n"

@@ -9,7 +9,7 @@ import secrets
 from base64 import b32encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import sha1
@@ -37,6 +37,7 @@ from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
+from sifilma.resources import attach, resources
 from sifilma.sign_in.authentication import actor_of, secret_hash
 from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
@@ -139,6 +140,11 @@ class World:
         with self.context() as ctx:
             if not self._inhabited(ctx):
                 self._populate(ctx)
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings of the running application."""
+        self.settings = self.settings.model_copy(update=changes)
+        attach(self.app, replace(resources(self.app), settings=self.settings))
 
     @contextmanager
     def context(self, actor: Actor = SYSTEM) -> Iterator[Context]:

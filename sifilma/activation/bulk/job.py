@@ -28,7 +28,6 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.documents import sheets
 from sifilma.documents.service import Upload
 from sifilma.documents.sheets import Row
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
 from sifilma.jobs.files import ERROR, Say, Sheet, corrected
@@ -37,6 +36,7 @@ from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Settled, Taken
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong
 

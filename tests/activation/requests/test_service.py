@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from sifilma import resources
 from sifilma.activation.requests import service
 from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.documents.service import Upload
+from sifilma.resources import resources
 from tests.support.together import meanwhile
 from tests.support.world import Client, World, done, letter
 
@@ -51,7 +51,7 @@ def test_two_drafts_at_once_do_not_take_the_same_card(postgresql_world: World) -
     uids, client = world.received(), world.client("magetan.staf")
     with world.acting("magetan.kepala") as ctx:
         stated = ActivationRequestIn.model_validate(world.letter() | {"machines": 1, "cards": uids})
-        service.draft(ctx, resources.files(), stated, Upload("surat.pdf", letter()))
+        service.draft(ctx, resources().files, stated, Upload("surat.pdf", letter()))
         other = meanwhile(partial(draft, world, client, uids))
     assert other().status_code == 422
     assert world.sql("SELECT COUNT(*) FROM activation_request_card") == [(1,)]
