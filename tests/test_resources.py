@@ -27,7 +27,7 @@ def test_a_replaced_clock_is_the_one_that_is_asked(sqlite_world: World) -> None:
 
 
 def test_a_page_has_an_address_outside_a_request(sqlite_world: World) -> None:
-    assert resources(sqlite_world.app).site.page("manifest_pages.index") == f"{sqlite_world.settings.public_url}/manifes"
+    assert resources(sqlite_world.app).site.page("manifest_pages.index") == f"{sqlite_world.settings.public_url}/manifest"
 
 
 def test_hooks_that_are_attached_twice_are_called_once(sqlite_world: World) -> None:

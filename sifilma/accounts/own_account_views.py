@@ -8,7 +8,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.accounts import service
 from sifilma.accounts.schemas import ContactIn, PreferencesIn
 from sifilma.documents.rendering import qr_address
-from sifilma.identity.models import User
 from sifilma.kernel.errors import Invalid
 from sifilma.messages import service as messages
 from sifilma.messages.pages import line
@@ -111,14 +110,9 @@ def invitation_form(secret: str) -> AnyResponse:
 
 
 def _invitation(secret: str, form: Form) -> Response:
-    user, seed = _enrolment(secret)
+    ctx, settings = context(), resources().settings
+    service.keep_enrolment_seed(ctx, settings, secret)  # made at the first look and kept at once, whatever becomes of this request
+    invitation = service.open_invitation(ctx, secret)
+    user, seed = service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
     uri = totp.provisioning_uri(seed, user.username)
     return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=qr_address(uri))
-
-
-def _enrolment(secret: str) -> tuple[User, str]:
-    """The account and its seed, made at the first look and kept at once, whatever becomes of this request."""
-    ctx, settings = context(), resources().settings
-    service.keep_enrolment_seed(ctx, settings, secret)
-    invitation = service.open_invitation(ctx, secret)
-    return service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)

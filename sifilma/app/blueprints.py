@@ -20,7 +20,7 @@ from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
@@ -59,7 +59,7 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=lists.orders)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
 
 
 def may(operation: str) -> bool:

@@ -15,7 +15,7 @@ from sifilma.audit_trail import pages as audit_pages
 from sifilma.audit_trail import queries as audit_queries
 from sifilma.audit_trail.labels import ACTIONS
 from sifilma.audit_trail.queries import Wanted
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
@@ -44,7 +44,9 @@ def export() -> Response:
     form = Form(request.args)
     ctx = context()
     listing = audit_queries.entries(ctx, _wanted(ctx, form))
-    return lists.answer("audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form))
+    return list_views.answer(
+        "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
+    )
 
 
 @blueprint.get("/<uuid:entry_id>")
@@ -72,7 +74,9 @@ def _list(ctx: Context, form: Form) -> Response:
     with form.attempt(ctx):
         wanted = _wanted(ctx, form)
     listing = audit_queries.entries(ctx, wanted)
-    return lists.answer("audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form))
+    return list_views.answer(
+        "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
+    )
 
 
 def _shown(form: Form) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sifilma.cards.models import Unit
 from sifilma.cards.schemas import SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.errors import Invalid
@@ -48,7 +48,7 @@ def index() -> Response:
     """The units the actor may see."""
     ctx, form = context(), Form(request.args)
     wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
-    return lists.answer(
+    return list_views.answer(
         "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
         state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
     )  # fmt: skip

@@ -14,10 +14,11 @@ from sifilma.destruction import berita_acara, form_choices, serializers, service
 from sifilma.destruction.forms import record_of, rows_shown
 from sifilma.destruction.models import DESTRUCTION, DestructionState
 from sifilma.destruction.schemas import DestructionIn
-from sifilma.documents import lists
+from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import PDF, attachment, paper
+from sifilma.documents.responses import PDF, attachment
 from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
@@ -49,7 +50,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = service.page(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
     states, causes = named(DestructionState), named(form_choices.CAUSES)
-    return lists.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
+    return list_views.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
 
 
 @blueprint.get("/usul")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import quote
 
-from flask import Response, request
+from flask import Response
 
 from sifilma.documents.uploads import clean_name
 
@@ -23,13 +23,6 @@ def inline_pdf(data: bytes, filename: str) -> Response:
     frame that has the attribute `sandbox`, but heeds this header.
     """
     return _answer(data, PDF, filename, "inline", f"{SANDBOX}; frame-ancestors 'self'")
-
-
-def paper(data: bytes, media_type: str, filename: str) -> Response:
-    """What a page shows with the macro `pdf`: a PDF to be looked at; with `?unduh=1`, and whatever is no PDF, as a download."""
-    if media_type == PDF and not request.args.get("unduh"):
-        return inline_pdf(data, filename)
-    return attachment(data, media_type, filename)
 
 
 def _answer(data: bytes, media_type: str, filename: str, disposition: str, policy: str) -> Response:

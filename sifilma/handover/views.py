@@ -10,9 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions, noted
 from sifilma.cards.serializers import cards_out, timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import PDF, paper
+from sifilma.documents.responses import PDF
 from sifilma.handover import bast as document
 from sifilma.handover import form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
@@ -47,7 +48,7 @@ def index() -> Response:
     number = request.args.get("number", "").strip()[:60] or None
     wanted = request.args.get("state", "")
     listing = service.page(context(), wanted if wanted in STATES else None, number)
-    return lists.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+    return list_views.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
 
 
 @blueprint.get("/buat")

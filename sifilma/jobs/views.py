@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.lists import Export
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.models import JobState
@@ -43,7 +43,9 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
     listing = service.listing(ctx, wanted)
-    return lists.answer("jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState))
+    return list_views.answer(
+        "jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState)
+    )
 
 
 @blueprint.get("/<uuid:job_id>")

@@ -5,15 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
-from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
-from sifilma.cards.models import DeviceModel
-from sifilma.documents import lists
+from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
-from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.oversight import cases, pages
 from sifilma.oversight.models import CASE, CaseState
 from sifilma.oversight.schemas import CaseIn, CertificateIn
@@ -22,23 +19,10 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
-from sifilma.web.states import named, state
+from sifilma.web.states import named
 
 blueprint = Blueprint("model_pages", __name__, url_prefix="/model", template_folder="templates")
 CERTIFICATE = ("number", "issuer", "issued_on", "valid_until", "tkdn")
-EXPORT = Export(
-    "model",
-    {
-        _("Model"): lambda line: line.model.name,
-        _("Manufacturer"): lambda line: line.maker,
-        _("Function"): lambda line: line.model.function,
-        _("Test"): lambda line: state(line.test.state).name,
-        _("Test valid until"): lambda line: line.test.until or "",
-        _("TKDN"): lambda line: state(line.tkdn.state).name,
-        _("TKDN valid until"): lambda line: line.tkdn.until or "",
-    },
-    orders={"nama": (_("Model"), DeviceModel.name)},
-)
 
 
 @blueprint.get("")
@@ -47,8 +31,8 @@ def index() -> Response:
     """The models the actor may see."""
     ctx, form = context(), Form(request.args)
     listing = pages.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
-    return lists.answer(
-        "oversight/models.html", listing, lambda models: pages.lines(ctx, models), EXPORT, form=form, states=named(CaseState)
+    return list_views.answer(
+        "oversight/models.html", listing, lambda models: pages.lines(ctx, models), pages.EXPORT, form=form, states=named(CaseState)
     )
 
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
@@ -45,7 +45,7 @@ def index() -> Response:
     """What was proposed."""
     ctx, form = context(), Form(request.args)
     listing = reference.listing(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
-    return lists.answer(
+    return list_views.answer(
         "oversight/changes.html", listing, lambda changes: pages.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
         kinds=[(one.value, kind(one)) for one in ChangeKind],
     )  # fmt: skip

@@ -12,10 +12,10 @@ from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
 from sifilma.approvals.queries import wanted
 from sifilma.cards.serializers import returned
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, queries, refused_batches, service
@@ -57,7 +57,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = queries.listing(context(), wanted(form))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
+    return list_views.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/pembeli")

@@ -13,7 +13,7 @@ from sifilma.activation.manifests import download
 from sifilma.activation.serializers import shown
 from sifilma.activation.trust import keyset
 from sifilma.cards.identity import normalise_uid
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
 from sifilma.kernel.errors import Invalid
@@ -55,7 +55,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     review = form.get("review") if form.get("review") in REVIEWS else None
     listing = queries.activations_page(ctx, review, _uid(form.get("uid")))
-    return lists.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
+    return list_views.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
 
 
 @blueprint.get("/<uuid:activation_id>")

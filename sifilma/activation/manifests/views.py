@@ -15,7 +15,7 @@ from sifilma.activation.manifests.pages import Proposal, proposals_shown, shown
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState
 from sifilma.activation.schemas import DownloadIn, RevokeIn
 from sifilma.cards.serializers import timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
 from sifilma.identity.permissions import Operation
@@ -69,7 +69,7 @@ def index() -> Response:
     before = ctx.now + SOON if form.get("soon") else None
     listing = queries.manifests_page(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
     states = named(ManifestState)
-    return lists.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
+    return list_views.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
 
 
 @blueprint.get("/usulan")
@@ -78,7 +78,9 @@ def proposals() -> Response:
     """What is proposed to be revoked and waits for a decision, oldest first."""
     ctx, url = context(), resources().settings.public_url
     listing = queries.proposals_page(ctx)
-    return lists.answer("activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True)
+    return list_views.answer(
+        "activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True
+    )
 
 
 @blueprint.get("/<uuid:manifest_id>")

@@ -24,10 +24,10 @@ from sifilma.approvals.letters import number_warning
 from sifilma.approvals.queries import wanted
 from sifilma.approvals.service import given
 from sifilma.cards.serializers import returned, timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -62,7 +62,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = queries.requests_page(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
+    return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/baru")

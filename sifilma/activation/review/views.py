@@ -12,7 +12,7 @@ from sifilma.activation.models import Activation
 from sifilma.activation.review import service as review
 from sifilma.activation.review.pages import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
@@ -49,7 +49,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
     listing, values = review.page(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
-    return lists.answer(
+    return list_views.answer(
         "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
     )
 

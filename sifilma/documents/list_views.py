@@ -1,0 +1,74 @@
+"""Lists on pages: filtered, paged at constant cost, and exported as they are filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from flask import Response, g, make_response, render_template, request
+from flask_babel import format_decimal, gettext
+
+from sifilma.documents.lists import WRITERS, Columns, Export, table
+from sifilma.kernel import paging
+from sifilma.kernel.errors import Invalid
+from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Listing, Order
+from sifilma.web.requests import context
+
+ROWS_A_PAGE = 25
+Show = Callable[[list[Any]], Iterable[Any]]
+AGE, DOWNWARDS = "usia", "-"
+
+
+def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
+    """One page of a list as HTML, or with `?unduh=csv|xlsx` all of it, in the same order, as a file; a file that ends before the list
+    does says so in its last row. `?urut=NAME` or `-NAME` is the order. The template is given `items` and `next`.
+    """
+    choices = _orders(export.orders, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
+    chosen = request.args.get("urut", "")
+    if chosen not in choices:
+        raise Invalid.field("urut", "This list has no such order.")
+    order, wanted = choices[chosen][1], request.args.get("unduh")
+    if wanted:
+        return _file(wanted, listing, show, export, order)
+    g.orders = [(name, words, name == chosen) for name, (words, _order) in choices.items()]
+    found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), order=order)
+    return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def orders() -> list[tuple[str, str, bool]]:
+    """The orders in which the list of this page can be put: name, words, and whether it is in that order. For the filters' macro."""
+    found: list[tuple[str, str, bool]] = g.get("orders", [])  # what `answer` left there
+    return found
+
+
+def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:
+    """By their names in addresses; the usual one has none."""
+    newest, oldest = (gettext("Newest first"), NEWEST_FIRST), (gettext("Oldest first"), OLDEST_FIRST)
+    found = {"": oldest, DOWNWARDS + AGE: newest} if usual is OLDEST_FIRST else {"": newest, AGE: oldest}
+    for name, (words, column) in columns.items():
+        found[name] = gettext("%(column)s, ascending", column=words), Order(column, upwards=True)
+        found[DOWNWARDS + name] = gettext("%(column)s, descending", column=words), Order(column)
+    return found
+
+
+def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, order: Order) -> Response:
+    if wanted not in WRITERS:
+        raise Invalid.field("unduh", "A list is had as csv or xlsx.")
+    header = [str(name) for name in export.columns]
+    return table(wanted, export.name, header, _lines(listing, show, export, order))
+
+
+def _lines(listing: Listing[Any], show: Show, export: Export, order: Order) -> Iterator[list[object]]:
+    """Read page after page. The file made of them is held whole: that is why it ends."""
+    query, key = listing
+    cursor, left = None, export.most
+    while left > 0:
+        limit = min(paging.MAX_LIMIT, left)
+        found = paging.page(context().session, query, key, limit=limit, cursor=cursor, order=order)
+        for item in show(found.items):
+            yield [column(item) for column in export.columns.values()]
+        left, cursor = left - len(found.items), found.next
+        if cursor is None:
+            return
+    told = gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=format_decimal(export.most))
+    yield [told]
