@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identity import HardwareNumber, Uid
+from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence

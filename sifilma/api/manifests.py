@@ -10,7 +10,7 @@ from sifilma.activation.manifests import download, revocation
 from sifilma.activation.schemas import DownloadIn, ManifestOut, RevokeIn
 from sifilma.activation.serializers import manifests_out
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
-from sifilma.cards.identity import Uid
+from sifilma.cards.identifiers import Uid
 from sifilma.documents.responses import attachment
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh

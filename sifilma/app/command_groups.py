@@ -24,8 +24,7 @@ from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
 from sifilma.notifications.delivery import deliver
-from sifilma.oversight.cli import agreements, models
-from sifilma.oversight.regions_cli import group as regions
+from sifilma.oversight.cli import agreements, models, regions
 from sifilma.regions.sources import place_check
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources

@@ -19,7 +19,7 @@ from sifilma import demo
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.kernel.db import db
-from sifilma.oversight.regions import bring_codes
+from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.schema import migrate

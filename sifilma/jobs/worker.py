@@ -24,7 +24,7 @@ from hsm.errors import HSMError
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.permissions import Operation, grants
-from sifilma.jobs.files import CELLS, Say, Sheet
+from sifilma.jobs.failed_rows import CELLS, Say, Sheet
 from sifilma.jobs.models import ENDED, JOB, Job, JobRow, JobState
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed

@@ -15,7 +15,7 @@ from sifilma.documents import sheets
 from sifilma.documents.service import Upload, get, keep_table
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.files import ERROR, Say, Sheet, in_one
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, in_one
 from sifilma.jobs.models import JOB, Job, JobKind, JobState
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Settled, Taken

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import condition_reports, service
-from sifilma.cards.identity import normalise_uid
+from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
 from sifilma.destruction.form_choices import may_be_proposed

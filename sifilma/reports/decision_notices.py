@@ -17,7 +17,7 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.personalisation.models import PERSONALISATION
-from sifilma.reports import letters
+from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
 from sifilma.resources import Resources
 
@@ -53,7 +53,7 @@ def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) 
         address = ways_to(held.settings, user).get(Channel.EMAIL) if user.state == AccountState.ACTIVE else None
     if address:
         title = decided.number if isinstance(decided, Destruction) else decided.letter_number
-        subject, text = letters.notice(held.site, letters.reader(user), task, title or "", decided.id)
+        subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title or "", decided.id)
         session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
 
 

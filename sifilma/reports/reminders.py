@@ -25,7 +25,7 @@ from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import Digest, Reminder
 from sifilma.notifications.outbox import Recipient
 from sifilma.notifications.senders import senders
-from sifilma.reports import letters
+from sifilma.reports import message_texts
 from sifilma.reports.reminders_due import Due, dues
 from sifilma.resources import Site
 from sifilma.sign_in import contacts
@@ -81,7 +81,7 @@ def _tell(ctx: Context, settings: Settings, site: Site, user: User) -> bool:
     news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user)), settings))) if ways else []
     if news:
         for channel, address in ways.items():
-            subject, text = letters.digest(site, letters.reader(user), channel, news)
+            subject, text = message_texts.digest(site, message_texts.reader(user), channel, news)
             outbox.enqueue(ctx, settings, Recipient(channel, address, user.id), PURPOSE, subject, text)
     return bool(news)
 
@@ -122,6 +122,6 @@ def actor_of(user: User) -> Actor:
 
 def _morning(now: datetime, user: User, settings: Settings) -> datetime:
     """The next time it is the hour of reminding where somebody lives."""
-    here = now.astimezone(letters.reader(user).zone)
+    here = now.astimezone(message_texts.reader(user).zone)
     hour = here.replace(hour=settings.remind_hour, minute=0, second=0, microsecond=0)
     return hour if hour > here else hour + timedelta(days=1)

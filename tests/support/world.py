@@ -28,7 +28,7 @@ from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
-from sifilma.demo import facts, props
+from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
@@ -65,7 +65,7 @@ def _seed(username: str) -> str:
 @lru_cache(maxsize=1)
 def letter() -> bytes:
     """A letter as a PDF."""
-    return props.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
+    return sample_files.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
 
 
 class Client:

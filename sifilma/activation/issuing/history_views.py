@@ -12,7 +12,7 @@ from sifilma.activation import queries
 from sifilma.activation.manifests import download
 from sifilma.activation.serializers import shown
 from sifilma.activation.trust import keyset
-from sifilma.cards.identity import normalise_uid
+from sifilma.cards.identifiers import normalise_uid
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from manifests.verifier import Expectations, Reason, verify
 from sifilma.activation.trust import keyset as trust
 from sifilma.activation.trust import status_list as status
-from sifilma.documents import papers
+from sifilma.documents import issued_papers
 from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.resources import resources
@@ -85,7 +85,7 @@ def _seconds() -> int:
 @operation("public")
 def verification_page() -> str:
     """Anybody may check a manifest file here, or with `jose` and OpenSSL without us; the QR code of a paper leads here as well."""
-    paper = papers.look_up(context().session, request.args)
+    paper = issued_papers.look_up(context().session, request.args)
     return render_template("activation/verifikasi.html", pin=trust.load(resources().settings).pin, paper=paper, result=None, form=Form())
 
 
