@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from hsm.errors import HSMMisuse
 
-if TYPE_CHECKING:
-    from hsm.token import HSM
+
+class Signer(Protocol):
+    """What signs with a named key, and knows its public half: `hsm.HSM`."""
+
+    def sign(self, label: str, digest: bytes) -> bytes:
+        """64 bytes r ‖ s over a 32-byte digest."""
+        ...
+
+    def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
+        """The public half."""
+        ...
 
 
 class HSMPrivateKey(ec.EllipticCurvePrivateKey):
     """Signs in the HSM; everything that would need the key itself is refused."""
 
-    def __init__(self, hsm: HSM, label: str) -> None:
+    def __init__(self, hsm: Signer, label: str) -> None:
         self._hsm, self._label = hsm, label
 
     @property
