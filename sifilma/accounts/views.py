@@ -189,6 +189,6 @@ def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
 
 
 def _decided(ctx: Context, user_id: UUID, secret: str | None) -> AnyResponse:
-    if secret is None:
+    if not secret:
         return seen("user_pages.proposals", "decided")
     return _handed_out(invitation_link(resources().settings, service.user(ctx, user_id), secret))
