@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from hsm.errors import HSMMisuse
 
-if TYPE_CHECKING:
-    from hsm.token import HSM
+
+class Signer(Protocol):
+    """What signs with a named key, and knows its public half: `hsm.HSM`."""
+
+    def sign(self, label: str, digest: bytes) -> bytes:
+        """64 bytes r ‖ s over a 32-byte digest."""
+        ...
+
+    def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
+        """Return the public half, as pinned by `HSM.public_key`."""
+        ...
 
 
 class HSMPrivateKey(ec.EllipticCurvePrivateKey):
     """A P-256 private key that signs in the HSM. Operations that need the key's value raise HSMMisuse."""
 
-    def __init__(self, hsm: HSM, label: str) -> None:
+    def __init__(self, hsm: Signer, label: str) -> None:
         self._hsm, self._label = hsm, label
 
     @property

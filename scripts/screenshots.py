@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN  # noqa: E402
-from sifilma.demo import facts, props  # noqa: E402
+from sifilma.demo import facts, sample_files  # noqa: E402
 from sifilma.kernel.unit_of_work import assert_no_transaction  # noqa: E402
 from tests.support import softhsm  # noqa: E402
 from tests.support.browser import DESK, chromium, signed_in  # noqa: E402
@@ -59,7 +59,7 @@ def life(world: World) -> tuple[str, Ready]:
 def asked(world: World) -> str:
     """Submit a request whose letter states the same as the request, and return its id."""
     letter = facts.PERSONALISATION
-    file = props.letter(facts.MAGETAN, letter.number, letter.date, letter.subject, "Mohon personalisasi 5 kartu SAM.")
+    file = sample_files.letter(facts.MAGETAN, letter.number, letter.date, letter.subject, "Mohon personalisasi 5 kartu SAM.")
     stated = {"letter_number": letter.number, "letter_date": letter.date, "subject": letter.subject, "function": "RW", "quantity": 5}
     client = world.client(OFFICE)
     made = done(client.send("/personalisation-requests", stated, letter=file[:2]), 201)

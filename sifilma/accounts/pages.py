@@ -8,6 +8,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 
+from config.settings import Settings
 from sifilma.accounts import lost_factors, queries
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
@@ -42,6 +43,21 @@ EXPORT = Export(
     },
     orders={"pengguna": (_("User name"), User.username)},
 )
+
+
+@dataclass(frozen=True)
+class InvitationLink:
+    """A one-time link as it is handed out. `otherwise`: the person goes by another name than was written."""
+
+    user: User
+    url: str
+    hours: int
+    otherwise: bool
+
+
+def invitation_link(settings: Settings, user: User, secret: str, otherwise: bool = False) -> InvitationLink:
+    """The link that opens an account's invitation."""
+    return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours, otherwise)
 
 
 def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:

@@ -7,7 +7,6 @@ from typing import Annotated
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.requests import service
 from sifilma.activation.schemas import (
@@ -24,6 +23,7 @@ from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath
 from sifilma.api.decisions import add_decisions
 from sifilma.approvals.queries import Wanted
 from sifilma.kernel.schemas import ApproveIn
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -49,7 +49,7 @@ class TokenPath(IdPath, UidPath):
 def draft(form: ActivationRequestForm) -> Response:
     """For cards the organisation holds: received ones (new), or active ones (relocation, renewal)."""
     ctx = context()
-    return answer(full(ctx, service.draft(ctx, resources.files(), form.request, upload(form.letter))), 201)
+    return answer(full(ctx, service.draft(ctx, resources().files, form.request, upload(form.letter))), 201)
 
 
 @api.get(PATH, responses={200: Page[ActivationRequestBrief]}, summary="Requests")
@@ -73,7 +73,7 @@ def show(path: IdPath) -> Response:
 def edit(path: IdPath, form: ActivationRequestForm) -> Response:
     """A letter that does not come again stays."""
     ctx = context()
-    return answer(full(ctx, service.edit(ctx, resources.files(), path.id, form.request, upload(form.letter))))
+    return answer(full(ctx, service.edit(ctx, resources().files, path.id, form.request, upload(form.letter))))
 
 
 add_decisions(api, PATH, "activation_request", service, full, ActivationRequestOut)
@@ -92,14 +92,14 @@ def send_back(path: IdPath, body: ActivationReturnIn) -> Response:
 def approve(path: IdPath, body: ApproveIn) -> Response:
     """With the last approval needed each card gets its token."""
     ctx = context()
-    return answer(full(ctx, service.approve(ctx, resources.settings(), resources.hsm(), path.id, body.digest, body.note)))
+    return answer(full(ctx, service.approve(ctx, resources().settings, resources().hsm, path.id, body.digest, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/tokens", responses={200: TokensOut}, summary="Show the open tokens in clear")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(path: IdPath) -> Response:
     """To the organisation that asked, and to nobody else; recorded."""
-    shown = tokens.reveal(context(), resources.hsm(), path.id)
+    shown = tokens.reveal(context(), resources().hsm, path.id)
     return answer(TokensOut(tokens=[TokenOut(sam_uid=t.sam_uid, token=t.token, expires_at=t.expires_at) for t in shown]))
 
 
@@ -107,5 +107,5 @@ def reveal(path: IdPath) -> Response:
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reissue(path: TokenPath) -> Response:
     """The old one is cancelled."""
-    made = tokens.reissue(context(), resources.settings(), resources.hsm(), path.id, path.uid)
+    made = tokens.reissue(context(), resources().settings, resources().hsm, path.id, path.uid)
     return answer(TokensOut(tokens=[TokenOut(sam_uid=made.sam_uid, token=made.token, expires_at=made.expires_at)]))

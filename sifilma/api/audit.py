@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import resources
 from sifilma.activation.trust import keyset
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
 from sifilma.audit import checkpoints, proofs, verification
@@ -13,6 +12,7 @@ from sifilma.audit_trail import log_serializers
 from sifilma.audit_trail import queries as audit_queries
 from sifilma.audit_trail.log_serializers import CheckpointOut, ProofOut, VerificationOut
 from sifilma.audit_trail.queries import EntryOut, Wanted
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -79,6 +79,6 @@ def prove(path: PlacePath) -> Response:
 @operation("audit.verify")
 def verify(query: VerificationQuery) -> Response:
     """Entries against leaves, leaves against checkpoints; the newest ones only, so that it ends within a request."""
-    settings = resources.settings()
+    settings = resources().settings
     report = verification.verify(context(), keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), query.newest)
     return answer(log_serializers.verification_out(report))

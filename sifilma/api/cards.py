@@ -7,13 +7,13 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import resources
 from sifilma.api.common import File, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, takes, upload
 from sifilma.cards import condition_reports, service
 from sifilma.cards.schemas import CardOut, ReportIn, StepOut
 from sifilma.cards.serializers import cards_out, history_out
 from sifilma.cards.service import CardFilter
 from sifilma.documents.service import Upload
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -65,7 +65,7 @@ class ReportForm(BaseModel):
 def report(path: UidPath) -> Response:
     """Its manifest is revoked and its tokens are cancelled with it. JSON, or multipart with photos."""
     ctx, (told, photos) = context(), _told()
-    return answer(cards_out(ctx, [condition_reports.report(ctx, resources.files(), path.uid, told, photos)])[0])
+    return answer(cards_out(ctx, [condition_reports.report(ctx, resources().files, path.uid, told, photos)])[0])
 
 
 def _told() -> tuple[ReportIn, list[Upload]]:

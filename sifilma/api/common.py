@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sqlalchemy import Select
 
 from config.settings import Settings
-from sifilma.cards.identity import normalise_uid
+from sifilma.cards.identifiers import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Invalid

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Response
 
-from sifilma import resources
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.documents.responses import attachment
 from sifilma.handover import bast, service
 from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut
 from sifilma.handover.serializers import brief, full
 from sifilma.kernel.schemas import NoteIn
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -71,5 +71,5 @@ def pdf(path: IdPath) -> Response:
     """The same bytes each time."""
     ctx = context()
     found = service.get(ctx, path.id)
-    data = bast.bast(ctx, resources.settings().public_url, found)
+    data = bast.bast(ctx, resources().settings.public_url, found)
     return attachment(data, "application/pdf", f"BAST-{found.number.replace('/', '-')}.pdf")

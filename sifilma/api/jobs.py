@@ -8,11 +8,11 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.documents import lists, sheets
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.schemas import JobOut, RowErrorOut
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -63,7 +63,7 @@ def corrected(path: IdPath, query: FileQuery) -> Response:
     """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""
     ctx = context()
     job = service.get(ctx, path.id)
-    sheet = worker.KINDS[job.kind].corrected(ctx, resources.settings(), resources.files(), job, str)
+    sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, str)
     return lists.table(query.kind, "errors", sheet.header, sheet.rows)
 
 
@@ -73,5 +73,5 @@ def result(path: IdPath, query: FileQuery) -> Response:
     """Rows that are settled, in the order of the file."""
     ctx = context()
     job = service.get(ctx, path.id)
-    sheet = worker.KINDS[job.kind].result(ctx, resources.settings(), resources.files(), job, str)
+    sheet = worker.KINDS[job.kind].result(ctx, resources().settings, resources().files, job, str)
     return lists.table(query.kind, "result", sheet.header, sheet.rows)

@@ -9,13 +9,13 @@ from uuid import UUID
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import cases
 from sifilma.oversight.schemas import CaseFor, CaseOut, CertificateIn
 from sifilma.oversight.serializers import case_out
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -45,7 +45,7 @@ class CertificateForm(BaseModel):
 @operation("model.apply")
 def apply(form: CaseForm) -> Response:
     """By its manufacturer, one application of a kind at a time."""
-    made = cases.apply(context(), resources.files(), form.request.model, form.request, upload(form.letter))
+    made = cases.apply(context(), resources().files, form.request.model, form.request, upload(form.letter))
     return answer(case_out(cases.get(context(), made.id)), 201)
 
 
@@ -69,7 +69,7 @@ def show(path: IdPath) -> Response:
 def certificate(path: IdPath, form: CertificateForm) -> Response:
     """An approver, another person, certifies it."""
     given = upload(form.certificate)
-    return answer(case_out(cases.record_certificate(context(), resources.settings(), resources.files(), path.id, form.request, given)))
+    return answer(case_out(cases.record_certificate(context(), resources().settings, resources().files, path.id, form.request, given)))
 
 
 @api.post(f"{PATH}/<uuid:id>/certify", responses={200: CaseOut}, summary="Certify exactly what was seen")

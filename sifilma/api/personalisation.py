@@ -8,7 +8,6 @@ from flask import Response
 from flask_openapi3 import RawModel
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
 from sifilma.kernel.schemas import ApproveIn
@@ -16,6 +15,7 @@ from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
 from sifilma.personalisation.serializers import brief, full
 from sifilma.personalisation.service import Files
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -49,7 +49,7 @@ class ResultsBody(RawModel):
 def draft(form: PersonalisationForm) -> Response:
     """A manufacturer's batch is checked row by row; nothing is saved while a row has an error."""
     ctx = context()
-    made = service.draft(ctx, resources.settings(), resources.files(), form.request, form.files())
+    made = service.draft(ctx, resources().settings, resources().files, form.request, form.files())
     return answer(full(ctx, made), 201)
 
 
@@ -74,7 +74,7 @@ def show(path: IdPath) -> Response:
 def edit(path: IdPath, form: PersonalisationForm) -> Response:
     """Files that do not come again stay."""
     ctx = context()
-    return answer(full(ctx, service.edit(ctx, resources.settings(), resources.files(), path.id, form.request, form.files())))
+    return answer(full(ctx, service.edit(ctx, resources().settings, resources().files, path.id, form.request, form.files())))
 
 
 add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
@@ -93,16 +93,16 @@ def send_back(path: IdPath, body: PersonalisationReturnIn) -> Response:
 def approve(path: IdPath, body: ApproveIn) -> Response:
     """Another digest than the present one is a conflict."""
     ctx = context()
-    return answer(full(ctx, service.approve(ctx, resources.settings(), path.id, body.digest, body.note)))
+    return answer(full(ctx, service.approve(ctx, resources().settings, path.id, body.digest, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")
 @operation("personalise", reads_first=True)
 def add_results(path: IdPath, raw: ResultsBody) -> Response:
     """JSON `{results: […]}`, or CSV with the same columns."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     if raw.mimetype == "text/csv":
         rows = results.read_results(raw.get_data(), settings.batch_max_rows)
     else:
         rows = dict(enumerate(ResultsIn.model_validate(raw.get_json(silent=True)).results, start=1))
-    return answer(full(ctx, results.add_results(ctx, settings, resources.hsm(), path.id, rows)))
+    return answer(full(ctx, results.add_results(ctx, settings, resources().hsm, path.id, rows)))

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import resources
 from sifilma.accounts import service as accounts
 from sifilma.accounts.serializers import OrganisationOut, organisation_out
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
@@ -16,6 +15,8 @@ from sifilma.cards.schemas import ModelOut
 from sifilma.cards.serializers import models_out
 from sifilma.kernel.paging import OLDEST_FIRST
 from sifilma.regions import service as regions
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.links import API
 from sifilma.web.operations import operation
 
@@ -95,5 +96,5 @@ def _region_out(row: Any) -> RegionOut:
 @operation("reference.read")
 def locate(query: PositionQuery) -> Response:
     """Refused (422) outside Indonesia."""
-    found = resources.places().locate(query.latitude, query.longitude)
+    found = place_check(resources().settings.home).locate(query.latitude, query.longitude)
     return answer(LocatedOut(regency=found.regency, village=found.village, distance_m=found.distance_m))

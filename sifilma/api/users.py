@@ -7,12 +7,12 @@ from uuid import UUID
 from flask import Response, make_response
 from pydantic import BaseModel, Field
 
-from sifilma import resources
 from sifilma.accounts import lost_factors, proposals, service
 from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.accounts.serializers import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.kernel.schemas import Strict
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -47,7 +47,7 @@ class PasswordChangeIn(Strict):
 
 
 def _link(secret: str | None) -> str | None:
-    return f"{resources.settings().public_url}/undangan/{secret}" if secret else None
+    return f"{resources().settings.public_url}/undangan/{secret}" if secret else None
 
 
 @api.get("/users", responses={200: Page[UserOut]}, summary="The accounts of one's own organisation")
@@ -63,7 +63,7 @@ def list_users(query: ListQuery) -> Response:
 def invite(body: UserIn) -> Response:
     """The answer holds the one-time link: hand it over in person or by a channel of your own."""
     ctx = context()
-    user, secret = service.invite(ctx, resources.settings(), service.own_organisation(ctx), body.new_user())
+    user, secret = service.invite(ctx, resources().settings, service.own_organisation(ctx), body.new_user())
     otherwise = service.known_otherwise(user, body.name)
     return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret), known_otherwise=otherwise), 201)
 
@@ -84,7 +84,7 @@ def invite_central(body: UserIn) -> Response:
     """A first head is invited at once; a central person waits for a second user administrator."""
     ctx = context()
     organisation = service.organisation(ctx, body.organisation)
-    user, proposal, secret = proposals.invite_by_admin(ctx, resources.settings(), organisation, body.new_user())
+    user, proposal, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
     otherwise = service.known_otherwise(user, body.name)
     invited = InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret), known_otherwise=otherwise)
     return answer(invited, 202 if proposal else 201)
@@ -103,7 +103,7 @@ def propose_change(path: IdPath, body: UserChangeIn) -> Response:
 @operation("users.central", idempotent=False)
 def decide_change(path: IdPath, body: DecisionIn) -> Response:
     """By another user administrator than the one who proposed it."""
-    proposal, secret = proposals.decide_change(context(), resources.settings(), path.id, body.decision == "execute")
+    proposal, secret = proposals.decide_change(context(), resources().settings, path.id, body.decision == "execute")
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
 
 
@@ -119,7 +119,7 @@ def report_lost_factor(path: IdPath, body: LostFactorIn) -> Response:
 @operation("users.factor", idempotent=False)
 def decide_lost_factor(path: IdPath, body: DecisionIn) -> Response:
     """By another person than the one who reported it. Password, factors and sessions end; the answer holds the one-time link."""
-    proposal, secret = lost_factors.decide(context(), resources.settings(), path.id, body.decision == "execute")
+    proposal, secret = lost_factors.decide(context(), resources().settings, path.id, body.decision == "execute")
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
 
 
@@ -127,7 +127,7 @@ def decide_lost_factor(path: IdPath, body: DecisionIn) -> Response:
 @operation("public", idempotent=False)
 def enrol(body: EnrolIn) -> Response:
     """The link is used up."""
-    service.enrol(context(), resources.settings(), body.invitation, body.password, body.code)
+    service.enrol(context(), resources().settings, body.invitation, body.password, body.code)
     return make_response("", 204)
 
 
@@ -135,7 +135,7 @@ def enrol(body: EnrolIn) -> Response:
 @operation("session.self", idempotent=False)
 def change_password(body: PasswordChangeIn) -> Response:
     """Every other session ends."""
-    service.change_password(context(), resources.settings(), body.current, body.new)
+    service.change_password(context(), resources().settings, body.current, body.new)
     return make_response("", 204)
 
 

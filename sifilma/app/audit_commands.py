@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
-from sifilma import resources
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, export, sequencing, verification
+from sifilma.resources import resources
 from sifilma.web.command import command_context
 
 group = AppGroup("audit", help="The transparency log.")
@@ -23,7 +23,7 @@ def keep_log(*, now: bool = False) -> int:
             taken = sequencing.append(ctx)
         total += taken
         with command_context() as ctx:
-            checkpoints.sign(ctx, resources.settings(), resources.hsm(), now=now and taken < sequencing.BATCH)
+            checkpoints.sign(ctx, resources().settings, resources().hsm, now=now and taken < sequencing.BATCH)
     return total
 
 
@@ -47,7 +47,7 @@ def checkpoint() -> None:
 )
 def verify(files: tuple[Path, ...]) -> None:
     """Hash every entry again, rebuild the tree, check every checkpoint; name what is broken, exit 1 if anything is."""
-    settings = resources.settings()
+    settings = resources().settings
     kept = [*checkpoints.kept_note(settings), *(path.read_text() for path in files)]
     with command_context() as ctx:
         report = verification.verify(ctx, keyset.load(settings).keys("audit"), kept)
@@ -63,7 +63,7 @@ def verify(files: tuple[Path, ...]) -> None:
 @group.command("export")
 def export_() -> None:
     """Write leaves, checkpoints and the key to standard output, as JSON lines a stranger can verify; no personal data."""
-    settings = resources.settings()
+    settings = resources().settings
     with command_context() as ctx:
         for line in export.lines(ctx, settings.log_name, keyset.load(settings).keys("audit")):
             click.echo(line, nl=False)

@@ -21,7 +21,7 @@ from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
@@ -37,6 +37,7 @@ from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
+from sifilma.resources import resources
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
@@ -60,7 +61,7 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=lists.orders)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
 
 
 def may(operation: str) -> bool:
@@ -73,7 +74,7 @@ def needs_code(operation: str) -> bool:
     """Whether a form for this operation asks for a one-time code along with it."""
     found = grants(g.actor, Operation(operation))
     asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
-    return asked and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+    return asked and not is_fresh(g.actor, resources().settings)
 
 
 def navigation() -> list[tuple[Entry, bool]]:

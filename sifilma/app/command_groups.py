@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import click
 import structlog
@@ -12,7 +13,6 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from hsm.errors import HSMError
-from sifilma import resources
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
@@ -24,9 +24,10 @@ from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
 from sifilma.notifications.delivery import deliver
-from sifilma.oversight.cli import agreements, models
-from sifilma.oversight.regions_cli import group as regions
+from sifilma.oversight.cli import agreements, models, regions
+from sifilma.regions.sources import place_check
 from sifilma.reports.reminders import remind
+from sifilma.resources import resources
 from sifilma.schema import migrate
 from sifilma.web.command import command_context
 
@@ -49,14 +50,14 @@ def register(app: Flask) -> None:
 @database.command("upgrade")
 def upgrade() -> None:
     """Migrate forward to the newest schema, under a lock."""
-    migrate.upgrade(resources.settings().database)
+    migrate.upgrade(resources().settings.database)
     click.echo(f"the database is at {migrate.head()}")
 
 
 @database.command("check")
 def check() -> None:
     """Compare tables, indexes and triggers with the code; exit 1 if anything differs."""
-    found = migrate.check(resources.settings().database)
+    found = migrate.check(resources().settings.database)
     click.echo(f"database {found.database_head}, code {found.code_head}")
     for text in (
         *found.differences,
@@ -114,11 +115,12 @@ def _tell(what: str, fault: Exception) -> None:
 
 
 def _deliver() -> int:
-    return deliver(command_context, resources.settings())
+    return deliver(command_context, resources().settings)
 
 
 def _work() -> int:
-    return running.work(running.Tools(command_context, resources.settings(), resources.hsm(), resources.files(), resources.places))
+    held = resources()
+    return running.work(running.Tools(command_context, held.settings, held.hsm, held.files, partial(place_check, held.settings.home)))
 
 
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
@@ -140,6 +142,6 @@ JOBS: dict[str, Callable[[], int]] = {
     "tokens expired": _in_one(tasks.expire_tokens),
     "requests expired": _in_one(tasks.expire_requests),
     "manifests expired": _in_one(tasks.expire_manifests),
-    "people reminded": lambda: remind(command_context, resources.settings()),
+    "people reminded": lambda: remind(command_context, resources().settings, resources().site),
     "idempotency keys forgotten": _in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.now)),
 }

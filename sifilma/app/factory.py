@@ -9,12 +9,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config.settings import Settings, load_settings
 from hsm import HSM
-from sifilma import api, resources
+from sifilma import api
 from sifilma.app import blueprints, command_groups
 from sifilma.app.hooks import register as register_hooks
+from sifilma.documents.store import DiskStore
 from sifilma.kernel import logging
 from sifilma.kernel.clock import Clock, SystemClock
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
+from sifilma.resources import Resources, attach, signing_token
 from sifilma.schema import migrate
 from sifilma.sign_in import current_user, request_gate
 from sifilma.web import errors, headers, health
@@ -35,8 +37,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
         static_folder=None,
     )
     app.config.update(_flask_config(settings))
-    resources.attach(app, settings, clock or SystemClock(), hsm)
-    app.extensions["sifilma.schema_head"] = migrate.head()
+    attach(app, _resources(app, settings, clock, hsm))
     db.init_app(app)
     # What the extension closes after each request are sessions of its own, which nobody opens here: the unit of work has ours.
     # Closing the asynchronous ones alone starts a thread and an event loop, at every request.
@@ -55,6 +56,17 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     return app
+
+
+def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: HSM | None) -> Resources:
+    return Resources(
+        settings=settings,
+        clock=clock or SystemClock(),
+        hsm=hsm or signing_token(settings),
+        files=DiskStore(settings.files),
+        schema_head=migrate.head(),
+        rules=app.url_map,
+    )
 
 
 def _flask_config(settings: Settings) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from sifilma.destruction import berita_acara
 from sifilma.handover import bast
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
+from sifilma.resources import resources
 
 
 def register() -> None:
     """Attach every hook; safe to call twice."""
     revocation.register_hooks()
     unit_place.register_hooks()
-    decision_notices.register_hooks()
+    decision_notices.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
     bast.register_paper()

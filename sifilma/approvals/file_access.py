@@ -8,9 +8,9 @@ from uuid import UUID
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.service import get
-from sifilma.documents.store import FileStore
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
+from sifilma.kernel.file_store import FileStore
 
 
 @dataclass(frozen=True)

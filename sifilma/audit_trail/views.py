@@ -9,17 +9,17 @@ from uuid import UUID
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, verification
 from sifilma.audit_trail import pages as audit_pages
 from sifilma.audit_trail import queries as audit_queries
 from sifilma.audit_trail.labels import ACTIONS
 from sifilma.audit_trail.queries import Wanted
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -44,7 +44,9 @@ def export() -> Response:
     form = Form(request.args)
     ctx = context()
     listing = audit_queries.entries(ctx, _wanted(ctx, form))
-    return lists.answer("audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form))
+    return list_views.answer(
+        "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
+    )
 
 
 @blueprint.get("/<uuid:entry_id>")
@@ -61,7 +63,7 @@ def show(entry_id: UUID) -> str:
 @operation("audit.verify")
 def verify() -> str:
     """Hold the newest entries against the log, and the log against everything that was signed of it."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     report = verification.verify(ctx, keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
     ctx.uow.begin_read()
     return render_template("audit_trail/verification.html", report=report, newest=VERIFIED)
@@ -72,7 +74,9 @@ def _list(ctx: Context, form: Form) -> Response:
     with form.attempt(ctx):
         wanted = _wanted(ctx, form)
     listing = audit_queries.entries(ctx, wanted)
-    return lists.answer("audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form))
+    return list_views.answer(
+        "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
+    )
 
 
 def _shown(form: Form) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from sifilma.cards.service import get_card
 from sifilma.documents import service as documents
 from sifilma.documents.models import Document
 from sifilma.documents.service import Upload, keep_photo
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.text import say
 
 MAX_PHOTOS = 10

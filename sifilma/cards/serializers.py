@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.cards.identity import perso_warning
+from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import CARD, Card, DeviceModel, Unit
 from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
 from sifilma.cards.service import cards_in, steps

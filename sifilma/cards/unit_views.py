@@ -10,16 +10,16 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.cards import import_table, pcid, service
 from sifilma.cards.models import Unit
 from sifilma.cards.schemas import SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.errors import Invalid
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -48,7 +48,7 @@ def index() -> Response:
     """The units the actor may see."""
     ctx, form = context(), Form(request.args)
     wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
-    return lists.answer(
+    return list_views.answer(
         "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
         state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
     )  # fmt: skip
@@ -85,7 +85,7 @@ def register_file() -> AnyResponse:
     """Register a file of units, all or none."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        import_table.register_file(ctx, upload("units"), resources.settings().batch_max_rows)
+        import_table.register_file(ctx, upload("units"), resources().settings.batch_max_rows)
         return seen("unit_pages.index", "registered")
     return _file_form(form)
 
@@ -130,7 +130,7 @@ def _form(form: Form) -> Response:
 
 def _file_form(form: Form) -> Response:
     models = service.find_models(context())
-    return form.again("cards/unit_file.html", models=models, max_rows=resources.settings().batch_max_rows)
+    return form.again("cards/unit_file.html", models=models, max_rows=resources().settings.batch_max_rows)
 
 
 def _models() -> list[tuple[str, str]]:

@@ -15,11 +15,13 @@ from granian.server import Server
 from config.settings import Settings, load_settings
 from hsm import ceremony
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
-from sifilma import demo, resources
+from sifilma import demo
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
-from sifilma.oversight.regions import bring_codes
+from sifilma.kernel.db import db
+from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
+from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.schema import migrate
 from sifilma.web.command import command_context
 
@@ -43,7 +45,7 @@ def serve() -> None:
 def prepare(settings: Settings) -> None:
     """Folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    resources.ensure_softhsm(settings)
+    ensure_softhsm(settings)
     migrate.upgrade(settings.database)
     app = create_app(settings)
     with app.app_context():
@@ -57,12 +59,12 @@ def prepare(settings: Settings) -> None:
 
 
 def _keys(settings: Settings) -> None:
-    signing, root = resources.hsm(), resources.root_token(settings)
+    signing, root = resources().hsm, root_token(settings)
     if "softhsm" in settings.hsm_module:
         for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
             ceremony.create_keys(token, plan)
-        keyset.publish(settings, signing, root, resources.clock().now())
+        keyset.publish(settings, signing, root, resources().clock.now())
     click.echo(f"root SPKI SHA-256: {keyset.load(settings).pin}")
 
 
@@ -76,8 +78,8 @@ def _regions() -> None:
 def _close(app: Flask) -> None:
     """The servers are other processes: this one keeps neither token nor connections."""
     with app.app_context():
-        resources.hsm().close()
-        resources.close_database()
+        resources().hsm.close()
+        db.engine.dispose()
 
 
 def _run(settings: Settings) -> None:

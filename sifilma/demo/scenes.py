@@ -11,7 +11,7 @@ from typing import Any
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
-from sifilma.demo import checks, facts, props
+from sifilma.demo import checks, facts, sample_files
 from sifilma.demo.people import Machine
 from sifilma.demo.stage import Stage, activate, approve, hand_over, letter, place, request_activation
 
@@ -95,7 +95,7 @@ def _destroy(stage: Stage, uid: str) -> None:
         "official": {"name": "Indah Contoh", "id_kind": "nip", "id_number": "197609092001032009", "position": "Kepala Dinas"},
         "witnesses": [dict(zip(_WITNESS, values, strict=True)) for values in WITNESSES],
     }
-    done = holder.send(f"/destructions/{made['id']}/record", record, 200, part="record", photos=[props.photo()])
+    done = holder.send(f"/destructions/{made['id']}/record", record, 200, part="record", photos=[sample_files.photo()])
     pdf = holder.get(f"/destructions/{made['id']}/document")
     path = stage.keep(f"BA-{done['number'].replace('/', '-')}.pdf", pdf)
     stage.say(f"magetan.kepala records Berita Acara {done['number']} with two witnesses and a photo → {done['state']}")
@@ -179,7 +179,7 @@ def _batch(stage: Stage, numbers: list[str]) -> tuple[str, list[str]]:
         "function": "R", "on_behalf_of": stage.organisation(facts.MANDIRI), "purchase_order_number": f"PO-{stage.tag}",
     }  # fmt: skip
     pdf = letter(facts.SOFTORB, stated, "Mohon personalisasi kartu untuk Bank Mandiri.")
-    order = ("po.pdf", letter(facts.MANDIRI, stated, "Pesanan pembelian.")[1], props.PDF)
+    order = ("po.pdf", letter(facts.MANDIRI, stated, "Pesanan pembelian.")[1], sample_files.PDF)
     wrong = [(rows[0][0], "SOFTORB-CRD-1", "00", uids[0], ""), *rows[1:]]
     refused = who.send("/personalisation-requests", request, 422, letter=pdf, purchase_order=order, batch=_csv(wrong))
     stage.say(f"softorb.kepala sends a batch with an error; nothing is saved: {refused['errors'][0]}")

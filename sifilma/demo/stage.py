@@ -10,7 +10,7 @@ from typing import Any
 import click
 import httpx
 
-from sifilma.demo import facts, props
+from sifilma.demo import facts, sample_files
 from sifilma.demo.people import Someone
 from sifilma.kernel.clock import Clock
 
@@ -73,7 +73,7 @@ class Stage:
 
 def letter(sender: str, letter_facts: dict[str, Any], text: str) -> tuple[str, bytes, str]:
     """The letter as a PDF."""
-    return props.letter(sender, letter_facts["letter_number"], letter_facts["letter_date"], letter_facts["subject"], text)
+    return sample_files.letter(sender, letter_facts["letter_number"], letter_facts["letter_date"], letter_facts["subject"], text)
 
 
 def approve(stage: Stage, kind: str, request_id: str, *approvers: str) -> dict[str, Any]:

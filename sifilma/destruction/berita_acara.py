@@ -13,11 +13,11 @@ from sifilma.audit import checkpoints
 from sifilma.cards.models import Unit
 from sifilma.destruction.models import Destruction
 from sifilma.destruction.service import cards_of, photos_of
-from sifilma.documents import indonesian, papers, rendering
-from sifilma.documents.store import FileStore
+from sifilma.documents import indonesian, issued_papers, rendering
 from sifilma.identity.models import IdKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.file_store import FileStore
 
 CAUSES = {"damaged": "rusak", "locked": "terkunci", "revoked": "dicabut"}
 _ID_WORDS = {IdKind.NIP: "NIP", IdKind.NRP: "NRP", IdKind.EMPLOYEE: "Nomor pegawai"}
@@ -86,11 +86,11 @@ def _cards(ctx: Context, found: Destruction) -> list[dict[str, Any]]:
 
 def register_paper() -> None:
     """Let whoever holds a Berita Acara look it up."""
-    papers.register("ba", papers.Kind(_("Destruction of SAM cards (Berita Acara)"), _paper))
+    issued_papers.register("ba", issued_papers.Kind(_("Destruction of SAM cards (Berita Acara)"), _paper))
 
 
-def _paper(session: Session, destruction_id: UUID) -> papers.Paper | None:
+def _paper(session: Session, destruction_id: UUID) -> issued_papers.Paper | None:
     found = session.get(Destruction, destruction_id)
     if found is None or found.record_digest is None or found.number is None or found.executed_at is None:
         return None
-    return papers.Paper(found.record_digest, found.number, found.executed_at, found.state)
+    return issued_papers.Paper(found.record_digest, found.number, found.executed_at, found.state)

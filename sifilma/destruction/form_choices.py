@@ -8,14 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select
 
-from sifilma.cards.models import Card, CardState
+from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
 from sifilma.destruction.service import proposed_cards
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
-from sifilma.identity.scope import scoped
+from sifilma.identity.scope import may_reach, scoped
 from sifilma.kernel.context import Context
 
 CAUSES = (CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
@@ -63,8 +63,10 @@ def cards_in(ctx: Context, lot: Lot) -> list[CardOut]:
     return cards_out(ctx, list(ctx.session.scalars(query.order_by(Card.uid).limit(MOST_CARDS))))
 
 
-def is_free(ctx: Context, card: Card) -> bool:
-    """Whether the card is in no open destruction."""
+def may_be_proposed(ctx: Context, card: Card) -> bool:
+    """Whether the actor may propose the destruction of the card: its state allows one, and no open destruction names it."""
+    if not (CARD.allows(card.state, CardState.DESTROYED) and may_reach(ctx.actor, Operation.DESTRUCTION_PROPOSE, card.holder_id)):
+        return False
     return ctx.session.scalar(proposed_cards().where(DestructionCard.card_id == card.id).limit(1)) is None
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from sifilma.cards.identity import Uid
+from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.identity.models import IdKind
 from sifilma.kernel.schemas import Strict

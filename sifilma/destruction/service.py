@@ -27,12 +27,12 @@ from sifilma.destruction.schemas import DestructionIn, RecordIn
 from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number
 from sifilma.documents.service import Upload, keep_photo
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Forbidden, Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say

@@ -8,19 +8,20 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.destruction import berita_acara, form_choices, serializers, service
 from sifilma.destruction.forms import record_of, rows_shown
 from sifilma.destruction.models import DESTRUCTION, DestructionState
 from sifilma.destruction.schemas import DestructionIn
-from sifilma.documents import lists
+from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import PDF, attachment, paper
+from sifilma.documents.responses import PDF, attachment
 from sifilma.documents.service import Upload
 from sifilma.kernel.errors import NotFound
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -49,7 +50,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = service.page(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
     states, causes = named(DestructionState), named(form_choices.CAUSES)
-    return lists.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
+    return list_views.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
 
 
 @blueprint.get("/usul")
@@ -121,13 +122,13 @@ def record(destruction_id: UUID) -> AnyResponse:
     photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
         data = record_of(form, zone_of(ctx.actor.region_code))
-        service.record_execution(ctx, resources.settings(), resources.files(), destruction_id, data, photos)
+        service.record_execution(ctx, resources().settings, resources().files, destruction_id, data, photos)
         return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
     return _record(destruction_id, form)
 
 
 def _record(destruction_id: UUID, form: Form) -> Response:
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     found = service.recordable(ctx, destruction_id)
     cards = cards_out(ctx, service.cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
@@ -140,7 +141,7 @@ def pdf(destruction_id: UUID) -> Response:
     """The Berita Acara."""
     ctx = context()
     found = service.get(ctx, destruction_id)
-    data = berita_acara.berita_acara(ctx, resources.files(), resources.settings().public_url, found)
+    data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
     return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
 
 
@@ -153,4 +154,4 @@ def photo(destruction_id: UUID, number: int) -> Response:
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]
-    return attachment(resources.files().get(shown.sha256), shown.media_type, shown.filename)
+    return attachment(resources().files.get(shown.sha256), shown.media_type, shown.filename)

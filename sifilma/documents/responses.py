@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import quote
 
-from flask import Response, request
+from flask import Response
 
 from sifilma.documents.uploads import clean_name
 
@@ -24,13 +24,6 @@ def inline_pdf(data: bytes, filename: str) -> Response:
     The sandbox comes as a header of the answer: Chromium shows no PDF in a frame that has the attribute `sandbox`, but accepts this header.
     """
     return _answer(data, PDF, filename, "inline", f"{SANDBOX}; frame-ancestors 'self'")
-
-
-def paper(data: bytes, media_type: str, filename: str) -> Response:
-    """Return a file for the macro `pdf`: a PDF to be shown, or a download with `?unduh=1` and for all other types."""
-    if media_type == PDF and not request.args.get("unduh"):
-        return inline_pdf(data, filename)
-    return attachment(data, media_type, filename)
 
 
 def _answer(data: bytes, media_type: str, filename: str, disposition: str, policy: str) -> Response:

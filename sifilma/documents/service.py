@@ -12,10 +12,10 @@ from sqlalchemy import select
 
 from sifilma.documents import rendering
 from sifilma.documents.models import Document, DocumentKind
-from sifilma.documents.store import FileStore
 from sifilma.documents.uploads import Facts, clean_name, inspect_image, inspect_pdf
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.text import say
 
 

@@ -7,24 +7,11 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Protocol
 
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.ids import uuid7
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class FileStore(Protocol):
-    """Stores files by their content. Both methods raise Unavailable when the store cannot work."""
-
-    def put(self, data: bytes) -> str:
-        """Store the bytes and return their SHA-256 (hex). The same bytes are stored once."""
-        ...
-
-    def get(self, sha256: str) -> bytes:
-        """Return the bytes after checking them against their SHA-256."""
-        ...
 
 
 class DiskStore:

@@ -9,11 +9,11 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from sifilma import resources
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Finding, Installation, Report, examine
 from sifilma.kernel.db import db
+from sifilma.resources import resources
 
 
 @click.command("fsck")
@@ -36,7 +36,7 @@ def fsck(as_json: bool, only: tuple[str, ...], without_hsm: bool, as_list: bool)
 
 def installation() -> Installation:
     """The one this process belongs to."""
-    return Installation(db.engine, resources.settings(), resources.hsm(), resources.files(), resources.clock())
+    return Installation(db.engine, resources().settings, resources().hsm, resources().files, resources().clock)
 
 
 def _tell(finding: Finding) -> None:

@@ -12,12 +12,12 @@ from sqlalchemy.exc import DBAPIError
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.documents.store import FileStore
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Invariant, Needs
 from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.file_store import FileStore
 from sifilma.schema import migrate
 
 SCHEMA = "schema-head"

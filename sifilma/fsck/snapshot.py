@@ -14,10 +14,10 @@ from sqlalchemy.orm import InstrumentedAttribute, sessionmaker
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.documents.store import FileStore
 from sifilma.fsck.dialects import render
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.unit_of_work import UnitOfWork
 
 AT_ONCE = 1000

@@ -8,7 +8,7 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Session
 
 from sifilma.audit import checkpoints
-from sifilma.documents import indonesian, papers, rendering
+from sifilma.documents import indonesian, issued_papers, rendering
 from sifilma.handover.models import Handover
 from sifilma.handover.service import cards_of
 from sifilma.kernel.actor import OrganisationKind
@@ -49,9 +49,9 @@ def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
 
 def register_paper() -> None:
     """Let whoever holds a BAST look it up."""
-    papers.register("bast", papers.Kind(_("Handover of SAM cards (BAST)"), _paper))
+    issued_papers.register("bast", issued_papers.Kind(_("Handover of SAM cards (BAST)"), _paper))
 
 
-def _paper(session: Session, handover_id: UUID) -> papers.Paper | None:
+def _paper(session: Session, handover_id: UUID) -> issued_papers.Paper | None:
     found = session.get(Handover, handover_id)
-    return papers.Paper(found.digest, found.number, found.issued_at, found.state) if found else None
+    return issued_papers.Paper(found.digest, found.number, found.issued_at, found.state) if found else None

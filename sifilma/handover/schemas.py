@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identity import Uid
+from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.schemas import Strict
 

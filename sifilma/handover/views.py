@@ -8,17 +8,18 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.decision_views import Decision, add_decisions, noted
 from sifilma.cards.serializers import cards_out, timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import PDF, paper
+from sifilma.documents.responses import PDF
 from sifilma.handover import bast as document
 from sifilma.handover import form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -47,7 +48,7 @@ def index() -> Response:
     number = request.args.get("number", "").strip()[:60] or None
     wanted = request.args.get("state", "")
     listing = service.page(context(), wanted if wanted in STATES else None, number)
-    return lists.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+    return list_views.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
 
 
 @blueprint.get("/buat")
@@ -82,7 +83,7 @@ def show(handover_id: UUID) -> Response:
 def pdf(handover_id: UUID) -> Response:
     """The BAST to be read and printed: the same bytes each time."""
     found = service.get(context(), handover_id)
-    data = document.bast(context(), resources.settings().public_url, found)
+    data = document.bast(context(), resources().settings.public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 

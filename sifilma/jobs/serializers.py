@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from sifilma.cards.serializers import TimelineStep, timeline
 from sifilma.identity.models import ApiKey, Person, User
-from sifilma.jobs.files import errors_of
+from sifilma.jobs.failed_rows import errors_of
 from sifilma.jobs.models import ENDED, JOB, Job
 from sifilma.jobs.schemas import JobOut, RowErrorOut
 from sifilma.jobs.service import failed_rows, get

@@ -7,11 +7,11 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
-from sifilma import resources
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.lists import Export
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.models import JobState
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment
@@ -43,7 +43,9 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
     listing = service.listing(ctx, wanted)
-    return lists.answer("jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState))
+    return list_views.answer(
+        "jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState)
+    )
 
 
 @blueprint.get("/<uuid:job_id>")
@@ -66,7 +68,7 @@ def corrected(job_id: UUID, kind: str) -> Response:
     """The failed rows as a sheet to be put right and sent again."""
     ctx = context()
     job = service.get(ctx, job_id)
-    sheet = worker.KINDS[job.kind].corrected(ctx, resources.settings(), resources.files(), job, translate)
+    sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
 
 
@@ -76,5 +78,5 @@ def result(job_id: UUID, kind: str) -> Response:
     """What became of each row."""
     ctx = context()
     job = service.get(ctx, job_id)
-    sheet = worker.KINDS[job.kind].result(ctx, resources.settings(), resources.files(), job, translate)
+    sheet = worker.KINDS[job.kind].result(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)

@@ -23,13 +23,13 @@ from hsm import HSM
 from hsm.errors import HSMError
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation, grants
-from sifilma.jobs.files import CELLS, Say, Sheet
+from sifilma.jobs.failed_rows import CELLS, Say, Sheet
 from sifilma.jobs.models import ENDED, JOB, Job, JobRow, JobState
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import packed, say

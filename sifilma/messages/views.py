@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.messages import service as messages
 from sifilma.messages.pages import CHANNELS, EXPORT, PURPOSES, lines
 from sifilma.web.forms import Form
@@ -28,7 +28,7 @@ def index() -> Response:
 def _list(form: Form) -> Response:
     ctx = context()
     listing = messages.messages_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("saluran"), form.get("jenis"))
-    page = lists.answer(
+    page = list_views.answer(
         "messages/messages.html", listing, lambda found: lines(ctx, found), EXPORT, form=form, fates=messages.FATES, channels=CHANNELS,
         purposes=PURPOSES,
     )  # fmt: skip

@@ -15,11 +15,11 @@ from sifilma.cards.models import DeviceModel
 from sifilma.documents.indonesian import WIB
 from sifilma.documents.models import DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, sha256_of
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say

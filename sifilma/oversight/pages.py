@@ -7,18 +7,35 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import func, or_, select
 
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.cards.serializers import TimelineStep, timeline
 from sifilma.cards.service import units_query
 from sifilma.documents.indonesian import WIB
+from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation, Person
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 from sifilma.oversight.cases import OPEN, cases_query, models_query
 from sifilma.oversight.models import CASE, CERTIFIED, CHANGE, CertificateKind, ModelCase, ModelCertificate, ReferenceChange
+from sifilma.web.states import state
+
+EXPORT = Export(
+    "model",
+    {
+        _("Model"): lambda line: line.model.name,
+        _("Manufacturer"): lambda line: line.maker,
+        _("Function"): lambda line: line.model.function,
+        _("Test"): lambda line: state(line.test.state).name,
+        _("Test valid until"): lambda line: line.test.until or "",
+        _("TKDN"): lambda line: state(line.tkdn.state).name,
+        _("TKDN valid until"): lambda line: line.tkdn.until or "",
+    },
+    orders={"nama": (_("Model"), DeviceModel.name)},
+)
 
 
 @dataclass(frozen=True)

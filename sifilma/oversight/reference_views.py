@@ -8,10 +8,9 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
@@ -19,6 +18,7 @@ from sifilma.kernel.errors import NotFound
 from sifilma.oversight import pages, reference
 from sifilma.oversight.models import ChangeKind, ChangeState
 from sifilma.oversight.schemas import AgreementIn, ModelIn
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -45,7 +45,7 @@ def index() -> Response:
     """What was proposed."""
     ctx, form = context(), Form(request.args)
     listing = reference.listing(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
-    return lists.answer(
+    return list_views.answer(
         "oversight/changes.html", listing, lambda changes: pages.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
         kinds=[(one.value, kind(one)) for one in ChangeKind],
     )  # fmt: skip
@@ -127,7 +127,7 @@ def propose_file(name: str) -> AnyResponse:
     """Propose a file of rows, all or none."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = reference.propose_file(ctx, _kind(name), upload("file"), resources.settings().batch_max_rows)
+        made = reference.propose_file(ctx, _kind(name), upload("file"), resources().settings.batch_max_rows)
         return seen("reference_pages.show", "proposed", change_id=made.id)
     return _file(name, form)
 
@@ -169,7 +169,7 @@ def _model(organisation_id: UUID, form: Form) -> Response:
 
 def _file(name: str, form: Form) -> Response:
     table = reference.TABLES[_kind(name)]
-    return form.again("oversight/reference_file.html", name=name, table=table, max_rows=resources.settings().batch_max_rows)
+    return form.again("oversight/reference_file.html", name=name, table=table, max_rows=resources().settings.batch_max_rows)
 
 
 add_decisions(

@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, and_, false, or_
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.queries import Wanted, decisions, narrowed
-from sifilma.documents.store import FileStore
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.paging import Listing
 from sifilma.personalisation.models import PersonalisationApproval, PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State

@@ -13,15 +13,15 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents import sheets
 from sifilma.documents.service import Upload, get, keep_table
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.files import ERROR, Say, Sheet, in_one
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, in_one
 from sifilma.jobs.models import JOB, Job, JobKind, JobState
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Settled, Taken
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.personalisation.batch import OPTIONAL, REQUIRED
 

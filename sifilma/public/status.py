@@ -20,12 +20,12 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from sifilma import resources
 from sifilma.audit import checkpoints
 from sifilma.kernel import deadline
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.resources import Resources, resources
 from sifilma.web import health
 
 PATIENCE = 1.2  # seconds for all parts together
@@ -58,7 +58,7 @@ class Part:
     """A part of the installation, how to look at it, and what each finding means for people."""
 
     name: LazyString
-    look: Callable[[], Look]
+    look: Callable[[Resources], Look]
     texts: dict[Tone, LazyString]
 
 
@@ -89,21 +89,21 @@ def _good(found: bool) -> Look:
     return Look(Tone.GOOD if found else Tone.AWAY)
 
 
-def _log() -> Look:
+def _log(held: Resources) -> Look:
     unit = UnitOfWork(db.sessionmaker)
     unit.begin_read()
     try:
-        return _pace(unit.session)
+        return _pace(unit.session, held.clock.now())
     except SQLAlchemyError:
         return Look(Tone.AWAY)
     finally:
         unit.close()
 
 
-def _pace(session: Session) -> Look:
+def _pace(session: Session, now: datetime) -> Look:
     """The log is well as long as the worker signs what is new."""
     waiting = checkpoints.unsigned_since(session)
-    is_late = waiting is not None and resources.clock().now() - waiting > LATE
+    is_late = waiting is not None and now - waiting > LATE
     tone = Tone.LATE if is_late else Tone.GOOD
     try:
         return Look(tone, checkpoints.newest(session).at)
@@ -114,7 +114,7 @@ def _pace(session: Session) -> Look:
 PARTS = (
     Part(
         _("Database"),
-        lambda: _good(health.check_database()["ok"]),
+        lambda _held: _good(health.check_database()["ok"]),
         {
             Tone.GOOD: _("Answers: everything can be read and recorded."),
             Tone.AWAY: _("Does not answer. Signing in and all work wait until it is back; nothing that was recorded is lost."),
@@ -122,7 +122,7 @@ PARTS = (
     ),
     Part(
         _("Security module (HSM)"),
-        lambda: _good(health.check_hsm()["ok"]),
+        lambda _held: _good(health.check_hsm()["ok"]),
         {
             Tone.GOOD: _("Makes signatures: cards can be activated."),
             Tone.AWAY: _("Does not answer. Activation waits until it is back; no token is used up meanwhile. Other work goes on."),
@@ -141,7 +141,7 @@ PARTS = (
     ),
     Part(
         _("File store"),
-        lambda: _good(health.check_disk()["ok"]),
+        lambda _held: _good(health.check_disk()["ok"]),
         {
             Tone.GOOD: _("Has room for letters and photos."),
             Tone.AWAY: _("Is full or cannot be reached. Nothing can be uploaded until there is room again."),
@@ -160,7 +160,7 @@ def seen(app: Flask) -> list[Seen]:
 
 def _look(app: Flask, part: Part) -> Look:
     with app.app_context(), deadline.limit(PATIENCE):
-        return part.look()
+        return part.look(resources(app))
 
 
 def _answer(look: Future[Look], until: float) -> Look:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from flask import Blueprint, Response, current_app, g, render_template, send_file
 
-from sifilma import resources
 from sifilma.identity.permissions import columns
 from sifilma.kernel.errors import NotFound
 from sifilma.public import status as parts
@@ -14,6 +13,7 @@ from sifilma.public.flows import FLOWS, LANES
 from sifilma.public.guide import PICTURES
 from sifilma.public.guides import GUIDES, of_columns
 from sifilma.public.questions import QUESTIONS
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
@@ -46,7 +46,7 @@ def flow() -> str:
 @operation("public")
 def contact() -> str:
     """How to reach those who run the service, as far as the settings say."""
-    return render_template("public/contact.html", settings=resources.settings())
+    return render_template("public/contact.html", settings=resources().settings)
 
 
 @blueprint.get("/status")
@@ -54,7 +54,7 @@ def contact() -> str:
 def status() -> str:
     """How each part of the installation does. Always answered with 200 and soon: the parts' states are what is asked for."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # the proxy's own method
-    return render_template("public/status.html", parts=parts.seen(app), now=resources.clock().now())
+    return render_template("public/status.html", parts=parts.seen(app), now=resources().clock.now())
 
 
 @blueprint.get("/bantuan")

@@ -20,8 +20,8 @@ from shapely.geometry.base import BaseGeometry
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 from sifilma.regions import layers
+from sifilma.regions.contract import Located, Measured
 from sifilma.regions.geometry import BOX, to_metres
-from sifilma.regions.place import Located, Measured
 
 NEAR_DEGREES = 0.06  # about 6.6 km: polygons this near are measured exactly
 Note: TypeAlias = Callable[[dict[str, Any]], None]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from typing import Protocol
-
-from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
+from sifilma.regions import villages
+from sifilma.regions.contract import Located, Measured, Source
 from sifilma.regions.geometry import BOX, on_foreign_land
 
 # Metres, see `judge`.
@@ -40,44 +38,6 @@ class Placed:
     source_sha256: str
 
 
-@dataclass(frozen=True)
-class Located:
-    """What lies at a position: the regency, and the nearest village's code if the source knows villages."""
-
-    regency: str
-    village: str | None
-    distance_m: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a source measures: metres to the stated regency and to the nearest one, and whether the point is on its land."""
-
-    claimed_m: float
-    nearest_m: float
-    nearest: str
-    on_land: bool
-
-
-class Source(Protocol):
-    """A source of geometry. `name` and `sha256` are recorded with each activation."""
-
-    name: str
-    sha256: str
-
-    def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
-        """Return the distances from the point. Raise Invalid (field region_code) for a regency the source does not know."""
-        ...
-
-    def locate(self, latitude: float, longitude: float) -> Located:
-        """Return what lies at the position or nearest to it."""
-        ...
-
-    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """Return the shapes that draw a regency, each with its code. Raise Invalid as `measure` does."""
-        ...
-
-
 class PlaceCheck:
     """The rules of the place check, over either source."""
 
@@ -104,8 +64,6 @@ class PlaceCheck:
 
     def propose(self, latitude: float, longitude: float) -> Located:
         """Return what lies at a position, for a form. A source without villages is completed from the village points of the regency."""
-        from sifilma.regions import villages  # noqa: PLC0415  # it imports this module
-
         found = self.locate(latitude, longitude)
         return found if found.village else replace(found, village=villages.points().nearest_of(found.regency, latitude, longitude))
 
@@ -140,10 +98,3 @@ def judge(measured: Measured, accuracy_m: float, is_nearest: bool) -> Outcome:
     if measured.claimed_m <= tolerance or off_shore:
         return Outcome.PASS
     return Outcome.REVIEW if measured.claimed_m <= REVIEW_M else Outcome.FAIL
-
-
-def place_check(home: Path) -> PlaceCheck:
-    """Return the check in use: over the boundary layer that an operator imported under `home`, else over village points."""
-    from sifilma.regions import boundaries, villages  # noqa: PLC0415  # both import this module
-
-    return PlaceCheck(boundaries.imported(home) or villages.points())

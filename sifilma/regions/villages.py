@@ -23,8 +23,8 @@ from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions.codes import normalise
+from sifilma.regions.contract import Located, Measured
 from sifilma.regions.geometry import metres_between, to_metres
-from sifilma.regions.place import Located, Measured
 
 NEAR_VILLAGE_M = 1000
 FAR_M = 8000

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -15,12 +16,13 @@ from sifilma.activation.manifests import revocation
 from sifilma.activation.manifests.pages import Shown, shown
 from sifilma.activation.models import ActivationRequest, ActivationRequestCard
 from sifilma.approvals.letters import letter_key
-from sifilma.cards.models import Card, Unit
+from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.schemas import CardOut
-from sifilma.cards.serializers import cards_out
+from sifilma.cards.serializers import TimelineStep, cards_out, timeline
 from sifilma.cards.service import units_query
 from sifilma.destruction.models import Destruction, DestructionCard
 from sifilma.destruction.service import destructions_query
+from sifilma.documents.lists import Export
 from sifilma.handover.models import Handover, HandoverCard
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
@@ -28,8 +30,26 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
+from sifilma.web.pages import moment
+from sifilma.web.states import named, state
 
 Attribute: TypeAlias = InstrumentedAttribute[UUID]
+EXPORT = Export(
+    "kartu",
+    {
+        _("UID"): lambda line: line.of.uid,
+        _("State"): lambda line: str(state(line.of.state).name),
+        _("Function"): lambda line: line.of.function,
+        _("Holder"): lambda line: line.holder,
+        _("Buyer"): lambda line: line.buyer,
+        _("Unit"): lambda line: line.of.unit or "",
+        _("Key version"): lambda line: line.of.key_version,
+        _("KCV"): lambda line: line.of.kcv,
+        _("Manifests"): lambda line: line.of.seq,
+        _("Since"): lambda line: moment(line.of.changed_at),
+    },
+    orders={"uid": (_("UID"), Card.uid)},
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,16 @@ def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
     )
     named = select(ActivationRequestCard.card_id).where(ActivationRequestCard.activation_request_id.in_(asked))
     return or_(Card.personalisation_request_id.in_(made), Card.id.in_(named))
+
+
+def states() -> list[tuple[str, str]]:
+    """The states of a card, as the choices of a filter."""
+    return named(CardState)
+
+
+def steps_of(ctx: Context, card: Card) -> list[TimelineStep]:
+    """The card's whole life."""
+    return timeline(ctx, CARD.kind, card.id)
 
 
 def unit_of(ctx: Context, card: Card) -> Unit | None:

@@ -7,12 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask_babel import gettext
-from flask_babel import lazy_gettext as _
 from pydantic import BaseModel, Field
 
-from sifilma.cards.models import Card, Function
-from sifilma.documents import lists
-from sifilma.documents.lists import Export
+from sifilma.documents import list_views, lists
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.regions import codes
@@ -21,25 +18,11 @@ from sifilma.reports import reader_locations
 from sifilma.reports.reader_locations import Box, Cluster, PlaceFilter
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import moment
 from sifilma.web.requests import context
-from sifilma.web.states import kind, state
+from sifilma.web.states import functions, kind, state
 
 blueprint = Blueprint("map_pages", __name__, url_prefix="/peta", template_folder="templates")
 HOLDERS = (OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE, OrganisationKind.INSTITUTION)
-EXPORT = Export(
-    "pembaca",
-    {
-        _("UID"): lambda reader: reader.card.of.uid,
-        _("State"): lambda reader: str(state(reader.card.of.state).name),
-        _("Function"): lambda reader: reader.card.of.function,
-        _("Unit"): lambda reader: reader.card.of.unit or "",
-        _("Holder"): lambda reader: reader.card.holder,
-        _("Place"): lambda reader: reader.place,
-        _("Since"): lambda reader: moment(reader.at),
-    },
-    orders={"uid": (_("UID"), Card.uid)},
-)
 
 
 class View(BaseModel):
@@ -76,7 +59,9 @@ def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
     shown: dict[str, Any] = {"box": None if request.args.get("unduh") else reader_locations.extent(ctx, wanted)} | _around(wanted)
     listing = reader_locations.readers_page(ctx, wanted)
-    return lists.answer("reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), EXPORT, form=form, **shown)
+    return list_views.answer(
+        "reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), reader_locations.EXPORT, form=form, **shown
+    )
 
 
 def _around(wanted: PlaceFilter) -> dict[str, Any]:
@@ -87,7 +72,7 @@ def _around(wanted: PlaceFilter) -> dict[str, Any]:
         "region": wanted.region,
         "chosen": _chosen(wanted),
         "above": [(code, names.get(code, code)) for code in above],
-        "functions": [(str(function), kind(str(function))) for function in Function],
+        "functions": functions(),
         "states": [("suspended", str(state("suspended").name)), ("all", gettext("Active and suspended"))],
         "kinds": [(holder.value, kind(holder.value)) for holder in HOLDERS],
     }

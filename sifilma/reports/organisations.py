@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import func, select
 
 from sifilma.cards.models import Card, CardState, Unit
 from sifilma.cards.service import cards_query, units_query
+from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
@@ -16,6 +18,17 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.oversight.models import Agreement
 from sifilma.regions.service import region_name
+from sifilma.web.states import kind
+
+EXPORT = Export(
+    "organisasi",
+    {
+        _("Name"): lambda organisation: organisation.name,
+        _("Kind"): lambda organisation: kind(organisation.kind),
+        _("Region code"): lambda organisation: organisation.region_code or "",
+    },
+    orders={"nama": (_("Name"), Organisation.name)},
+)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import Select, case, func, select
 
 from sifilma.activation.models import Activation, Manifest, ManifestState
 from sifilma.cards.models import Card, CardState, Function
 from sifilma.cards.service import cards_query
+from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
@@ -19,6 +21,8 @@ from sifilma.regions import codes
 from sifilma.regions.service import names_of
 from sifilma.reports import card_page
 from sifilma.reports.card_page import CardLine
+from sifilma.web.pages import moment
+from sifilma.web.states import state
 
 E7 = 10_000_000
 CELL_PIXELS = 64  # the width of a cell of the grid on the screen; a tile of 256 pixels is 360 degrees at zoom 0
@@ -26,6 +30,19 @@ APART = 0.7  # of a cell: circles closer than this are one
 SOUTH_E7 = 200_000_000  # added to latitudes, so that whole-number division rounds the same way on both sides of the equator
 ZOOMS = (3, 17)
 STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
+EXPORT = Export(
+    "pembaca",
+    {
+        _("UID"): lambda reader: reader.card.of.uid,
+        _("State"): lambda reader: str(state(reader.card.of.state).name),
+        _("Function"): lambda reader: reader.card.of.function,
+        _("Unit"): lambda reader: reader.card.of.unit or "",
+        _("Holder"): lambda reader: reader.card.holder,
+        _("Place"): lambda reader: reader.place,
+        _("Since"): lambda reader: moment(reader.at),
+    },
+    orders={"uid": (_("UID"), Card.uid)},
+)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import Digest, Reminder
 from sifilma.notifications.outbox import Recipient
 from sifilma.notifications.senders import senders
-from sifilma.reports import letters
+from sifilma.reports import message_texts
 from sifilma.reports.reminders_due import Due, dues
+from sifilma.resources import Site
 from sifilma.sign_in import contacts
 
 AT_ONCE = 50
@@ -35,13 +36,13 @@ Open = Callable[[], AbstractContextManager[Context]]
 log = structlog.get_logger()
 
 
-def remind(open_context: Open, settings: Settings) -> int:
+def remind(open_context: Open, settings: Settings, site: Site) -> int:
     """Tell everybody whose hour has come, each in a transaction of their own; how many were told something."""
     with open_context() as ctx:
         _begin(ctx, settings)
         come = select(Digest.user_id).join(User, User.id == Digest.user_id).where(Digest.due_at <= ctx.now)
         people = list(ctx.session.scalars(come.where(User.state == AccountState.ACTIVE).order_by(Digest.due_at).limit(AT_ONCE)))
-    return sum(_remind(open_context, settings, user_id) for user_id in people)
+    return sum(_remind(open_context, settings, site, user_id) for user_id in people)
 
 
 def _begin(ctx: Context, settings: Settings) -> None:
@@ -52,12 +53,12 @@ def _begin(ctx: Context, settings: Settings) -> None:
         ctx.session.execute(_insert(ctx, Digest).values(rows).on_conflict_do_nothing())
 
 
-def _remind(open_context: Open, settings: Settings, user_id: UUID) -> bool:
+def _remind(open_context: Open, settings: Settings, site: Site, user_id: UUID) -> bool:
     """Tell one person what is due. A fault with one is logged and holds up nobody else; it is tried again."""
     try:
         with open_context() as ctx:
             user = ctx.session.get_one(User, user_id)
-            return _claim(ctx, settings, user) and _tell(ctx, settings, user)
+            return _claim(ctx, settings, user) and _tell(ctx, settings, site, user)
     except SQLAlchemyError as fault:
         log.error("not reminded", user=str(user_id), fault=type(fault).__name__)
         return False
@@ -74,13 +75,13 @@ def _claim(ctx: Context, settings: Settings, user: User) -> bool:
     return changed(taken) == 1
 
 
-def _tell(ctx: Context, settings: Settings, user: User) -> bool:
+def _tell(ctx: Context, settings: Settings, site: Site, user: User) -> bool:
     """One message a channel, if there is anything new and any way to this person."""
     ways = ways_to(settings, user)
     news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user)), settings))) if ways else []
     if news:
         for channel, address in ways.items():
-            subject, text = letters.digest(settings.public_url, letters.reader(user), channel, news)
+            subject, text = message_texts.digest(site, message_texts.reader(user), channel, news)
             outbox.enqueue(ctx, settings, Recipient(channel, address, user.id), PURPOSE, subject, text)
     return bool(news)
 
@@ -121,6 +122,6 @@ def actor_of(user: User) -> Actor:
 
 def _morning(now: datetime, user: User, settings: Settings) -> datetime:
     """The next time it is the hour of reminding where somebody lives."""
-    here = now.astimezone(letters.reader(user).zone)
+    here = now.astimezone(message_texts.reader(user).zone)
     hour = here.replace(hour=settings.remind_hour, minute=0, second=0, microsecond=0)
     return hour if hour > here else hour + timedelta(days=1)

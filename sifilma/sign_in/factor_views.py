@@ -7,8 +7,8 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.kernel.errors import Conflict
+from sifilma.resources import resources
 from sifilma.sign_in import passkeys, recovery_codes
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.authentication import cookie_name
@@ -25,14 +25,14 @@ blueprint = Blueprint("factors", __name__, template_folder="templates")
 
 
 def _site() -> Site:
-    found = passkeys.site(resources.settings(), request.headers.get("Origin", request.host_url.rstrip("/")))
+    found = passkeys.site(resources().settings, request.headers.get("Origin", request.host_url.rstrip("/")))
     if found is None:
         raise Conflict("Passkeys work only under this installation's own name.", type="no-passkeys-here")
     return found
 
 
 def _cookie() -> str | None:
-    return request.cookies.get(cookie_name(resources.settings()))
+    return request.cookies.get(cookie_name(resources().settings))
 
 
 def _json(options: str) -> Response:
@@ -45,7 +45,7 @@ def send_code() -> AnyResponse:
     """A code by SMS or e-mail, where that is switched on."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
-        sign_in.send_code(ctx, resources.settings(), _cookie(), form.get("channel"))
+        sign_in.send_code(ctx, resources().settings, _cookie(), form.get("channel"))
         return seen("sign_in.code_page", "sent")
     return code_step(form)
 
@@ -81,14 +81,14 @@ def step_up_options() -> Response:
 def step_up_by_passkey() -> AnyResponse:
     """A fresh second factor by a passkey, then back to where it was needed."""
     done = sign_in.step_up_by_passkey(context(), _site(), passkeys.read_credential(request.form.get("passkey", "")))
-    return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), resources.settings(), done.cookie)
+    return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), resources().settings, done.cookie)
 
 
 @blueprint.post("/profil/kode-pemulihan")
 @operation("session.self", idempotent=False)
 def make_recovery_codes() -> str:
     """Ten new recovery codes, shown once."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     require_fresh(ctx.actor, settings)
     return render_template("sign_in/kode_pemulihan.html", codes=recovery_codes.make(ctx, settings))
 
@@ -105,7 +105,7 @@ def registration_options() -> Response:
 def register() -> AnyResponse:
     """Keep the passkey the browser made."""
     ctx = context()
-    require_fresh(ctx.actor, resources.settings())
+    require_fresh(ctx.actor, resources().settings)
     passkeys.register(ctx, _site(), request.form.get("name", ""), passkeys.read_credential(request.form.get("passkey", "")))
     return seen("accounts.profile", "saved")
 
@@ -115,6 +115,6 @@ def register() -> AnyResponse:
 def remove(passkey_id: UUID) -> AnyResponse:
     """Take a passkey away for good."""
     ctx = context()
-    require_fresh(ctx.actor, resources.settings())
+    require_fresh(ctx.actor, resources().settings)
     passkeys.remove(ctx, passkey_id)
     return seen("accounts.profile", "saved")

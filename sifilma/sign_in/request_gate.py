@@ -14,6 +14,7 @@ from sifilma.audit.service import record_in
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
+from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
@@ -46,7 +47,7 @@ def authorise() -> None:
     operation = Operation(policy.operation)
     if operation is Operation.PUBLIC:
         return
-    settings: Settings = current_app.extensions["sifilma.settings"]
+    settings = resources().settings
     found = authentication.identify(requests.context(), settings, request.headers.get("Authorization"), _cookie(settings))
     if found is None:
         raise Unauthenticated()
@@ -110,7 +111,7 @@ def _step_up(settings: Settings, code: str) -> None:
 def renew_cookie(response: Response) -> Response:
     """The session's new cookie, after a one-time code that came with a form."""
     if "renewed_cookie" in g:
-        set_cookie(response, current_app.extensions["sifilma.settings"], g.renewed_cookie)
+        set_cookie(response, resources().settings, g.renewed_cookie)
     return response
 
 

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, current_app, make_response, redirect, ren
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.kernel.errors import StepUpRequired, Unauthenticated
+from sifilma.resources import resources
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.authentication import cookie_name
 from sifilma.sign_in.cookies import clear_cookie, set_cookie
@@ -39,7 +39,7 @@ def sign_in_form() -> AnyResponse:
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         cookie = sign_in.check_password(ctx, form.get("username"), form.get("password"), request.user_agent.string)
-        return set_cookie(make_response(redirect("/masuk/kode", 303)), resources.settings(), cookie)
+        return set_cookie(make_response(redirect("/masuk/kode", 303)), resources().settings, cookie)
     return form.again("sign_in/masuk.html")
 
 
@@ -54,7 +54,7 @@ def code_page() -> Response:
 @operation("public", idempotent=False)
 def code_form() -> AnyResponse:
     """The one-time code; a code counts once."""
-    form, ctx, settings = Form.sent(), context(), resources.settings()
+    form, ctx, settings = Form.sent(), context(), resources().settings
     with form.attempt(ctx):
         done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
         return signed_in(done)
@@ -65,12 +65,12 @@ def signed_in(done: sign_in.SignedIn) -> Response:
     """The session's cookie, and on to the page that asked to sign in, else home."""
     response = make_response(redirect(own_address(request.cookies.get(BACK, "/")), 303))
     response.delete_cookie(BACK, path="/masuk")
-    return set_cookie(response, resources.settings(), done.cookie)
+    return set_cookie(response, resources().settings, done.cookie)
 
 
 def code_step(form: Form) -> Response:
     """The page of the second step: one-time code, code that is sent, recovery code or passkey; back to the first if it has lapsed."""
-    settings = resources.settings()
+    settings = resources().settings
     try:
         cookie = request.cookies.get(cookie_name(settings))
         ways, passkey = sign_in.code_ways(context(), settings, cookie), sign_in.has_passkey(context(), cookie)
@@ -83,7 +83,7 @@ def code_step(form: Form) -> Response:
 @operation("session.self", idempotent=False)
 def step_up_form() -> AnyResponse:
     """A fresh one-time code for a page that needs one, then back to it."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     try:
         done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
     except Unauthenticated as refused:
@@ -97,7 +97,7 @@ def sign_out() -> AnyResponse:
     """End this session."""
     ctx = context()
     sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
-    return clear_cookie(make_response(redirect("/masuk", 303)), resources.settings())
+    return clear_cookie(make_response(redirect("/masuk", 303)), resources().settings)
 
 
 @blueprint.post("/bahasa")
@@ -107,7 +107,7 @@ def choose_language() -> AnyResponse:
     response = make_response(redirect(own_address(request.form.get("kembali", "/")), 303))
     chosen = request.form.get("bahasa", "id")
     if chosen in LANGUAGES:
-        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=resources.settings().https)
+        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=resources().settings.https)
     return response
 
 
@@ -136,4 +136,4 @@ def end_session(session_id: UUID) -> AnyResponse:
     ctx = context()
     is_this = session_id == ctx.actor.session_id
     sign_in.sign_out(ctx, sign_in.own_session(ctx, session_id).id)
-    return clear_cookie(make_response(redirect("/masuk", 303)), resources.settings()) if is_this else seen("accounts.profile", "ended")
+    return clear_cookie(make_response(redirect("/masuk", 303)), resources().settings) if is_this else seen("accounts.profile", "ended")

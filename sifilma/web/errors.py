@@ -6,16 +6,16 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
-from config.settings import Settings
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, StepUpRequired, TooLarge, TooMany, Unauthenticated, Unavailable
+from sifilma.resources import resources
 from sifilma.web.pages import page_url
 from sifilma.web.requests import unit_of_work
 
@@ -94,9 +94,8 @@ def _to_sign_in() -> Response:
     Requests of scripts (`Sec-Fetch-Dest` other than `document`) set no cookie: nobody wants to return to them.
     """
     response = Response(status=303, headers={"Location": "/masuk"})
-    settings: Settings = current_app.extensions["sifilma.settings"]
     if request.path != "/" and request.headers.get("Sec-Fetch-Dest", "document") == "document" and len(page_url()) <= LONGEST_WAY:
-        response.set_cookie(BACK, page_url(), max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=settings.https)
+        response.set_cookie(BACK, page_url(), max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=resources().settings.https)
     return response
 
 

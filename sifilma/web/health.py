@@ -8,15 +8,15 @@ import time
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Settings
-from hsm import HSM, HSMError
+from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 
 MIN_FREE = 64 * 1024 * 1024  # bytes on the volume of `home`
@@ -75,7 +75,7 @@ def metrics() -> Response:
 
     Without a token only the loopback may read them, and not in production: a proxy on the same machine would let everybody in.
     """
-    settings: Settings = current_app.extensions["sifilma.settings"]
+    settings = resources().settings
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     near = settings.env != "production" and request.remote_addr in ("127.0.0.1", "::1")
@@ -87,7 +87,7 @@ def metrics() -> Response:
 
 def check_database() -> dict[str, Any]:
     """Check that the database answers and has the schema this code expects."""
-    expected = current_app.extensions["sifilma.schema_head"]
+    expected = resources().schema_head
     try:
         with db.engine.connect().execution_options(sifilma_read_only=True) as connection:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -98,9 +98,8 @@ def check_database() -> dict[str, Any]:
 
 def check_hsm() -> dict[str, Any]:
     """Check that the HSM makes a signature that verifies."""
-    hsm: HSM = current_app.extensions["sifilma.hsm"]
     try:
-        state = hsm.check()
+        state = resources().hsm.check()
     except HSMError as fault:
         return {"ok": False, "error": type(fault).__name__}
     return {"ok": state.ok, "generation": state.generation, "restarts": state.restarts, "last_error": state.last_error}
@@ -108,7 +107,7 @@ def check_hsm() -> dict[str, Any]:
 
 def check_disk() -> dict[str, Any]:
     """Check that the disk has room for files."""
-    settings: Settings = current_app.extensions["sifilma.settings"]
+    settings = resources().settings
     try:
         free = shutil.disk_usage(settings.home).free
     except OSError as fault:

@@ -7,14 +7,14 @@ compiled form that could be out of date.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, current_app, request
+from flask import Flask, request
 from flask_babel import Babel, Domain, get_locale
 
 LANGUAGES = {"id": "Bahasa Indonesia", "en": "English"}
@@ -54,12 +54,13 @@ def _entry(message: Message) -> tuple[Any, str] | None:
 
 def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) -> None:
     """Attach Flask-Babel. `zone` and `preferred` return the time zone and the stored language of the user."""
-    app.extensions["sifilma.preferred_language"] = preferred
-    babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=language, timezone_selector=zone)
+    select = partial(language, preferred)
+    babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=select, timezone_selector=zone)
     babel.domain_instance = Catalogues()
+    app.jinja_env.globals.update(languages=LANGUAGES, language=select)
 
 
-def language() -> str:
+def language(preferred: Callable[[], str]) -> str:
     """Return the language chosen in this browser, else the user's stored one, else Bahasa Indonesia."""
-    chosen = request.cookies.get(COOKIE) or current_app.extensions["sifilma.preferred_language"]()
+    chosen = request.cookies.get(COOKIE) or preferred()
     return chosen if chosen in LANGUAGES else "id"

@@ -11,7 +11,8 @@ from flask_babel import format_date, format_datetime, format_decimal, get_timezo
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.web import assets, languages, states
+from sifilma.resources import resources
+from sifilma.web import assets, states
 from sifilma.web.texts import translate
 
 DONE = {
@@ -69,7 +70,7 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.globals.update(
         icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, named_states=states.named,
-        languages=languages.LANGUAGES, language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
+        csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
         page_url=page_url, link_to=link_to, now=_now,
     )  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -135,5 +136,4 @@ def _span(span: timedelta) -> str:
 
 
 def _now() -> datetime:
-    found: datetime = current_app.extensions["sifilma.clock"].now()
-    return found
+    return resources().clock.now()

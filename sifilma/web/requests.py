@@ -11,11 +11,11 @@ from flask import Response, current_app, g, request
 
 from sifilma.kernel import idempotency
 from sifilma.kernel.actor import Actor
-from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.resources import resources
 from sifilma.web.operations import Policy, policy_of
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -51,9 +51,8 @@ def policy() -> Policy | None:
 
 def context() -> Context:
     """Return the Context for the services called in this request."""
-    clock: Clock = current_app.extensions["sifilma.clock"]
     actor: Actor = g.get("actor") or Actor(ip=request.remote_addr or "")
-    return Context(open_unit(), clock, actor, g.get("request_id", ""))
+    return Context(open_unit(), resources().clock, actor, g.get("request_id", ""))
 
 
 def begin_view() -> Response | None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from werkzeug.routing import Rule
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.web.operations import policy_of
 from tests.access.objects import OwnedObject
 from tests.support.world import World, new_uid

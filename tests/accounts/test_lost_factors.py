@@ -167,9 +167,7 @@ def test_the_api_reports_and_decides_in_the_same_way(world: World) -> None:
 
 
 def test_the_person_is_notified_by_mail_without_the_link(sqlite_world: World) -> None:
-    sqlite_world.settings = sqlite_world.app.extensions["sifilma.settings"] = sqlite_world.settings.model_copy(
-        update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
-    )
+    sqlite_world.configure(smtp_host="127.0.0.1", smtp_security="none")
     sqlite_world.sql("UPDATE user_account SET email = 'surat@contoh.example'")
     sqlite_world.sql("UPDATE user_account SET notices = ''")
     report(sqlite_world, "admin1", "magetan.kepala")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked
 from tests.support.browser import DESK, WIDTHS, code, known, press, signed_in, sound

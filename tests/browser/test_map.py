@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from tests.support.browser import DESK, WIDTHS, press, signed_in, sound
 from tests.support.servers import Server

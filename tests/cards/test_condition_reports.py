@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sifilma.cards.condition_reports import MAX_PHOTOS
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from tests.support.visitor import Visitor
 from tests.support.world import World, done
 

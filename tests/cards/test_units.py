@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from joserfc.jwk import ECKey
 
-from sifilma.cards.identity import normalise_hardware, normalise_uid, perso_warning
+from sifilma.cards.identifiers import normalise_hardware, normalise_uid, perso_warning
 from tests.support.world import World, done
 
 UNIT = {"hardware_number": "CRD-1", "model": "LEN-CRD-1", "function": "R"}

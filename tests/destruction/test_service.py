@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from tests.support import programs
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked, record

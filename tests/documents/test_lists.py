@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from sifilma.cards.models import Unit
-from sifilma.documents import lists
-from sifilma.documents.lists import ROWS_A_PAGE, Export
+from sifilma.documents import list_views
+from sifilma.documents.list_views import ROWS_A_PAGE
+from sifilma.documents.lists import Export
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
@@ -152,7 +153,7 @@ def exported(world: World, most: int, *, oldest_first: bool = False) -> list[lis
     """Return the rows of a list of machines as a file with at most `most` rows, without its header."""
     export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most)
     with world.app.test_request_context("/unit?unduh=csv"):
-        answer = lists.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
+        answer = list_views.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
     return list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"))))[1:]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from sifilma.documents.responses import attachment, inline_pdf, paper
+from sifilma.documents.file_views import paper
+from sifilma.documents.responses import attachment, inline_pdf
 
 
 def test_a_download_is_an_attachment_in_a_sandbox() -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pyotp
 
 from sifilma.activation import tasks
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.kernel.actor import Actor
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel

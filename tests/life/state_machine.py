@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
 from sifilma.activation import tasks
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.fsck.registry import Needs
 from tests.life.model import TOKEN_LIFE, TRIES, Card, Manifest, Request, Token
 from tests.support.fsck_findings import fsck_findings

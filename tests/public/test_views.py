@@ -110,8 +110,7 @@ def test_the_contact_page_shows_the_settings(sqlite_world: World) -> None:
     assert re.findall(r"SIFILMA_CONTACT_\w+", page) == ["SIFILMA_CONTACT_EMAIL", "SIFILMA_CONTACT_PHONE", "SIFILMA_CONTACT_HOURS"]
     assert "mailto:" not in page
     assert "tel:" not in page
-    given = {"contact_email": "layanan@example.go.id", "contact_phone": "021 000", "contact_hours": "Senin-Jumat"}
-    sqlite_world.app.extensions["sifilma.settings"] = sqlite_world.settings.model_copy(update=given)
+    sqlite_world.configure(contact_email="layanan@example.go.id", contact_phone="021 000", contact_hours="Senin-Jumat")
     page = visitor.get("/kontak").get_data(as_text=True)
     assert 'href="mailto:layanan@example.go.id"' in page
     assert 'href="tel:021000"' in page

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import codes, service
+from sifilma.regions.contract import Measured
 from sifilma.regions.loading import import_codes
 from sifilma.regions.models import Region
-from sifilma.regions.place import Measured, Outcome, PlaceCheck, judge, place_check
+from sifilma.regions.place import Outcome, PlaceCheck, judge
+from sifilma.regions.sources import place_check
 from tests.support.databases import MADE
 
 KNOWN = {

@@ -9,6 +9,7 @@ import pytest
 from sifilma.demo import facts
 from sifilma.notifications.delivery import deliver
 from sifilma.reports.reminders import remind
+from sifilma.resources import resources
 from tests.notifications import receivers
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
@@ -18,21 +19,19 @@ from tests.support.world import World, done
 def told(world: World) -> World:
     """Yield an installation with mail in which one round has run, so that everybody's next morning is set."""
     reachable(world)
-    assert remind(world.context, world.settings) == 0
+    assert remind(world.context, world.settings, resources(world.app).site) == 0
     return world
 
 
 def reachable(world: World) -> None:
     """Enable mail and give everybody an address of their own."""
-    world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
-        update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
-    )
+    world.configure(smtp_host="127.0.0.1", smtp_security="none")
     world.sql("UPDATE user_account SET phone = '+628120000001', email = username || '@contoh.example'")
 
 
 def round_(world: World) -> int:
     """Run one round of the worker; return the number of people who were reminded."""
-    return remind(world.context, world.settings)
+    return remind(world.context, world.settings, resources(world.app).site)
 
 
 def mailed(world: World) -> dict[str, Any]:

@@ -25,9 +25,7 @@ UMI = {"name": "Umi Contoh", "username": "magetan.umi", "id_kind": "nip", "id_nu
 
 def mail_on(world: World) -> None:
     """Enable mail, also for codes."""
-    world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
-        update={"smtp_host": "127.0.0.1", "smtp_security": "none", "code_channels": ("email",)}
-    )
+    world.configure(smtp_host="127.0.0.1", smtp_security="none", code_channels=("email",))
 
 
 def mailed(world: World) -> list[tuple[str, str]]:

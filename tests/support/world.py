@@ -11,7 +11,7 @@ import secrets
 from base64 import b32encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import sha1
@@ -30,7 +30,7 @@ from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
-from sifilma.demo import facts, props
+from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
@@ -39,6 +39,7 @@ from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
+from sifilma.resources import attach, resources
 from sifilma.sign_in.authentication import actor_of, secret_hash
 from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
@@ -66,7 +67,7 @@ def _seed(username: str) -> str:
 @lru_cache(maxsize=1)
 def letter() -> bytes:
     """Return a letter as a PDF."""
-    return props.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
+    return sample_files.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
 
 
 class Client:
@@ -141,6 +142,11 @@ class World:
         with self.context() as ctx:
             if not self._inhabited(ctx):
                 self._populate(ctx)
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings of the running application."""
+        self.settings = self.settings.model_copy(update=changes)
+        attach(self.app, replace(resources(self.app), settings=self.settings))
 
     @contextmanager
     def context(self, actor: Actor = SYSTEM) -> Iterator[Context]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.kernel.db import db
 from tests.support.visitor import Visitor, one_id, value_of
 from tests.support.world import World

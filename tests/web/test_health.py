@@ -10,8 +10,7 @@ from tests.support.world import World, done
 
 
 def test_an_unavailable_file_store_is_reported_without_an_exception(sqlite_world: World, tmp_path: Path) -> None:
-    away = sqlite_world.settings.model_copy(update={"home": tmp_path / "unmounted"})
-    sqlite_world.app.extensions["sifilma.settings"] = away
+    sqlite_world.configure(home=tmp_path / "unmounted")
     told = done(sqlite_world.app.test_client().get("/readyz"), 503)
     assert told["status"] == "not ready"
     assert told["checks"]["disk"] == {"ok": False, "error": "FileNotFoundError"}

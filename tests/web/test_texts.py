@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 import sifilma
 from sifilma.activation.schemas import ActivationIn
-from sifilma.cards.identity import normalise_uid, perso_warning
+from sifilma.cards.identifiers import normalise_uid, perso_warning
 from sifilma.cards.models import CARD, Card
 from sifilma.cards.schemas import UnitIn
 from sifilma.cards.serializers import units_out

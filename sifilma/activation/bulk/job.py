@@ -17,8 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.activation.bulk import files as bulk_files
-from sifilma.activation.bulk.files import OPTIONAL, REQUIRED, SECRET
+from sifilma.activation.bulk import job_sheets
+from sifilma.activation.bulk.job_sheets import OPTIONAL, REQUIRED, SECRET
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.issuing.service import Ready
 from sifilma.activation.models import DataKey
@@ -28,15 +28,15 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.documents import sheets
 from sifilma.documents.service import Upload
 from sifilma.documents.sheets import Row
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.files import ERROR, Say, Sheet, corrected
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, corrected
 from sifilma.jobs.models import Job, JobKind
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Settled, Taken
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong
 
@@ -85,7 +85,7 @@ class Activations:
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
         """Each row with its activation, or what was wrong."""
-        return bulk_files.result(ctx, settings, job, say)
+        return job_sheets.result(ctx, settings, job, say)
 
     def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
         """The failed rows, without tokens."""

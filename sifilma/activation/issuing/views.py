@@ -8,13 +8,14 @@ from flask import Blueprint, Response, g, render_template, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.issuing import place_form
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import ActivationIn
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.regions import drawing, geometry
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.headers import WITH_CAMERA
 from sifilma.web.operations import operation
@@ -76,13 +77,13 @@ def countries() -> Response:
 @operation("reference.read")
 def regency(code: str) -> Response:
     """A regency's outline or village points."""
-    return _geojson(drawing.regency(context().session, resources.places(), code))
+    return _geojson(drawing.regency(context().session, place_check(resources().settings.home), code))
 
 
 def _activate(data: ActivationIn) -> issuing.Issued:
     """An unknown card is a mistake in a field here: nothing of the form is lost for it."""
     try:
-        return issuing.activate(context(), resources.settings(), resources.hsm(), resources.places(), data)
+        return issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), data)
     except NotFound as unknown:
         raise Invalid.field("sam_uid", unknown.detail) from unknown
 
@@ -107,7 +108,7 @@ def _form(form: Form, *, follow: bool = False) -> Response:
 
 def _place(form: Form, *, follow: bool) -> dict[str, Any]:
     """The place as it is typed; the form then says what is chosen of the selects."""
-    found = place_form.look(context(), resources.places(), form.values, follow=follow)
+    found = place_form.look(context(), place_check(resources().settings.home), form.values, follow=follow)
     for name, length in zip(place_form.PARTS, (2, 5, 8, 13), strict=True):
         form.values.setlist(name, [found.levels.part(length)])
     return {"form": form, "place": found}

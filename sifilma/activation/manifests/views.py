@@ -9,19 +9,19 @@ from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.manifests.pages import Proposal, proposals_shown, shown
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState
 from sifilma.activation.schemas import DownloadIn, RevokeIn
 from sifilma.cards.serializers import timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.actor import Role
+from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -65,20 +65,22 @@ PROPOSALS = Export(
 @operation("manifest.view")
 def index() -> Response:
     """The manifests the actor may see."""
-    ctx, form, url = context(), Form(request.args), resources.settings().public_url
+    ctx, form, url = context(), Form(request.args), resources().settings.public_url
     before = ctx.now + SOON if form.get("soon") else None
     listing = queries.manifests_page(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
     states = named(ManifestState)
-    return lists.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
+    return list_views.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
 
 
 @blueprint.get("/usulan")
 @operation("manifest.view")
 def proposals() -> Response:
     """What is proposed to be revoked and waits for a decision, oldest first."""
-    ctx, url = context(), resources.settings().public_url
+    ctx, url = context(), resources().settings.public_url
     listing = queries.proposals_page(ctx)
-    return lists.answer("activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True)
+    return list_views.answer(
+        "activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True
+    )
 
 
 @blueprint.get("/<uuid:manifest_id>")
@@ -94,7 +96,7 @@ def fetch(manifest_id: UUID) -> AnyResponse:
     """The file; recorded."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        file = download.download(ctx, resources.hsm(), manifest_id, form.model(DownloadIn).form)
+        file = download.download(ctx, resources().hsm, manifest_id, form.model(DownloadIn).form)
         return attachment(file.data, "application/jose", file.name)
     return _page(manifest_id, form)
 
@@ -114,7 +116,7 @@ def propose(manifest_id: UUID) -> AnyResponse:
 @operation("manifest.revoke", reads_first=True)
 def decide(manifest_id: UUID) -> AnyResponse:
     """An approver, who is another person, executes or rejects; always with a fresh code, whatever else they may do."""
-    require_fresh(g.actor, resources.settings())
+    require_fresh(g.actor, resources().settings)
     ctx, form = context(), Form.sent()
     ctx.uow.begin_write()
     with form.attempt(ctx):
@@ -126,7 +128,7 @@ def decide(manifest_id: UUID) -> AnyResponse:
 
 
 def _page(manifest_id: UUID, form: Form) -> Response:
-    ctx, url = context(), resources.settings().public_url
+    ctx, url = context(), resources().settings.public_url
     manifest = queries.get_manifest(ctx, manifest_id)
     chain = shown(ctx, queries.chain(ctx, manifest.card_id), url)
     return form.again(

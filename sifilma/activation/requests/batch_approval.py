@@ -8,13 +8,13 @@ from uuid import UUID
 from flask import url_for
 from flask_babel import lazy_gettext as _
 
-from sifilma import resources
 from sifilma.activation.models import ActivationRequest as R
 from sifilma.activation.queries import requests_query
 from sifilma.activation.requests.service import WAY, approve, cards_changed
 from sifilma.approvals.batch_views import Candidate, Together, candidate
 from sifilma.kernel.context import Context
 from sifilma.oversight.service import NO_AGREEMENT, lacking_right
+from sifilma.resources import Resources
 
 
 def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
@@ -26,9 +26,9 @@ def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
     return [candidate(ctx, WAY, one, one.organisation.name, one.machines, objections.get(one.id, "")) for one in found]
 
 
-def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> int:
+def _approve(ctx: Context, held: Resources, request_id: UUID, digest: str, note: str) -> int:
     ctx.uow.begin_read()  # the service reads, makes the tokens in the HSM, and only then writes
-    return WAY.missing(approve(ctx, resources.settings(), resources.hsm(), request_id, digest, note))
+    return WAY.missing(approve(ctx, held.settings, held.hsm, request_id, digest, note))
 
 
 TOGETHER = Together(

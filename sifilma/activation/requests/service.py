@@ -32,10 +32,10 @@ from sifilma.cards.models import Card
 from sifilma.cards.service import by_uids
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
-from sifilma.documents.store import FileStore
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Text, say
 from sifilma.oversight.service import require_right

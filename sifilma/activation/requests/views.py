@@ -9,7 +9,6 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
 from sifilma.activation.requests import form_choices, service
@@ -25,11 +24,12 @@ from sifilma.approvals.letters import number_warning
 from sifilma.approvals.queries import wanted
 from sifilma.approvals.service import given
 from sifilma.cards.serializers import returned, timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.kernel.context import Context
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -62,7 +62,7 @@ def index() -> Response:
     form = Form(request.args)
     listing = queries.requests_page(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
+    return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/baru")
@@ -78,7 +78,7 @@ def draft() -> AnyResponse:
     """Save a draft with its letter."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.draft(ctx, resources.files(), _sent(form), upload("letter"))
+        made = service.draft(ctx, resources().files, _sent(form), upload("letter"))
         return seen("activation_pages.show", "saved", request_id=made.id)
     return _form(form)
 
@@ -103,7 +103,7 @@ def edit(request_id: UUID) -> AnyResponse:
     found = service.own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
-        service.edit(ctx, resources.files(), request_id, data, upload("letter"))
+        service.edit(ctx, resources().files, request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
     return _form(form, service.own(ctx, request_id))
 
@@ -121,7 +121,7 @@ def letter(request_id: UUID) -> Response:
     """The letter; handing it out is recorded."""
     ctx = context()
     found = queries.get_request(ctx, request_id)
-    file = hand_out(ctx, resources.files(), found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
+    file = hand_out(ctx, resources().files, found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
     return paper(file.data, file.media_type, file.filename)
 
 
@@ -131,7 +131,7 @@ def reveal(request_id: UUID) -> Response:
     """The open tokens in clear, on a page that no address leads to and no browser keeps."""
     ctx, form = context(), Form()
     with form.attempt(ctx):
-        shown = tokens.reveal(ctx, resources.hsm(), request_id)
+        shown = tokens.reveal(ctx, resources().hsm, request_id)
         return form.again("activation/tokens.html", shown=shown, request_id=request_id)
     return _page(request_id, form)
 
@@ -142,7 +142,7 @@ def reissue(request_id: UUID, uid: str) -> Response:
     """One card's token anew; the old one does not count any more."""
     ctx, form = context(), Form()
     with form.attempt(ctx):
-        made = tokens.reissue(ctx, resources.settings(), resources.hsm(), request_id, uid)
+        made = tokens.reissue(ctx, resources().settings, resources().hsm, request_id, uid)
         return form.again("activation/tokens.html", shown=[made], request_id=request_id)
     return _page(request_id, form)
 
@@ -190,7 +190,7 @@ def _can(found: ActivationRequest) -> set[str]:
 
 
 def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
-    service.approve(ctx, resources.settings(), resources.hsm(), request_id, digest, note)
+    service.approve(ctx, resources().settings, resources().hsm, request_id, digest, note)
 
 
 add_decisions(

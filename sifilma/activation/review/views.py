@@ -8,13 +8,14 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.models import Activation
 from sifilma.activation.review import service as review
 from sifilma.activation.review.pages import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -48,7 +49,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
     listing, values = review.page(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
-    return lists.answer(
+    return list_views.answer(
         "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
     )
 
@@ -75,4 +76,4 @@ def decide(activation_id: UUID) -> AnyResponse:
 def _page(activation_id: UUID, form: Form) -> Response:
     ctx = context()
     doubt = doubts(ctx, [review.get(ctx, activation_id)])[0]
-    return form.again("activation/review.html", one=doubt, found=found_at(ctx, resources.places(), doubt))
+    return form.again("activation/review.html", one=doubt, found=found_at(ctx, place_check(resources().settings.home), doubt))

@@ -8,12 +8,12 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from flask_babel import lazy_gettext as _
 
 from manifests.verifier import Expectations, Reason, verify
-from sifilma import resources
 from sifilma.activation.trust import keyset as trust
 from sifilma.activation.trust import status_list as status
-from sifilma.documents import papers
+from sifilma.documents import issued_papers
 from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -46,14 +46,14 @@ def _public(data: bytes, media_type: str) -> Response:
 @operation("public")
 def keyset() -> Response:
     """The keyset, signed by the root."""
-    return _public(trust.load(resources.settings()).file, "application/jose")
+    return _public(trust.load(resources().settings).file, "application/jose")
 
 
 @blueprint.get("/.well-known/jwks.json")
 @operation("public")
 def jwks() -> Response:
     """The same keys as a plain JWKS (RFC 7517)."""
-    return _public(jsonify(trust.load(resources.settings()).keyset.jwks()).get_data(), "application/jwk-set+json")
+    return _public(jsonify(trust.load(resources().settings).keyset.jwks()).get_data(), "application/jwk-set+json")
 
 
 @blueprint.get("/.well-known/sam-<name>.crt")
@@ -62,7 +62,7 @@ def certificate(name: str) -> Response:
     """The X.509 chain, root → signer, PEM."""
     if name not in CERTIFICATES:
         raise NotFound()
-    path = resources.settings().trust / f"{name}.crt"
+    path = resources().settings.trust / f"{name}.crt"
     if not path.exists():
         raise NotFound()
     return _public(path.read_bytes(), "application/x-pem-file")
@@ -74,7 +74,7 @@ def status_list(number: int) -> Response:
     """A signed status list, published anew if something in it changed."""
     if number > LARGEST_INTEGER:
         raise NotFound()
-    return _public(status.current(context(), resources.settings(), resources.hsm(), number).encode(), "application/jose")
+    return _public(status.current(context(), resources().settings, resources().hsm, number).encode(), "application/jose")
 
 
 def _seconds() -> int:
@@ -85,8 +85,8 @@ def _seconds() -> int:
 @operation("public")
 def verification_page() -> str:
     """Anybody may check a manifest file here, or with `jose` and OpenSSL without us; the QR code of a paper leads here as well."""
-    paper = papers.look_up(context().session, request.args)
-    return render_template("activation/verifikasi.html", pin=trust.load(resources.settings()).pin, paper=paper, result=None, form=Form())
+    paper = issued_papers.look_up(context().session, request.args)
+    return render_template("activation/verifikasi.html", pin=trust.load(resources().settings).pin, paper=paper, result=None, form=Form())
 
 
 @blueprint.post("/verifikasi")
@@ -95,13 +95,13 @@ def verification_form() -> Response:
     """Check an uploaded manifest, its status included. The file is not kept."""
     file = request.files.get("file")
     data = file.read(MAX_FILE + 1) if file else b""
-    published, form = trust.load(resources.settings()), Form.sent()
+    published, form = trust.load(resources().settings), Form.sent()
     if not data:
         form.refuse(Invalid.field("file", "Choose a manifest file."))
         return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=None)
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
-        listed = status.current(context(), resources.settings(), resources.hsm(), int(found[1])).encode()
+        listed = status.current(context(), resources().settings, resources().hsm, int(found[1])).encode()
         # asked for the time again: a list made this moment may bear the next second
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
     text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from sifilma import resources
 from sifilma.documents.sheets import write_csv
 from sifilma.jobs import worker
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.command import command_context
 from tests.support.visitor import Visitor
 from tests.support.world import MAGETAN_PLACE, Client, Ready, World, done, letter
@@ -42,7 +44,7 @@ def send(client: Client, data: bytes, name: str = "aktivasi.csv") -> Any:
 
 def tools(world: World, name: str = "worker") -> worker.Tools:
     """Return what a worker of this installation needs."""
-    return worker.Tools(command_context, world.settings, world.hsm, resources.files(), resources.places, name)
+    return worker.Tools(command_context, world.settings, world.hsm, resources().files, partial(place_check, world.settings.home), name)
 
 
 def worked(world: World, seconds: float = 5, name: str = "worker") -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from sifilma import resources
 from sifilma.activation.requests import service
 from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.documents.service import Upload
+from sifilma.resources import resources
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import Client, World, done, letter
 
@@ -51,7 +51,7 @@ def test_two_simultaneous_drafts_cannot_take_the_same_card(postgresql_world: Wor
     uids, client = world.received(), world.client("magetan.staf")
     with world.acting("magetan.kepala") as ctx:
         stated = ActivationRequestIn.model_validate(world.letter() | {"machines": 1, "cards": uids})
-        service.draft(ctx, resources.files(), stated, Upload("surat.pdf", letter()))
+        service.draft(ctx, resources().files, stated, Upload("surat.pdf", letter()))
         other = start_in_background(partial(draft, world, client, uids))
     assert other().status_code == 422
     assert world.sql("SELECT COUNT(*) FROM activation_request_card") == [(1,)]

@@ -9,7 +9,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
-from flask import current_app
 from flask_babel import force_locale, gettext, ngettext
 
 from sifilma.documents.indonesian import zone_of
@@ -17,6 +16,7 @@ from sifilma.identity.models import User
 from sifilma.notifications.contract import Channel
 from sifilma.reports.reminders_due import Due
 from sifilma.reports.task_labels import TASKS, Task
+from sifilma.resources import Site
 from sifilma.web.pages import ZONES
 
 SHOWN = 20
@@ -37,16 +37,16 @@ def reader(user: User) -> Reader:
     return Reader(user.language, ZoneInfo(user.time_zone) if user.time_zone else zone_of(user.organisation.region_code))
 
 
-def digest(site: str, to: Reader, channel: Channel, news: Sequence[Due]) -> tuple[str, str]:
+def digest(site: Site, to: Reader, channel: Channel, news: Sequence[Due]) -> tuple[str, str]:
     """Subject and text of a reminder; an SMS says how much there is and where, a mail says what."""
     with force_locale(to.language):
         subject = ngettext("SI-FILMA: %(num)s thing needs you", "SI-FILMA: %(num)s things need you", len(news))
         if channel is Channel.SMS:
-            return subject, gettext("%(subject)s. See %(url)s", subject=subject, url=f"{site}/")
+            return subject, gettext("%(subject)s. See %(url)s", subject=subject, url=f"{site.url}/")
         return subject, "\n".join(_mail(site, to, news))
 
 
-def _mail(site: str, to: Reader, news: Sequence[Due]) -> list[str]:
+def _mail(site: Site, to: Reader, news: Sequence[Due]) -> list[str]:
     waiting = [due for due in news if not due.lapses]
     lapsing = [due for due in news if due.lapses]
     lines: list[str] = []
@@ -55,19 +55,19 @@ def _mail(site: str, to: Reader, news: Sequence[Due]) -> list[str]:
             lines += [heading, "", *(text for due in found[:SHOWN] for text in _thing(site, to, due)), ""]
         if len(found) > SHOWN:
             more = len(found) - SHOWN
-            lines += [ngettext("and %(num)s more: %(url)s", "and %(num)s more: %(url)s", more, url=f"{site}/"), ""]
-    lines.append(gettext("You are told of each of these once, at most once a day. Choose how: %(url)s", url=f"{site}/profil"))
+            lines += [ngettext("and %(num)s more: %(url)s", "and %(num)s more: %(url)s", more, url=f"{site.url}/"), ""]
+    lines.append(gettext("You are told of each of these once, at most once a day. Choose how: %(url)s", url=f"{site.url}/profil"))
     return lines
 
 
-def notice(site: str, to: Reader, task: str, title: str, key: UUID) -> tuple[str, str]:
+def notice(site: Site, to: Reader, task: str, title: str, key: UUID) -> tuple[str, str]:
     """Subject and text of what became of something just now."""
     with force_locale(to.language):
         words = str(TASKS[task].words)
         return f"SI-FILMA: {words}", "\n".join(filter(None, (words, title, address(site, TASKS[task], key))))
 
 
-def _thing(site: str, to: Reader, due: Due) -> tuple[str, str]:
+def _thing(site: Site, to: Reader, due: Due) -> tuple[str, str]:
     """One thing in two lines: what and since or until when; where."""
     task = TASKS[due.task]
     parts = [str(task.words)]
@@ -85,7 +85,6 @@ def moment(at: datetime, to: Reader) -> str:
     return f"{format_datetime(at.astimezone(to.zone), 'd MMM y HH.mm', locale=to.language)} {ZONES[str(to.zone)]}"
 
 
-def address(site: str, task: Task, key: UUID) -> str:
-    """The page of a thing; outside a request too."""
-    values = {task.argument: key} if task.argument else {}
-    return site + current_app.url_map.bind("").build(task.endpoint, values)
+def address(site: Site, task: Task, key: UUID) -> str:
+    """The page of a thing."""
+    return site.page(task.endpoint, **({task.argument: key} if task.argument else {}))

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from tests.destruction.test_service import approved, locked, record
 from tests.support.visitor import Visitor, one_id
 from tests.support.world import World, done

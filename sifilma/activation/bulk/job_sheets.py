@@ -12,9 +12,9 @@ from hsm import HSM
 from sifilma.activation.models import Activation, Manifest
 from sifilma.activation.requests import form_choices
 from sifilma.activation.tokens import service as tokens
-from sifilma.cards.identity import normalise_uid
+from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.models import Card, Unit
-from sifilma.jobs.files import ERROR, Say, Sheet, cells_of, corrected, in_one
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected, in_one
 from sifilma.jobs.models import Job, JobRow
 from sifilma.jobs.service import failed_rows
 from sifilma.kernel.context import Context
