@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
-from sifilma.approvals.four_eyes import Approval, Submitted
+from sifilma.approvals.models import Approval, Submitted
 from sifilma.cards.models import DeviceModel
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from sifilma.accounts.import_table import ORGANISATIONS
-from sifilma.approvals.four_eyes import content_digest, require_seen
-from sifilma.approvals.service import require_note, require_other_person
+from sifilma.approvals.four_eyes import content_digest, is_proposer
+from sifilma.approvals.service import not_what_was_seen, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.rows import Table
@@ -117,8 +117,10 @@ def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> Refer
     """An approver's yes to exactly these rows: they are registered, all or none. Invalid or Conflict when they cannot be any more."""
     found = get(ctx, change_id, Operation.REFERENCE_EXECUTE)
     CHANGE.require(found, ChangeState.EXECUTED)
-    require_seen(content_digest(body(found)), digest)
-    require_other_person(ctx, found.proposed_by_person, [])
+    if content_digest(body(found)) != digest:
+        raise not_what_was_seen()
+    if is_proposer(found, ctx.actor.person_id):
+        raise Forbidden("Whoever submitted never approves.", type="four-eyes")
     table = TABLES[ChangeKind(found.kind)]
     rows = [table.schema.model_validate(row) for row in found.content["rows"]]
     if len(table.checked(ctx, dict(enumerate(rows, start=1)))) < len(rows):

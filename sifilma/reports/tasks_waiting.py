@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, cast, exists, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
 from sifilma.accounts import lost_factors
 from sifilma.accounts.queries import users_query
 from sifilma.activation import queries as activation
 from sifilma.activation.models import (
     Activation,
-    ActivationApproval,
     ActivationRequest,
     Manifest,
     RequestState,
@@ -20,8 +19,10 @@ from sifilma.activation.models import (
     Token,
     TokenState,
 )
+from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.cards.models import Card, CardState, DeviceModel
 from sifilma.destruction.models import Destruction, DestructionState
+from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
@@ -32,10 +33,12 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
 from sifilma.oversight.cases import OPEN, cases_query
+from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
 from sifilma.oversight.reference import changes_query
 from sifilma.personalisation import service as personalisation
-from sifilma.personalisation.models import PersonalisationApproval, PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.service import WAY as PERSONALISATION
 
 P, A, D, H = PersonalisationRequest, ActivationRequest, Destruction, Handover
 Lines = Iterator[Select[Any]]
@@ -86,10 +89,9 @@ def awaited(ctx: Context) -> Lines:
 def _awaited_people(ctx: Context) -> Lines:
     """Second approvers, deciders of one's own proposals, people who have not taken up their invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        yield _personalisation(
-            _submitted_personalisation(ctx).where(_approved_personalisation(ctx)), "personalisation_second", P.submitted_at
-        )
-        yield _activation(_submitted_activation(ctx).where(_approved_activation(ctx)), "activation_second", A.submitted_at)
+        asked = _personalisation_approvals(ctx, PERSONALISATION.awaits_another(ctx))
+        yield _personalisation(asked, "personalisation_second", P.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", A.submitted_at)
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
         yield _revocation(ctx, "revocation_proposed", Revocation.proposed_by_person == ctx.actor.person_id)
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
@@ -105,47 +107,33 @@ def _awaited_people(ctx: Context) -> Lines:
 
 
 def _approvals(ctx: Context) -> Lines:
-    me = ctx.actor.person_id
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        waits = _submitted_personalisation(ctx).where(P.submitted_by_person != me, ~_approved_personalisation(ctx))
-        yield _personalisation(waits, "approve_personalisation", P.submitted_at)
+        yield _personalisation(_personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", P.submitted_at)
     if grants(ctx.actor, Operation.ACTIVATION_APPROVE):
-        waits_too = _submitted_activation(ctx).where(A.submitted_by_person != me, ~_approved_activation(ctx))
-        yield _activation(waits_too, "approve_activation", A.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", A.submitted_at)
     if grants(ctx.actor, Operation.DESTRUCTION_APPROVE):
-        proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(D.state == DestructionState.PROPOSED)
-        yield _destruction(proposed.where(D.submitted_by_person != me), "approve_destruction")
+        proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
+        yield _destruction(proposed, "approve_destruction")
     if Role.APPROVER in ctx.actor.roles:
-        yield _revocation(ctx, "decide_revocation", Revocation.proposed_by_person != me)
+        yield _revocation(ctx, "decide_revocation", Revocation.proposed_by_person != ctx.actor.person_id)
 
 
-def _submitted_personalisation(ctx: Context) -> Select[Any]:
-    return personalisation.requests_query(ctx, Operation.PERSONALISATION_APPROVE).where(P.state == PersonalisationState.SUBMITTED)
+def _personalisation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+    return personalisation.requests_query(ctx, Operation.PERSONALISATION_APPROVE).where(which)
 
 
-def _submitted_activation(ctx: Context) -> Select[Any]:
-    return activation.requests_query(ctx, Operation.ACTIVATION_APPROVE).where(A.state == RequestState.SUBMITTED)
-
-
-def _approved_personalisation(ctx: Context) -> ColumnElement[bool]:
-    given = PersonalisationApproval
-    return exists().where(given.personalisation_request_id == P.id, given.person_id == ctx.actor.person_id, given.digest == P.digest)
-
-
-def _approved_activation(ctx: Context) -> ColumnElement[bool]:
-    given = ActivationApproval
-    return exists().where(given.activation_request_id == A.id, given.person_id == ctx.actor.person_id, given.digest == A.digest)
+def _activation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+    return activation.requests_query(ctx, Operation.ACTIVATION_APPROVE).where(which)
 
 
 def _looks(ctx: Context) -> Lines:
     """What an operator looks at."""
     if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
         query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
-        unseen = query.where(P.state == PersonalisationState.SUBMITTED, P.verified_at.is_(None))
-        yield _personalisation(unseen, "verify_personalisation", P.submitted_at)
+        yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", P.submitted_at)
     if grants(ctx.actor, Operation.ACTIVATION_VERIFY):
         asked = activation.requests_query(ctx, Operation.ACTIVATION_VERIFY)
-        yield _activation(asked.where(A.state == RequestState.SUBMITTED, A.verified_at.is_(None)), "verify_activation", A.submitted_at)
+        yield _activation(asked.where(ACTIVATION.verifiable()), "verify_activation", A.submitted_at)
     if grants(ctx.actor, Operation.PERSONALISE):
         made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(P.state.in_(MAKING))
         yield _personalisation(made, "record_results", P.changed_at)
@@ -219,8 +207,7 @@ def _models(ctx: Context) -> Lines:
         yield _case(mine.where(ModelCase.state == CaseState.APPROVED_TO_TEST), "record_certificate")
         yield _case(mine.where(ModelCase.state == CaseState.CERTIFIED), "report_certificate")
     if grants(ctx.actor, Operation.MODEL_CERTIFY):
-        waits = cases_query(ctx, Operation.MODEL_CERTIFY).where(ModelCase.state == CaseState.TESTED)
-        yield _case(waits.where(ModelCase.submitted_by_person != ctx.actor.person_id), "certify_model")
+        yield _case(cases_query(ctx, Operation.MODEL_CERTIFY).where(MODEL_CASE.approvable(ctx)), "certify_model")
 
 
 # --- lines of each kind ----------------------------------------------------------------------------------------------
