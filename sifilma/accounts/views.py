@@ -11,11 +11,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma import resources
 from sifilma.accounts import lost_factors, queries, service
 from sifilma.accounts import proposals as administration
+from sifilma.accounts.models import UserChange
 from sifilma.accounts.pages import EXPORT, account_page, list_lines, proposal_lines, roles_of
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.approvals.decision_views import attempted
 from sifilma.documents import lists
-from sifilma.identity.models import User, UserChange
+from sifilma.identity.models import User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.web.forms import Form

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals.letters import OPEN_LETTER
-from sifilma.approvals.models import Approval, Requested, request_checks
+from sifilma.approvals.models import Approval, ProposalState, Proposed, Requested, proposal_cycle, request_checks
 from sifilma.cards.models import CardState
 from sifilma.identity.models import Organisation
 from sifilma.kernel.db import Base, UtcDateTime
@@ -309,12 +309,15 @@ class Manifest(Stateful, Base):
     sealed_body: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Revocation(Base):
-    """A proposal to revoke a manifest, and its decision by another person. `state`: proposed, executed, rejected."""
+REVOCATION = proposal_cycle("revocation", "the manifest is revoked")
+
+
+class Revocation(Proposed, Base):
+    """A proposal to revoke a manifest, and its decision by another person."""
 
     __tablename__ = "revocation"
     __table_args__ = (
-        CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
+        CheckConstraint(state_check(ProposalState), name="state"),
         Index(None, "manifest_id"),
         Index("uq_revocation_proposed", "manifest_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
     )
@@ -322,9 +325,3 @@ class Revocation(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id"))
     reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(10))
-    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))

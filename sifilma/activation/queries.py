@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 
 from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
+from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
@@ -86,13 +87,14 @@ def chain(ctx: Context, card_id: UUID) -> list[Manifest]:
 
 def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
     """The proposal to revoke this manifest that waits for a decision."""
-    return ctx.session.scalars(select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == "proposed")).first()
+    query = select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == ProposalState.PROPOSED)
+    return ctx.session.scalars(query).first()
 
 
 def proposals_page(ctx: Context) -> Listing[Revocation]:
     """The proposals to revoke that wait for a decision, on the manifests the actor may see."""
     seen = manifests_query(ctx).with_only_columns(Manifest.id)
-    return select(Revocation).where(Revocation.state == "proposed", Revocation.manifest_id.in_(seen)), Revocation.id
+    return select(Revocation).where(Revocation.state == ProposalState.PROPOSED, Revocation.manifest_id.in_(seen)), Revocation.id
 
 
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:

@@ -22,10 +22,10 @@ from uuid import UUID
 import rfc8785
 from sqlalchemy import ColumnElement, and_, exists, false
 
+from sifilma.approvals.models import ProposalState
 from sifilma.kernel import triggers
 
 EDITABLE = ("draft", "returned")
-PROPOSED = "proposed"
 
 
 class Objection(StrEnum):
@@ -91,7 +91,12 @@ def is_proposer(proposal: Any, person_id: UUID | None) -> bool:
 
 def decidable(model: Any, person_id: UUID | None) -> ColumnElement[bool]:
     """The same in SQL: the proposals that wait for a second person, and this person is another than their proposer."""
-    return false() if person_id is None else and_(model.state == PROPOSED, model.proposed_by_person != person_id)
+    return false() if person_id is None else and_(model.state == ProposalState.PROPOSED, model.proposed_by_person != person_id)
+
+
+def proposed_by(model: Any, person_id: UUID | None) -> ColumnElement[bool]:
+    """The proposals of this person that wait for a second one."""
+    return and_(model.state == ProposalState.PROPOSED, model.proposed_by_person == person_id)
 
 
 NO_SECOND_PERSON = "NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person"
@@ -169,5 +174,5 @@ def protect_proposal(table: str, *frozen: str) -> None:
         f"NEW.state = 'executed' AND ({NO_SECOND_PERSON})",
         f"{table}: decided by a second person",
     )
-    triggers.guard(f"{table}_decided", table, "UPDATE", f"OLD.state <> '{PROPOSED}'", f"{table}: what is decided stays")
+    triggers.guard(f"{table}_decided", table, "UPDATE", f"OLD.state <> '{ProposalState.PROPOSED}'", f"{table}: what is decided stays")
     triggers.immutable(table, *frozen, "proposed_by_person", "proposed_at")

@@ -1,4 +1,4 @@
-"""Columns of what is submitted and approved: of the thing itself, of one approval, and of a request with its letter."""
+"""Columns of what is submitted and approved, of one approval, of a request with its letter, and of what one person proposes to another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sifilma.approvals.letters import Lettered
 from sifilma.kernel.db import UtcDateTime
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.lifecycle import Stateful, state_check
+from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
 
 
 class Submitted:
@@ -79,3 +79,43 @@ def request_checks(states: type[StrEnum]) -> tuple[CheckConstraint, ...]:
         CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
         CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
     )
+
+
+class ProposalState(StrEnum):
+    """States of a proposal: another person executes or rejects it, or its proposer takes it back (rejected too)."""
+
+    PROPOSED = "proposed"
+    EXECUTED = "executed"
+    REJECTED = "rejected"
+
+
+def proposal_cycle(kind: str, entails: str) -> LifeCycle:
+    """The life of a kind of proposal, which is the name of its table too; `entails` says what its execution brings."""
+    return LifeCycle(
+        kind,
+        kind,
+        initial=[ProposalState.PROPOSED],
+        transitions=[
+            Transition(ProposalState.PROPOSED, ProposalState.EXECUTED, entails=entails),
+            Transition(ProposalState.PROPOSED, ProposalState.REJECTED),
+        ],
+    )
+
+
+class Proposed(Stateful):
+    """Columns of a proposal. `decided_by_person` executed or rejected it; nobody, where it lapsed."""
+
+    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @declared_attr
+    @classmethod
+    def proposed_by_person(cls) -> Mapped[UUID]:
+        """The person who proposed: whoever it is, never executes."""
+        return mapped_column(ForeignKey("person.id"))
+
+    @declared_attr
+    @classmethod
+    def decided_by_person(cls) -> Mapped[UUID | None]:
+        """The person who decided."""
+        return mapped_column(ForeignKey("person.id"))

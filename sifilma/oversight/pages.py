@@ -20,6 +20,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 from sifilma.oversight.cases import OPEN, WAY, cases_query, models_query
 from sifilma.oversight.models import CASE, CERTIFIED, CHANGE, CertificateKind, ModelCase, ModelCertificate, ReferenceChange
+from sifilma.oversight.reference import PROPOSALS
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def case_page(ctx: Context, case: ModelCase) -> CasePage:
 def change_page(ctx: Context, change: ReferenceChange) -> ChangePage:
     """One proposal, as its page shows it."""
     rows = [{name: str(value or "") for name, value in row.items()} for row in change.content["rows"]]
-    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), change.proposed_by_person == ctx.actor.person_id)
+    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), PROPOSALS.is_own(ctx, change))
 
 
 def proposers(ctx: Context, changes: Sequence[ReferenceChange]) -> list[tuple[ReferenceChange, str]]:

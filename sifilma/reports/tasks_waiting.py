@@ -8,8 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
 from sifilma.accounts import lost_factors
+from sifilma.accounts.models import UserChange
+from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
 from sifilma.accounts.queries import users_query
 from sifilma.activation import queries as activation
+from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
 from sifilma.activation.models import (
     Activation,
     ActivationRequest,
@@ -26,7 +29,7 @@ from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
-from sifilma.identity.models import AccountState, Organisation, Person, User, UserChange
+from sifilma.identity.models import AccountState, Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -35,6 +38,7 @@ from sifilma.kernel.db import UtcDateTime
 from sifilma.oversight.cases import OPEN, cases_query
 from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
+from sifilma.oversight.reference import PROPOSALS as REFERENCE
 from sifilma.oversight.reference import changes_query
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
@@ -63,7 +67,7 @@ def waiting(ctx: Context) -> Lines:
     yield from _destructions(ctx)
     yield from _models(ctx)
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
-        yield _reference(ctx, "decide_reference", ReferenceChange.proposed_by_person != ctx.actor.person_id)
+        yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
     elif grants(ctx.actor, Operation.USERS_FACTOR):
@@ -93,11 +97,11 @@ def _awaited_people(ctx: Context) -> Lines:
         yield _personalisation(asked, "personalisation_second", P.submitted_at)
         yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", A.submitted_at)
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
-        yield _revocation(ctx, "revocation_proposed", Revocation.proposed_by_person == ctx.actor.person_id)
+        yield _revocation(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
-        yield _reference(ctx, "reference_proposed", ReferenceChange.proposed_by_person == ctx.actor.person_id)
+        yield _reference(ctx, "reference_proposed", REFERENCE.own(ctx))
     if grants(ctx.actor, Operation.USERS_FACTOR):
-        yield _user_change(ctx, "user_change_proposed", UserChange.proposed_by_person == ctx.actor.person_id)
+        yield _user_change(ctx, "user_change_proposed", USER_CHANGES.own(ctx))
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
         yield line(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
@@ -115,7 +119,7 @@ def _approvals(ctx: Context) -> Lines:
         proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
         yield _destruction(proposed, "approve_destruction")
     if Role.APPROVER in ctx.actor.roles:
-        yield _revocation(ctx, "decide_revocation", Revocation.proposed_by_person != ctx.actor.person_id)
+        yield _revocation(ctx, "decide_revocation", REVOCATIONS.decidable(ctx))
 
 
 def _personalisation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
@@ -231,13 +235,13 @@ def _destruction(query: Select[Any], task: str) -> Select[Any]:
 
 def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
-    query = query.where(who, Revocation.state == "proposed", Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
+    query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
     return line(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
 
 
 def _others(ctx: Context) -> ColumnElement[bool]:
     """Proposals neither by the actor nor about them."""
-    return (UserChange.proposed_by_person != ctx.actor.person_id) & (User.person_id != ctx.actor.person_id)
+    return USER_CHANGES.decidable(ctx) & (User.person_id != ctx.actor.person_id)
 
 
 def _of_heads() -> ColumnElement[bool]:
@@ -248,7 +252,7 @@ def _of_heads() -> ColumnElement[bool]:
 
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
-    query = query.where(*who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
+    query = query.where(*who, User.id == UserChange.user_id, Person.id == User.person_id)
     return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
@@ -259,5 +263,5 @@ def _case(query: Select[Any], task: str) -> Select[Any]:
 
 def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     """Rows to be added, by the organisation of whoever proposed them."""
-    query = changes_query(ctx).where(who, ReferenceChange.state == "proposed", User.id == ReferenceChange.changed_by)
+    query = changes_query(ctx).where(who, User.id == ReferenceChange.changed_by)
     return line(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

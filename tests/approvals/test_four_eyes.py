@@ -13,18 +13,28 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
+from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals import four_eyes
 from sifilma.approvals.four_eyes import Objection
+from sifilma.approvals.models import ProposalState
+from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import Submissions
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel import triggers
+from sifilma.kernel.context import Context
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.ids import uuid7
 from sifilma.oversight.cases import WAY as MODEL_CASE
+from sifilma.oversight.reference import PROPOSALS as REFERENCE
 from sifilma.personalisation.service import WAY as PERSONALISATION
 from tests.oversight.case_steps import recorded
+from tests.oversight.test_reference import proposed
+from tests.support.visitor import one_id
 from tests.support.world import World, done
 
 OTHER = "0" * 64
@@ -211,3 +221,67 @@ def test_a_planted_disagreement_is_seen(world: World) -> None:
     done(world.client("magetan.kepala").post(f"/personalisation-requests/{thing}/submit"))
     assert not ask(world, PERSONALISATION, thing, "penyetuju1", forgets_the_digest).agreed
     assert ask(world, PERSONALISATION, thing, "penyetuju1").agreed
+
+
+def ask_second(world: World, proposals: Proposals, proposal_id: UUID, who: str) -> tuple[bool, bool, bool]:
+    """Whether service, queue and trigger let this person execute the proposal."""
+    account = approver_account(world, who)[1] if proposals is REFERENCE else world.users[who]
+    with world.acting(who) as ctx:
+        proposal = ctx.session.get_one(proposals.model, proposal_id)
+        waits = proposal.state == ProposalState.PROPOSED
+        listed = select(proposals.model.id).where(proposals.model.id == proposal_id, proposals.decidable(ctx))
+        offered = ctx.session.execute(listed).first() is not None
+        return waits and not proposals.is_own(ctx, proposal), offered, executes(ctx, proposals, proposal_id, account)
+
+
+def executes(ctx: Context, proposals: Proposals, proposal_id: UUID, account: UUID) -> bool:
+    """Whether the database takes the execution, as a step the life cycle has; it is taken back at once."""
+    table = proposals.model.__table__
+    step = {"state": "executed", "revision": table.c.revision + 1, "act_id": uuid7(), "changed_by": account}
+    attempt = ctx.session.begin_nested()
+    try:
+        ctx.session.execute(table.update().where(table.c.id == proposal_id).values(decided_by_person=ctx.actor.person_id, **step))
+    except IntegrityError:
+        return False
+    finally:
+        attempt.rollback()
+    return True
+
+
+def revocation(world: World) -> UUID:
+    _, answers = world.active()
+    done(world.client("operator1").post(f"/manifests/{answers[0]['manifest']['id']}/revoke", {"reason": "mesin dicuri"}), 202)
+    return UUID(one_id(world, "SELECT id FROM revocation"))
+
+
+def user_change(world: World) -> UUID:
+    path = f"/central-users/{world.users['operator2']}/changes"
+    return UUID(done(world.client("admin1").post(path, {"change": "disable", "reason": "pindah tugas"}), 202)["id"])
+
+
+def reference_change(world: World) -> UUID:
+    return UUID(proposed(world).rsplit("/", 1)[1])
+
+
+PROPOSED = [
+    (REVOCATIONS, revocation, "operator1", "penyetuju1"),
+    (USER_CHANGES, user_change, "admin1", "admin2"),
+    (REFERENCE, reference_change, "operator1", "penyetuju1"),
+]
+
+
+@pytest.mark.parametrize(("proposals", "propose", "proposer", "second"), PROPOSED, ids=lambda one: getattr(one, "__name__", ""))
+def test_service_queue_and_trigger_agree_on_who_executes_a_proposal(
+    world: World, proposals: Proposals, propose: Callable[[World], UUID], proposer: str, second: str
+) -> None:
+    thing = propose(world)
+    assert set(ask_second(world, proposals, thing, proposer)) == {False}
+    assert set(ask_second(world, proposals, thing, second)) == {True}
+    with without_rules(world):
+        assert set(ask_second(world, proposals, thing, proposer)) == {False, True}  # the trigger is gone: the disagreement is seen
+    with world.acting(second) as ctx:
+        proposal = ctx.session.get_one(proposals.model, thing)
+        proposals.take(ctx, proposal)
+        proposals.decide(ctx, proposal, False, record(ctx, Action.ACCESS_DENIED, proposals.cycle.kind, thing))
+    for who in (proposer, second):
+        assert set(ask_second(world, proposals, thing, who)) == {False}

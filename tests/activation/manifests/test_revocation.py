@@ -68,7 +68,7 @@ def test_who_executes_and_who_rejects_at_once_do_not_both_win(postgresql_world: 
     assert world.sql("SELECT state FROM revocation") == [("executed",)]
     assert world.sql("SELECT state FROM manifest") == [("revoked",)]
     with pytest.raises(IntegrityError, match="what is decided stays"):
-        world.sql("UPDATE revocation SET state = 'rejected'")
+        world.sql("UPDATE revocation SET state = 'rejected', revision = revision + 1, act_id = id")
 
 
 def test_two_who_propose_at_once_leave_one_proposal(postgresql_world: World) -> None:
