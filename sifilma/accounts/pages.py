@@ -10,9 +10,11 @@ from flask_babel import lazy_gettext as _
 
 from config.settings import Settings
 from sifilma.accounts import lost_factors, queries
+from sifilma.accounts.models import UserChange
+from sifilma.accounts.proposals import PROPOSALS
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
-from sifilma.identity.models import AccountState, Organisation, Person, User, UserChange
+from sifilma.identity.models import AccountState, Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
@@ -98,7 +100,7 @@ def proposal_lines(ctx: Context) -> list[ProposalLine]:
 
 
 def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, another_head: bool) -> ProposalLine:
-    mine = proposal.proposed_by_person == ctx.actor.person_id
+    mine = PROPOSALS.is_own(ctx, proposal)
     lost = proposal.change == lost_factors.FACTOR
     refusal = lost_factors.refusal(ctx.actor, proposal, user, another_head) if lost else ""
     return ProposalLine(proposal, user, who, mine, refusal, lost)

@@ -10,8 +10,10 @@ from uuid import UUID
 from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
+from sifilma.accounts.models import UserChange
+from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import AuditEntry
-from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User, UserChange
+from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -101,7 +103,7 @@ def open_changes(ctx: Context, *more: Any) -> list[Any]:
         select(UserChange, User, proposer.name, *more)
         .join(User, User.id == UserChange.user_id)
         .join(proposer, proposer.id == UserChange.proposed_by_person)
-        .where(UserChange.state == "proposed")
+        .where(UserChange.state == ProposalState.PROPOSED)
     )
     seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_SEE, User.organisation_id)
     return list(ctx.session.execute(seen.order_by(UserChange.id)))

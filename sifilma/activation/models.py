@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from sifilma.approvals.four_eyes import Approval, Submitted
-from sifilma.approvals.letters import OPEN_LETTER, Lettered
+from sifilma.approvals.letters import OPEN_LETTER
+from sifilma.approvals.models import Approval, ProposalState, Proposed, Requested, proposal_cycle, request_checks
 from sifilma.cards.models import CardState
 from sifilma.identity.models import Organisation
 from sifilma.kernel.db import Base, UtcDateTime
@@ -113,16 +113,13 @@ MANIFEST = LifeCycle(
 )
 
 
-class ActivationRequest(Lettered, Submitted, Stateful, Base):
+class ActivationRequest(Requested, Base):
     """A letter that asks to activate `machines` cards, named one by one; `redeemed` counts the tokens used."""
 
     __tablename__ = "activation_request"
     __table_args__ = (
-        CheckConstraint(state_check(RequestState), name="state"),
+        *request_checks(RequestState),
         CheckConstraint("kind IN ('new', 'relocation', 'renewal')", name="kind"),
-        CheckConstraint("function IN ('R', 'RW')", name="function"),
-        CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
-        CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
         CheckConstraint("machines BETWEEN 1 AND 100000", name="machines"),
         CheckConstraint("redeemed BETWEEN 0 AND machines", name="redeemed"),
         Index(
@@ -136,12 +133,9 @@ class ActivationRequest(Lettered, Submitted, Stateful, Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     kind: Mapped[str] = mapped_column(String(10))
-    function: Mapped[str] = mapped_column(String(2))
     machines: Mapped[int]
     redeemed: Mapped[int] = mapped_column(Integer, default=0)
     personalisation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("personalisation_request.id"))
-    notes: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     organisation: Mapped[Organisation] = relationship(lazy="joined")
     approvals: Mapped[list[ActivationApproval]] = relationship(order_by="ActivationApproval.at", lazy="selectin")
@@ -315,12 +309,15 @@ class Manifest(Stateful, Base):
     sealed_body: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Revocation(Base):
-    """A proposal to revoke a manifest, and its decision by another person. `state`: proposed, executed, rejected."""
+REVOCATION = proposal_cycle("revocation", "the manifest is revoked")
+
+
+class Revocation(Proposed, Base):
+    """A proposal to revoke a manifest, and its decision by another person."""
 
     __tablename__ = "revocation"
     __table_args__ = (
-        CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
+        CheckConstraint(state_check(ProposalState), name="state"),
         Index(None, "manifest_id"),
         Index("uq_revocation_proposed", "manifest_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
     )
@@ -328,9 +325,3 @@ class Revocation(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id"))
     reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(10))
-    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))

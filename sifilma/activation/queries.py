@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select
+from sqlalchemy import Select, select
 
-from sifilma.activation.models import Activation, ActivationApproval, ActivationRequest, Manifest, ManifestState, Revocation
-from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.queries import Wanted, decisions, narrowed
+from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
+from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card
-from sifilma.identity.models import Organisation
-from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
 
-A = ActivationRequest
-
 
 def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[ActivationRequest]:
     """The activation requests the actor may see."""
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
-
-
-def requests_page(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
-    """The requests the actor may see, narrowed by what is wanted."""
-    named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
-    query = narrowed(ctx, requests_query(ctx), A, wanted, named)
-    return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id
-
-
-def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
-    """What the actor can do something about now: approve, verify, or submit."""
-    yield from decisions(ctx, A, ActivationApproval, Operation.ACTIVATION_APPROVE, Operation.ACTIVATION_VERIFY)
-    if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
-        yield and_(A.state.in_(EDITABLE), A.organisation_id == ctx.actor.organisation_id)
 
 
 def activations_page(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
@@ -106,13 +87,14 @@ def chain(ctx: Context, card_id: UUID) -> list[Manifest]:
 
 def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
     """The proposal to revoke this manifest that waits for a decision."""
-    return ctx.session.scalars(select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == "proposed")).first()
+    query = select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == ProposalState.PROPOSED)
+    return ctx.session.scalars(query).first()
 
 
 def proposals_page(ctx: Context) -> Listing[Revocation]:
     """The proposals to revoke that wait for a decision, on the manifests the actor may see."""
     seen = manifests_query(ctx).with_only_columns(Manifest.id)
-    return select(Revocation).where(Revocation.state == "proposed", Revocation.manifest_id.in_(seen)), Revocation.id
+    return select(Revocation).where(Revocation.state == ProposalState.PROPOSED, Revocation.manifest_id.in_(seen)), Revocation.id
 
 
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:

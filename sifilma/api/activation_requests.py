@@ -7,8 +7,9 @@ from typing import Annotated
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma.activation import queries
-from sifilma.activation.requests import service
+from sifilma.activation.queries import get_request
+from sifilma.activation.requests import queries, service
+from sifilma.activation.requests.service import REQUESTS
 from sifilma.activation.schemas import (
     ActivationRequestBrief,
     ActivationRequestIn,
@@ -65,7 +66,7 @@ def list_requests(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest, and its tokens' states."""
     ctx = context()
-    return answer(full(ctx, queries.get_request(ctx, path.id)))
+    return answer(full(ctx, get_request(ctx, path.id)))
 
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: ActivationRequestOut}, summary="Edit a draft or a returned request")
@@ -76,7 +77,7 @@ def edit(path: IdPath, form: ActivationRequestForm) -> Response:
     return answer(full(ctx, service.edit(ctx, resources().files, path.id, form.request, upload(form.letter))))
 
 
-add_decisions(api, PATH, "activation_request", service, full, ActivationRequestOut)
+add_decisions(api, PATH, "activation_request", REQUESTS, full, ActivationRequestOut)
 
 
 @api.post(f"{PATH}/<uuid:id>/return", responses={200: ActivationRequestOut}, summary="Return for repair, with notes", endpoint="return")
@@ -84,7 +85,7 @@ add_decisions(api, PATH, "activation_request", service, full, ActivationRequestO
 def send_back(path: IdPath, body: ActivationReturnIn) -> Response:
     """A note on the whole, notes on single fields (`fields`: name and note), or both. The step in `history` has them."""
     ctx = context()
-    return answer(full(ctx, service.send_back(ctx, path.id, body.note, body.fields.given())))
+    return answer(full(ctx, REQUESTS.send_back(ctx, path.id, body.note, body.fields.given())))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: ActivationRequestOut}, summary="Approve exactly what was seen")

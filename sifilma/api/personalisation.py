@@ -14,7 +14,7 @@ from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
 from sifilma.personalisation.serializers import brief, full
-from sifilma.personalisation.service import Files
+from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -77,7 +77,7 @@ def edit(path: IdPath, form: PersonalisationForm) -> Response:
     return answer(full(ctx, service.edit(ctx, resources().settings, resources().files, path.id, form.request, form.files())))
 
 
-add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
+add_decisions(api, PATH, "personalisation", REQUESTS, full, PersonalisationOut)
 
 
 @api.post(f"{PATH}/<uuid:id>/return", responses={200: PersonalisationOut}, summary="Return for repair, with notes", endpoint="return")
@@ -85,7 +85,7 @@ add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
 def send_back(path: IdPath, body: PersonalisationReturnIn) -> Response:
     """A note on the whole, notes on single fields (`fields`: name and note), or both. The step in `history` has them."""
     ctx = context()
-    return answer(full(ctx, service.send_back(ctx, path.id, body.note, body.fields.given())))
+    return answer(full(ctx, REQUESTS.send_back(ctx, path.id, body.note, body.fields.given())))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: PersonalisationOut}, summary="Approve exactly what was seen")

@@ -54,7 +54,7 @@ def candidate(ctx: Context, way: Submissions, one: Any, organisation: str, quant
     return Candidate(
         id=one.id, letter_number=one.letter_number, letter_date=one.letter_date, subject=one.subject, organisation=organisation,
         function=one.function, quantity=quantity, digest=one.digest or "", given=one.required_approvals - way.missing(one),
-        needed=one.required_approvals, objection=way.objection(ctx, one) or hindrance,
+        needed=one.required_approvals, objection=way.objection_told(ctx, one) or hindrance,
     )  # fmt: skip
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_
+from sqlalchemy import ColumnElement, Select, func, or_
 
 from sifilma.approvals.letters import letter_key
+from sifilma.approvals.service import Requests
 from sifilma.documents import lists
-from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
 from sifilma.web.forms import Form
 
@@ -50,12 +51,9 @@ def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: 
     return query
 
 
-def decisions(ctx: Context, model: Any, approval: Any, approve: Operation, verify: Operation) -> Iterator[ColumnElement[bool]]:
-    """What waits for the actor's approval (of what they neither submitted nor approved as it stands) or verification."""
-    submitted, me = model.state == "submitted", ctx.actor.person_id
-    if grants(ctx.actor, approve):
-        parent = getattr(approval, f"{model.__tablename__}_id")
-        mine = exists().where(parent == model.id, approval.digest == model.digest, approval.person_id == me)
-        yield and_(submitted, model.submitted_by_person.is_distinct_from(me), ~mine)
-    if grants(ctx.actor, verify):
-        yield and_(submitted, model.verified_at.is_(None))
+def decisions(ctx: Context, requests: Requests[Any]) -> Iterator[ColumnElement[bool]]:
+    """What waits for the actor's approval or verification."""
+    if grants(ctx.actor, requests.operations.approve):
+        yield requests.way.approvable(ctx)
+    if grants(ctx.actor, requests.operations.verify):
+        yield requests.way.verifiable()

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
-from sifilma.approvals.four_eyes import Approval, Submitted
+from sifilma.approvals.models import Approval, Submitted
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, UtcDateTime

@@ -11,7 +11,7 @@ from sifilma.accounts.serializers import party
 from sifilma.cards.serializers import history_out
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
 from sifilma.destruction.schemas import DestructionBrief, DestructionOut
-from sifilma.destruction.service import cards_of, photos_of
+from sifilma.destruction.service import WAY, cards_of, photos_of
 from sifilma.identity.models import Person
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
@@ -70,15 +70,17 @@ def _common(found: Destruction) -> dict[str, Any]:
 
 def offered(ctx: Context, found: Destruction) -> frozenset[str]:
     """What the actor may do with a destruction in its state: `approve` (or reject), `record`, `verify`, `cancel`."""
-    others = {"approve": (found.submitted_by_person,), "verify": (found.submitted_by_person, found.recorded_by_person)}
-    holders = {"record": found.organisation_id}
+    barred = {
+        "approve": WAY.objection(ctx, found) is not None,
+        "verify": ctx.actor.person_id in (found.submitted_by_person, found.recorded_by_person),
+        "record": found.organisation_id != ctx.actor.organisation_id,
+    }
     return frozenset(
         verb
         for verb, needed in _NEEDED.items()
         if DESTRUCTION.allows(found.state, VERBS[verb])
         and may_reach(ctx.actor, needed, found.organisation_id)
-        and ctx.actor.person_id not in others.get(verb, ())
-        and holders.get(verb, ctx.actor.organisation_id) == ctx.actor.organisation_id
+        and not barred.get(verb, False)
     )
 
 

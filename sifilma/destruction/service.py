@@ -37,7 +37,9 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 
-WAY = Submissions(DESTRUCTION, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED)
+WAY = Submissions(
+    DESTRUCTION, Destruction, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED
+)
 SERIES = "BA-PEMUSNAHAN"
 OPEN = (DestructionState.PROPOSED, DestructionState.APPROVED)
 MAX_PHOTOS = 20

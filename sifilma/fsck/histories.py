@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, TOKEN
+from sifilma.accounts.models import USER_CHANGE
+from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
 from sifilma.cards.models import CARD
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.registry import Found, in_snapshot
@@ -16,7 +17,7 @@ from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
 from sifilma.personalisation.models import PERSONALISATION
 
-CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE, JOB)
+CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE, JOB, REVOCATION, USER_CHANGE)
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
@@ -51,6 +52,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "certified": (f"{_M}.approve",), "reported": (f"{_M}.report",), "rejected": (f"{_M}.reject",), "cancelled": (f"{_M}.cancel",),
     },
     "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",)},
+    "revocation": {"proposed": ("manifest.revoke_propose",), "executed": ("manifest.revoke",), "rejected": ("manifest.revoke_reject",)},
+    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",), "rejected": ("user.change_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
 """Which acts lead to which state. A new act that moves something is a new name here (today no act suspends or withdraws a card)."""
@@ -60,9 +63,11 @@ ALWAYS_A_STEP = (
     *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
+    *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),
+    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")),
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
-    f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.revoke", "manifest.expire", "token.expire", "token.reissue",
+    f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that have always moved something: an entry without a step tells of something that did not happen."""
 
@@ -181,7 +186,6 @@ def exist(now: Snapshot) -> Found:
         "destruction_approval",
         "model_case_approval",
         "activation",
-        "revocation",
         "field_note",
     )
     for table in tables:

@@ -6,15 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
-
-_PROPOSED = "state = 'proposed'"
 
 
 class IdKind(StrEnum):
@@ -166,30 +164,6 @@ class Throttle(Base):
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class UserChange(Base):
-    """A change of an account that waits for a second person. `change` is invite, roles, disable or enable (central accounts), or factor
-    (a second factor is lost: anybody's, `lost_factors`).
-    """
-
-    __tablename__ = "user_change"
-    __table_args__ = (
-        Index(None, "state"),
-        Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
-        CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
-    change: Mapped[str] = mapped_column(String(20))
-    roles: Mapped[str] = mapped_column(String(100), default="")
-    reason: Mapped[str] = mapped_column(Text, default="")
-    state: Mapped[str] = mapped_column(String(20))
-    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
 triggers.guard(
     "user_admin_never_approver",
     "user_account",
@@ -216,39 +190,6 @@ triggers.guard(
 )
 triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
-)
-triggers.guard(
-    "user_change_second_person",
-    "user_change",
-    "UPDATE",
-    "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
-    "user_change: decided by a second person",
-)
-triggers.guard("user_change_born", "user_change", "INSERT", "NEW.state <> 'proposed'", "user_change: it begins as a proposal")
-triggers.guard(
-    "user_change_not_own",
-    "user_change",
-    "UPDATE",
-    "NEW.state = 'executed' AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.decided_by_person)",
-    "user_change: nobody decides on their own account",
-)
-triggers.guard("user_change_decided", "user_change", "UPDATE", "OLD.state <> 'proposed'", "user_change: what is decided stays")
-triggers.immutable("user_change", "user_id", "change", "roles", "proposed_by_person", "proposed_at")
-triggers.guard(
-    "factor_given_up",
-    "user_account",
-    "UPDATE",
-    "OLD.totp_sealed IS NOT NULL AND NEW.totp_sealed IS NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.user_id = NEW.id"
-    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))",
-    "user_account: a second factor is given up by two persons",
-)
-triggers.guard(
-    "invitation_agreed",
-    "invitation",
-    "INSERT",
-    "NEW.change_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.id = NEW.change_id AND c.user_id = NEW.user_id"
-    " AND c.change = 'factor' AND c.state = 'executed')",
-    "invitation: of a proposal that was executed for this account",
 )
 triggers.immutable("invitation", "user_id", "change_id")
 triggers.immutable("person", "identity", "id_kind", "id_number")

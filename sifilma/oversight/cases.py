@@ -34,7 +34,7 @@ from sifilma.oversight.models import (
 )
 from sifilma.oversight.schemas import CaseIn, CertificateIn
 
-WAY = Submissions(CASE, ModelCaseApproval, "model_case", "organisation_id", CaseState.TESTED, CaseState.CERTIFIED)
+WAY = Submissions(CASE, ModelCase, ModelCaseApproval, "model_case", "organisation_id", CaseState.TESTED, CaseState.CERTIFIED)
 OPEN = (CaseState.APPLIED, CaseState.APPROVED_TO_TEST, CaseState.TESTED)
 
 

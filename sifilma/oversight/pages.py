@@ -10,6 +10,7 @@ from uuid import UUID
 from flask_babel import lazy_gettext as _
 from sqlalchemy import func, or_, select
 
+from sifilma.approvals.four_eyes import Objection
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.cards.serializers import TimelineStep, timeline
 from sifilma.cards.service import units_query
@@ -19,8 +20,9 @@ from sifilma.identity.models import Organisation, Person
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
-from sifilma.oversight.cases import OPEN, cases_query, models_query
+from sifilma.oversight.cases import OPEN, WAY, cases_query, models_query
 from sifilma.oversight.models import CASE, CERTIFIED, CHANGE, CertificateKind, ModelCase, ModelCertificate, ReferenceChange
+from sifilma.oversight.reference import PROPOSALS
 from sifilma.web.states import state
 
 EXPORT = Export(
@@ -74,12 +76,12 @@ class ModelPage:
 
 @dataclass(frozen=True)
 class CasePage:
-    """A case with its time line. `objection`: why the actor cannot certify it, empty if nothing speaks against it."""
+    """A case with its time line. `objection`: why the actor cannot certify it; None if they can."""
 
     case: ModelCase
     steps: list[TimelineStep]
     recorded_by: str
-    objection: str
+    objection: Objection | None
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,13 @@ def model_page(ctx: Context, model: DeviceModel) -> ModelPage:
 def case_page(ctx: Context, case: ModelCase) -> CasePage:
     """One case, as its page shows it."""
     person = ctx.session.get(Person, case.submitted_by_person) if case.submitted_by_person else None
-    objection = "recorder" if case.submitted_by_person == ctx.actor.person_id else ""
-    return CasePage(case, timeline(ctx, CASE.kind, case.id), person.name if person else "", objection)
+    return CasePage(case, timeline(ctx, CASE.kind, case.id), person.name if person else "", WAY.objection(ctx, case))
 
 
 def change_page(ctx: Context, change: ReferenceChange) -> ChangePage:
     """One proposal, as its page shows it."""
     rows = [{name: str(value or "") for name, value in row.items()} for row in change.content["rows"]]
-    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), change.proposed_by_person == ctx.actor.person_id)
+    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), PROPOSALS.is_own(ctx, change))
 
 
 def proposers(ctx: Context, changes: Sequence[ReferenceChange]) -> list[tuple[ReferenceChange, str]]:

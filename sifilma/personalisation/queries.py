@@ -16,9 +16,9 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.paging import Listing
-from sifilma.personalisation.models import PersonalisationApproval, PersonalisationRequest
+from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
-from sifilma.personalisation.service import KIND, get, requests_query
+from sifilma.personalisation.service import KIND, REQUESTS, get, requests_query
 
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
 R = PersonalisationRequest
@@ -37,7 +37,7 @@ def waiting(ctx: Context) -> ColumnElement[bool]:
 
 
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
-    yield from decisions(ctx, R, PersonalisationApproval, Operation.PERSONALISATION_APPROVE, Operation.PERSONALISATION_VERIFY)
+    yield from decisions(ctx, REQUESTS)
     if grants(ctx.actor, Operation.PERSONALISE):
         yield R.state.in_((State.APPROVED, State.PERSONALISING))
     if grants(ctx.actor, Operation.PERSONALISATION_SUBMIT):

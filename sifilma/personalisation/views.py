@@ -23,7 +23,7 @@ from sifilma.personalisation.batch_approval import TOGETHER
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.serializers import brief, request_page
-from sifilma.personalisation.service import Files
+from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -103,7 +103,7 @@ def draft() -> AnyResponse:
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
     """The form as it was saved."""
-    found = service.own(context(), request_id)
+    found = REQUESTS.own(context(), request_id)
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
     return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
 
@@ -144,7 +144,7 @@ def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) 
     """The form of an office, or of a manufacturer for the buyer named in it; `kept`: where a refused batch is found."""
     ctx = context()
     buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
-    back = returned(ctx, PERSONALISATION.kind, service.own(ctx, request_id), request_id) if request_id else None
+    back = returned(ctx, PERSONALISATION.kind, REQUESTS.own(ctx, request_id), request_id) if request_id else None
     form.notes = back.fields if back else {}
     rows = resources().settings.batch_max_rows
     return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=kept, max_rows=rows)
@@ -164,11 +164,11 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
 
 add_decisions(
     blueprint, "/<uuid:request_id>", "show", _page,
-    Decision("ajukan", "personalisation.submit", noted(service.submit), "submitted"),
-    Decision("verifikasi", "personalisation.verify", noted(service.verify), "verified"),
-    Decision("kembalikan", "personalisation.return", remarked(service.send_back, PersonalisationReturnIn), "returned"),
+    Decision("ajukan", "personalisation.submit", noted(REQUESTS.submit), "submitted"),
+    Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
+    Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
-    Decision("tolak", "personalisation.approve", noted(service.reject), "rejected"),
-    Decision("batalkan", "personalisation.submit", noted(service.cancel), "cancelled"),
+    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
+    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
 )  # fmt: skip
 add_together(blueprint, TOGETHER)

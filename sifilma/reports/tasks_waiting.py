@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, cast, exists, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
 from sifilma.accounts import lost_factors
+from sifilma.accounts.models import UserChange
+from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
 from sifilma.accounts.queries import users_query
 from sifilma.activation import queries as activation
+from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
 from sifilma.activation.models import (
     Activation,
-    ActivationApproval,
     ActivationRequest,
     Manifest,
     RequestState,
@@ -20,22 +22,27 @@ from sifilma.activation.models import (
     Token,
     TokenState,
 )
+from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.cards.models import Card, CardState, DeviceModel
 from sifilma.destruction.models import Destruction, DestructionState
+from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
-from sifilma.identity.models import AccountState, Organisation, Person, User, UserChange
+from sifilma.identity.models import AccountState, Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
 from sifilma.oversight.cases import OPEN, cases_query
+from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
+from sifilma.oversight.reference import PROPOSALS as REFERENCE
 from sifilma.oversight.reference import changes_query
 from sifilma.personalisation import service as personalisation
-from sifilma.personalisation.models import PersonalisationApproval, PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.service import WAY as PERSONALISATION
 
 P, A, D, H = PersonalisationRequest, ActivationRequest, Destruction, Handover
 Lines = Iterator[Select[Any]]
@@ -60,7 +67,7 @@ def waiting(ctx: Context) -> Lines:
     yield from _destructions(ctx)
     yield from _models(ctx)
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
-        yield _reference(ctx, "decide_reference", ReferenceChange.proposed_by_person != ctx.actor.person_id)
+        yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
     elif grants(ctx.actor, Operation.USERS_FACTOR):
@@ -86,16 +93,15 @@ def awaited(ctx: Context) -> Lines:
 def _awaited_people(ctx: Context) -> Lines:
     """Second approvers, deciders of one's own proposals, people who have not taken up their invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        yield _personalisation(
-            _submitted_personalisation(ctx).where(_approved_personalisation(ctx)), "personalisation_second", P.submitted_at
-        )
-        yield _activation(_submitted_activation(ctx).where(_approved_activation(ctx)), "activation_second", A.submitted_at)
+        asked = _personalisation_approvals(ctx, PERSONALISATION.awaits_another(ctx))
+        yield _personalisation(asked, "personalisation_second", P.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", A.submitted_at)
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
-        yield _revocation(ctx, "revocation_proposed", Revocation.proposed_by_person == ctx.actor.person_id)
+        yield _revocation(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
-        yield _reference(ctx, "reference_proposed", ReferenceChange.proposed_by_person == ctx.actor.person_id)
+        yield _reference(ctx, "reference_proposed", REFERENCE.own(ctx))
     if grants(ctx.actor, Operation.USERS_FACTOR):
-        yield _user_change(ctx, "user_change_proposed", UserChange.proposed_by_person == ctx.actor.person_id)
+        yield _user_change(ctx, "user_change_proposed", USER_CHANGES.own(ctx))
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
         yield line(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
@@ -105,47 +111,33 @@ def _awaited_people(ctx: Context) -> Lines:
 
 
 def _approvals(ctx: Context) -> Lines:
-    me = ctx.actor.person_id
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        waits = _submitted_personalisation(ctx).where(P.submitted_by_person != me, ~_approved_personalisation(ctx))
-        yield _personalisation(waits, "approve_personalisation", P.submitted_at)
+        yield _personalisation(_personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", P.submitted_at)
     if grants(ctx.actor, Operation.ACTIVATION_APPROVE):
-        waits_too = _submitted_activation(ctx).where(A.submitted_by_person != me, ~_approved_activation(ctx))
-        yield _activation(waits_too, "approve_activation", A.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", A.submitted_at)
     if grants(ctx.actor, Operation.DESTRUCTION_APPROVE):
-        proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(D.state == DestructionState.PROPOSED)
-        yield _destruction(proposed.where(D.submitted_by_person != me), "approve_destruction")
+        proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
+        yield _destruction(proposed, "approve_destruction")
     if Role.APPROVER in ctx.actor.roles:
-        yield _revocation(ctx, "decide_revocation", Revocation.proposed_by_person != me)
+        yield _revocation(ctx, "decide_revocation", REVOCATIONS.decidable(ctx))
 
 
-def _submitted_personalisation(ctx: Context) -> Select[Any]:
-    return personalisation.requests_query(ctx, Operation.PERSONALISATION_APPROVE).where(P.state == PersonalisationState.SUBMITTED)
+def _personalisation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+    return personalisation.requests_query(ctx, Operation.PERSONALISATION_APPROVE).where(which)
 
 
-def _submitted_activation(ctx: Context) -> Select[Any]:
-    return activation.requests_query(ctx, Operation.ACTIVATION_APPROVE).where(A.state == RequestState.SUBMITTED)
-
-
-def _approved_personalisation(ctx: Context) -> ColumnElement[bool]:
-    given = PersonalisationApproval
-    return exists().where(given.personalisation_request_id == P.id, given.person_id == ctx.actor.person_id, given.digest == P.digest)
-
-
-def _approved_activation(ctx: Context) -> ColumnElement[bool]:
-    given = ActivationApproval
-    return exists().where(given.activation_request_id == A.id, given.person_id == ctx.actor.person_id, given.digest == A.digest)
+def _activation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+    return activation.requests_query(ctx, Operation.ACTIVATION_APPROVE).where(which)
 
 
 def _looks(ctx: Context) -> Lines:
     """What an operator looks at."""
     if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
         query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
-        unseen = query.where(P.state == PersonalisationState.SUBMITTED, P.verified_at.is_(None))
-        yield _personalisation(unseen, "verify_personalisation", P.submitted_at)
+        yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", P.submitted_at)
     if grants(ctx.actor, Operation.ACTIVATION_VERIFY):
         asked = activation.requests_query(ctx, Operation.ACTIVATION_VERIFY)
-        yield _activation(asked.where(A.state == RequestState.SUBMITTED, A.verified_at.is_(None)), "verify_activation", A.submitted_at)
+        yield _activation(asked.where(ACTIVATION.verifiable()), "verify_activation", A.submitted_at)
     if grants(ctx.actor, Operation.PERSONALISE):
         made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(P.state.in_(MAKING))
         yield _personalisation(made, "record_results", P.changed_at)
@@ -219,8 +211,7 @@ def _models(ctx: Context) -> Lines:
         yield _case(mine.where(ModelCase.state == CaseState.APPROVED_TO_TEST), "record_certificate")
         yield _case(mine.where(ModelCase.state == CaseState.CERTIFIED), "report_certificate")
     if grants(ctx.actor, Operation.MODEL_CERTIFY):
-        waits = cases_query(ctx, Operation.MODEL_CERTIFY).where(ModelCase.state == CaseState.TESTED)
-        yield _case(waits.where(ModelCase.submitted_by_person != ctx.actor.person_id), "certify_model")
+        yield _case(cases_query(ctx, Operation.MODEL_CERTIFY).where(MODEL_CASE.approvable(ctx)), "certify_model")
 
 
 # --- lines of each kind ----------------------------------------------------------------------------------------------
@@ -244,13 +235,13 @@ def _destruction(query: Select[Any], task: str) -> Select[Any]:
 
 def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
-    query = query.where(who, Revocation.state == "proposed", Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
+    query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
     return line(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
 
 
 def _others(ctx: Context) -> ColumnElement[bool]:
     """Proposals neither by the actor nor about them."""
-    return (UserChange.proposed_by_person != ctx.actor.person_id) & (User.person_id != ctx.actor.person_id)
+    return USER_CHANGES.decidable(ctx) & (User.person_id != ctx.actor.person_id)
 
 
 def _of_heads() -> ColumnElement[bool]:
@@ -261,7 +252,7 @@ def _of_heads() -> ColumnElement[bool]:
 
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
-    query = query.where(*who, UserChange.state == "proposed", User.id == UserChange.user_id, Person.id == User.person_id)
+    query = query.where(*who, User.id == UserChange.user_id, Person.id == User.person_id)
     return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
@@ -272,5 +263,5 @@ def _case(query: Select[Any], task: str) -> Select[Any]:
 
 def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     """Rows to be added, by the organisation of whoever proposed them."""
-    query = changes_query(ctx).where(who, ReferenceChange.state == "proposed", User.id == ReferenceChange.changed_by)
+    query = changes_query(ctx).where(who, User.id == ReferenceChange.changed_by)
     return line(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Uuid, bindparam, text
-from sqlalchemy.exc import DBAPIError
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, String, Uuid, bindparam, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sifilma.fsck.run import examine
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
 from sifilma.schema import migrate
+from tests.fsck.conftest import installation
 from tests.support.databases import Cluster
 from tests.support.world import World, done
 
@@ -89,6 +94,7 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
+        back_to_0012(connection)
         for statement in _back_to_0001(engine.dialect.name):
             connection.execute(text(statement))
     engine.dispose()
@@ -115,6 +121,7 @@ def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
+        back_to_0012(connection)
         for statement in BACK_TO_0009:
             connection.execute(text(statement))
         connection.execute(text("UPDATE card SET unit_id = (SELECT id FROM unit)"))
@@ -126,6 +133,86 @@ def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
     assert migrate.check(world.settings.database_url).ok
     assert sorted(world.sql("SELECT state, unit_id IS NULL FROM card")) == [("active", False), ("personalised", True)]
     assert world.sql("SELECT state FROM revocation ORDER BY id") == [("proposed",), ("rejected",)]
+    steps = "SELECT from_state, to_state, user_id IS NULL FROM history WHERE object_kind = 'revocation' ORDER BY id"
+    assert world.sql(steps) == [("", "proposed", False), ("", "proposed", False), ("proposed", "rejected", True)]
+    assert world.sql("SELECT COUNT(*) FROM audit_pending WHERE entry_id IN (SELECT act_id FROM revocation WHERE state = 'rejected')") == [
+        (1,)
+    ]
+    assert lives(world) == []
+
+
+STEPS = (
+    "SELECT object_kind, object_id, from_state, to_state, at, user_id, note, act_id FROM history"
+    " WHERE object_kind = :kind ORDER BY object_id, id"
+)
+LAST = "SELECT id, state, revision, changed_at, changed_by, change_note, act_id FROM {table} ORDER BY id"
+
+
+def of_proposals(world: World) -> dict[str, list[Any]]:
+    """The steps and the rows of revocations and changes of accounts."""
+    kinds = ("revocation", "user_change")
+    rows = {kind: world.sql(LAST.format(table=kind)) for kind in kinds}
+    return rows | {f"steps of {kind}": world.sql(STEPS, kind=kind) for kind in kinds}
+
+
+def lives(world: World) -> list[str]:
+    """What the invariants of histories find."""
+    names = ["state-last-step", "steps-in-table", "steps-join", "history-object", "step-act", "act-step", "four-eyes"]
+    return [str(finding) for finding in examine(installation(world), names).findings]
+
+
+def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) -> None:
+    """0013 writes from the record of acts what the triggers would have written."""
+    _, answers = world.active(count=3)
+    paths = [f"/manifests/{answer['manifest']['id']}/revoke" for answer in answers]
+    for path in paths:
+        done(world.client("operator1").post(path, {"reason": "mesin dicuri"}), 202)
+    done(world.client("penyetuju1").post(paths[0], {"decision": "reject", "reason": "tidak terbukti"}))
+    world.clock.advance(minutes=1)
+    done(world.client("operator1").post(paths[0], {"reason": "sekali lagi"}), 202)
+    done(world.client("penyetuju1").post(paths[1], {"reason": "benar"}))
+    admin1, admin2 = world.client("admin1"), world.client("admin2")
+    changes = [
+        done(admin1.post(f"/central-users/{world.users[who]}/changes", {"change": "disable", "reason": "cuti"}), 202)["id"]
+        for who in ("operator1", "operator2", "penyetuju2")
+    ]
+    done(admin2.post(f"/user-changes/{changes[0]}/decision", {"decision": "execute"}))
+    done(admin2.post(f"/user-changes/{changes[1]}/decision", {"decision": "reject"}))
+    before = of_proposals(world)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0012(connection)
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    assert migrate.check(world.settings.database_url).ok
+    assert of_proposals(world) == before
+    assert lives(world) == []
+    with pytest.raises(IntegrityError):
+        world.sql("UPDATE user_change SET state = 'rejected' WHERE state = 'proposed'")
+    done(admin2.post(f"/user-changes/{changes[2]}/decision", {"decision": "execute"}))
+    done(world.client("penyetuju1").post(paths[2]))
+    assert lives(world) == []
+
+
+def back_to_0012(connection: Connection) -> None:
+    """Undo 0013 on a database without triggers, its index of what waits included."""
+    connection.execute(text("DELETE FROM history WHERE object_kind IN ('revocation', 'user_change')"))
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_index("ix_revocation_state", "revocation")
+    waits = text("state = 'proposed'")
+    for table, key in (("revocation", "manifest_id"), ("user_change", "user_id")):
+        undo.drop_index(f"uq_{table}_proposed", table)
+        with undo.batch_alter_table(table) as batch:
+            for column in ("revision", "changed_at", "changed_by", "change_note"):
+                batch.drop_column(column)
+            if table == "user_change":
+                batch.drop_constraint("fk_user_change_act_id", type_="foreignkey")
+                batch.drop_column("act_id")
+            else:
+                batch.alter_column("state", existing_type=String(20), type_=String(10), existing_nullable=False)
+        undo.create_index(f"uq_{table}_proposed", table, [key], unique=True, sqlite_where=waits, postgresql_where=waits)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
 
 
 BACK_TO_0009 = (

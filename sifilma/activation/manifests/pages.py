@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, select
 
+from sifilma.activation.manifests.revocation import PROPOSALS
 from sifilma.activation.models import Activation, Manifest, ManifestState, Revocation
 from sifilma.activation.schemas import ManifestOut
 from sifilma.activation.serializers import manifests_out
@@ -92,7 +93,7 @@ def proposals_shown(ctx: Context, proposals: list[Revocation], public_url: str) 
     return [
         Proposal(
             proposal.id, manifests[proposal.manifest_id], proposal.reason, proposal.proposed_at,
-            people[proposal.proposed_by_person], proposal.proposed_by_person == ctx.actor.person_id,
+            people[proposal.proposed_by_person], PROPOSALS.is_own(ctx, proposal),
         )
         for proposal in proposals
     ]  # fmt: skip

@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sifilma.activation.models import MANIFEST, Manifest, ManifestState, Revocation, Token
+from sifilma.activation.models import MANIFEST, REVOCATION, Manifest, ManifestState, Revocation, Token
 from sifilma.activation.queries import get_manifest, manifests_query, open_revocation
 from sifilma.activation.tokens import service as tokens
+from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -17,11 +18,11 @@ from sifilma.cards.models import CARD, Card, CardState
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.db import hold
-from sifilma.kernel.errors import Conflict, Forbidden, NotFound
+from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 
+PROPOSALS = Proposals(REVOCATION, Revocation, say("Another person than the proposer decides this."))
 STANDING = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
 
 
@@ -33,16 +34,9 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
         raise Conflict("Nobody has proposed to revoke this manifest: an operator does that first.", type="no-proposal")
     if open_revocation(ctx, manifest_id) is not None:
         raise Conflict("A proposal to revoke this manifest waits already.", type="proposed-already")
-    person_id = ctx.actor.person_id
-    assert person_id is not None  # noqa: S101  # no key may propose
-    proposal_id = uuid7()
     act = record(ctx, Action.MANIFEST_REVOKE_PROPOSE, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=reason)
-    proposal = Revocation(
-        id=proposal_id, manifest_id=manifest.id, reason=require_note(reason), state="proposed", proposed_by_person=person_id,
-        proposed_at=ctx.now, act_id=act.id,
-    )  # fmt: skip
-    ctx.session.add(proposal)
-    ctx.session.flush()
+    proposal = Revocation(id=uuid7(), manifest_id=manifest.id, reason=require_note(reason))
+    PROPOSALS.propose(ctx, proposal, act, reason)
     return proposal
 
 
@@ -76,16 +70,11 @@ def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "")
     manifest = _standing(ctx, proposal.manifest_id) if execute else get_manifest(ctx, proposal.manifest_id, Operation.MANIFEST_REVOKE)
     if Role.APPROVER not in ctx.actor.roles:
         raise Conflict("The proposal waits for an approver.", type="proposed-already")
-    if ctx.actor.person_id == proposal.proposed_by_person:
-        raise Forbidden("Another person than the proposer decides this.", type="four-eyes")
-    hold(ctx.session, proposal)  # who executes and who rejects at once do not both win
-    if proposal.state != "proposed":
-        raise Conflict("This proposal has been decided.")
+    PROPOSALS.take(ctx, proposal)
+    PROPOSALS.require_second_person(ctx, proposal)
     action = Action.MANIFEST_REVOKE if execute else Action.MANIFEST_REVOKE_REJECT
     act = record(ctx, action, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=proposal.reason, note=note)
-    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
-    proposal.state, proposal.act_id = ("executed" if execute else "rejected"), act.id
-    ctx.session.flush()
+    PROPOSALS.decide(ctx, proposal, execute, act, note)
     if execute:
         withdraw(ctx.session, manifest, ManifestState.REVOKED, act, proposal.reason)
     return manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,21 +27,21 @@ from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_key
-from sifilma.approvals.service import NOTHING, Submissions, require_note
+from sifilma.approvals.service import Operations, Requests, Submissions
 from sifilma.cards.models import Card
 from sifilma.cards.service import by_uids
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
 from sifilma.identity.permissions import Operation
-from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Forbidden, Invalid
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Text, say
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.models import PersonalisationRequest
 
-WAY = Submissions(ACTIVATION_REQUEST, ActivationApproval, "activation", "organisation_id")
+WAY = Submissions(ACTIVATION_REQUEST, ActivationRequest, ActivationApproval, "activation", "organisation_id")
 OPEN = (State.DRAFT, State.SUBMITTED, State.RETURNED, State.APPROVED)
 
 
@@ -61,21 +61,13 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
 
 def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationRequestIn, letter: Upload | None) -> ActivationRequest:
     """Change a draft or a returned request; a letter that does not come again stays."""
-    request = own(ctx, request_id)
+    request = REQUESTS.own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
     _fill(ctx, store, request, data, letter)
     WAY.act(ctx, request, "edit", machines=request.machines)
     ctx.session.flush()
     ctx.session.refresh(request)
-    return request
-
-
-def own(ctx: Context, request_id: UUID) -> ActivationRequest:
-    """A request of the actor's organisation."""
-    request = get_request(ctx, request_id)
-    if request.organisation_id != ctx.actor.organisation_id:
-        raise Forbidden("Only the organisation that made a request changes it.", type="not-requester")
     return request
 
 
@@ -167,40 +159,22 @@ def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
     }
 
 
-def submit(ctx: Context, request_id: UUID, note: str = "") -> ActivationRequest:
-    """Submit: from here on nothing of it changes, unless it is returned."""
-    request = own(ctx, request_id)
-    WAY.submit(ctx, request, content(ctx, request), note)
-    return request
+def _require_right(ctx: Context, request: ActivationRequest) -> None:
+    require_right(ctx, request.organisation_id, request.organisation.kind)
 
 
-def verify(ctx: Context, request_id: UUID, note: str = "") -> ActivationRequest:
-    """The operator has looked at it; the optional step before approval."""
-    request = get_request(ctx, request_id, Operation.ACTIVATION_VERIFY)
-    WAY.verify(ctx, request, note)
-    return request
-
-
-def send_back(ctx: Context, request_id: UUID, note: str, fields: Mapping[str, str] = NOTHING) -> ActivationRequest:
-    """Return for repair, with notes that say what to mend: on the whole, or on fields."""
-    request = get_request(ctx, request_id, Operation.ACTIVATION_RETURN)
-    WAY.send_back(ctx, request, note, fields)
-    return request
-
-
-def reject(ctx: Context, request_id: UUID, note: str) -> ActivationRequest:
-    """Reject for good, with a note."""
-    request = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
-    WAY.move(ctx, request, State.REJECTED, "reject", require_note(note))
-    return request
-
-
-def cancel(ctx: Context, request_id: UUID, note: str = "") -> ActivationRequest:
-    """The requester withdraws it; open tokens are cancelled with it."""
-    request = own(ctx, request_id)
-    act = WAY.move(ctx, request, State.CANCELLED, "cancel", note)
+def _cancel_tokens(ctx: Context, request: ActivationRequest, act: Act) -> None:
     tokens.cancel_open(ctx.session, act, say("the request was cancelled"), Token.activation_request_id == request.id)
-    return request
+
+
+REQUESTS = Requests(
+    WAY,
+    Operations(
+        view=Operation.ACTIVATION_VIEW, verify=Operation.ACTIVATION_VERIFY, send_back=Operation.ACTIVATION_RETURN,
+        approve=Operation.ACTIVATION_APPROVE,
+    ),
+    get_request, content, _require_right, _cancel_tokens,
+)  # fmt: skip
 
 
 def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest: str, note: str = "") -> ActivationRequest:
@@ -208,24 +182,19 @@ def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest
 
     The tokens are made in the HSM first, with no transaction open; the approval and the tokens are one commit.
     """
-    request = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
-    _require_approvable(ctx, request, digest)
-    is_last = WAY.missing(request) <= 1
-    fresh = _make_tokens(ctx, hsm, request) if is_last else []
-    ctx.uow.begin_write()
-    request = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
-    _require_approvable(ctx, request, digest)
-    act = WAY.approve(ctx, request, digest, note)
-    if request.state == State.APPROVED:
+    seen = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
+    WAY.require_approvable(ctx, seen, digest)
+    _require_right(ctx, seen)
+    is_last = WAY.missing(seen) <= 1
+    fresh = _make_tokens(ctx, hsm, seen) if is_last else []
+
+    def store(request: ActivationRequest, act: Act) -> None:
         if not is_last:  # another approver was faster than our reading
             raise Conflict("Somebody else approved this a moment ago. Look again.")
         tokens.store(ctx, settings, request, fresh, act)
-    return request
 
-
-def _require_approvable(ctx: Context, request: ActivationRequest, digest: str) -> None:
-    WAY.require_approvable(ctx, request, digest)
-    require_right(ctx, request.organisation_id, request.organisation.kind)
+    ctx.uow.begin_write()
+    return REQUESTS.approve(ctx, request_id, digest, note, store)
 
 
 def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[UUID, Text]:

@@ -9,10 +9,11 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.activation import queries
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
-from sifilma.activation.requests import form_choices, service
+from sifilma.activation.queries import get_request
+from sifilma.activation.requests import form_choices, queries, service
 from sifilma.activation.requests.batch_approval import TOGETHER
+from sifilma.activation.requests.service import REQUESTS, WAY
 from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
 from sifilma.activation.serializers import brief, requested_cards
 from sifilma.activation.tokens import service as tokens
@@ -87,7 +88,7 @@ def draft() -> AnyResponse:
 @operation("activation_request.draft")
 def edit_form(request_id: UUID) -> Response:
     """The form of a draft or a returned request."""
-    found = service.own(context(), request_id)
+    found = REQUESTS.own(context(), request_id)
     form = Form.of(
         letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
     )
@@ -100,12 +101,12 @@ def edit_form(request_id: UUID) -> Response:
 def edit(request_id: UUID) -> AnyResponse:
     """Save a draft again; a letter that does not come again stays."""
     ctx, form = context(), Form.sent()
-    found = service.own(ctx, request_id)
+    found = REQUESTS.own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
         service.edit(ctx, resources().files, request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
-    return _form(form, service.own(ctx, request_id))
+    return _form(form, REQUESTS.own(ctx, request_id))
 
 
 @blueprint.get("/<uuid:request_id>")
@@ -120,7 +121,7 @@ def show(request_id: UUID) -> Response:
 def letter(request_id: UUID) -> Response:
     """The letter; handing it out is recorded."""
     ctx = context()
-    found = queries.get_request(ctx, request_id)
+    found = get_request(ctx, request_id)
     file = hand_out(ctx, resources().files, found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
     return paper(file.data, file.media_type, file.filename)
 
@@ -164,7 +165,7 @@ def _form(form: Form, found: ActivationRequest | None = None) -> Response:
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = queries.get_request(ctx, request_id)
+    found = get_request(ctx, request_id)
     return form.again(
         "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=given(ctx, found), can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
@@ -175,7 +176,6 @@ def _can(found: ActivationRequest) -> set[str]:
     """What the state of a request, and who asks, allow; whether the actor's role does is the template's question."""
     actor, allows = context().actor, ACTIVATION_REQUEST.allows
     own = found.organisation_id == actor.organisation_id
-    mine = any(approval.person_id == actor.person_id and approval.digest == found.digest for approval in found.approvals)
     waiting = found.state == RequestState.SUBMITTED
     answers = {
         "edit": own and found.state in EDITABLE,
@@ -184,7 +184,7 @@ def _can(found: ActivationRequest) -> set[str]:
         "tokens": own and found.state == RequestState.APPROVED,
         "verify": waiting and found.verified_at is None,
         "decide": waiting,
-        "approve": waiting and not mine and actor.person_id != found.submitted_by_person,
+        "approve": WAY.objection(context(), found) is None,
     }
     return {name for name, answer in answers.items() if answer}
 
@@ -195,11 +195,11 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
 
 add_decisions(
     blueprint, "/<uuid:request_id>", "show", _page,
-    Decision("ajukan", "activation_request.submit", noted(service.submit), "submitted"),
-    Decision("verifikasi", "activation_request.verify", noted(service.verify), "verified"),
-    Decision("kembalikan", "activation_request.return", remarked(service.send_back, ActivationReturnIn), "returned"),
+    Decision("ajukan", "activation_request.submit", noted(REQUESTS.submit), "submitted"),
+    Decision("verifikasi", "activation_request.verify", noted(REQUESTS.verify), "verified"),
+    Decision("kembalikan", "activation_request.return", remarked(REQUESTS.send_back, ActivationReturnIn), "returned"),
     Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
-    Decision("tolak", "activation_request.approve", noted(service.reject), "rejected"),
-    Decision("batalkan", "activation_request.submit", noted(service.cancel), "cancelled"),
+    Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected"),
+    Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled"),
 )  # fmt: skip
 add_together(blueprint, TOGETHER)

@@ -68,7 +68,7 @@ def test_one_of_two_simultaneous_contrary_decisions_wins(postgresql_world: World
     assert world.sql("SELECT state FROM revocation") == [("executed",)]
     assert world.sql("SELECT state FROM manifest") == [("revoked",)]
     with pytest.raises(IntegrityError, match="what is decided stays"):
-        world.sql("UPDATE revocation SET state = 'rejected'")
+        world.sql("UPDATE revocation SET state = 'rejected', revision = revision + 1, act_id = id")
 
 
 def test_two_simultaneous_proposals_leave_one(postgresql_world: World) -> None:
