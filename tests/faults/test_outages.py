@@ -50,6 +50,7 @@ def test_an_activation_without_the_hsm_is_refused_and_does_not_use_up_its_token(
             status, ready_now, _ = server.call("GET", "/readyz")
             assert (status, ready_now["checks"]["hsm"]["ok"], ready_now["checks"]["database"]["ok"]) == (503, False, True)
             assert world.sql("SELECT state, tries FROM token")[0] == ("issued", 0)
+        # 503 until the library has restarted and the breaker lets a call through
         until = time.monotonic() + 20
         while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
             time.sleep(0.3)
@@ -90,6 +91,7 @@ def test_a_frozen_database_is_given_up_at_the_deadline_and_the_server_continues(
             started = time.monotonic()
             assert server.call("GET", "/livez")[0] == 200
             assert time.monotonic() - started < 0.5
+        # 503 until the broken connections of the pool are replaced
         until = time.monotonic() + 15
         while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
             time.sleep(0.2)

@@ -154,6 +154,7 @@ def test_the_status_soon_reports_that_the_hsm_is_away(sqlite_url: str, tmp_path:
             assert states(visitor) == ["Berfungsi", "Tidak tersedia", "Berfungsi", "Berfungsi"]
             assert "Sebagian layanan sedang tidak tersedia." in visitor.seen
             assert "tidak ada token yang terpakai" in visitor.seen
+        # away until the library has restarted and the breaker lets a call through
         until = time.monotonic() + 20
         while states(visitor)[1] != "Berfungsi" and time.monotonic() < until:
             time.sleep(0.3)
@@ -167,6 +168,7 @@ def test_a_frozen_database_delays_the_status_only_briefly(postgresql_world: Worl
         for _ in range(3):
             assert states(visitor) == ["Tidak tersedia", "Berfungsi", "Tidak tersedia", "Berfungsi"]
         assert "Masuk dan semua pekerjaan menunggu" in visitor.seen
+    # away until the broken connections of the pool are replaced
     until = time.monotonic() + 15
     while states(visitor)[0] != "Berfungsi" and time.monotonic() < until:
         time.sleep(0.2)
