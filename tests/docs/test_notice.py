@@ -10,6 +10,8 @@ import pytest
 
 from tests.support import scripts
 from tests.support.programs import ROOT
+from tests.support.visitor import Visitor
+from tests.support.world import World
 
 NOTICE = scripts.load("notice")
 TEXT = (ROOT / "NOTICE.md").read_text()
@@ -54,3 +56,16 @@ def test_a_document_without_a_table_is_refused() -> None:
 def test_what_is_shown_is_attributed() -> None:
     for words in ("Open Database License", "Fityan Nugroho", "I Gede Widiantara", "Natural Earth", "has no licence yet"):
         assert words in TEXT
+
+
+def test_below_every_map_stands_whose_data_it_shows() -> None:
+    maps = [path for path in (ROOT / "sifilma").rglob("templates/**/*.html") if 'class="map' in path.read_text()]
+    assert len(maps) >= 4
+    assert [path.name for path in maps if "{{ map_sources() }}" not in path.read_text()] == []
+
+
+def test_the_about_page_names_the_data_of_others(sqlite_world: World) -> None:
+    visitor = Visitor(sqlite_world, language="id")
+    visitor.get("/tentang")
+    for words in ("Open Database License (ODbL) 1.0", "Fityan Nugroho", "I Gede Widiantara", "Natural Earth"):
+        assert words in visitor.seen
