@@ -45,6 +45,8 @@ missing_packages() {
   fi
   { has softhsm2-util && [ -e /usr/lib/softhsm/libsofthsm2.so ]; } || echo softhsm2
   has jose                                     || echo jose
+  has curl                                     || echo curl  # and jq: the examples of docs/api.md
+  has jq                                       || echo jq
   has openssl                                  || echo openssl
   has pkcs11-tool                              || echo opensc
   has pdftotext                                || echo poppler-utils

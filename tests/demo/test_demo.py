@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def environment(home: Path) -> dict[str, str]:
-    """Return the environment of a newcomer: nothing is set but the folder of the state."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SIFILMA_", "SOFTHSM2_"))}
-    return kept | {"SIFILMA_ENV": "demo", "SIFILMA_HOME": str(home)}
+from tests.support import demonstration
+from tests.support.demonstration import environment
+from tests.support.programs import ROOT
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the home of a demonstration that `sifilma up` has prepared and serves."""
-    home = tmp_path_factory.mktemp("demo") / "var"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = home.with_name("log").open("wb")
-    command = [sys.executable, "-m", "sifilma", "up", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(home), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        _wait(f"http://127.0.0.1:{port}/readyz", process, home)
-        yield home
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
-        log.close()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], home: Path) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(home.with_name("log").read_text()[-2000:])
+    """The home of a demonstration that is served."""
+    with demonstration.served(tmp_path_factory.mktemp("demo") / "var") as made:
+        yield made.home
 
 
 def play(home: Path) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,20 +23,11 @@ from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.text import Wrong, joined, say
 from sifilma.web.states import KINDS, STATES, THINGS
 from sifilma.web.texts import VALIDATION, translate, validation_text
+from tests.support import scripts
 from tests.support.house import ROOT
 from tests.support.world import World
 
-
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("texts", ROOT / "scripts" / "texts.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TEXTS = _script()
+TEXTS = scripts.load("texts")
 
 
 def indonesian(world: World, sentence: str) -> str:
