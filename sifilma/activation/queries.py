@@ -23,7 +23,7 @@ def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIE
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
 
 
-def activations_page(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
+def list_activations(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
     """Activations, by what was found about their places, and by card."""
     query = activations_query(ctx)
     if uid:
@@ -31,7 +31,7 @@ def activations_page(ctx: Context, review: str | None, uid: str | None = None) -
     return (query.where(Activation.review_state == review) if review else query), Activation.id
 
 
-def manifests_page(
+def list_manifests(
     ctx: Context, state: str | None, uid: str | None, *, part: str = "", ends_before: datetime | None = None
 ) -> Listing[Manifest]:
     """Manifests, by state and card (or a part of its UID); with `ends_before` those that stand and whose validity ends by then."""
@@ -85,13 +85,13 @@ def chain(ctx: Context, card_id: UUID) -> list[Manifest]:
     return list(ctx.session.scalars(query.order_by(Manifest.epoch.desc(), Manifest.seq.desc())))
 
 
-def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
+def find_open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
     """The proposal to revoke this manifest that waits for a decision."""
     query = select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == ProposalState.PROPOSED)
     return ctx.session.scalars(query).first()
 
 
-def proposals_page(ctx: Context) -> Listing[Revocation]:
+def list_revocations(ctx: Context) -> Listing[Revocation]:
     """The proposals to revoke that wait for a decision, on the manifests the actor may see."""
     seen = manifests_query(ctx).with_only_columns(Manifest.id)
     return select(Revocation).where(Revocation.state == ProposalState.PROPOSED, Revocation.manifest_id.in_(seen)), Revocation.id

@@ -16,10 +16,10 @@ from sifilma.regions.models import Region
 
 def register_hooks() -> None:
     """Answer whoever shows a unit."""
-    answer_with(standing_of)
+    answer_with(find_standing)
 
 
-def standing_of(ctx: Context, unit_id: UUID) -> Standing | None:
+def find_standing(ctx: Context, unit_id: UUID) -> Standing | None:
     """The place of the latest activation in this unit."""
     query = activations_query(ctx, Operation.UNIT_READ).where(Activation.unit_id == unit_id).order_by(Activation.id.desc()).limit(1)
     found = ctx.session.scalars(query).first()

@@ -57,7 +57,7 @@ def draft(form: ActivationRequestForm) -> Response:
 @operation("activation_request.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = queries.requests_page(context(), Wanted(query.state or ""))
+    select, key = queries.list_requests(context(), Wanted(query.state or ""))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 

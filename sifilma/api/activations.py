@@ -94,7 +94,7 @@ def activate_many(form: ActivationsFile) -> Response:
 def list_activations(query: ActivationsQuery) -> Response:
     """Newest first; `review=waiting` is the operator's queue."""
     ctx = context()
-    select, key = queries.activations_page(ctx, query.review)
+    select, key = queries.list_activations(ctx, query.review)
     return page_of(select, key, query, lambda rows: activations_out(ctx, rows))
 
 

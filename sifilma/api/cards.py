@@ -31,7 +31,7 @@ class CardsQuery(StateQuery):
 def list_cards(query: CardsQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = service.cards_page(ctx, CardFilter(query.state or "", query.function or ""))
+    select, key = service.list_cards(ctx, CardFilter(query.state or "", query.function or ""))
     return page_of(select, key, query, lambda cards: cards_out(ctx, cards))
 
 

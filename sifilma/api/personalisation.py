@@ -57,7 +57,7 @@ def draft(form: PersonalisationForm) -> Response:
 @operation("personalisation.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.page(context(), query.state)
+    select, key = service.list_by_state(context(), query.state)
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -66,7 +66,7 @@ def list_requests(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
     ctx = context()
-    return answer(full(ctx, service.get(ctx, path.id)))
+    return answer(full(ctx, service.get_request(ctx, path.id)))
 
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: PersonalisationOut}, summary="Edit a draft or a returned request")

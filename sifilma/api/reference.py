@@ -67,7 +67,7 @@ class LocatedOut(BaseModel):
 @operation("reference.read")
 def organisations(query: OrganisationQuery) -> Response:
     """Newest first."""
-    select, key = accounts.organisations_query(query.kind, query.q)
+    select, key = accounts.list_organisations(query.kind, query.q)
     return page_of(select, key, query, lambda rows: map(organisation_out, rows))
 
 
@@ -75,7 +75,7 @@ def organisations(query: OrganisationQuery) -> Response:
 @operation("reference.read")
 def models(query: ListQuery) -> Response:
     """Newest first."""
-    select, key = cards.models_query()
+    select, key = cards.list_models()
     return page_of(select, key, query, models_out)
 
 

@@ -45,7 +45,7 @@ def register(body: UnitsIn) -> Response:
 def list_units(query: UnitsQuery) -> Response:
     """Newest first; by hardware number if one is given."""
     ctx = context()
-    select, key = service.units_page(ctx, service.UnitFilter(hardware_number=query.hardware_number or ""))
+    select, key = service.list_units(ctx, service.UnitFilter(hardware_number=query.hardware_number or ""))
     return page_of(select, key, query, lambda units: units_out(ctx, units))
 
 

@@ -38,7 +38,7 @@ def checkpoint() -> None:
     """Print the newest checkpoint: keep it where nobody of this installation can reach it."""
     with command_context() as ctx:
         ctx.uow.begin_read()
-        click.echo(checkpoints.newest(ctx.session).note, nl=False)
+        click.echo(checkpoints.get_newest(ctx.session).note, nl=False)
 
 
 @group.command("verify")

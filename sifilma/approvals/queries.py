@@ -38,7 +38,7 @@ def wanted(form: Form) -> Wanted:
     return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
 
 
-def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
+def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
     """The requests of `model` that fit, but for `waiting`; `named` says which belong to an organisation of the wanted text."""
     if wanted.state:
         query = query.where(model.state == wanted.state)

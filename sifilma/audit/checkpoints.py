@@ -26,7 +26,7 @@ SETTLED = timedelta(seconds=30)
 """A checkpoint older than this is committed and seen everywhere: what refers to it by time never finds another one later."""
 
 
-def newest(session: Session) -> LogCheckpoint:
+def get_newest(session: Session) -> LogCheckpoint:
     """The newest checkpoint; NotFound before the first."""
     found = _newest(session)
     if found is None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.audit.checkpoints import newest
+from sifilma.audit.checkpoints import get_newest
 from sifilma.audit.leaf import leaf_bytes
 from sifilma.audit.models import LogCheckpoint, LogLeaf
 from sifilma.audit.store import ENTRY, StoredTree
@@ -27,7 +27,7 @@ class Inclusion:
     checkpoint: LogCheckpoint
 
 
-def leaf_at(ctx: Context, seq: int) -> LogLeaf:
+def get_leaf(ctx: Context, seq: int) -> LogLeaf:
     """The leaf at a place; NotFound beyond the log's end."""
     found = ctx.session.get(LogLeaf, seq)
     if found is None:
@@ -37,7 +37,7 @@ def leaf_at(ctx: Context, seq: int) -> LogLeaf:
 
 def prove_inclusion(ctx: Context, leaf: LogLeaf) -> Inclusion:
     """Against the newest checkpoint; Conflict while the entry waits for the next one."""
-    checkpoint = newest(ctx.session)
+    checkpoint = get_newest(ctx.session)
     if checkpoint.size <= leaf.seq:
         raise Conflict("This entry is in the log, but not signed yet: the next checkpoint comes within a minute.", type="not-signed-yet")
     entry = ctx.session.execute(select(ENTRY).where(ENTRY.c.id == leaf.entry_id)).mappings().one()

@@ -67,10 +67,10 @@ class VerificationOut(BaseModel):
     more: dict[str, int]
 
 
-def proof(ctx: Context, seq: int) -> Inclusion:
+def get_proof(ctx: Context, seq: int) -> Inclusion:
     """The proof for an entry the actor may read; NotFound for any other."""
-    leaf = proofs.leaf_at(ctx, seq)
-    query, _ = audit_queries.entries(ctx, audit_queries.Wanted())
+    leaf = proofs.get_leaf(ctx, seq)
+    query, _ = audit_queries.list_entries(ctx, audit_queries.Wanted())
     if ctx.session.scalars(query.where(AuditEntry.id == leaf.entry_id)).first() is None:
         raise NotFound("The log has no such place.")
     return proofs.prove_inclusion(ctx, leaf)

@@ -103,7 +103,7 @@ def proven(ctx: Context, seq: int | None) -> Proven | None:
     if seq is None:
         return None
     try:
-        made = log_serializers.proof(ctx, seq)
+        made = log_serializers.get_proof(ctx, seq)
     except (Conflict, NotFound):
         return None
     signed = made.checkpoint

@@ -63,7 +63,7 @@ def entries_query(ctx: Context) -> Select[AuditEntry]:
     return query
 
 
-def entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
+def list_entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
     """What the actor may read of what is wanted."""
     query = entries_query(ctx)
     if wanted.object_id:
@@ -80,7 +80,7 @@ def entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
     return (query.where(AuditEntry.at < wanted.until) if wanted.until else query), AuditEntry.id
 
 
-def entry(ctx: Context, entry_id: UUID) -> AuditEntry:
+def get_entry(ctx: Context, entry_id: UUID) -> AuditEntry:
     """One entry; NotFound outside the actor's reach."""
     found = ctx.session.scalars(entries_query(ctx).where(AuditEntry.id == entry_id)).first()
     if found is None:

@@ -43,7 +43,7 @@ def export() -> Response:
     """The same as a file."""
     form = Form(request.args)
     ctx = context()
-    listing = audit_queries.entries(ctx, _wanted(ctx, form))
+    listing = audit_queries.list_entries(ctx, _wanted(ctx, form))
     return list_views.answer(
         "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
     )
@@ -54,7 +54,7 @@ def export() -> Response:
 def show(entry_id: UUID) -> str:
     """One entry."""
     ctx = context()
-    [line] = audit_pages.lines(ctx, [audit_queries.entry(ctx, entry_id)])
+    [line] = audit_pages.lines(ctx, [audit_queries.get_entry(ctx, entry_id)])
     proven = audit_pages.proven(ctx, line.seq)
     return render_template("audit_trail/entry.html", line=line, proven=proven, needs=audit_pages.NEEDS)
 
@@ -73,7 +73,7 @@ def _list(ctx: Context, form: Form) -> Response:
     wanted = Wanted()
     with form.attempt(ctx):
         wanted = _wanted(ctx, form)
-    listing = audit_queries.entries(ctx, wanted)
+    listing = audit_queries.list_entries(ctx, wanted)
     return list_views.answer(
         "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
     )

@@ -67,12 +67,12 @@ def photos_of(ctx: Context, card: Card) -> dict[UUID, list[int]]:
     return found
 
 
-def photo_of(ctx: Context, uid: str, number: int) -> Document:
+def get_photo(ctx: Context, uid: str, number: int) -> Document:
     """One photo of a card the actor may see, by its number; NotFound."""
     photos = _photos(ctx, get_card(ctx, uid))
     if not 1 <= number <= len(photos):
         raise NotFound()
-    return documents.get(ctx, photos[number - 1].document_id)
+    return documents.get_document(ctx, photos[number - 1].document_id)
 
 
 def _photos(ctx: Context, card: Card) -> Sequence[CardPhoto]:

@@ -13,7 +13,7 @@ from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import CARD, Card, DeviceModel, Unit
 from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
 from sifilma.cards.service import cards_in, steps
-from sifilma.cards.unit_place import Standing, standing
+from sifilma.cards.unit_place import Standing, find_standing
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context
 from sifilma.kernel.field_notes import RETURNED, notes_of
@@ -53,7 +53,7 @@ def unit_page(ctx: Context, unit: Unit) -> UnitPage:
     living = next((card for card in cards if card.uid == shown.card), None)
     return UnitPage(
         unit=shown, owner=ctx.session.get_one(Organisation, unit.organisation_id).name, registered_at=unit.created_at,
-        standing=standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
+        standing=find_standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
         former=[card for card in cards if card is not living],
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Sel
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
 
 
-def units_page(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
+def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
     """The units the actor may see, narrowed by what is wanted."""
     query = units_query(ctx)
     if wanted.hardware_number:
@@ -87,7 +87,7 @@ def _with_text(query: Select[Unit], text: str) -> Select[Unit]:
     return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
 
 
-def cards_page(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) -> Listing[Card]:
+def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) -> Listing[Card]:
     """The cards the actor may see, narrowed by what is wanted; `fitting`: further conditions under which a card fits the text."""
     query = cards_query(ctx)
     if wanted.state:
@@ -233,12 +233,12 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     return act
 
 
-def models_query() -> Listing[DeviceModel]:
+def list_models() -> Listing[DeviceModel]:
     """Every model, to be paged."""
     return select(DeviceModel), DeviceModel.id
 
 
-def find_models(ctx: Context) -> list[DeviceModel]:
+def all_models(ctx: Context) -> list[DeviceModel]:
     """Every model, by name."""
     return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))
 

@@ -35,6 +35,6 @@ def answer_with(answer: Answer) -> None:
         _asked.append(answer)
 
 
-def standing(ctx: Context, unit_id: UUID) -> Standing | None:
+def find_standing(ctx: Context, unit_id: UUID) -> Standing | None:
     """Where the unit stands, as far as the actor may see its activations; None if it never worked."""
     return next((found for answer in _asked if (found := answer(ctx, unit_id)) is not None), None)

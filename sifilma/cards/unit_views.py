@@ -49,7 +49,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
     return list_views.answer(
-        "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
+        "cards/units.html", service.list_units(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
         state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
     )  # fmt: skip
 
@@ -129,12 +129,12 @@ def _form(form: Form) -> Response:
 
 
 def _file_form(form: Form) -> Response:
-    models = service.find_models(context())
+    models = service.all_models(context())
     return form.again("cards/unit_file.html", models=models, max_rows=resources().settings.batch_max_rows)
 
 
 def _models() -> list[tuple[str, str]]:
-    return [(model.name, model.name) for model in service.find_models(context())]
+    return [(model.name, model.name) for model in service.all_models(context())]
 
 
 def _public_key(form: Form) -> dict[str, Any]:

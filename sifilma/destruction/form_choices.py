@@ -12,7 +12,7 @@ from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
-from sifilma.destruction.service import proposed_cards
+from sifilma.destruction.service import proposed_cards_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach, scoped
@@ -67,9 +67,9 @@ def may_be_proposed(ctx: Context, card: Card) -> bool:
     """Whether the actor may propose the destruction of the card: its state allows one, and no open destruction names it."""
     if not (CARD.allows(card.state, CardState.DESTROYED) and may_reach(ctx.actor, Operation.DESTRUCTION_PROPOSE, card.holder_id)):
         return False
-    return ctx.session.scalar(proposed_cards().where(DestructionCard.card_id == card.id).limit(1)) is None
+    return ctx.session.scalar(proposed_cards_query().where(DestructionCard.card_id == card.id).limit(1)) is None
 
 
 def _free(ctx: Context) -> Select[Card]:
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
-    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards()))
+    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards_query()))

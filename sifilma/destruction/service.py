@@ -50,7 +50,7 @@ def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTIO
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
 
 
-def page(ctx: Context, state: str | None, cause: str | None = None, text: str | None = None) -> Listing[Destruction]:
+def list_destructions(ctx: Context, state: str | None, cause: str | None = None, text: str | None = None) -> Listing[Destruction]:
     """What the actor may see: of one state, one cause, by a part of the Berita Acara's number or of a card's UID, where they are named."""
     query = destructions_query(ctx)
     if state:
@@ -66,7 +66,7 @@ def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:
     return query.where(or_(Destruction.number.icontains(text.strip(), autoescape=True), Destruction.id.in_(named)))
 
 
-def get(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:
+def get_destruction(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:
     """One destruction; NotFound outside the actor's scope."""
     found = ctx.session.scalars(destructions_query(ctx, operation).where(Destruction.id == destruction_id)).first()
     if found is None:
@@ -99,14 +99,14 @@ def propose(ctx: Context, data: DestructionIn) -> Destruction:
     return made
 
 
-def proposed_cards() -> Select[UUID]:
+def proposed_cards_query() -> Select[UUID]:
     """The ids of cards whose destruction is proposed or approved."""
     query = select(DestructionCard.card_id).join(Destruction, Destruction.id == DestructionCard.destruction_id)
     return query.where(Destruction.state.in_(OPEN))
 
 
 def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
-    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(proposed_cards()))
+    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(proposed_cards_query()))
     taken = sorted(ctx.session.scalars(busy))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is proposed for destruction already.", uid=uid)} for uid in taken]
@@ -126,28 +126,28 @@ def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:
 
 def approve(ctx: Context, destruction_id: UUID, digest: str, note: str = "") -> Destruction:
     """Somebody else's yes to exactly this digest."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
     WAY.approve(ctx, found, digest, note)
     return found
 
 
 def reject(ctx: Context, destruction_id: UUID, note: str) -> Destruction:
     """Rejected, with a note."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
     WAY.move(ctx, found, DestructionState.REJECTED, "reject", require_note(note))
     return found
 
 
 def cancel(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
     """Taken back by the organisation, or the operator, before it is executed."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_PROPOSE)
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_PROPOSE)
     WAY.move(ctx, found, DestructionState.CANCELLED, "cancel", note)
     return found
 
 
-def recordable(ctx: Context, destruction_id: UUID) -> Destruction:
+def get_recordable(ctx: Context, destruction_id: UUID) -> Destruction:
     """A destruction whose Berita Acara the actor may write now."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_RECORD)
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_RECORD)
     if found.organisation_id != ctx.actor.organisation_id:
         raise Forbidden("The holder of the cards records their destruction.", type="not-holder")
     DESTRUCTION.require(found, DestructionState.EXECUTED)
@@ -158,7 +158,7 @@ def record_execution(
     ctx: Context, settings: Settings, store: FileStore, destruction_id: UUID, data: RecordIn, photos: list[Upload]
 ) -> Destruction:
     """The Berita Acara. Only with it complete are the cards destroyed; all of it is one commit."""
-    found = recordable(ctx, destruction_id)
+    found = get_recordable(ctx, destruction_id)
     _require_complete(ctx, settings, found, data, photos)
     kept = [keep_photo(ctx, store, photo) for photo in photos]
     _write_record(ctx, settings, found, data, kept)
@@ -228,7 +228,7 @@ def _destroy(ctx: Context, found: Destruction, act: Act) -> None:
 
 def verify(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
     """An operator who neither proposed nor recorded it has compared the Berita Acara with the cards."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_VERIFY)
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_VERIFY)
     DESTRUCTION.require(found, DestructionState.VERIFIED)
     if ctx.actor.person_id in (found.submitted_by_person, found.recorded_by_person):
         raise Forbidden("Another person verifies a destruction.", type="four-eyes")

@@ -48,7 +48,7 @@ EXPORT = Export(
 def index() -> Response:
     """The destructions the actor may see."""
     form = Form(request.args)
-    listing = service.page(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
+    listing = service.list_destructions(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
     states, causes = named(DestructionState), named(form_choices.CAUSES)
     return list_views.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
 
@@ -87,7 +87,7 @@ def show(destruction_id: UUID) -> Response:
 
 def _page(destruction_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = service.get(ctx, destruction_id)
+    found = service.get_destruction(ctx, destruction_id)
     return form.again(
         "destruction/destruction.html",
         found=found,
@@ -129,7 +129,7 @@ def record(destruction_id: UUID) -> AnyResponse:
 
 def _record(destruction_id: UUID, form: Form) -> Response:
     ctx, settings = context(), resources().settings
-    found = service.recordable(ctx, destruction_id)
+    found = service.get_recordable(ctx, destruction_id)
     cards = cards_out(ctx, service.cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
     return form.again("destruction/record.html", found=found, cards=cards, rows=rows_shown(form), limits=limits)
@@ -140,7 +140,7 @@ def _record(destruction_id: UUID, form: Form) -> Response:
 def pdf(destruction_id: UUID) -> Response:
     """The Berita Acara."""
     ctx = context()
-    found = service.get(ctx, destruction_id)
+    found = service.get_destruction(ctx, destruction_id)
     data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
     return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
 
@@ -150,7 +150,7 @@ def pdf(destruction_id: UUID) -> Response:
 def photo(destruction_id: UUID, number: int) -> Response:
     """A photo of the destruction."""
     ctx = context()
-    photos = service.photos_of(ctx, service.get(ctx, destruction_id))
+    photos = service.photos_of(ctx, service.get_destruction(ctx, destruction_id))
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]

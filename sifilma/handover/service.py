@@ -34,7 +34,7 @@ def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW
     return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
 
 
-def page(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
+def list_handovers(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
     """What the actor may see, of one state and by part of the number if they are given."""
     query = handovers_query(ctx)
     if number:
@@ -42,7 +42,7 @@ def page(ctx: Context, state: str | None, number: str | None = None) -> Listing[
     return (query.where(Handover.state == state) if state else query), Handover.id
 
 
-def get(ctx: Context, handover_id: UUID) -> Handover:
+def get_handover(ctx: Context, handover_id: UUID) -> Handover:
     """One handover; NotFound outside the actor's scope."""
     found = ctx.session.scalars(handovers_query(ctx).where(Handover.id == handover_id)).first()
     if found is None:
@@ -134,14 +134,14 @@ def refuse(ctx: Context, handover_id: UUID, note: str) -> Handover:
 
 def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
     """The issuer takes a wrong BAST back, before it is received."""
-    handover = get(ctx, handover_id)
+    handover = get_handover(ctx, handover_id)
     if handover.issuer_id != ctx.actor.organisation_id:
         raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
     return _undo(ctx, handover, HandoverState.CANCELLED, Action.HANDOVER_CANCEL, note)
 
 
 def _as_receiver(ctx: Context, handover_id: UUID) -> Handover:
-    handover = get(ctx, handover_id)
+    handover = get_handover(ctx, handover_id)
     if handover.receiver_id != ctx.actor.organisation_id:
         raise Forbidden("Only the named receiver answers a handover.", type="not-receiver")
     return handover

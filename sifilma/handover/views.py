@@ -47,7 +47,7 @@ def index() -> Response:
     """The handovers given or taken by the actor's organisation."""
     number = request.args.get("number", "").strip()[:60] or None
     wanted = request.args.get("state", "")
-    listing = service.page(context(), wanted if wanted in STATES else None, number)
+    listing = service.list_handovers(context(), wanted if wanted in STATES else None, number)
     return list_views.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
 
 
@@ -82,14 +82,14 @@ def show(handover_id: UUID) -> Response:
 @operation("handover.view")
 def pdf(handover_id: UUID) -> Response:
     """The BAST to be read and printed: the same bytes each time."""
-    found = service.get(context(), handover_id)
+    found = service.get_handover(context(), handover_id)
     data = document.bast(context(), resources().settings.public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 
 def _page(handover_id: UUID, form: Form) -> Response:
     ctx = context()
-    handover = service.get(ctx, handover_id)
+    handover = service.get_handover(ctx, handover_id)
     answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
     cancels = handover.issuer_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.CANCELLED)
     return form.again(

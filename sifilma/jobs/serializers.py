@@ -13,7 +13,7 @@ from sifilma.identity.models import ApiKey, Person, User
 from sifilma.jobs.failed_rows import errors_of
 from sifilma.jobs.models import ENDED, JOB, Job
 from sifilma.jobs.schemas import JobOut, RowErrorOut
-from sifilma.jobs.service import failed_rows, get
+from sifilma.jobs.service import failed_rows, get_job
 from sifilma.kernel.context import Context
 from sifilma.web.links import links
 
@@ -69,6 +69,6 @@ def lines(ctx: Context, jobs: Sequence[Job]) -> list[Line]:
 
 def job_page(ctx: Context, job_id: UUID, say: Callable[[str], str]) -> JobPage:
     """One job, as its page shows it; NotFound outside the actor's scope."""
-    job = get(ctx, job_id)
+    job = get_job(ctx, job_id)
     errors = errors_out(ctx, job, say, SHOWN) if job.failed else []
     return JobPage(job, lines(ctx, [job])[0].who, errors, job.failed > SHOWN, job.state in ENDED, timeline(ctx, JOB.kind, job.id))

@@ -62,13 +62,13 @@ def jobs_query(ctx: Context) -> Select[Job]:
     return scoped(select(Job), ctx.actor, Operation.JOB_SEE, Job.organisation_id)
 
 
-def listing(ctx: Context, state: str = "") -> Listing[Job]:
+def list_jobs(ctx: Context, state: str = "") -> Listing[Job]:
     """The jobs, of one state if one is named."""
     query = jobs_query(ctx)
     return (query.where(Job.state == state) if state else query), Job.id
 
 
-def get(ctx: Context, job_id: UUID) -> Job:
+def get_job(ctx: Context, job_id: UUID) -> Job:
     """One job; NotFound outside the actor's scope."""
     found = ctx.session.scalars(jobs_query(ctx).where(Job.id == job_id)).first()
     if found is None:

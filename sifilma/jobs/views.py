@@ -42,7 +42,7 @@ def index() -> Response:
     """The organisation's jobs."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
-    listing = service.listing(ctx, wanted)
+    listing = service.list_jobs(ctx, wanted)
     return list_views.answer(
         "jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState)
     )
@@ -67,7 +67,7 @@ def progress(job_id: UUID) -> str:
 def corrected(job_id: UUID, kind: str) -> Response:
     """The failed rows as a sheet to be put right and sent again."""
     ctx = context()
-    job = service.get(ctx, job_id)
+    job = service.get_job(ctx, job_id)
     sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
 
@@ -77,6 +77,6 @@ def corrected(job_id: UUID, kind: str) -> Response:
 def result(job_id: UUID, kind: str) -> Response:
     """What became of each row."""
     ctx = context()
-    job = service.get(ctx, job_id)
+    job = service.get_job(ctx, job_id)
     sheet = worker.KINDS[job.kind].result(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)

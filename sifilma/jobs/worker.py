@@ -34,7 +34,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import packed, say
 from sifilma.regions.place import PlaceCheck
-from sifilma.sign_in.authentication import actor_of
+from sifilma.sign_in.authentication import find_actor
 
 LEASE = timedelta(seconds=15)
 AGAIN = timedelta(seconds=5)
@@ -201,7 +201,7 @@ def _end(taken: Taken, state: JobState, note: str = "") -> None:
 def on_behalf(ctx: Context, taken: Taken) -> Context:
     """The Context of whoever began the job; Barred when they may not do this any more."""
     job = taken.job
-    actor = actor_of(ctx, job.user_id, job.api_key_id)
+    actor = find_actor(ctx, job.user_id, job.api_key_id)
     if actor is None or actor.organisation_id != job.organisation_id or not grants(actor, KINDS[job.kind].operation):
         raise Barred
     return replace(ctx, actor=actor, request_id=str(job.id))

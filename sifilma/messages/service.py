@@ -42,7 +42,7 @@ def messages_query(ctx: Context, operation: Operation = Operation.MESSAGES_SEE) 
     return scoped(query, ctx.actor, operation, User.organisation_id)
 
 
-def messages_page(ctx: Context, name: str = "", fate: str = "", channel: str = "", purpose: str = "") -> Listing[OutboxMessage]:
+def list_messages(ctx: Context, name: str = "", fate: str = "", channel: str = "", purpose: str = "") -> Listing[OutboxMessage]:
     """Messages by a part of the receiver's name or user name, by what became of them, by channel and by kind."""
     query = messages_query(ctx)
     if name:

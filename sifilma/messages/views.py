@@ -27,7 +27,7 @@ def index() -> Response:
 
 def _list(form: Form) -> Response:
     ctx = context()
-    listing = messages.messages_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("saluran"), form.get("jenis"))
+    listing = messages.list_messages(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("saluran"), form.get("jenis"))
     page = list_views.answer(
         "messages/messages.html", listing, lambda found: lines(ctx, found), EXPORT, form=form, fates=messages.FATES, channels=CHANNELS,
         purposes=PURPOSES,

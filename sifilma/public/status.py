@@ -106,7 +106,7 @@ def _pace(session: Session, now: datetime) -> Look:
     is_late = waiting is not None and now - waiting > LATE
     tone = Tone.LATE if is_late else Tone.GOOD
     try:
-        return Look(tone, checkpoints.newest(session).at)
+        return Look(tone, checkpoints.get_newest(session).at)
     except NotFound:
         return Look(tone)
 

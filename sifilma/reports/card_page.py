@@ -102,7 +102,7 @@ def steps_of(ctx: Context, card: Card) -> list[TimelineStep]:
     return timeline(ctx, CARD.kind, card.id)
 
 
-def unit_of(ctx: Context, card: Card) -> Unit | None:
+def find_unit(ctx: Context, card: Card) -> Unit | None:
     """The unit the card is tied to, if the actor may see it."""
     return ctx.session.scalars(units_query(ctx).where(Unit.id == card.unit_id)).first() if card.unit_id else None
 
@@ -114,10 +114,10 @@ def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
 
 def revocable(ctx: Context, card: Card) -> str:
     """Whether the actor may ask for its manifest to be taken back: `yes`, `waits` where somebody has asked, else nothing."""
-    standing = revocation.standing_of(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
+    standing = revocation.find_standing_manifest(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
     if standing is None:
         return ""
-    return "waits" if queries.open_revocation(ctx, standing.id) else "yes"
+    return "waits" if queries.find_open_revocation(ctx, standing.id) else "yes"
 
 
 def papers_of(ctx: Context, card: Card) -> list[Paper]:

@@ -37,7 +37,7 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
     choices = {"states": card_page.states(), "functions": functions()}
-    listing = service.cards_page(ctx, wanted, card_page.lettered(ctx, wanted.text))
+    listing = service.list_cards(ctx, wanted, card_page.lettered(ctx, wanted.text))
     return list_views.answer(
         "reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
     )
@@ -77,7 +77,7 @@ def propose_revocation(uid: str) -> AnyResponse:
 @operation("card.view")
 def photo(uid: str, number: int) -> Response:
     """A photo of what was reported about the card."""
-    found = condition_reports.photo_of(context(), _normal(uid), number)
+    found = condition_reports.get_photo(context(), _normal(uid), number)
     return attachment(resources().files.get(found.sha256), found.media_type, found.filename)
 
 
@@ -87,7 +87,7 @@ def _page(uid: str, form: Form) -> Response:
     return form.again(
         "reports/card.html",
         card=card_page.lines(ctx, [card])[0],
-        unit=card_page.unit_of(ctx, card),
+        unit=card_page.find_unit(ctx, card),
         manifests=card_page.manifests_of(ctx, card, resources().settings.public_url),
         sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
         revocable=card_page.revocable(ctx, card),

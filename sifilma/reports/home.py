@@ -99,12 +99,12 @@ def _lapsing(ctx: Context) -> tasks_waiting.Lines:
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
-        yield tasks_waiting.tokens(soon, "token_lapses", func.min(Token.expires_at))
+        yield tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.MANIFEST_VIEW):
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        yield tasks_waiting.line(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:

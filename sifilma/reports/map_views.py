@@ -58,7 +58,7 @@ def _counts(form: Form, wanted: PlaceFilter) -> Response:
 def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
     shown: dict[str, Any] = {"box": None if request.args.get("unduh") else reader_locations.extent(ctx, wanted)} | _around(wanted)
-    listing = reader_locations.readers_page(ctx, wanted)
+    listing = reader_locations.list_readers(ctx, wanted)
     return list_views.answer(
         "reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), reader_locations.EXPORT, form=form, **shown
     )

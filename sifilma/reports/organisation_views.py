@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 
-from sifilma.accounts.service import organisations_query
+from sifilma.accounts.service import list_organisations
 from sifilma.documents import list_views
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.actor import OrganisationKind
@@ -24,7 +24,7 @@ blueprint = Blueprint("organisation_pages", __name__, url_prefix="/organisasi", 
 def index() -> Response:
     """Every organisation, by kind and a part of the name."""
     form = Form(request.args)
-    listing = organisations_query(form.get("jenis") or None, form.get("nama").strip()[:100] or None)
+    listing = list_organisations(form.get("jenis") or None, form.get("nama").strip()[:100] or None)
     return list_views.answer(
         "reports/organisations.html", listing, list, organisations.EXPORT, form=form, kinds=[(k.value, kind(k)) for k in OrganisationKind]
     )
@@ -36,4 +36,4 @@ def show(organisation_id: UUID) -> str:
     """One organisation."""
     ctx = context()
     today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
-    return render_template("reports/organisation.html", facts=organisations.facts(ctx, organisation_id), today=today)
+    return render_template("reports/organisation.html", facts=organisations.get_facts(ctx, organisation_id), today=today)

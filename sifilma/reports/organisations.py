@@ -42,7 +42,7 @@ class Facts:
     agreements: list[Agreement] | None
 
 
-def facts(ctx: Context, organisation_id: UUID) -> Facts:
+def get_facts(ctx: Context, organisation_id: UUID) -> Facts:
     """An organisation; NotFound if there is none."""
     found = ctx.session.get(Organisation, organisation_id)
     if found is None:

@@ -201,7 +201,7 @@ def _together(one: Cluster, other: Cluster) -> Cluster:
     return Cluster(latitude, longitude, count, box, in_common(one.region, other.region), "")
 
 
-def readers_page(ctx: Context, wanted: PlaceFilter) -> Listing[Card]:
+def list_readers(ctx: Context, wanted: PlaceFilter) -> Listing[Card]:
     """The cards at work in a region."""
     return readers_query(ctx, wanted), Card.id
 

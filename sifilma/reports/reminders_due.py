@@ -73,7 +73,7 @@ def _tokens(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     """Open tokens of the actor's own organisation that lapse soon, by their requests."""
     issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
     soon = issued.where(Token.expires_at > ctx.now, Token.expires_at <= ctx.now + timedelta(days=max(days, default=0)))
-    return tasks_waiting.tokens(soon, "token_lapses", func.min(Token.expires_at))
+    return tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
 
 
 def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
@@ -83,7 +83,7 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     mine = ending.where(Manifest.organisation_id == ctx.actor.organisation_id)
     by_day = mine.group_by(func.date(Manifest.expires_at), Organisation.id, Organisation.name)
     first = func.min(Manifest.expires_at)
-    return tasks_waiting.line(
+    return tasks_waiting.line_query(
         by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
     )
 

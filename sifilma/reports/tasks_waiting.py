@@ -49,7 +49,9 @@ Lines = Iterator[Select[Any]]
 MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 
 
-def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None) -> Select[Any]:
+def line_query(
+    query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None
+) -> Select[Any]:
     """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many, until when."""
     return query.with_only_columns(
         literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
@@ -104,7 +106,7 @@ def _awaited_people(ctx: Context) -> Lines:
         yield _user_change(ctx, "user_change_proposed", USER_CHANGES.own(ctx))
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
-        yield line(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
+        yield line_query(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
 
 
 # --- decisions of central people -------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def _looks(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.PLACE_REVIEW):
         doubted = activation.activations_query(ctx, Operation.PLACE_REVIEW).where(Activation.review_state == "waiting")
         doubted = doubted.where(Card.id == Activation.card_id)
-        yield line(doubted, "review_place", Activation.id, Card.uid, Activation.organisation_id, Activation.at)
+        yield line_query(doubted, "review_place", Activation.id, Card.uid, Activation.organisation_id, Activation.at)
 
 
 # --- papers and cards of one's own organisation ----------------------------------------------------------------------
@@ -173,20 +175,20 @@ def _cards(ctx: Context) -> Lines:
         yield _made(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
     if grants(ctx.actor, Operation.ACTIVATE):
         issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
-        yield tokens(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at), func.min(Token.expires_at))
+        yield tokens_query(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at), func.min(Token.expires_at))
 
 
-def tokens(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
+def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
     """Tokens by their requests."""
     grouped = query.where(A.id == Token.activation_request_id).group_by(A.id, A.letter_number, Organisation.name)
-    return line(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id), until)
+    return line_query(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id), until)
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
     """Cards by the request they were made for, and whom they go to."""
     to = P.requester_id if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE else P.buyer_id
     query = select(Card).where(P.id == Card.personalisation_request_id, *conditions).group_by(P.id, P.letter_number, Organisation.name)
-    return line(query, task, P.id, P.letter_number, to, func.min(Card.changed_at), func.count(Card.id))
+    return line_query(query, task, P.id, P.letter_number, to, func.min(Card.changed_at), func.count(Card.id))
 
 
 def _destructions(ctx: Context) -> Lines:
@@ -218,25 +220,25 @@ def _models(ctx: Context) -> Lines:
 
 
 def _personalisation(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    return line(query, task, P.id, P.letter_number, P.requester_id, at, P.quantity)
+    return line_query(query, task, P.id, P.letter_number, P.requester_id, at, P.quantity)
 
 
 def _activation(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    return line(query, task, A.id, A.letter_number, A.organisation_id, at, A.machines)
+    return line_query(query, task, A.id, A.letter_number, A.organisation_id, at, A.machines)
 
 
 def _handover(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
-    return line(handovers_query(ctx).where(mine, H.state == HandoverState.ISSUED), task, H.id, H.number, other, H.issued_at)
+    return line_query(handovers_query(ctx).where(mine, H.state == HandoverState.ISSUED), task, H.id, H.number, other, H.issued_at)
 
 
 def _destruction(query: Select[Any], task: str) -> Select[Any]:
-    return line(query, task, D.id, func.coalesce(D.number, ""), D.organisation_id, D.changed_at)
+    return line_query(query, task, D.id, func.coalesce(D.number, ""), D.organisation_id, D.changed_at)
 
 
 def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
     query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
-    return line(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
+    return line_query(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
 
 
 def _others(ctx: Context) -> ColumnElement[bool]:
@@ -253,15 +255,15 @@ def _of_heads() -> ColumnElement[bool]:
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
     query = query.where(*who, User.id == UserChange.user_id, Person.id == User.person_id)
-    return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
+    return line_query(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
 def _case(query: Select[Any], task: str) -> Select[Any]:
     named = query.where(DeviceModel.id == ModelCase.model_id)
-    return line(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
+    return line_query(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
 
 
 def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     """Rows to be added, by the organisation of whoever proposed them."""
     query = changes_query(ctx).where(who, User.id == ReferenceChange.changed_by)
-    return line(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)
+    return line_query(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

@@ -112,7 +112,7 @@ def _touch(ctx: Context, session_id: object) -> None:
     ctx.uow.separately(lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now)))
 
 
-def actor_of(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
+def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
     """Somebody on whose behalf work goes on after their request: None once the account is disabled or the key revoked."""
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)

@@ -134,7 +134,7 @@ def sign_out(ctx: Context, session_id: UUID, reason: str = "signed out") -> None
     record(ctx, Action.SESSION_ENDED, "session", session_id, reason=reason)
 
 
-def own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
+def get_own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
     """A running session of the actor's (the present one, if none is named); NotFound for anybody else's."""
     found = ctx.session.get(LoginSession, session_id or ctx.actor.session_id)
     if found is None or found.user_id != ctx.actor.user_id or found.ended_at is not None:

@@ -96,7 +96,7 @@ def step_up_form() -> AnyResponse:
 def sign_out() -> AnyResponse:
     """End this session."""
     ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx).id)
     return clear_cookie(make_response(redirect("/masuk", 303)), resources().settings)
 
 
@@ -135,5 +135,5 @@ def end_session(session_id: UUID) -> AnyResponse:
     """End one of one's own sessions, on another device or here."""
     ctx = context()
     is_this = session_id == ctx.actor.session_id
-    sign_in.sign_out(ctx, sign_in.own_session(ctx, session_id).id)
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx, session_id).id)
     return clear_cookie(make_response(redirect("/masuk", 303)), resources().settings) if is_this else seen("accounts.profile", "ended")

@@ -62,7 +62,7 @@ def template_with_tokens() -> Response:
 def corrected(job_id: UUID) -> Response:
     """The failed rows of a file with their tokens, to be put right and sent again; recorded."""
     ctx = context()
-    job = service.get(ctx, job_id)
+    job = service.get_job(ctx, job_id)
     sheet = job_sheets.corrected_with_tokens(ctx, resources().settings, resources().hsm, job, translate)
     return _table(request.form.get("kind", "xlsx"), f"{_('corrections')} {job.stem}", sheet)
 

@@ -54,7 +54,7 @@ def index() -> Response:
     """The activations the actor may see."""
     ctx, form = context(), Form(request.args)
     review = form.get("review") if form.get("review") in REVIEWS else None
-    listing = queries.activations_page(ctx, review, _uid(form.get("uid")))
+    listing = queries.list_activations(ctx, review, _uid(form.get("uid")))
     return list_views.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sifilma.activation.models import MANIFEST, REVOCATION, Manifest, ManifestState, Revocation, Token
-from sifilma.activation.queries import get_manifest, manifests_query, open_revocation
+from sifilma.activation.queries import find_open_revocation, get_manifest, manifests_query
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import require_note
@@ -32,7 +32,7 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
     manifest = _standing(ctx, manifest_id, Operation.MANIFEST_PROPOSE if able else Operation.MANIFEST_REVOKE)
     if not able:
         raise Conflict("Nobody has proposed to revoke this manifest: an operator does that first.", type="no-proposal")
-    if open_revocation(ctx, manifest_id) is not None:
+    if find_open_revocation(ctx, manifest_id) is not None:
         raise Conflict("A proposal to revoke this manifest waits already.", type="proposed-already")
     act = record(ctx, Action.MANIFEST_REVOKE_PROPOSE, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=reason)
     proposal = Revocation(id=uuid7(), manifest_id=manifest.id, reason=require_note(reason))
@@ -40,7 +40,7 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
     return proposal
 
 
-def standing_of(ctx: Context, card_id: UUID) -> Manifest | None:
+def find_standing_manifest(ctx: Context, card_id: UUID) -> Manifest | None:
     """The standing manifest of a card, if the actor may propose to revoke it."""
     query = manifests_query(ctx, Operation.MANIFEST_PROPOSE).where(Manifest.card_id == card_id, Manifest.state.in_(STANDING))
     return ctx.session.scalars(query).first()
@@ -48,15 +48,15 @@ def standing_of(ctx: Context, card_id: UUID) -> Manifest | None:
 
 def propose_of_card(ctx: Context, card_id: UUID, reason: str) -> Revocation:
     """Ask for it by the card, for a province that sees the card and not its manifest."""
-    manifest = standing_of(ctx, card_id)
+    manifest = find_standing_manifest(ctx, card_id)
     if manifest is None:
         raise NotFound()
     return propose(ctx, manifest.id, reason)
 
 
-def open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
+def get_open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
     """The proposal that waits for a decision; Conflict where there is none."""
-    found = open_revocation(ctx, get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE).id)
+    found = find_open_revocation(ctx, get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE).id)
     if found is None:
         raise Conflict("No proposal to revoke this manifest waits for a decision.", type="no-proposal")
     return found

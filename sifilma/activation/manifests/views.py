@@ -67,7 +67,7 @@ def index() -> Response:
     """The manifests the actor may see."""
     ctx, form, url = context(), Form(request.args), resources().settings.public_url
     before = ctx.now + SOON if form.get("soon") else None
-    listing = queries.manifests_page(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
+    listing = queries.list_manifests(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
     states = named(ManifestState)
     return list_views.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
 
@@ -77,7 +77,7 @@ def index() -> Response:
 def proposals() -> Response:
     """What is proposed to be revoked and waits for a decision, oldest first."""
     ctx, url = context(), resources().settings.public_url
-    listing = queries.proposals_page(ctx)
+    listing = queries.list_revocations(ctx)
     return list_views.answer(
         "activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True
     )
@@ -122,7 +122,7 @@ def decide(manifest_id: UUID) -> AnyResponse:
     with form.attempt(ctx):
         given = form.model(RevokeIn)
         executed = given.decision == "execute"
-        revocation.decide(ctx, revocation.open_proposal(ctx, manifest_id), execute=executed, note=given.reason)
+        revocation.decide(ctx, revocation.get_open_proposal(ctx, manifest_id), execute=executed, note=given.reason)
         return seen("manifest_pages.show", "withdrawn" if executed else "rejected", manifest_id=manifest_id)
     return _page(manifest_id, form)
 
@@ -145,5 +145,5 @@ def _page(manifest_id: UUID, form: Form) -> Response:
 
 def _proposal(manifest_id: UUID, url: str) -> Proposal | None:
     ctx = context()
-    found = queries.open_revocation(ctx, manifest_id)
+    found = queries.find_open_revocation(ctx, manifest_id)
     return proposals_shown(ctx, [found], url)[0] if found else None

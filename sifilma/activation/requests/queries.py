@@ -10,7 +10,7 @@ from sifilma.activation.models import ActivationRequest
 from sifilma.activation.queries import requests_query
 from sifilma.activation.requests.service import REQUESTS
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.queries import Wanted, decisions, narrowed
+from sifilma.approvals.queries import Wanted, decisions, narrowed_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -19,10 +19,10 @@ from sifilma.kernel.paging import Listing
 A = ActivationRequest
 
 
-def requests_page(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
+def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
     """The requests the actor may see, narrowed by what is wanted."""
     named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
-    query = narrowed(ctx, requests_query(ctx), A, wanted, named)
+    query = narrowed_query(ctx, requests_query(ctx), A, wanted, named)
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id
 
 

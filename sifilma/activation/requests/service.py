@@ -61,7 +61,7 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
 
 def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationRequestIn, letter: Upload | None) -> ActivationRequest:
     """Change a draft or a returned request; a letter that does not come again stays."""
-    request = REQUESTS.own(ctx, request_id)
+    request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
     _fill(ctx, store, request, data, letter)
@@ -105,14 +105,14 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
     named = Card.id.in_([card.id for card in cards])
     ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())  # two drafts at once would not see each other
-    taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards(request.id)))))
+    taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is in another open request.", uid=uid)} for uid in taken]
         raise Invalid("Some cards are in another open request.", errors=errors)
     return cards
 
 
-def busy_cards(besides: UUID | None) -> Select[UUID]:
+def busy_cards_query(besides: UUID | None) -> Select[UUID]:
     """The cards of open requests, `besides` aside, whose token was not used yet."""
     named = ActivationRequestCard.card_id
     used = exists().where(

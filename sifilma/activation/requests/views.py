@@ -61,7 +61,7 @@ KINDS = [str(name) for name in RequestKind]
 def index() -> Response:
     """The requests the actor may see."""
     form = Form(request.args)
-    listing = queries.requests_page(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
@@ -88,7 +88,7 @@ def draft() -> AnyResponse:
 @operation("activation_request.draft")
 def edit_form(request_id: UUID) -> Response:
     """The form of a draft or a returned request."""
-    found = REQUESTS.own(context(), request_id)
+    found = REQUESTS.get_own(context(), request_id)
     form = Form.of(
         letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
     )
@@ -101,12 +101,12 @@ def edit_form(request_id: UUID) -> Response:
 def edit(request_id: UUID) -> AnyResponse:
     """Save a draft again; a letter that does not come again stays."""
     ctx, form = context(), Form.sent()
-    found = REQUESTS.own(ctx, request_id)
+    found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
         service.edit(ctx, resources().files, request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
-    return _form(form, REQUESTS.own(ctx, request_id))
+    return _form(form, REQUESTS.get_own(ctx, request_id))
 
 
 @blueprint.get("/<uuid:request_id>")

@@ -15,12 +15,12 @@ from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing
 
 
-def page(ctx: Context, state: str) -> Listing[Activation]:
+def list_reviews(ctx: Context, state: str) -> Listing[Activation]:
     """The places that did not pass: those that wait, or those decided so."""
     return activations_query(ctx, Operation.PLACE_SEE).where(Activation.review_state == state), Activation.id
 
 
-def get(ctx: Context, activation_id: UUID) -> Activation:
+def get_review(ctx: Context, activation_id: UUID) -> Activation:
     """An activation whose place did not pass; NotFound for any other."""
     activation = get_activation(ctx, activation_id, Operation.PLACE_SEE)
     if activation.review_state == "none":
