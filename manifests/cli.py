@@ -47,7 +47,7 @@ def _expectations(args: argparse.Namespace) -> Expectations:
     pin = args.root_sha256.lower().replace(":", "")
     if not re.fullmatch(r"[0-9a-f]{64}", pin):
         raise ValueError("--root-sha256 must be 64 hex digits")
-    uid = re.sub(r"[\s:]", "", args.uid).upper() if args.uid else None
+    uid = re.sub(r"[\s:]", "", args.uid).upper() if args.uid is not None else None
     if uid is not None and not re.fullmatch(r"[0-9A-F]{16}", uid):
         raise ValueError("--uid must be 16 hex digits")
     return Expectations(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from manifests.encoding import Malformed, b64url, strict_json
 
@@ -22,8 +22,18 @@ Seconds = Annotated[int, Field(ge=0, le=MAX_INT)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Uri = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[a-z][a-z0-9+.-]*:")]
-Hash = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+Hash = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]  # 43 characters hold 258 bits: the last two are zero
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+
+
+def _no_boolean(value: object) -> object:
+    """JSON `true` equals the integer 1 in Python: `Literal[1]` alone would accept it."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_no_boolean)]
 
 
 class _Part(BaseModel):
@@ -56,7 +66,7 @@ class Location(_Part):
     acc_m: Annotated[int, Field(ge=0, le=1_000_000)]
     src: Literal["device", "map", "typed"]
     at: Seconds
-    code: Annotated[str, Field(pattern=r"^\d{2}\.\d{2}(\.\d{2}(\.[123]\d{3})?)?$")]
+    code: Annotated[str, Field(pattern=r"^[0-9]{2}\.[0-9]{2}(\.[0-9]{2}(\.[123][0-9]{3})?)?$")]
 
 
 class Card(_Part):
@@ -84,7 +94,7 @@ class Status(_Part):
 class Manifest(_Part):
     """One card, one machine, one place, for a time."""
 
-    ver: Literal[1]
+    ver: Version
     iss: Uri
     jti: Identifier
     sub: Hex16

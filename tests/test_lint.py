@@ -1,4 +1,4 @@
-"""Linter, formatter, types and import contracts hold; and each, as configured here, catches a planted fault."""
+"""The tree passes linter, formatter, type checker and import contracts; linter, type checker and contracts each catch a planted fault."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_mypy_catches_a_planted_fault(tmp_path: Path) -> None:
     assert "no-untyped-def" in done.stdout
 
 
-def test_an_import_that_runs_upward_is_caught(tmp_path: Path) -> None:
+def test_an_import_of_a_higher_layer_is_caught(tmp_path: Path) -> None:
     _copy_code(tmp_path)
     with (tmp_path / "sifilma/kernel/clock.py").open("a") as clock:
         clock.write(UPWARD)

@@ -16,6 +16,7 @@ from sifilma.activation.manifests import views as manifests
 from sifilma.activation.requests import views as request_views
 from sifilma.activation.review import views as reviews
 from sifilma.activation.trust import public_views as activation
+from sifilma.approvals import batch_views as approvals
 from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import unit_views as units
@@ -44,7 +45,8 @@ from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 
 BLUEPRINTS = (
-    web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, activation.blueprint, units.blueprint,
+    web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
+    activation.blueprint, units.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,

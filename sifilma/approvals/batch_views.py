@@ -25,6 +25,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
+blueprint = Blueprint("approvals", __name__, template_folder="templates")  # for its templates: routes are on the callers' blueprints
 MOST = 50
 SECONDS_KEPT = 2.0  # of the answer's deadline: enough for one approval and the page
 SEEN = re.compile(r"([0-9a-f-]{36}):([0-9a-f]{64})")

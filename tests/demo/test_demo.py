@@ -1,4 +1,4 @@
-"""`sifilma up` and, twice, `sifilma demo`: the first ten minutes of the README."""
+"""Runs `sifilma up` and, twice, `sifilma demo`: the first ten minutes of the README."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment(home: Path) -> dict[str, str]:
-    """As a newcomer has it: nothing set but where the state goes."""
+    """Return the environment of a newcomer: nothing is set but the folder of the state."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SIFILMA_", "SOFTHSM2_"))}
     return kept | {"SIFILMA_ENV": "demo", "SIFILMA_HOME": str(home)}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A demonstration that `sifilma up` has made ready and serves; its home."""
+    """Yield the home of a demonstration that `sifilma up` has prepared and serves."""
     home = tmp_path_factory.mktemp("demo") / "var"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ def play(home: Path) -> str:
     return done.stdout
 
 
-def test_the_demonstration_plays_twice_and_leaves_what_strangers_check(served: Path) -> None:
+def test_the_demonstration_runs_twice_and_its_files_are_verified_by_other_programs(served: Path) -> None:
     first = play(served)
     for scene in ("--- magetan ---", "--- bangli ---", "--- mandiri ---"):
         assert scene in first
@@ -103,7 +103,7 @@ def test_the_demonstration_plays_twice_and_leaves_what_strangers_check(served: P
         ({"SIFILMA_ENV": "demo", "SIFILMA_THREADS": "many"}, "SIFILMA_THREADS cannot be used"),
     ],
 )
-def test_wrong_settings_refuse_the_start_with_one_sentence(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
+def test_the_start_is_refused_with_one_sentence_for_wrong_settings(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sifilma", "serve"]
     done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path) | settings, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

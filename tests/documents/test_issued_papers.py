@@ -1,4 +1,4 @@
-"""Whoever holds a BAST or a Berita Acara looks it up by its QR code, without an account: known, forged, or never written."""
+"""The public page that checks a BAST or Berita Acara by its QR code: recognised, forged, or unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.visitor import Visitor, one_id
 from tests.support.world import World, done
 
 
-def test_a_bast_is_known_by_the_digest_it_bears(world: World) -> None:
+def test_a_bast_is_recognised_by_the_digest_on_it(world: World) -> None:
     world.received()
     [(number, digest)] = world.sql("SELECT number, digest FROM handover")
     anybody = Visitor(world)
@@ -22,7 +22,7 @@ def test_a_bast_is_known_by_the_digest_it_bears(world: World) -> None:
     assert "Contoh" not in found.replace("contoh.go.id", ""), "no person is named"
 
 
-def test_a_forged_digest_is_said_to_be_so_and_tells_nothing_of_the_paper(world: World) -> None:
+def test_a_forged_digest_is_reported_without_facts_of_the_document(world: World) -> None:
     world.received()
     bast = one_id(world, "SELECT id FROM handover")
     [(number, digest)] = world.sql("SELECT number, digest FROM handover")
@@ -35,13 +35,13 @@ def test_a_forged_digest_is_said_to_be_so_and_tells_nothing_of_the_paper(world: 
 
 
 @pytest.mark.parametrize("parameter", ["bast", "ba"])
-def test_a_paper_nobody_wrote_is_unknown(sqlite_world: World, parameter: str) -> None:
+def test_a_document_that_does_not_exist_is_unknown(sqlite_world: World, parameter: str) -> None:
     for made_up in (str(uuid4()), "1", "x" * 500):
         found = Visitor(sqlite_world).text("/verifikasi", **{parameter: made_up, "sha256": "0" * 64})
         assert "TIDAK DIKENAL." in found
 
 
-def test_a_berita_acara_is_known_once_it_is_written_and_names_nobody(world: World) -> None:
+def test_a_recorded_berita_acara_is_recognised_without_names_of_people(world: World) -> None:
     made = approved(world, locked(world))
     anybody = Visitor(world)
     assert "TIDAK DIKENAL." in anybody.text("/verifikasi", ba=made, sha256="0" * 64)
@@ -56,7 +56,7 @@ def test_a_berita_acara_is_known_once_it_is_written_and_names_nobody(world: Worl
     assert "PALSU ATAU DIUBAH." in anybody.text("/verifikasi", ba=made, sha256="0" * 64)
 
 
-def test_without_a_paper_the_page_verifies_manifests_only(sqlite_world: World) -> None:
+def test_the_page_verifies_only_manifests_without_a_document(sqlite_world: World) -> None:
     found = Visitor(sqlite_world).text("/verifikasi")
     assert "Verifikasi manifest" in found
     assert "DIKENAL" not in found

@@ -1,4 +1,4 @@
-"""Faults, one by one, as somebody with the database's password could make them: what is changed, and what fsck must say about it.
+"""Planted faults, as somebody with the database's password could make them: what each changes, and what fsck must say about it.
 
 `{some …}` is shorthand for one row: `{some token state='issued'}` is `(SELECT id FROM token WHERE state='issued' ORDER BY id LIMIT 1)`.
 """
@@ -13,7 +13,9 @@ NOBODY = "00000000000000000000000000000001"
 
 @dataclass(frozen=True)
 class Plant:
-    """`statements` break `invariant`; a finding on an object of `kind` then says `says`. `loosen` names tables that lose their constraints."""
+    """`statements` break `invariant`; a finding on an object of `kind` must then contain `says`. `loosen` names tables that lose their
+    constraints first.
+    """
 
     invariant: str
     kind: str
@@ -22,7 +24,7 @@ class Plant:
     loosen: tuple[str, ...] = ()
 
     def sql(self) -> list[str]:
-        """The statements, shorthand written out."""
+        """Return the statements with their shorthand written out."""
         return [re.sub(r"\{some (\w+) ?([^}]*)\}", _some, statement) for statement in self.statements]
 
 
@@ -32,7 +34,7 @@ def _some(found: re.Match[str]) -> str:
 
 
 def plant(invariant: str, kind: str, says: str, *statements: str, loosen: tuple[str, ...] = ()) -> Plant:
-    """A line of the table."""
+    """Return a line of the table."""
     return Plant(invariant, kind, says, statements, loosen)
 
 

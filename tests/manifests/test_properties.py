@@ -1,14 +1,15 @@
-"""Whatever the payload, it comes back; whatever the byte, its change is refused."""
+"""Property tests of manifests: any payload is read back unchanged, and any changed byte is refused."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests import conf
+from manifests import cli, conf
 from manifests.encoding import b64url
 from manifests.keyset import root_sha256
 from manifests.payload import Manifest
@@ -35,7 +36,7 @@ EXPECTED = Expectations(root_sha256(make.ROOT.public_key()), make.files()["keyse
 
 
 @given(PAYLOADS)
-def test_every_payload_comes_back_as_it_went(changes: dict[str, Any]) -> None:
+def test_every_signed_payload_is_read_back_unchanged(changes: dict[str, Any]) -> None:
     made = Manifest.model_validate(make.payload(**changes))
     data = make.signed(made.to_bytes())
     verdict = verify(data, EXPECTED)
@@ -52,19 +53,42 @@ def test_every_changed_byte_is_refused(position: int, change: int) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_rubbish_is_refused_and_raises_nothing(data: bytes) -> None:
+def test_arbitrary_bytes_are_refused_without_an_exception(data: bytes) -> None:
     assert not verify(data, EXPECTED).valid
 
 
 @pytest.mark.parametrize("header", [b"[" * 600 + b"]" * 600, b'{"alg": ' + b"1" * 4500 + b"}"], ids=["deep", "long number"])
-def test_a_header_that_stops_a_parser_is_refused_and_raises_nothing(header: bytes) -> None:
+def test_a_header_that_stops_a_parser_is_refused_without_an_exception(header: bytes) -> None:
     verdict = verify(b".".join((b64url(header).encode(), b"e30", b"e30")), EXPECTED)
     assert not verdict.valid
     assert verdict.reason is Reason.MALFORMED
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))
-def test_the_machine_gets_the_open_key_back(key: bytes, pcid: bytes) -> None:
+def test_the_machine_decrypts_the_open_key(key: bytes, pcid: bytes) -> None:
     masked = conf.conf(key, pcid)
     assert conf.open_key(masked, pcid) == key
     assert int(masked, 16) == int.from_bytes(key, "big") ^ int.from_bytes(pcid + pcid, "big")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ver": True},
+        {"prev": "A" * 42 + "B"},
+        {"loc": make.payload()["loc"] | {"code": "٣٥.20"}},
+        {"loc": make.payload()["loc"] | {"code": "35.20.01.2٠01"}},
+    ],
+    ids=["true for 1", "trailing bits", "foreign digits", "a foreign digit"],
+)
+def test_values_that_only_look_right_are_refused(change: dict[str, Any]) -> None:
+    data = json.dumps(make.payload() | change, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    verdict = verify(make.signed(data), EXPECTED)
+    assert (verdict.valid, verdict.reason) == (False, Reason.PAYLOAD)
+
+
+def test_an_empty_uid_on_the_command_line_is_unusable_input(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make.FOLDER
+    pin, keyset = root_sha256(make.ROOT.public_key()), str(folder / "keyset.sig")
+    assert cli.main(["verify", str(folder / "good.jws"), "--root-sha256", pin, "--keyset", keyset, "--uid", ""]) == 2
+    assert "16 hex digits" in capsys.readouterr().err

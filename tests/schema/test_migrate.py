@@ -1,4 +1,4 @@
-"""Migrations: forward on both databases with data in place, guarded while they run, and a check that sees what is missing."""
+"""Migrations: upgrades of databases with data on both kinds, the lock while they run, and the check of the schema."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.world import World, done
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database nothing was done to yet."""
+    """Return the URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     cluster: Cluster = request.getfixturevalue("pg_cluster")
     return cluster.url(cluster.create())
 
 
-def test_an_empty_database_comes_to_the_codes_schema(empty: str) -> None:
+def test_an_empty_database_is_upgraded_to_the_schema_of_the_code(empty: str) -> None:
     migrate.upgrade(empty)
     found = migrate.check(empty)
     assert found.ok, found
-    migrate.upgrade(empty)  # a second time there is nothing to do
+    migrate.upgrade(empty)  # a second upgrade has nothing to do
     assert migrate.check(empty).ok
 
 
@@ -59,8 +59,8 @@ PEOPLE = (
 )
 
 
-def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> None:
-    """From 0001 to the head, which rebuilds tables on SQLite (batch mode drops their triggers)."""
+def test_an_upgrade_keeps_the_data_and_installs_the_rules_again(empty: str) -> None:
+    """The upgrade from 0001 to the head rebuilds tables on SQLite; batch mode drops their triggers."""
     migrate.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:
@@ -73,7 +73,7 @@ def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> 
         assert triggers.missing(connection) == (set(), set())
         assert [tuple(row) for row in connection.execute(text("SELECT username, email, phone FROM user_account ORDER BY username"))] == [
             ("first", "a@contoh.example", "+62812"),
-            ("second", "", ""),  # another organisation's: it never wrote this address
+            ("second", "", ""),  # an account in another organisation, which did not write this address
         ]
     with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(text("UPDATE audit_entry SET action = 'access.denied'"))
@@ -82,7 +82,7 @@ def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> 
 
 
 def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> None:
-    """The tables 0002 and 0003 rebuild on SQLite keep their rows, their rules and what refers to them."""
+    """The tables that 0002 and 0003 rebuild on SQLite keep their rows, their rules and the rows that refer to them."""
     world.active(count=2)
     before = world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id")
     entries = world.sql("SELECT id, action, data FROM audit_entry ORDER BY id")
@@ -95,7 +95,9 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     migrate.upgrade(world.settings.database_url)
     assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
     assert world.sql("SELECT id, action, data FROM audit_entry ORDER BY id") == entries
-    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [(entry[0],) for entry in entries]  # each waits for the log
+    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [
+        (entry[0],) for entry in entries
+    ]  # each entry waits for the log
     salts = {bytes(salt) for (salt,) in world.sql("SELECT salt FROM audit_entry")}
     assert (len(salts), {len(salt) for salt in salts}) == (len(entries), {16})
     assert migrate.check(world.settings.database_url).ok
@@ -103,8 +105,8 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
         world.sql("DELETE FROM activation")
 
 
-def test_of_twins_the_migration_keeps_one(world: World) -> None:
-    """Two living cards of one unit, two proposals for one manifest: 0010 leaves the card that works and the first proposal."""
+def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
+    """Two cards of one unit and two proposals for one manifest: 0010 keeps the active card and the first proposal."""
     world.active()
     world.personalised()
     manifest = world.sql("SELECT id FROM manifest")[0][0]
@@ -141,7 +143,7 @@ BACK_TO_0009 = (
 
 
 def _back_to_0001(dialect: str) -> list[str]:
-    """What undoes the migrations on a database without triggers."""
+    """Return SQL that undoes the migrations on a database without triggers."""
     return [
         *BACK_TO_0009,
         "DROP TABLE card_photo",
@@ -160,7 +162,7 @@ def _back_to_0001(dialect: str) -> list[str]:
     ]
 
 
-def test_a_second_migrator_is_refused_at_once(empty: str) -> None:
+def test_a_second_simultaneous_migration_is_refused_at_once(empty: str) -> None:
     migrate.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=2)
     with migrate.migration_lock(engine), pytest.raises(Conflict, match="another migration is running"):
@@ -169,8 +171,8 @@ def test_a_second_migrator_is_refused_at_once(empty: str) -> None:
     migrate.upgrade(empty)
 
 
-def test_the_lock_of_a_migrator_is_the_same_file_for_the_next(tmp_path: Path) -> None:
-    """A file that went away with its holder could be locked twice: by who waits for it, and by who makes it anew."""
+def test_the_lock_file_is_kept_for_the_next_migration(tmp_path: Path) -> None:
+    """If its holder deleted the file, two processes could hold the lock: one that waits for the old file, one that makes a new file."""
     engine = make_engine(f"sqlite:///{tmp_path / 'empty.db'}", pool_size=1)
     lock = tmp_path / "empty.db.migrating"
     with migrate.migration_lock(engine):
@@ -184,7 +186,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: str) -> Non
     migrate.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:
-        connection.execute(text("CREATE INDEX ix_token_state_expires_at ON token (state)"))  # 0002 will trip over it
+        connection.execute(text("CREATE INDEX ix_token_state_expires_at ON token (state)"))  # 0002 fails on this table
     with pytest.raises(DBAPIError):
         migrate.upgrade(empty)
     with engine.begin() as connection:
@@ -197,7 +199,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: str) -> Non
     assert migrate.check(empty).ok
 
 
-def test_the_check_sees_a_missing_rule_a_strange_one_and_a_missing_column(empty: str) -> None:
+def test_the_check_reports_a_missing_rule_an_unknown_one_and_a_missing_column(empty: str) -> None:
     migrate.upgrade(empty)
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:

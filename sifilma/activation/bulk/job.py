@@ -67,7 +67,7 @@ def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Jo
     assert organisation is not None  # noqa: S101  # the hook lets nobody else in
     ctx.uow.begin_read()
     data_key = sealing.ensure_key(ctx, hsm, organisation)
-    key = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+    key = sealing.unwrap(hsm, data_key)
     sealed = data_key.id.bytes + sealing.seal(key, _packed(sheet.rows), SEALED, job_id)
     ctx.uow.begin_write()
     columns = [name for name in sheet.rows[0].cells if name != ERROR]
@@ -111,7 +111,7 @@ def _opened(ctx: Context, taken: Taken) -> list[Row]:
     job, hsm = taken.job, taken.tools.hsm
     data_key = ctx.session.get_one(DataKey, UUID(bytes=job.sealed[:ROW_KEY]))
     ctx.uow.end_read()
-    key = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+    key = sealing.unwrap(hsm, data_key)
     packed = zlib.decompress(sealing.open_sealed(key, job.sealed[ROW_KEY:], SEALED, job.id))
     return [Row(number, cells) for number, cells in json.loads(packed)]
 

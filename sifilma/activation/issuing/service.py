@@ -6,7 +6,6 @@ manifest, card.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -203,8 +202,7 @@ def wrong_token(left: int) -> Invalid:
 def _sign(do: Operations, ctx: Context, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
     """Compare the token, derive the card's key, sign, seal. None for a wrong token."""
     row = ready.row
-    given = do.hmac("token-mac", tokens.message(row.request_id, row.uid, ready.data.token))
-    if not hmac.compare_digest(given, row.mac):
+    if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     manifest = _manifest(ctx, settings, ready, epoch, open_key)

@@ -47,7 +47,7 @@ def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     data_key = ctx.session.get_one(DataKey, manifest.data_key_id)
     name = f"{uid}-{manifest.seq}"
     ctx.uow.end_read()
-    key = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+    key = sealing.unwrap(hsm, data_key)
     line = sealing.open_sealed(key, manifest.sealed_body, b"manifest", manifest_id)
     ctx.uow.begin_write()
     _require_standing(ctx.session.scalars(select(Manifest.state).where(Manifest.id == manifest_id).with_for_update()).one())  # meanwhile

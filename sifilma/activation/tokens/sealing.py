@@ -67,6 +67,11 @@ def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -
     return AESGCM(do.open_sealed(KEK, sealed, key_identity(organisation_id, month)))
 
 
+def unwrap(hsm: HSM, data_key: DataKey) -> AESGCM:
+    """The data key of a row, opened in one visit to the HSM. No transaction may be open."""
+    return hsm.run(lambda do: open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
+
+
 def seal(key: AESGCM, plaintext: bytes, what: bytes, row_id: UUID) -> bytes:
     """IV ‖ ciphertext ‖ tag; the row's identity is the associated data."""
     iv = os.urandom(IV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import string
 from collections.abc import Collection, Iterator, Sequence
@@ -60,6 +61,11 @@ class Revealed:
 def message(request_id: UUID, uid: str, token: str) -> bytes:
     """What `token-mac` authenticates: request ‖ UID ‖ token (16, 8 and 10 bytes)."""
     return request_id.bytes + bytes.fromhex(uid) + token.encode()
+
+
+def matches(do: Operations, request_id: UUID, uid: str, token: str, mac: bytes) -> bool:
+    """Whether a typed token is the one behind a stored MAC, compared in constant time."""
+    return hmac.compare_digest(do.hmac("token-mac", message(request_id, uid, token)), mac)
 
 
 def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
@@ -174,8 +180,7 @@ def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: s
     card_id = _card_without_activation(ctx, request, uid)
     data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)
     fresh = make(hsm, request_id, [(card_id, uid)], data_key)
-    shown = hsm.run(lambda do: sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
-    token = sealing.open_sealed(shown, fresh[0].sealed[16:], b"token", fresh[0].id).decode()
+    token = sealing.open_sealed(sealing.unwrap(hsm, data_key), fresh[0].sealed[16:], b"token", fresh[0].id).decode()
     ctx.uow.begin_write()
     hold(ctx.session, _own_approved(ctx, request_id))  # a request cancelled at once either cancels the new token too, or is seen here
     request = _own_approved(ctx, request_id)

@@ -1,4 +1,4 @@
-"""What there is to be seen: an installation with two organisations of each kind, and every object in it with its owners, by SQL."""
+"""The objects whose access is tested: two organisations of each kind, and every object in the database with its owners, by SQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in.models import Passkey
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
-from tests.support.log import sequence
+from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
 
@@ -51,8 +51,8 @@ WITH_KEYS = (
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One object: its key in URLs, its state, a text only it has, its owners, those linked to it by a batch, a part of it."""
+class OwnedObject:
+    """One object: its key in URLs, its state, a text that only it has (`mark`), its owners, those linked by a batch, and a part of it."""
 
     kind: str
     key: str
@@ -63,9 +63,9 @@ class Thing:
     part: str = ""
 
 
-# Each select gives key, state, mark, two owners and a linked one. A batch links its maker to its cards; so that it
-# can be made, the maker of a model reads the units of it, wherever they stand, and what is tied to them.
-# An entry of the record belongs to an organisation and to whoever acted; a session to its person.
+# Each select returns key, state, mark, two owners and one linked organisation. A batch links its maker to its cards. To prepare
+# a batch, the maker of a model reads all units of that model and the cards tied to them.
+# An audit entry belongs to an organisation and to the person who acted; a session belongs to its person.
 SELECTS: dict[str, str] = {
     "card": "SELECT c.uid, c.state, c.uid, c.holder_id, c.buyer_id, COALESCE(m.manufacturer_id, r.requester_id) FROM card c"
     " JOIN personalisation_request r ON r.id = c.personalisation_request_id"
@@ -103,7 +103,7 @@ SELECTS: dict[str, str] = {
     "audit_entry": "SELECT id, 'recorded', id, organisation_id, user_id, NULL FROM audit_entry",
 }
 
-# What belongs to an object and is named with it: what a second parameter of its URL names, the unit a card is tied to.
+# The part of an object: what a second parameter of its URL names, or the unit to which a card is tied.
 PARTS: dict[str, str] = {
     "card": "SELECT c.uid, u.hardware_number FROM card c JOIN unit u ON u.id = c.unit_id",
     "activation_request": "SELECT k.activation_request_id, MIN(c.uid) FROM activation_request_card k JOIN card c ON c.id = k.card_id"
@@ -111,11 +111,13 @@ PARTS: dict[str, str] = {
 }
 
 
-def things(world: World, kind: str) -> list[Thing]:
-    """Every object of a kind."""
+def objects_of(world: World, kind: str) -> list[OwnedObject]:
+    """Return every object of a kind."""
     parts = {_text(key): str(part) for key, part in world.sql(PARTS[kind])} if kind in PARTS else {}
     return [
-        Thing(kind, _text(key), str(state), _text(mark), frozenset(_ids(one, two)), frozenset(_ids(linked)), parts.get(_text(key), ""))
+        OwnedObject(
+            kind, _text(key), str(state), _text(mark), frozenset(_ids(one, two)), frozenset(_ids(linked)), parts.get(_text(key), "")
+        )
         for key, state, mark, one, two, linked in world.sql(SELECTS[kind] + " ORDER BY 1")
     ]
 
@@ -125,13 +127,13 @@ def _ids(*values: Any) -> list[UUID]:
 
 
 def _text(value: Any) -> str:
-    """SQLite gives a UUID as 32 hex digits; other texts stay."""
+    """Write a UUID with hyphens (SQLite returns 32 hex digits); leave other texts as they are."""
     text = str(value)
     return str(UUID(text)) if len(text) == 32 else text
 
 
 def populate(world: World) -> None:
-    """People, keys, and objects of every kind and of several states, for two organisations of each kind."""
+    """Make people, keys, and objects of every kind in several states, for two organisations of each kind."""
     _people(world)
     _passkeys(world)
     for office in OFFICES:
@@ -177,7 +179,7 @@ def _messages(world: World) -> None:
 
 
 def _office(world: World, who: str) -> None:
-    """A request waiting, one in draft, a BAST under way, two activation requests, a manifest, a card to be destroyed."""
+    """Make a submitted request, a draft, an open BAST, two activation requests, a manifest, and a card to be destroyed."""
     client = world.client(who)
     world.active(who, "R")
     world.ready(who, "R")
@@ -201,7 +203,7 @@ def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
 
 
 def _trade(world: World, maker: str, buyer: str, model: str) -> None:
-    """A buyer's card at work, one still with its maker, one broken there, a batch that waits, an activation request."""
+    """Make a buyer's active card, one its maker still holds, one damaged there, a waiting batch, and an activation request."""
     ready = world.institution_ready(buyer, maker, model)
     made = done(world.client(buyer).post("/activations", world.activation(ready, ready.uids[0])), 201)
     done(world.client("operator1").post(f"/manifests/{made['manifest']['id']}/revoke", {"reason": "salah tempat"}), 202)

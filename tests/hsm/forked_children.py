@@ -1,4 +1,7 @@
-"""Four children forked while threads of the parent sign; parent and children go on signing. Arguments: library, label, lock file."""
+"""Forks four children while threads of the parent sign; parent and children continue to sign.
+
+Arguments: library, token label, lock file. Prints the exit codes of the children.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import threading
 import time
 
 from hsm import HSM
-from tests.hsm.probes import DIGEST, sound, token_of
+from tests.hsm.token_access import DIGEST, sound, token_of
 
 CHILDREN, SIGNATURES = 4, 50
 
@@ -21,7 +24,7 @@ def _sign(token: HSM, times: int) -> None:
 def _child(token: HSM) -> int:
     generation = token.module.generation
     _sign(token, SIGNATURES)
-    assert token.module.generation == generation + 1  # the library was started anew, once
+    assert token.module.generation == generation + 1  # the child initialised the library once more
     assert token.check().ok
     return 0
 
@@ -47,7 +50,7 @@ def main(arguments: list[str]) -> None:
     threads = [threading.Thread(target=busy) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
+    time.sleep(0.2)  # the threads must be signing when the process forks
     children = [_forked(token) for _ in range(CHILDREN)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     ended.set()

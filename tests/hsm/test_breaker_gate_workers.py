@@ -1,4 +1,4 @@
-"""Breaker, gate and workers by themselves."""
+"""The circuit breaker, the gate and the worker threads of the HSM module, each alone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hsm import HSMUnavailable
 from hsm.breaker import Breaker
 from hsm.gate import Gate
 from hsm.workers import MAX_LOST, Workers
-from tests.hsm.probes import refusal
-from tests.support.together import together
+from tests.hsm.token_access import refusal
+from tests.support.simultaneous_calls import run_simultaneously
 
 # --- breaker ---------------------------------------------------------------------------------------------------------
 
 
 class Stopwatch:
-    """A monotonic clock that is set by hand."""
+    """A monotonic clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,36 +29,36 @@ class Stopwatch:
 
 
 @pytest.fixture
-def watch() -> Stopwatch:
+def stopwatch() -> Stopwatch:
     return Stopwatch()
 
 
-def test_a_breaker_opens_after_three_failures_and_probes_once_a_second(watch: Stopwatch) -> None:
-    breaker = Breaker(now=watch)
+def test_a_breaker_opens_after_three_failures_and_probes_once_a_second(stopwatch: Stopwatch) -> None:
+    breaker = Breaker(now=stopwatch)
     for _ in range(3):
         breaker.check()
         breaker.failed()
     assert isinstance(refusal(breaker.check), HSMUnavailable)
-    watch.now += 1.0
-    breaker.check()  # the probe
+    stopwatch.now += 1.0
+    breaker.check()  # the probe: one call a second is let through
     assert isinstance(refusal(breaker.check), HSMUnavailable)
     breaker.failed()
-    watch.now += 0.9
+    stopwatch.now += 0.9
     assert isinstance(refusal(breaker.check), HSMUnavailable)
 
 
-def test_one_answer_closes_the_breaker(watch: Stopwatch) -> None:
-    breaker = Breaker(now=watch)
+def test_one_answer_closes_the_breaker(stopwatch: Stopwatch) -> None:
+    breaker = Breaker(now=stopwatch)
     for _ in range(5):
         breaker.failed()
-    watch.now += 1.0
+    stopwatch.now += 1.0
     breaker.check()
     breaker.succeeded()
     assert [refusal(breaker.check) for _ in range(10)] == [None] * 10
 
 
-def test_failures_with_answers_between_them_open_nothing(watch: Stopwatch) -> None:
-    breaker = Breaker(now=watch)
+def test_failures_with_answers_between_them_do_not_open_the_breaker(stopwatch: Stopwatch) -> None:
+    breaker = Breaker(now=stopwatch)
     for _ in range(10):
         breaker.failed()
         breaker.failed()
@@ -82,16 +82,16 @@ def test_a_shut_gate_lets_nobody_in_until_it_opens() -> None:
         log.append("open")
         gate.open()
 
-    together([enter, enter, opening])
+    run_simultaneously([enter, enter, opening])
     assert log == ["open", "in", "in"]
 
 
-def test_a_gate_that_stays_shut_is_not_waited_for_for_ever() -> None:
+def test_waiting_for_a_shut_gate_ends_at_its_timeout() -> None:
     gate = Gate()
     gate.shut(0.1)
     with pytest.raises(HSMUnavailable, match="restarted"), gate.entered(0.1):
         raise AssertionError
-    assert not gate.shut(0.1)  # nor by a second who would shut it
+    assert not gate.shut(0.1)  # nor does a second thread that would shut the gate wait for ever
 
 
 def test_a_gate_that_cannot_be_drained_opens_again() -> None:
@@ -112,7 +112,10 @@ def _hung(workers: Workers, release: threading.Event, timeout: float = 0.05) -> 
 
 
 def _lose(workers: Workers, release: threading.Event) -> None:
-    """One thread more is lost. A call that was given up before a thread had begun it costs none: then another one hangs."""
+    """Make the pool lose one more thread.
+
+    A call that is given up before a thread has begun it costs no thread; in that case another call hangs.
+    """
     lost = workers._lost
     for _ in range(100):
         _hung(workers, release, 0.01)
@@ -127,14 +130,14 @@ def test_results_and_failures_come_back_to_their_callers() -> None:
     def of(number: int) -> int:
         return workers.run(lambda: number * number, 5.0)
 
-    assert together([lambda number=number: of(number) for number in range(40)]) == [number * number for number in range(40)]  # type: ignore[misc]  # a loop's lambda
+    assert run_simultaneously([lambda number=number: of(number) for number in range(40)]) == [number * number for number in range(40)]  # type: ignore[misc]  # a loop's lambda
     with pytest.raises(KeyError):
         workers.run(lambda: dict[str, str]()["x"], 5.0)
     assert workers.run(lambda: None, 5.0) is None
     workers.stop()
 
 
-def test_threads_that_hang_are_replaced_and_later_end() -> None:
+def test_threads_that_hang_are_replaced_and_end_later() -> None:
     workers, release = Workers(2), threading.Event()
     before = set(threading.enumerate())
     for _ in range(4):
@@ -147,7 +150,7 @@ def test_threads_that_hang_are_replaced_and_later_end() -> None:
     assert workers._lost == 0
 
 
-def test_calls_that_only_waited_their_turn_cost_no_thread() -> None:
+def test_calls_given_up_while_still_queued_cost_no_thread() -> None:
     workers, release = Workers(2), threading.Event()
     before = set(threading.enumerate())
     hung = [threading.Thread(target=_hung, args=(workers, release, 0.6)) for _ in range(2)]
@@ -167,7 +170,7 @@ def test_calls_that_only_waited_their_turn_cost_no_thread() -> None:
     _until(lambda: not [thread for thread in started if thread.is_alive()])
 
 
-def test_too_many_lost_threads_are_told_and_heal_when_the_library_answers() -> None:
+def test_too_many_lost_threads_are_reported_and_recover_when_the_library_answers() -> None:
     workers, release = Workers(2), threading.Event()
     for _ in range(MAX_LOST):
         _lose(workers, release)
@@ -181,7 +184,7 @@ def test_too_many_lost_threads_are_told_and_heal_when_the_library_answers() -> N
 
 
 def test_a_call_that_ends_at_its_deadline_loses_no_thread() -> None:
-    """The race between the caller who gives up and the worker who has just ended, many times."""
+    """The race between a caller that gives up and a worker that has just ended is run many times."""
     workers, late = Workers(2), 0
     for _ in range(300):
         late += refusal(lambda: workers.run(lambda: time.sleep(0.002), 0.00205)) is not None

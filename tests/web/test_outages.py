@@ -1,4 +1,4 @@
-"""What a form needs is away while it is sent: the form comes back as it was typed, and goes through once it is there again."""
+"""Forms during an outage of HSM or database: the input is kept, and the form succeeds after the outage."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.support.world import World, new_uid
 ACTIVATE = "/aktivasi/kartu"
 
 
-def patiently(visitor: Visitor, path: str, fields: dict[str, Any]) -> int:
-    """Send a form until what it needs is there again; the last status."""
+def send_until_available(visitor: Visitor, path: str, fields: dict[str, Any]) -> int:
+    """Send a form until the outage has ended; return the last status."""
     until = time.monotonic() + 20
     while (status := visitor.send(path, **fields).status_code) == 503 and time.monotonic() < until:
         time.sleep(0.3)
     return status
 
 
-def test_without_the_hsm_the_activation_form_comes_back_as_it_was_typed(world: World, softhsm: SoftHSM) -> None:
+def test_the_activation_form_keeps_its_input_while_the_hsm_is_away(world: World, softhsm: SoftHSM) -> None:
     ready, visitor = world.ready(), Visitor(world, "magetan.kepala")
     fields = typed(ready, ready.uids[0], address="Jalan Yang Panjang 17")
     with softhsm.away():
@@ -35,10 +35,10 @@ def test_without_the_hsm_the_activation_form_comes_back_as_it_was_typed(world: W
     assert "Isian Anda masih ada di sini: kirim ulang sebentar lagi." in visitor.seen
     assert ("Jalan Yang Panjang 17" in answer.get_data(as_text=True), value_of(answer, "latitude")) == (True, fields["latitude"])
     assert world.sql("SELECT state, tries FROM token") == [("issued", 0)]
-    assert patiently(visitor, ACTIVATE, fields) == 303
+    assert send_until_available(visitor, ACTIVATE, fields) == 303
 
 
-def test_results_typed_while_the_hsm_is_away_are_not_lost(sqlite_world: World, softhsm: SoftHSM) -> None:
+def test_the_form_of_results_keeps_its_input_while_the_hsm_is_away(sqlite_world: World, softhsm: SoftHSM) -> None:
     request = sqlite_world.submitted(function="R")["id"]
     sqlite_world.approve("personalisation-requests", request, "penyetuju1")
     visitor = Visitor(sqlite_world, "operator1")
@@ -48,10 +48,10 @@ def test_results_typed_while_the_hsm_is_away_are_not_lost(sqlite_world: World, s
     assert answer.status_code == 503
     assert value_of(answer, "sam_uid") == row["sam_uid"]
     assert value_of(answer, "kcv") == row["kcv"]
-    assert patiently(visitor, path, row) == 422  # the HSM is there again, and finds that the check value is not this card's
+    assert send_until_available(visitor, path, row) == 422  # the HSM is back, and finds that the check value is not that of this card
 
 
-def test_a_database_that_goes_away_leaves_a_page_that_sends_the_form_again(postgresql_world: World) -> None:
+def test_the_page_of_a_database_outage_can_send_the_form_again(postgresql_world: World) -> None:
     world = postgresql_world
     visitor = Visitor(world, "magetan.kepala")
     world.sql("CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

@@ -1,7 +1,7 @@
-"""Starts servers for tests by forking: what a server imports takes most of its start, and is imported here once.
+"""Starts servers for tests by forking from one process that has imported everything: imports take most of a server's start.
 
-A line of JSON on standard input, `{"environment": {…}, "log": path}`, is answered by the new process's number. Each server leads a
-process group of its own; whoever asked for it ends it. This process ends with its input.
+Protocol: a line of JSON on standard input, `{"environment": {…}, "log": path}`, is answered by a line with the new process's id. Each
+server leads a process group of its own, which the requester ends. This process ends when its input ends.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sifilma.regions import villages
 from tests.support import templates
 
 READY = (cli, factory, blueprints, villages)
-"""Imported for the servers, used by none of this."""
+"""Modules that are imported here so that the forked servers need not import them."""
 
 
 def main() -> None:
     """Start servers until the input ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended servers are reaped by the kernel: nobody waits for them here
     templates.compile_once()
     for line in sys.stdin:
         print(_fork(json.loads(line)), flush=True)

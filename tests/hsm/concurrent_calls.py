@@ -1,4 +1,4 @@
-"""Eight threads, every operation, for some seconds. `off`: without OS locking, to see the crash that locking prevents.
+"""Calls every operation from eight threads for some seconds. `off` disables OS locking, to show the crash that locking prevents.
 
 Arguments: library, token label, lock file, seconds, on|off. Prints the number of operations.
 """
@@ -10,8 +10,8 @@ import time
 
 from hsm import HSM
 from hsm.module import Module
-from tests.hsm.probes import DIGEST, sound, token_of
-from tests.support.together import together
+from tests.hsm.token_access import DIGEST, sound, token_of
+from tests.support.simultaneous_calls import run_simultaneously
 
 THREADS = 8
 UID = bytes(range(8))
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     if locking == "off":
         Module._all[where[0]] = Module(where[0], locking=False)
     token, end = token_of(where), time.monotonic() + float(seconds)
-    print(sum(together([lambda: _until(token, end)] * THREADS)))
+    print(sum(run_simultaneously([lambda: _until(token, end)] * THREADS)))
     token.close()
 
 

@@ -1,6 +1,7 @@
-"""Processes that start, log in and sign at the same moment, again and again. Arguments: library, label, lock file, processes, rounds.
+"""Starts processes that load the library, log in and sign at the same moment, in several rounds.
 
-Each is forked from a parent that has not loaded the library: a start of its own, without the price of a new interpreter.
+Arguments: library, token label, lock file, processes, rounds. Prints the exit codes of each round. Each process is forked from a
+parent that has not loaded the library, so that it loads the library itself without the cost of a new interpreter.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import sys
 import time
 
-from tests.hsm.probes import DIGEST, sound, token_of
+from tests.hsm.token_access import DIGEST, sound, token_of
 
 
 def _start(where: list[str], at: float) -> int:

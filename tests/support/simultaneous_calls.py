@@ -1,4 +1,4 @@
-"""Many at once, or one while another is half done."""
+"""Calls that run at the same time: many from one moment, or one during the transaction of another."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 MOMENT = 1.0
+"""Seconds in which a background call reaches the lock it must wait for."""
 
 
-def meanwhile(call: Callable[[], T]) -> Callable[[], T]:
-    """Start the call in a thread of its own and give it a moment, while the caller's transaction is open; what it gave, once it ends."""
+def start_in_background(call: Callable[[], T]) -> Callable[[], T]:
+    """Run the call in a thread while the transaction of the caller is open.
+
+    Waits at most MOMENT seconds for it: a call that needs a lock of the caller's transaction does not end before that is committed.
+    Returns a function that waits for the thread (at most 30 s) and returns the call's result; IndexError if the call failed.
+    """
     results: list[T] = []
     thread = threading.Thread(target=lambda: results.append(call()))
     thread.start()
@@ -24,8 +29,11 @@ def meanwhile(call: Callable[[], T]) -> Callable[[], T]:
     return ended
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run every call in a thread of its own, all let go at the same moment; what each gave, in order. A failure is raised here."""
+def run_simultaneously(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run every call in a thread of its own, released together by a barrier.
+
+    Returns the results that are not None, in the order of the calls. Raises the first failure in the caller's thread.
+    """
     barrier = threading.Barrier(len(calls))
     results: list[T | None] = [None] * len(calls)
     failures: list[BaseException] = []

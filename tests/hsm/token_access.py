@@ -1,4 +1,4 @@
-"""Ways to the tokens under test past the ceremony: known keys put in, other processes, patience."""
+"""Helpers that reach a token past the key ceremony: they put known keys in, run scripts in other processes, and retry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCRIPTS = Path(__file__).parent
 
 
 def raw(token: HSM, act: Callable[[Any], T]) -> T:
-    """Run `act` with the bare PKCS#11 session."""
+    """Run `act` with the python-pkcs11 session and return its result."""
 
     def on(session: TokenSession) -> T:
         return act(session._session)
@@ -34,7 +34,7 @@ def raw(token: HSM, act: Callable[[Any], T]) -> T:
 
 
 def put_secret(token: HSM, label: str, value: bytes, *, kind: KeyType = KeyType.AES, **allowed: bool) -> None:
-    """Put a secret key of a known value on the token (C_CreateObject): `allowed` names what it may do (SIGN, ENCRYPT, …)."""
+    """Create a secret key of a known value on the token (C_CreateObject); `allowed` names its permitted uses (SIGN, ENCRYPT, …)."""
     template = {
         Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: kind, Attribute.LABEL: label, Attribute.ID: b"\x7f",
         Attribute.VALUE: value, Attribute.TOKEN: True, Attribute.PRIVATE: True, Attribute.SENSITIVE: True,
@@ -45,7 +45,7 @@ def put_secret(token: HSM, label: str, value: bytes, *, kind: KeyType = KeyType.
 
 
 def remove(token: HSM, label: str) -> None:
-    """Delete every object of this label, by a program of somebody else."""
+    """Delete every object of this label with pkcs11-tool, another program than ours."""
     for kind in ("privkey", "pubkey", "secrkey"):
         command = ["--module", token.config.module_path, "--token-label", token.config.token_label, "--login", "--pin", PIN]
         delete = [program("pkcs11-tool"), *command, "--delete-object", "--type", kind, "--label", label]
@@ -54,7 +54,7 @@ def remove(token: HSM, label: str) -> None:
 
 
 def sound(key: ec.EllipticCurvePublicKey, signature: bytes, digest: bytes = DIGEST) -> bool:
-    """Whether r ‖ s is this key's signature."""
+    """Tell whether r ‖ s is a signature of the digest by this key."""
     der = utils.encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
     try:
         key.verify(der, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
@@ -64,7 +64,7 @@ def sound(key: ec.EllipticCurvePublicKey, signature: bytes, digest: bytes = DIGE
 
 
 def within(seconds: float, act: Callable[[], T]) -> T:
-    """What `act` gives, tried again while the HSM fails."""
+    """Return the result of `act`; retry for `seconds` while it raises HSMError, then raise that error."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -75,7 +75,7 @@ def within(seconds: float, act: Callable[[], T]) -> T:
 
 
 def refusal(act: Callable[[], object]) -> HSMError | None:
-    """The HSMError an act ends with."""
+    """Return the HSMError that `act` raises, None if it raises none."""
     try:
         act()
     except HSMError as error:
@@ -84,13 +84,13 @@ def refusal(act: Callable[[], object]) -> HSMError | None:
 
 
 def answer_of(error: HSMError | None) -> float:
-    """The seconds after which to try again, of an HSMUnavailable."""
+    """Return the seconds after which an HSMUnavailable asks to try again; AssertionError for any other value."""
     assert isinstance(error, HSMUnavailable), error
     return error.retry_after
 
 
 def script(name: str, token: HSM, *more: str) -> list[str]:
-    """The command that runs a script of this folder on a token."""
+    """Return the command that runs a script of this folder on a token."""
     return [
         sys.executable,
         "-m",
@@ -103,7 +103,7 @@ def script(name: str, token: HSM, *more: str) -> list[str]:
 
 
 def run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run a script; one that does not end in time is killed and counts as failed (-9)."""
+    """Run a script; one that does not end within `seconds` is killed, and its return code is -9."""
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as hung:
@@ -111,7 +111,7 @@ def run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
 
 
 def token_of(arguments: list[str]) -> HSM:
-    """The token a script was given."""
+    """Return the token that the arguments of a script name."""
     path, label, lock = arguments
-    # a patient caller: these scripts look for crashes and lost calls, and the machine may be busy with other tests
+    # a long timeout: these scripts look for crashes and lost calls, and other tests may keep the machine busy
     return HSM(TokenConfig(path, label, lambda: PIN, Path(lock), call_timeout=25.0))

@@ -1,4 +1,4 @@
-"""The model and the application walk side by side: each step is taken by both, and afterwards both say the same."""
+"""A hypothesis state machine: takes each step in the model and in the application, and compares their states after it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
 from sifilma.fsck.registry import Needs
 from tests.life.model import TOKEN_LIFE, TRIES, Card, Manifest, Request, Token
-from tests.support.soundness import sound
+from tests.support.fsck_findings import fsck_findings
 from tests.support.world import MAGETAN_PLACE, START, Client, World, done, letter
 
 OFFICE, OPERATOR, APPROVER = "magetan.kepala", "operator1", "penyetuju1"
@@ -44,7 +44,10 @@ ACTS: list[tuple[str, dict[str, Any]]] = [
 
 
 class Life(RuleBasedStateMachine):
-    """Cards of one office, function R. `world` is set before it runs; each run has cards of its own."""
+    """The life of cards of one office, function R.
+
+    `world` must be set before a run. Each run makes cards of its own. `taken` counts the calls by verb and by whether they were allowed.
+    """
 
     world: ClassVar[World]
     model: ClassVar[type[Card]] = Card
@@ -57,7 +60,7 @@ class Life(RuleBasedStateMachine):
         self.known: list[Card] = []
         self._clients: dict[tuple[str, datetime], Client] = {}
 
-    # --- birth -------------------------------------------------------------------------------------------------------
+    # --- new cards ---------------------------------------------------------------------------------------------------
 
     @initialize(target=cards)
     def a_card_with_a_token_and_one_without(self) -> Any:
@@ -83,12 +86,12 @@ class Life(RuleBasedStateMachine):
 
     @rule(card=cards, act=st.sampled_from(ACTS))
     def step(self, card: Card, act: tuple[str, dict[str, Any]]) -> None:
-        """One act, allowed or not: drawn evenly, the natural next step more often, so that a walk gets far."""
+        """Take one act, allowed or not. ACTS holds `onward` often, so that a run reaches late states."""
         name, how = act
         getattr(self, name)(card, **how)
 
     def onward(self, card: Card) -> None:
-        """The natural next step."""
+        """Take the usual next step in the state of the card."""
         if card.state in ("received", "active"):
             self._next_of_request(card)
         elif card.state in ("damaged", "locked"):
@@ -187,7 +190,7 @@ class Life(RuleBasedStateMachine):
         for _ in range(TRIES):
             self.activate(card, right=False)
 
-    # --- what befalls a card -----------------------------------------------------------------------------------------
+    # --- reports, revocation, destruction, time ----------------------------------------------------------------------
 
     def report(self, card: Card, condition: str, who: str) -> None:
         allowed = card.may_become(condition) and (who == OPERATOR or card.holder == "office")
@@ -233,7 +236,7 @@ class Life(RuleBasedStateMachine):
         for card in self.known:
             card.lapse(self.world.clock.now())
 
-    # --- both say the same -------------------------------------------------------------------------------------------
+    # --- comparison --------------------------------------------------------------------------------------------------
 
     @invariant()
     def the_application_says_what_the_model_says(self) -> None:
@@ -241,8 +244,8 @@ class Life(RuleBasedStateMachine):
             assert self._told(card) == _expected(card), card
 
     def teardown(self) -> None:
-        """At the end of a walk, not after each step: fsck reads the whole installation, other walks' cards included."""
-        assert sound(self.world, without=(Needs.HSM, Needs.FILES)) == []
+        """Run fsck at the end of a run and not after each step: it reads the whole installation, with the cards of earlier runs."""
+        assert fsck_findings(self.world, without=(Needs.HSM, Needs.FILES)) == []
 
     def _told(self, card: Card) -> dict[str, Any]:
         rows = self.world.sql("SELECT id, state, holder_id FROM card WHERE uid = :uid", uid=card.uid)
@@ -259,13 +262,13 @@ class Life(RuleBasedStateMachine):
         }
 
     def _call(self, who: str, path: str, body: Any, *, allowed: bool) -> Any:
-        """The answer, if the step was taken; it must be taken exactly when the model allows it."""
+        """Post a step and return its JSON, None if it was refused. AssertionError unless it succeeds exactly when the model allows it."""
         answer = self._client(who).post(path, body)
         self.taken[f"{path.rpartition('/')[2]} {allowed}"] += 1
         return answer.json if self._expect(answer, allowed) else None
 
     def _client(self, who: str) -> Client:
-        """Somebody with a fresh code at this moment."""
+        """Return a client whose one-time code is fresh at the present time of the clock."""
         key = (who, self.world.clock.now())
         return self._clients.get(key) or self._clients.setdefault(key, self.world.client(who))
 

@@ -1,4 +1,4 @@
-"""DOMAIN.md's table "Who may do what", written a second time, so that a wrong permission table is seen by what is not that table."""
+"""The table "Who may do what" of docs/domain.md, written independently of sifilma/identity/permissions.py, to find errors there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ CENTRAL = COLUMNS[:5]
 NEVER = "-"
 
 # `A` all, `J` own jurisdiction, `O` own organisation, `L` linked by batch, `-` never; `!` fresh one-time code, `h` the head only.
-# Every line names the row of DOMAIN.md it comes from; where that has "a / b", the part. Reading stands beside writing.
+# Every group is named by its row of docs/domain.md; where that row has "a / b", by the part. Reading follows writing.
 _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "manage central users": (
         ("users.central",                "-  -  -  A! -   -   -   -   -   -"),

@@ -1,4 +1,4 @@
-"""The transparency log in tests: growing it, verifying it, and breaking it as the database's superuser."""
+"""Helpers for tests of the transparency log: they grow it, verify it, and change it as a superuser of the database."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from tests.support.world import World
 
 
 def act(world: World, count: int = 1) -> list[str]:
-    """So many acts; the ids of their entries."""
+    """Record `count` acts; return the ids of their entries."""
     with world.context() as ctx:
         return [str(record(ctx, Action.UNIT_CHANGE, "unit", secret_hash(str(n)), note=f"catatan {n}").id) for n in range(count)]
 
 
 def sequence(world: World) -> int:
-    """What the worker does: take in everything that waits, and sign; how many were taken in."""
+    """Sequence all waiting entries and sign a checkpoint, as the worker does; return how many were sequenced."""
     with world.app.app_context():
         return audit_commands.keep_log(now=True)
 
 
 def grown(world: World, *parts: int) -> None:
-    """A log with a checkpoint after each part."""
+    """Grow the log by `parts` entries each, with a checkpoint after each part."""
     for part in parts:
         act(world, part)
         sequence(world)
 
 
 def verify(world: World, *kept: str, beside: bool = True, newest: int | None = None) -> Report:
-    """A verification against the database's checkpoints, the copy beside it, and what was kept elsewhere."""
+    """Verify the log against the checkpoints in the database, the copy beside it (if `beside`), and the texts in `kept`."""
     notes = [*(checkpoints.kept_note(world.settings) if beside else []), *kept]
     with world.context() as ctx:
         return verification.verify(ctx, world.trust.keys("audit"), notes, newest)
 
 
 def newest_note(world: World) -> str:
-    """The newest checkpoint's text."""
+    """Return the text of the newest checkpoint."""
     with world.context() as ctx:
         return checkpoints.newest(ctx.session).note
 
 
 def as_superuser(world: World, *statements: str, **values: Any) -> None:
-    """Run SQL past every trigger, in one transaction, and put the triggers back: what somebody who owns the database can do."""
+    """Run SQL in one transaction without triggers, and install the triggers again, as an owner of the database could."""
     with world.app.app_context(), db.engine.begin() as connection:
         triggers.uninstall(connection)
         for statement in statements:

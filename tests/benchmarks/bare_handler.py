@@ -1,6 +1,6 @@
-"""The bare handler: the same HSM calls and the same statements through psycopg in one transaction, with nothing around them.
+"""The bare handler: the HSM calls and statements of an activation through psycopg in one transaction, with nothing around them.
 
-No check, no place, no refusal, no manifest: what is left is what an activation cannot do without.
+It has no check, no place, no refusal and no manifest: what is left is the least that an activation needs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _token = HSM(TokenConfig(os.environ["BARE_MODULE"], "sifilma", lambda: "123456",
 
 
 def _text(statement: Prepared) -> tuple[str, dict[str, Any]]:
-    made = statement.compiled(PGDialect_psycopg())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    made = statement.compiled(PGDialect_psycopg())  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
     return made.text, made.literals
 
 
@@ -57,7 +57,7 @@ def _work(do: Operations, uid: bytes, sealed: bytes) -> bytes:
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """WSGI."""
+    """Answer an activation (WSGI)."""
     if environ["PATH_INFO"] == "/livez":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"alive"]
