@@ -34,7 +34,11 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")
 
     # --- secrets ---
-    secret_key: SecretStr | None = Field(None, description="seals TOTP seeds (AES-256-GCM); at least 32 characters")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="seals what must open while the HSM is away (authenticators' seeds, messages that wait, refused rows of files) and "
+        "authenticates codes that are sent and recovery codes; at least 32 characters",
+    )
     hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
     hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")
     root_pin: SecretStr | None = Field(None, description="user PIN of the root token, needed to sign keysets only")
@@ -56,8 +60,8 @@ class Settings(BaseSettings):
     # --- the web ---
     https: bool = Field(False, description="behind TLS: Secure `__Host-` cookies and HSTS")
     trusted_proxies: int = Field(0, description="how many proxies in front set X-Forwarded-For", ge=0, le=5)
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = Field("127.0.0.1", description="address the server listens on")
+    port: int = Field(8000, description="port the server listens on")
     workers: int = Field(1, description="server processes", ge=1, le=64)
     threads: int = Field(4, description="blocking threads per process", ge=1, le=128)
     request_deadline: float = Field(10.0, description="seconds in which every request is answered")
@@ -66,29 +70,29 @@ class Settings(BaseSettings):
     )
 
     # --- sign-in ---
-    session_idle_minutes: int = 30
-    session_hours: int = 12
-    step_up_minutes: int = 10
-    invitation_hours: int = 72
-    password_min: int = 12
+    session_idle_minutes: int = Field(30, description="minutes without a request after which a session ends")
+    session_hours: int = Field(12, description="hours after which a session ends, in use or not")
+    step_up_minutes: int = Field(10, description="minutes for which a one-time code counts as fresh; that of signing in counts too")
+    invitation_hours: int = Field(72, description="hours for which the link of an invitation can be used")
+    password_min: int = Field(12, description="characters a password has at least")
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
     )
 
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
-    smtp_port: int = 587
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    smtp_user: str = ""
-    smtp_password: SecretStr | None = None
+    smtp_port: int = Field(587, description="its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="how the connection to the mail server is protected")
+    smtp_user: str = Field("", description="account at the mail server; empty: no authentication")
+    smtp_password: SecretStr | None = Field(None, description="its password")
     smtp_from: str = Field("sifilma@localhost", description="sender's address")
     smpp_host: str = Field("", description="SMS centre (SMPP 3.4)")
-    smpp_port: int = 2775
-    smpp_system_id: str = ""
-    smpp_password: SecretStr | None = None
+    smpp_port: int = Field(2775, description="its port")
+    smpp_system_id: str = Field("", description="account at the SMS centre (`system_id`)")
+    smpp_password: SecretStr | None = Field(None, description="its password")
     smpp_source: str = Field("SIFILMA", description="the sender's name on the phone, at most 11 letters")
     sms_webhook_url: str = Field("", description="SMS or WhatsApp gateway by HTTP, where there is no SMPP: POST {to, text}")
-    sms_webhook_token: SecretStr | None = None
+    sms_webhook_token: SecretStr | None = Field(None, description="bearer token sent to that gateway")
 
     # --- reminders: one message a day to whoever has something due ---
     remind_hour: int = Field(7, description="hour of the day, in each person's zone, at which they are reminded", ge=0, le=23)
@@ -105,7 +109,7 @@ class Settings(BaseSettings):
     # --- the card's life ---
     token_days: int = Field(14, description="how long an activation token may be used")
     manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")
-    manifest_grace_days: int = 30
+    manifest_grace_days: int = Field(30, description="days after its end for which a reader still takes a manifest, with a warning")
     batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
     bulk_max_rows: int = Field(10_000, description="rows of a file of activations, done one after the other by the worker")
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
@@ -132,8 +136,8 @@ class Settings(BaseSettings):
     )
 
     # --- logs ---
-    log_level: str = "INFO"
-    log_json: bool = True
+    log_level: str = Field("INFO", description="least level of a line in the logs, as Python's `logging` names it")
+    log_json: bool = Field(True, description="log lines as JSON; else as text for a terminal")
 
     @property
     def is_demo(self) -> bool:
