@@ -70,7 +70,7 @@ def check() -> None:
 
 @click.command("worker")
 @with_appcontext
-@click.option("--once", is_flag=True, help="One round, then end; exit 1 if a job failed.")
+@click.option("--once", is_flag=True, help="Run one round, then end; exit 1 if a job failed.")
 def worker(once: bool) -> None:
     """Do what is due: take acts into the log, send messages, work on files, expire tokens, requests and manifests, remind people."""
     while True:

@@ -1,8 +1,8 @@
 """Export the log as a file that a stranger can verify without this software: one JSON object per line.
 
 The first line is `{"log": {origin, size, keys}}` with the keys as SubjectPublicKeyInfo in base64. Then follows a line per leaf,
-`{"leaf": text}`; the UTF-8 bytes of `text` are hashed. A checkpoint follows the last leaf it covers: `{"checkpoint": note}`. The file holds no personal
-data (see `sifilma.audit.leaf`).
+`{"leaf": text}`; the UTF-8 bytes of `text` are hashed. A checkpoint follows the last leaf it covers:
+`{"checkpoint": note}`. The file holds no personal data (see `sifilma.audit.leaf`).
 """
 
 from __future__ import annotations
