@@ -1,7 +1,8 @@
-"""The few words in which SQLite and PostgreSQL differ, so that each invariant is written once.
+"""Translate the few expressions in which SQLite and PostgreSQL differ, so that each invariant is written once.
 
-`dashed(t.id)`: a UUID as text with dashes, as the record of acts names objects. `fact(e.data, name)`: a fact of an act, as text.
-`later(t.at, 10)`: seconds after a moment. `IS [NOT] DISTINCT FROM` works on every SQLite.
+`dashed(t.id)` is a UUID as text with dashes, as audit entries name objects. `fact(e.data, name)` is a fact of an act, as text.
+`later(t.at, 10)` is the moment so many seconds after another. `IS [NOT] DISTINCT FROM` becomes `IS [NOT]`, because SQLite knows the
+long form only since 3.39.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 
 def render(sql: str, dialect: str) -> str:
-    """The text for one database."""
+    """Return the SQL for `sqlite` or `postgresql`."""
     return _sqlite(sql) if dialect == "sqlite" else _postgresql(sql)
 
 

@@ -1,4 +1,4 @@
-"""No secret lies in clear in the database."""
+"""Invariants of secrets: none is in clear in the database."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ PATTERNS = {
 }
 FORBIDDEN_FACTS = frozenset({"token", "password", "secret", "otp", "code", "seed", "pin", "conf", "csrf", "cookie"})
 PUBLIC = frozenset({"published_status_list.jws", "unit.pcid", "batch_row.pcid"})
-"""Columns that are made for publication, and PCIDs, whose 32 hex digits are sometimes a possible seed."""
+"""Columns made for publication, and columns of PCIDs, whose 32 hex digits can look like a seed."""
 
 REFERENCE = frozenset({"region"})
 """Tables that a package fills, not a person."""
 
 WORD = re.compile(r"(?<![A-Za-z0-9])(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{10}(?![A-Za-z0-9])")
-"""What might be a token: ten letters and digits of both cases (99 of 100 tokens have both)."""
+"""What could be a token: ten letters and digits, with both cases (as 99 of 100 tokens have)."""
 
 
 def _columns(table: Table) -> list[Column[Any]]:
-    """What may hold text: text, JSON, and bytes."""
+    """Return the columns that can hold text: text, JSON and bytes."""
     kinds = () if table.name in REFERENCE else (String, Text, JSON, LargeBinary)
     return [column for column in table.columns if isinstance(column.type, kinds) and f"{table.name}.{column.name}" not in PUBLIC]
 
@@ -53,13 +53,13 @@ def _text(value: Any) -> str:
 
 
 def _key(table: Table) -> Column[Any]:
-    """What names a row; of a compound key its first part."""
+    """Return the column that names a row, the first of a compound key."""
     return next(iter(table.primary_key.columns), next(iter(table.columns)))
 
 
 @in_snapshot("no-secret", "No secret lies in clear in the database.")
 def no_secret(now: Snapshot) -> Found:
-    """Every text, document and byte of every table against what secrets look like. The finding names the place, not the secret."""
+    """Search every text, document and byte string of every table for what looks like a secret. The finding names only the place."""
     for table in tables.METADATA.sorted_tables:
         columns = _columns(table)
         if not columns:
@@ -74,7 +74,7 @@ def no_secret(now: Snapshot) -> Found:
 
 @in_snapshot("no-secret-facts", "The record of acts holds no fact that is called like a secret.")
 def no_secret_facts(now: Snapshot) -> Found:
-    """An act says what was done, not with which secret."""
+    """Check the names of facts: an entry tells what was done, not with which secret."""
     entry = tables.METADATA.tables["audit_entry"]
     for row in now.connection.execute(select(entry.c.id, entry.c.data), execution_options={"stream_results": True, "yield_per": AT_ONCE}):
         for name in sorted(FORBIDDEN_FACTS & set(row.data)):
@@ -83,7 +83,7 @@ def no_secret_facts(now: Snapshot) -> Found:
 
 @in_snapshot("hashed", "Passwords are kept by argon2id, links, cookies and keys by SHA-256, nothing else of them.")
 def hashed(now: Snapshot) -> Found:
-    """By their shape."""
+    """Check the form of the stored values."""
     yield from now.find(
         "user",
         "SELECT id FROM user_account WHERE password_hash <> '' AND password_hash NOT LIKE '$argon2id$v=19$m=%'",
@@ -98,7 +98,7 @@ def hashed(now: Snapshot) -> Found:
 
 @in_snapshot("sealed", "Tokens, manifest bodies, data keys and seeds have the length of something sealed.")
 def sealed(now: Snapshot) -> Found:
-    """IV, ciphertext and tag are longer than what they hide; whether they open, `token-opens` and `manifest-verifies` tell."""
+    """Check the lengths. Whether the values open is checked by `token-opens` and `manifest-verifies`."""
     lengths = (("token", "token", "sealed", "= 54"), ("token", "token", "mac", "= 32"), ("data_key", "data_key", "sealed", ">= 60"),
                ("manifest", "manifest", "sealed_body", "> 300"), ("user", "user_account", "totp_sealed", ">= 44"),
                ("invitation", "invitation", "totp_sealed", ">= 44"))  # fmt: skip
@@ -116,7 +116,7 @@ def sealed(now: Snapshot) -> Found:
 
 @outside("no-token", "No token lies in clear in the database.", Needs.HSM)
 def no_token(look: Outside) -> Found:
-    """Every word that might be one is compared with every token there is, in memory."""
+    """Compare every word that could be a token with every token, in memory."""
     words = _words(look)
     if not words:
         return
@@ -129,7 +129,7 @@ def no_token(look: Outside) -> Found:
 
 
 def _words(look: Outside) -> dict[str, tuple[str, Any, str]]:
-    """Each word with the first place it stands in."""
+    """Return each such word with the first place where it occurs."""
     words: dict[str, tuple[str, Any, str]] = {}
     for table in tables.METADATA.sorted_tables:
         columns = _columns(table)

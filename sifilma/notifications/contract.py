@@ -1,4 +1,4 @@
-"""What a sender is, and how it fails."""
+"""What a sender must do, and how it fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Channel(StrEnum):
-    """How somebody is reached."""
+    """The ways to reach a person."""
 
     EMAIL = "email"
     SMS = "sms"
@@ -16,7 +16,7 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True)
 class Letter:
-    """One message to one person. `key` is the same at every try: a receiver that knows it drops repetitions."""
+    """One message to one person. `key` is the same at every attempt, so that a receiver can drop repetitions."""
 
     key: str
     to: str
@@ -25,7 +25,7 @@ class Letter:
 
 
 class SendFailed(Exception):
-    """The message did not leave. `for_good`: no later try can help (a refused address); the words hold no secret."""
+    """The message was not sent. `for_good` means that no later attempt can help (a refused address). The text holds no secret."""
 
     def __init__(self, reason: str, *, for_good: bool = False) -> None:
         super().__init__(reason)
@@ -33,8 +33,8 @@ class SendFailed(Exception):
 
 
 class Sender(Protocol):
-    """Takes one message out of the house, within its own time limit."""
+    """Hands one message to a server outside, within a time limit of its own."""
 
     def send(self, letter: Letter) -> str:
-        """The receiver's reference of the message (may be empty). Raises SendFailed."""
+        """Send the message and return the receiver's reference of it, which may be empty. Raise SendFailed."""
         ...

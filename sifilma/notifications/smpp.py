@@ -1,4 +1,4 @@
-"""SMS by SMPP 3.4, as Indonesian operators and aggregators offer it."""
+"""Send SMS by SMPP 3.4, which Indonesian operators and aggregators offer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import smpplib.gsm
 
 from sifilma.notifications.contract import Letter, SendFailed
 
-TIMEOUT = 10
-FOR_GOOD = frozenset({smpplib.consts.SMPP_ESME_RINVDSTADR, smpplib.consts.SMPP_ESME_RINVMSGLEN})
+TIMEOUT = 10  # seconds
+FOR_GOOD = frozenset({smpplib.consts.SMPP_ESME_RINVDSTADR, smpplib.consts.SMPP_ESME_RINVMSGLEN})  # invalid address, invalid length
 
 
 @dataclass(frozen=True)
 class SmppSender:
-    """Binds as a transmitter for each message: an OTP is rare, and a kept connection would have to be watched. `source`: the name shown."""
+    """Binds as a transmitter for each message: messages are rare, and a kept connection would have to be watched.
+
+    `source` is the sender's name on the phone.
+    """
 
     host: str
     port: int
@@ -26,7 +29,7 @@ class SmppSender:
     source: str
 
     def send(self, letter: Letter) -> str:
-        """Submit every part of the text; the identifier of the last. GSM 7-bit or UCS-2, split as the text needs it."""
+        """Submit every part of the text and return the identifier of the last. The text is encoded as GSM 7-bit or UCS-2 and split."""
         parts, encoding, kind = smpplib.gsm.make_parts(letter.text)
         client = smpplib.client.Client(self.host, self.port, timeout=TIMEOUT, allow_unknown_opt_params=True)
         references: list[str] = []
@@ -57,7 +60,7 @@ def _text(value: bytes | str | None) -> str:
 
 
 def _leave(client: smpplib.client.Client) -> None:
-    """Unbind and disconnect; what was submitted is submitted, whatever happens here."""
+    """Unbind and disconnect. Errors are ignored, because what was submitted stays submitted."""
     try:
         if client.state in (smpplib.consts.SMPP_CLIENT_STATE_BOUND_TX, smpplib.consts.SMPP_CLIENT_STATE_BOUND_TRX):
             client.unbind()

@@ -1,4 +1,4 @@
-"""Mail by SMTP (RFC 5321), over TLS unless the server is on this machine."""
+"""Send mail by SMTP (RFC 5321), over TLS unless the server is on this machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from email.utils import formatdate
 
 from sifilma.notifications.contract import Letter, SendFailed
 
-TIMEOUT = 10.0
-PERMANENT = 500
+TIMEOUT = 10.0  # seconds
+PERMANENT = 500  # 5xx replies are permanent (RFC 5321, section 4.2.1)
 
 
 @dataclass(frozen=True)
 class SmtpSender:
-    """`security`: `starttls`, `tls` or `none`. Credentials never go over a connection in clear."""
+    """`security` is `starttls`, `tls` or `none`. With the first two nothing is sent before the connection is encrypted."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class SmtpSender:
     password: str = ""
 
     def send(self, letter: Letter) -> str:
-        """Hand the message to the server; its Message-ID is our key, so that a repetition can be told."""
+        """Hand the message to the server and return its Message-ID. It contains our key, so a repetition can be recognised."""
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, letter.to, letter.subject
         message["Date"], message["Message-ID"] = formatdate(), f"<{letter.key}@{self.sender.rpartition('@')[2]}>"
@@ -51,7 +51,7 @@ class SmtpSender:
         return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
 
     def _secure(self, server: smtplib.SMTP) -> None:
-        """Nothing of ours goes over the connection before it is encrypted."""
+        """Encrypt the connection before anything of ours is sent, then sign in."""
         if self.security == "starttls":
             server.starttls(context=ssl.create_default_context())
         if self.user:

@@ -1,4 +1,4 @@
-"""Messages by HTTP: an SMS aggregator, or a gateway that fills in a WhatsApp template."""
+"""Send messages by HTTP, to an SMS aggregator or to a gateway that fills in a WhatsApp template."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import httpx
 
 from sifilma.notifications.contract import Letter, SendFailed
 
-TIMEOUT = 10.0
-AGAIN = frozenset({408, 425, 429})
+TIMEOUT = 10.0  # seconds
+AGAIN = frozenset({408, 425, 429})  # the 4xx statuses that ask to try again later
 
 
 @dataclass(frozen=True)
 class WebhookSender:
-    """POST `{to, text}` as JSON with a bearer token; `Idempotency-Key` tells the receiver of a repetition."""
+    """Posts `{to, text}` as JSON with a bearer token. `Idempotency-Key` lets the receiver recognise a repetition."""
 
     url: str
     token: str
 
     def send(self, letter: Letter) -> str:
-        """The receiver's `id`, if its answer has one. 4xx other than 408, 425 and 429 are for good."""
+        """Send the message and return the receiver's `id` if the answer has one. Raise SendFailed, for good for a 4xx not in AGAIN."""
         headers = {"Idempotency-Key": letter.key} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
         try:
             answer = httpx.post(self.url, json={"to": letter.to, "text": letter.text}, headers=headers, timeout=TIMEOUT)
