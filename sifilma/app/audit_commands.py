@@ -46,7 +46,11 @@ def checkpoint() -> None:
 
 @group.command("verify")
 @click.option(
-    "--checkpoint", "files", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, help="A checkpoint kept elsewhere."
+    "--checkpoint",
+    "files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A checkpoint kept elsewhere.",
 )
 def verify(files: tuple[Path, ...]) -> None:
     """Hash every entry again, rebuild the tree and check every checkpoint. Name what is broken; exit 1 if anything is."""
