@@ -66,18 +66,18 @@ class Settings(BaseSettings):
     )
 
     # --- sign-in ---
-    session_idle_minutes: int = 30
-    session_hours: int = 12
-    step_up_minutes: int = 10
+    session_idle_minutes: int = 30  # without a request
+    session_hours: int = 12  # in all, whatever is done
+    step_up_minutes: int = 10  # for which a fresh one-time code counts
     invitation_hours: int = 72
-    password_min: int = 12
+    password_min: int = 12  # characters; there are no rules of composition (docs/quality.md)
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
     )
 
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
-    smtp_port: int = 587
+    smtp_port: int = 587  # submission (RFC 6409)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str = ""
     smtp_password: SecretStr | None = None
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     # --- the card's life ---
     token_days: int = Field(14, description="how long an activation token may be used")
     manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")
-    manifest_grace_days: int = 30
+    manifest_grace_days: int = 30  # after its end, in which readers warn and still open
     batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
     bulk_max_rows: int = Field(10_000, description="rows of a file of activations, done one after the other by the worker")
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
@@ -203,5 +203,6 @@ def _demo(settings: Settings) -> Settings:
 def _production(settings: Settings) -> Settings:
     if len(settings.secret("secret_key")) < 32:
         raise SettingsError("SIFILMA_SECRET_KEY is too short: at least 32 characters.")
+    # The value is not used here. A missing PIN shall stop the start and not the first activation.
     settings.secret("hsm_pin")
     return settings

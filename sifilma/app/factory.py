@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     )
     app.config.update(_flask_config(settings))
     resources.attach(app, settings, clock or SystemClock(), hsm)
+    # Read once from the files of the migrations: /readyz compares it with the database.
     app.extensions["sifilma.schema_head"] = migrate.head()
     db.init_app(app)
     # After each request the extension would close its own sessions, which nobody opens here: the unit of work closes ours. Closing the
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     blueprints.register(app)
     register_hooks()
     command_groups.register(app)
+    # Only as many addresses as there are own proxies are taken from X-Forwarded-For; all others are the client's word.
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     return app

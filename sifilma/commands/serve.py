@@ -51,6 +51,7 @@ def prepare(settings: Settings) -> None:
         _regions()
         if settings.is_demo:
             accounts = demo.make_accounts(settings)
+            # `sifilma demo` finds the server by this note, whatever its port.
             accounts.with_name("url").write_text(settings.public_url + "\n")
             click.echo(f"demo accounts: {accounts}")
     _close(app)
@@ -58,6 +59,7 @@ def prepare(settings: Settings) -> None:
 
 def _keys(settings: Settings) -> None:
     signing, root = resources.hsm(), resources.root_token(settings)
+    # Keys of a real HSM are made in a key ceremony (`sifilma hsm init`), with people present.
     if "softhsm" in settings.hsm_module:
         for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
