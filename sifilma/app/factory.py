@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     blueprints.register(app)
     register_hooks()
     command_groups.register(app)
+    # Only as many addresses as there are own proxies are taken from X-Forwarded-For; all others are the client's word.
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     return app

@@ -69,6 +69,7 @@ def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False)
     if size == 0 or not is_due:
         return None
     tree = StoredTree(ctx.session)
+    # Both are compared: a restored database can be older than the file, and a new node has no file yet.
     for known in (_as_checkpoint(last), kept(settings)):
         _require_continuation(tree, size, known, settings.log_name)
     made = Checkpoint(settings.log_name, size, tree.root(size))

@@ -181,6 +181,7 @@ class LogCheckpoint(Base):
 
 for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint"):
     triggers.immutable(_table)
+# A trigger, so that an entry written by SQL reaches the log as well.
 triggers.follow("audit_entry_pending", "audit_entry", "INSERT", "INSERT INTO audit_pending (entry_id) VALUES (NEW.id)")
 triggers.guard("audit_pending_frozen", "audit_pending", "UPDATE", "", "audit_pending: what was recorded does not change")
 triggers.guard(

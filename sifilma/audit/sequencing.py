@@ -45,6 +45,7 @@ def _alone(session: Session) -> bool:
     """Return whether this is the only sequencer until the transaction ends. On SQLite the write lock ensures it already."""
     if session.get_bind().dialect.name == "sqlite":
         return True
+    # Try, do not wait: a second worker has other work to do.
     return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": LOCK_ID}).scalar())
 
 

@@ -53,6 +53,7 @@ def prepare(settings: Settings) -> None:
         _regions()
         if settings.is_demo:
             accounts = demo.make_accounts(settings)
+            # `sifilma demo` finds the server by this note, whatever its port.
             accounts.with_name("url").write_text(settings.public_url + "\n")
             click.echo(f"demo accounts: {accounts}")
     _close(app)

@@ -28,6 +28,7 @@ def inline_pdf(data: bytes, filename: str) -> Response:
 
 def _answer(data: bytes, media_type: str, filename: str, disposition: str, policy: str) -> Response:
     name = clean_name(filename)
+    # RFC 6266: `filename` is for clients that do not know `filename*`.
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "berkas"
     response = Response(data, content_type=media_type)
     response.headers["Content-Disposition"] = f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -72,5 +72,5 @@ def _keep(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, fa
         created_at=ctx.now,
     )
     ctx.session.add(document)
-    ctx.session.flush()
+    ctx.session.flush()  # assigns the id, which the caller refers to
     return document

@@ -19,7 +19,7 @@ from sifilma.kernel.text import say
 
 MAX_PDF = 10 * 1024 * 1024
 MAX_IMAGE = 8 * 1024 * 1024
-MAX_PIXELS = 25_000_000
+MAX_PIXELS = 25_000_000  # a small file can hold a picture that fills the memory when it is decoded
 MAX_INFLATED = 16 * 1024 * 1024
 # Entries that make a viewer run, load or send something (ISO 32000-1, 12.6 and 12.7), or that carry other files.
 LONG = ("JavaScript", "Launch", "EmbeddedFile", "EmbeddedFiles", "XFA", "RichMedia", "SubmitForm", "ImportData", "GoToE", "Rendition")

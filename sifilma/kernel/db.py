@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from sifilma.kernel import deadline
 
+# Migrations drop and alter constraints by name. Without a convention each database would choose its own names.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -108,6 +109,7 @@ def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
     # No overflow: the pool's size is the number of connections that an operator has allowed a process.
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     if url.get_backend_name() == "sqlite":
+        # The pool gives a connection to one thread at a time, but not always to the thread that opened it.
         return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
     settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
     return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
@@ -171,6 +173,8 @@ def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # _sqlite_begin begins transactions, not the driver
+    # WAL: readers and the writer do not block each other. FULL: an acknowledged commit survives a power failure.
+    # trusted_schema=OFF: the schema of a tampered file cannot call functions with side effects.
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=3000", "synchronous=FULL", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -98,7 +98,7 @@ class LifeCycle:
         self.transitions = tuple(transitions)
         self._allowed = {(str(t.source), str(t.target)) for t in self.transitions}
         self._hooks: list[tuple[str, Hook]] = []
-        _protect(self)
+        _protect(self)  # here, so that no life cycle exists without its triggers
 
     def allows(self, source: str, target: str) -> bool:
         """Return whether the table has a step from `source` to `target`."""
@@ -109,6 +109,7 @@ class LifeCycle:
 
         Hooks let a package below cause acts in packages above it, which it may not import. Attaching a hook twice has no effect.
         """
+        # A process of the tests makes the application several times.
         if (str(target), hook) not in self._hooks:
             self._hooks.append((str(target), hook))
 

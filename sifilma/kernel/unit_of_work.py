@@ -34,6 +34,7 @@ class UnitOfWork:
     def session(self) -> Session:
         """Return the session. A transaction is begun if none is open."""
         if not self._session.in_transaction():
+            # `_sqlite_begin` (sifilma/kernel/db.py) reads this option when the transaction begins.
             options: dict[str, Any] = {"sifilma_read_only": self._read_only}
             if self._read_only and self._session.get_bind().dialect.name == "postgresql":
                 options["isolation_level"] = "AUTOCOMMIT"

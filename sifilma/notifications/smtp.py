@@ -30,7 +30,7 @@ class SmtpSender:
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, letter.to, letter.subject
         message["Date"], message["Message-ID"] = formatdate(), f"<{letter.key}@{self.sender.rpartition('@')[2]}>"
-        message["Auto-Submitted"] = "auto-generated"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic replies, please
         message.set_content(letter.text)
         try:
             with self._connection() as server:

@@ -89,6 +89,7 @@ def migration_lock(engine: Engine) -> Iterator[Connection]:
             connection.commit()
     else:
         with engine.begin() as connection:
+            # A migration that waits for a lock makes every later query on the table wait behind it, so it gives up soon.
             connection.execute(text("SET LOCAL lock_timeout = '5s'"))
             connection.execute(text("SET LOCAL statement_timeout = '600s'"))
             if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": LOCK_ID}).scalar():

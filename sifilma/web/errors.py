@@ -38,6 +38,7 @@ def answer(error: SifilmaError) -> Response:
     if error.status >= 500:
         log.warning("request refused", type=error.type, detail=error.detail, status=error.status)
     response = _problem(error) if wants_json() else _page(error)
+    # The redirect to the sign-in keeps its own status.
     if response.status_code != HTTPStatus.SEE_OTHER:
         response.status_code = error.status
     if isinstance(error, TooMany | Unavailable):
@@ -132,6 +133,7 @@ def _from_http(error: HTTPException) -> SifilmaError:
 
 def _from_database(error: DBAPIError) -> SifilmaError:
     if isinstance(error, IntegrityError):
+        # No fault: constraints and triggers refuse what two requests at the same time could otherwise do together.
         log.info("refused by the database", reason=str(error.orig).splitlines()[0])
         return Conflict("The database refused this: it contradicts what is recorded.", type="refused-by-database")
     log.error("database fault", error=type(error.orig).__name__, reason=str(error.orig).splitlines()[:1])

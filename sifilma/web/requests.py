@@ -19,6 +19,7 @@ from sifilma.resources import resources
 from sifilma.web.operations import Policy, policy_of
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Other values could bring foreign text into log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
