@@ -34,7 +34,7 @@ class OutboxMessage(Base):
 
     Address and text are sealed (the text may be a code) and the text is wiped once it has left; what was given up keeps it, so that
     it can be sent again, unless it is a code. `lapses_at`: not sent after that. `taken_until`: a sender has it until then; if it dies,
-    another takes over.
+    another takes over. `last_error`: why the last try failed, as `code: detail` (`contract.Fault`), or empty.
     """
 
     __tablename__ = "outbox_message"
