@@ -38,9 +38,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     resources.attach(app, settings, clock or SystemClock(), hsm)
     app.extensions["sifilma.schema_head"] = migrate.head()
     db.init_app(app)
-    # What the extension closes after each request are sessions of its own, which nobody opens here: the unit of work has ours.
-    # Closing the asynchronous ones alone starts a thread and an event loop, at every request.
-    app.teardown_appcontext_funcs.clear()
     with app.app_context():
         prepare_engine(db.engine)
     errors.register(app)

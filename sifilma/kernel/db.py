@@ -90,7 +90,21 @@ class DeadlineConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError("the database did not answer within the deadline") from late
 
 
-db = SQLAlchemy()
+class Database(SQLAlchemy):
+    """The extension without its sessions: it has the engines, the unit of work has the session of a request."""
+
+    def init_app(self, app: Any) -> None:  # the kernel knows no Flask
+        """Make the engines of an application, and take back the teardowns that the extension registers; those of others stay.
+
+        They close the extension's own sessions, which nobody opens here. Its asynchronous one costs a thread and an event loop at
+        every request.
+        """
+        kept = list(app.teardown_appcontext_funcs)
+        super().init_app(app)
+        app.teardown_appcontext_funcs[:] = kept
+
+
+db = Database()
 
 
 def normalise_url(url: str) -> URL:

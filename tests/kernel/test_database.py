@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,7 +19,7 @@ from sifilma.identity.models import Organisation
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import make_engine
+from sifilma.kernel.db import make_engine, normalise_url
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
@@ -38,6 +41,38 @@ def unit(sessions: sessionmaker[Session]) -> Iterator[UnitOfWork]:
     made = UnitOfWork(sessions)
     yield made
     made.close()
+
+
+class CountingLoops(asyncio.DefaultEventLoopPolicy):
+    """The usual event loops, counted."""
+
+    made = 0
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        self.made += 1
+        return super().new_event_loop()
+
+
+def test_the_database_extension_takes_back_its_own_teardowns_only_and_a_request_starts_no_thread_and_no_event_loop(
+    database_url: str,
+) -> None:
+    app = Flask("planted")
+    called: list[str] = []
+    app.config["SQLALCHEMY_ENGINES"] = {"default": {"url": normalise_url(database_url), **db.engine_options(database_url)}}
+    app.teardown_appcontext(lambda _fault: called.append("before"))
+    db.Database().init_app(app)
+    app.teardown_appcontext(lambda _fault: called.append("after"))
+    app.add_url_rule("/", view_func=lambda: "")
+    loops, threads = CountingLoops(), []
+    asyncio.set_event_loop_policy(loops)
+    threading.setprofile(lambda *_: threads.append(threading.current_thread().name))  # called in every thread that starts from here on
+    try:
+        assert app.test_client().get("/").status_code == 200
+    finally:
+        threading.setprofile(None)
+        asyncio.set_event_loop_policy(None)
+    assert sorted(called) == ["after", "before"]
+    assert (threads, loops.made) == ([], 0)
 
 
 def organisation(name: str) -> Organisation:
