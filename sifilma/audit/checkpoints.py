@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -16,6 +15,7 @@ from sifilma.audit.models import AuditEntry, LogCheckpoint, LogLeaf, PendingEntr
 from sifilma.audit.note import Checkpoint, NoteRefused, claim, sign_checkpoint
 from sifilma.audit.store import LogBroken, StoredTree, log_size
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
 
@@ -108,9 +108,8 @@ def _require_continuation(tree: StoredTree, size: int, known: Checkpoint | None,
 
 def _store(ctx: Context, made: Checkpoint, note: str) -> None:
     """Of two signed at once over the same entries the first counts."""
-    insert = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"size": made.size, "root": made.root, "origin": made.origin, "note": note, "at": ctx.now}
-    ctx.session.execute(insert(LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
+    ctx.session.execute(upsert(ctx.session, LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
 
 
 def _path(settings: Settings) -> Path:

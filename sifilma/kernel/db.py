@@ -12,6 +12,7 @@ import psycopg
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, Result, make_url
 from sqlalchemy.exc import DisconnectionError
@@ -146,6 +147,14 @@ def prepare_engine(engine: Engine) -> Engine:
 def hold(session: Session, row: Base) -> None:
     """Lock a row until the transaction ends, and read it anew: others have done with it, or wait. SQLite has one writer anyway."""
     session.refresh(row, with_for_update={"of": type(row)})
+
+
+def upsert(session: Session, table: type[Base]) -> postgresql.Insert:
+    """An INSERT into `table` that takes `on_conflict_do_nothing` or `on_conflict_do_update`, in the dialect of the session's database.
+
+    Core's INSERT has no such clause; the two dialects have one each, with the same methods, so the type named is PostgreSQL's.
+    """
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else cast("postgresql.Insert", sqlite.insert(table))
 
 
 def changed(result: Result[Any]) -> int:

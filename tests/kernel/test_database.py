@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from sifilma.documents.numbering import DocumentCounter
 from sifilma.identity.models import Organisation
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
@@ -82,6 +84,29 @@ def organisation(name: str) -> Organisation:
 def count(sessions: sessionmaker[Session]) -> int:
     with sessions() as session:
         return session.scalar(select(func.count()).select_from(Organisation)) or 0
+
+
+def test_an_upsert_leaves_the_row_that_came_first_or_changes_it(unit: UnitOfWork) -> None:
+    def counter(last: int) -> Any:
+        return db.upsert(unit.session, DocumentCounter).values(series="BA", year=2026, last=last)
+
+    unit.begin_write()
+    kept = [
+        unit.session.execute(counter(last).on_conflict_do_nothing(index_elements=["series", "year"]).returning(DocumentCounter.last)).all()
+        for last in (7, 9)
+    ]
+    assert kept == [[(7,)], []]
+    again = counter(9).on_conflict_do_update(index_elements=["series", "year"], set_={"last": DocumentCounter.last + 1})
+    assert unit.session.execute(again.returning(DocumentCounter.last)).scalar_one() == 8
+
+
+def test_one_upsert_of_two_at_once_puts_the_row_in(sessions: sessionmaker[Session]) -> None:
+    def insert(last: int) -> int:
+        with sessions.begin() as session:
+            made = db.upsert(session, DocumentCounter).values(series="BA", year=2026, last=last).on_conflict_do_nothing()
+            return len(session.execute(made.returning(DocumentCounter.last)).all())
+
+    assert sum(together([lambda: insert(1), lambda: insert(2)])) == 1
 
 
 def test_nothing_is_kept_without_the_commit_at_the_edge(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
