@@ -10,10 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_
 
 from sifilma.approvals.letters import letter_key
-from sifilma.documents import lists
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
-from sifilma.web.forms import Form
 
 T = TypeVar("T")
 
@@ -29,12 +27,6 @@ class Wanted:
     waiting: bool = False
     function: str = ""
     days: int = 0
-
-
-def wanted(form: Form) -> Wanted:
-    """What the filters of a queue's page ask for."""
-    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
-    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
 
 
 def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma import resources
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
-from sifilma.approvals.queries import wanted
+from sifilma.approvals.forms import wanted
 from sifilma.cards.serializers import returned
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
