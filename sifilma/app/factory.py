@@ -39,9 +39,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     app.config.update(_flask_config(settings))
     attach(app, _resources(app, settings, clock, hsm))
     db.init_app(app)
-    # After each request the extension would close its own sessions, which nobody opens here: the unit of work closes ours. Closing the
-    # asynchronous ones alone starts a thread and an event loop at every request.
-    app.teardown_appcontext_funcs.clear()
     with app.app_context():
         prepare_engine(db.engine)
     errors.register(app)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -19,6 +18,7 @@ from sifilma.audit.models import AuditEntry, LogCheckpoint, LogLeaf, PendingEntr
 from sifilma.audit.note import Checkpoint, NoteRefused, claim, sign_checkpoint
 from sifilma.audit.store import LogBroken, StoredTree, log_size
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
 
@@ -114,9 +114,8 @@ def _require_continuation(tree: StoredTree, size: int, known: Checkpoint | None,
 
 def _store(ctx: Context, made: Checkpoint, note: str) -> None:
     """Store a checkpoint. If two processes sign at the same time over the same entries, the first is kept."""
-    insert = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"size": made.size, "root": made.root, "origin": made.origin, "note": note, "at": ctx.now}
-    ctx.session.execute(insert(LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
+    ctx.session.execute(upsert(ctx.session, LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
 
 
 def _path(settings: Settings) -> Path:

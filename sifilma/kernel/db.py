@@ -12,6 +12,7 @@ import psycopg
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, Result, make_url
 from sqlalchemy.exc import DisconnectionError
@@ -92,7 +93,21 @@ class DeadlineConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError("the database did not answer within the deadline") from late
 
 
-db = SQLAlchemy()
+class Database(SQLAlchemy):
+    """The extension without its sessions: it has the engines, the unit of work has the session of a request."""
+
+    def init_app(self, app: Any) -> None:  # the kernel knows no Flask
+        """Make the engines of an application, and take back the teardowns that the extension registers; those of others stay.
+
+        They close the extension's own sessions, which nobody opens here. Its asynchronous one costs a thread and an event loop at
+        every request.
+        """
+        kept = list(app.teardown_appcontext_funcs)
+        super().init_app(app)
+        app.teardown_appcontext_funcs[:] = kept
+
+
+db = Database()
 
 
 def normalise_url(url: str) -> URL:
@@ -139,6 +154,14 @@ def hold(session: Session, row: Base) -> None:
     Others that lock it wait. SQLite has no FOR UPDATE and needs none: BEGIN IMMEDIATE lets one writer in at a time.
     """
     session.refresh(row, with_for_update={"of": type(row)})
+
+
+def upsert(session: Session, table: type[Base]) -> postgresql.Insert:
+    """An INSERT into `table` that takes `on_conflict_do_nothing` or `on_conflict_do_update`, in the dialect of the session's database.
+
+    Core's INSERT has no such clause; the two dialects have one each, with the same methods, so the type named is PostgreSQL's.
+    """
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else cast("postgresql.Insert", sqlite.insert(table))
 
 
 def changed(result: Result[Any]) -> int:

@@ -24,11 +24,33 @@ class Letter:
     text: str
 
 
-class SendFailed(Exception):
-    """The message was not sent. `for_good` means that no later attempt can help (a refused address). The text holds no secret."""
+class Fault(StrEnum):
+    """Why a message did not leave. The outbox stores the value and pages translate it, so a value never changes."""
 
-    def __init__(self, reason: str, *, for_good: bool = False) -> None:
-        super().__init__(reason)
+    EXPIRED = "expired"
+    CHANNEL_OFF = "channel-off"
+    UNSENDABLE = "unsendable"
+    KEY_CHANGED = "key-changed"
+    MAIL_UNREACHABLE = "mail-unreachable"
+    MAIL_ADDRESS_REFUSED = "mail-address-refused"
+    MAIL_REFUSED = "mail-refused"
+    SMS_UNREACHABLE = "sms-unreachable"
+    SMS_REFUSED = "sms-refused"
+    SMS_PARTIAL = "sms-partial"
+    GATEWAY_UNREACHABLE = "gateway-unreachable"
+    GATEWAY_REFUSED = "gateway-refused"
+
+
+class SendFailed(Exception):
+    """The message did not leave.
+
+    `detail` is the receiver's status or the name of the exception and holds no secret. `for_good`: no later try can help (a refused
+    address). As text it is `fault: detail`, or the fault alone.
+    """
+
+    def __init__(self, fault: Fault, detail: object = "", *, for_good: bool = False) -> None:
+        super().__init__(f"{fault}: {detail}" if detail != "" else str(fault))
+        self.fault = fault
         self.for_good = for_good
 
 

@@ -32,9 +32,9 @@ CODE = "code"
 class OutboxMessage(Base):
     """One message to one person.
 
-    Address and text are sealed, because the text may hold a code. They are erased when the message was sent. A message that was given up
-    keeps them, so that it can be sent again, unless it holds a code. After `lapses_at` it is not sent any more. A sender has the
-    message until `taken_until`; if the sender dies, another takes it over.
+    Address and text are sealed (the text may be a code) and the text is wiped once it has left; what was given up keeps it, so that
+    it can be sent again, unless it is a code. `lapses_at`: not sent after that. `taken_until`: a sender has it until then; if it dies,
+    another takes over. `last_error`: why the last try failed, as `code: detail` (`contract.Fault`), or empty.
     """
 
     __tablename__ = "outbox_message"

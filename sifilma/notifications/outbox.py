@@ -17,7 +17,7 @@ from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import open_sealed, seal
-from sifilma.notifications.contract import Channel, Letter, Sender, SendFailed
+from sifilma.notifications.contract import Channel, Fault, Letter, Sender, SendFailed
 from sifilma.notifications.models import CODE, Delivery, OutboxMessage
 
 LEASE = timedelta(seconds=60)  # a sender that has not finished by then counts as dead
@@ -111,10 +111,10 @@ def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], me
     message = ctx.session.get_one(OutboxMessage, message_id)
     ctx.uow.end_read()
     if message.lapses_at <= ctx.now:
-        return _note(ctx, message, Delivery.LAPSED, error="its time was over before it could be sent")
+        return _note(ctx, message, Delivery.LAPSED, error=Fault.EXPIRED)
     sender = senders.get(Channel(message.channel))
     if sender is None:
-        return _note(ctx, message, Delivery.FAILED, error="this channel is not switched on")
+        return _note(ctx, message, Delivery.FAILED, error=Fault.CHANNEL_OFF)
     try:
         reference = _leave(settings, sender, message)
     except SendFailed as failed:
@@ -129,9 +129,9 @@ def _leave(settings: Settings, sender: Sender, message: OutboxMessage) -> str:
         content = json.loads(open_sealed(settings, "outbox", message.id, message.sealed))
         return sender.send(Letter(str(message.id), content["to"], content["subject"], content["text"]))
     except ValueError as wrong:
-        raise SendFailed(f"no message can be made of this ({type(wrong).__name__})", for_good=True) from wrong
+        raise SendFailed(Fault.UNSENDABLE, type(wrong).__name__, for_good=True) from wrong
     except Unavailable as sealed:
-        raise SendFailed(sealed.detail) from sealed
+        raise SendFailed(Fault.KEY_CHANGED) from sealed
 
 
 def _note(ctx: Context, message: OutboxMessage, state: Delivery, *, error: str = "", reference: str = "") -> Delivery:

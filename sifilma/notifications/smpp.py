@@ -9,7 +9,7 @@ import smpplib.consts
 import smpplib.exceptions
 import smpplib.gsm
 
-from sifilma.notifications.contract import Letter, SendFailed
+from sifilma.notifications.contract import Fault, Letter, SendFailed
 
 TIMEOUT = 10  # seconds
 FOR_GOOD = frozenset({smpplib.consts.SMPP_ESME_RINVDSTADR, smpplib.consts.SMPP_ESME_RINVMSGLEN})  # invalid address, invalid length
@@ -45,13 +45,13 @@ class SmppSender:
                 )  # fmt: skip
                 client.read_once()
         except smpplib.exceptions.PDUError as refused:
-            raise SendFailed(f"the SMS centre refuses it (status {refused.args[-1]})", for_good=refused.args[-1] in FOR_GOOD) from refused
+            raise SendFailed(Fault.SMS_REFUSED, refused.args[-1], for_good=refused.args[-1] in FOR_GOOD) from refused
         except (smpplib.exceptions.ConnectionError, smpplib.exceptions.UnknownCommandError, OSError) as fault:
-            raise SendFailed(f"the SMS centre cannot be reached: {type(fault).__name__}") from fault
+            raise SendFailed(Fault.SMS_UNREACHABLE, type(fault).__name__) from fault
         finally:
             _leave(client)
         if len(references) != len(parts):
-            raise SendFailed("the SMS centre took only a part of the message")
+            raise SendFailed(Fault.SMS_PARTIAL)
         return references[-1]
 
 

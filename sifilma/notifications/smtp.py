@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
 
-from sifilma.notifications.contract import Letter, SendFailed
+from sifilma.notifications.contract import Fault, Letter, SendFailed
 
 TIMEOUT = 10.0  # seconds
 PERMANENT = 500  # 5xx replies are permanent (RFC 5321, section 4.2.1)
@@ -38,11 +38,11 @@ class SmtpSender:
                 server.send_message(message)
         except smtplib.SMTPRecipientsRefused as refused:
             code = next(iter(refused.recipients.values()))[0]
-            raise SendFailed(f"the mail server refuses this address ({code})", for_good=code >= PERMANENT) from refused
+            raise SendFailed(Fault.MAIL_ADDRESS_REFUSED, code, for_good=code >= PERMANENT) from refused
         except smtplib.SMTPResponseException as refused:
-            raise SendFailed(f"the mail server answers {refused.smtp_code}") from refused
+            raise SendFailed(Fault.MAIL_REFUSED, refused.smtp_code) from refused
         except (smtplib.SMTPException, OSError) as fault:
-            raise SendFailed(f"the mail server cannot be reached: {type(fault).__name__}") from fault
+            raise SendFailed(Fault.MAIL_UNREACHABLE, type(fault).__name__) from fault
         return str(message["Message-ID"])
 
     def _connection(self) -> smtplib.SMTP:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from sifilma.notifications.contract import Letter, SendFailed
+from sifilma.notifications.contract import Fault, Letter, SendFailed
 
 TIMEOUT = 10.0  # seconds
 AGAIN = frozenset({408, 425, 429})  # the 4xx statuses that ask to try again later
@@ -25,11 +25,11 @@ class WebhookSender:
         try:
             answer = httpx.post(self.url, json={"to": letter.to, "text": letter.text}, headers=headers, timeout=TIMEOUT)
         except httpx.HTTPError as fault:
-            raise SendFailed(f"the gateway cannot be reached: {type(fault).__name__}") from fault
+            raise SendFailed(Fault.GATEWAY_UNREACHABLE, type(fault).__name__) from fault
         if answer.is_success:
             return _reference(answer)
         refused = answer.is_client_error and answer.status_code not in AGAIN
-        raise SendFailed(f"the gateway answers {answer.status_code}", for_good=refused)
+        raise SendFailed(Fault.GATEWAY_REFUSED, answer.status_code, for_good=refused)
 
 
 def _reference(answer: httpx.Response) -> str:

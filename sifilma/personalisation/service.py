@@ -197,7 +197,8 @@ def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest,
     if files.batch and batch:
         request.batch_document_id = keep_table(ctx, store, files.batch, batch.media_type).id
         request.rows.clear()
-        ctx.session.flush() if request in ctx.session else None
+        if request in ctx.session:
+            ctx.session.flush()
         request.rows.extend(batch.rows)
 
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
-from sifilma.approvals.queries import wanted
+from sifilma.approvals.forms import wanted
 from sifilma.cards.serializers import returned
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper

@@ -6,19 +6,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import changed
+from sifilma.kernel.db import changed, upsert
 from sifilma.kernel.ids import uuid7
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -50,7 +48,7 @@ def _begin(ctx: Context, settings: Settings) -> None:
     new = select(User).outerjoin(Digest, Digest.user_id == User.id).where(User.state == AccountState.ACTIVE, Digest.user_id.is_(None))
     rows = [{"user_id": user.id, "due_at": _morning(ctx.now, user, settings)} for user in ctx.session.scalars(new.limit(AT_ONCE))]
     if rows:
-        ctx.session.execute(_insert(ctx, Digest).values(rows).on_conflict_do_nothing())
+        ctx.session.execute(upsert(ctx.session, Digest).values(rows).on_conflict_do_nothing())
 
 
 def _remind(open_context: Open, settings: Settings, site: Site, user_id: UUID) -> bool:
@@ -101,14 +99,9 @@ def _new(ctx: Context, user: User, found: list[Due]) -> list[Due]:
         {"id": uuid7(), "user_id": user.id, "task": due.task, "object_id": due.key, "occasion": due.occasion, "at": ctx.now}
         for due in found
     ]
-    insert = _insert(ctx, Reminder).values(rows).on_conflict_do_nothing()
+    insert = upsert(ctx.session, Reminder).values(rows).on_conflict_do_nothing()
     told = {tuple(row) for row in ctx.session.execute(insert.returning(Reminder.task, Reminder.object_id, Reminder.occasion))}
     return [due for due in found if (due.task, due.key, due.occasion) in told]
-
-
-def _insert(ctx: Context, table: type[Digest | Reminder]) -> Any:
-    make = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return make(table)
 
 
 def actor_of(user: User) -> Actor:

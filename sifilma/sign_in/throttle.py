@@ -8,14 +8,14 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record_in
 from sifilma.identity.models import Throttle
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import TooMany
 
 WINDOW = timedelta(minutes=15)
@@ -53,24 +53,27 @@ def require_calm(session: Session, now: datetime, *subjects: str) -> None:
 def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UUID | str = "-") -> None:
     """Count one failure by one statement (upsert), and block when the limit is passed; the first block of a window is recorded."""
     now = ctx.now
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    fresh: dict[Any, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
-    statement = make(Throttle).values(subject=subject, **fresh)
-    counted = statement.on_conflict_do_update(
-        index_elements=[Throttle.subject],
-        set_={"failures": Throttle.failures + 1},
-        where=Throttle.first_at > now - WINDOW,
-    ).returning(Throttle.failures)
+    fresh: dict[str, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
+    counted = (
+        upsert(session, Throttle)
+        .values(subject=subject, **fresh)
+        .on_conflict_do_update(
+            index_elements=[Throttle.subject],
+            set_={"failures": Throttle.failures + 1},
+            where=Throttle.first_at > now - WINDOW,
+        )
+        .returning(Throttle.failures)
+    )
     failures = session.execute(counted).scalar()
     if failures is None:  # the window is over: begin anew
-        session.query(Throttle).filter_by(subject=subject).update(fresh)
+        session.execute(update(Throttle).where(Throttle.subject == subject).values(**fresh))
     elif failures >= limit.free:
         wait = min(30 * 2 ** (failures - limit.free), 900)
-        session.query(Throttle).filter_by(subject=subject).update({"blocked_until": now + timedelta(seconds=wait)})
+        session.execute(update(Throttle).where(Throttle.subject == subject).values(blocked_until=now + timedelta(seconds=wait)))
         if failures == limit.free:
             record_in(session, ctx, Action.SESSION_THROTTLED, "user", user_id, kind=subject.partition(":")[0])
 
 
 def forgive(session: Session, *subjects: str) -> None:
     """Forget the failures of somebody who got in."""
-    session.query(Throttle).filter(Throttle.subject.in_(subjects)).delete()
+    session.execute(delete(Throttle).where(Throttle.subject.in_(subjects)))

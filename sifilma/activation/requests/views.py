@@ -20,9 +20,9 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
 from sifilma.approvals.file_access import hand_out
+from sifilma.approvals.forms import wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import number_warning
-from sifilma.approvals.queries import wanted
 from sifilma.approvals.service import given
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists

@@ -10,7 +10,6 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hsm import HSM
@@ -18,6 +17,7 @@ from hsm.errors import HSMMisuse
 from hsm.token import Operations
 from sifilma.activation.models import DataKey
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.ids import uuid7
 
 KEK = "seal-kek"
@@ -57,9 +57,8 @@ def _find(session: Session, organisation_id: UUID, month: str) -> DataKey | None
 
 
 def _insert(session: Session, organisation_id: UUID, month: str, sealed: bytes) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values: dict[str, Any] = {"id": uuid7(), "organisation_id": organisation_id, "month": month, "sealed": sealed}
-    session.execute(insert(DataKey).values(values).on_conflict_do_nothing(index_elements=["organisation_id", "month"]))
+    session.execute(upsert(session, DataKey).values(values).on_conflict_do_nothing(index_elements=["organisation_id", "month"]))
 
 
 def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> AESGCM:

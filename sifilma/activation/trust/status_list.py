@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -16,6 +15,7 @@ from manifests.status import StatusRefused, StatusValue, parse_status, sign_stat
 from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
 from sifilma.activation.trust import keyset
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
 
@@ -52,8 +52,7 @@ def _take(session: Session, number: int, wanted: int) -> list[tuple[int, int]]:
 
 
 def _open_list(session: Session, number: int, size: int) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(StatusList).values(number=number, size=size, next_index=0, changes=1)
+    statement = upsert(session, StatusList).values(number=number, size=size, next_index=0, changes=1)
     session.execute(statement.on_conflict_do_nothing(index_elements=["number"]))
 
 
@@ -114,9 +113,8 @@ def _revoked(line: str | None) -> list[int]:
 def _publish(ctx: Context, settings: Settings, new: PublishedStatusList) -> str:
     """Keep the publication in the database and beside it; of two made at once the first counts."""
     session = ctx.session
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {c.name: getattr(new, c.name) for c in PublishedStatusList.__table__.columns}
-    session.execute(insert(PublishedStatusList).values(values).on_conflict_do_nothing(index_elements=["number", "seq"]))
+    session.execute(upsert(session, PublishedStatusList).values(values).on_conflict_do_nothing(index_elements=["number", "seq"]))
     last = _last(session, new.number)
     assert last is not None  # noqa: S101  # inserted above, by us or by another
     _keep(settings, new.number, last.jws)
