@@ -26,6 +26,7 @@ def keep_log(*, now: bool = False) -> int:
             taken = sequencing.append(ctx)
         total += taken
         with command_context() as ctx:
+            # `now` only after the last batch: one checkpoint covers all of them.
             checkpoints.sign(ctx, resources.settings(), resources.hsm(), now=now and taken < sequencing.BATCH)
     return total
 
