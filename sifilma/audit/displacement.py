@@ -27,6 +27,7 @@ def explain(misfits: Sequence[Misfit], report: Report) -> None:
     """Add a finding for each misfit. A leaf contains its place, so a moved entry is recognised by the place it was logged at."""
     origins = {misfit.seq: _origin(misfit, misfits) for misfit in misfits}
     moved = {seq: origin for seq, origin in origins.items() if origin is not None}
+    # Entries that only changed places among each other were reordered. Otherwise an insertion or a deletion shifted all that follow.
     swapped = set(moved) == set(moved.values())
     previous = 0
     for misfit in misfits:

@@ -92,6 +92,7 @@ def claim(note: str) -> Checkpoint:
 def _parts(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """Return the text, and name, key id and signature of each signature line. Raise NoteRefused if it is no signed note."""
     text, empty_line, lines = note.rpartition("\n\n")
+    # C2SP signed-note: no control characters except the newline.
     if not empty_line or not lines.endswith("\n") or _CONTROL.search(note) or len(note) > MAX_BYTES:
         raise NoteRefused("this is not a signed note")
     return text + "\n", [_signature(line) for line in lines[:-1].split("\n")]

@@ -113,7 +113,7 @@ class _Walk:
         """Return the hash stored at a place, after comparing its entry with it."""
         if leaf is None:
             self.report.add(Fault.DELETED, f"place {seq} is missing from the log, or cannot be read", seq)
-            return bytes(HASH_SIZE)
+            return bytes(HASH_SIZE)  # a hash that nothing has, so that the tree goes on and the root differs
         stands, entry_id = as_bytes(leaf["hash"]), leaf["entry_id"]
         if entry_id not in entries:
             self.report.add(Fault.DELETED, f"entry {entry_id}, logged at place {seq}, is gone", seq, entry_id)
@@ -129,6 +129,7 @@ class _Walk:
             if len(self.misfits) < MISFITS:
                 self.misfits.append(Misfit(seq, entry, stands))
         elif self._sealed is not None and at < self._sealed - LATE:
+            # An entry whose moment lies before a checkpoint, but whose place after it, was inserted later with a false moment.
             told = f"entry {entry['id']} at place {seq} says it is of {at:%Y-%m-%d %H:%M:%S} UTC, but came after what was signed later"
             self.report.add(Fault.INSERTED, told, seq, entry["id"])
         self._latest = at if self._latest is None else max(self._latest, at)
@@ -140,6 +141,7 @@ class _Walk:
             self._right_up_to = max(self._right_up_to, size)
             if one.at is not None and self._latest is not None:
                 self._sealed = min(one.at, self._latest)
+        # All later roots differ as well: one finding tells it. Kept checkpoints (without `at`) are reported each.
         elif not self._rewritten or one.at is None:
             self._rewritten = True
             told = f"the log does not lead to {one.name}: something at places {self._right_up_to} to {size - 1} is not what was signed"
@@ -199,6 +201,7 @@ def _nothing() -> None:
 def _find_unlogged(ctx: Context, report: Report, pause: Callable[[], None]) -> None:
     """Report entries that are neither in the log nor waiting for it, and waiting entries that do not exist."""
     known = or_(exists().where(LEAF.c.entry_id == ENTRY.c.id), exists().where(PendingEntry.entry_id == ENTRY.c.id))
+    # Keyset paging in pages of their own, so that no transaction lasts for the whole log.
     query = select(ENTRY.c.id, known).order_by(ENTRY.c.id).limit(PAGE)
     after: UUID | None = UUID(int=0)
     while after is not None:

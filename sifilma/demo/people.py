@@ -62,6 +62,7 @@ class Someone:
         """Call the API and return the JSON of the answer, or the bytes of a file."""
         headers = {"X-CSRF-Token": self._csrf} if self._csrf else {}
         if method == "POST" and not path.startswith("/session"):
+            # Sessions take no key: their answers are never stored (docs/api.md).
             headers["Idempotency-Key"] = str(uuid7())
         answer = self._http.request(method, API + path, headers=headers, **more)
         wrong = answer.status_code != expect if expect else not answer.is_success

@@ -29,6 +29,7 @@ def next_number(session: Session, now: datetime, series: str) -> str:
     One upsert takes it. The row stays locked until the commit, so another transaction cannot take the same number, and a rollback gives
     the number back. A database sequence would leave a gap.
     """
+    # The directorate is in Jakarta, so its year begins in WIB.
     today = now.astimezone(WIB)
     first = upsert(session, DocumentCounter).values(series=series, year=today.year, last=1)
     taken = first.on_conflict_do_update(

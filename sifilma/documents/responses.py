@@ -35,5 +35,5 @@ def _answer(data: bytes, media_type: str, filename: str, disposition: str, polic
     response.headers["Content-Security-Policy"] = policy
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = "private, no-store"  # letters and manifests must not stay in caches
     return response

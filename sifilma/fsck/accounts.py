@@ -10,6 +10,7 @@ from sifilma.sign_in.totp import STEP, open_seed
 GRACE_S = 10
 """Seconds. A request that began before its account was disabled may end within its deadline."""
 
+# The accepted codes. Signing in and stepping up are acts of the user; enrolment is an act about the user, who is not signed in yet.
 _CODES = (
     "SELECT CASE e.action WHEN 'user.enrol' THEN e.object_id ELSE dashed(e.user_id) END AS user_id, fact(e.data, step) AS step"
     " FROM audit_entry e WHERE e.action IN ('session.started', 'session.stepped_up', 'user.enrol') AND fact(e.data, step) IS NOT NULL"
@@ -39,6 +40,7 @@ def otp_once(now: Snapshot) -> Found:
     )
 
 
+# The periods in which each account was disabled: from a `user.disable` to the next act that ends it, or open.
 _DISABLED = (
     "SELECT s.object_id AS user_id, s.at, s.until FROM (SELECT e.object_id, e.action, e.at,"
     " LEAD(e.at) OVER (PARTITION BY e.object_id ORDER BY e.id) AS until FROM audit_entry e"

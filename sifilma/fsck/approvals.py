@@ -134,6 +134,7 @@ def submitted_content(now: Snapshot) -> Found:
     ctx = now.context()
     for way in WAYS:
         after = FIRST
+        # Drafts, returned and cancelled requests may be edited, so their content need not match.
         bound = (way.model.digest.is_not(None), way.model.state.not_in(("draft", "returned", "cancelled")))
         while rows := list(ctx.session.scalars(select(way.model).where(way.model.id > after, *bound).order_by(way.model.id).limit(50))):
             for row in rows:

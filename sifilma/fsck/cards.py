@@ -46,6 +46,7 @@ def approved(now: Snapshot) -> Found:
     )
 
 
+# A history id orders steps better than their moments, which can be equal within one act.
 _DESTROYED = "SELECT d.object_id AS card_id, d.id AS moment FROM history d WHERE d.object_kind = 'card' AND d.to_state = 'destroyed'"
 _LATER = (
     ("token", "token", "o.card_id"),
@@ -66,6 +67,7 @@ def destroyed_for_good(now: Snapshot) -> Found:
         "was destroyed, and became {to_state} afterwards",
     )
     for kind, table, card in _LATER:
+        # The tables of cards (`handover_card` …) have no life of their own: the birth of their parent counts.
         key = "o.id" if kind == table else f"o.{kind}_id"
         yield from now.find(
             "card",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 _DASHED, _FACT, _LATER = re.compile(r"dashed\(([\w.]+)\)"), re.compile(r"fact\(([\w.]+), (\w+)\)"), re.compile(r"later\(([\w.]+), (\d+)\)")
-_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))  # start and length of the five groups of a UUID in SQLite's text without dashes
 
 
 def render(sql: str, dialect: str) -> str:
@@ -27,5 +27,6 @@ def _postgresql(sql: str) -> str:
 def _sqlite(sql: str) -> str:
     sql = _DASHED.sub(lambda found: "(" + " || '-' || ".join(f"substr({found[1]}, {at}, {n})" for at, n in _PARTS) + ")", sql)
     sql = _FACT.sub(r"json_extract(\1, '$.\2')", sql)
+    # SQLite stores a moment as text; `\:` keeps SQLAlchemy's text() from taking the colon for a parameter.
     sql = _LATER.sub(r"strftime('%Y-%m-%d %H\:%M\:%f', \1, '+\2 seconds')", sql)
     return sql.replace("IS NOT DISTINCT FROM", "IS").replace("IS DISTINCT FROM", "IS NOT")

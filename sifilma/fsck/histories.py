@@ -107,6 +107,7 @@ def in_table(now: Snapshot) -> Found:
 
 
 def _steps(cycle: LifeCycle) -> str:
+    # The first step has no state before it, which the history writes as an empty text.
     births = [f"(h.from_state = '' AND h.to_state = '{state}')" for state in cycle.initial]
     return " OR ".join(births + [f"(h.from_state = '{t.source}' AND h.to_state = '{t.target}')" for t in cycle.transitions])
 

@@ -10,6 +10,7 @@ from sifilma.fsck.snapshot import FIRST, Snapshot, broken
 from sifilma.handover.models import Handover
 from sifilma.handover.service import cards_of, content
 
+# _RECEIVED: the received handovers with their cards. _CHAIN: each with the receiver of the card's handover before it.
 _RECEIVED = (
     "SELECT k.card_id, h.issuer_id, h.receiver_id, y.id AS moment FROM handover_card k JOIN handover h ON h.id = k.handover_id"
     " JOIN history y ON y.object_kind = 'handover' AND y.object_id = h.id AND y.to_state = 'received'"

@@ -78,6 +78,7 @@ def chain(now: Snapshot) -> Found:
     """Check `prev` (the chain of places) and `seq`, which begins at 1 and ends at the card's number."""
     yield from now.find(
         "manifest",
+        # `epoch` before `seq`: the pair is compared in this order (docs/manifest.md).
         "SELECT w.id, w.seq FROM (SELECT m.id, m.seq, m.previous_hash,"
         " LAG(m.payload_hash) OVER (PARTITION BY m.card_id ORDER BY m.epoch, m.seq) AS hash FROM manifest m) w"
         " WHERE w.previous_hash IS DISTINCT FROM w.hash",

@@ -75,6 +75,7 @@ def _open(do: Operations, rows: Sequence[Any]) -> tuple[Opened, list[Broken]]:
     unopened = []
     for row in rows:
         try:
+            # One data key serves an organisation's manifests of a month: it is unsealed once per batch.
             key = keys.get(row.sealed_key) or sealing.open_key(do, row.key_owner, row.month, row.sealed_key)
             keys[row.sealed_key] = key
             line = sealing.open_sealed(key, row.sealed_body, b"manifest", row.id)

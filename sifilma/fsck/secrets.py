@@ -51,7 +51,7 @@ def _texts(row: Row[Any], columns: Iterable[Column[Any]]) -> Iterator[tuple[str,
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
-        return bytes(value).decode("latin-1")
+        return bytes(value).decode("latin-1")  # maps every byte to a character, so that patterns find text inside binary data
     return value if isinstance(value, str) else json.dumps(value)
 
 

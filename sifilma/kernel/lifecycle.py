@@ -159,6 +159,7 @@ def _protect(cycle: LifeCycle) -> None:
         f"{kind}: a step needs a new revision and an act of its own",
     )
     triggers.guard(f"{table}_keep", table, "DELETE", "", f"{kind}: nothing is deleted")
+    # The history is written by the database, so that direct SQL leaves its row as well.
     columns = "INSERT INTO history (object_kind, object_id, from_state, to_state, at, user_id, note, act_id) VALUES"
     values = "NEW.state, NEW.changed_at, NEW.changed_by, NEW.change_note, NEW.act_id)"
     triggers.follow(f"{table}_birth_history", table, "INSERT", f"{columns} ('{kind}', NEW.id, '', {values}")

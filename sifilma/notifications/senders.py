@@ -26,5 +26,5 @@ def senders(settings: Settings) -> dict[Channel, Sender]:
         found[Channel.SMS] = WebhookSender(settings.sms_webhook_url, settings.optional_secret("sms_webhook_token"))
     if settings.is_demo:
         console = ConsoleSender(settings.home / "demo" / "messages.txt")
-        found = dict.fromkeys(Channel, console) | found
+        found = dict.fromkeys(Channel, console) | found  # a configured channel is used in the demo too
     return found

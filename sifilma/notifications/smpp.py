@@ -43,7 +43,7 @@ class SmppSender:
                     dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN, destination_addr=letter.to.lstrip("+"), short_message=part,
                     data_coding=encoding, esm_class=kind, registered_delivery=True,
                 )  # fmt: skip
-                client.read_once()
+                client.read_once()  # the answer to this part, which calls the handler with its reference
         except smpplib.exceptions.PDUError as refused:
             raise SendFailed(Fault.SMS_REFUSED, refused.args[-1], for_good=refused.args[-1] in FOR_GOOD) from refused
         except (smpplib.exceptions.ConnectionError, smpplib.exceptions.UnknownCommandError, OSError) as fault:

@@ -85,6 +85,7 @@ def _page(error: SifilmaError) -> Response:
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
     if error.type == Unavailable.type:
         _forget_names()
+    # Only an outage is worth sending the same form again, and no page repeats a password or token.
     fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
     return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
 

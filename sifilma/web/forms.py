@@ -68,6 +68,7 @@ class Form:
 
     def model(self, schema: type[Model], **more: Any) -> Model:
         """Validate the form with the schema that the API uses. Empty fields count as not given. Raise ValidationError."""
+        # A browser sends an empty text for each field left out; the API leaves the member out.
         typed = {name: self.values[name].strip() for name in schema.model_fields if self.values.get(name, "").strip()}
         return schema.model_validate(typed | more)
 
