@@ -93,14 +93,15 @@ def screen_words() -> dict[str, str]:
 
 def _states_of(cycle: LifeCycle, indonesian: dict[str, str]) -> str:
     name = states.thing(cycle.kind)
-    title = f"**{name}** ({indonesian.get(name, 'no word on screens')}), table {code(cycle.table)}"
+    title = f"**{name.replace('_', ' ')}**" + (f" ({indonesian[name]})" if name in indonesian else "") + f", table {code(cycle.table)}"
     rows = ([_state(cycle, state), indonesian[str(states.STATES[state].name)], _steps(cycle, state)] for state in _names(cycle))
     return title + "\n\n" + table(["state", "on screen", "leads to"], rows)
 
 
 def _names(cycle: LifeCycle) -> list[str]:
-    """Return the states in the order of the transition table."""
-    return list(dict.fromkeys([*cycle.initial, *(str(state) for step in cycle.transitions for state in (step.source, step.target))]))
+    """Return the states in the order of their enumeration."""
+    enumeration: Any = type(cycle.transitions[0].source)
+    return [str(state) for state in enumeration]
 
 
 def _state(cycle: LifeCycle, state: str) -> str:
@@ -197,23 +198,22 @@ def invariants() -> str:
     for one in catalogue.invariants():
         by_module.setdefault(one.check.__module__, []).append(one)
     planted = planted_faults()
-    parts = []
+    count = sum(map(len, planted.values()))
+    parts = [f"{sum(map(len, by_module.values()))} invariants; {count} faults planted by `tests/fsck/plants.py`."]
     for module, found in by_module.items():
         rows = ([code(one.name), one.sentence, LOOKS_AT[one.needs], _faults(one, planted)] for one in found)
-        header = ["invariant", "what always holds", "looks at", "planted faults: what fsck says"]
+        header = ["invariant", "what always holds", "looks at", "planted faults: what fsck must say of each"]
         parts.append(f"{code(module.replace('.', '/') + '.py')}\n\n{table(header, rows)}")
     return "\n\n".join(parts)
 
 
 def planted_faults() -> dict[str, list[str]]:
     """Return what fsck must say of each planted fault, by invariant."""
-    if str(ROOT) not in sys.path:  # the tests are no installed package
-        sys.path.insert(0, str(ROOT))
-    from tests.fsck.plants import PLANTS  # noqa: PLC0415  # only now can it be found
+    from tests.fsck.plants import PLANTS  # noqa: PLC0415  # found below ROOT, which `main` puts on the path
 
     found: dict[str, list[str]] = {}
     for one in PLANTS:
-        found.setdefault(one.invariant, []).append(f"{one.kind} {one.says}")
+        found.setdefault(one.invariant, []).append(f"{code(one.kind)} … {one.says}")
     return found
 
 
@@ -224,6 +224,26 @@ def _faults(one: Invariant, planted: dict[str, list[str]]) -> str:
     return "; ".join(said) if said else PLANTED_IN_FILES
 
 
+# --- house rules -----------------------------------------------------------------------------------------------------
+
+
+def house_rules() -> str:
+    """Return a table of the rules that `tests/test_house.py` holds, each with the first paragraph of its docstring."""
+    from tests.support.house import PYTHON_RULES, TEXT_RULES  # noqa: PLC0415  # see planted_faults
+    from tests.support.rooms import TREE_RULES  # noqa: PLC0415
+
+    kinds = (("every module", PYTHON_RULES), ("every text", TEXT_RULES), ("the tree", TREE_RULES))
+    rows = ([code(rule.__name__), where, _first_paragraph(rule)] for where, rules in kinds for rule in rules)
+    return table(["rule", "holds for", "what it says"], rows)
+
+
+def _first_paragraph(rule: Any) -> str:
+    words = (rule.__doc__ or "").strip()
+    if not words:
+        raise Unusable(f"{rule.__name__} has no docstring")
+    return " ".join(words.split("\n\n")[0].split())
+
+
 # --- documents -------------------------------------------------------------------------------------------------------
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -232,6 +252,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "states": all_states,
     "settings": all_settings,
     "invariants": invariants,
+    "house rules": house_rules,
 }
 
 
@@ -261,6 +282,8 @@ def stale(text: str, wanted: str) -> list[str]:
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Write the blocks, or check them. Return the exit status."""
+    if str(ROOT) not in sys.path:  # the tests are no installed package
+        sys.path.insert(0, str(ROOT))
     differs = False
     try:
         for path in documents(root):
