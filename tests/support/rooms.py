@@ -60,7 +60,7 @@ NAMES_USED_ONCE = {
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
-    "approvals/four_eyes": "approvals by another person, and their triggers",
+    "approvals/four_eyes": "the rule who may approve or execute: predicate, SQL and trigger",
     "approvals/letters": "the letter (surat dinas) behind a request",
     "cards/condition_reports": "cards reported as damaged, locked, lost or found",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",
