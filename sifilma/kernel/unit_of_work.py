@@ -98,12 +98,11 @@ class UnitOfWork:
         if getattr(_current, "unit", None) is self:
             _current.unit = None
 
-    def record_refusal(self, write: Callable[[Session], T]) -> T:
-        """Roll this unit back and run `write` in a short transaction of its own, which survives the refusal."""
-        return self.separately(write)
-
     def separately(self, write: Callable[[Session], T]) -> T:
-        """Forget this unit's transaction and run `write` in a short one of its own, whatever becomes of the unit afterwards."""
+        """Roll this unit back and run `write` in a short transaction of its own, which stands whatever becomes of the unit afterwards.
+
+        For the record of a refusal (it outlives the refused act's rollback), and for what others must see at once.
+        """
         self._session.rollback()
         with self._sessions() as session, session.begin():
             return write(session)
