@@ -19,7 +19,7 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import keep_log
 from sifilma.fsck.cli import fsck
-from sifilma.jobs import worker as running
+from sifilma.jobs import worker
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
@@ -42,7 +42,7 @@ def register(app: Flask) -> None:
     """Attach the groups."""
     for group in (database, hsm, users, organisations, models, agreements, regions, audit):
         app.cli.add_command(group)
-    for command in (worker, fsck):
+    for command in (worker_command, fsck):
         app.cli.add_command(command)
 
 
@@ -71,7 +71,7 @@ def check() -> None:
 @click.command("worker")
 @with_appcontext
 @click.option("--once", is_flag=True, help="One round, then end; exit 1 if a job failed.")
-def worker(once: bool) -> None:
+def worker_command(once: bool) -> None:
     """What time alone brings about: acts come into the log, tokens lapse, requests and manifests expire, people are reminded."""
     while True:
         counts, failed = run_once()
@@ -118,7 +118,7 @@ def _deliver() -> int:
 
 
 def _work() -> int:
-    return running.work(running.Tools(command_context, resources.settings(), resources.hsm(), resources.files(), resources.places))
+    return worker.work(worker.Tools(command_context, resources.settings(), resources.hsm(), resources.files(), resources.places))
 
 
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sifilma.app import blueprints, factory
-from sifilma.commands import main as cli
-from sifilma.commands import serve as server
+from sifilma.commands import main, serve
 from sifilma.regions import villages
 from tests.support import templates
 
-READY = (cli, factory, blueprints, villages)
+READY = (main, factory, blueprints, villages)
 """Imported for the servers, used by none of this."""
 
 
-def main() -> None:
+def start_servers() -> None:
     """Start servers until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
     templates.compile_once()
@@ -42,10 +41,10 @@ def _fork(wanted: dict[str, Any]) -> int:
             for stream, target in ((nothing, 0), (log, 1), (log, 2)):
                 os.dup2(stream.fileno(), target)
         os.environ.update(wanted["environment"])
-        server.serve()
+        serve.serve()
     finally:
         os._exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    start_servers()
