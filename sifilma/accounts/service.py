@@ -269,7 +269,7 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
     user_id, subject = user.id, f"password:{user.id}"
     throttle.require_calm(ctx.session, ctx.now, subject)
     if not verify_password(user.password_hash, current):
-        ctx.uow.record_refusal(lambda session: _count_wrong(session, ctx, user_id, subject))
+        ctx.uow.separately(lambda session: _count_wrong(session, ctx, user_id, subject))
         raise Invalid.field("current", "This is not the current password.")
     throttle.forgive(ctx.session, subject)
     check_strength(new, user.username, settings.password_min)

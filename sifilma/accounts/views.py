@@ -8,8 +8,7 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.accounts import lost_factors, queries, service
-from sifilma.accounts import proposals as administration
+from sifilma.accounts import lost_factors, proposals, queries, service
 from sifilma.accounts.pages import EXPORT, InvitationLink, account_page, invitation_link, list_lines, proposal_lines, roles_of
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.approvals.decision_views import attempted
@@ -63,7 +62,7 @@ def invite_by_admin() -> AnyResponse:
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"))
         organisation = service.get_organisation(ctx, body.organisation)
-        user, _, secret = administration.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
+        user, _, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
         otherwise = service.known_otherwise(user, body.name)
         if secret:
             return _handed_out(invitation_link(resources().settings, user, secret, otherwise))
@@ -127,7 +126,7 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
     user, settings = queries.get_visible_user(ctx, user_id), resources().settings
-    return _handed_out(invitation_link(settings, user, administration.invite_head_again(ctx, settings, user)))
+    return _handed_out(invitation_link(settings, user, proposals.invite_head_again(ctx, settings, user)))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/usulan")
@@ -137,10 +136,10 @@ def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Propose to change a central account."""
     user = queries.get_visible_user(ctx, user_id)
     if form.get("change") == "invite":
-        administration.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
+        proposals.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
     else:
         body = _change(form)
-        administration.propose_change(ctx, user, body.change, body.role_set(), body.reason)
+        proposals.propose_change(ctx, user, body.change, body.role_set(), body.reason)
     return seen("user_pages.proposals", "proposed")
 
 
@@ -149,9 +148,9 @@ def _change(form: Form) -> UserChangeIn:
     return form.model(UserChangeIn, **values)
 
 
-@blueprint.get("/usulan")
+@blueprint.get("/usulan", endpoint="proposals")
 @operation("users.see")
-def proposals() -> Response:
+def list_proposals() -> Response:
     """What waits for a second person."""
     return _proposals(None, Form())
 
@@ -165,7 +164,7 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
-    proposal, secret = administration.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute")
+    proposal, secret = proposals.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute")
     return _decided(ctx, proposal.user_id, secret)
 
 

@@ -29,8 +29,8 @@ def init() -> None:
         click.echo(f"token {token.config.token_label}: {'made' if made else 'found'}, {len(keys)} keys sound")
     published = keyset.publish(settings, signing, root, resources().clock.now())
     with command_context() as ctx:
-        facts = {"root_sha256": published.pin, "epoch": published.epoch}
-        record(ctx, Action.KEYS_CEREMONY, "keyset", str(published.keyset.version), **facts)
+        version = str(published.keyset.version)
+        record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=published.pin, epoch=published.epoch)
     click.echo(f"keyset version {published.keyset.version}, epoch {published.epoch}, root SPKI SHA-256 {published.pin}")
 
 

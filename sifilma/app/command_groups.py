@@ -19,7 +19,7 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import keep_log
 from sifilma.fsck.cli import fsck
-from sifilma.jobs import worker as running
+from sifilma.jobs import worker
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
@@ -43,7 +43,7 @@ def register(app: Flask) -> None:
     """Attach the groups and commands."""
     for group in (database, hsm, users, organisations, models, agreements, regions, audit):
         app.cli.add_command(group)
-    for command in (worker, fsck):
+    for command in (worker_command, fsck):
         app.cli.add_command(command)
 
 
@@ -72,7 +72,7 @@ def check() -> None:
 @click.command("worker")
 @with_appcontext
 @click.option("--once", is_flag=True, help="Run one round, then end; exit 1 if a job failed.")
-def worker(once: bool) -> None:
+def worker_command(once: bool) -> None:
     """Do what is due: take acts into the log, send messages, work on files, expire tokens, requests and manifests, remind people."""
     while True:
         counts, failed = run_once()
@@ -123,7 +123,7 @@ def _deliver() -> int:
 
 def _work() -> int:
     held = resources()
-    return running.work(running.Tools(command_context, held.settings, held.hsm, held.files, partial(place_check, held.settings.home)))
+    return worker.work(worker.Tools(command_context, held.settings, held.hsm, held.files, partial(place_check, held.settings.home)))
 
 
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:

@@ -29,7 +29,7 @@ def record(
 
 
 def record_in(session: Session, ctx: Context, action: Action, object_kind: str, object_id: UUID | str, **data: Any) -> Act:
-    """Write an entry in another session, for refusals that remain after the rollback (`uow.record_refusal`)."""
+    """The same in another session: for refusals that outlive the rollback (`uow.separately`)."""
     values = entry_values(ctx, action, object_kind, object_id, None, data)
     session.execute(insert(AuditEntry), values)
     return Act(values["id"], values["at"], ctx.actor.user_id)

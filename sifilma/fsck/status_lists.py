@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from manifests.keyset import Keyset
 from manifests.status import StatusRefused, StatusValue, parse_status
 from sifilma.activation.models import ManifestState
-from sifilma.activation.trust import keyset as trust
+from sifilma.activation.trust import keyset
 from sifilma.activation.trust.status_list import VALUES
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Broken, Snapshot, broken
@@ -43,17 +43,17 @@ def index(now: Snapshot) -> Found:
 @in_snapshot("status-signed", "Every published status list verifies in a program that is not ours, and is the one it says.")
 def signed(now: Snapshot) -> Found:
     """Verify with joserfc and the status keys of the keyset, and compare number and sequence with the row."""
-    keyset = trust.load(now.settings).keyset
+    published = keyset.load(now.settings).keyset
     for row in now.rows("SELECT number AS id, seq, jws FROM published_status_list"):
-        fault = _signature_fault(keyset, row)
+        fault = _signature_fault(published, row)
         if fault:
             yield broken("status_list", row.id, f"publication {row.seq} {fault}")
 
 
-def _signature_fault(keyset: Keyset, row: Any) -> str:
+def _signature_fault(published: Keyset, row: Any) -> str:
     try:
         parts, listed = parse_status(row.jws.encode())
-        key = keyset.find(parts.kid, "status")
+        key = published.find(parts.kid, "status")
         if key is None:
             return "is signed by no status key of the keyset"
         jws.deserialize_compact(row.jws, ECKey.import_key(dict(key.jwk.model_dump())), algorithms=["ES256"])

@@ -14,8 +14,7 @@ from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF
-from sifilma.handover import bast as document
-from sifilma.handover import form_choices, service
+from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
@@ -30,12 +29,12 @@ blueprint = Blueprint("handover_pages", __name__, url_prefix="/bast", template_f
 EXPORT = Export(
     "bast",
     {
-        _("Number"): lambda bast: bast.number,
-        _("Issued"): lambda bast: day(bast.issued_at),
-        _("From"): lambda bast: bast.issuer["name"],
-        _("To"): lambda bast: bast.receiver["name"],
-        _("Cards"): lambda bast: bast.count,
-        _("State"): lambda bast: str(state(bast.state).name),
+        _("Number"): lambda handover: handover.number,
+        _("Issued"): lambda handover: day(handover.issued_at),
+        _("From"): lambda handover: handover.issuer["name"],
+        _("To"): lambda handover: handover.receiver["name"],
+        _("Cards"): lambda handover: handover.count,
+        _("State"): lambda handover: str(state(handover.state).name),
     },
 )
 STATES = [str(name) for name in HandoverState]
@@ -83,7 +82,7 @@ def show(handover_id: UUID) -> Response:
 def pdf(handover_id: UUID) -> Response:
     """The BAST to be read and printed: the same bytes each time."""
     found = service.get_handover(context(), handover_id)
-    data = document.bast(context(), resources().settings.public_url, found)
+    data = bast.bast(context(), resources().settings.public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 

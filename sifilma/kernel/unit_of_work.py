@@ -107,14 +107,10 @@ class UnitOfWork:
         if getattr(_current, "unit", None) is self:
             _current.unit = None
 
-    def record_refusal(self, write: Callable[[Session], T]) -> T:
-        """Roll this unit back and run `write` in a short transaction of its own, which remains although the request is refused."""
-        return self.separately(write)
-
     def separately(self, write: Callable[[Session], T]) -> T:
-        """Discard this unit's transaction and run `write` in a short one of its own, whatever becomes of the unit afterwards.
+        """Roll this unit back and run `write` in a short transaction of its own, which stands whatever becomes of the unit afterwards.
 
-        The rollback comes first: on SQLite the second transaction could not get the write lock while this unit holds it.
+        For the record of a refusal (it outlives the refused act's rollback), and for what others must see at once.
         """
         self._session.rollback()
         with self._sessions() as session, session.begin():

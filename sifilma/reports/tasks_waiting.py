@@ -44,7 +44,6 @@ from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
-P, A, D, H = PersonalisationRequest, ActivationRequest, Destruction, Handover
 Lines = Iterator[Select[Any]]
 MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 
@@ -80,15 +79,21 @@ def awaited(ctx: Context) -> Lines:
     """What others are to do next for the actor."""
     own = ctx.actor.organisation_id
     if not ctx.actor.is_central:
-        mine = personalisation.requests_query(ctx).where(P.requester_id == own)
-        yield _personalisation(mine.where(P.state == PersonalisationState.SUBMITTED), "personalisation_submitted", P.submitted_at)
-        yield _personalisation(mine.where(P.state.in_(MAKING)), "personalisation_running", P.changed_at)
-        yield _activation(_own_activation(ctx, RequestState.SUBMITTED), "activation_submitted", A.submitted_at)
-        yield _made(ctx, "bast_awaited", P.requester_id == own, Card.state == CardState.PERSONALISED)
+        mine = personalisation.requests_query(ctx).where(PersonalisationRequest.requester_id == own)
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state == PersonalisationState.SUBMITTED),
+            "personalisation_submitted",
+            PersonalisationRequest.submitted_at,
+        )
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state.in_(MAKING)), "personalisation_running", PersonalisationRequest.changed_at
+        )
+        yield _activation(_own_activation(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at)
+        yield _made(ctx, "bast_awaited", PersonalisationRequest.requester_id == own, Card.state == CardState.PERSONALISED)
         yield _destruction(_own_destruction(ctx, DestructionState.PROPOSED), "destruction_proposed")
         yield _destruction(_own_destruction(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
-    yield _handover(ctx, "handover_issued", H.issuer_id == own, H.receiver_id)
+    yield _handover(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     yield from _awaited_people(ctx)
 
 
@@ -96,8 +101,8 @@ def _awaited_people(ctx: Context) -> Lines:
     """Second approvers, deciders of one's own proposals, people who have not taken up their invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
         asked = _personalisation_approvals(ctx, PERSONALISATION.awaits_another(ctx))
-        yield _personalisation(asked, "personalisation_second", P.submitted_at)
-        yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", A.submitted_at)
+        yield _personalisation(asked, "personalisation_second", PersonalisationRequest.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
         yield _revocation(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
@@ -114,9 +119,11 @@ def _awaited_people(ctx: Context) -> Lines:
 
 def _approvals(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        yield _personalisation(_personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", P.submitted_at)
+        yield _personalisation(
+            _personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", PersonalisationRequest.submitted_at
+        )
     if grants(ctx.actor, Operation.ACTIVATION_APPROVE):
-        yield _activation(_activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", A.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.DESTRUCTION_APPROVE):
         proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
         yield _destruction(proposed, "approve_destruction")
@@ -136,13 +143,13 @@ def _looks(ctx: Context) -> Lines:
     """What an operator looks at."""
     if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
         query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
-        yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", P.submitted_at)
+        yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", PersonalisationRequest.submitted_at)
     if grants(ctx.actor, Operation.ACTIVATION_VERIFY):
         asked = activation.requests_query(ctx, Operation.ACTIVATION_VERIFY)
-        yield _activation(asked.where(ACTIVATION.verifiable()), "verify_activation", A.submitted_at)
+        yield _activation(asked.where(ACTIVATION.verifiable()), "verify_activation", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.PERSONALISE):
-        made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(P.state.in_(MAKING))
-        yield _personalisation(made, "record_results", P.changed_at)
+        made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(PersonalisationRequest.state.in_(MAKING))
+        yield _personalisation(made, "record_results", PersonalisationRequest.changed_at)
     if grants(ctx.actor, Operation.PLACE_REVIEW):
         doubted = activation.activations_query(ctx, Operation.PLACE_REVIEW).where(Activation.review_state == "waiting")
         doubted = doubted.where(Card.id == Activation.card_id)
@@ -154,41 +161,76 @@ def _looks(ctx: Context) -> Lines:
 
 def _own_papers(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.PERSONALISATION_SUBMIT):
-        mine = personalisation.requests_query(ctx, Operation.PERSONALISATION_SUBMIT).where(P.requester_id == ctx.actor.organisation_id)
-        yield _personalisation(mine.where(P.state == PersonalisationState.RETURNED), "mend_personalisation", P.changed_at)
-        yield _personalisation(mine.where(P.state == PersonalisationState.DRAFT), "submit_personalisation", P.changed_at)
+        mine = personalisation.requests_query(ctx, Operation.PERSONALISATION_SUBMIT).where(
+            PersonalisationRequest.requester_id == ctx.actor.organisation_id
+        )
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state == PersonalisationState.RETURNED),
+            "mend_personalisation",
+            PersonalisationRequest.changed_at,
+        )
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state == PersonalisationState.DRAFT),
+            "submit_personalisation",
+            PersonalisationRequest.changed_at,
+        )
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
-        yield _activation(_own_activation(ctx, RequestState.RETURNED), "mend_activation", A.changed_at)
-        yield _activation(_own_activation(ctx, RequestState.DRAFT), "submit_activation", A.changed_at)
+        yield _activation(_own_activation(ctx, RequestState.RETURNED), "mend_activation", ActivationRequest.changed_at)
+        yield _activation(_own_activation(ctx, RequestState.DRAFT), "submit_activation", ActivationRequest.changed_at)
 
 
 def _own_activation(ctx: Context, state: RequestState) -> Select[Any]:
-    return activation.requests_query(ctx).where(A.organisation_id == ctx.actor.organisation_id, A.state == state)
+    return activation.requests_query(ctx).where(
+        ActivationRequest.organisation_id == ctx.actor.organisation_id, ActivationRequest.state == state
+    )
 
 
 def _cards(ctx: Context) -> Lines:
     own = ctx.actor.organisation_id
     if grants(ctx.actor, Operation.HANDOVER_RECEIVE):
-        yield _handover(ctx, "receive_handover", H.receiver_id == own, H.issuer_id)
+        yield _handover(ctx, "receive_handover", Handover.receiver_id == own, Handover.issuer_id)
     if grants(ctx.actor, Operation.HANDOVER_ISSUE):
         ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
         yield _made(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
     if grants(ctx.actor, Operation.ACTIVATE):
         issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
-        yield tokens_query(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at), func.min(Token.expires_at))
+        yield tokens_query(
+            issued.where(Token.expires_at > ctx.now), "activate", func.min(ActivationRequest.changed_at), func.min(Token.expires_at)
+        )
 
 
 def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
     """Tokens by their requests."""
-    grouped = query.where(A.id == Token.activation_request_id).group_by(A.id, A.letter_number, Organisation.name)
-    return line_query(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id), until)
+    grouped = query.where(ActivationRequest.id == Token.activation_request_id).group_by(
+        ActivationRequest.id, ActivationRequest.letter_number, Organisation.name
+    )
+    return line_query(
+        grouped,
+        task,
+        ActivationRequest.id,
+        ActivationRequest.letter_number,
+        ActivationRequest.organisation_id,
+        at,
+        func.count(Token.id),
+        until,
+    )
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
     """Cards by the request they were made for, and whom they go to."""
-    to = P.requester_id if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE else P.buyer_id
-    query = select(Card).where(P.id == Card.personalisation_request_id, *conditions).group_by(P.id, P.letter_number, Organisation.name)
-    return line_query(query, task, P.id, P.letter_number, to, func.min(Card.changed_at), func.count(Card.id))
+    to = (
+        PersonalisationRequest.requester_id
+        if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
+        else PersonalisationRequest.buyer_id
+    )
+    query = (
+        select(Card)
+        .where(PersonalisationRequest.id == Card.personalisation_request_id, *conditions)
+        .group_by(PersonalisationRequest.id, PersonalisationRequest.letter_number, Organisation.name)
+    )
+    return line_query(
+        query, task, PersonalisationRequest.id, PersonalisationRequest.letter_number, to, func.min(Card.changed_at), func.count(Card.id)
+    )
 
 
 def _destructions(ctx: Context) -> Lines:
@@ -196,13 +238,15 @@ def _destructions(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.DESTRUCTION_RECORD):
         yield _destruction(_own_destruction(ctx, DestructionState.APPROVED), "record_destruction")
     if grants(ctx.actor, Operation.DESTRUCTION_VERIFY):
-        done = destructions_query(ctx, Operation.DESTRUCTION_VERIFY).where(D.state == DestructionState.EXECUTED)
-        others = done.where(D.submitted_by_person != me, or_(D.recorded_by_person.is_(None), D.recorded_by_person != me))
+        done = destructions_query(ctx, Operation.DESTRUCTION_VERIFY).where(Destruction.state == DestructionState.EXECUTED)
+        others = done.where(
+            Destruction.submitted_by_person != me, or_(Destruction.recorded_by_person.is_(None), Destruction.recorded_by_person != me)
+        )
         yield _destruction(others, "verify_destruction")
 
 
 def _own_destruction(ctx: Context, state: DestructionState) -> Select[Any]:
-    return destructions_query(ctx).where(D.organisation_id == ctx.actor.organisation_id, D.state == state)
+    return destructions_query(ctx).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.state == state)
 
 
 def _models(ctx: Context) -> Lines:
@@ -220,19 +264,44 @@ def _models(ctx: Context) -> Lines:
 
 
 def _personalisation(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    return line_query(query, task, P.id, P.letter_number, P.requester_id, at, P.quantity)
+    return line_query(
+        query,
+        task,
+        PersonalisationRequest.id,
+        PersonalisationRequest.letter_number,
+        PersonalisationRequest.requester_id,
+        at,
+        PersonalisationRequest.quantity,
+    )
 
 
 def _activation(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    return line_query(query, task, A.id, A.letter_number, A.organisation_id, at, A.machines)
+    return line_query(
+        query,
+        task,
+        ActivationRequest.id,
+        ActivationRequest.letter_number,
+        ActivationRequest.organisation_id,
+        at,
+        ActivationRequest.machines,
+    )
 
 
 def _handover(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
-    return line_query(handovers_query(ctx).where(mine, H.state == HandoverState.ISSUED), task, H.id, H.number, other, H.issued_at)
+    return line_query(
+        handovers_query(ctx).where(mine, Handover.state == HandoverState.ISSUED),
+        task,
+        Handover.id,
+        Handover.number,
+        other,
+        Handover.issued_at,
+    )
 
 
 def _destruction(query: Select[Any], task: str) -> Select[Any]:
-    return line_query(query, task, D.id, func.coalesce(D.number, ""), D.organisation_id, D.changed_at)
+    return line_query(
+        query, task, Destruction.id, func.coalesce(Destruction.number, ""), Destruction.organisation_id, Destruction.changed_at
+    )
 
 
 def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:

@@ -137,4 +137,4 @@ def note_denial(refusal: SifilmaError) -> None:
     action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
     ctx = requests.context()
     facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
-    ctx.uow.record_refusal(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
+    ctx.uow.separately(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))

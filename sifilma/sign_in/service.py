@@ -53,7 +53,7 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     ctx.uow.end_read()
     right = verify_password(row.password_hash if row else "", password)
     if row is None or not right or row.state != AccountState.ACTIVE:
-        ctx.uow.record_refusal(lambda session: _count_password(session, ctx, subjects))
+        ctx.uow.separately(lambda session: _count_password(session, ctx, subjects))
         raise Unauthenticated(REFUSED, type="sign-in-refused")
     cookie = secrets.token_urlsafe(32)
     ctx.session.add(
@@ -183,7 +183,7 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
         record(as_user(ctx, user, session_id), Action.SESSION_RECOVERY_CODE, "user", user.id, left=recovery_codes.left(ctx, user.id))
         return {"factor": "recovery code"}
     user_id = user.id
-    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")
 
 
@@ -192,7 +192,7 @@ def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, cre
     if user.state == AccountState.ACTIVE and passkeys.accept(ctx, site, user.id, session_id, credential):
         return
     user_id = user.id
-    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated("The passkey was not accepted.", type="otp-refused")
 
 

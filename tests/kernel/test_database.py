@@ -125,7 +125,7 @@ def test_a_refusal_is_recorded_although_the_act_is_rolled_back(unit: UnitOfWork,
     unit.begin_write()
     unit.session.add(organisation("the act"))
     unit.session.flush()
-    unit.record_refusal(lambda session: session.add(organisation("the refusal")))
+    unit.separately(lambda session: session.add(organisation("the refusal")))
     unit.rollback()
     with sessions() as session:
         assert session.scalars(select(Organisation.name)).all() == ["the refusal"]

@@ -190,7 +190,7 @@ def _refuse_place(placed: Placed, regency: str) -> NoReturn:
 
 
 def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
-    raise wrong_token(ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id)))
+    raise wrong_token(ctx.uow.separately(lambda session: tokens.count_wrong_try(session, ctx, token_id)))
 
 
 def wrong_token(left: int) -> Invalid:
