@@ -1,4 +1,4 @@
-"""Messages as pages show them: to whom (masked), how, what became of them and why. Never what they say."""
+"""What pages show of messages: the masked receiver, the channel, the state and its reason. The text of a message is never shown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sifilma.web.states import state
 
 CHANNELS = {Channel.EMAIL.value: _("E-mail"), Channel.SMS.value: _("SMS")}
 PURPOSES = {"code": _("One-time code"), "reminder": _("Reminder"), "notice": _("Notice"), "security": _("Notice about the account")}
+# The beginnings of the errors that `sifilma/notifications` stores, with the sentence a page shows for each.
 REASONS = (
     ("its time was over", _("It could not be sent in time.")),
     ("this channel is not switched on", _("This channel is not switched on here.")),
@@ -32,7 +33,7 @@ REASONS = (
 
 @dataclass(frozen=True)
 class MessageLine:
-    """A message in a list. `again`: it was given up and can be sent again."""
+    """A message in a list. `again` is True if delivery was given up and the message can be queued again."""
 
     message: OutboxMessage
     user: User | None
@@ -44,7 +45,7 @@ class MessageLine:
 
 
 def line(message: OutboxMessage, user: User | None) -> MessageLine:
-    """A message as it is shown."""
+    """Return a message for a list."""
     fate = messages.fate(message)
     kind, channel = str(PURPOSES.get(message.purpose, message.purpose)), str(CHANNELS[message.channel])
     again = fate in ("failed", "lapsed") and bool(message.sealed)
@@ -52,13 +53,13 @@ def line(message: OutboxMessage, user: User | None) -> MessageLine:
 
 
 def lines(ctx: Context, found: list[OutboxMessage]) -> list[MessageLine]:
-    """Messages of a list, with whom they are to."""
+    """Return messages for a list, with their receivers."""
     users = messages.receivers(ctx, found)
     return [line(message, users.get(message.user_id) if message.user_id else None) for message in found]
 
 
 def reason(error: str) -> str:
-    """Why a message did not leave, in words; a sentence nobody foresaw as it is."""
+    """Return in words why a message was not sent. An error that REASONS does not know is returned unchanged."""
     return next((str(words) for beginning, words in REASONS if error.startswith(beginning)), error)
 
 
