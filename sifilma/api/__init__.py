@@ -45,7 +45,7 @@ BLUEPRINTS = (
 
 
 def register(app: Application) -> None:
-    """Attach every route of /api/v1."""
+    """Register every route of /api/v1."""
     for api in BLUEPRINTS:
         app.register_api(api)
     app.register_blueprint(documentation.blueprint)

@@ -14,7 +14,7 @@ blueprint = Blueprint("api_documentation", __name__, url_prefix=API, template_fo
 
 
 def document() -> dict[str, Any]:
-    """OpenAPI 3.1."""
+    """Return the OpenAPI 3.1 document."""
     app = cast(Application, current_app)
     return cast("dict[str, Any]", app.api_doc)
 

@@ -34,7 +34,7 @@ class PersonalisationForm(BaseModel):
     batch: File | None = None
 
     def files(self) -> Files:
-        """The files that came."""
+        """Return the uploaded files."""
         return Files(upload(self.letter), upload(self.purchase_order), upload(self.batch))
 
 

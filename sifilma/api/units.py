@@ -21,7 +21,7 @@ class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max
     """One unit, or up to a thousand."""
 
     def units(self) -> list[UnitIn]:
-        """As a list."""
+        """Return the units as a list."""
         return self.root if isinstance(self.root, list) else [self.root]
 
 
