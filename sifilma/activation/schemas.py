@@ -1,4 +1,4 @@
-"""What comes in and goes out about activation requests, activations and manifests."""
+"""The schemas of activation requests, activations and manifests, for JSON and forms."""
 
 from __future__ import annotations
 

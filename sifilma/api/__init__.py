@@ -1,4 +1,4 @@
-"""/api/v1: the services as JSON. OpenAPI is generated from the schemas that validate."""
+"""/api/v1: the services as JSON. The OpenAPI document is generated from the schemas that validate the requests (docs/api.md)."""
 
 from __future__ import annotations
 

@@ -78,13 +78,13 @@ class IdPath(BaseModel):
 
 
 class UidPath(BaseModel):
-    """A card's UID as printed: spaces and colons are accepted."""
+    """A card's UID. Spaces and colons, as printed on cards, are accepted."""
 
     uid: Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise_uid)]
 
 
 class ListQuery(BaseModel):
-    """Which page of a list."""
+    """A page of a list: its length, and the cursor of the page before it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,7 +93,7 @@ class ListQuery(BaseModel):
 
 
 class StateQuery(ListQuery):
-    """Which page of which state."""
+    """A page of a list, by state."""
 
     state: str | None = Field(None, max_length=20)
 

@@ -1,4 +1,4 @@
-"""Personalisation requests and their results."""
+"""The routes of personalisation requests and their results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PersonalisationForm(BaseModel):
 
 
 class ResultsBody(RawModel):
-    """Results as JSON or as CSV."""
+    """The body of results, which is JSON or CSV."""
 
     mimetypes = ["application/json", "text/csv"]  # noqa: RUF012  # the framework's own way
 

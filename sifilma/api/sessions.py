@@ -1,4 +1,4 @@
-"""Signing in, stepping up, signing out; who am I; my sessions."""
+"""The routes of signing in, step-up, signing out, the signed-in user, and their sessions."""
 
 from __future__ import annotations
 

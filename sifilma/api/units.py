@@ -1,4 +1,4 @@
-"""Readers and encoders."""
+"""The routes of readers and encoders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max
 
 
 class UnitsQuery(ListQuery):
-    """Which units."""
+    """A page of units, by hardware number."""
 
     hardware_number: str | None = Field(None, max_length=40)
 

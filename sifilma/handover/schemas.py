@@ -1,4 +1,4 @@
-"""What comes in and goes out about handovers."""
+"""The schemas of handovers, for JSON and forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activation requests: draft, submit, verify, return, approve (tokens), reject, cancel."""
+"""Activation requests: draft, edit and approve. `REQUESTS` has submit, verify, return, reject and cancel."""
 
 from __future__ import annotations
 
