@@ -231,6 +231,7 @@ class Activation(Base):
         Index(None, "card_id", "id"),
         Index(None, "review_state", "id"),
         Index(None, "at"),
+        # The map counts by the beginning of the code. LIKE uses this index in any collation of the database.
         Index(None, "region_code", postgresql_ops={"region_code": "varchar_pattern_ops"}),
     )
 
@@ -240,6 +241,7 @@ class Activation(Base):
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), index=True)
+    # Activation and manifest name each other: this key is checked at commit, so the activation can be inserted first.
     manifest_id: Mapped[UUID] = mapped_column(
         ForeignKey("manifest.id", name="fk_activation_manifest_id", use_alter=True, deferrable=True, initially="DEFERRED"), unique=True
     )
@@ -287,6 +289,7 @@ class Manifest(Stateful, Base):
         UniqueConstraint("card_id", "epoch", "seq"),
         UniqueConstraint("status_list", "status_index"),
         Index(
+            # A card has at most one manifest in force. The index includes the activation, so that the map reads no sealed bodies.
             "uq_manifest_standing", "card_id", unique=True, sqlite_where=text(_STANDING), postgresql_where=text(_STANDING),
             postgresql_include=["activation_id"],
         ),

@@ -40,6 +40,7 @@ def expire_requests(ctx: Context) -> int:
         exists().where(Token.activation_request_id == ActivationRequest.id),
         ~exists().where(Token.activation_request_id == ActivationRequest.id, Token.state == TokenState.ISSUED),
     )
+    # Only the request is locked, and one that an approver or another worker has locked is left for the next run.
     rows = list(ctx.session.scalars(late.limit(AT_ONCE).with_for_update(of=ActivationRequest, skip_locked=True)))
     for request in rows:
         act = record(ctx, Action.ACTIVATION_EXPIRE, "activation_request", request.id, organisation_id=request.organisation_id)

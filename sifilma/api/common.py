@@ -151,7 +151,7 @@ def _json_part(value: object) -> object:
     if isinstance(value, str) or hasattr(value, "read"):
         try:
             value = json.loads(value if isinstance(value, str) else value.read())
-        except (ValueError, RecursionError) as broken:
+        except (ValueError, RecursionError) as broken:  # RecursionError: JSON that is nested too deeply
             raise ValueError("this part must be JSON") from broken
         characters.require_fit("request", value)
     return value

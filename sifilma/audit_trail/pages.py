@@ -140,6 +140,7 @@ def _line(ctx: Context, entry: AuditEntry, users: Any, keys: Any, owners: Any, u
 def _address(ctx: Context, entry: AuditEntry, uids: dict[str, str]) -> str:
     if entry.object_kind in ONLY_OWN and not may_reach(ctx.actor, Operation(NEEDS[entry.object_kind]), entry.organisation_id):
         return ""
+    # An entry without an object has the id `-`.
     endpoint, argument = PAGES.get(entry.object_kind, ("", ""))
     key = uids.get(entry.object_id, "") if entry.object_kind == "card" else entry.object_id
     return link_to(endpoint, **{argument: key}) if endpoint and len(key) > 1 else ""

@@ -116,6 +116,7 @@ class Card(Stateful, Base):
         CheckConstraint(state_check(CardState), name="state"),
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
+        # A unit has at most one living card; former cards keep naming it.
         Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),

@@ -142,5 +142,5 @@ def _public_key(form: Form) -> dict[str, Any]:
     typed = form.get("public_jwk").strip()
     try:
         return {"public_jwk": json.loads(typed)} if typed else {}
-    except (ValueError, RecursionError) as broken:
+    except (ValueError, RecursionError) as broken:  # RecursionError: JSON that is nested too deeply
         raise Invalid.field("public_jwk", "This is not JSON. Paste the whole key, from { to }.") from broken

@@ -137,6 +137,7 @@ four_eyes.protect_parts("destruction_card", "destruction", editable=("proposed",
 for _table in ("destruction_witness", "destruction_photo"):
     four_eyes.protect_parts(_table, "destruction", editable=("approved",))
 triggers.guard(
+    # At least two witnesses (docs/domain.md, rule 9). The setting `witnesses_min` may require more.
     "destruction_complete",
     "destruction",
     "UPDATE",

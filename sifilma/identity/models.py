@@ -167,6 +167,7 @@ class Throttle(Base):
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+# The CHECKs of the table see one account. A person may have several, so these triggers compare all that are not disabled.
 triggers.guard(
     "user_admin_never_approver",
     "user_account",

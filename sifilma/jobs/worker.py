@@ -223,6 +223,7 @@ def settled_numbers(ctx: Context, job: Job) -> set[int]:
 
 def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
     """Write results in the transaction of their acts, and count them. Raise Lost if another worker holds the lease."""
+    # First the lease: if it is lost, nothing else is written.
     advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
     keep(ctx, taken.job, rows)
 

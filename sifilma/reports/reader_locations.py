@@ -157,6 +157,7 @@ def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[C
     """
     cell = 360 * CELL_PIXELS / 256 / 2**zoom
     size = int(cell * E7)
+    # Cells of the grid are whole-number quotients, so the database can group by them.
     north, east = (Activation.latitude_e7 + SOUTH_E7) // size, Activation.longitude_e7 // size
     inside = (
         Activation.latitude_e7.between(int(shown.south * E7), int(shown.north * E7)),

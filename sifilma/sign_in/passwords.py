@@ -14,7 +14,7 @@ from sifilma.kernel.text import say
 MAX_LENGTH = 256
 CONTEXT = ("sifilma", "dukcapil", "disdukcapil", "kemendagri", "indonesia", "samcard", "kartusam", "ktpel")
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # the parameters OWASP recommends: 18 ms of CPU
-# Bounds what a burst of sign-ins can use: each hash takes 19 MiB of memory and a core.
+# At most two at a time in a process (docs/quality.md): each hash takes 19 MiB of memory and a core.
 _two_at_a_time = threading.BoundedSemaphore(2)
 
 
@@ -34,6 +34,7 @@ def verify_password(hashed: str, password: str) -> bool:
         return False
     with _two_at_a_time:
         try:
+            # Without a hash the password is compared with a dummy: that takes the same time.
             _hasher.verify(hashed or _dummy(), password)
             return bool(hashed)
         except (VerificationError, InvalidHashError):
@@ -48,6 +49,7 @@ def check_strength(password: str, username: str, minimum: int) -> None:
     if not minimum <= len(password) <= MAX_LENGTH:
         raise Invalid.field("password", say("A password has %(least)s to %(most)s characters.", least=minimum, most=MAX_LENGTH))
     plain = password.casefold()
+    # A common word with digits or signs around it is as easy to guess.
     core = plain.strip("0123456789!@#$%^&*()-_=+.,?")
     if plain in _common() or core in _common() or core in CONTEXT or username.casefold() in plain or len(set(plain)) < 5:
         raise Invalid.field("password", "This password is too easy to guess: choose several words nobody would put together.")

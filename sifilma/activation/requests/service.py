@@ -214,6 +214,7 @@ def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[U
 
     A card has changed if it left the state the request needs, or its organisation.
     """
+    # CASE maps each request's kind to the state its cards need, so one query serves requests of all kinds.
     needed = case({str(kind): str(state) for kind, state in READY.items()}, value=ActivationRequest.kind)
     query = select(ActivationRequestCard.activation_request_id, Card.uid).join(Card, Card.id == ActivationRequestCard.card_id)
     query = query.join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)

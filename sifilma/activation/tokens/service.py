@@ -227,7 +227,10 @@ def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
 
 
 def count_wrong_try(session: Session, ctx: Context, token_id: UUID) -> int:
-    """Count one wrong try; the fifth cancels the token. Return the tries left. The caller gives a transaction of its own."""
+    """Count one wrong try; the fifth cancels the token. Return the tries left.
+
+    The caller's transaction must be one that is committed although the token is refused.
+    """
     act = record_in(session, ctx, Action.TOKEN_REFUSED, "token", token_id)
     tries = session.scalar(
         update(Token)

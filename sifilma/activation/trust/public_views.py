@@ -99,6 +99,7 @@ def verification_form() -> Response:
     if not data:
         form.refuse(Invalid.field("file", "Choose a manifest file."))
         return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=None)
+    # First without a status list: only a manifest that is otherwise valid tells which list to look up.
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
         listed = status.current(context(), resources().settings, resources().hsm, int(found[1])).encode()

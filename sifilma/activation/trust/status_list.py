@@ -111,6 +111,7 @@ def _revoked(line: str | None) -> list[int]:
     """Return the indexes that an earlier publication revoked. They stay revoked, whatever the database says now."""
     if line is None:
         return []
+    # Two bits an entry, four entries a byte, the lowest bits first (docs/manifest.md, Status).
     data = parse_status(line.encode())[1].unpacked()
     return [at * 4 + part for at, byte in enumerate(data) if byte for part in range(4) if byte >> part * 2 & 3 == StatusValue.REVOKED]
 
