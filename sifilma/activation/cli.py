@@ -1,4 +1,4 @@
-"""`sifilma hsm …`: the ceremony, the inventory, the health of the token."""
+"""`sifilma hsm …`: the key ceremony, the inventory of keys, the check of the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activation requests and their tokens."""
+"""The routes of activation requests and their tokens."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ActivationRequestForm(BaseModel):
 
 
 class TokenPath(IdPath, UidPath):
-    """A request, and one of its cards."""
+    """The id of a request, and the UID of one of its cards."""
 
 
 @api.post(PATH, responses={201: ActivationRequestOut}, summary="Draft a request")

@@ -1,4 +1,4 @@
-"""Activations: one card, one machine, one place."""
+"""The routes of activations: one at a time, by file, and the review of places."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ api = blueprint("activations")
 
 
 class ActivationsQuery(ListQuery):
-    """Which activations."""
+    """A page of activations, and the state of the place's review."""
 
     review: Literal["none", "waiting", "accepted", "rejected"] | None = None
 

@@ -1,4 +1,4 @@
-"""The record of acts, and its transparency log."""
+"""The routes of the audit entries, and of checkpoints and proofs of the transparency log."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ LONGEST = 2**53 - 1
 
 
 class AuditQuery(ListQuery):
-    """Which entries."""
+    """A page of entries, by object or act."""
 
     object: str | None = Field(None, max_length=64, description="id of the object")
     action: str | None = Field(None, max_length=40)
 
 
 class PlacePath(BaseModel):
-    """A place in the log, from 0."""
+    """A place in the log, counted from 0."""
 
     seq: int = Field(ge=0, le=LONGEST)
 
 
 class CheckpointQuery(BaseModel):
-    """What the proof of growth begins with."""
+    """The size from which a consistency proof is requested (RFC 6962, section 2.1.2)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class CheckpointQuery(BaseModel):
 
 
 class VerificationQuery(BaseModel):
-    """How much is verified in one answer; `sifilma audit verify` reads everything."""
+    """The number of newest entries to verify. `sifilma audit verify` verifies all."""
 
     model_config = ConfigDict(extra="forbid")
 

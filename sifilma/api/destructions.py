@@ -1,4 +1,4 @@
-"""Destructions and their Berita Acara."""
+"""The routes of destructions and their Berita Acara."""
 
 from __future__ import annotations
 

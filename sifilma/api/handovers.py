@@ -1,4 +1,4 @@
-"""Handovers (BAST)."""
+"""The routes of handovers (BAST)."""
 
 from __future__ import annotations
 

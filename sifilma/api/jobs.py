@@ -1,4 +1,4 @@
-"""Jobs: what was asked by file, how far it is, and what became of it."""
+"""The routes of jobs: progress, errors by row, and the files with results and failed rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE: dict[str | int | HTTPStatus, Any] = {200: file_of("text/csv", sheets.XLSX_
 
 
 class FileQuery(BaseModel):
-    """As which kind of file."""
+    """The type of a file."""
 
     model_config = ConfigDict(extra="forbid")
 

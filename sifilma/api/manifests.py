@@ -1,4 +1,4 @@
-"""Manifests: metadata for those who may see them, the file for its holder alone."""
+"""The routes of manifests: metadata, the file (for the holder of the card only), and revocation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ api = blueprint("manifests")
 
 
 class ManifestsQuery(StateQuery):
-    """Which manifests."""
+    """A page of manifests, by state or card."""
 
     sam_uid: Uid | None = Field(None)
 

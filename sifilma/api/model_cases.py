@@ -1,4 +1,4 @@
-"""Applications for models: to be tested, to be certified (Permendagri 76/2020, arts. 12-16)."""
+"""The routes of applications to have models tested and certified (Permendagri 76/2020, articles 12-16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Personalisation requests and their results."""
+"""The routes of personalisation requests and their results."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class PersonalisationForm(BaseModel):
     batch: File | None = None
 
     def files(self) -> Files:
-        """The files that came."""
+        """Return the uploaded files."""
         return Files(upload(self.letter), upload(self.purchase_order), upload(self.batch))
 
 
 class ResultsBody(RawModel):
-    """Results as JSON or as CSV."""
+    """The body of results, which is JSON or CSV."""
 
     mimetypes = ["application/json", "text/csv"]  # noqa: RUF012  # the framework's own way
 

@@ -1,4 +1,4 @@
-"""What a form or a maker needs to choose from: organisations, models, regions."""
+"""The routes of reference data: organisations, models, region codes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ api = blueprint("reference")
 
 
 class OrganisationQuery(ListQuery):
-    """Which organisations."""
+    """A page of organisations, by kind and a part of the name (`q`)."""
 
     kind: Literal["directorate", "province_office", "regency_office", "institution", "manufacturer"] | None = None
     q: str | None = Field(None, max_length=100)
 
 
 class RegionQuery(ListQuery):
-    """Whose children; provinces if none is named."""
+    """A page of region codes below `parent`; of provinces without it."""
 
     parent: str | None = Field(None, max_length=13)
 

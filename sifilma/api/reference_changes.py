@@ -1,4 +1,4 @@
-"""Changes of reference data: an operator proposes, an approver, another person, has them registered."""
+"""The routes of changes of reference data. An operator proposes them; an approver, who is another person, executes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH = "/reference-changes"
 
 
 class ChangesQuery(StateQuery):
-    """Which changes."""
+    """A page of changes, by state or kind."""
 
     kind: Literal["organisations", "agreements", "models"] | None = None
 

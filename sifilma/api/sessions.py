@@ -1,4 +1,4 @@
-"""Signing in, stepping up, signing out; who am I; my sessions."""
+"""The routes of signing in, step-up, signing out, the signed-in user, and their sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ api = blueprint("session", signed_in=False)
 
 
 class PasswordIn(Strict):
-    """The first step."""
+    """Show the first step."""
 
     username: str = Field(min_length=1, max_length=60)
     password: str = Field(min_length=1, max_length=256)

@@ -1,4 +1,4 @@
-"""Readers and encoders."""
+"""The routes of readers and encoders."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max
     """One unit, or up to a thousand."""
 
     def units(self) -> list[UnitIn]:
-        """As a list."""
+        """Return the units as a list."""
         return self.root if isinstance(self.root, list) else [self.root]
 
 
 class UnitsQuery(ListQuery):
-    """Which units."""
+    """A page of units, by hardware number."""
 
     hardware_number: str | None = Field(None, max_length=40)
 

@@ -1,4 +1,4 @@
-"""People of one's own organisation, central people (two administrators), invitations, API keys."""
+"""The routes of accounts: the own organisation's, central ones (by two administrators), invitations, API keys."""
 
 from __future__ import annotations
 

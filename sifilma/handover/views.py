@@ -1,4 +1,4 @@
-"""Handovers on the web: list, issue, one BAST, its document, and the answer of its receiver."""
+"""Handovers on the web: list, issue, one BAST, its PDF, and the answer of its receiver."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STATES = [str(name) for name in HandoverState]
 @blueprint.get("")
 @operation("handover.view")
 def index() -> Response:
-    """The handovers given or taken by the actor's organisation."""
+    """List the handovers that the actor's organisation issued or receives."""
     number = request.args.get("number", "").strip()[:60] or None
     wanted = request.args.get("state", "")
     listing = service.list_handovers(context(), wanted if wanted in STATES else None, number)
@@ -53,14 +53,14 @@ def index() -> Response:
 @blueprint.get("/buat")
 @operation("handover.issue")
 def new() -> Response:
-    """First the receiver, then its cards."""
+    """Show the form: the receiver is chosen first, then the cards that wait for it."""
     return _form(Form(request.args))
 
 
 @blueprint.post("/buat")
 @operation("handover.issue")
 def issue() -> AnyResponse:
-    """Issue a BAST for the cards that were ticked, typed or scanned."""
+    """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
@@ -73,14 +73,14 @@ def issue() -> AnyResponse:
 @blueprint.get("/<uuid:handover_id>")
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
-    """One BAST, and what its receiver or issuer can do now."""
+    """Show one BAST, with what its receiver or issuer can do now."""
     return _page(handover_id, Form())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")
 @operation("handover.view")
 def pdf(handover_id: UUID) -> Response:
-    """The BAST to be read and printed: the same bytes each time."""
+    """Return the BAST as a PDF. The same BAST always gives the same bytes."""
     found = service.get_handover(context(), handover_id)
     data = bast.bast(context(), resources().settings.public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")

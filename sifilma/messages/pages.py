@@ -1,4 +1,4 @@
-"""Messages as pages show them: to whom (masked), how, what became of them and why. Never what they say."""
+"""What pages show of messages: the masked receiver, the channel, the state and its reason. The text of a message is never shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class MessageLine:
-    """A message in a list. `again`: it was given up and can be sent again."""
+    """A message in a list. `again` is True if delivery was given up and the message can be queued again."""
 
     message: OutboxMessage
     user: User | None
@@ -46,7 +46,7 @@ class MessageLine:
 
 
 def line(message: OutboxMessage, user: User | None) -> MessageLine:
-    """A message as it is shown."""
+    """Return a message for a list."""
     fate = messages.fate(message)
     kind, channel = str(PURPOSES.get(message.purpose, message.purpose)), str(CHANNELS[message.channel])
     again = fate in ("failed", "lapsed") and bool(message.sealed)
@@ -54,7 +54,7 @@ def line(message: OutboxMessage, user: User | None) -> MessageLine:
 
 
 def lines(ctx: Context, found: list[OutboxMessage]) -> list[MessageLine]:
-    """Messages of a list, with whom they are to."""
+    """Return messages for a list, with their receivers."""
     users = messages.receivers(ctx, found)
     return [line(message, users.get(message.user_id) if message.user_id else None) for message in found]
 

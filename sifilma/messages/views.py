@@ -1,4 +1,4 @@
-"""Messages on the web: which left, which did not and why, and sending again."""
+"""Messages on the web: what was sent, what was not and why, and sending again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ blueprint = Blueprint("message_pages", __name__, url_prefix="/pesan", template_f
 @blueprint.get("")
 @operation("messages.see")
 def index() -> Response:
-    """The messages to people whose accounts one looks after."""
+    """List the messages to people whose accounts the actor administers."""
     return _list(Form(request.args))
 
 
@@ -39,7 +39,7 @@ def _list(form: Form) -> Response:
 @blueprint.post("/<uuid:message_id>/ulang")
 @operation("messages.send", idempotent=False)
 def send_again(message_id: UUID) -> AnyResponse:
-    """Queue a message that was given up."""
+    """Queue a message again whose delivery was given up."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         messages.send_again(ctx, message_id)

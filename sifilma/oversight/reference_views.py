@@ -135,7 +135,7 @@ def propose_file(name: str) -> AnyResponse:
 @blueprint.get("/berkas/<name>/templat.<extension>")
 @operation("reference.draft")
 def template(name: str, extension: str) -> Response:
-    """An empty table with the columns of such a file."""
+    """Return an empty table with the columns of an import file."""
     return lists.table(extension, name, reference.TABLES[_kind(name)].columns, [])
 
 

@@ -53,7 +53,7 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("personalisation.view")
 def index() -> Response:
-    """The requests the actor may see."""
+    """List the requests the actor may see."""
     form = Form(request.args)
     listing = queries.list_requests(context(), wanted(form))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}

@@ -1,4 +1,4 @@
-"""Organisations on the web: the list to search, and one with what it holds."""
+"""Organisations on the web: the searchable list, and one with what it holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ blueprint = Blueprint("organisation_pages", __name__, url_prefix="/organisasi", 
 @blueprint.get("")
 @operation("reference.read")
 def index() -> Response:
-    """Every organisation, by kind and a part of the name."""
+    """List organisations by kind and a part of the name."""
     form = Form(request.args)
     listing = list_organisations(form.get("jenis") or None, form.get("nama").strip()[:100] or None)
     return list_views.answer(
@@ -33,7 +33,7 @@ def index() -> Response:
 @blueprint.get("/<uuid:organisation_id>")
 @operation("reference.read")
 def show(organisation_id: UUID) -> str:
-    """One organisation."""
+    """Show one organisation."""
     ctx = context()
     today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
     return render_template("reports/organisation.html", facts=organisations.get_facts(ctx, organisation_id), today=today)

@@ -1,4 +1,4 @@
-"""What waits for somebody, and what somebody waits for: one select a kind of work, all of the same columns, so that they make one list."""
+"""What waits for the actor, and what the actor waits for. Each kind of task is one select; all have the same columns, for UNION ALL."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 def line_query(
     query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None
 ) -> Select[Any]:
-    """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many, until when."""
+    """Return a select in the common columns: task, id, title, organisation, since when, count, deadline."""
     return query.with_only_columns(
         literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
         at.label("at"), (count if count is not None else literal(0, Integer)).label("count"),
@@ -60,7 +60,7 @@ def line_query(
 
 
 def waiting(ctx: Context) -> Lines:
-    """What the actor is to do next."""
+    """Yield what the actor has to do next."""
     yield from _approvals(ctx)
     yield from _looks(ctx)
     yield from _own_papers(ctx)
@@ -76,7 +76,7 @@ def waiting(ctx: Context) -> Lines:
 
 
 def awaited(ctx: Context) -> Lines:
-    """What others are to do next for the actor."""
+    """Yield what the actor waits for others to do."""
     own = ctx.actor.organisation_id
     if not ctx.actor.is_central:
         mine = personalisation.requests_query(ctx).where(PersonalisationRequest.requester_id == own)
@@ -98,7 +98,7 @@ def awaited(ctx: Context) -> Lines:
 
 
 def _awaited_people(ctx: Context) -> Lines:
-    """Second approvers, deciders of one's own proposals, people who have not taken up their invitation."""
+    """Yield what awaits a second approver, a decision on one's own proposal, or the acceptance of an invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
         asked = _personalisation_approvals(ctx, PERSONALISATION.awaits_another(ctx))
         yield _personalisation(asked, "personalisation_second", PersonalisationRequest.submitted_at)
@@ -140,7 +140,7 @@ def _activation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[An
 
 
 def _looks(ctx: Context) -> Lines:
-    """What an operator looks at."""
+    """Yield what an operator checks or records."""
     if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
         query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
         yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", PersonalisationRequest.submitted_at)
@@ -200,7 +200,7 @@ def _cards(ctx: Context) -> Lines:
 
 
 def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
-    """Tokens by their requests."""
+    """Return tokens, grouped by their requests."""
     grouped = query.where(ActivationRequest.id == Token.activation_request_id).group_by(
         ActivationRequest.id, ActivationRequest.letter_number, Organisation.name
     )
@@ -217,7 +217,7 @@ def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> S
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Cards by the request they were made for, and whom they go to."""
+    """Return cards, grouped by the request they were made for, with the organisation they go to."""
     to = (
         PersonalisationRequest.requester_id
         if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
@@ -250,7 +250,7 @@ def _own_destruction(ctx: Context, state: DestructionState) -> Select[Any]:
 
 
 def _models(ctx: Context) -> Lines:
-    """Applications for models: the operator's steps, and the approver's."""
+    """Yield applications for models that wait for an operator or an approver."""
     if grants(ctx.actor, Operation.MODEL_CASE):
         mine = cases_query(ctx, Operation.MODEL_CASE)
         yield _case(mine.where(ModelCase.state == CaseState.APPLIED), "admit_model")
@@ -311,12 +311,15 @@ def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any
 
 
 def _others(ctx: Context) -> ColumnElement[bool]:
-    """Proposals neither by the actor nor about them."""
+    """Return the condition of proposals that the actor may decide, and that are not about themselves."""
     return USER_CHANGES.decidable(ctx) & (User.person_id != ctx.actor.person_id)
 
 
 def _of_heads() -> ColumnElement[bool]:
-    """Proposals a head decides on: a second factor of staff is lost, and there is another head than the one who reported it."""
+    """Return the condition of proposals that a head decides.
+
+    A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
+    """
     of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~User.roles.like("%head%")
     return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
 
@@ -333,6 +336,6 @@ def _case(query: Select[Any], task: str) -> Select[Any]:
 
 
 def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
-    """Rows to be added, by the organisation of whoever proposed them."""
+    """Return a select of proposed reference data, with the proposer's organisation."""
     query = changes_query(ctx).where(who, User.id == ReferenceChange.changed_by)
     return line_query(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

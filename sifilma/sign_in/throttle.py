@@ -1,4 +1,4 @@
-"""Slowing down guessing, in the database: all nodes count together, and a restart forgets nothing."""
+"""Throttle the guessing of passwords and codes. Failures are counted in the database, so all nodes share them and a restart keeps them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ WINDOW = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Limit:
-    """After `free` failures within WINDOW every further one doubles the wait, from 30 s to 15 min."""
+    """How many failures are free within WINDOW. Each further one doubles the waiting time, from 30 seconds to 15 minutes."""
 
     free: int
 
 
-PASSWORD = Limit(5)  # per user name and address: the owner, elsewhere, is not locked out
+PASSWORD = Limit(5)  # per user name and network: the user is not locked out elsewhere
 ADDRESS = Limit(100)
 OTP = Limit(10)  # per account, over all its sessions
 
 
 def network(ip: str) -> str:
-    """Where somebody is, as one: of IPv6 every line has at least a /64, whose addresses change at will."""
+    """Return the network of an address for counting. An IPv6 line has at least a /64 and changes its address within it at will."""
     try:
         address = ip_address(ip)
     except ValueError:
@@ -43,7 +43,7 @@ def network(ip: str) -> str:
 
 
 def require_calm(session: Session, now: datetime, *subjects: str) -> None:
-    """Pass, or TooMany with the seconds left."""
+    """Raise TooMany, with the seconds left, if any subject is blocked."""
     rows = session.scalars(select(Throttle.blocked_until).where(Throttle.subject.in_(subjects), Throttle.blocked_until > now))
     until = max((moment for moment in rows if moment is not None), default=None)
     if until is not None:
@@ -51,7 +51,10 @@ def require_calm(session: Session, now: datetime, *subjects: str) -> None:
 
 
 def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UUID | str = "-") -> None:
-    """Count one failure by one statement (upsert), and block when the limit is passed; the first block of a window is recorded."""
+    """Count one failure, and block the subject when the limit is passed. The first block of a window is recorded.
+
+    One upsert counts, so that concurrent failures are not lost.
+    """
     now = ctx.now
     fresh: dict[str, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
     counted = (
@@ -75,5 +78,5 @@ def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UU
 
 
 def forgive(session: Session, *subjects: str) -> None:
-    """Forget the failures of somebody who got in."""
+    """Delete the failures of subjects that signed in."""
     session.execute(delete(Throttle).where(Throttle.subject.in_(subjects)))

@@ -1,4 +1,4 @@
-"""Which activation requests somebody looks for, and which of them wait for that person."""
+"""The list of activation requests, and which of them wait for the actor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
 
 
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
-    """What the actor can do something about now: approve, verify, or submit."""
+    """Yield the conditions of requests that the actor can approve, verify or submit now."""
     yield from decisions(ctx, REQUESTS)
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
         yield and_(A.state.in_(EDITABLE), A.organisation_id == ctx.actor.organisation_id)

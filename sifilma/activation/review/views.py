@@ -1,4 +1,4 @@
-"""The review of doubtful places on the web: the queue, and one place with its map."""
+"""The review of places on the web: the queue, and one place with its map."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("place.see")
 def index() -> Response:
-    """What waits, oldest first; or what was decided."""
+    """List the places that wait, or those that were decided, oldest first."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
     listing, values = review.list_reviews(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
@@ -57,7 +57,7 @@ def index() -> Response:
 @blueprint.get("/<uuid:activation_id>")
 @operation("place.see")
 def show(activation_id: UUID) -> Response:
-    """The claimed place beside the one that was found."""
+    """Show the stated place beside the one that was found."""
     return _page(activation_id, Form())
 
 
