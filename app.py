@@ -1,4 +1,4 @@
-"""WSGI entry."""
+"""The WSGI entry: the server imports `app` from here."""
 
 import gc
 
@@ -6,6 +6,6 @@ from sifilma.app.factory import create_app
 
 app = create_app()
 
-# What there is now stays as long as the process: the collector need not walk through it again and again.
+# Objects made at import live as long as the process. Frozen, they are not scanned again by every garbage collection.
 gc.collect()
 gc.freeze()

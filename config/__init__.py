@@ -1,1 +1,1 @@
-"""Settings of the installation."""
+"""The settings of an installation (`settings.py`)."""

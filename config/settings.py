@@ -1,4 +1,4 @@
-"""Every setting in one place. Values come from the environment (`SIFILMA_…`) or from files in `SIFILMA_SECRETS_DIR`."""
+"""All settings of an installation. Values come from the environment (`SIFILMA_…`) or from files in `SIFILMA_SECRETS_DIR`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# Public values: anybody can read them here. `_demo` refuses them as soon as a setting points to a real installation.
 DEMO_SECRET = "demo-only-not-a-secret-demo-only-not-a-secret"  # noqa: S105
 DEMO_PIN = "123456"
 DEMO_SO_PIN = "87654321"
 
 
 class SettingsError(Exception):
-    """The installation is not configured: one clear sentence."""
+    """A setting is missing or cannot be used. The text is one sentence for the operator and names the variable."""
 
 
 class Settings(BaseSettings):
-    """What an operator may set. Nothing secret has a default outside demo mode."""
+    """The settings an operator may give. No secret has a default outside demo mode."""
 
     model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True)
 
@@ -33,7 +34,11 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")
 
     # --- secrets ---
-    secret_key: SecretStr | None = Field(None, description="seals TOTP seeds (AES-256-GCM); at least 32 characters")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="seals what must open while the HSM is away (authenticators' seeds, messages that wait, refused rows of files) and "
+        "authenticates codes that are sent and recovery codes; at least 32 characters",
+    )
     hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
     hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")
     root_pin: SecretStr | None = Field(None, description="user PIN of the root token, needed to sign keysets only")
@@ -55,8 +60,8 @@ class Settings(BaseSettings):
     # --- the web ---
     https: bool = Field(False, description="behind TLS: Secure `__Host-` cookies and HSTS")
     trusted_proxies: int = Field(0, description="how many proxies in front set X-Forwarded-For", ge=0, le=5)
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = Field("127.0.0.1", description="address the server listens on")
+    port: int = Field(8000, description="port the server listens on")
     workers: int = Field(1, description="server processes", ge=1, le=64)
     threads: int = Field(4, description="blocking threads per process", ge=1, le=128)
     request_deadline: float = Field(10.0, description="seconds in which every request is answered")
@@ -70,29 +75,29 @@ class Settings(BaseSettings):
     )
 
     # --- sign-in ---
-    session_idle_minutes: int = 30
-    session_hours: int = 12
-    step_up_minutes: int = 10
-    invitation_hours: int = 72
-    password_min: int = 12
+    session_idle_minutes: int = Field(30, description="minutes without a request after which a session ends")
+    session_hours: int = Field(12, description="hours after which a session ends, in use or not")
+    step_up_minutes: int = Field(10, description="minutes for which a one-time code counts as fresh; that of signing in counts too")
+    invitation_hours: int = Field(72, description="hours for which the link of an invitation can be used")
+    password_min: int = Field(12, description="characters a password has at least")
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
     )
 
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
-    smtp_port: int = 587
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    smtp_user: str = ""
-    smtp_password: SecretStr | None = None
+    smtp_port: int = Field(587, description="its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="how the connection to the mail server is protected")
+    smtp_user: str = Field("", description="account at the mail server; empty: no authentication")
+    smtp_password: SecretStr | None = Field(None, description="its password")
     smtp_from: str = Field("sifilma@localhost", description="sender's address")
     smpp_host: str = Field("", description="SMS centre (SMPP 3.4)")
-    smpp_port: int = 2775
-    smpp_system_id: str = ""
-    smpp_password: SecretStr | None = None
+    smpp_port: int = Field(2775, description="its port")
+    smpp_system_id: str = Field("", description="account at the SMS centre (`system_id`)")
+    smpp_password: SecretStr | None = Field(None, description="its password")
     smpp_source: str = Field("SIFILMA", description="the sender's name on the phone, at most 11 letters")
     sms_webhook_url: str = Field("", description="SMS or WhatsApp gateway by HTTP, where there is no SMPP: POST {to, text}")
-    sms_webhook_token: SecretStr | None = None
+    sms_webhook_token: SecretStr | None = Field(None, description="bearer token sent to that gateway")
 
     # --- reminders: one message a day to whoever has something due ---
     remind_hour: int = Field(7, description="hour of the day, in each person's zone, at which they are reminded", ge=0, le=23)
@@ -109,7 +114,7 @@ class Settings(BaseSettings):
     # --- the card's life ---
     token_days: int = Field(14, description="how long an activation token may be used")
     manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")
-    manifest_grace_days: int = 30
+    manifest_grace_days: int = Field(30, description="days after its end for which a reader still takes a manifest, with a warning")
     batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
     bulk_max_rows: int = Field(10_000, description="rows of a file of activations, done one after the other by the worker")
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
@@ -136,41 +141,41 @@ class Settings(BaseSettings):
     )
 
     # --- logs ---
-    log_level: str = "INFO"
-    log_json: bool = True
+    log_level: str = Field("INFO", description="least level of a line in the logs, as Python's `logging` names it")
+    log_json: bool = Field(True, description="log lines as JSON; else as text for a terminal")
 
     @property
     def is_demo(self) -> bool:
-        """Whether this is the demonstration that `make run` starts."""
+        """Return whether this is the demonstration that `make run` starts."""
         return self.env == "demo"
 
     @cached_property
     def database(self) -> str:
-        """The database URL in force."""
+        """Return the URL of the database in use: `database_url`, or SQLite under `home`."""
         return self.database_url or f"sqlite:///{(self.home / 'sifilma.db').resolve()}"
 
     @property
     def log_name(self) -> str:
-        """The origin of the transparency log's checkpoints: a URL without its scheme."""
+        """Return the origin of the transparency log's checkpoints: a URL without its scheme (C2SP tlog-checkpoint)."""
         return self.log_origin or self.issuer.removeprefix("https://").removeprefix("http://").rstrip("/") + "/log"
 
     @property
     def files(self) -> Path:
-        """Uploaded files."""
+        """Return the folder of uploaded files."""
         return self.home / "files"
 
     @property
     def trust(self) -> Path:
-        """The published keyset and certificates."""
+        """Return the folder of the published keyset and certificates."""
         return self.home / "trust"
 
     def optional_secret(self, name: str) -> str:
-        """A secret that may be missing: empty then."""
+        """Return a secret by its field name, or an empty text if it is not set."""
         value: SecretStr | None = getattr(self, name)
         return value.get_secret_value() if value is not None else ""
 
     def secret(self, name: str) -> str:
-        """A secret by its key; SettingsError, naming the variable, where it is not set."""
+        """Return a secret by its field name. Raise SettingsError, with the variable's name, if it is not set."""
         value: SecretStr | None = getattr(self, name)
         if value is None:
             raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
@@ -181,7 +186,10 @@ _DEMO = {"secret_key": DEMO_SECRET, "hsm_pin": DEMO_PIN, "hsm_so_pin": DEMO_SO_P
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings; SettingsError with one clear sentence when they cannot be used."""
+    """Read and check the settings. `overrides` take precedence over environment and files.
+
+    Raise SettingsError, with the variable's name, if a value cannot be used or a secret is missing.
+    """
     secrets = os.environ.get("SIFILMA_SECRETS_DIR")
     try:
         settings = Settings(_secrets_dir=secrets, **overrides)  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
@@ -193,7 +201,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _demo(settings: Settings) -> Settings:
-    """Demo secrets, refused where anything points at a real installation."""
+    """Fill missing secrets with the demo's. Raise SettingsError if the database, the HSM or https belongs to a real installation."""
     real = settings.env == "demo" and (settings.database_url or "softhsm" not in settings.hsm_module or settings.https)
     if real:
         raise SettingsError("SIFILMA_ENV=demo is refused: a production database, HSM or https is configured.")
@@ -204,5 +212,6 @@ def _demo(settings: Settings) -> Settings:
 def _production(settings: Settings) -> Settings:
     if len(settings.secret("secret_key")) < 32:
         raise SettingsError("SIFILMA_SECRET_KEY is too short: at least 32 characters.")
+    # The value is not used here. A missing PIN shall stop the start and not the first activation.
     settings.secret("hsm_pin")
     return settings

@@ -1,4 +1,7 @@
-"""PKCS#11: tokens, keys, signing, derivation, sealing. Knows nothing of the application above it."""
+"""Access to a hardware security module over PKCS#11: tokens, keys, signing, derivation and sealing.
+
+The package imports nothing of the application (an import contract in pyproject.toml checks it). Callers use `HSM` and catch `HSMError`.
+"""
 
 from hsm.errors import (
     HSMCredential,

@@ -1,4 +1,4 @@
-"""The ceremony: making tokens and keys once, and checking what was made."""
+"""Make tokens and keys at the key ceremony, and check the attributes of the keys that were made."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hsm.token import HSM, Operations
 
 
 def init_token(hsm: HSM, so_pin: str, tool: str = "softhsm2-util") -> bool:
-    """Make the SoftHSM token if it is not there; whether it was made. Real HSMs are initialised with their vendor's tool.
+    """Make the SoftHSM token if it does not exist. Return True if it was made.
 
-    C_InitToken needs a slot that only the vendor's tool knows to choose; PINs go by argument here, SoftHSM being a
-    stand-in whose PIN lies in the settings anyway.
+    Real HSMs are initialised with their vendor's tool, because C_InitToken needs a slot that only this tool can choose. The PINs are
+    passed as arguments of the process. That is acceptable here: SoftHSM stands in for an HSM, and its PIN is in the settings anyway.
+    Raise HSMUnavailable if the tool cannot be run or refuses.
     """
     if hsm.module.has_token(hsm.config):
         return False
@@ -26,13 +27,17 @@ def init_token(hsm: HSM, so_pin: str, tool: str = "softhsm2-util") -> bool:
         raise HSMUnavailable(f"{tool} cannot be run: {type(error).__name__}", 30.0) from None
     if done.returncode:
         raise HSMUnavailable(f"{tool} could not make the token: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
-    hsm.close()  # a token made by another process is seen after a fresh start only
+    hsm.close()  # the library lists the slots when it starts: it sees a token made by another process only after a new start
     return True
 
 
 def create_keys(hsm: HSM, plan: Sequence[KeyPlan]) -> list[KeyInfo]:
-    """Make the keys that are missing and read all of them back; HSMMisuse if one is not what its template demands."""
+    """Make the keys of `plan` that are missing, read all of them back and return them in the order of `plan`.
+
+    Raise HSMMisuse if a key's attributes or its CKA_ID differ from what the plan demands.
+    """
     for key in plan:
+        # One call per key: `run` may run its function twice, and `_create` then finds the key that the first run made.
         hsm.run(partial(_create, key))
     found = hsm.keys(tuple(plan))
     wrong = {info.label: faults for info, key in zip(found, plan, strict=True) if (faults := _faults(info, key))}

@@ -1,14 +1,14 @@
-"""What an HSM call may raise. Everything else is a bug in this package."""
+"""The exceptions an HSM call may raise. Any other exception is a bug in this package."""
 
 from __future__ import annotations
 
 
 class HSMError(Exception):
-    """The base of all HSM failures. The text names a class and a label, never a PIN or data."""
+    """The base class of all HSM failures. Its text names an error class and a label, and never holds a PIN or data."""
 
 
 class HSMUnavailable(HSMError):
-    """The HSM does not answer now; trying again after `retry_after` seconds may succeed."""
+    """The HSM does not answer now. The caller may try again after `retry_after` seconds."""
 
     def __init__(self, reason: str, retry_after: float = 2.0) -> None:
         super().__init__(reason)
@@ -16,20 +16,23 @@ class HSMUnavailable(HSMError):
 
 
 class HSMCredential(HSMError):
-    """The PIN was refused. Latched: it is not tried again before a restart, to spare the token's counter."""
+    """The HSM refused the PIN. The process does not try it again before a restart: each attempt uses up one of the token's tries."""
 
 
 class HSMKeyMissing(HSMError):
-    """The token answers and shows its other keys, or a fresh login finds nothing: there is no key of this label."""
+    """No key has this label. Raised only when the token shows other keys, or when a fresh login finds no key either.
+
+    A token that went away looks empty to a search, so a search without a result alone is not proof.
+    """
 
 
 class HSMKeyAmbiguous(HSMError):
-    """More than one key, or token, has this label: refusing is safer than choosing."""
+    """Several keys, or several tokens, have this label. The call is refused, because choosing one could use the wrong key."""
 
 
 class HSMKeyChanged(HSMError):
-    """A signature does not verify with the public key pinned when this process first used it."""
+    """A signature does not verify with the public key that was pinned when this process first used the label."""
 
 
 class HSMMisuse(HSMError):
-    """A mistake in the calling code (digest length, mechanism, closed handle). Never retried."""
+    """The calling code made a mistake (digest length, mechanism, closed handle). The call is never repeated."""

@@ -1,4 +1,4 @@
-"""A gate that calls pass through, and that a restart or a fork shuts and drains."""
+"""A gate that every call passes. A restart or a fork closes it and waits until no call is inside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from hsm.errors import HSMUnavailable
 
 
 class Gate:
-    """Counts calls inside. C_Finalize while others sign crashes SoftHSM (5 of 5 runs), so restarts wait for zero."""
+    """Counts the calls inside the library.
+
+    C_Finalize crashes SoftHSM while another thread signs (5 of 5 trials), so a restart waits until the count is zero.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -20,7 +23,7 @@ class Gate:
 
     @contextmanager
     def entered(self, timeout: float) -> Iterator[None]:
-        """Be inside; HSMUnavailable when the gate stays shut for `timeout` seconds."""
+        """Hold a place inside for the duration of the block. Raise HSMUnavailable if the gate stays closed for `timeout` seconds."""
         with self._condition:
             if self._shut and not self._condition.wait_for(lambda: not self._shut, timeout):
                 raise HSMUnavailable("the HSM is being restarted")
@@ -34,9 +37,10 @@ class Gate:
                     self._condition.notify_all()
 
     def shut(self, timeout: float) -> bool:
-        """Let nobody in and wait until nobody is inside; False (and open again) when that takes longer than `timeout`."""
+        """Close the gate and wait until no call is inside. Return False, with the gate open again, after `timeout` seconds."""
         until = time.monotonic() + timeout
         with self._condition:
+            # Another thread may be restarting: wait for it first. Both waits share one time limit.
             if not self._condition.wait_for(lambda: not self._shut, timeout):
                 return False
             self._shut = True
@@ -47,7 +51,7 @@ class Gate:
             return False
 
     def open(self) -> None:
-        """Let calls in again."""
+        """Open the gate and wake the callers that wait."""
         with self._condition:
             self._shut = False
             self._condition.notify_all()

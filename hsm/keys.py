@@ -1,4 +1,4 @@
-"""The keys of an installation: what each is for, and the attributes it must have."""
+"""Define the keys of an installation: the purpose of each and the attributes it must have (docs/manifest.md, Trust)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class KeyKind(StrEnum):
-    """The four kinds of key, by what may be done with them."""
+    """The four kinds of key, by the operations their attributes allow. Each key has one purpose."""
 
     EC_SIGN = "EC P-256, sign"
     AES_SEAL = "AES-256, encrypt and decrypt"
@@ -17,7 +17,7 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """One key to be made at the ceremony. `id` is its CKA_ID."""
+    """One key to be made at the key ceremony. `id` is its CKA_ID."""
 
     label: str
     kind: KeyKind
@@ -26,7 +26,7 @@ class KeyPlan:
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """One key as found on the token, with the attributes that were read back."""
+    """One key as found on the token. `attributes` are the PKCS#11 attributes read back, without the CKA_ prefix."""
 
     label: str
     id: bytes
@@ -35,11 +35,15 @@ class KeyInfo:
 
     @property
     def faults(self) -> list[str]:
-        """Attributes that are not what the template demands; empty for a sound key."""
+        """Return the names of attributes whose value differs from what `WANTED` demands. Empty for a sound key.
+
+        An attribute that the token does not report is not a fault: HSMs leave out attributes that do not apply to a key.
+        """
         wanted = WANTED[self.kind]
         return sorted(name for name, value in self.attributes.items() if wanted.get(name, value) != value)
 
 
+# ALWAYS_SENSITIVE, NEVER_EXTRACTABLE and LOCAL prove that the key was generated on this token and never left it.
 _NEVER = {"EXTRACTABLE": False, "SENSITIVE": True, "ALWAYS_SENSITIVE": True, "NEVER_EXTRACTABLE": True, "LOCAL": True, "PRIVATE": True,
           "TOKEN": True, "DERIVE": False, "WRAP": False, "UNWRAP": False}  # fmt: skip
 WANTED: dict[KeyKind, dict[str, bool]] = {
@@ -63,7 +67,7 @@ ROOT_PLAN = (KeyPlan("root", KeyKind.EC_SIGN, b"\x00\x01"),)
 
 
 def master_plan(version: int) -> KeyPlan:
-    """The card master key of a version, 1…255."""
+    """Return the plan of the card master key of a version, 1…255. Raise ValueError outside this range (`keyver` is one byte)."""
     if not 1 <= version <= 255:
         raise ValueError("a master key version lies within 1…255")
     return KeyPlan(f"sam-master-v{version}", KeyKind.AES_CMAC, bytes((4, version)))

@@ -1,6 +1,6 @@
-"""The PKCS#11 library of this process: started once with locking, restarted behind a gate, forked safely.
+"""The PKCS#11 library of this process: it is started once with locking, restarted behind a gate, and loaded anew after a fork.
 
-Only this file and `session.py` import `pkcs11`. Locking is switched on by `cryptoki.py`, here and after every restart and fork.
+Only this file and `session.py` import `pkcs11`. `cryptoki.py` switches locking on, here and after every restart and fork.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from hsm.session import TokenSession
 from hsm.workers import Workers
 
 T = TypeVar("T")
-RESTART_EVERY = 1.0
-DRAIN = 5.0
+RESTART_EVERY = 1.0  # seconds
+DRAIN = 5.0  # seconds to wait for calls to end before a restart, a fork or the end
 
+# The two groups of errors that a restart of the library cannot cure. Any other PKCS11Error is treated as an outage: one restart, one retry.
 CREDENTIAL = (p11.PinIncorrect, p11.PinLocked, p11.PinExpired, p11.PinInvalid, p11.PinLenRange)
 MISUSE = (
     p11.MechanismInvalid, p11.MechanismParamInvalid, p11.DataLenRange, p11.DataInvalid, p11.AttributeSensitive, p11.ArgumentsBad,
@@ -39,7 +40,11 @@ MISUSE = (
 
 @dataclass(frozen=True)
 class TokenConfig:
-    """How to reach one token. `pin` is asked once per start; `lock_file` serialises logins among processes."""
+    """How to reach one token.
+
+    `pin` is called at the login, once per start of the library. `lock_file` serialises logins among processes. `call_timeout` is in
+    seconds. `token_serial` chooses among tokens of the same label.
+    """
 
     module_path: str
     token_label: str
@@ -50,7 +55,7 @@ class TokenConfig:
 
 
 class Module:
-    """One PKCS#11 library. Get it with `Module.at`: there is one object per library and process."""
+    """One PKCS#11 library. Get it with `Module.at`: each process has one object per library, since C_Finalize ends it for all users."""
 
     _all: dict[str, Module] = {}  # noqa: RUF012  # the registry
     _all_lock = threading.Lock()
@@ -66,15 +71,16 @@ class Module:
         self._forget()
 
     def _unlock(self) -> None:
-        """Locks nobody holds."""
+        """Make new locks, held by nobody. A forked child needs them: a copied lock may be held by a thread that it does not have."""
         self._start_lock = threading.RLock()
-        # A lock of its own: whoever logs in is inside the gate, and a restart holds the other one while it waits for the gate to empty.
+        # A second lock: the thread that logs in is inside the gate, while a restart holds _start_lock and waits for the gate to empty.
         self._login_lock = threading.Lock()
         self._gate = Gate()
+        # Keyed by thread, since two threads may fork at the same time: whether the start lock was taken, whether the gate was closed.
         self._forks: dict[int, tuple[bool, bool]] = {}
 
     def _forget(self) -> None:
-        """The state of a library that was not started: no login, no latched PIN, no session, no worker."""
+        """Set the state of a library that was not started: no login, no refused PIN, no session and no worker."""
         self._started = False
         self._last_restart = 0.0
         self._logins: dict[str, Any] = {}
@@ -85,9 +91,10 @@ class Module:
 
     @classmethod
     def at(cls, path: str) -> Module:
-        """The module object for this library, in this process."""
+        """Return the object of the library at `path` in this process. Make it at the first call."""
+        # Look it up without the lock: this runs at every call, and another thread could hold the lock while the process forks.
         found = cls._all.get(path)
-        if found is not None:  # asked at every call: a lock here could be held by another thread while the process forks
+        if found is not None:
             return found
         with cls._all_lock:
             if path not in cls._all:
@@ -95,14 +102,18 @@ class Module:
             return cls._all[path]
 
     def call(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
-        """Run `function` with a session of this token on a worker thread: one restart and one retry, then an HSMError."""
+        """Run `function` with a session of this token on a worker thread and return its result.
+
+        If the token fails, the library is restarted and `function` runs once more, so it must bear to run twice. Raise an HSMError.
+        """
         return self._guarded(config, lambda: function(self._session(config)))
 
     def has_token(self, config: TokenConfig) -> bool:
-        """Whether the library knows this token; asked before there is anything to log in to. Raises as `call`."""
+        """Return whether the library lists this token. Needs no login, so it works before the token exists. Raise as `call` does."""
         return self._guarded(config, lambda: any(token.label == config.token_label for token in self._library.get_tokens()))
 
     def _guarded(self, config: TokenConfig, act: Callable[[], T]) -> T:
+        # Both are checked before a worker is used: while the PIN is refused or the HSM is away, the caller gets its answer at once.
         self._refuse_latched(config)
         breaker = self._breakers[config.token_label]
         breaker.check()
@@ -126,6 +137,7 @@ class Module:
             return self._attempt(config, act)
         except p11.PKCS11Error as error:
             self._refuse_for_good(config, error)
+            # Only after a restart is an empty search a proof: a token that went away looks empty as well.
             if isinstance(error, p11.NoSuchKey):
                 raise HSMKeyMissing(f"token {config.token_label}: a key is missing") from None
             raise HSMUnavailable(f"token {config.token_label}: {type(error).__name__}") from None
@@ -140,7 +152,7 @@ class Module:
             raise HSMCredential(self._refused[config.token_label])
 
     def _refuse_for_good(self, config: TokenConfig, error: p11.PKCS11Error) -> None:
-        """Raise for errors that a restart cannot mend."""
+        """Raise for errors that a restart cannot cure; return for all others."""
         name = type(error).__name__
         self.last_error = name
         if isinstance(error, CREDENTIAL):
@@ -154,17 +166,22 @@ class Module:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _session(self, config: TokenConfig) -> TokenSession:
-        """This thread's PIN-less session on the token, with its cache of key handles."""
+        """Return this thread's session on the token, with its cache of key handles.
+
+        PKCS#11 sessions are not safe for threads, so each thread has its own. A session without a PIN shares the login of the process.
+        A restart raises `generation`, which makes the sessions and handles of earlier generations void.
+        """
         if getattr(self._local, "generation", None) != self.generation:
             self._local.generation, self._local.sessions = self.generation, {}
         sessions: dict[str, TokenSession] = self._local.sessions
         if config.token_label not in sessions:
             token = self._login(config)
+            # Read/write, because the ceremony makes keys through the same sessions.
             sessions[config.token_label] = TokenSession(token.open(rw=True))
         return sessions[config.token_label]
 
     def _login(self, config: TokenConfig) -> Any:
-        """The token, after one login per process. A refused PIN is latched before the next thread gets its turn."""
+        """Return the token, after one login per process. A refused PIN is recorded before the next thread may try."""
         with self._login_lock:
             self._refuse_latched(config)
             if config.token_label not in self._logins:
@@ -184,10 +201,10 @@ class Module:
 
     @staticmethod
     def _open_with_pin(token: Any, config: TokenConfig) -> Any:
-        """The session that logs in; it is kept for ever, for closing it would log every other session out."""
+        """Open the session that logs in. It is kept open for ever: closing it logs out every other session of the process."""
         try:
             return token.open(rw=True, user_pin=config.pin())
-        except p11.UserAlreadyLoggedIn:
+        except p11.UserAlreadyLoggedIn:  # a session without a PIN shares the login that the process already has
             return token.open(rw=True)
 
     # --- life of the library ------------------------------------------------------------------------------------
@@ -209,7 +226,10 @@ class Module:
             raise HSMUnavailable(f"{self.path} cannot be used: {type(error).__name__}", 30.0) from None
 
     def _restart(self, config: TokenConfig, seen: int) -> None:
-        """Start the library anew, unless somebody did since generation `seen`; at most once a second."""
+        """Restart the library, unless another thread did so since generation `seen`. Restart at most once in RESTART_EVERY seconds.
+
+        Raise HSMUnavailable if the last restart is too recent or the running calls do not end within DRAIN seconds.
+        """
         with self._start_lock:
             if self.generation != seen:
                 return
@@ -218,6 +238,7 @@ class Module:
             if not self._gate.shut(DRAIN):
                 raise HSMUnavailable("HSM calls do not come to an end; no restart is possible")
             try:
+                # Set before the attempt, so that a failed restart counts as well and callers do not restart in a loop.
                 self._last_restart = time.monotonic()
                 self._logins.clear()
                 self.restarts += 1
@@ -229,7 +250,7 @@ class Module:
                 self._gate.open()
 
     def close(self) -> None:
-        """Finalise the library and forget what was latched: for the end of a process or of a test. Nothing happens while a call hangs."""
+        """Finalise the library and forget a refused PIN, at the end of a process or of a test. Does nothing while a call hangs."""
         with self._start_lock:
             if self._gate.shut(DRAIN):
                 if self._started:
@@ -241,12 +262,15 @@ class Module:
     # --- fork ---------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Nobody is inside the library while the process is copied; a call that hangs delays a fork by twice DRAIN at most."""
+        """Wait until no thread is inside the library, then let the process be copied. A call that hangs delays a fork by 2 × DRAIN.
+
+        SoftHSM's mutexes are copied with the process. One that is held at the fork would never be released in the child.
+        """
         locked = self._start_lock.acquire(timeout=DRAIN)
         self._forks[threading.get_ident()] = locked, self._gate.shut(DRAIN)
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Open the gate and release the lock that `before_fork` took."""
         locked, drained = self._forks.pop(threading.get_ident())
         if drained:
             self._gate.open()
@@ -254,7 +278,7 @@ class Module:
             self._start_lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Nothing of the parent's is used: the library is loaded and initialised again at the first call."""
+        """Forget everything of the parent's. PKCS#11 forbids its use in a child: the first call loads and initialises the library again."""
         self._unlock()
         self._forget()
 

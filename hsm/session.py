@@ -1,4 +1,4 @@
-"""What can be done on a token with one session. Used by one thread at a time; handles are cached for the session's life."""
+"""The operations of one session on a token. One thread uses a session at a time. Key handles are cached as long as the session lives."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pkcs11.util.ec import encode_named_curve_parameters
 from hsm.errors import HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse
 from hsm.keys import KeyInfo, KeyKind, KeyPlan
 
-IV = 12
-_CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}
+IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
+_CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
 _READ_BACK = (
     "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "SIGN", "VERIFY", "ENCRYPT",
     "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER",
@@ -23,55 +23,60 @@ _READ_BACK = (
 
 
 class TokenSession:
-    """A session with its key handles."""
+    """A PKCS#11 session with its key handles. Searching a key costs more than signing with it, so each is searched once."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._handles: dict[tuple[str, ObjectClass], Any] = {}
 
     def sign(self, label: str, digest: bytes) -> bytes:
-        """CKM_ECDSA over a 32-byte digest: 64 bytes r ‖ s. SoftHSM would sign any length without complaint."""
+        """Sign a 32-byte digest with CKM_ECDSA and return 64 bytes r ‖ s. Raise HSMMisuse for any other length.
+
+        SoftHSM signs input of any length without an error, so the length is checked here.
+        """
         if len(digest) != 32:
             raise HSMMisuse(f"a SHA-256 digest has 32 bytes, not {len(digest)}")
         signature: bytes = self._able(label, ObjectClass.PRIVATE_KEY, "sign")(digest, mechanism=Mechanism.ECDSA)
         return signature
 
     def hmac(self, label: str, message: bytes) -> bytes:
-        """CKM_SHA256_HMAC, 32 bytes."""
+        """Return the HMAC of `message` by CKM_SHA256_HMAC, 32 bytes."""
         mac: bytes = self._able(label, ObjectClass.SECRET_KEY, "sign")(message, mechanism=Mechanism.SHA256_HMAC)
         return mac
 
     def cmac(self, label: str, message: bytes) -> bytes:
-        """CKM_AES_CMAC, 16 bytes."""
+        """Return the CMAC of `message` by CKM_AES_CMAC, 16 bytes."""
         mac: bytes = self._able(label, ObjectClass.SECRET_KEY, "sign")(message, mechanism=Mechanism.AES_CMAC)
         return mac
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
-        """CKM_AES_GCM with a random IV: IV ‖ ciphertext ‖ tag."""
+        """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
         iv = os.urandom(IV)
         encrypt = self._able(label, ObjectClass.SECRET_KEY, "encrypt")
         sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
         return iv + sealed
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """The plaintext; HSMMisuse when anything was changed (SoftHSM says EncryptedDataInvalid or GeneralError)."""
+        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
         decrypt = self._able(label, ObjectClass.SECRET_KEY, "decrypt")
         param = GCMParams(sealed[:IV], associated_data, 128)
         try:
             plaintext: bytes = decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
         except (p11.GeneralError, p11.EncryptedDataInvalid):
+            # SoftHSM answers a wrong tag with either error, but an outage with GeneralError too: only if the key works is the data wrong.
             self.sign_of_life(label)
             raise HSMMisuse("sealed data or its associated data were changed") from None
         return plaintext
 
     def sign_of_life(self, label: str) -> None:
-        """Raise a PKCS11Error if the key itself cannot be used any more: then it was not the data."""
+        """Encrypt one byte with the key. A PKCS11Error shows that the key cannot be used any more, so the sealed data is not to blame."""
         encrypt = self._able(label, ObjectClass.SECRET_KEY, "encrypt")
         encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
-        """The public half of an EC key, from CKA_EC_POINT (a DER OCTET STRING around the uncompressed point)."""
+        """Return the public half of an EC key, read from CKA_EC_POINT. Raise HSMMisuse if it is not a P-256 point."""
         point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
+        # Tokens give the point as a DER OCTET STRING (04 41, then 65 bytes, as PKCS#11 demands) or as the bare 65 bytes.
         raw = point[2:] if len(point) == 67 else point
         try:
             return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
@@ -79,18 +84,19 @@ class TokenSession:
             raise HSMMisuse(f"{label} is no P-256 key") from None
 
     def info(self, plan: KeyPlan) -> KeyInfo:
-        """One key with the attributes that matter, read back from the token."""
+        """Return one key with the attributes in _READ_BACK, as the token reports them. Attributes it does not report are left out."""
         key = self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
         attributes = {}
         for name in _READ_BACK:
             try:
                 attributes[name] = bool(key[Attribute[name]])
+            # Tokens refuse attributes that do not apply to the type of the key.
             except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
                 continue
         return KeyInfo(plan.label, bytes(key.id), plan.kind, attributes)
 
     def labels(self) -> list[tuple[str, bytes, str]]:
-        """Label, id and class of every private and secret key on the token."""
+        """Return label, CKA_ID and class of every private and secret key on the token, sorted."""
         found: list[tuple[str, bytes, str]] = []
         for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
             keys = list(self._session.get_objects({Attribute.CLASS: object_class}))
@@ -98,7 +104,7 @@ class TokenSession:
         return sorted(found)
 
     def exists(self, plan: KeyPlan) -> bool:
-        """Whether the key is there; HSMKeyAmbiguous if there are several."""
+        """Return whether the key exists. Raise HSMKeyAmbiguous if several keys have its label."""
         try:
             self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
         except (p11.NoSuchKey, HSMKeyMissing):
@@ -106,7 +112,7 @@ class TokenSession:
         return True
 
     def generate(self, plan: KeyPlan) -> None:
-        """Make the key from an explicit, full template."""
+        """Generate the key on the token. The template states every attribute, because the defaults differ between HSMs."""
         if plan.kind is KeyKind.EC_SIGN:
             self._generate_ec(plan)
         else:
@@ -124,18 +130,22 @@ class TokenSession:
         return handle
 
     def _missing(self, label: str) -> Exception:
-        """HSMKeyMissing where other private objects are seen; else NoSuchKey, for a token that went away looks empty to a search."""
+        """Return HSMKeyMissing if the token shows other private objects, else NoSuchKey.
+
+        A token that went away looks empty to a search. NoSuchKey makes the module restart the library and search once more.
+        """
         others = list(self._session.get_objects({Attribute.PRIVATE: True}))
         return HSMKeyMissing(f"no key is called {label}") if others else p11.NoSuchKey()
 
     def _able(self, label: str, object_class: ObjectClass, operation: str) -> Any:
-        """A method of the key; HSMMisuse where its attributes do not allow the operation (python-pkcs11 leaves the method out)."""
+        """Return the key's method `operation`. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out."""
         method = getattr(self._key(label, object_class), operation, None)
         if method is None:
             raise HSMMisuse(f"{label} may not {operation}")
         return method
 
     def _generate_ec(self, plan: KeyPlan) -> None:
+        # `local`: the curve is needed for the template only and is not stored as an object on the token.
         parameters = self._session.create_domain_parameters(
             KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}, local=True
         )

@@ -1,4 +1,4 @@
-"""The HSM as the application sees it: named keys, plain operations, one error hierarchy."""
+"""The HSM as the application sees it: named keys, one method per operation, and one hierarchy of errors (`hsm.errors`)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from hsm.session import TokenSession
 
 T = TypeVar("T")
 HEALTH_LABEL = "health-test"
-HEALTH_FOR = 5.0
+HEALTH_FOR = 5.0  # seconds
 _PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a real signature was made and verified a moment ago; `generation` and `restarts` of the library."""
+    """The result of the last test signature. `generation` and `restarts` count the library's starts; `last_error` is empty if `ok`."""
 
     ok: bool
     generation: int
@@ -36,14 +36,17 @@ class Health:
 
 
 class Operations:
-    """Operations on one session, for a sequence of them in one call (`HSM.run`). Signatures come back verified."""
+    """The operations on one session, for several of them in one call (`HSM.run`). Signatures are verified before they are returned."""
 
     def __init__(self, session: TokenSession, hsm: HSM) -> None:
         self.session = session
         self._hsm = hsm
 
     def sign(self, label: str, digest: bytes) -> bytes:
-        """64 bytes r ‖ s over a 32-byte digest, verified in software against the pinned public key (45 µs)."""
+        """Return the signature of a 32-byte digest, 64 bytes r ‖ s. Raise HSMKeyChanged if it does not verify with the pinned public key.
+
+        The check runs in software and costs about 45 µs. It keeps a faulty or exchanged HSM from signing something nobody can verify.
+        """
         pinned = self._hsm.pinned.get(label)
         if pinned is None:
             pinned = self._hsm.pin_key(label, self.session.public_key(label))
@@ -52,25 +55,32 @@ class Operations:
         return signature
 
     def hmac(self, label: str, message: bytes) -> bytes:
-        """HMAC-SHA-256, 32 bytes."""
+        """Return the HMAC-SHA-256 of `message`, 32 bytes."""
         return self.session.hmac(label, message)
 
     def derive_open_key(self, version: int, uid: bytes) -> bytes:
-        """The card's 32-byte open key: two C_Sign(CKM_AES_CMAC) with `sam-master-vN`; the master never leaves the token."""
+        """Return the 32-byte open key of the card with this 8-byte UID: two C_Sign(CKM_AES_CMAC) with `sam-master-vN`.
+
+        The master key never leaves the token (docs/manifest.md).
+        """
         label = f"sam-master-v{version}"
         return b"".join(self.session.cmac(label, block) for block in derivation.blocks(uid))
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
-        """IV ‖ ciphertext ‖ tag by C_Encrypt(CKM_AES_GCM)."""
+        """Encrypt by C_Encrypt(CKM_AES_GCM) and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
         return self.session.seal(label, plaintext, associated_data)
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """The plaintext; HSMMisuse when anything was changed."""
+        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
         return self.session.open_sealed(label, sealed, associated_data)
 
 
 class HSM:
-    """One token. Started at the first call, safe for threads and forks. `before_call` runs in the caller's thread first."""
+    """One token. The library starts at the first call. Threads and forked processes may use the same object.
+
+    `before_call` runs in the caller's thread before each call. The application uses it to check that no database transaction is open.
+    Every method may raise any HSMError.
+    """
 
     def __init__(self, config: TokenConfig, before_call: Callable[[], None] = lambda: None) -> None:
         self.config = config
@@ -80,61 +90,65 @@ class HSM:
 
     @property
     def module(self) -> Module:
-        """The library behind this token."""
+        """Return the library that holds this token."""
         return Module.at(self.config.module_path)
 
     def run(self, function: Callable[[Operations], T]) -> T:
-        """Several operations in one call through gate, thread hop and deadline. May run twice if the token was away."""
+        """Run several operations in one call and return the result of `function`.
+
+        They share one pass through the gate, one worker thread and one time-out. `function` runs a second time if the token was away.
+        """
         self._before_call()
         return self.module.call(self.config, lambda session: function(Operations(session, self)))
 
     def sign(self, label: str, digest: bytes) -> bytes:
-        """64 bytes r ‖ s over a 32-byte digest, verified in software before it is returned."""
+        """Return the signature of a 32-byte digest, 64 bytes r ‖ s, verified in software."""
         return self.run(lambda do: do.sign(label, digest))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
-        """The public half, pinned for the life of this object: a token that comes back with another key is refused."""
+        """Return the public half. It is pinned for the life of this object: a token that later shows another key is refused."""
         found = self.pinned.get(label)
         return found if found is not None else self.run(lambda do: self.pin_key(label, do.session.public_key(label)))
 
     def private_key(self, label: str) -> HSMPrivateKey:
-        """An adapter `cryptography` takes for a private key: certificates, requests, later PDF signatures."""
+        """Return an object that `cryptography` accepts as a private key, for certificates and certificate requests."""
         return HSMPrivateKey(self, label)
 
     def hmac(self, label: str, message: bytes) -> bytes:
-        """HMAC-SHA-256, 32 bytes."""
+        """Return the HMAC-SHA-256 of `message`, 32 bytes."""
         return self.run(lambda do: do.hmac(label, message))
 
     def derive_open_key(self, version: int, uid: bytes) -> bytes:
-        """The 32-byte open key of the card with this 8-byte UID under master version N."""
+        """Return the 32-byte open key of the card with this 8-byte UID under the master key of `version`."""
         return self.run(lambda do: do.derive_open_key(version, uid))
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
-        """IV ‖ ciphertext ‖ tag by C_Encrypt(CKM_AES_GCM)."""
+        """Encrypt by C_Encrypt(CKM_AES_GCM) and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
         return self.run(lambda do: do.seal(label, plaintext, associated_data))
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """The plaintext; HSMMisuse when anything was changed."""
+        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
         return self.run(lambda do: do.open_sealed(label, sealed, associated_data))
 
     def keys(self, plan: tuple[KeyPlan, ...] = SIGNING_PLAN) -> list[KeyInfo]:
-        """The planned keys as they are on the token. HSMKeyMissing if one is not there."""
+        """Return the keys of `plan` as they are on the token. Raise HSMKeyMissing if one does not exist."""
         return self.run(lambda do: [do.session.info(key) for key in plan])
 
     def labels(self) -> list[tuple[str, bytes, str]]:
-        """Label, id and class of every key on the token."""
+        """Return label, CKA_ID and class of every private and secret key on the token, sorted."""
         return self.run(lambda do: do.session.labels())
 
     def check(self) -> Health:
-        """Sign a fresh digest with `health-test` and verify it; a good answer is remembered for HEALTH_FOR seconds.
+        """Sign a fresh digest with `health-test`, verify it and return the result. A good result is cached for HEALTH_FOR seconds.
 
-        No lock: two checks at once sign twice, and a fork meanwhile leaves nothing held.
+        No lock is taken: two checks at the same time sign twice, and a fork between them leaves no lock held.
         """
         seen = self._health
         if seen is not None and seen[1].ok and time.monotonic() - seen[0] < HEALTH_FOR:
             return seen[1]
         problem = ""
         try:
+            # The digest is new each time, so that an old signature cannot pass for an answer.
             self.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
         except HSMError as error:
             problem = str(error)
@@ -143,19 +157,19 @@ class HSM:
         return health
 
     def pin_key(self, label: str, key: ec.EllipticCurvePublicKey) -> ec.EllipticCurvePublicKey:
-        """Remember the first public key seen under a label; HSMKeyChanged when it is another later."""
+        """Remember the first public key seen under a label and return it. Raise HSMKeyChanged if a later key differs."""
         known = self.pinned.setdefault(label, key)
         if known.public_numbers() != key.public_numbers():
             raise HSMKeyChanged(f"the token now has another {label}")
         return known
 
     def close(self) -> None:
-        """Finalise the library, for all tokens in it."""
+        """Finalise the library. This ends the sessions of all tokens that it holds."""
         self.module.close()
 
 
 def verify_raw(key: ec.EllipticCurvePublicKey, signature: bytes, digest: bytes, label: str) -> None:
-    """Check r ‖ s in software; HSMKeyChanged if it does not fit."""
+    """Verify the raw signature r ‖ s (64 bytes) of a 32-byte digest in software. Raise HSMKeyChanged if it does not verify."""
     der = utils.encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
     try:
         key.verify(der, digest, _PREHASHED)

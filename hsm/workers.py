@@ -1,4 +1,4 @@
-"""Threads that make the calls into the library, so that a call that hangs does not hang its caller."""
+"""Run calls into the library on worker threads, so that a caller gets an answer even when the HSM hangs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from hsm.errors import HSMUnavailable
 
 T = TypeVar("T")
-MAX_LOST = 16
+MAX_LOST = 16  # threads that hang in the library for good; each holds its stack and perhaps a mutex of the library
 
 
 class _Call(Generic[T]):
@@ -18,6 +18,7 @@ class _Call(Generic[T]):
 
     def __init__(self, function: Callable[[], T]) -> None:
         self.function = function
+        # Held until the worker releases it: the caller waits for the end of the call by acquiring it.
         self.done = threading.Lock()
         self.done.acquire()
         self.result: T | None = None
@@ -26,7 +27,10 @@ class _Call(Generic[T]):
 
 
 class Workers:
-    """`size` daemon threads, one started by each of the first calls. A thread that hangs is given up and replaced, MAX_LOST times."""
+    """Up to `size` daemon threads. Each of the first calls starts one.
+
+    A thread whose call times out is given up and replaced. After MAX_LOST such threads every call is refused.
+    """
 
     def __init__(self, size: int = 4) -> None:
         self._size = size
@@ -36,12 +40,13 @@ class Workers:
         self._lost = 0
 
     def run(self, function: Callable[[], T], timeout: float) -> T:
-        """What `function` returns or raises; HSMUnavailable after `timeout` seconds without an answer."""
+        """Return what `function` returns, or raise what it raises. Raise HSMUnavailable after `timeout` seconds without an answer."""
         if self._lost >= MAX_LOST:
             raise HSMUnavailable("too many HSM calls hang; this process must be restarted", 30.0)
         call = _Call(function)
         self._need_thread()
         self._queue.put(call)
+        # The call may end between the time-out and _abandon: then its result counts.
         if not call.done.acquire(timeout=timeout) and self._abandon(call):
             raise HSMUnavailable(f"the HSM did not answer within {timeout:g} s")
         if call.error is not None:
@@ -49,27 +54,29 @@ class Workers:
         return call.result  # type: ignore[return-value]  # set by the worker, and T may itself be None
 
     def stop(self) -> None:
-        """End the threads that are idle; for shutting down and tests."""
+        """End the idle threads, when the process or a test ends."""
         for _ in range(self._started):
             self._queue.put(None)
 
     def _abandon(self, call: _Call[Any]) -> bool:
-        """Give a call up, and its thread if it has one; False when it ended at this very moment."""
+        """Give a call up, together with the thread that runs it. Return False if the call ended at this moment."""
         with self._lock:
             if call.ended:
                 return False
             call.abandoned = True
             if call.running:
                 self._lost += 1
-                self._started -= 1
+                self._started -= 1  # the next call starts a replacement
             return True
 
     def _need_thread(self) -> None:
+        # Read without the lock: after the first calls all threads run, and every call passes here.
         if self._started >= self._size:
             return
         with self._lock:
             if self._started < self._size:
                 self._started += 1
+                # A daemon, because a thread that hangs in the library must not keep the process from ending.
                 threading.Thread(target=self._work, name="hsm", daemon=True).start()
 
     def _work(self) -> None:
@@ -78,22 +85,22 @@ class Workers:
                 continue
             try:
                 call.result = call.function()
-            except BaseException as error:  # noqa: BLE001  # handed to the caller's thread, all of it
+            except BaseException as error:  # noqa: BLE001  # the caller's thread raises it, whatever it is
                 call.error = error
             if not self._end(call):
                 return
 
     def _begin(self, call: _Call[Any]) -> bool:
-        """False for a call that was given up while it waited its turn."""
+        """Mark the call as running. Return False if its caller gave it up while it waited in the queue."""
         with self._lock:
             call.running = not call.abandoned
             return call.running
 
     def _end(self, call: _Call[Any]) -> bool:
-        """False when this thread was given up meanwhile and replaced: it must end."""
+        """Mark the call as ended and wake its caller. Return False if this thread was given up and replaced: it must end."""
         with self._lock:
             call.ended = True
             if call.abandoned:
-                self._lost -= 1
+                self._lost -= 1  # the thread came back after all
         call.done.release()
         return not call.abandoned

@@ -1,4 +1,4 @@
-"""`python -m manifests`."""
+"""Run the verifier as `python -m manifests`."""
 
 import sys
 

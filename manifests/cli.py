@@ -1,4 +1,7 @@
-"""`python -m manifests verify FILE …`: exit 0 valid, 1 refused (one clear reason), 2 unusable input."""
+"""`python -m manifests verify FILE …` verifies manifests offline.
+
+The exit status is 0 if every file is valid, 1 if a file is refused (with one reason on standard output), 2 if an input cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from manifests.verifier import Expectations, Verdict, verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the worst exit status of all files."""
+    """Run the command and return the highest exit status of all files."""
     parser = _parser()
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
-        return 0 if not stop.code else 2
+        return 0 if not stop.code else 2  # argparse exits after --help (0) and for wrong arguments
     try:
         expected = _expectations(args)
         files = [(name, Path(name).read_bytes()) for name in args.files]

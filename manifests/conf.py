@@ -1,15 +1,15 @@
-"""The masked open key (profile `pcid-conf/1`)."""
+"""Mask and unmask the open key (profile `pcid-conf/1`, docs/manifest.md)."""
 
 from __future__ import annotations
 
 
 def conf(open_key: bytes, pcid: bytes) -> str:
-    """`open_key` (32 bytes) XOR (PCID ‖ PCID), as 64 upper-case hex digits. ValueError for other lengths."""
+    """Return `open_key` (32 bytes) XOR (PCID ‖ PCID) as 64 upper-case hex digits. Raise ValueError for other lengths."""
     return _mask(open_key, pcid).hex().upper()
 
 
 def open_key(conf_hex: str, pcid: bytes) -> bytes:
-    """The 32-byte open key a machine with this PCID computes from `conf`."""
+    """Return the 32-byte open key that a machine with this 16-byte PCID computes from `conf`. Raise ValueError for other lengths."""
     return _mask(bytes.fromhex(conf_hex), pcid)
 
 

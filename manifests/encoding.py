@@ -1,4 +1,4 @@
-"""Base64url without padding, and JSON that refuses what RFC 8259 leaves open."""
+"""Encode and decode base64url without padding, and parse JSON strictly where RFC 8259 leaves parsers a choice."""
 
 from __future__ import annotations
 
@@ -12,36 +12,41 @@ _B64URL = re.compile(rb"[A-Za-z0-9_-]*")
 
 
 class Malformed(ValueError):
-    """The bytes are not what the format allows."""
+    """The bytes do not follow the format. The text says where."""
 
 
 def b64url(data: bytes) -> str:
-    """RFC 4648 section 5 without padding."""
+    """Return `data` in base64url without padding (RFC 4648, section 5; RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def from_b64url(text: str | bytes) -> bytes:
-    """The bytes; Malformed for padding, white space, other alphabets and non-zero trailing bits."""
+    """Return the decoded bytes. Raise Malformed for padding, white space, other alphabets and non-zero trailing bits."""
     raw = text.encode() if isinstance(text, str) else text
+    # No number of bytes is encoded to 4n + 1 characters.
     if not _B64URL.fullmatch(raw) or len(raw) % 4 == 1:
         raise Malformed("not base64url without padding")
     try:
         data = base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
     except binascii.Error as broken:
         raise Malformed("not base64url") from broken
+    # Python ignores the unused bits of the last character. Without this check several texts would decode to the same bytes.
     if b64url(data).encode() != raw:
         raise Malformed("base64url with stray bits")
     return data
 
 
 def strict_json(data: bytes, *, max_depth: int = 4) -> dict[str, Any]:
-    """A JSON object: UTF-8, no duplicate keys, no floats, no NaN, not deeper than `max_depth`. Malformed otherwise."""
+    """Parse a JSON object of UTF-8 bytes. Raise Malformed for duplicate keys, floats, NaN, or nesting deeper than `max_depth`.
+
+    Parsers disagree on these cases, and two verifiers must not read different manifests from the same bytes.
+    """
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_float=_refuse, parse_constant=_refuse)
         depth = _depth(value)
     except Malformed:
         raise
-    except (ValueError, RecursionError) as broken:  # not only of JSON: of an integer of thousands of digits as well
+    except (ValueError, RecursionError) as broken:  # also raised for an integer of thousands of digits, and for deep nesting
         raise Malformed("not JSON") from broken
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")

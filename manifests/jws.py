@@ -1,4 +1,4 @@
-"""JWS compact serialisation with ES256 and a fixed header (RFC 7515, 7518, 7638)."""
+"""JWS compact serialisation with ES256 and a fixed protected header (RFC 7515, RFC 7518 section 3.4, RFC 7638)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Sign = Callable[[bytes], bytes]
 
 @dataclass(frozen=True)
 class Parts:
-    """A compact JWS taken apart, its header checked, nothing else."""
+    """The decoded parts of a compact JWS. Its header was checked; its signature was not."""
 
     kid: str
     signing_input: bytes
@@ -31,13 +31,13 @@ class Parts:
 
 
 def jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """The public key as a JWK with the members RFC 7638 hashes, in its order."""
+    """Return the public key as a JWK with exactly the members that RFC 7638 hashes, in lexicographic order."""
     numbers = key.public_numbers()
     return {"crv": "P-256", "kty": "EC", "x": b64url(numbers.x.to_bytes(32, "big")), "y": b64url(numbers.y.to_bytes(32, "big"))}
 
 
 def key_from_jwk(value: dict[str, Any]) -> ec.EllipticCurvePublicKey:
-    """The public key of a JWK. Malformed for other curves and for points that are not on P-256."""
+    """Return the public key of a JWK. Raise Malformed for other curves and for points that are not on P-256."""
     try:
         if value["kty"] != "EC" or value["crv"] != "P-256":
             raise Malformed("not a P-256 key")
@@ -50,19 +50,22 @@ def key_from_jwk(value: dict[str, Any]) -> ec.EllipticCurvePublicKey:
 
 
 def thumbprint(key: ec.EllipticCurvePublicKey) -> str:
-    """RFC 7638 thumbprint (SHA-256, b64url): our `kid`."""
+    """Return the RFC 7638 thumbprint (SHA-256, base64url). It is the `kid` of every signature."""
     canonical = json.dumps(jwk(key), separators=(",", ":"), sort_keys=True).encode()
     return b64url(hashlib.sha256(canonical).digest())
 
 
 def signing_input(payload: bytes, kid: str, typ: str) -> bytes:
-    """`header.payload`, both b64url: the bytes whose SHA-256 is signed."""
+    """Return `header.payload`, both in base64url: the bytes that are signed (RFC 7515, section 5.1)."""
     header = json.dumps({"alg": "ES256", "kid": kid, "typ": typ}, separators=(",", ":")).encode()
     return f"{b64url(header)}.{b64url(payload)}".encode()
 
 
 def sign(payload: bytes, kid: str, typ: str, signer: Sign) -> str:
-    """One ASCII line. `signer` takes the 32-byte SHA-256 digest and gives 64 bytes r ‖ s."""
+    """Return the compact JWS, one ASCII line. `signer` takes the 32-byte SHA-256 digest and returns 64 bytes r ‖ s.
+
+    Raise ValueError for a signature of another length.
+    """
     to_sign = signing_input(payload, kid, typ)
     signature = signer(hashlib.sha256(to_sign).digest())
     if len(signature) != 64:
@@ -71,7 +74,11 @@ def sign(payload: bytes, kid: str, typ: str, signer: Sign) -> str:
 
 
 def split(data: bytes, typ: str) -> Parts:
-    """Take a compact JWS apart: three parts, header exactly `alg`, `kid`, `typ`. Malformed otherwise."""
+    """Split a compact JWS into its three parts. Raise Malformed unless the header has exactly `alg`, `kid` and `typ`.
+
+    Other members (`jwk`, `jku`, `crit`, `b64` …) are refused, because a verifier could take a key or other rules from them.
+    """
+    # White space is not stripped: a trailing newline makes the third part malformed, so there is one form of each file.
     parts = data.split(b".")
     if len(parts) != 3 or not all(parts):
         raise Malformed("not three parts")
@@ -87,7 +94,7 @@ def split(data: bytes, typ: str) -> Parts:
 
 
 def verify(parts: Parts, key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether the signature holds over the bytes as they came."""
+    """Return whether the signature is valid over the bytes as they were received. Nothing is serialised again."""
     der = utils.encode_dss_signature(int.from_bytes(parts.signature[:32], "big"), int.from_bytes(parts.signature[32:], "big"))
     try:
         key.verify(der, parts.signing_input, ec.ECDSA(hashes.SHA256()))

@@ -1,4 +1,4 @@
-"""The keyset: which keys may sign what, when; signed by the pinned root (MANIFEST.md, Trust)."""
+"""The keyset: it lists which key may sign what, and when. The pinned root signs it (docs/manifest.md, Trust)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from manifests import jws
 from manifests.encoding import Malformed, strict_json
 from manifests.payload import Count, Seconds
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024  # checked before anything is parsed; 64 keys in two lines need about 40 KiB
 Use = Literal["manifest", "status", "audit", "document"]
 
 
 class KeysetRefused(ValueError):
-    """The keyset cannot be trusted; the text says why."""
+    """The keyset cannot be trusted. The text says why."""
 
 
 class Jwk(BaseModel):
-    """A P-256 public key."""
+    """A P-256 public key (RFC 7517, RFC 7518 section 6.2.1)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -34,16 +34,16 @@ class Jwk(BaseModel):
 
     @classmethod
     def of(cls, key: ec.EllipticCurvePublicKey) -> Jwk:
-        """The JWK of a key."""
+        """Return the JWK of a public key."""
         return cls.model_validate(jws.jwk(key))
 
     def key(self) -> ec.EllipticCurvePublicKey:
-        """The key; Malformed if the point is not on the curve."""
+        """Return the public key. Raise Malformed if the point is not on the curve."""
         return jws.key_from_jwk(self.model_dump())
 
 
 class Key(BaseModel):
-    """One key with its use and its time. `revoked_at` set: it verifies nothing any more."""
+    """One key with its use and its period (seconds since 1970). A key with `revoked_at` verifies nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -55,12 +55,12 @@ class Key(BaseModel):
 
     @property
     def kid(self) -> str:
-        """RFC 7638 thumbprint."""
+        """Return the RFC 7638 thumbprint of the key."""
         return jws.thumbprint(self.jwk.key())
 
 
 class Keyset(BaseModel):
-    """Version N of the keys of an installation. `epoch` rises with a new root."""
+    """Version N of the keys of an installation. `epoch` grows when the root changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -71,41 +71,42 @@ class Keyset(BaseModel):
 
     @model_validator(mode="after")
     def _one_key_once(self) -> Keyset:
+        # A key has one use: what it signs for one purpose must not pass for another. The root signs keysets and certificates only.
         kids = [key.kid for key in self.keys]
         if len(set(kids)) != len(kids) or jws.thumbprint(self.root.key()) in kids:
             raise ValueError("a key occurs twice")
         return self
 
     def to_bytes(self) -> bytes:
-        """RFC 8785 form."""
+        """Return the RFC 8785 form, the bytes that are signed."""
         return rfc8785.dumps(self.model_dump(mode="json"))
 
     def find(self, kid: str, use: Use) -> Key | None:
-        """The key of this id for this use, None if there is none."""
+        """Return the key with this thumbprint for this use, or None."""
         return next((key for key in self.keys if key.use == use and key.kid == kid), None)
 
     def jwks(self) -> dict[str, Any]:
-        """The same keys as a plain JWKS (RFC 7517), revoked ones left out."""
+        """Return the keys as a JWKS (RFC 7517) for general JOSE software. Revoked keys are left out, because a JWKS cannot mark them."""
         plain = {"alg": "ES256", "use": "sig"}
         return {"keys": [key.jwk.model_dump() | plain | {"kid": key.kid} for key in self.keys if key.revoked_at is None]}
 
 
 def root_sha256(key: ec.EllipticCurvePublicKey) -> str:
-    """The pin: SHA-256 (hex) of the root's SubjectPublicKeyInfo (DER)."""
+    """Return the pin of a root: SHA-256 (hex) of its SubjectPublicKeyInfo in DER."""
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).hexdigest()
 
 
 def sign_keyset(keyset: Keyset, *signers: tuple[ec.EllipticCurvePublicKey, jws.Sign]) -> str:
-    """The file: one line per signing root (two at a root change), the same payload each."""
+    """Return the keyset's file: the same payload signed by each root, one line each. There are two lines at a root change."""
     payload = keyset.to_bytes()
     return "".join(jws.sign(payload, jws.thumbprint(key), jws.KEYSET_TYPE, signer) + "\n" for key, signer in signers)
 
 
 def verify_keyset(data: bytes, root_pin: str) -> Keyset:
-    """The keyset, if the root it names has this pin and signed it. KeysetRefused otherwise.
+    """Return the keyset if it names a root with this pin and that root signed it. Raise KeysetRefused otherwise.
 
-    After a root change the file has a second line by the old root: with it `verify_root_change` moves a verifier's pin.
+    After a root change the file has a second line, signed by the old root. `verify_root_change` uses it to move a verifier's pin.
     """
     if len(data) > MAX_BYTES:
         raise KeysetRefused("the keyset is too large")
@@ -114,6 +115,7 @@ def verify_keyset(data: bytes, root_pin: str) -> Keyset:
         raise KeysetRefused("a keyset has one line, or two at a root change")
     try:
         parts = [jws.split(line, jws.KEYSET_TYPE) for line in lines]
+        # A keyset is one level deeper than a manifest: object, list of keys, key, JWK.
         keyset = Keyset.model_validate(strict_json(parts[0].payload, max_depth=5))
         return _trusted(keyset, parts, root_pin.lower().replace(":", ""))
     except (Malformed, ValidationError) as broken:
@@ -133,7 +135,10 @@ def _trusted(keyset: Keyset, parts: list[jws.Parts], pin: str) -> Keyset:
 
 
 def verify_root_change(data: bytes, old_root: ec.EllipticCurvePublicKey) -> Keyset:
-    """The new keyset, if the old root signed it together with the new one: how a verifier moves its pin."""
+    """Return the new keyset if the old root signed it together with the new root. Raise KeysetRefused otherwise.
+
+    A verifier that trusts `old_root` then pins the new root.
+    """
     lines = data.removesuffix(b"\n").split(b"\n")
     try:
         parts = [jws.split(line, jws.KEYSET_TYPE) for line in lines]

@@ -1,4 +1,4 @@
-"""The manifest's payload (MANIFEST.md, File): every field, its type, its bounds."""
+"""The payload of a manifest: every field with its type and its bounds (docs/manifest.md, File)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from manifests.encoding import Malformed, b64url, strict_json
 
-MAX_BYTES = 4096
-MAX_INT = 2**53 - 1
+MAX_BYTES = 4096  # docs/manifest.md, File
+MAX_INT = 2**53 - 1  # the largest integer that every JSON parser reads exactly (RFC 8785, section 3.2.2.3)
 
 Hex6 = Annotated[str, Field(pattern=r"^[0-9A-F]{6}$")]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9A-F]{16}$")]
@@ -37,13 +37,13 @@ Version = Annotated[Literal[1], BeforeValidator(_no_boolean)]
 
 
 class _Part(BaseModel):
-    """A frozen object that refuses keys and types it does not know."""
+    """A frozen object that refuses unknown keys and does not convert types (docs/manifest.md: unknown keys are refused)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Unit(_Part):
-    """The machine the manifest opens: hardware number, model, PCID (16 bytes, upper-case hex)."""
+    """The machine that the manifest opens: hardware number, model and PCID (16 bytes as 32 upper-case hex digits)."""
 
     hw: Text
     model: Text
@@ -51,7 +51,7 @@ class Unit(_Part):
 
 
 class Organisation(_Part):
-    """The holder."""
+    """The organisation that holds the card."""
 
     id: Identifier
     name: Text
@@ -59,7 +59,7 @@ class Organisation(_Part):
 
 
 class Location(_Part):
-    """Where: 1e-7 degrees (WGS 84), accuracy in metres, source, moment of the claim, kode wilayah."""
+    """The place: 1e-7 degrees (WGS 84), accuracy in metres, source, moment of the statement (seconds), region code (kode wilayah)."""
 
     lat_e7: Annotated[int, Field(ge=-900_000_000, le=900_000_000)]
     lon_e7: Annotated[int, Field(ge=-1_800_000_000, le=1_800_000_000)]
@@ -70,7 +70,7 @@ class Location(_Part):
 
 
 class Card(_Part):
-    """Personalisation request, master version N, key check value of the open key."""
+    """Identifier of the personalisation request, version of the master key, and key check value of the open key (6 hex digits)."""
 
     batch: Identifier
     keyver: Annotated[int, Field(ge=1, le=255)]
@@ -78,21 +78,21 @@ class Card(_Part):
 
 
 class Configuration(_Part):
-    """`conf` = open key XOR (PCID ‖ PCID), 32 bytes hex: what makes the file a secret."""
+    """The masked open key: `conf` = open key XOR (PCID ‖ PCID), 32 bytes as 64 hex digits. It makes the manifest a secret."""
 
     profile: Literal["pcid-conf/1"]
     conf: Hex64
 
 
 class Status(_Part):
-    """Where to look the manifest up: index and address of the signed status list."""
+    """The manifest's index in a signed status list, and the address of this list."""
 
     idx: Count
     uri: Uri
 
 
 class Manifest(_Part):
-    """One card, one machine, one place, for a time."""
+    """A manifest: it allows one card in one machine at one place for a period. Times are seconds since 1970 (UTC)."""
 
     ver: Version
     iss: Uri
@@ -122,7 +122,7 @@ class Manifest(_Part):
         return self
 
     def to_bytes(self) -> bytes:
-        """The payload in RFC 8785 form. Malformed above 4 KiB."""
+        """Return the payload in RFC 8785 form. Raise Malformed if it is longer than 4 KiB."""
         data = rfc8785.dumps(self.model_dump(mode="json"))
         if len(data) > MAX_BYTES:
             raise Malformed(f"the payload has {len(data)} bytes, more than {MAX_BYTES}")
@@ -130,12 +130,12 @@ class Manifest(_Part):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
-        """Parse what a signature was verified over. Malformed, or pydantic's ValidationError."""
+        """Parse a payload whose signature was verified. Raise Malformed for its form, pydantic's ValidationError for its content."""
         if len(data) > MAX_BYTES:
             raise Malformed(f"the payload has more than {MAX_BYTES} bytes")
         return cls.model_validate(strict_json(data))
 
 
 def payload_hash(payload: bytes) -> str:
-    """b64url SHA-256 of the payload's bytes: what the next manifest carries as `prev`."""
+    """Return the SHA-256 of the payload's bytes in base64url. The next manifest of the card carries it as `prev`."""
     return b64url(hashlib.sha256(payload).digest())

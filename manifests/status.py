@@ -1,4 +1,7 @@
-"""Signed status lists: two bits per manifest (shape of the IETF Token Status List, bytes frozen here)."""
+"""Signed status lists with two bits per manifest (docs/manifest.md, Status).
+
+The packing follows the IETF Token Status List. The format is fixed here, so that a later draft of it cannot change stored lists.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from manifests import jws
 from manifests.encoding import Malformed, b64url, from_b64url, strict_json
 from manifests.payload import Seconds, Uri
 
-MAX_ENTRIES = 1 << 22
-MAX_BYTES = 2 * 1024 * 1024
+MAX_ENTRIES = 1 << 22  # bounds what a hostile list may inflate to (1 MiB)
+MAX_BYTES = 2 * 1024 * 1024  # of `lst`, which is base64url
 
 
 class StatusValue(IntEnum):
-    """What two bits say."""
+    """The meaning of the two bits of an entry."""
 
     VALID = 0
     REVOKED = 1
@@ -28,11 +31,11 @@ class StatusValue(IntEnum):
 
 
 class StatusRefused(ValueError):
-    """The status list cannot be used; the text says why."""
+    """The status list cannot be used. The text says why."""
 
 
 class StatusList(BaseModel):
-    """The payload. `lst` = base64url(zlib(bits)), four entries a byte, least significant bits first."""
+    """The payload. `lst` = base64url(zlib(bits)), four entries per byte, least significant bits first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -48,7 +51,10 @@ class StatusList(BaseModel):
     def build(
         cls, *, iss: str, number: int, seq: int, iat: int, exp: int, size: int, entries: Iterable[tuple[int, StatusValue]]
     ) -> StatusList:
-        """A list of `size` entries (a multiple of 4), VALID but for `entries`. IndexError outside it."""
+        """Return a list of `size` entries (a multiple of 4) that are VALID except for `entries`.
+
+        Raise IndexError for an index outside the list.
+        """
         packed = bytearray((size + 3) // 4)
         for index, value in entries:
             if not 0 <= index < size:
@@ -57,9 +63,10 @@ class StatusList(BaseModel):
         return cls(iss=iss, list=number, seq=seq, iat=iat, exp=exp, bits=2, lst=b64url(zlib.compress(bytes(packed), 9)))
 
     def unpacked(self) -> bytes:
-        """The bits; Malformed when they are not zlib or unreasonably many."""
+        """Return the inflated bits. Raise Malformed if `lst` is not zlib data, is cut, or holds more than MAX_ENTRIES."""
         inflater = zlib.decompressobj()
         try:
+            # decompress() stops at the limit instead of filling the memory; `eof` is then False.
             data = inflater.decompress(from_b64url(self.lst), MAX_ENTRIES // 4)
         except zlib.error as broken:
             raise Malformed("lst is not zlib") from broken
@@ -68,7 +75,7 @@ class StatusList(BaseModel):
         return data
 
     def value(self, index: int) -> StatusValue:
-        """The value at `index`. Malformed outside the list or for the reserved value 3."""
+        """Return the value at `index`. Raise Malformed for an index outside the list and for the reserved value 3."""
         data = self.unpacked()
         if not 0 <= index < len(data) * 4:
             raise Malformed("the index lies outside the list")
@@ -79,12 +86,15 @@ class StatusList(BaseModel):
 
 
 def sign_status(status: StatusList, kid: str, signer: jws.Sign) -> str:
-    """The signed list, one ASCII line."""
+    """Return the signed list, one ASCII line."""
     return jws.sign(rfc8785.dumps(status.model_dump(mode="json")), kid, jws.STATUS_TYPE, signer)
 
 
 def parse_status(data: bytes) -> tuple[jws.Parts, StatusList]:
-    """Take a list apart; StatusRefused when malformed. The signature is not yet checked."""
+    """Parse a list without checking its signature. Raise StatusRefused if it is malformed.
+
+    The caller needs the `kid` to choose the key for `verify_status`.
+    """
     try:
         parts = jws.split(data.removesuffix(b"\n"), jws.STATUS_TYPE)
         return parts, StatusList.model_validate(strict_json(parts.payload))
@@ -93,7 +103,7 @@ def parse_status(data: bytes) -> tuple[jws.Parts, StatusList]:
 
 
 def verify_status(data: bytes, key: ec.EllipticCurvePublicKey, *, min_seq: int = 0) -> StatusList:
-    """The list, if this key signed it and its `seq` is not below `min_seq`. StatusRefused otherwise."""
+    """Return the list if this key signed it and its `seq` is at least `min_seq`. Raise StatusRefused otherwise."""
     parts, status = parse_status(data)
     if parts.kid != jws.thumbprint(key) or not jws.verify(parts, key):
         raise StatusRefused("the status list is not signed by the expected key")

@@ -1,4 +1,4 @@
-"""The verifier: MANIFEST.md's steps in MANIFEST.md's order. Each refusal has one reason from a closed list."""
+"""Verify manifests: the steps of docs/manifest.md in the order given there. Each refusal has one reason from a closed list."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from manifests.keyset import Key, Keyset, KeysetRefused, verify_keyset
 from manifests.payload import MAX_BYTES, Manifest
 from manifests.status import StatusRefused, StatusValue
 
-MAX_FILE = MAX_BYTES * 4 // 3 + 1024
+MAX_FILE = MAX_BYTES * 4 // 3 + 1024  # base64url of the longest payload, and room for header and signature
 
 
 class Reason(StrEnum):
-    """Why a file is refused."""
+    """Why a file is refused. The values are stable and public."""
 
     TOO_LONG = "too-long"
     MALFORMED = "malformed"
@@ -39,7 +39,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer. `warning` is set in the grace period after `exp`; `manifest` once its signature was verified."""
+    """The result. `warning` is set in the grace period after `exp`. `manifest` is set as soon as its signature was verified."""
 
     valid: bool
     reason: Reason | None = None
@@ -50,7 +50,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Expectations:
-    """What the verifier knows: the pin, the keyset, and what its reader remembers. Times in seconds (UTC)."""
+    """What the verifier knows: the root's pin, the keyset, and what its reader remembers. Times are seconds since 1970 (UTC).
+
+    Checks whose value is None are left out. `min_epoch` and `min_seq` are the newest pair the reader has seen for this card.
+    """
 
     root_sha256: str
     keyset: bytes
@@ -69,7 +72,7 @@ class _Refused(Exception):
 
 
 def verify(data: bytes, expected: Expectations) -> Verdict:
-    """Verify one manifest file. Never raises for bad input: the verdict says what was wrong."""
+    """Verify one manifest file. Never raise for bad input: the verdict gives the reason."""
     manifest: Manifest | None = None
     try:
         keyset, key, parts = _authenticate(data, expected)
@@ -84,7 +87,7 @@ def verify(data: bytes, expected: Expectations) -> Verdict:
 
 
 def _authenticate(data: bytes, expected: Expectations) -> tuple[Keyset, Key, jws.Parts]:
-    """Length, split, header, key, signature: nothing of the payload is parsed before this has passed."""
+    """Check length, parts, header, key and signature. No byte of the payload is parsed before all of them passed."""
     if len(data) > MAX_FILE:
         raise _Refused(Reason.TOO_LONG, f"the file has {len(data)} bytes, more than {MAX_FILE}")
     try:
@@ -125,7 +128,8 @@ def _check_issue(manifest: Manifest, keyset: Keyset, key: Key) -> None:
 def _check_card(manifest: Manifest, expected: Expectations) -> None:
     if expected.uid is not None and manifest.sub != expected.uid:
         raise _Refused(Reason.WRONG_CARD, f"made for card {manifest.sub}")
-    newest = (manifest.epoch if expected.min_epoch is None else expected.min_epoch, expected.min_seq)  # no epoch seen: the same one
+    # A reader that remembers no epoch compares `seq` within the manifest's own epoch.
+    newest = (manifest.epoch if expected.min_epoch is None else expected.min_epoch, expected.min_seq)
     if (manifest.epoch, manifest.seq) < newest:
         raise _Refused(Reason.ROLLBACK, f"epoch {manifest.epoch} seq {manifest.seq} is older than one already seen")
 
@@ -139,6 +143,7 @@ def _check_times(manifest: Manifest, at: int) -> str:
 
 
 def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) -> None:
+    # The list is optional, because a reader may be without a network.
     if expected.status is None:
         return
     try:
@@ -149,6 +154,7 @@ def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) ->
         listed = status.verify_status(expected.status, key.jwk.key(), min_seq=expected.min_status_seq)
         if listed.iss != manifest.iss or not manifest.status.uri.endswith(f"/status/{listed.list}.jws"):
             raise StatusRefused("this is not the list the manifest points to")
+        # A list from the future would stay usable for longer than its issuer meant: it is refused like one from outside its key's period.
         if not key.nbf <= listed.iat <= min(key.exp, expected.at):
             raise StatusRefused("the status list was issued at an impossible time")
         if expected.at > listed.exp:

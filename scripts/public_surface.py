@@ -1,6 +1,6 @@
-"""Print everything others rely on, as sorted JSON: URLs, OpenAPI document, tables, triggers, settings, commands, permissions, acts, keys.
+"""Print the public surface as sorted JSON: URLs, OpenAPI document, tables, triggers, settings, commands, permissions, acts and keys.
 
-Two versions of the program are compared by running it in both and taking the difference:
+Run it in two versions of the program and compare the outputs:
 
     .venv/bin/python scripts/public_surface.py > before.json
 """
@@ -32,7 +32,7 @@ COMMANDS = ("sifilma.commands.main", "sifilma.commands.main")
 
 
 def first(names: tuple[str, ...]) -> Any:
-    """The first module of the names that there is."""
+    """Return the first module of `names` that can be imported, so that the script runs in versions before and after a move."""
     for name in names:
         try:
             return import_module(name)
@@ -43,12 +43,12 @@ def first(names: tuple[str, ...]) -> Any:
 
 
 def urls(app: Any) -> list[str]:
-    """Every rule with its methods."""
+    """Return every URL rule with its methods."""
     return sorted(f"{rule.rule} {','.join(sorted(rule.methods or ()))}" for rule in app.url_map.iter_rules())
 
 
 def schema() -> dict[str, Any]:
-    """Tables and indexes as both databases are told to make them, and the triggers."""
+    """Return the CREATE statements of tables and indexes for both databases, and those of the triggers."""
     metadata = first(TABLES).METADATA
     triggers = import_module("sifilma.kernel.triggers")
     found: dict[str, Any] = {"revision": first(MIGRATE).head()}
@@ -71,7 +71,7 @@ def _plain(value: Any) -> str:
 
 
 def commands(command: click.Command, path: str = "sifilma") -> Iterator[str]:
-    """Every command with its options and words."""
+    """Yield every command with its options and its help."""
     context = click.Context(command)
     options = [f"{'/'.join(p.opts)} {p.type.name}{' required' if p.required else ''}" for p in command.params]
     yield f"{path}: {', '.join(options)} -- {' '.join((command.help or '').split())}"
@@ -83,19 +83,20 @@ def commands(command: click.Command, path: str = "sifilma") -> Iterator[str]:
 
 
 def settings() -> dict[str, str]:
-    """Every setting with its type and default."""
+    """Return every setting with its type and its default."""
     model: type[BaseModel] = import_module("config.settings").Settings
     return {name: f"{field.annotation} = {field.default!r}" for name, field in sorted(model.model_fields.items())}
 
 
 def enumeration(kind: type[Enum]) -> list[str]:
-    """The values of an enumeration."""
+    """Return the values of an enumeration, sorted."""
     return sorted(str(member.value) for member in kind)
 
 
 def surface() -> dict[str, Any]:
-    """Everything, in one document."""
+    """Return the whole public surface as one document."""
     with tempfile.TemporaryDirectory() as home:
+        # The demo's settings need no secrets, and a home of its own keeps the script away from an installation.
         os.environ |= {"SIFILMA_ENV": "demo", "SIFILMA_HOME": home}
         app = first(FACTORIES).create_app()
         permissions = first(PERMISSIONS)

@@ -1,6 +1,6 @@
-"""Make the pictures of the README and the help anew: pages of a fresh installation, in Debian's Chromium. No arguments.
+"""Make the pictures of the README and the help again: pages of a fresh installation in Debian's Chromium. Takes no arguments.
 
-The installation is the tests' own: SQLite, a SoftHSM token, the demonstration's invented people.
+The installation is the one that the tests use: SQLite, a SoftHSM token, and the invented people of the demonstration.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[1]
+# The installation is the tests', and `tests` is not an installed package.
 sys.path.insert(0, str(ROOT))
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN  # noqa: E402
-from sifilma.demo import facts, props  # noqa: E402
+from sifilma.demo import facts, sample_files  # noqa: E402
 from sifilma.kernel.unit_of_work import assert_no_transaction  # noqa: E402
 from tests.support import softhsm  # noqa: E402
 from tests.support.browser import DESK, chromium, signed_in  # noqa: E402
@@ -27,14 +28,14 @@ from tests.support.servers import Server, running  # noqa: E402
 from tests.support.world import Ready, World, done  # noqa: E402
 
 OUT = ROOT / "docs" / "screenshots"
-LARGEST = 120 * 1024
-HEIGHT = 560
+LARGEST = 120 * 1024  # bytes: pictures are stored in the repository
+HEIGHT = 560  # pixels
 APPROVER, OFFICE = "penyetuju1", "magetan.kepala"
 
 
 @contextmanager
 def installation() -> Iterator[tuple[World, Server]]:
-    """A server of a fresh installation."""
+    """Run a server of a fresh installation during the block."""
     store = softhsm.install()
     try:
         home = Path(tempfile.mkdtemp(prefix="sifilma-"))
@@ -46,7 +47,7 @@ def installation() -> Iterator[tuple[World, Server]]:
 
 
 def life(world: World) -> tuple[str, Ready]:
-    """Cards in every state, and requests that wait; the request to be approved, and the cards to be activated."""
+    """Make cards in every state and waiting requests. Return the id of the request to approve and the cards ready for activation."""
     world.active(count=3)
     world.active("bangli.kepala", "R", count=2)
     world.personalised(count=2)
@@ -57,9 +58,9 @@ def life(world: World) -> tuple[str, Ready]:
 
 
 def asked(world: World) -> str:
-    """A submitted request whose letter says what the request says."""
+    """Submit a request whose letter states the same as the request, and return its id."""
     letter = facts.PERSONALISATION
-    file = props.letter(facts.MAGETAN, letter.number, letter.date, letter.subject, "Mohon personalisasi 5 kartu SAM.")
+    file = sample_files.letter(facts.MAGETAN, letter.number, letter.date, letter.subject, "Mohon personalisasi 5 kartu SAM.")
     stated = {"letter_number": letter.number, "letter_date": letter.date, "subject": letter.subject, "function": "RW", "quantity": 5}
     client = world.client(OFFICE)
     made = done(client.send("/personalisation-requests", stated, letter=file[:2]), 201)
@@ -68,17 +69,17 @@ def asked(world: World) -> str:
 
 
 def home(page: Page, _: str, __: Ready) -> None:
-    """An approver's home page."""
+    """Open an approver's home page."""
     page.goto("/")
 
 
 def approval(page: Page, waiting: str, _: Ready) -> None:
-    """A request before its approver, the letter beside it."""
+    """Open a request as its approver sees it, beside its letter."""
     page.goto(f"/personalisasi/{waiting}")
 
 
 def activation(page: Page, _: str, ready: Ready) -> None:
-    """The form of an activation, with the map."""
+    """Open the activation form with its map."""
     page.goto(f"/aktivasi/kartu?uid={ready.uids[0]}")
 
 
@@ -90,7 +91,7 @@ PICTURES: tuple[tuple[str, str, Callable[[Page, str, Ready], None]], ...] = (
 
 
 def main() -> int:
-    """Write every picture; 1 if one is too large for a page."""
+    """Write every picture. Return 1 if one is larger than LARGEST."""
     OUT.mkdir(parents=True, exist_ok=True)
     large = 0
     with installation() as (world, server), chromium(whole=True) as browser:

@@ -1,4 +1,4 @@
-"""Collect the texts of every package into its Indonesian catalogue, or (`--check`) say what is missing. `make texts` runs it."""
+"""Collect the texts of every package into its Indonesian catalogue (`make texts`). `--check` reports what is missing instead."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
 GETTEXT: dict[str, Any] = dict.fromkeys(("_", "gettext", "lazy_gettext")) | {"ngettext": (1, 2)}
-SAID = {  # which argument of a refusal somebody reads
+SAID = {  # the position of the argument that a user reads, by the name of the call
     "say": 0, "Invalid": 0, "Conflict": 0, "Forbidden": 0, "NotFound": 0, "StepUpRequired": 0, "TooLarge": 0, "TooMany": 0,
     "Unavailable": 0, "Unauthenticated": 0, "ValueError": 0, "Invalid.field": 1, "wrong": 1, "RowError": 2,
 }  # fmt: skip
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 JINJA = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
-WITHOUT = {"app", "commands", "demo", "schema"}  # what a terminal shows, in English
+WITHOUT = {"app", "commands", "demo", "schema"}  # their texts appear on a terminal only, in English
 
 
 def refusals(module: str) -> Iterator[str]:
-    """What a module says in refusals."""
+    """Yield the sentences that a module's source passes to refusals and to `say`."""
     for node in ast.walk(ast.parse(module)):
         if isinstance(node, ast.Call) and (place := SAID.get(_name(node.func))) is not None and len(node.args) > place:
             yield from _constants(node.args[place])
 
 
 def _name(node: ast.expr) -> str:
-    """`say`, `Invalid.field`; a method of anything else is not meant."""
+    """Return the called name, such as `say` or `Invalid.field`. Calls of other expressions get a name that matches nothing."""
     if isinstance(node, ast.Attribute):
         return f"{_name(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else "?"
@@ -46,7 +46,7 @@ def _constants(node: ast.expr) -> Iterator[str]:
 
 
 def collected(package: Path) -> Catalog:
-    """The texts a package's code and templates hold."""
+    """Return the texts in a package's code and templates."""
     found = Catalog(locale="id", charset="utf-8", fuzzy=False)
     for _, _, text, _, context in extract_from_dir(str(package), METHODS, JINJA, keywords=GETTEXT):
         found.add(text, context=context)
@@ -57,7 +57,7 @@ def collected(package: Path) -> Catalog:
 
 
 def known(path: Path) -> Catalog:
-    """The catalogue as it is."""
+    """Return the catalogue as stored, or an empty one."""
     if not path.exists():
         return Catalog(locale="id", charset="utf-8", fuzzy=False)
     with path.open("rb") as file:
@@ -65,9 +65,14 @@ def known(path: Path) -> Catalog:
 
 
 def renewed(path: Path) -> bytes:
-    """The catalogue as it should be: what is said today, with the translations there are; a changed sentence starts anew."""
+    """Return the catalogue as it should be: today's texts with their existing translations. A changed sentence loses its translation.
+
+    Babel would copy the translation of a similar sentence (a fuzzy match). A wrong translation is worse than a missing one, which a
+    test reports.
+    """
     catalog = known(path)
     catalog.update(collected(path.parents[1]), no_fuzzy_matching=True)
+    # Texts that are gone would stay as comments for ever. The header holds dates, which would change the file at every run.
     catalog.obsolete.clear()
     out = io.BytesIO()
     write_po(out, catalog, width=140, sort_output=True, no_location=True, omit_header=True)
@@ -75,7 +80,7 @@ def renewed(path: Path) -> bytes:
 
 
 def lacks(catalog: Catalog) -> list[str]:
-    """What is not translated, or only perhaps, or loses a value on the way."""
+    """Return the texts without a translation, with a fuzzy one, or whose translation lacks a placeholder."""
     missing = []
     for message in catalog:
         if message.id and (not message.string or message.fuzzy or (isinstance(message.string, tuple) and not all(message.string))):
@@ -86,13 +91,13 @@ def lacks(catalog: Catalog) -> list[str]:
 
 
 def catalogues(root: Path = ROOT) -> list[Path]:
-    """Where the catalogue of every package lies."""
+    """Return the paths of the catalogues of all packages, including those that do not exist yet."""
     packages = (path.parent for path in (root / "sifilma").glob("*/__init__.py"))
     return sorted(package / "translations" / "id.po" for package in packages if package.name not in WITHOUT)
 
 
 def check(path: Path) -> list[str]:
-    """What is wrong with a catalogue."""
+    """Return the faults of one catalogue, one sentence each."""
     data, there = renewed(path), path.read_bytes() if path.exists() else b""
     package = path.parents[1].name
     stale = [f"{package}: the catalogue is not of today's texts: make texts"] if data.strip() != there.strip() else []
@@ -100,7 +105,7 @@ def check(path: Path) -> list[str]:
 
 
 def renew(path: Path) -> None:
-    """Write a catalogue, if its texts are others than they were or there is none yet."""
+    """Write a catalogue. Packages without texts get none."""
     data = renewed(path)
     if data.strip() or path.exists():
         path.parent.mkdir(exist_ok=True)
@@ -108,7 +113,7 @@ def renew(path: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Write every catalogue, or check them; 1 if something is missing."""
+    """Write all catalogues, or check them with `--check`. Return 1 if a fault is left."""
     found = []
     for path in catalogues():
         if "--check" not in arguments:

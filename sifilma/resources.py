@@ -1,57 +1,61 @@
-"""What the application holds of the outside world: clock, HSM, file store. Made lazily, replaced in tests."""
+"""What the application holds of the outside world: settings, clock, HSM, file store. Kept under one key, replaced in tests."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Flask, current_app
+from werkzeug.routing import Map
 
 from config.settings import Settings
 from hsm import HSM, TokenConfig
-from sifilma.documents.store import DiskStore, FileStore
 from sifilma.kernel.clock import Clock
-from sifilma.kernel.db import db
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.unit_of_work import assert_no_transaction
-from sifilma.regions.place import PlaceCheck, place_check
+
+KEY = "sifilma"
 
 
-def attach(app: Flask, settings: Settings, clock: Clock, hsm: HSM | None) -> None:
-    """Register the ports of this application."""
-    app.extensions["sifilma.settings"] = settings
-    app.extensions["sifilma.clock"] = clock
-    app.extensions["sifilma.hsm"] = hsm or signing_token(settings)
-    app.extensions["sifilma.files"] = DiskStore(settings.files)
+@dataclass(frozen=True)
+class Site:
+    """Where the pages of this installation are: its public address, and the rules that its paths are built by."""
+
+    url: str
+    rules: Map
+
+    def page(self, endpoint: str, **values: object) -> str:
+        """The full address of a page; outside a request too."""
+        return self.url + self.rules.bind("").build(endpoint, values)
 
 
-def settings() -> Settings:
-    """The settings in force."""
-    return current_app.extensions["sifilma.settings"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
+@dataclass(frozen=True)
+class Resources:
+    """All that `create_app` was given or made. `schema_head` is the migration that this code expects, `rules` the map of URLs."""
+
+    settings: Settings
+    clock: Clock
+    hsm: HSM
+    files: FileStore
+    schema_head: str | None
+    rules: Map
+
+    @property
+    def site(self) -> Site:
+        """Where its pages are."""
+        return Site(self.settings.public_url, self.rules)
 
 
-def hsm() -> HSM:
-    """The signing token."""
-    return current_app.extensions["sifilma.hsm"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
+def attach(app: Flask, held: Resources) -> None:
+    """Give the application its resources, or others in place of those it has."""
+    app.extensions[KEY] = held
 
 
-def clock() -> Clock:
-    """The clock."""
-    return current_app.extensions["sifilma.clock"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
-
-
-def close_database() -> None:
-    """Give every connection of this process back."""
-    db.engine.dispose()
-
-
-def files() -> FileStore:
-    """The file store."""
-    return current_app.extensions["sifilma.files"]  # type: ignore[no-any-return]  # Flask keeps extensions untyped
-
-
-def places() -> PlaceCheck:
-    """The geofence: an imported boundary layer, else village points."""
-    return place_check(settings().home)
+def resources(app: Flask | None = None) -> Resources:
+    """The resources of an application; without one, of the application whose request or command is run."""
+    found: Resources = (app or current_app).extensions[KEY]
+    return found
 
 
 def signing_token(settings: Settings) -> HSM:

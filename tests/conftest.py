@@ -1,4 +1,4 @@
-"""What every test may ask for: real databases of both kinds, a real token. Each test process has its own."""
+"""Fixtures for every test: real databases of both kinds and real tokens. Each test process has its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
 SLOW = ("access", "browser", "faults", "api", "demo", "life", "jobs", "fsck", "activation", "audit")
-"""Folders of tests, the slowest first."""
+"""Folders of tests with slow files, the slowest first."""
 TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()
 
@@ -30,70 +30,70 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first, each whole: processes that take file after file then end together."""
+    """Run the slow folders first, so that parallel test processes end at about the same time. The tests of a file stay together."""
     items.sort(key=lambda item: SLOW.index(room) if (room := item.path.relative_to(TESTS).parts[0]) in SLOW else len(SLOW))
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of the collector's rounds, and have fewer of them: they were a seventh of the tests' time."""
+    """Exempt the imported modules from garbage collection and collect less often: collection took a seventh of the tests' time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(700, 10, 500)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove that folder."""
+    """Remove the SoftHSM folder of this process."""
     softhsm.uninstall(config.stash[STORE])
 
 
 @pytest.fixture(scope="session", name="softhsm")
 def softhsm_store(pytestconfig: pytest.Config) -> SoftHSM:
-    """This process's SoftHSM store."""
+    """Return the SoftHSM store of this process."""
     return pytestconfig.stash[STORE]
 
 
 @pytest.fixture(scope="session")
 def signing_token(softhsm: SoftHSM) -> HSM:
-    """A token with every key of daily work. Tests that break things make their own (`softhsm.token(label, plan)`)."""
+    """Return a token with every signing key. A test that breaks its token makes one of its own (`softhsm.token(label, plan)`)."""
     return softhsm.token("sifilma", SIGNING_PLAN, assert_no_transaction)
 
 
 @pytest.fixture(scope="session")
 def root_token(softhsm: SoftHSM) -> HSM:
-    """The token that signs keysets."""
+    """Return the token of the root key, which signs keysets."""
     return softhsm.token("sifilma-root", ROOT_PLAN)
 
 
 @pytest.fixture(scope="session")
 def pg_cluster() -> Iterator[Cluster]:
-    """This process's PostgreSQL server."""
+    """Yield the PostgreSQL server of this process."""
     with databases.running_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def fresh_postgresql(pg_cluster: Cluster) -> Fresh:
-    """Makes migrated databases on this process's server."""
+    """Return a factory of migrated databases on the PostgreSQL server of this process."""
     return FreshPostgres(pg_cluster)
 
 
 @pytest.fixture(scope="session")
 def fresh_sqlite() -> Iterator[Fresh]:
-    """Makes migrated SQLite databases."""
+    """Yield a factory of migrated SQLite databases."""
     with tempfile.TemporaryDirectory(prefix="sif-sqlite-", dir=databases.quick_folder()) as folder:
         yield FreshSqlite(Path(folder))
 
 
 @pytest.fixture(params=databases.KINDS)
 def fresh_databases(request: pytest.FixtureRequest) -> Fresh:
-    """Makes migrated databases; the test runs once for each kind."""
+    """Return a factory of migrated databases; the test runs once for each kind."""
     made: Fresh = request.getfixturevalue(f"fresh_{request.param}")
     return made
 
 
 @pytest.fixture
 def database_url(fresh_databases: Fresh) -> Iterator[str]:
-    """A fresh migrated database with the region codes; the test runs on SQLite and on PostgreSQL."""
+    """Yield the URL of a fresh migrated database with the region codes; the test runs on SQLite and on PostgreSQL."""
     url = fresh_databases.make()
     yield url
     fresh_databases.remove(url)
@@ -101,7 +101,7 @@ def database_url(fresh_databases: Fresh) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(fresh_sqlite: Fresh) -> Iterator[str]:
-    """A fresh migrated SQLite database."""
+    """Yield the URL of a fresh migrated SQLite database."""
     url = fresh_sqlite.make()
     yield url
     fresh_sqlite.remove(url)
@@ -109,7 +109,7 @@ def sqlite_url(fresh_sqlite: Fresh) -> Iterator[str]:
 
 @pytest.fixture
 def postgresql_url(fresh_postgresql: Fresh) -> Iterator[str]:
-    """A fresh migrated PostgreSQL database."""
+    """Yield the URL of a fresh migrated PostgreSQL database."""
     url = fresh_postgresql.make()
     yield url
     fresh_postgresql.remove(url)
@@ -117,25 +117,25 @@ def postgresql_url(fresh_postgresql: Fresh) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def inhabit(tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Callable[[str], None]:
-    """Puts the organisations and people of a World into a database."""
+    """Return a function that puts the organisations and people of a World into the database of a URL."""
     return lambda url: World(url, tmp_path_factory.mktemp("template"), signing_token, root_token).close()
 
 
 @pytest.fixture(scope="session")
 def inhabited_postgresql(fresh_postgresql: Fresh, inhabit: Callable[[str], None]) -> Fresh:
-    """Makes PostgreSQL databases with organisations and people."""
+    """Return a factory of PostgreSQL databases with organisations and people."""
     return fresh_postgresql.holding(inhabit)
 
 
 @pytest.fixture(scope="session")
 def inhabited_sqlite(fresh_sqlite: Fresh, inhabit: Callable[[str], None]) -> Fresh:
-    """Makes SQLite databases with organisations and people."""
+    """Return a factory of SQLite databases with organisations and people."""
     return fresh_sqlite.holding(inhabit)
 
 
 @pytest.fixture
 def new_world(tmp_path: Path, signing_token: HSM, root_token: HSM) -> Callable[[Fresh], AbstractContextManager[World]]:
-    """Makes a whole installation on a database of its own."""
+    """Return a context manager that makes a whole installation on a database of its own, and removes the database afterwards."""
 
     @contextmanager
     def made(fresh: Fresh) -> Iterator[World]:
@@ -149,20 +149,20 @@ def new_world(tmp_path: Path, signing_token: HSM, root_token: HSM) -> Callable[[
 
 @pytest.fixture(params=databases.KINDS)
 def world(request: pytest.FixtureRequest, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
-    """A whole installation; the test runs on SQLite and on PostgreSQL."""
+    """Yield a whole installation; the test runs on SQLite and on PostgreSQL."""
     with new_world(request.getfixturevalue(f"inhabited_{request.param}")) as made:
         yield made
 
 
 @pytest.fixture
 def sqlite_world(inhabited_sqlite: Fresh, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
-    """A whole installation on SQLite."""
+    """Yield a whole installation on SQLite."""
     with new_world(inhabited_sqlite) as made:
         yield made
 
 
 @pytest.fixture
 def postgresql_world(inhabited_postgresql: Fresh, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
-    """A whole installation on PostgreSQL."""
+    """Yield a whole installation on PostgreSQL."""
     with new_world(inhabited_postgresql) as made:
         yield made

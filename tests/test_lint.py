@@ -1,4 +1,4 @@
-"""Linter, formatter, types and import contracts hold; and each, as configured here, catches a planted fault."""
+"""The tree passes linter, formatter, type checker and import contracts; linter, type checker and contracts each catch a planted fault."""
 
 from __future__ import annotations
 
@@ -48,12 +48,27 @@ def test_mypy_catches_a_planted_fault(tmp_path: Path) -> None:
     assert "no-untyped-def" in done.stdout
 
 
-def test_an_import_that_runs_upward_is_caught(tmp_path: Path) -> None:
-    for package in CODE:
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+def test_an_import_of_a_higher_layer_is_caught(tmp_path: Path) -> None:
+    _copy_code(tmp_path)
     with (tmp_path / "sifilma/kernel/clock.py").open("a") as clock:
         clock.write(UPWARD)
     done = _run([BIN / "lint-imports", "--no-logo", "--no-cache"], tmp_path)
     assert done.returncode == 1
     assert "sifilma.kernel is not allowed to import sifilma.cards" in done.stdout
+
+
+@pytest.mark.parametrize("path", ["sifilma/planted.py", "sifilma/planted/__init__.py"])
+def test_a_module_that_no_layer_names_is_caught(path: str, tmp_path: Path) -> None:
+    _copy_code(tmp_path)
+    planted = tmp_path / path
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_text('"""A module."""\n')
+    done = _run([BIN / "lint-imports", "--no-logo", "--no-cache"], tmp_path)
+    assert done.returncode == 1
+    assert "sifilma.planted" in done.stdout + done.stderr
+
+
+def _copy_code(folder: Path) -> None:
+    for package in CODE:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)

@@ -1,4 +1,4 @@
-"""What the README promises."""
+"""Tests that hold the statements of README.md against the repository."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_diagram_is_the_transition_table() -> None:
+def test_the_diagram_equals_the_transition_table() -> None:
     assert f"```mermaid\n{mermaid(CARD)}\n```" in README
 
 
-def test_every_folder_and_file_it_names_is_there() -> None:
+def test_every_folder_and_file_the_readme_names_exists() -> None:
     named = re.findall(r"`((?:config|sifilma|hsm|manifests|migrations|tests)/[\w/.]*)`", README)
     assert len(named) > 8
     assert [path for path in named if not (ROOT / path).exists()] == []

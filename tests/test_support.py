@@ -1,4 +1,4 @@
-"""The parts every other test stands on are real: databases, token, programs."""
+"""Tests of tests/support: its databases, its tokens and its programs are real."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _ask(url: str, question: str, *, first: str = "SELECT 1") -> Any:
 
 
 def _signed_within(seconds: float, token: HSM) -> bytes:
-    """A signature, as soon as the library was restarted and its breaker let a call through."""
+    """Sign, and retry until the library is restarted and its circuit breaker lets a call through."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -47,7 +47,7 @@ def test_a_fresh_database_has_the_newest_schema_and_the_regions(database_url: st
     assert _ask(database_url, "SELECT count(*) FROM region") > 80_000
 
 
-def test_what_one_database_changes_another_does_not_see(fresh_databases: Fresh) -> None:
+def test_a_change_in_one_database_is_not_seen_in_another(fresh_databases: Fresh) -> None:
     one, other = fresh_databases.make(), fresh_databases.make()
     question = "SELECT name FROM region WHERE code = '35.20'"
     assert _ask(one, question, first="UPDATE region SET name = 'changed' WHERE code = '35.20'") == "changed"
@@ -56,14 +56,14 @@ def test_what_one_database_changes_another_does_not_see(fresh_databases: Fresh) 
     fresh_databases.remove(other)
 
 
-def test_a_frozen_server_answers_nothing_and_goes_on_afterwards(pg_cluster: Cluster) -> None:
+def test_a_frozen_server_answers_nothing_and_continues_when_resumed(pg_cluster: Cluster) -> None:
     with pg_cluster.frozen(), pytest.raises(psycopg.OperationalError):
         psycopg.connect(pg_cluster.url("postgres"), connect_timeout=2)
     with psycopg.connect(pg_cluster.url("postgres"), connect_timeout=2) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_token_that_is_away_is_missed(softhsm: SoftHSM) -> None:
+def test_a_token_that_is_away_fails_until_it_is_back(softhsm: SoftHSM) -> None:
     token = softhsm.token("away", SIGNING_PLAN[:1])
     assert len(token.sign("manifest-sign", DIGEST)) == 64
     with softhsm.away(), pytest.raises(HSMError):
@@ -78,7 +78,7 @@ def test_the_tokens_have_their_keys(signing_token: HSM, root_token: HSM) -> None
 
 
 @pytest.mark.parametrize("name", ["jose", "openssl", "pdftotext", "pdfsig", "softhsm2-util"])
-def test_the_program_is_there(name: str) -> None:
+def test_the_program_is_installed(name: str) -> None:
     assert programs.program(name)
 
 
@@ -88,6 +88,6 @@ def test_node_has_web_crypto() -> None:
     assert done.stdout == "yes\n"
 
 
-def test_a_missing_program_says_the_way_out() -> None:
+def test_the_error_for_a_missing_program_names_the_setup_script() -> None:
     with pytest.raises(programs.ProgramMissing, match=r"run scripts/setup\.sh"):
         programs.program("no-such-program")

@@ -8,13 +8,13 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
-from sifilma import resources
 from sifilma.accounts import service
 from sifilma.accounts.import_table import ORGANISATIONS
 from sifilma.accounts.service import NewUser
 from sifilma.identity.models import IdKind, Organisation
 from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
+from sifilma.resources import resources
 from sifilma.web.command import command_context
 
 users = AppGroup("users", help="Accounts.")
@@ -36,8 +36,8 @@ def invite(username: str, name: str, id_kind: str, id_number: str, roles: tuple[
         if found is None:
             raise Invalid.field("organisation", f"There is no organisation called {organisation!r}.")
         new = NewUser(username, name, IdKind(id_kind), id_number, frozenset(Role(role) for role in roles))
-        _, secret = service.invite(ctx, resources.settings(), found, new)
-    click.echo(f"{resources.settings().public_url}/undangan/{secret}")
+        _, secret = service.invite(ctx, resources().settings, found, new)
+    click.echo(f"{resources().settings.public_url}/undangan/{secret}")
 
 
 @organisations.command("import")

@@ -15,16 +15,15 @@ from sqlalchemy.orm import aliased
 
 from config.settings import Settings
 from sifilma.accounts import service
-from sifilma.accounts.proposals import make_proposal
-from sifilma.accounts.queries import seen_user
-from sifilma.audit.models import Action
-from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, User, UserChange
+from sifilma.accounts.models import UserChange
+from sifilma.accounts.proposals import PROPOSALS, make_proposal, settle
+from sifilma.accounts.queries import get_visible_user
+from sifilma.approvals.four_eyes import is_proposer
+from sifilma.identity.models import AccountState, User
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, NotFound
 from sifilma.kernel.text import say
 from sifilma.notifications import outbox
@@ -48,7 +47,7 @@ def reports(actor: Actor, user: User) -> bool:
 
 def report(ctx: Context, user_id: UUID, reason: str) -> UserChange:
     """Propose that everything ends which a lost device opens. Nothing ends before a second person agrees."""
-    user = seen_user(ctx, user_id)
+    user = get_visible_user(ctx, user_id)
     if user.person_id == ctx.actor.person_id:
         raise Forbidden("Nobody reports their own second factor: ask another.", type="four-eyes")
     if not reports(ctx.actor, user):
@@ -70,7 +69,7 @@ def other_head() -> ColumnElement[bool]:
 
 def refusal(actor: Actor, proposal: UserChange, user: User, another_head: bool) -> str:
     """Why the actor is not the second person of this proposal; empty if they are."""
-    if actor.person_id in (proposal.proposed_by_person, user.person_id):
+    if is_proposer(proposal, actor.person_id) or actor.person_id == user.person_id:
         return say("Another person must decide this.")
     if of_administrators(user) and not actor.is_central:
         return say("Another user administrator must decide this.")
@@ -87,11 +86,9 @@ def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> 
     if row is None:
         raise NotFound()
     proposal, user, another_head = row
-    hold(ctx.session, proposal)
-    if proposal.state != "proposed":
-        raise Conflict("This proposal has been decided.")
+    PROPOSALS.take(ctx, proposal)
     refused = refusal(ctx.actor, proposal, user, another_head)
-    if refused and (execute or proposal.proposed_by_person != ctx.actor.person_id):
+    if refused and (execute or not PROPOSALS.is_own(ctx, proposal)):
         raise Forbidden(refused, type="four-eyes")
     return proposal, _decided(ctx, settings, proposal, user, execute)
 
@@ -99,11 +96,7 @@ def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> 
 def _decided(ctx: Context, settings: Settings, proposal: UserChange, user: User, execute: bool) -> str | None:
     if execute and user.state != AccountState.ACTIVE:
         raise Conflict("This account is not in use: there is no second factor to lose.")
-    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
-    proposal.state = "executed" if execute else "rejected"
-    ctx.session.flush()
-    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
-    record(ctx, action, "user_change", proposal.id, organisation_id=user.organisation_id, change=FACTOR)
+    settle(ctx, proposal, execute, user.organisation_id)
     if not execute:
         return None
     _warn(ctx, settings, user)

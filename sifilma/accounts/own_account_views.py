@@ -5,14 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, make_response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.accounts import service
 from sifilma.accounts.schemas import ContactIn, PreferencesIn
 from sifilma.documents.rendering import qr_address
-from sifilma.identity.models import User
 from sifilma.kernel.errors import Invalid
 from sifilma.messages import service as messages
 from sifilma.messages.pages import line
+from sifilma.resources import resources
 from sifilma.sign_in import contacts, passkeys, recovery_codes, totp
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.request_gate import require_fresh
@@ -39,7 +38,7 @@ def change_password() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         _require_same(form)
-        service.change_password(ctx, resources.settings(), form.get("current"), form.get("password"))
+        service.change_password(ctx, resources().settings, form.get("current"), form.get("password"))
         return seen("accounts.profile", "password")
     return _profile(form)
 
@@ -64,9 +63,9 @@ def keep_contact() -> AnyResponse:
     """One's own e-mail address and phone number, with a fresh one-time code: sign-in codes go there."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
-        require_fresh(ctx.actor, resources.settings())
+        require_fresh(ctx.actor, resources().settings)
         kept = form.model(ContactIn)
-        contacts.keep_contact(ctx, resources.settings(), kept.email, kept.phone)
+        contacts.keep_contact(ctx, resources().settings, kept.email, kept.phone)
         return seen("accounts.profile", "contact")
     return _profile(form)
 
@@ -74,13 +73,13 @@ def keep_contact() -> AnyResponse:
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
-    user = service.user(ctx, ctx.actor.user_id)
+    user = service.get_user(ctx, ctx.actor.user_id)
     preferences = Form.of(language=user.language, time_zone=user.time_zone)
     contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
-    here = passkeys.site(resources.settings(), request.host_url.rstrip("/"))
+    here = passkeys.site(resources().settings, request.host_url.rstrip("/"))
     return form.again(
         "accounts/profil.html", user=user, preferences=preferences, contact=contact, this=ctx.actor.session_id,
-        sessions=sign_in.running_sessions(ctx, resources.settings()), codes_left=recovery_codes.left(ctx, user.id),
+        sessions=sign_in.running_sessions(ctx, resources().settings), codes_left=recovery_codes.left(ctx, user.id),
         passkeys=passkeys.of_user(ctx, user.id), passkeys_work=here,
         messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
     )  # fmt: skip
@@ -102,7 +101,7 @@ def invitation_page(secret: str) -> Response:
 @operation("public", idempotent=False)
 def invitation_form(secret: str) -> AnyResponse:
     """Take the account up; the link is used."""
-    ctx, settings, form = context(), resources.settings(), Form.sent()
+    ctx, settings, form = context(), resources().settings, Form.sent()
     with form.attempt(ctx):
         _require_same(form)
         service.enrol(ctx, settings, secret, form.get("password"), form.get("code")[:10])
@@ -111,14 +110,9 @@ def invitation_form(secret: str) -> AnyResponse:
 
 
 def _invitation(secret: str, form: Form) -> Response:
-    user, seed = _enrolment(secret)
+    ctx, settings = context(), resources().settings
+    service.keep_enrolment_seed(ctx, settings, secret)  # made at the first look and kept at once, whatever becomes of this request
+    invitation = service.get_invitation(ctx, secret)
+    user, seed = service.get_user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
     uri = totp.provisioning_uri(seed, user.username)
     return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=qr_address(uri))
-
-
-def _enrolment(secret: str) -> tuple[User, str]:
-    """The account and its seed, made at the first look and kept at once, whatever becomes of this request."""
-    ctx, settings = context(), resources.settings()
-    service.keep_enrolment_seed(ctx, settings, secret)
-    invitation = service.open_invitation(ctx, secret)
-    return service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)

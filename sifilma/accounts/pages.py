@@ -8,10 +8,13 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 
+from config.settings import Settings
 from sifilma.accounts import lost_factors, queries
+from sifilma.accounts.models import UserChange
+from sifilma.accounts.proposals import PROPOSALS
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
-from sifilma.identity.models import AccountState, Organisation, Person, User, UserChange
+from sifilma.identity.models import AccountState, Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
@@ -42,6 +45,21 @@ EXPORT = Export(
     },
     orders={"pengguna": (_("User name"), User.username)},
 )
+
+
+@dataclass(frozen=True)
+class InvitationLink:
+    """A one-time link as it is handed out. `otherwise`: the person goes by another name than was written."""
+
+    user: User
+    url: str
+    hours: int
+    otherwise: bool
+
+
+def invitation_link(settings: Settings, user: User, secret: str, otherwise: bool = False) -> InvitationLink:
+    """The link that opens an account's invitation."""
+    return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours, otherwise)
 
 
 def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:
@@ -82,7 +100,7 @@ def proposal_lines(ctx: Context) -> list[ProposalLine]:
 
 
 def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, another_head: bool) -> ProposalLine:
-    mine = proposal.proposed_by_person == ctx.actor.person_id
+    mine = PROPOSALS.is_own(ctx, proposal)
     lost = proposal.change == lost_factors.FACTOR
     refusal = lost_factors.refusal(ctx.actor, proposal, user, another_head) if lost else ""
     return ProposalLine(proposal, user, who, mine, refusal, lost)

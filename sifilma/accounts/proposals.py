@@ -8,15 +8,19 @@ from sqlalchemy import select
 
 from config.settings import Settings
 from sifilma.accounts import service
+from sifilma.accounts.models import USER_CHANGE, UserChange
+from sifilma.approvals.models import ProposalState
+from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Organisation, User, UserChange
+from sifilma.identity.models import AccountState, Organisation, User
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import hold
-from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
+
+PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
 
 
 def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
@@ -43,16 +47,11 @@ def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Ro
 
 def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
     """A proposal that waits for its second person; Conflict while another one waits for the same account."""
-    if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == "proposed")):
+    if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == ProposalState.PROPOSED)):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
-    person_id = ctx.actor.person_id
-    assert person_id is not None  # noqa: S101  # the hook lets only people in
-    proposal = UserChange(
-        id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason, state="proposed",
-        proposed_by_person=person_id, proposed_at=ctx.now,
-    )  # fmt: skip
-    ctx.session.add(proposal)
-    record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, organisation_id=user.organisation_id, change=change)
+    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason)
+    act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=user.organisation_id, change=change)
+    PROPOSALS.propose(ctx, proposal, act, reason)
     return proposal
 
 
@@ -61,18 +60,20 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
     proposal = ctx.session.get(UserChange, change_id)
     if proposal is None:
         raise NotFound()
-    hold(ctx.session, proposal)  # who executes and who rejects at once do not both win
     if proposal.change == "factor":
         raise Conflict("A second factor that was reported as lost is decided in its own way.", type="lost-factor")
-    if proposal.state != "proposed":
-        raise Conflict("This proposal has been decided.")
-    if execute and proposal.proposed_by_person == ctx.actor.person_id:
-        raise Forbidden("Another user administrator must decide this.", type="four-eyes")
-    proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
-    proposal.state = "executed" if execute else "rejected"
-    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
-    record(ctx, action, "user_change", proposal.id, change=proposal.change)
+    PROPOSALS.take(ctx, proposal)
+    if execute:
+        PROPOSALS.require_second_person(ctx, proposal)
+    settle(ctx, proposal, execute)
     return proposal, _execute(ctx, settings, proposal) if execute else None
+
+
+def settle(ctx: Context, proposal: UserChange, execute: bool, organisation_id: UUID | None = None) -> None:
+    """Record the decision and end the proposal; what it brings is the caller's."""
+    action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
+    act = record(ctx, action, USER_CHANGE.kind, proposal.id, organisation_id=organisation_id, change=proposal.change)
+    PROPOSALS.decide(ctx, proposal, execute, act)
 
 
 def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | None:

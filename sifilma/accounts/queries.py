@@ -10,8 +10,10 @@ from uuid import UUID
 from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
+from sifilma.accounts.models import UserChange
+from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import AuditEntry
-from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User, UserChange
+from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -27,7 +29,7 @@ def users_query(ctx: Context) -> Select[User]:
     return scoped(select(User), ctx.actor, Operation.USERS_SEE, User.organisation_id)
 
 
-def users_page(ctx: Context, name: str = "", state: str = "", organisation: str = "") -> Listing[User]:
+def list_users(ctx: Context, name: str = "", state: str = "", organisation: str = "") -> Listing[User]:
     """Accounts by a part of the person's name or of the user name, by state, and by a part of the organisation's name."""
     query = users_query(ctx)
     if name:
@@ -39,7 +41,7 @@ def users_page(ctx: Context, name: str = "", state: str = "", organisation: str 
     return (query.where(User.state == state) if state else query), User.id
 
 
-def seen_user(ctx: Context, user_id: UUID) -> User:
+def get_visible_user(ctx: Context, user_id: UUID) -> User:
     """An account the actor may see; NotFound for any other."""
     found = ctx.session.scalars(users_query(ctx).where(User.id == user_id)).first()
     if found is None:
@@ -77,7 +79,7 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
     return [(entry, name) for entry, name in ctx.session.execute(query)]
 
 
-def organisation_or_none(ctx: Context, organisation_id: str) -> Organisation | None:
+def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None:
     """The organisation somebody named in an address."""
     try:
         return ctx.session.get(Organisation, UUID(organisation_id))
@@ -101,7 +103,7 @@ def open_changes(ctx: Context, *more: Any) -> list[Any]:
         select(UserChange, User, proposer.name, *more)
         .join(User, User.id == UserChange.user_id)
         .join(proposer, proposer.id == UserChange.proposed_by_person)
-        .where(UserChange.state == "proposed")
+        .where(UserChange.state == ProposalState.PROPOSED)
     )
     seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_SEE, User.organisation_id)
     return list(ctx.session.execute(seen.order_by(UserChange.id)))

@@ -8,16 +8,14 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
-from sifilma.accounts import lost_factors, queries, service
-from sifilma.accounts import proposals as administration
-from sifilma.accounts.pages import EXPORT, account_page, list_lines, proposal_lines, roles_of
+from sifilma.accounts import lost_factors, proposals, queries, service
+from sifilma.accounts.pages import EXPORT, InvitationLink, account_page, invitation_link, list_lines, proposal_lines, roles_of
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.approvals.decision_views import attempted
-from sifilma.documents import lists
-from sifilma.identity.models import User, UserChange
+from sifilma.documents import list_views
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -32,9 +30,9 @@ DONE = {"disable": "disabled", "enable": "enabled", "roles": "roles"}
 def index() -> Response:
     """The accounts of one's own organisation; a user administrator's, of all."""
     ctx, form = context(), Form(request.args)
-    listing = queries.users_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
+    listing = queries.list_users(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
     waiting = len(queries.open_changes(ctx))
-    return lists.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
+    return list_views.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
 
 
 @blueprint.get("/baru")
@@ -51,8 +49,8 @@ def invite() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
-        user, secret = service.invite(ctx, resources.settings(), service.own_organisation(ctx), body.new_user())
-        return _handed_out(user, secret, service.known_otherwise(user, body.name))
+        user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
+        return _handed_out(invitation_link(resources().settings, user, secret, service.known_otherwise(user, body.name)))
     return _invitation_form(ctx, form)
 
 
@@ -63,11 +61,11 @@ def invite_by_admin() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"))
-        organisation = service.organisation(ctx, body.organisation)
-        user, _, secret = administration.invite_by_admin(ctx, resources.settings(), organisation, body.new_user())
+        organisation = service.get_organisation(ctx, body.organisation)
+        user, _, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
         otherwise = service.known_otherwise(user, body.name)
         if secret:
-            return _handed_out(user, secret, otherwise)
+            return _handed_out(invitation_link(resources().settings, user, secret, otherwise))
         return seen("user_pages.proposals", "proposed_otherwise" if otherwise else "proposed")
     return _invitation_form(ctx, form)
 
@@ -76,20 +74,19 @@ def _invitation_form(ctx: Context, form: Form) -> Response:
     """With the roles the organisation has; without an organisation, the organisations to choose from."""
     if not grants(ctx.actor, Operation.USERS_CENTRAL):
         return form.again(
-            "accounts/user_new.html", organisation=None, roles=roles_of(service.own_organisation(ctx)), action="/pengguna/baru"
+            "accounts/user_new.html", organisation=None, roles=roles_of(service.get_own_organisation(ctx)), action="/pengguna/baru"
         )
-    chosen = queries.organisation_or_none(ctx, form.get("organisation"))
+    chosen = queries.find_organisation(ctx, form.get("organisation"))
     if chosen is None:
         text = request.args.get("cari", "").strip()[:100]
         found = queries.organisations_without_head(ctx, text)
-        return form.again("accounts/user_where.html", found=found, text=text, directorate=service.own_organisation(ctx))
+        return form.again("accounts/user_where.html", found=found, text=text, directorate=service.get_own_organisation(ctx))
     return form.again("accounts/user_new.html", organisation=chosen, roles=roles_of(chosen), action="/pengguna/pusat/baru")
 
 
-def _handed_out(user: User, secret: str, otherwise: bool = False) -> Response:
-    """The page of a link: made in this answer, and nowhere else. `otherwise`: the person goes by another name than was written."""
-    link, hours = f"{resources.settings().public_url}/undangan/{secret}", resources.settings().invitation_hours
-    return make_response(render_template("accounts/user_link.html", user=user, link=link, hours=hours, otherwise=otherwise), 201)
+def _handed_out(page: InvitationLink) -> Response:
+    """The page of a link: made in this answer, and nowhere else."""
+    return make_response(render_template("accounts/user_link.html", page=page), 201)
 
 
 @blueprint.get("/<uuid:user_id>")
@@ -101,7 +98,7 @@ def show(user_id: UUID) -> Response:
 
 def _account(user_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("accounts/user.html", **account_page(ctx, queries.seen_user(ctx, user_id)))
+    return form.again("accounts/user.html", **account_page(ctx, queries.get_visible_user(ctx, user_id)))
 
 
 @blueprint.post("/<uuid:user_id>/ubah")
@@ -110,7 +107,7 @@ def _account(user_id: UUID, form: Form) -> Response:
 def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Disable, enable or re-role somebody of one's own organisation."""
     body = _change(form)
-    service.change(ctx, service.own_user(ctx, user_id), body.change, body.role_set())
+    service.change(ctx, service.get_own_user(ctx, user_id), body.change, body.role_set())
     return seen("user_pages.show", DONE[body.change], user_id=user_id)
 
 
@@ -119,8 +116,8 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 @attempted(_account)
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """A new link for somebody who has not taken up theirs."""
-    user = service.own_user(ctx, user_id)
-    return _handed_out(user, service.invite_again(ctx, resources.settings(), user))
+    user, settings = service.get_own_user(ctx, user_id), resources().settings
+    return _handed_out(invitation_link(settings, user, service.invite_again(ctx, settings, user)))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
@@ -128,8 +125,8 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @attempted(_account)
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
-    user = queries.seen_user(ctx, user_id)
-    return _handed_out(user, administration.invite_head_again(ctx, resources.settings(), user))
+    user, settings = queries.get_visible_user(ctx, user_id), resources().settings
+    return _handed_out(invitation_link(settings, user, proposals.invite_head_again(ctx, settings, user)))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/usulan")
@@ -137,16 +134,13 @@ def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @attempted(_account)
 def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Propose to change a central account."""
-    _propose(ctx, queries.seen_user(ctx, user_id), form)
-    return seen("user_pages.proposals", "proposed")
-
-
-def _propose(ctx: Context, user: User, form: Form) -> None:
+    user = queries.get_visible_user(ctx, user_id)
     if form.get("change") == "invite":
-        administration.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
+        proposals.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
     else:
         body = _change(form)
-        administration.propose_change(ctx, user, body.change, body.role_set(), body.reason)
+        proposals.propose_change(ctx, user, body.change, body.role_set(), body.reason)
+    return seen("user_pages.proposals", "proposed")
 
 
 def _change(form: Form) -> UserChangeIn:
@@ -154,9 +148,9 @@ def _change(form: Form) -> UserChangeIn:
     return form.model(UserChangeIn, **values)
 
 
-@blueprint.get("/usulan")
+@blueprint.get("/usulan", endpoint="proposals")
 @operation("users.see")
-def proposals() -> Response:
+def list_proposals() -> Response:
     """What waits for a second person."""
     return _proposals(None, Form())
 
@@ -170,7 +164,8 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
-    return _decided(ctx, *administration.decide_change(ctx, resources.settings(), change_id, form.get("decision") == "execute"))
+    proposal, secret = proposals.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute")
+    return _decided(ctx, proposal.user_id, secret)
 
 
 @blueprint.post("/<uuid:user_id>/faktor-hilang")
@@ -188,8 +183,11 @@ def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Agree that a second factor is lost, or reject it; the link is shown to whoever agrees."""
     execute = form.model(DecisionIn).decision == "execute"
-    return _decided(ctx, *lost_factors.decide(ctx, resources.settings(), change_id, execute))
+    proposal, secret = lost_factors.decide(ctx, resources().settings, change_id, execute)
+    return _decided(ctx, proposal.user_id, secret)
 
 
-def _decided(ctx: Context, proposal: UserChange, secret: str | None) -> AnyResponse:
-    return _handed_out(service.user(ctx, proposal.user_id), secret) if secret else seen("user_pages.proposals", "decided")
+def _decided(ctx: Context, user_id: UUID, secret: str | None) -> AnyResponse:
+    if not secret:
+        return seen("user_pages.proposals", "decided")
+    return _handed_out(invitation_link(resources().settings, service.get_user(ctx, user_id), secret))

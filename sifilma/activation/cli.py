@@ -1,4 +1,4 @@
-"""`sifilma hsm …`: the ceremony, the inventory, the health of the token."""
+"""`sifilma hsm …`: the key ceremony, the inventory of keys, the check of the token."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from flask.cli import AppGroup
 from hsm import ceremony
 from hsm.errors import HSMError
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
-from sifilma import resources
 from sifilma.activation.trust import keyset
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
 
 group = AppGroup("hsm", help="Tokens and keys.")
@@ -20,16 +20,17 @@ group = AppGroup("hsm", help="Tokens and keys.")
 @group.command("init")
 def init() -> None:
     """Make tokens and keys where they are missing, and publish a keyset signed by the root."""
-    settings = resources.settings()
-    resources.ensure_softhsm(settings)
-    signing, root = resources.hsm(), resources.root_token(settings)
+    settings = resources().settings
+    ensure_softhsm(settings)
+    signing, root = resources().hsm, root_token(settings)
     for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
         made = ceremony.init_token(token, settings.secret("hsm_so_pin"))
         keys = ceremony.create_keys(token, plan)
         click.echo(f"token {token.config.token_label}: {'made' if made else 'found'}, {len(keys)} keys sound")
-    published = keyset.publish(settings, signing, root, resources.clock().now())
+    published = keyset.publish(settings, signing, root, resources().clock.now())
     with command_context() as ctx:
-        record(ctx, Action.KEYS_CEREMONY, "keyset", str(published.keyset.version), pin=published.pin, epoch=published.epoch)
+        version = str(published.keyset.version)
+        record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=published.pin, epoch=published.epoch)
     click.echo(f"keyset version {published.keyset.version}, epoch {published.epoch}, root SPKI SHA-256 {published.pin}")
 
 
@@ -37,7 +38,7 @@ def init() -> None:
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token."""
     wrong = 0
-    for info in resources.hsm().keys(SIGNING_PLAN):
+    for info in resources().hsm.keys(SIGNING_PLAN):
         wrong += bool(info.faults)
         click.echo(
             f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(info.faults) if info.faults else 'sound'}"
@@ -50,11 +51,11 @@ def keys() -> None:
 @group.command("check")
 def check() -> None:
     """Sign with the health key, verify in software, and see whether the keyset vouches for the token's keys."""
-    hsm = resources.hsm()
+    hsm = resources().hsm
     health = hsm.check()
     if not health.ok:
         raise click.ClickException(f"the HSM does not work: {health.last_error}")
-    published = keyset.load(resources.settings())
+    published = keyset.load(resources().settings)
     for label, use in keyset.USES:
         try:
             click.echo(f"{label:16} {published.kid(hsm, label, use)}")

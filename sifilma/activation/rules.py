@@ -1,4 +1,4 @@
-"""What the database itself refuses around tokens, activations and manifests (QUALITY.md, Correct)."""
+"""What the database refuses about tokens, activations and manifests (docs/quality.md, Correct)."""
 
 from __future__ import annotations
 
@@ -110,16 +110,7 @@ triggers.guard(
     " AND EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND m.state IN ('active', 'suspended'))",
     "card: its manifest still stands",
 )
-triggers.guard(
-    "revocation_second_person",
-    "revocation",
-    "UPDATE",
-    "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
-    "revocation: decided by a second person",
-)
-triggers.guard("revocation_born", "revocation", "INSERT", "NEW.state <> 'proposed'", "revocation: it begins as a proposal")
-triggers.guard("revocation_decided", "revocation", "UPDATE", "OLD.state <> 'proposed'", "revocation: what is decided stays")
-triggers.immutable("revocation", "manifest_id", "reason", "proposed_by_person", "proposed_at")
+four_eyes.protect_proposal("revocation", "manifest_id", "reason")
 triggers.immutable("published_status_list")
 triggers.immutable("data_key")
 triggers.guard(

@@ -1,4 +1,4 @@
-"""What comes in and goes out about activation requests, activations and manifests."""
+"""The schemas of activation requests, activations and manifests, for JSON and forms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identity import HardwareNumber, Uid
+from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
@@ -39,7 +39,7 @@ class ActivationRemarks(Remarks):
 
 
 class ActivationReturnIn(ReturnIn):
-    """What is to be mended: on the whole, and field by field. One of the two is needed."""
+    """A return for correction: a note on the whole, notes on fields, or both. One is required."""
 
     fields: ActivationRemarks = Field(default_factory=ActivationRemarks)
 
@@ -89,7 +89,7 @@ class TokenStateOut(BaseModel):
 
 
 class ActivationRequestBrief(BaseModel):
-    """A request in a list."""
+    """Return a request for a list."""
 
     id: UUID
     state: str

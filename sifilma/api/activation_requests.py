@@ -1,4 +1,4 @@
-"""Activation requests and their tokens."""
+"""The routes of activation requests and their tokens."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
-from sifilma.activation import queries
-from sifilma.activation.requests import service
+from sifilma.activation.queries import get_request
+from sifilma.activation.requests import queries, service
+from sifilma.activation.requests.service import REQUESTS
 from sifilma.activation.schemas import (
     ActivationRequestBrief,
     ActivationRequestIn,
@@ -24,6 +24,7 @@ from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath
 from sifilma.api.decisions import add_decisions
 from sifilma.approvals.queries import Wanted
 from sifilma.kernel.schemas import ApproveIn
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -41,7 +42,7 @@ class ActivationRequestForm(BaseModel):
 
 
 class TokenPath(IdPath, UidPath):
-    """A request, and one of its cards."""
+    """The id of a request, and the UID of one of its cards."""
 
 
 @api.post(PATH, responses={201: ActivationRequestOut}, summary="Draft a request")
@@ -49,14 +50,14 @@ class TokenPath(IdPath, UidPath):
 def draft(form: ActivationRequestForm) -> Response:
     """For cards the organisation holds: received ones (new), or active ones (relocation, renewal)."""
     ctx = context()
-    return answer(full(ctx, service.draft(ctx, resources.files(), form.request, upload(form.letter))), 201)
+    return answer(full(ctx, service.draft(ctx, resources().files, form.request, upload(form.letter))), 201)
 
 
 @api.get(PATH, responses={200: Page[ActivationRequestBrief]}, summary="Requests")
 @operation("activation_request.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = queries.requests_page(context(), Wanted(query.state or ""))
+    select, key = queries.list_requests(context(), Wanted(query.state or ""))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -65,7 +66,7 @@ def list_requests(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest, and its tokens' states."""
     ctx = context()
-    return answer(full(ctx, queries.get_request(ctx, path.id)))
+    return answer(full(ctx, get_request(ctx, path.id)))
 
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: ActivationRequestOut}, summary="Edit a draft or a returned request")
@@ -73,10 +74,10 @@ def show(path: IdPath) -> Response:
 def edit(path: IdPath, form: ActivationRequestForm) -> Response:
     """A letter that does not come again stays."""
     ctx = context()
-    return answer(full(ctx, service.edit(ctx, resources.files(), path.id, form.request, upload(form.letter))))
+    return answer(full(ctx, service.edit(ctx, resources().files, path.id, form.request, upload(form.letter))))
 
 
-add_decisions(api, PATH, "activation_request", service, full, ActivationRequestOut)
+add_decisions(api, PATH, "activation_request", REQUESTS, full, ActivationRequestOut)
 
 
 @api.post(f"{PATH}/<uuid:id>/return", responses={200: ActivationRequestOut}, summary="Return for repair, with notes", endpoint="return")
@@ -84,7 +85,7 @@ add_decisions(api, PATH, "activation_request", service, full, ActivationRequestO
 def send_back(path: IdPath, body: ActivationReturnIn) -> Response:
     """A note on the whole, notes on single fields (`fields`: name and note), or both. The step in `history` has them."""
     ctx = context()
-    return answer(full(ctx, service.send_back(ctx, path.id, body.note, body.fields.given())))
+    return answer(full(ctx, REQUESTS.send_back(ctx, path.id, body.note, body.fields.given())))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: ActivationRequestOut}, summary="Approve exactly what was seen")
@@ -92,14 +93,14 @@ def send_back(path: IdPath, body: ActivationReturnIn) -> Response:
 def approve(path: IdPath, body: ApproveIn) -> Response:
     """With the last approval needed each card gets its token."""
     ctx = context()
-    return answer(full(ctx, service.approve(ctx, resources.settings(), resources.hsm(), path.id, body.digest, body.note)))
+    return answer(full(ctx, service.approve(ctx, resources().settings, resources().hsm, path.id, body.digest, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/tokens", responses={200: TokensOut}, summary="Show the open tokens in clear")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(path: IdPath) -> Response:
     """To the organisation that asked, and to nobody else; recorded."""
-    shown = tokens.reveal(context(), resources.hsm(), path.id)
+    shown = tokens.reveal(context(), resources().hsm, path.id)
     return answer(TokensOut(tokens=[TokenOut(sam_uid=t.sam_uid, token=t.token, expires_at=t.expires_at) for t in shown]))
 
 
@@ -107,5 +108,5 @@ def reveal(path: IdPath) -> Response:
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reissue(path: TokenPath) -> Response:
     """The old one is cancelled."""
-    made = tokens.reissue(context(), resources.settings(), resources.hsm(), path.id, path.uid)
+    made = tokens.reissue(context(), resources().settings, resources().hsm, path.id, path.uid)
     return answer(TokensOut(tokens=[TokenOut(sam_uid=made.sam_uid, token=made.token, expires_at=made.expires_at)]))

@@ -1,4 +1,4 @@
-"""Activations: one card, one machine, one place."""
+"""The routes of activations: one at a time, by file, and the review of places."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.issuing import service as issuing
@@ -19,6 +18,8 @@ from sifilma.activation.serializers import activations_out
 from sifilma.api.common import File, IdPath, ListQuery, Page, answer, blueprint, page_of, upload
 from sifilma.jobs.schemas import JobOut
 from sifilma.jobs.serializers import job_out
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.links import links
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -27,7 +28,7 @@ api = blueprint("activations")
 
 
 class ActivationsQuery(ListQuery):
-    """Which activations."""
+    """A page of activations, and the state of the place's review."""
 
     review: Literal["none", "waiting", "accepted", "rejected"] | None = None
 
@@ -59,7 +60,7 @@ class IssuedOut(BaseModel):
 @operation("activate", reads_first=True)
 def activate(body: ActivationIn) -> Response:
     """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
-    done = issuing.activate(context(), resources.settings(), resources.hsm(), resources.places(), body)
+    done = issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), body)
     manifest = IssuedManifest(
         id=done.manifest_id, seq=done.seq, epoch=done.epoch, state="active", issued_at=done.issued_at, expires_at=done.expires_at,
         links=links("manifests", done.manifest_id, download="download"),
@@ -85,7 +86,7 @@ class ActivationsFile(BaseModel):
 @operation("activate", reads_first=True)
 def activate_many(form: ActivationsFile) -> Response:
     """A job does its rows one after the other, each once. The file is kept sealed in the HSM's care until the job ends, no longer."""
-    return answer(job_out(bulk.begin(context(), resources.settings(), resources.hsm(), upload(form.file))), 202)
+    return answer(job_out(bulk.begin(context(), resources().settings, resources().hsm, upload(form.file))), 202)
 
 
 @api.get("/activations", responses={200: Page[ActivationOut]}, summary="Activations")
@@ -93,7 +94,7 @@ def activate_many(form: ActivationsFile) -> Response:
 def list_activations(query: ActivationsQuery) -> Response:
     """Newest first; `review=waiting` is the operator's queue."""
     ctx = context()
-    select, key = queries.activations_page(ctx, query.review)
+    select, key = queries.list_activations(ctx, query.review)
     return page_of(select, key, query, lambda rows: activations_out(ctx, rows))
 
 

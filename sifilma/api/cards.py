@@ -1,4 +1,4 @@
-"""Cards: where each is in its life, and what is reported about it."""
+"""The routes of cards: state, steps, and reports about their condition."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import resources
 from sifilma.api.common import File, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, takes, upload
 from sifilma.cards import condition_reports, service
 from sifilma.cards.schemas import CardOut, ReportIn, StepOut
 from sifilma.cards.serializers import cards_out, history_out
 from sifilma.cards.service import CardFilter
 from sifilma.documents.service import Upload
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -21,7 +21,7 @@ api = blueprint("cards")
 
 
 class CardsQuery(StateQuery):
-    """Which cards."""
+    """A page of cards, by state or function."""
 
     function: str | None = Field(None, pattern="^(R|RW)$")
 
@@ -31,7 +31,7 @@ class CardsQuery(StateQuery):
 def list_cards(query: CardsQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = service.cards_page(ctx, CardFilter(query.state or "", query.function or ""))
+    select, key = service.list_cards(ctx, CardFilter(query.state or "", query.function or ""))
     return page_of(select, key, query, lambda cards: cards_out(ctx, cards))
 
 
@@ -65,7 +65,7 @@ class ReportForm(BaseModel):
 def report(path: UidPath) -> Response:
     """Its manifest is revoked and its tokens are cancelled with it. JSON, or multipart with photos."""
     ctx, (told, photos) = context(), _told()
-    return answer(cards_out(ctx, [condition_reports.report(ctx, resources.files(), path.uid, told, photos)])[0])
+    return answer(cards_out(ctx, [condition_reports.report(ctx, resources().files, path.uid, told, photos)])[0])
 
 
 def _told() -> tuple[ReportIn, list[Upload]]:

@@ -1,9 +1,9 @@
-"""The decisions every request knows, as routes: submit, verify, reject, cancel. To return and to approve differ by kind."""
+"""The decisions that all requests have as routes: submit, verify, reject, cancel. Return and approve differ by kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from flask import Response
@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint
 from pydantic import BaseModel
 
 from sifilma.api.common import IdPath, answer
+from sifilma.approvals.service import Requests
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
 from sifilma.web.operations import operation
@@ -19,25 +20,15 @@ from sifilma.web.requests import context
 Decide = Callable[[Context, UUID, str], Any]
 
 
-class Service(Protocol):
-    """What decides: each takes the request's id and a note, and gives the request."""
-
-    submit: Decide
-    verify: Decide
-    reject: Decide
-    cancel: Decide
-
-
 def add_decisions(
-    api: APIBlueprint, path: str, prefix: str, service: Any, full: Callable[[Context, Any], BaseModel], shown: type[BaseModel]
+    api: APIBlueprint, path: str, prefix: str, requests: Requests[Any], full: Callable[[Context, Any], BaseModel], shown: type[BaseModel]
 ) -> None:
-    """Add the four routes below `path`; `prefix` begins the names of their operations."""
-    decide: Service = service
+    """Add the four routes below `path`. The names of their operations begin with `prefix`."""
     for verb, name, does, summary in (
-        ("submit", "submit", decide.submit, "Submit: what is submitted does not change"),
-        ("verify", "verify", decide.verify, "Verify (optional): the operator has looked at it"),
-        ("reject", "approve", decide.reject, "Reject, with a note"),
-        ("cancel", "submit", decide.cancel, "Withdraw"),
+        ("submit", "submit", requests.submit, "Submit: what is submitted does not change"),
+        ("verify", "verify", requests.verify, "Verify (optional): the operator has looked at it"),
+        ("reject", "approve", requests.reject, "Reject, with a note"),
+        ("cancel", "submit", requests.cancel, "Withdraw"),
     ):
         api.post(f"{path}/<uuid:id>/{verb}", responses={200: shown}, summary=summary, endpoint=verb)(_view(f"{prefix}.{name}", does, full))
 

@@ -1,4 +1,4 @@
-"""Destructions and their Berita Acara."""
+"""The routes of destructions and their Berita Acara."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import resources
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, file_of, page_of, upload
 from sifilma.destruction import berita_acara, service
 from sifilma.destruction.schemas import DestructionBrief, DestructionIn, DestructionOut, RecordIn
 from sifilma.destruction.serializers import brief, full
 from sifilma.documents.responses import attachment
 from sifilma.kernel.schemas import ApproveIn, NoteIn
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -41,7 +41,7 @@ def propose(body: DestructionIn) -> Response:
 @operation("destruction.view")
 def list_destructions(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.page(context(), query.state)
+    select, key = service.list_destructions(context(), query.state)
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -50,7 +50,7 @@ def list_destructions(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
     ctx = context()
-    return answer(full(ctx, service.get(ctx, path.id)))
+    return answer(full(ctx, service.get_destruction(ctx, path.id)))
 
 
 @api.post("/destructions/<uuid:id>/approve", responses={200: DestructionOut}, summary="Approve exactly what was seen")
@@ -83,7 +83,7 @@ def record(path: IdPath, form: RecordForm) -> Response:
     """Only with it complete are the cards destroyed."""
     ctx = context()
     photos = [photo for file in form.photos if (photo := upload(file)) is not None]
-    done = service.record_execution(ctx, resources.settings(), resources.files(), path.id, form.record, photos)
+    done = service.record_execution(ctx, resources().settings, resources().files, path.id, form.record, photos)
     return answer(full(ctx, done))
 
 
@@ -100,6 +100,6 @@ def verify(path: IdPath, body: NoteIn) -> Response:
 def pdf(path: IdPath) -> Response:
     """The same bytes each time."""
     ctx = context()
-    found = service.get(ctx, path.id)
-    data = berita_acara.berita_acara(ctx, resources.files(), resources.settings().public_url, found)
+    found = service.get_destruction(ctx, path.id)
+    data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
     return attachment(data, "application/pdf", f"BA-{(found.number or '').replace('/', '-')}.pdf")

@@ -1,18 +1,18 @@
-"""Manifests: metadata for those who may see them, the file for its holder alone."""
+"""The routes of manifests: metadata, the file (for the holder of the card only), and revocation."""
 
 from __future__ import annotations
 
 from flask import Response, g
 from pydantic import Field
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.schemas import DownloadIn, ManifestOut, RevokeIn
 from sifilma.activation.serializers import manifests_out
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
-from sifilma.cards.identity import Uid
+from sifilma.cards.identifiers import Uid
 from sifilma.documents.responses import attachment
+from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -21,7 +21,7 @@ api = blueprint("manifests")
 
 
 class ManifestsQuery(StateQuery):
-    """Which manifests."""
+    """A page of manifests, by state or card."""
 
     sam_uid: Uid | None = Field(None)
 
@@ -31,8 +31,8 @@ class ManifestsQuery(StateQuery):
 def list_manifests(query: ManifestsQuery) -> Response:
     """Newest first; of one card if `sam_uid` is given."""
     ctx = context()
-    select, key = queries.manifests_page(ctx, query.state, query.sam_uid)
-    return page_of(select, key, query, lambda rows: manifests_out(ctx, rows, resources.settings().public_url))
+    select, key = queries.list_manifests(ctx, query.state, query.sam_uid)
+    return page_of(select, key, query, lambda rows: manifests_out(ctx, rows, resources().settings.public_url))
 
 
 @api.get("/manifests/<uuid:id>", responses={200: ManifestOut}, summary="A manifest's metadata")
@@ -40,14 +40,14 @@ def list_manifests(query: ManifestsQuery) -> Response:
 def show(path: IdPath) -> Response:
     """Never its body."""
     ctx = context()
-    return answer(manifests_out(ctx, [queries.get_manifest(ctx, path.id)], resources.settings().public_url)[0])
+    return answer(manifests_out(ctx, [queries.get_manifest(ctx, path.id)], resources().settings.public_url)[0])
 
 
 @api.post("/manifests/<uuid:id>/download", responses={200: file_of("application/jose")}, summary="The manifest file (application/jose)")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(path: IdPath, body: DownloadIn) -> Response:
     """Recorded. A machine gets it only as a JWE to the unit's key."""
-    file = download.download(context(), resources.hsm(), path.id, body.form)
+    file = download.download(context(), resources().hsm, path.id, body.form)
     return attachment(file.data, "application/jose", file.name)
 
 
@@ -57,12 +57,12 @@ def revoke(path: IdPath, body: RevokeIn) -> Response:
     """By an operator a proposal (202); by an approver who is another person, with a fresh code, its execution (200)."""
     ctx = context()
     manifest = queries.get_manifest(ctx, path.id)
-    proposal = queries.open_revocation(ctx, path.id)
+    proposal = queries.find_open_revocation(ctx, path.id)
     if proposal is None:
         revocation.propose(ctx, path.id, body.reason)
         status = 202
     else:
-        require_fresh(g.actor, resources.settings())
+        require_fresh(g.actor, resources().settings)
         manifest = revocation.decide(ctx, proposal, execute=body.decision == "execute", note=body.reason)
         status = 200
-    return answer(manifests_out(ctx, [manifest], resources.settings().public_url)[0], status)
+    return answer(manifests_out(ctx, [manifest], resources().settings.public_url)[0], status)

@@ -1,4 +1,4 @@
-"""Applications for models: to be tested, to be certified (Permendagri 76/2020, arts. 12-16)."""
+"""The routes of applications to have models tested and certified (Permendagri 76/2020, articles 12-16)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from uuid import UUID
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import cases
 from sifilma.oversight.schemas import CaseFor, CaseOut, CertificateIn
 from sifilma.oversight.serializers import case_out
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -45,15 +45,15 @@ class CertificateForm(BaseModel):
 @operation("model.apply")
 def apply(form: CaseForm) -> Response:
     """By its manufacturer, one application of a kind at a time."""
-    made = cases.apply(context(), resources.files(), form.request.model, form.request, upload(form.letter))
-    return answer(case_out(cases.get(context(), made.id)), 201)
+    made = cases.apply(context(), resources().files, form.request.model, form.request, upload(form.letter))
+    return answer(case_out(cases.get_case(context(), made.id)), 201)
 
 
 @api.get(PATH, responses={200: Page[CaseOut]}, summary="Applications")
 @operation("model.case.view")
 def list_cases(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = cases.page(context(), query.state)
+    select, key = cases.list_cases(context(), query.state)
     return page_of(select, key, query, lambda rows: map(case_out, rows))
 
 
@@ -61,7 +61,7 @@ def list_cases(query: StateQuery) -> Response:
 @operation("model.case.view")
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
-    return answer(case_out(cases.get(context(), path.id)))
+    return answer(case_out(cases.get_case(context(), path.id)))
 
 
 @api.post(f"{PATH}/<uuid:id>/certificate", responses={200: CaseOut}, summary="Record the certificate that was issued")
@@ -69,7 +69,7 @@ def show(path: IdPath) -> Response:
 def certificate(path: IdPath, form: CertificateForm) -> Response:
     """An approver, another person, certifies it."""
     given = upload(form.certificate)
-    return answer(case_out(cases.record_certificate(context(), resources.settings(), resources.files(), path.id, form.request, given)))
+    return answer(case_out(cases.record_certificate(context(), resources().settings, resources().files, path.id, form.request, given)))
 
 
 @api.post(f"{PATH}/<uuid:id>/certify", responses={200: CaseOut}, summary="Certify exactly what was seen")

@@ -1,4 +1,4 @@
-"""Personalisation requests and their results."""
+"""The routes of personalisation requests and their results."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from flask import Response
 from flask_openapi3 import RawModel
 from pydantic import BaseModel, ConfigDict
 
-from sifilma import resources
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
 from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
 from sifilma.personalisation.serializers import brief, full
-from sifilma.personalisation.service import Files
+from sifilma.personalisation.service import REQUESTS, Files
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -34,12 +34,12 @@ class PersonalisationForm(BaseModel):
     batch: File | None = None
 
     def files(self) -> Files:
-        """The files that came."""
+        """Return the uploaded files."""
         return Files(upload(self.letter), upload(self.purchase_order), upload(self.batch))
 
 
 class ResultsBody(RawModel):
-    """Results as JSON or as CSV."""
+    """The body of results, which is JSON or CSV."""
 
     mimetypes = ["application/json", "text/csv"]  # noqa: RUF012  # the framework's own way
 
@@ -49,7 +49,7 @@ class ResultsBody(RawModel):
 def draft(form: PersonalisationForm) -> Response:
     """A manufacturer's batch is checked row by row; nothing is saved while a row has an error."""
     ctx = context()
-    made = service.draft(ctx, resources.settings(), resources.files(), form.request, form.files())
+    made = service.draft(ctx, resources().settings, resources().files, form.request, form.files())
     return answer(full(ctx, made), 201)
 
 
@@ -57,7 +57,7 @@ def draft(form: PersonalisationForm) -> Response:
 @operation("personalisation.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.page(context(), query.state)
+    select, key = service.list_by_state(context(), query.state)
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -66,7 +66,7 @@ def list_requests(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
     ctx = context()
-    return answer(full(ctx, service.get(ctx, path.id)))
+    return answer(full(ctx, service.get_request(ctx, path.id)))
 
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: PersonalisationOut}, summary="Edit a draft or a returned request")
@@ -74,10 +74,10 @@ def show(path: IdPath) -> Response:
 def edit(path: IdPath, form: PersonalisationForm) -> Response:
     """Files that do not come again stay."""
     ctx = context()
-    return answer(full(ctx, service.edit(ctx, resources.settings(), resources.files(), path.id, form.request, form.files())))
+    return answer(full(ctx, service.edit(ctx, resources().settings, resources().files, path.id, form.request, form.files())))
 
 
-add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
+add_decisions(api, PATH, "personalisation", REQUESTS, full, PersonalisationOut)
 
 
 @api.post(f"{PATH}/<uuid:id>/return", responses={200: PersonalisationOut}, summary="Return for repair, with notes", endpoint="return")
@@ -85,7 +85,7 @@ add_decisions(api, PATH, "personalisation", service, full, PersonalisationOut)
 def send_back(path: IdPath, body: PersonalisationReturnIn) -> Response:
     """A note on the whole, notes on single fields (`fields`: name and note), or both. The step in `history` has them."""
     ctx = context()
-    return answer(full(ctx, service.send_back(ctx, path.id, body.note, body.fields.given())))
+    return answer(full(ctx, REQUESTS.send_back(ctx, path.id, body.note, body.fields.given())))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: PersonalisationOut}, summary="Approve exactly what was seen")
@@ -93,16 +93,16 @@ def send_back(path: IdPath, body: PersonalisationReturnIn) -> Response:
 def approve(path: IdPath, body: ApproveIn) -> Response:
     """Another digest than the present one is a conflict."""
     ctx = context()
-    return answer(full(ctx, service.approve(ctx, resources.settings(), path.id, body.digest, body.note)))
+    return answer(full(ctx, service.approve(ctx, resources().settings, path.id, body.digest, body.note)))
 
 
 @api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")
 @operation("personalise", reads_first=True)
 def add_results(path: IdPath, raw: ResultsBody) -> Response:
     """JSON `{results: […]}`, or CSV with the same columns."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     if raw.mimetype == "text/csv":
         rows = results.read_results(raw.get_data(), settings.batch_max_rows)
     else:
         rows = dict(enumerate(ResultsIn.model_validate(raw.get_json(silent=True)).results, start=1))
-    return answer(full(ctx, results.add_results(ctx, settings, resources.hsm(), path.id, rows)))
+    return answer(full(ctx, results.add_results(ctx, settings, resources().hsm, path.id, rows)))

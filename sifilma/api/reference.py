@@ -1,4 +1,4 @@
-"""What a form or a maker needs to choose from: organisations, models, regions."""
+"""The routes of reference data: organisations, models, region codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma import resources
 from sifilma.accounts import service as accounts
 from sifilma.accounts.serializers import OrganisationOut, organisation_out
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
@@ -16,6 +15,8 @@ from sifilma.cards.schemas import ModelOut
 from sifilma.cards.serializers import models_out
 from sifilma.kernel.paging import OLDEST_FIRST
 from sifilma.regions import service as regions
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.links import API
 from sifilma.web.operations import operation
 
@@ -23,14 +24,14 @@ api = blueprint("reference")
 
 
 class OrganisationQuery(ListQuery):
-    """Which organisations."""
+    """A page of organisations, by kind and a part of the name (`q`)."""
 
     kind: Literal["directorate", "province_office", "regency_office", "institution", "manufacturer"] | None = None
     q: str | None = Field(None, max_length=100)
 
 
 class RegionQuery(ListQuery):
-    """Whose children; provinces if none is named."""
+    """A page of region codes below `parent`; of provinces without it."""
 
     parent: str | None = Field(None, max_length=13)
 
@@ -66,7 +67,7 @@ class LocatedOut(BaseModel):
 @operation("reference.read")
 def organisations(query: OrganisationQuery) -> Response:
     """Newest first."""
-    select, key = accounts.organisations_query(query.kind, query.q)
+    select, key = accounts.list_organisations(query.kind, query.q)
     return page_of(select, key, query, lambda rows: map(organisation_out, rows))
 
 
@@ -74,7 +75,7 @@ def organisations(query: OrganisationQuery) -> Response:
 @operation("reference.read")
 def models(query: ListQuery) -> Response:
     """Newest first."""
-    select, key = cards.models_query()
+    select, key = cards.list_models()
     return page_of(select, key, query, models_out)
 
 
@@ -95,5 +96,5 @@ def _region_out(row: Any) -> RegionOut:
 @operation("reference.read")
 def locate(query: PositionQuery) -> Response:
     """Refused (422) outside Indonesia."""
-    found = resources.places().locate(query.latitude, query.longitude)
+    found = place_check(resources().settings.home).locate(query.latitude, query.longitude)
     return answer(LocatedOut(regency=found.regency, village=found.village, distance_m=found.distance_m))

@@ -1,4 +1,4 @@
-"""Signing in, stepping up, signing out; who am I; my sessions."""
+"""The routes of signing in, step-up, signing out, the signed-in user, and their sessions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal
 from flask import Response, jsonify, make_response, request
 from pydantic import BaseModel, Field
 
-from sifilma import resources
 from sifilma.accounts import service
 from sifilma.accounts.serializers import MeOut, SessionOut, me_out, session_out
 from sifilma.api.common import IdPath, Page, answer, blueprint
 from sifilma.kernel.schemas import Strict
+from sifilma.resources import resources
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.authentication import cookie_name
 from sifilma.sign_in.cookies import clear_cookie, set_cookie
@@ -22,7 +22,7 @@ api = blueprint("session", signed_in=False)
 
 
 class PasswordIn(Strict):
-    """The first step."""
+    """Show the first step."""
 
     username: str = Field(min_length=1, max_length=60)
     password: str = Field(min_length=1, max_length=256)
@@ -56,7 +56,7 @@ def start(body: PasswordIn) -> Response:
     cookie = sign_in.check_password(ctx, body.username, body.password, request.user_agent.string)
     recovers = sign_in.has_recovery_codes(ctx, cookie)
     return set_cookie(
-        answer(NextOut(next="otp", methods=["totp", "recovery_code"] if recovers else ["totp"])), resources.settings(), cookie
+        answer(NextOut(next="otp", methods=["totp", "recovery_code"] if recovers else ["totp"])), resources().settings, cookie
     )
 
 
@@ -64,9 +64,9 @@ def start(body: PasswordIn) -> Response:
 @operation("public", idempotent=False)
 def one_time_code(body: CodeIn) -> Response:
     """A code counts once. The session gets a new cookie."""
-    ctx, settings = context(), resources.settings()
+    ctx, settings = context(), resources().settings
     done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), body.code)
-    user = service.user(ctx, done.user_id)
+    user = service.get_user(ctx, done.user_id)
     return set_cookie(answer(SignedInOut(user=me_out(user), csrf=done.csrf)), settings, done.cookie)
 
 
@@ -74,7 +74,7 @@ def one_time_code(body: CodeIn) -> Response:
 @operation("session.self", idempotent=False)
 def step_up(body: CodeIn) -> Response:
     """The session gets a new cookie."""
-    settings = resources.settings()
+    settings = resources().settings
     done = sign_in.step_up(context(), settings, body.code)
     return set_cookie(make_response("", 204), settings, done.cookie)
 
@@ -84,8 +84,8 @@ def step_up(body: CodeIn) -> Response:
 def end() -> Response:
     """The session ends on the server: its cookie is worth nothing from here on."""
     ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
-    return clear_cookie(make_response("", 204), resources.settings())
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx).id)
+    return clear_cookie(make_response("", 204), resources().settings)
 
 
 @api.get("/me", responses={200: MeOut}, summary="Who is signed in")
@@ -95,7 +95,7 @@ def me() -> Response:
     ctx = context()
     if ctx.actor.user_id is None:
         return jsonify(service.machine_facts(ctx))
-    return answer(me_out(service.user(ctx, ctx.actor.user_id)))
+    return answer(me_out(service.get_user(ctx, ctx.actor.user_id)))
 
 
 @api.get("/sessions", responses={200: Page[SessionOut]}, summary="My running sessions")
@@ -103,7 +103,7 @@ def me() -> Response:
 def list_sessions() -> Response:
     """Every session of one's own that runs."""
     ctx = context()
-    rows = sign_in.running_sessions(ctx, resources.settings())
+    rows = sign_in.running_sessions(ctx, resources().settings)
     return answer(Page[SessionOut](items=[session_out(row, ctx.actor.session_id) for row in rows], next=None))
 
 
@@ -112,5 +112,5 @@ def list_sessions() -> Response:
 def end_one(path: IdPath) -> Response:
     """Another device, or this one."""
     ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx, path.id).id, "ended by its owner")
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx, path.id).id, "ended by its owner")
     return make_response("", 204)

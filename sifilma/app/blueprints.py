@@ -1,4 +1,4 @@
-"""Every page of the HTML side, and what strangers fetch: registered in one place."""
+"""Register all blueprints of pages and public files in one place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
@@ -37,6 +37,7 @@ from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
+from sifilma.resources import resources
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
@@ -54,30 +55,30 @@ BLUEPRINTS = (
 
 
 def register(app: Flask) -> None:
-    """Attach the blueprints, the languages, and what every template is given."""
+    """Attach the blueprints and the languages, and give templates their functions."""
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=lists.orders)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
 
 
 def may(operation: str) -> bool:
-    """Whether whoever is signed in has a grant of the operation: what they may not do is not offered."""
+    """Return whether the signed-in user has a grant of the operation. Pages do not offer what the user may not do."""
     actor: Actor | None = g.get("actor")
     return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
 
 
 def needs_code(operation: str) -> bool:
-    """Whether a form for this operation asks for a one-time code along with it."""
+    """Return whether a form for this operation asks for a one-time code."""
     found = grants(g.actor, Operation(operation))
     asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
-    return asked and not is_fresh(g.actor, current_app.extensions["sifilma.settings"])
+    return asked and not is_fresh(g.actor, resources().settings)
 
 
 def navigation() -> list[tuple[Entry, bool]]:
-    """The side bar's entries for whoever is signed in, and which of them this page belongs to."""
+    """Return the side bar's entries for the signed-in user, each with whether this page belongs to it."""
     section = request.path.split("/")[1]
     known = current_app.view_functions
     return [(entry, entry.section == section) for entry in ENTRIES if entry.endpoint in known and may(entry.operation)]

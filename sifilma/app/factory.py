@@ -1,4 +1,4 @@
-"""create_app(): settings, extensions, blueprints, error handlers, commands. Touches no database and no HSM."""
+"""Make the application: settings, extensions, blueprints, error handlers and commands. Touches neither database nor HSM."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config.settings import Settings, load_settings
 from hsm import HSM
-from sifilma import api, resources
+from sifilma import api
 from sifilma.app import blueprints, command_groups
 from sifilma.app.hooks import register as register_hooks
+from sifilma.documents.store import DiskStore
 from sifilma.kernel import logging
 from sifilma.kernel.clock import Clock, SystemClock
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
+from sifilma.resources import Resources, attach, signing_token
 from sifilma.schema import migrate
 from sifilma.sign_in import current_user, request_gate
 from sifilma.web import errors, headers, health
@@ -22,7 +24,7 @@ from sifilma.web.application import Application
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None, hsm: HSM | None = None) -> Application:
-    """The application. Tests give their own settings, clock or HSM; everything else is as in production."""
+    """Return the application. Tests pass their own settings, clock or HSM; everything else is as in production."""
     settings = settings or load_settings()
     logging.configure(settings.log_level, as_json=settings.log_json)
     app = Application(
@@ -35,12 +37,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
         static_folder=None,
     )
     app.config.update(_flask_config(settings))
-    resources.attach(app, settings, clock or SystemClock(), hsm)
-    app.extensions["sifilma.schema_head"] = migrate.head()
+    attach(app, _resources(app, settings, clock, hsm))
     db.init_app(app)
-    # What the extension closes after each request are sessions of its own, which nobody opens here: the unit of work has ours.
-    # Closing the asynchronous ones alone starts a thread and an event loop, at every request.
-    app.teardown_appcontext_funcs.clear()
     with app.app_context():
         prepare_engine(db.engine)
     errors.register(app)
@@ -52,9 +50,21 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     blueprints.register(app)
     register_hooks()
     command_groups.register(app)
+    # Only as many addresses as there are own proxies are taken from X-Forwarded-For; all others are the client's word.
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     return app
+
+
+def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: HSM | None) -> Resources:
+    return Resources(
+        settings=settings,
+        clock=clock or SystemClock(),
+        hsm=hsm or signing_token(settings),
+        files=DiskStore(settings.files),
+        schema_head=migrate.head(),
+        rules=app.url_map,
+    )
 
 
 def _flask_config(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What acts upward, against the layers, registered once at start-up (DOMAIN.md, rule 13)."""
+"""Register what lower packages trigger in higher ones: transition hooks, kinds of jobs and papers (docs/domain.md, rule 13).
+
+A lower package may not import a higher one, so the application connects them once at start-up.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from sifilma.destruction import berita_acara
 from sifilma.handover import bast
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
+from sifilma.resources import resources
 
 
 def register() -> None:
-    """Attach every hook; safe to call twice."""
+    """Attach every hook. Calling it twice is harmless."""
     revocation.register_hooks()
     unit_place.register_hooks()
-    decision_notices.register_hooks()
+    decision_notices.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
     bast.register_paper()

@@ -18,6 +18,7 @@ from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Forbidden, Invalid, NotFound
 from sifilma.kernel.text import say
+from sifilma.resources import Resources, resources
 from sifilma.sign_in.request_gate import note_denial
 from sifilma.web.errors import refusal_of
 from sifilma.web.forms import Form
@@ -53,7 +54,7 @@ def candidate(ctx: Context, way: Submissions, one: Any, organisation: str, quant
     return Candidate(
         id=one.id, letter_number=one.letter_number, letter_date=one.letter_date, subject=one.subject, organisation=organisation,
         function=one.function, quantity=quantity, digest=one.digest or "", given=one.required_approvals - way.missing(one),
-        needed=one.required_approvals, objection=way.objection(ctx, one) or hindrance,
+        needed=one.required_approvals, objection=way.objection_told(ctx, one) or hindrance,
     )  # fmt: skip
 
 
@@ -108,7 +109,7 @@ class Together:
 
     operation: str
     candidates: Callable[[Context, Sequence[UUID]], list[Candidate]]
-    approve: Callable[[Context, UUID, str, str], int]
+    approve: Callable[[Context, Resources, UUID, str, str], int]
     counted: LazyString
     show: str
     letter: Callable[[UUID], str]
@@ -131,7 +132,7 @@ def add_together(blueprint: Blueprint, kind: Together) -> None:
         with form.attempt(ctx):
             seen = _seen(form.values.getlist("request"))
             note = form.get("note").strip()[:2000]
-            outcomes = approve_each(ctx, seen, lambda thing, digest: kind.approve(ctx, thing, digest, note))
+            outcomes = approve_each(ctx, seen, lambda thing, digest: kind.approve(ctx, resources(), thing, digest, note))
             return _page(kind, form, list(seen), outcomes=outcomes)
         return _page(kind, form, list(seen))
 

@@ -1,70 +1,40 @@
-"""Approvals: by somebody else, of exactly what was seen, enforced by the database (DOMAIN.md, rule 1 and 2)."""
+"""Four eyes, once for everybody who asks: may this person decide? (rules 1 and 2)
+
+The rule of an approval is said three times, because three parties hold it. `objection` says it for the service and the screen, about
+one thing that was read; `approvable` says it in SQL, for the queues; `refused_approval` says it as a trigger, for whoever writes SQL.
+
+    the thing waits for a decision            state
+    what is approved is what was submitted    digest
+    a person submitted it, another approves   submitted_by_person
+    nobody approves the same content twice    the approvals of that digest (in the database: a unique constraint)
+
+The rule of a proposal, that another person than its proposer executes it, is said three times as well: `is_proposer`,
+`decidable`, `NO_SECOND_PERSON`. `tests/approvals/test_four_eyes.py` holds the three against each other.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import rfc8785
-from sqlalchemy import ForeignKey, Integer, String, Text
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy import ColumnElement, and_, exists, false
 
+from sifilma.approvals.models import ProposalState
 from sifilma.kernel import triggers
-from sifilma.kernel.db import UtcDateTime
-from sifilma.kernel.errors import Conflict
-from sifilma.kernel.ids import uuid7
 
 EDITABLE = ("draft", "returned")
 
 
-class Submitted:
-    """Columns of what somebody submits and others approve. `digest` is the SHA-256 (hex) of the content as submitted."""
+class Objection(StrEnum):
+    """Why a person may not approve a thing as it stands."""
 
-    digest: Mapped[str | None] = mapped_column(String(64))
-    required_approvals: Mapped[int] = mapped_column(Integer, default=1)
-    submitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-    @declared_attr
-    @classmethod
-    def submitted_by_person(cls) -> Mapped[UUID | None]:
-        """The person who submitted: whoever it is, never approves."""
-        return mapped_column(ForeignKey("person.id"))
-
-    @declared_attr
-    @classmethod
-    def submitted_by_user(cls) -> Mapped[UUID | None]:
-        """The account the person used."""
-        return mapped_column(ForeignKey("user_account.id"))
-
-
-class Approval:
-    """Columns of one approval. It binds the digest its approver saw."""
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    digest: Mapped[str] = mapped_column(String(64))
-    note: Mapped[str] = mapped_column(Text, default="")
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-    @declared_attr
-    @classmethod
-    def person_id(cls) -> Mapped[UUID]:
-        """The person who approved."""
-        return mapped_column(ForeignKey("person.id"))
-
-    @declared_attr
-    @classmethod
-    def user_id(cls) -> Mapped[UUID]:
-        """The account the person used."""
-        return mapped_column(ForeignKey("user_account.id"))
-
-    @declared_attr
-    @classmethod
-    def act_id(cls) -> Mapped[UUID]:
-        """The audit entry of the approval."""
-        return mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+    NOT_WAITING = "not_waiting"
+    OTHER_CONTENT = "other_content"
+    SUBMITTER = "submitter"
+    APPROVED = "approved"
 
 
 def content_digest(content: dict[str, Any]) -> str:
@@ -72,10 +42,68 @@ def content_digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
-def require_seen(actual: str | None, seen: str) -> None:
-    """Refuse an approval of something else than what is there now. Conflict, type `digest-mismatch`."""
-    if actual != seen:
-        raise Conflict("What you saw is not what is there now: look again before approving.", type="digest-mismatch")
+# --- may this person approve? ----------------------------------------------------------------------------------------
+
+
+def objection(thing: Any, waiting: str, person_id: UUID | None, seen: str | None) -> Objection | None:
+    """The first thing that speaks against this person's approval of the content with the digest `seen`; None if nothing does.
+
+    `thing` is of a class with Submitted and `approvals`; `waiting` is the state in which approvals are taken.
+    """
+    if thing.state != waiting:
+        return Objection.NOT_WAITING
+    if thing.digest is None or thing.digest != seen:
+        return Objection.OTHER_CONTENT
+    if person_id is None or thing.submitted_by_person in (None, person_id):
+        return Objection.SUBMITTER
+    if any(one.person_id == person_id and one.digest == thing.digest for one in thing.approvals):
+        return Objection.APPROVED
+    return None
+
+
+def approvable(model: Any, approval: Any, waiting: str, person_id: UUID | None) -> ColumnElement[bool]:
+    """The same in SQL: which rows of `model` this person may approve as they stand, that is, with `seen` their own digest."""
+    if person_id is None:
+        return false()
+    another = model.submitted_by_person != person_id  # not true where nobody submitted
+    return and_(model.state == waiting, model.digest.is_not(None), another, ~approved_by(model, approval, person_id))
+
+
+def approved_by(model: Any, approval: Any, person_id: UUID | None) -> ColumnElement[bool]:
+    """Which rows of `model` this person has approved as they stand."""
+    parent = getattr(approval, f"{model.__tablename__}_id")
+    return exists().where(parent == model.id, approval.digest == model.digest, approval.person_id == person_id)
+
+
+def refused_approval(parent: str, waiting: str) -> str:
+    """The same as the condition of a trigger on the approvals of `parent`; that nobody approves twice is a unique constraint there."""
+    mismatch = "p.submitted_by_person = NEW.person_id OR p.submitted_by_person IS NULL OR p.digest IS DISTINCT FROM NEW.digest"
+    return f"EXISTS (SELECT 1 FROM {parent} p WHERE p.id = NEW.{parent}_id AND (p.state <> '{waiting}' OR {mismatch}))"
+
+
+# --- may this person execute a proposal? -----------------------------------------------------------------------------
+
+
+def is_proposer(proposal: Any, person_id: UUID | None) -> bool:
+    """Whether this person proposed it, and so is not the second person; who is nobody, never is."""
+    return person_id is None or proposal.proposed_by_person == person_id
+
+
+def decidable(model: Any, person_id: UUID | None) -> ColumnElement[bool]:
+    """The same in SQL: the proposals that wait for a second person, and this person is another than their proposer."""
+    return false() if person_id is None else and_(model.state == ProposalState.PROPOSED, model.proposed_by_person != person_id)
+
+
+def proposed_by(model: Any, person_id: UUID | None) -> ColumnElement[bool]:
+    """The proposals of this person that wait for a second one."""
+    return and_(model.state == ProposalState.PROPOSED, model.proposed_by_person == person_id)
+
+
+NO_SECOND_PERSON = "NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person"
+"""The same in a trigger on the proposal."""
+
+
+# --- what the database refuses ---------------------------------------------------------------------------------------
 
 
 def protect(
@@ -87,12 +115,11 @@ def protect(
     only while the state is one of `editable`.
     """
     key = f"{parent}_id"
-    mismatch = "p.submitted_by_person = NEW.person_id OR p.submitted_by_person IS NULL OR p.digest IS DISTINCT FROM NEW.digest"
     triggers.guard(
         f"{approvals}_four_eyes",
         approvals,
         "INSERT",
-        f"EXISTS (SELECT 1 FROM {parent} p WHERE p.id = NEW.{key} AND (p.state <> '{waiting}' OR {mismatch}))",
+        refused_approval(parent, waiting),
         f"{parent}: approved by the submitter, in the wrong state, or not what was seen",
     )
     triggers.guard(
@@ -136,3 +163,16 @@ def protect_parts(part: str, parent: str, *, editable: tuple[str, ...] = EDITABL
             f"EXISTS (SELECT 1 FROM {parent} p WHERE p.id = {row}.{parent}_id AND p.state NOT IN ({states}))",
             f"{part}: what is submitted does not change",
         )
+
+
+def protect_proposal(table: str, *frozen: str) -> None:
+    """Register the rules for a table of proposals: a second person executes, what is decided stays, `frozen` columns never change."""
+    triggers.guard(
+        f"{table}_second_person",
+        table,
+        "UPDATE",
+        f"NEW.state = 'executed' AND ({NO_SECOND_PERSON})",
+        f"{table}: decided by a second person",
+    )
+    triggers.guard(f"{table}_decided", table, "UPDATE", f"OLD.state <> '{ProposalState.PROPOSED}'", f"{table}: what is decided stays")
+    triggers.immutable(table, *frozen, "proposed_by_person", "proposed_at")

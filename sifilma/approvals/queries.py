@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_
+from sqlalchemy import ColumnElement, Select, func, or_
 
 from sifilma.approvals.letters import letter_key
-from sifilma.documents import lists
-from sifilma.identity.permissions import Operation, grants
+from sifilma.approvals.service import Requests
+from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
-from sifilma.web.forms import Form
 
 T = TypeVar("T")
 
@@ -31,13 +30,7 @@ class Wanted:
     days: int = 0
 
 
-def wanted(form: Form) -> Wanted:
-    """What the filters of a queue's page ask for."""
-    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
-    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
-
-
-def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
+def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
     """The requests of `model` that fit, but for `waiting`; `named` says which belong to an organisation of the wanted text."""
     if wanted.state:
         query = query.where(model.state == wanted.state)
@@ -50,12 +43,9 @@ def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: 
     return query
 
 
-def decisions(ctx: Context, model: Any, approval: Any, approve: Operation, verify: Operation) -> Iterator[ColumnElement[bool]]:
-    """What waits for the actor's approval (of what they neither submitted nor approved as it stands) or verification."""
-    submitted, me = model.state == "submitted", ctx.actor.person_id
-    if grants(ctx.actor, approve):
-        parent = getattr(approval, f"{model.__tablename__}_id")
-        mine = exists().where(parent == model.id, approval.digest == model.digest, approval.person_id == me)
-        yield and_(submitted, model.submitted_by_person.is_distinct_from(me), ~mine)
-    if grants(ctx.actor, verify):
-        yield and_(submitted, model.verified_at.is_(None))
+def decisions(ctx: Context, requests: Requests[Any]) -> Iterator[ColumnElement[bool]]:
+    """What waits for the actor's approval or verification."""
+    if grants(ctx.actor, requests.operations.approve):
+        yield requests.way.approvable(ctx)
+    if grants(ctx.actor, requests.operations.verify):
+        yield requests.way.verifiable()

@@ -1,20 +1,23 @@
-"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (DOMAIN.md, rules 1 and 2)."""
+"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (docs/domain.md, rules 1 and 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
-from sifilma.approvals.four_eyes import Approval, content_digest, require_seen
+from sifilma.approvals import four_eyes
+from sifilma.approvals.four_eyes import Objection, content_digest
+from sifilma.approvals.models import Approval, Requested
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.models import Person
+from sifilma.identity.permissions import Operation
 from sifilma.kernel import field_notes
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
@@ -27,9 +30,13 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Submissions:
-    """One kind of object on this way. `prefix` begins its actions, `owner` names its attribute of the owning organisation."""
+    """One kind of object on this way. `prefix` begins its actions, `owner` names its attribute of the owning organisation.
+
+    Its methods take an object that was found for the actor; `Requests` finds it.
+    """
 
     cycle: LifeCycle
+    model: Any  # a mapped class with Submitted and Stateful
     approval: type[Approval]
     prefix: str
     owner: str
@@ -90,27 +97,129 @@ class Submissions:
     def require_waiting(self, obj: Any) -> None:
         """Conflict unless a decision is awaited."""
         if obj.state != self.waiting:
-            refusal = say("A %(thing)s that is %(state)s is not waiting for a decision.", thing=self.cycle.kind, state=str(obj.state))
-            raise Conflict(refusal, state=str(obj.state))
+            raise self._refusal(obj, Objection.NOT_WAITING)
 
     def require_approvable(self, ctx: Context, obj: Any, digest: str) -> None:
-        """In the right state, exactly what was seen, by another person."""
-        self.require_waiting(obj)
-        require_seen(obj.digest, digest)
-        require_other_person(ctx, obj.submitted_by_person, [a.person_id for a in obj.approvals if a.digest == digest])
+        """In the right state, exactly what was seen, by another person: the rule is in `four_eyes`."""
+        found = four_eyes.objection(obj, self.waiting, ctx.actor.person_id, digest)
+        if found is not None:
+            raise self._refusal(obj, found)
 
-    def objection(self, ctx: Context, obj: Any) -> str:
-        """Why the actor cannot approve it as it stands now, in words; empty if they can."""
-        try:
-            self.require_approvable(ctx, obj, obj.digest or "")
-        except SifilmaError as refused:
-            return refused.detail
-        return ""
+    def objection(self, ctx: Context, obj: Any) -> Objection | None:
+        """Why the actor cannot approve it as it stands now; None if they can."""
+        return four_eyes.objection(obj, self.waiting, ctx.actor.person_id, obj.digest)
+
+    def objection_told(self, ctx: Context, obj: Any) -> str:
+        """The same in words; empty if they can."""
+        found = self.objection(ctx, obj)
+        return "" if found is None else self._refusal(obj, found).detail
+
+    def approvable(self, ctx: Context) -> ColumnElement[bool]:
+        """In SQL: which of the objects the actor can approve as they stand now."""
+        return four_eyes.approvable(self.model, self.approval, self.waiting, ctx.actor.person_id)
+
+    def awaits_another(self, ctx: Context) -> ColumnElement[bool]:
+        """In SQL: which of the objects the actor has approved as they stand now, and another approver is still needed."""
+        return and_(self.model.state == self.waiting, four_eyes.approved_by(self.model, self.approval, ctx.actor.person_id))
+
+    def verifiable(self) -> ColumnElement[bool]:
+        """In SQL: which of the objects wait for a decision and nobody has looked at yet."""
+        return and_(self.model.state == self.waiting, self.model.verified_at.is_(None))
+
+    def _refusal(self, obj: Any, found: Objection) -> SifilmaError:
+        if found is Objection.NOT_WAITING:
+            told = say("A %(thing)s that is %(state)s is not waiting for a decision.", thing=self.cycle.kind, state=str(obj.state))
+            return Conflict(told, state=str(obj.state))
+        if found is Objection.OTHER_CONTENT:
+            return not_what_was_seen()
+        if found is Objection.SUBMITTER:
+            return Forbidden("Whoever submitted never approves.", type="four-eyes")
+        return Conflict("You have approved this already: another approver is needed.", type="four-eyes")
 
     def missing(self, obj: Any) -> int:
         """How many approvals of the present digest are still needed."""
         given = sum(1 for one in obj.approvals if one.digest == obj.digest and one.person_id != obj.submitted_by_person)
         return int(obj.required_approvals) - given
+
+
+R = TypeVar("R", bound=Requested)
+
+
+def _nothing_follows(_ctx: Context, _request: Any, _act: Act) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What the verbs on a kind of request are called in the table of permissions."""
+
+    view: Operation
+    verify: Operation
+    send_back: Operation
+    approve: Operation
+
+
+@dataclass(frozen=True)
+class Requests(Generic[R]):
+    """The six verbs on the requests of one kind, each by the request's id. Their package gives what differs.
+
+    `get` finds a request in the actor's scope for an operation, or raises NotFound; `content` is what is submitted and approved;
+    `require_right` refuses an approval to an organisation that may not have it; `cancelled` is what a cancellation brings with it.
+    """
+
+    way: Submissions
+    operations: Operations
+    get: Callable[[Context, UUID, Operation], R]
+    content: Callable[[Context, R], dict[str, Any]]
+    require_right: Callable[[Context, R], None]
+    cancelled: Callable[[Context, R, Act], None] = _nothing_follows
+
+    def get_own(self, ctx: Context, request_id: UUID) -> R:
+        """One request the actor's organisation made. Who sees it otherwise (a buyer, a province) changes nothing."""
+        found = self.get(ctx, request_id, self.operations.view)
+        if getattr(found, self.way.owner) != ctx.actor.organisation_id:
+            raise Forbidden("Only the organisation that made a request changes it.", type="not-requester")
+        return found
+
+    def submit(self, ctx: Context, request_id: UUID, note: str = "") -> R:
+        """Submit: from here on nothing of it changes, unless it is returned."""
+        request = self.get_own(ctx, request_id)
+        self.way.submit(ctx, request, self.content(ctx, request), note)
+        return request
+
+    def verify(self, ctx: Context, request_id: UUID, note: str = "") -> R:
+        """The operator has looked at it; the optional step before approval."""
+        request = self.get(ctx, request_id, self.operations.verify)
+        self.way.verify(ctx, request, note)
+        return request
+
+    def send_back(self, ctx: Context, request_id: UUID, note: str, fields: Mapping[str, str] = NOTHING) -> R:
+        """Return for repair, with notes that say what to mend: on the whole, or on fields."""
+        request = self.get(ctx, request_id, self.operations.send_back)
+        self.way.send_back(ctx, request, note, fields)
+        return request
+
+    def approve(self, ctx: Context, request_id: UUID, digest: str, note: str, then: Callable[[R, Act], None]) -> R:
+        """One approver's yes to exactly this digest; with the last one needed `then` does what follows, in the same transaction."""
+        request = self.get(ctx, request_id, self.operations.approve)
+        self.require_right(ctx, request)
+        act = self.way.approve(ctx, request, digest, note)
+        if request.state == self.way.approved:
+            then(request, act)
+        return request
+
+    def reject(self, ctx: Context, request_id: UUID, note: str) -> R:
+        """Reject for good, with a note."""
+        request = self.get(ctx, request_id, self.operations.approve)
+        self.way.move(ctx, request, "rejected", "reject", require_note(note))
+        return request
+
+    def cancel(self, ctx: Context, request_id: UUID, note: str = "") -> R:
+        """The requester withdraws it."""
+        request = self.get_own(ctx, request_id)
+        act = self.way.move(ctx, request, "cancelled", "cancel", note)
+        self.cancelled(ctx, request, act)
+        return request
 
 
 @dataclass(frozen=True)
@@ -137,12 +246,9 @@ def seal(ctx: Context, obj: Any, content: dict[str, Any]) -> None:
     obj.submitted_at, obj.verified_at = ctx.now, None
 
 
-def require_other_person(ctx: Context, submitter: UUID | None, approved: Sequence[UUID]) -> None:
-    """Four eyes, as persons: not the submitter, and nobody twice."""
-    if ctx.actor.person_id == submitter:
-        raise Forbidden("Whoever submitted never approves.", type="four-eyes")
-    if ctx.actor.person_id in approved:
-        raise Conflict("You have approved this already: another approver is needed.", type="four-eyes")
+def not_what_was_seen() -> Conflict:
+    """The refusal of a decision on something else than what is there now."""
+    return Conflict("What you saw is not what is there now: look again before approving.", type="digest-mismatch")
 
 
 def require_note(note: str) -> str:

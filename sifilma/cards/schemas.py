@@ -1,4 +1,4 @@
-"""What comes in and goes out about cards and units."""
+"""The schemas of cards and units, for JSON and forms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identity import HardwareNumber, Pcid
+from sifilma.cards.identifiers import HardwareNumber, Pcid
 from sifilma.kernel.schemas import Strict
 from sifilma.kernel.text import Sentence
 

@@ -1,4 +1,4 @@
-"""Making an installation ready, and serving it."""
+"""Make an installation ready, and serve it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from flask import Flask
 from config.settings import Settings, load_settings
 from hsm import ceremony
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
-from sifilma import demo, resources
+from sifilma import demo
 from sifilma.activation.trust import keyset
 from sifilma.app.asgi import Front
 from sifilma.app.factory import create_app
 from sifilma.commands.supervisor import Supervisor, listen
-from sifilma.oversight.regions import bring_codes
+from sifilma.kernel.db import db
+from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
+from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.schema import migrate
 from sifilma.web.command import command_context
 
 
 def up(port: int | None, *, serve: bool) -> None:
-    """Bring everything that is missing, then serve. A second start finds it all there."""
+    """Make everything that is missing, then serve. A second start makes nothing."""
     if port is not None:
         os.environ["SIFILMA_PORT"] = str(port)
         os.environ.setdefault("SIFILMA_PUBLIC_URL", f"http://127.0.0.1:{port}")
@@ -41,9 +43,9 @@ def serve() -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
+    """Make folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    resources.ensure_softhsm(settings)
+    ensure_softhsm(settings)
     migrate.upgrade(settings.database)
     app = create_app(settings)
     with app.app_context():
@@ -51,18 +53,19 @@ def prepare(settings: Settings) -> None:
         _regions()
         if settings.is_demo:
             accounts = demo.make_accounts(settings)
+            # `sifilma demo` finds the server by this note, whatever its port.
             accounts.with_name("url").write_text(settings.public_url + "\n")
             click.echo(f"demo accounts: {accounts}")
     _close(app)
 
 
 def _keys(settings: Settings) -> None:
-    signing, root = resources.hsm(), resources.root_token(settings)
+    signing, root = resources().hsm, root_token(settings)
     if "softhsm" in settings.hsm_module:
         for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
             ceremony.create_keys(token, plan)
-        keyset.publish(settings, signing, root, resources.clock().now())
+        keyset.publish(settings, signing, root, resources().clock.now())
     click.echo(f"root SPKI SHA-256: {keyset.load(settings).pin}")
 
 
@@ -74,14 +77,14 @@ def _regions() -> None:
 
 
 def _close(app: Flask) -> None:
-    """The servers are other processes: this one keeps neither token nor connections."""
+    """Close token and connections: the servers are other processes, and this one only waits for them."""
     with app.app_context():
-        resources.hsm().close()
-        resources.close_database()
+        resources().hsm.close()
+        db.engine.dispose()
 
 
 def _run(settings: Settings) -> None:
-    """The worker beside the server, ended with it."""
+    """Serve, with a worker process beside the server that ends with it."""
     worker = subprocess.Popen([sys.executable, "-m", "sifilma", "worker"])
     try:
         _serve(settings)

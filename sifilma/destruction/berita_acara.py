@@ -1,4 +1,4 @@
-"""The Berita Acara Pemusnahan as a PDF, the same bytes each time."""
+"""Render the Berita Acara Pemusnahan as a PDF. The same destruction always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sifilma.audit import checkpoints
 from sifilma.cards.models import Unit
 from sifilma.destruction.models import Destruction
 from sifilma.destruction.service import cards_of, photos_of
-from sifilma.documents import indonesian, papers, rendering
-from sifilma.documents.store import FileStore
+from sifilma.documents import indonesian, issued_papers, rendering
 from sifilma.identity.models import IdKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.file_store import FileStore
 
 CAUSES = {"damaged": "rusak", "locked": "terkunci", "revoked": "dicabut"}
 _ID_WORDS = {IdKind.NIP: "NIP", IdKind.NRP: "NRP", IdKind.EMPLOYEE: "Nomor pegawai"}
 
 
 def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruction) -> bytes:
-    """Render the Berita Acara; Conflict before it is executed. Its QR leads to the verification page with the digest."""
+    """Return the PDF. Its QR code leads to the verification page with id and digest. Raise Conflict if nothing is recorded yet."""
     if found.executed_at is None or found.number is None:
         raise Conflict("There is no Berita Acara yet: the destruction has not been recorded.", state=found.state)
     zone = indonesian.zone_of(found.organisation.region_code)
@@ -65,7 +65,7 @@ def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruc
 
 
 def identity(kind: str, number: str) -> str:
-    """`NIP 197501012000032001`."""
+    """Return kind and number of an identity, such as `NIP 197501012000032001`."""
     return f"{_ID_WORDS[IdKind(kind)]} {number}"
 
 
@@ -85,12 +85,12 @@ def _cards(ctx: Context, found: Destruction) -> list[dict[str, Any]]:
 
 
 def register_paper() -> None:
-    """Let whoever holds a Berita Acara look it up."""
-    papers.register("ba", papers.Kind(_("Destruction of SAM cards (Berita Acara)"), _paper))
+    """Register the Berita Acara on the public verification page, so that whoever holds one can look it up."""
+    issued_papers.register("ba", issued_papers.Kind(_("Destruction of SAM cards (Berita Acara)"), _paper))
 
 
-def _paper(session: Session, destruction_id: UUID) -> papers.Paper | None:
+def _paper(session: Session, destruction_id: UUID) -> issued_papers.Paper | None:
     found = session.get(Destruction, destruction_id)
     if found is None or found.record_digest is None or found.number is None or found.executed_at is None:
         return None
-    return papers.Paper(found.record_digest, found.number, found.executed_at, found.state)
+    return issued_papers.Paper(found.record_digest, found.number, found.executed_at, found.state)

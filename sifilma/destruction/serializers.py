@@ -1,4 +1,4 @@
-"""Destructions as the API shows them. Id numbers of officials and witnesses stay on the Berita Acara."""
+"""Convert destructions to the schemas of the API. The identity numbers of officials and witnesses appear only on the Berita Acara."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sifilma.accounts.serializers import party
 from sifilma.cards.serializers import history_out
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
 from sifilma.destruction.schemas import DestructionBrief, DestructionOut
-from sifilma.destruction.service import cards_of, photos_of
+from sifilma.destruction.service import WAY, cards_of, photos_of
 from sifilma.identity.models import Person
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
@@ -30,12 +30,12 @@ _NEEDED = {
 
 
 def brief(found: Destruction) -> DestructionBrief:
-    """A destruction in a list."""
+    """Return a destruction for a list."""
     return DestructionBrief.model_validate(_common(found))
 
 
 def full(ctx: Context, found: Destruction) -> DestructionOut:
-    """A destruction with its record."""
+    """Return a destruction with its cards, its record and its steps."""
     official = {"name": found.official_name, "position": found.official_position} if found.official_name else None
     return DestructionOut(
         **_common(found),
@@ -69,21 +69,23 @@ def _common(found: Destruction) -> dict[str, Any]:
 
 
 def offered(ctx: Context, found: Destruction) -> frozenset[str]:
-    """What the actor may do with a destruction in its state: `approve` (or reject), `record`, `verify`, `cancel`."""
-    others = {"approve": (found.submitted_by_person,), "verify": (found.submitted_by_person, found.recorded_by_person)}
-    holders = {"record": found.organisation_id}
+    """Return what the actor may do with a destruction in its state: some of `approve` (and reject), `record`, `verify`, `cancel`."""
+    barred = {
+        "approve": WAY.objection(ctx, found) is not None,
+        "verify": ctx.actor.person_id in (found.submitted_by_person, found.recorded_by_person),
+        "record": found.organisation_id != ctx.actor.organisation_id,
+    }
     return frozenset(
         verb
         for verb, needed in _NEEDED.items()
         if DESTRUCTION.allows(found.state, VERBS[verb])
         and may_reach(ctx.actor, needed, found.organisation_id)
-        and ctx.actor.person_id not in others.get(verb, ())
-        and holders.get(verb, ctx.actor.organisation_id) == ctx.actor.organisation_id
+        and not barred.get(verb, False)
     )
 
 
 def people(ctx: Context, found: Destruction) -> dict[UUID, str]:
-    """The names of who proposed, approved, recorded and verified it."""
+    """Return the names of those who proposed, approved, recorded and verified it, by person id."""
     acting = {found.submitted_by_person, found.recorded_by_person, found.verified_by_person} | {one.person_id for one in found.approvals}
     query = select(Person.id, Person.name).where(Person.id.in_(acting - {None}))
     return dict(ctx.session.execute(query).all())

@@ -1,1 +1,1 @@
-"""Letters and uploads, tables from files, and the PDFs this system writes."""
+"""Uploaded letters and photos, tables from files, lists on pages, and the PDFs this system writes."""

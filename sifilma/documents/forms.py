@@ -1,4 +1,4 @@
-"""Files that come with a form."""
+"""Read the files that come with a form."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from sifilma.documents.service import Upload
 
 
 def upload(name: str) -> Upload | None:
-    """The file of a field, None if none was chosen."""
+    """Return the uploaded file of a field, or None if none was chosen."""
     file = request.files.get(name)
     return Upload(file.filename, file.read()) if file is not None and file.filename else None

@@ -1,4 +1,4 @@
-"""Indonesian words for dates and numbers, as official letters write them."""
+"""Write dates and numbers in Indonesian words, as official letters do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EASTERN = frozenset({"81", "82", "91", "92", "93", "94", "95", "96"})
 
 
 def words(number: int) -> str:
-    """The number in words, 0 … 999,999,999: `lima`, `dua belas`, `seribu dua ratus`."""
+    """Return the number in words: `lima`, `dua belas`, `seribu dua ratus`. Raise ValueError outside 0 … 999,999,999."""
     if not 0 <= number < 1_000_000_000:
         raise ValueError("only 0 … 999,999,999 are written in words")
     return _words(number) if number else _SMALL[0]
@@ -33,18 +33,16 @@ def _words(n: int) -> str:
     return f"{_SMALL[n // 10]} puluh {_words(n % 10)}".strip()
 
 
-def long_date(day: date) -> str:
-    """`5 Desember 2018`."""
-    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
-
-
 def spoken_date(day: date) -> str:
-    """`Rabu tanggal lima bulan Desember tahun dua ribu delapan belas`, as a Berita Acara begins."""
+    """Return `Rabu tanggal lima bulan Desember tahun dua ribu delapan belas`, the form in which a Berita Acara begins."""
     return f"{DAYS[day.weekday()]} tanggal {words(day.day)} bulan {MONTHS[day.month - 1]} tahun {words(day.year)}"
 
 
 def zone_of(region_code: str | None) -> ZoneInfo:
-    """The time zone of a kode wilayah, by its province (Keppres 41/1987; the new provinces keep their parents' zones); else WIB."""
+    """Return the time zone of a region code by its province; WIB for None.
+
+    Keppres 41/1987 sets the zones. The provinces founded since keep the zone of the province they came from.
+    """
     province = (region_code or "")[:2]
     if province in _CENTRAL:
         return WITA
@@ -52,10 +50,10 @@ def zone_of(region_code: str | None) -> ZoneInfo:
 
 
 def local_time(moment: datetime, zone: ZoneInfo = WIB) -> str:
-    """`14.05 WIB`."""
+    """Return `14.05 WIB`."""
     return f"{moment.astimezone(zone):%H.%M} {_ABBREVIATIONS[zone]}"
 
 
 def uid_pairs(uid: str) -> str:
-    """`30 15 4B 01 00 00 12 34`."""
+    """Return `30 15 4B 01 00 00 12 34`."""
     return " ".join(uid[i : i + 2] for i in range(0, len(uid), 2))

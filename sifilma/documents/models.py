@@ -1,4 +1,4 @@
-"""Files that were uploaded: what they are and where they came from. The bytes lie in the file store, by SHA-256."""
+"""The records of uploaded files. Their bytes lie in the file store under their SHA-256."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sifilma.kernel.ids import uuid7
 
 
 class DocumentKind(StrEnum):
-    """What a file is in its act."""
+    """The purpose of a file in the act it belongs to."""
 
     LETTER = "letter"
     PURCHASE_ORDER = "purchase_order"
@@ -25,7 +25,7 @@ class DocumentKind(StrEnum):
 
 
 class Document(Base):
-    """One uploaded file. `sha256` (hex) names its bytes in the file store; `filename` is sanitised, for display only."""
+    """One uploaded file. `sha256` (hex) names its bytes in the file store. `filename` is cleaned and serves display only."""
 
     __tablename__ = "document"
     __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)

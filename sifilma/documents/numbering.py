@@ -1,21 +1,20 @@
-"""Numbers of documents: one series a year, without gap and without twin."""
+"""Number documents: one series per year, without gaps and without duplicates."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from sqlalchemy import Integer, String
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sifilma.documents.indonesian import WIB
-from sifilma.kernel.db import Base
+from sifilma.kernel.db import Base, upsert
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 
 
 class DocumentCounter(Base):
-    """The last number given out in a series and year (WIB)."""
+    """The last number given in a series and year (WIB)."""
 
     __tablename__ = "document_counter"
 
@@ -25,11 +24,15 @@ class DocumentCounter(Base):
 
 
 def next_number(session: Session, now: datetime, series: str) -> str:
-    """`400.8/0007/<series>/XI/2026`, by one upsert: the row's lock, held to the commit, keeps numbers without gap and twin."""
+    """Return the next number of a series, such as `400.8/0007/<series>/XI/2026`.
+
+    One upsert takes it. The row stays locked until the commit, so another transaction cannot take the same number, and a rollback gives
+    the number back. A database sequence would leave a gap.
+    """
+    # The directorate is in Jakarta, so its year begins in WIB.
     today = now.astimezone(WIB)
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    upsert = make(DocumentCounter).values(series=series, year=today.year, last=1)
-    taken = upsert.on_conflict_do_update(
+    first = upsert(session, DocumentCounter).values(series=series, year=today.year, last=1)
+    taken = first.on_conflict_do_update(
         index_elements=[DocumentCounter.series, DocumentCounter.year], set_={"last": DocumentCounter.last + 1}
     ).returning(DocumentCounter.last)
     number = session.execute(taken).scalar_one()

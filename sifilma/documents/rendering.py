@@ -1,4 +1,4 @@
-"""PDFs by typst. Data go in as JSON through `sys.inputs`, never as template code."""
+"""Make PDFs with typst. Data are passed as JSON through `sys.inputs`, never as template code, so they cannot run as such."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _IMAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\.(?:png|jpg)")
 
 @lru_cache(maxsize=1)
 def _fonts() -> typst.Fonts:
-    """The fonts that come with typst (Libertinus Serif, DejaVu Sans Mono); no system font is needed or used."""
+    """Return the fonts that come with typst (Libertinus Serif, DejaVu Sans Mono). System fonts would make PDFs differ between machines."""
     return typst.Fonts(include_system_fonts=False)
 
 
 def render(template: str, data: dict[str, Any], images: dict[str, bytes] | None = None) -> bytes:
-    """A PDF from `typst/<template>.typ`; `images` (`name.png`, `name.jpg`) are reachable from it by their names.
+    """Return a PDF made from `typst/<template>.typ`. The template finds `images` (`name.png`, `name.jpg`) under their names.
 
-    The same data give the same bytes: the document's date comes from `data["date"]`. ValueError for another image name.
+    The same data give the same bytes: the document's date comes from `data["date"]`. Raise ValueError for another name of an image.
     """
     inputs = {"data": json.dumps(data, ensure_ascii=False)}
-    with TemporaryDirectory(prefix="sifilma-pdf-") as folder:  # typst reads images from files only, below its root
+    with TemporaryDirectory(prefix="sifilma-pdf-") as folder:  # typst reads images only from files below its root
         for source in TEMPLATES.glob("*.typ"):
             (Path(folder) / source.name).write_bytes(source.read_bytes())
         for name, image in (images or {}).items():
@@ -43,12 +43,12 @@ def render(template: str, data: dict[str, Any], images: dict[str, bytes] | None 
 
 
 def image_name(stem: str, media_type: str) -> str:
-    """The name under which `render` takes an image of this type; KeyError for any other than PNG and JPEG."""
+    """Return the name under which `render` takes an image of this type. Raise KeyError for other types than PNG and JPEG."""
     return f"{stem}.{_SUFFIX[media_type]}"
 
 
 def can_show(image: bytes, media_type: str) -> bool:
-    """Whether typst can decode the image, so that a document with it will not fail later."""
+    """Return whether typst can decode the image. An upload that passes cannot make a document fail later."""
     name = image_name("photo", media_type)
     try:
         render("photo", {"file": name}, {name: image})
@@ -58,12 +58,12 @@ def can_show(image: bytes, media_type: str) -> bool:
 
 
 def qr_address(text: str) -> str:
-    """A QR code as a data address, for an image in a page: it lies nowhere."""
+    """Return a QR code as a `data:` URL, for an image in a page. No file is made."""
     return "data:image/svg+xml;base64," + base64.b64encode(qr_svg(text).encode()).decode()
 
 
 def qr_svg(text: str) -> str:
-    """A QR code (level M) as SVG text."""
+    """Return a QR code (error correction level M) as SVG text."""
     out = io.BytesIO()
     segno.make(text, error="m", micro=False).save(out, kind="svg", xmldecl=False, border=0, scale=4)
     return out.getvalue().decode()

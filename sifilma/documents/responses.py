@@ -1,11 +1,11 @@
-"""Sending files so that a browser saves or shows them and never runs them."""
+"""Send files so that a browser saves or shows them, but never runs them."""
 
 from __future__ import annotations
 
 import unicodedata
 from urllib.parse import quote
 
-from flask import Response, request
+from flask import Response
 
 from sifilma.documents.uploads import clean_name
 
@@ -14,31 +14,26 @@ PDF = "application/pdf"
 
 
 def attachment(data: bytes, media_type: str, filename: str) -> Response:
-    """The bytes as a download (RFC 6266), in a sandbox of their own if something opens them all the same."""
+    """Return the bytes as a download (RFC 6266). The sandbox policy applies if a browser opens them nevertheless."""
     return _answer(data, media_type, filename, "attachment", SANDBOX)
 
 
 def inline_pdf(data: bytes, filename: str) -> Response:
-    """A PDF for a frame of our own pages, and of no other site's. The sandbox is the answer's own: Chromium shows no PDF in a
-    frame that has the attribute `sandbox`, but heeds this header.
+    """Return a PDF for a frame of our own pages; other sites cannot frame it.
+
+    The sandbox comes as a header of the answer: Chromium shows no PDF in a frame that has the attribute `sandbox`, but accepts this header.
     """
     return _answer(data, PDF, filename, "inline", f"{SANDBOX}; frame-ancestors 'self'")
 
 
-def paper(data: bytes, media_type: str, filename: str) -> Response:
-    """What a page shows with the macro `pdf`: a PDF to be looked at; with `?unduh=1`, and whatever is no PDF, as a download."""
-    if media_type == PDF and not request.args.get("unduh"):
-        return inline_pdf(data, filename)
-    return attachment(data, media_type, filename)
-
-
 def _answer(data: bytes, media_type: str, filename: str, disposition: str, policy: str) -> Response:
     name = clean_name(filename)
+    # RFC 6266: `filename` is for clients that do not know `filename*`.
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "berkas"
     response = Response(data, content_type=media_type)
     response.headers["Content-Disposition"] = f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
     response.headers["Content-Security-Policy"] = policy
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = "private, no-store"  # letters and manifests must not stay in caches
     return response

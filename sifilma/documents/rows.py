@@ -1,4 +1,4 @@
-"""Tables of one kind of row: what their columns are, what is wrong with a row, and how good rows are registered."""
+"""Tables whose rows have one schema: their columns, the faults of rows, and the registration of valid rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parsed(sheet: Sheet, schema: type[Model]) -> tuple[dict[int, Model], list[RowError]]:
-    """The rows as the schema takes them, by their numbers, and what is wrong with the others. Empty cells count as not given."""
+    """Return the rows that the schema accepts, by row number, and the errors of the others. Empty cells count as not given."""
     rows: dict[int, Model] = {}
     errors: list[RowError] = []
     for row in sheet.rows:
@@ -31,7 +31,7 @@ def parsed(sheet: Sheet, schema: type[Model]) -> tuple[dict[int, Model], list[Ro
 
 
 def refuse(errors: Sequence[RowError]) -> None:
-    """Refuse all rows, where anything is wrong with any: Invalid, in the order of the file."""
+    """Raise Invalid if any row has an error, with all errors in the order of the file. No row is then registered."""
     if errors:
         found = sorted(errors, key=lambda error: (error.row, error.column))
         first = found[0]
@@ -41,8 +41,10 @@ def refuse(errors: Sequence[RowError]) -> None:
 
 @dataclass(frozen=True)
 class Table(Generic[Model]):
-    """`key` tells rows apart, `known` are the keys there are already, `name` the column a key is said to be in; `faults` are what
-    keeps rows from being registered.
+    """The rules of one kind of table.
+
+    `key` identifies a row, `known` returns the keys that are registered already, `name` is the column to which errors of the key belong.
+    `faults` returns the errors that keep rows from being registered.
     """
 
     schema: type[Model]
@@ -56,18 +58,18 @@ class Table(Generic[Model]):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the first row names."""
+        """Return the columns that the first row of a file may name."""
         return (*self.required, *self.optional)
 
     def read(self, ctx: Context, data: bytes, max_rows: int, field: str = "file") -> tuple[list[Model], int]:
-        """The new rows of a CSV or XLSX file, and how many are known already. Invalid lists every error of every row."""
+        """Read a CSV or XLSX file. Return its new rows and the number of known ones. Raise Invalid with every error of every row."""
         sheet = sheets.read(data, required=self.required, optional=self.optional, max_rows=max_rows, field=field)
         rows, errors = parsed(sheet, self.schema)
         new = self.checked(ctx, rows, errors)
         return new, len(sheet.rows) - len(new)
 
     def checked(self, ctx: Context, rows: Mapping[int, Model], errors: Sequence[RowError] = ()) -> list[Model]:
-        """The rows that are not known yet. Invalid names what is wrong with any of them."""
+        """Return the rows that are not known yet. Raise Invalid with all errors of all rows."""
         known = self.known(ctx)
         new = {number: row for number, row in rows.items() if self.key(row) not in known}
         refuse([*errors, *self._twice(new), *self.faults(ctx, new)])

@@ -1,4 +1,7 @@
-"""Keeping an upload: file first, then its row."""
+"""Store an upload: its bytes first, then its record.
+
+In this order a record never names missing bytes. Bytes without a record, after a rollback, do no harm.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,28 @@ from sqlalchemy import select
 
 from sifilma.documents import rendering
 from sifilma.documents.models import Document, DocumentKind
-from sifilma.documents.store import FileStore
 from sifilma.documents.uploads import Facts, clean_name, inspect_image, inspect_pdf
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.text import say
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it came: its name and its bytes."""
+    """A file as it was uploaded: its name and its bytes."""
 
     filename: str
     data: bytes
 
 
 def keep_pdf(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, field: str) -> Document:
-    """Check a PDF and keep it. Invalid as `inspect_pdf`."""
+    """Check a PDF and store it. Raise Invalid as `inspect_pdf` does."""
     return _keep(ctx, store, upload, kind, inspect_pdf(upload.data, field))
 
 
 def keep_photo(ctx: Context, store: FileStore, upload: Upload) -> Document:
-    """Check a photo and keep it. Invalid as `inspect_image`, or when the Berita Acara could not show it."""
+    """Check a photo and store it. Raise Invalid as `inspect_image` does, or if the Berita Acara could not show the photo."""
     facts = inspect_image(upload.data)
     if not rendering.can_show(upload.data, facts.media_type):
         raise Invalid.field("photos", say("The photo %(name)s is damaged.", name=clean_name(upload.filename)))
@@ -38,12 +41,12 @@ def keep_photo(ctx: Context, store: FileStore, upload: Upload) -> Document:
 
 
 def keep_table(ctx: Context, store: FileStore, upload: Upload, media_type: str) -> Document:
-    """Keep a batch file that was read already."""
+    """Store a batch file that was already read, so that its content is known to be a table."""
     return _keep(ctx, store, upload, DocumentKind.BATCH, Facts("", len(upload.data), media_type))
 
 
-def get(ctx: Context, document_id: UUID) -> Document:
-    """One document; NotFound. The caller has checked that the actor may see what it belongs to."""
+def get_document(ctx: Context, document_id: UUID) -> Document:
+    """Return one document, or raise NotFound. The caller has checked that the actor may see the object it belongs to."""
     found = ctx.session.get(Document, document_id)
     if found is None:
         raise NotFound()
@@ -51,7 +54,7 @@ def get(ctx: Context, document_id: UUID) -> Document:
 
 
 def sha256_of(ctx: Context, documents: dict[str, UUID | None]) -> dict[str, str | None]:
-    """The SHA-256 (hex) behind each name, in one statement; None where there is no document."""
+    """Return the SHA-256 (hex) for each name, None where there is no document. Runs one statement."""
     query = select(Document.id, Document.sha256).where(Document.id.in_([key for key in documents.values() if key]))
     found: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return {name: found[key] if key else None for name, key in documents.items()}
@@ -69,5 +72,5 @@ def _keep(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, fa
         created_at=ctx.now,
     )
     ctx.session.add(document)
-    ctx.session.flush()
+    ctx.session.flush()  # assigns the id, which the caller refers to
     return document

@@ -1,4 +1,4 @@
-"""Tables from CSV and XLSX, and back: read whole or refused, errors by row."""
+"""Read tables from CSV and XLSX, and write them. A file is read as a whole or refused with its errors by row."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from sifilma.kernel.text import joined, say
 
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MAX_UNPACKED = 64 * 1024 * 1024
+MAX_UNPACKED = 64 * 1024 * 1024  # bytes, over all entries of the archive
 MAX_ENTRIES = 200
-PIECE = 1024 * 1024
+PIECE = 1024 * 1024  # bytes unpacked at a time
 MAX_COLUMNS = 100
 CHILD = Path(__file__).with_name("xlsx_child.py")
-CHILD_SECONDS = 30
+CHILD_SECONDS = 30  # of time, outside a request
 ANSWER_SECONDS = 1.0
-"""What is left of a request's time for saying what became of its file."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # full-width ones count too (ASVS 1.2.10)
-EXACT = 10**15  # a float holds every integer up to here; spreadsheets show 15 digits
+"""Seconds of a request's deadline that are kept for the answer about its file."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # with the full-width forms (ASVS 5.0, 1.2.10)
+EXACT = 10**15  # up to here a float holds every integer; spreadsheets keep 15 digits
 
 Cell = str | float | int | bool
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its number in the file (the header is row 1) and its cells as text, by column name."""
+    """One row: its number in the file (the header is row 1), and its cells as text by column name."""
 
     number: int
     cells: dict[str, str]
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table with its media type."""
+    """A table with the media type of its file."""
 
     media_type: str
     rows: list[Row]
@@ -53,24 +53,25 @@ class Sheet:
 
 @dataclass(frozen=True)
 class RowError:
-    """What is wrong in one cell, in words."""
+    """The fault of one cell, in words."""
 
     row: int
     column: str
     message: str
 
     def as_dict(self) -> dict[str, object]:
-        """The shape problem documents use."""
+        """Return the fault in the shape of problem documents."""
         return {"row": self.row, "field": self.column, "message": self.message}
 
 
 def read(data: bytes, *, required: Sequence[str], optional: Sequence[str] = (), max_rows: int = 1000, field: str = "batch") -> Sheet:
-    """The table of a CSV or XLSX file (first sheet); Invalid when it cannot be read as a whole, with an error per damaged cell.
+    """Return the table of a CSV or XLSX file (its first sheet). Raise Invalid if it cannot be read, with an error per damaged cell.
 
-    The first row names the columns, in any order. Blank rows are passed over, but count in the row numbers.
+    The first row names the columns, in any order. Blank rows are skipped, but count in the row numbers.
     """
+    # The content decides: name and media type are only the client's word.
     is_xlsx = data.startswith(b"PK\x03\x04")
-    most = 2 * max_rows + 2  # blank rows may stand between, not without end
+    most = 2 * max_rows + 2  # leaves room for blank rows in between, but not without end
     lines = _xlsx_lines(data, field, most + 1) if is_xlsx else _csv_lines(data, field, most + 1)
     if not lines:
         raise Invalid.field(field, "The file is empty.")
@@ -96,7 +97,7 @@ def _check_header(header: list[str], required: Sequence[str], optional: Sequence
 
 
 def _rows(header: list[str], lines: list[tuple[int, Sequence[Cell]]]) -> list[Row]:
-    """The rows; Invalid with every cell that has lost digits and every value that stands under no name."""
+    """Return the rows. Raise Invalid with every cell that has lost digits and every value in a column without a name."""
     rows: list[Row] = []
     errors: list[RowError] = []
     for number, line in lines:
@@ -117,7 +118,7 @@ def _rows(header: list[str], lines: list[tuple[int, Sequence[Cell]]]) -> list[Ro
 
 
 def _text(cell: Cell) -> str:
-    """A cell as text: `1.0` is a spreadsheet's way to say 1; the quote that disarms a formula is taken off again."""
+    """Return a cell as text. Spreadsheets store 1 as `1.0`. The quote that `write_csv` puts before a formula is removed."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     text = str(cell).strip()
@@ -125,7 +126,10 @@ def _text(cell: Cell) -> str:
 
 
 def _csv_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
-    """UTF-8, else Windows-1252; comma or semicolon, whichever the first line has more of."""
+    """Read UTF-8, else Windows-1252, with comma or semicolon, whichever is more frequent in the first line.
+
+    Spreadsheet programs with Indonesian settings write semicolons, and older ones Windows-1252.
+    """
     try:
         text = _decoded(data)
         first = text.split("\n", 1)[0]
@@ -138,6 +142,7 @@ def _csv_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
 
 
 def _decoded(data: bytes) -> str:
+    # UTF-16 and binary files hold NUL bytes. Windows-1252 would decode them to nonsense without an error.
     if b"\x00" in data:
         raise UnicodeDecodeError("utf-8", data[:16], 0, 1, "a NUL byte")
     try:
@@ -147,8 +152,12 @@ def _decoded(data: bytes) -> str:
 
 
 def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
-    """Rows from a child process with little memory (see `xlsx_child`); about 40 ms. Its environment is empty: no secrets."""
+    """Return the rows, read by a child process with little memory (see `xlsx_child`), in about 40 ms.
+
+    The child's environment is empty: the parent's may hold secrets.
+    """
     _check_zip(data, field)
+    # -I: neither the environment nor the working folder can put modules of their own in place of Python's.
     command = [sys.executable, "-I", str(CHILD), str(most), str(MAX_COLUMNS)]
     try:
         child = subprocess.run(command, input=data, capture_output=True, env={}, timeout=_patience(), check=False)  # noqa: S603
@@ -163,13 +172,16 @@ def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
 
 
 def _patience() -> float:
-    """How long a file may take: no longer than the request it came with."""
+    """Return the seconds that reading a file may take: not longer than the request it came with."""
     left = deadline.remaining()
     return CHILD_SECONDS if left is None else min(CHILD_SECONDS, max(0.0, left - ANSWER_SECONDS))
 
 
 def _check_zip(data: bytes, field: str) -> None:
-    """Refuse bombs before anything unpacks them: entries that overlap (CVE-2024-0450), too many, too large; and entities."""
+    """Refuse archives that unpack to too much before anything unpacks them, and entries that declare entities.
+
+    An archive may not have overlapping entries (CVE-2024-0450), too many, too large ones, or other compressions than deflate.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
@@ -179,12 +191,13 @@ def _check_zip(data: bytes, field: str) -> None:
                 raise Invalid.field(field, "The XLSX file unpacks to an unreasonable size.")
             for entry in entries:
                 _check_entry(archive, entry, field)
+    # RuntimeError is how zipfile reports an encrypted entry.
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as broken:
         raise Invalid.field(field, "The XLSX file is damaged or encrypted.") from broken
 
 
 def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, field: str) -> None:
-    """Unpack, piece by piece, what was declared and no more; a document type, wherever it stands, is refused (entities)."""
+    """Unpack an entry piece by piece, up to its declared size, and refuse a document type anywhere in it (XML entities)."""
     size, tail = 0, b""
     with archive.open(entry) as handle:
         while piece := handle.read(PIECE):
@@ -193,11 +206,11 @@ def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, field: str) -
                 raise Invalid.field(field, "The XLSX file unpacks to an unreasonable size.")
             if b"<!DOCTYPE" in tail + piece or b"<!ENTITY" in tail + piece:
                 raise Invalid.field(field, "The XLSX file declares entities; save it anew from a spreadsheet program.")
-            tail = piece[-16:]
+            tail = piece[-16:]  # a keyword may lie across two pieces
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV file (UTF-8 with BOM) whose texts no spreadsheet takes for formulas; `read` gives them back unchanged."""
+    """Return a CSV file (UTF-8 with BOM, which spreadsheets need). No text in it works as a formula; `read` restores all texts."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(header)
@@ -207,7 +220,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def _defused(cell: object) -> str:
-    """Numbers as they are (a latitude is negative and no formula); a text that could be one gets a quote in front."""
+    """Return a number as it is (a negative latitude is no formula), and a text that could be a formula with a quote in front."""
     if isinstance(cell, int | float):
         return str(cell)
     text = "" if cell is None else str(cell)
@@ -219,8 +232,8 @@ def _looks_like_formula(text: str) -> bool:
 
 
 def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """An XLSX file: numbers as numbers where none of their digits is lost, everything else as text, nothing as a formula."""
-    import xlsxwriter  # noqa: PLC0415  # 14 MB no process needs before its first export
+    """Return an XLSX file. Numbers that keep all their digits are numbers, everything else is text, and nothing is a formula."""
+    import xlsxwriter  # noqa: PLC0415  # 14 MB that a process does not need before its first export
 
     out = io.BytesIO()
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}

@@ -1,4 +1,4 @@
-"""Where the bytes of uploads lie: by their SHA-256, written once."""
+"""Store the bytes of uploads under their SHA-256. A stored file never changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Protocol
 
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.ids import uuid7
@@ -15,26 +14,17 @@ from sifilma.kernel.ids import uuid7
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class FileStore(Protocol):
-    """Keeps files by content. Both calls raise Unavailable when the store cannot do its work."""
-
-    def put(self, data: bytes) -> str:
-        """Keep the bytes; their SHA-256 (hex). The same bytes twice are kept once."""
-        ...
-
-    def get(self, sha256: str) -> bytes:
-        """The bytes, verified against their name."""
-        ...
-
-
 class DiskStore:
-    """Files under one folder, `ab/cdef…`. The file is there before the row that names it; an orphan does no harm."""
+    """Files below one folder, `ab/cdef…`. A file is written before the record that names it; a file without a record does no harm."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def put(self, data: bytes) -> str:
-        """Write under a temporary name, flush to the disk, rename. A damaged copy of the same bytes is replaced."""
+        """Write under a temporary name, flush to the disk and rename, so that no partial file has a valid name.
+
+        A damaged copy of the same bytes is replaced.
+        """
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         try:
@@ -45,7 +35,7 @@ class DiskStore:
         return digest
 
     def get(self, sha256: str) -> bytes:
-        """Read and verify: a changed file is refused, not served."""
+        """Read and check the bytes. Raise Unavailable for a file that is missing or was changed."""
         try:
             data = self._path(sha256).read_bytes()
         except OSError as gone:
@@ -65,7 +55,7 @@ def _holds(path: Path, digest: str) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """OSError leaves neither the file nor a part of it."""
+    """Write the file and make it durable. After an OSError neither the file nor a part of it is left."""
     temporary = path.with_name(f".{uuid7().hex}")
     path.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.mkdir(exist_ok=True, mode=0o700)
@@ -79,7 +69,7 @@ def _write(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    for folder in (path.parent, path.parent.parent):  # the rename, and a new folder, must survive a crash as well
+    for folder in (path.parent, path.parent.parent):  # without this a crash could undo the rename, or the new folder
         _sync_folder(folder)
 
 

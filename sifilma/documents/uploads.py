@@ -1,7 +1,7 @@
-"""Looking at an upload, no deeper than needed: what it is, how large, and whether a PDF could act by itself.
+"""Inspect an upload no deeper than needed: what it is, how large, and whether a PDF has active content.
 
-No PDF library: their parsers are the attack surface. Names are searched in the bytes as they lie in the file, and in what the
-object streams unpack to; whatever cannot be followed that way is refused with the advice to print the letter to PDF.
+No PDF library is used, because parsers of hostile files are a target themselves. Names are searched in the bytes of the file and in
+the unpacked object streams. What cannot be followed in this way is refused, with the advice to print the letter to PDF.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from sifilma.kernel.text import say
 
 MAX_PDF = 10 * 1024 * 1024
 MAX_IMAGE = 8 * 1024 * 1024
-MAX_PIXELS = 25_000_000
+MAX_PIXELS = 25_000_000  # a small file can hold a picture that fills the memory when it is decoded
 MAX_INFLATED = 16 * 1024 * 1024
+# Entries that make a viewer run, load or send something (ISO 32000-1, 12.6 and 12.7), or that carry other files.
 LONG = ("JavaScript", "Launch", "EmbeddedFile", "EmbeddedFiles", "XFA", "RichMedia", "SubmitForm", "ImportData", "GoToE", "Rendition")
 SHORT = ("JS", "AA")
 ADVICE = say("Print it to PDF and upload that.")
 
 
 def _name(*names: str, after: str = r"(?=[\x00\t\n\x0c\r ()<>\[\]{}/%]|\Z)") -> re.Pattern[bytes]:
-    """A pattern for PDF names, each letter of which may be written as `#xx` (ISO 32000-1, 7.3.5)."""
+    """Return a pattern for PDF names. Each letter of a name may be written as `#xx` (ISO 32000-1, 7.3.5)."""
     spelled = ("".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) for name in names)
     return re.compile(f"/({'|'.join(spelled)}){after}".encode())
 
 
 _LONG, _SHORT, _ENCRYPT, _OBJECT_STREAM = _name(*LONG), _name(*SHORT), _name("Encrypt"), _name("ObjStm")
-_OPEN_ACTION = _name("OpenAction", after=r"(?!\s*(?:\[|null))")  # an array only says which page to show
+_OPEN_ACTION = _name("OpenAction", after=r"(?!\s*(?:\[|null))")  # an array only chooses the page to show first
 _FILTERED = _name("DecodeParms", "DP")
 _STREAM = re.compile(rb">>\s*stream(?:\r\n|\n|\r)")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
@@ -41,7 +42,7 @@ _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a checked upload is."""
+    """The properties of a checked upload: SHA-256 (hex), size in bytes and media type."""
 
     sha256: str
     size: int
@@ -49,14 +50,15 @@ class Facts:
 
 
 def inspect_pdf(data: bytes, field: str = "letter", limit: int = MAX_PDF) -> Facts:
-    """A PDF without active content and without encryption; Invalid, naming the field, otherwise."""
+    """Return the properties of a PDF without active content and without encryption. Raise Invalid, with the field, for any other file."""
     _sized(data, field, limit)
+    # Viewers accept bytes after %%EOF, so it is looked for in the last 1024 bytes, as they do.
     if not data.startswith(b"%PDF-") or b"%%EOF" not in data[-1024:]:
         raise Invalid.field(field, "This is not a complete PDF file.")
     if _ENCRYPT.search(data):
         raise Invalid.field(field, "The PDF is encrypted. Save it without a password and upload it again.")
-    # Long names are searched in stream bodies too: what looks like one to us may be something else to a viewer. Two letters
-    # occur by chance in compressed bytes, so those are searched only where names can stand.
+    # Long names are searched in the bodies of streams too: a viewer may read as an object what we take for a body. Names of two letters
+    # occur by chance in compressed bytes, so they are searched only where names can stand.
     _refuse_active(data, field, _LONG)
     for part in _parts(data, field):
         _refuse_active(part, field, _LONG, _SHORT, _OPEN_ACTION)
@@ -71,10 +73,10 @@ def _refuse_active(part: bytes, field: str, *patterns: re.Pattern[bytes]) -> Non
 
 
 def _parts(data: bytes, field: str) -> Iterator[bytes]:
-    """What each object stream unpacks to, then the file without the bodies of its streams.
+    """Yield the unpacked content of each object stream, then the file without the bodies of its streams.
 
-    Every name ObjStm in the file must have led to a stream that was unpacked: one hidden from this reading (in a comment, in
-    the body of another stream) makes the file unreadable.
+    Every name ObjStm in the file must belong to a stream that was unpacked. One that is hidden from this reading (in a comment, or in the
+    body of another stream) makes the file unreadable: a viewer might find it.
     """
     outside, position, unpacked, total = [], 0, 0, 0
     while match := _STREAM.search(data, position):
@@ -93,7 +95,7 @@ def _parts(data: bytes, field: str) -> Iterator[bytes]:
 
 
 def _unpack(dictionary: bytes, body: bytes, limit: int, field: str) -> bytes:
-    """An object stream's content. Only plain deflate is followed; no honest producer predicts or nests filters here."""
+    """Return the content of an object stream. Only plain deflate is accepted: common PDF writers use no predictors or chains here."""
     inflater = zlib.decompressobj()
     try:
         if _FILTERED.search(dictionary):
@@ -107,7 +109,10 @@ def _unpack(dictionary: bytes, body: bytes, limit: int, field: str) -> bytes:
 
 
 def inspect_image(data: bytes, field: str = "photos", limit: int = MAX_IMAGE) -> Facts:
-    """A JPEG or PNG of a reasonable size; Invalid otherwise. Only the header is read (`rendering.can_show` decodes)."""
+    """Return the properties of a JPEG or PNG of acceptable size; raise Invalid for others. Only the header is read.
+
+    `rendering.can_show` decodes the rest.
+    """
     _sized(data, field, limit)
     found = _png_size(data) or _jpeg_size(data)
     if found is None:
@@ -133,7 +138,7 @@ def _png_size(data: bytes) -> tuple[str, int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[str, int, int] | None:
-    """Walk the markers to the frame header (ITU-T T.81, B.2.2)."""
+    """Return type, width and height of a JPEG: walk its markers up to the frame header (ITU-T T.81, B.2.2)."""
     if not data.startswith(b"\xff\xd8\xff"):
         return None
     position = 2
@@ -142,6 +147,7 @@ def _jpeg_size(data: bytes) -> tuple[str, int, int] | None:
         if marker == 0xFF:  # fill byte
             position += 1
             continue
+        # The frame headers SOF0 … SOF15; C4, C8 and CC are other segments.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[position + 5 : position + 9])
             return "image/jpeg", width, height
@@ -150,7 +156,10 @@ def _jpeg_size(data: bytes) -> tuple[str, int, int] | None:
 
 
 def clean_name(filename: str) -> str:
-    """The last part of the name, printable, without direction marks, at most 120 characters: for display only."""
+    """Return the last part of a file's name for display: printable, without direction marks, at most 120 characters.
+
+    Direction marks could make an extension look like another.
+    """
     name = unicodedata.normalize("NFC", filename.replace("\\", "/").rpartition("/")[2])
     name = "".join(ch for ch in name if ch.isprintable() and unicodedata.category(ch) != "Cf")
     return re.sub(r'["<>|*?:]', "_", name)[-120:].strip(" .") or "berkas"

@@ -1,4 +1,4 @@
-"""Organisations, people, their accounts, and everything sign-in needs."""
+"""Organisations, people, their accounts, and what signing in needs of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.kernel import triggers
@@ -14,11 +14,9 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 
-_PROPOSED = "state = 'proposed'"
-
 
 class IdKind(StrEnum):
-    """How a person is known. A NIK is never taken (DOMAIN.md, rule 12)."""
+    """How a person is known. A NIK is never taken (docs/domain.md, rule 12)."""
 
     NIP = "nip"
     NRP = "nrp"
@@ -26,7 +24,7 @@ class IdKind(StrEnum):
 
 
 class AccountState(StrEnum):
-    """An account is invited, then active; a disabled one can be enabled again."""
+    """The state of an account: invited, then active. A disabled account can be enabled again."""
 
     INVITED = "invited"
     ACTIVE = "active"
@@ -34,7 +32,7 @@ class AccountState(StrEnum):
 
 
 class Organisation(Base):
-    """One of the directorate, the offices, the institutions and the manufacturers."""
+    """The directorate, an office, an institution or a manufacturer."""
 
     __tablename__ = "organisation"
     __table_args__ = (
@@ -51,7 +49,10 @@ class Organisation(Base):
 
 
 class Person(Base):
-    """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…` and unique: four eyes count persons."""
+    """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
+
+    It is unique, because four eyes compare persons: somebody with two accounts is still one person.
+    """
 
     __tablename__ = "person"
 
@@ -65,8 +66,8 @@ class Person(Base):
 class User(Base):
     """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces.
 
-    `time_zone` empty: that of the organisation's province. `notices`: channels reminders go to, separated by spaces. `email` and `phone`
-    are the account's own: what another organisation wrote of the same person counts nothing here.
+    An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
+    and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
     """
 
     __tablename__ = "user_account"
@@ -98,14 +99,14 @@ class User(Base):
 
     @property
     def role_set(self) -> frozenset[Role]:
-        """The roles as a set."""
+        """Return the roles as a set."""
         return frozenset(Role(name) for name in self.roles.split())
 
 
 class Invitation(Base):
-    """A one-time link with which a person chooses a password and enrols an authenticator.
+    """A one-time link by which a person chooses a password and enrols an authenticator.
 
-    `change_id`: the executed proposal that ended an account in use and made this link; each makes one.
+    `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
     """
 
     __tablename__ = "invitation"
@@ -122,7 +123,7 @@ class Invitation(Base):
 
 
 class LoginSession(Base):
-    """A session, known by the SHA-256 of its cookie. `otp_at` is empty until the one-time code was accepted."""
+    """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted."""
 
     __tablename__ = "login_session"
 
@@ -141,7 +142,7 @@ class LoginSession(Base):
 
 
 class ApiKey(Base):
-    """A machine of an organisation. Only the SHA-256 of the key (256 random bits) is kept."""
+    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
 
     __tablename__ = "api_key"
 
@@ -156,7 +157,7 @@ class ApiKey(Base):
 
 
 class Throttle(Base):
-    """Failed attempts per subject (`password:<user name>`, `otp:<user id>`, `ip:<address>`), shared by all nodes."""
+    """Failed attempts by subject, for example `password:<user name>:<network>`, `ip:<network>` or `otp:<user id>`. All nodes share them."""
 
     __tablename__ = "throttle"
 
@@ -166,30 +167,7 @@ class Throttle(Base):
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class UserChange(Base):
-    """A change of an account that waits for a second person. `change` is invite, roles, disable or enable (central accounts), or factor
-    (a second factor is lost: anybody's, `lost_factors`).
-    """
-
-    __tablename__ = "user_change"
-    __table_args__ = (
-        Index(None, "state"),
-        Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
-        CheckConstraint("state IN ('proposed', 'executed', 'rejected')", name="state"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
-    change: Mapped[str] = mapped_column(String(20))
-    roles: Mapped[str] = mapped_column(String(100), default="")
-    reason: Mapped[str] = mapped_column(Text, default="")
-    state: Mapped[str] = mapped_column(String(20))
-    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
+# The CHECKs of the table see one account. A person may have several, so these triggers compare all that are not disabled.
 triggers.guard(
     "user_admin_never_approver",
     "user_account",
@@ -216,39 +194,6 @@ triggers.guard(
 )
 triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
-)
-triggers.guard(
-    "user_change_second_person",
-    "user_change",
-    "UPDATE",
-    "NEW.state = 'executed' AND (NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person)",
-    "user_change: decided by a second person",
-)
-triggers.guard("user_change_born", "user_change", "INSERT", "NEW.state <> 'proposed'", "user_change: it begins as a proposal")
-triggers.guard(
-    "user_change_not_own",
-    "user_change",
-    "UPDATE",
-    "NEW.state = 'executed' AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.decided_by_person)",
-    "user_change: nobody decides on their own account",
-)
-triggers.guard("user_change_decided", "user_change", "UPDATE", "OLD.state <> 'proposed'", "user_change: what is decided stays")
-triggers.immutable("user_change", "user_id", "change", "roles", "proposed_by_person", "proposed_at")
-triggers.guard(
-    "factor_given_up",
-    "user_account",
-    "UPDATE",
-    "OLD.totp_sealed IS NOT NULL AND NEW.totp_sealed IS NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.user_id = NEW.id"
-    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))",
-    "user_account: a second factor is given up by two persons",
-)
-triggers.guard(
-    "invitation_agreed",
-    "invitation",
-    "INSERT",
-    "NEW.change_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.id = NEW.change_id AND c.user_id = NEW.user_id"
-    " AND c.change = 'factor' AND c.state = 'executed')",
-    "invitation: of a proposal that was executed for this account",
 )
 triggers.immutable("invitation", "user_id", "change_id")
 triggers.immutable("person", "identity", "id_kind", "id_number")

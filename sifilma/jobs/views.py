@@ -1,4 +1,4 @@
-"""Jobs on the web: how far a file is, what was wrong with its rows, and its files."""
+"""Jobs on the web: progress, errors by row, and the files with results and failed rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from uuid import UUID
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 
-from sifilma import resources
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
 from sifilma.documents.lists import Export
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.models import JobState
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment
@@ -39,42 +39,44 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("job.see")
 def index() -> Response:
-    """The organisation's jobs."""
+    """List the jobs of the actor's organisation."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
-    listing = service.listing(ctx, wanted)
-    return lists.answer("jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState))
+    listing = service.list_jobs(ctx, wanted)
+    return list_views.answer(
+        "jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState)
+    )
 
 
 @blueprint.get("/<uuid:job_id>")
 @operation("job.see")
 def show(job_id: UUID) -> str:
-    """One job; the page follows it while it runs."""
+    """Show one job. The page requests `progress` again and again while the job runs."""
     return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/kemajuan")
 @operation("job.see")
 def progress(job_id: UUID) -> str:
-    """What changes of that page, for itself."""
+    """Return the part of the page that changes while the job runs."""
     return render_template("jobs/progress.html", page=serializers.job_page(context(), job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/perbaikan.<kind>")
 @operation("job.see")
 def corrected(job_id: UUID, kind: str) -> Response:
-    """The failed rows as a sheet to be put right and sent again."""
+    """Return the failed rows as a sheet that can be corrected and uploaded again."""
     ctx = context()
-    job = service.get(ctx, job_id)
-    sheet = worker.KINDS[job.kind].corrected(ctx, resources.settings(), resources.files(), job, translate)
+    job = service.get_job(ctx, job_id)
+    sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
 
 
 @blueprint.get("/<uuid:job_id>/hasil.<kind>")
 @operation("job.see")
 def result(job_id: UUID, kind: str) -> Response:
-    """What became of each row."""
+    """Return the result of each row as a sheet."""
     ctx = context()
-    job = service.get(ctx, job_id)
-    sheet = worker.KINDS[job.kind].result(ctx, resources.settings(), resources.files(), job, translate)
+    job = service.get_job(ctx, job_id)
+    sheet = worker.KINDS[job.kind].result(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)

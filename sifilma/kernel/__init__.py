@@ -1,1 +1,1 @@
-"""What every package stands on: database, life cycles, time, identity, errors. Imports nothing of the other packages."""
+"""The lowest layer: database, unit of work, life cycles, triggers, errors, paging. It imports no other package."""

@@ -1,4 +1,4 @@
-"""Who acts: the one value services and permissions look at."""
+"""The actor: the one value that services and permissions look at to decide who may act."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class OrganisationKind(StrEnum):
-    """The five kinds of organisation (DOMAIN.md, Words)."""
+    """The five kinds of organisation (docs/domain.md, Words)."""
 
     DIRECTORATE = "directorate"
     PROVINCE_OFFICE = "province_office"
@@ -19,12 +19,12 @@ class OrganisationKind(StrEnum):
 
     @property
     def is_office(self) -> bool:
-        """Whether this is a civil registry office, the only kind that may have RW cards."""
+        """Return whether this is a civil registry office. Only offices may have RW cards."""
         return self in (OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE)
 
 
 class Role(StrEnum):
-    """Capabilities of central people, and the two roles of every other organisation."""
+    """The roles of central people, and the two roles (HEAD, STAFF) of people in every other organisation."""
 
     APPROVER = "approver"
     OPERATOR = "operator"
@@ -39,8 +39,8 @@ class Role(StrEnum):
 class Actor:
     """The person, or the organisation's machine, on whose behalf a request runs.
 
-    `user_id` and `person_id` are None for an API key (then `api_key_id` is set) and for the system itself.
-    `otp_at` is when a one-time code was last accepted in this session.
+    `user_id` and `person_id` are None for an API key (then `api_key_id` is set) and for the system itself. `person_id` stays the same
+    when a person has several accounts: four eyes compare persons. `otp_at` is when this session last gave a valid one-time code.
     """
 
     organisation_id: UUID | None = None
@@ -57,12 +57,12 @@ class Actor:
 
     @property
     def is_system(self) -> bool:
-        """Whether no one from outside is behind the act."""
+        """Return whether neither a person nor an API key is behind the act: a job or a command of the system."""
         return self.user_id is None and self.api_key_id is None
 
     @property
     def is_central(self) -> bool:
-        """Whether the actor belongs to the directorate."""
+        """Return whether the actor belongs to the directorate."""
         return self.organisation_kind is OrganisationKind.DIRECTORATE
 
 

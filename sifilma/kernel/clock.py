@@ -1,4 +1,4 @@
-"""Time as an argument: services take a clock, so that tests and drills can move it."""
+"""Give the time as an argument: services take a clock, so that tests can move it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the present moment, always aware and in UTC."""
+    """Tells the present moment, always with a time zone and in UTC."""
 
     def now(self) -> datetime:
-        """The present moment (UTC)."""
+        """Return the present moment (UTC)."""
         ...
 
 
@@ -18,18 +18,18 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The present moment (UTC)."""
+        """Return the present moment (UTC)."""
         return datetime.now(UTC)
 
 
 class ManualClock:
-    """A clock that stands still until it is moved."""
+    """A clock for tests. It stands still until it is moved."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
 
     def now(self) -> datetime:
-        """The moment the clock was set to (UTC)."""
+        """Return the moment the clock was set to (UTC)."""
         return self._now
 
     def advance(self, **step: float) -> None:
@@ -37,5 +37,5 @@ class ManualClock:
         self._now += timedelta(**step)
 
     def set(self, moment: datetime) -> None:
-        """Put the clock to a moment."""
+        """Set the clock to `moment`."""
         self._now = moment.astimezone(UTC)

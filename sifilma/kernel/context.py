@@ -1,4 +1,4 @@
-"""What a service is given: who acts, what time it is, and the unit of work."""
+"""The context that every service gets: the actor, the clock and the unit of work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from sifilma.kernel.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Context:
-    """The arguments every service shares. `request_id` ties log lines and audit entries together."""
+    """The arguments that all services share. `request_id` connects log lines with audit entries.
+
+    Services take them from here and never from Flask's `request`, `g` or `session`: commands and jobs call the same services.
+    """
 
     uow: UnitOfWork
     clock: Clock
@@ -24,18 +27,18 @@ class Context:
 
     @property
     def session(self) -> Session:
-        """The database session of the unit of work."""
+        """Return the database session of the unit of work."""
         return self.uow.session
 
     @property
     def now(self) -> datetime:
-        """The present moment (UTC)."""
+        """Return the present moment (UTC)."""
         return self.clock.now()
 
 
 @dataclass(frozen=True)
 class Act:
-    """One recorded act: its audit entry's id, its moment and its user. Every state change names the act behind it."""
+    """One recorded act: the id of its audit entry, its moment and its user. Every state change names the act that caused it."""
 
     id: UUID
     at: datetime

@@ -1,4 +1,4 @@
-"""Engines, the declarative base and column types, for SQLite and PostgreSQL alike."""
+"""Engines, the declarative base and column types for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import psycopg
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, Result, make_url
 from sqlalchemy.exc import DisconnectionError
@@ -19,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from sifilma.kernel import deadline
 
+# Migrations drop and alter constraints by name. Without a convention each database would choose its own names.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -26,27 +28,28 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-LARGEST_INTEGER = 2**31 - 1  # of a column of PostgreSQL
-POOL_TIMEOUT = 3.0
-LEAST_TO_CONNECT = 0.05
-PING_AFTER = 1.0
+LARGEST_INTEGER = 2**31 - 1  # of PostgreSQL's INTEGER
+POOL_TIMEOUT = 3.0  # seconds to wait for a free connection
+LEAST_TO_CONNECT = 0.05  # seconds that must be left to open a new connection
+PING_AFTER = 1.0  # seconds without use after which a connection is checked
+# Both lie below the default request deadline of 10 s, so that PostgreSQL itself ends a statement before the client gives up.
 STATEMENT_TIMEOUT_MS = 8_000
 LOCK_TIMEOUT_MS = 3_000
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC. SQLite keeps no zone, so it is taken off and put back here."""
+    """A moment with a time zone, in UTC. SQLite stores no zone, so it is removed before writing and added after reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     @property
     def python_type(self) -> type[datetime]:
-        """What comes out of the database."""
+        """Return the Python type of a value read."""
         return datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive values: a moment without a zone is a mistake waiting."""
+        """Convert the moment to UTC. Raise ValueError if it has no time zone: it could mean any moment within a day."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -55,7 +58,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Return the moment with its zone, UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -65,21 +68,21 @@ Json = JSON().with_variant(JSONB(), "postgresql")
 
 
 class Base(DeclarativeBase):
-    """The declarative base: one naming convention for constraints, one type per Python type."""
+    """The declarative base: one naming convention for constraints, and one column type per Python type."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), dict[str, Any]: Json, str: String()}  # noqa: RUF012
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
-    """A connection none of whose waits outlives the request's deadline.
+    """A connection whose waits never last longer than the request's deadline.
 
-    Server-side time-outs do not help when the server itself stands still (reference: a stopped PostgreSQL answers
-    nothing, for ever); so the client gives up, and drops the connection, whose state is unknown from then on.
+    Server-side time-outs do not help when the server process itself is stopped: it then answers nothing at all. So the client gives up.
+    It also closes the connection, because the state of its transaction is unknown from then on.
     """
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait as psycopg does, at most until the deadline; OperationalError when it has passed."""
+        """Wait as psycopg does, but not beyond the deadline. Raise OperationalError when it has passed."""
         left = deadline.remaining()
         if left is not None:
             timeout = left if timeout is None else min(timeout, left)
@@ -90,11 +93,25 @@ class DeadlineConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError("the database did not answer within the deadline") from late
 
 
-db = SQLAlchemy()
+class Database(SQLAlchemy):
+    """The extension without its sessions: it has the engines, the unit of work has the session of a request."""
+
+    def init_app(self, app: Any) -> None:  # the kernel knows no Flask
+        """Make the engines of an application, and take back the teardowns that the extension registers; those of others stay.
+
+        They close the extension's own sessions, which nobody opens here. Its asynchronous one costs a thread and an event loop at
+        every request.
+        """
+        kept = list(app.teardown_appcontext_funcs)
+        super().init_app(app)
+        app.teardown_appcontext_funcs[:] = kept
+
+
+db = Database()
 
 
 def normalise_url(url: str) -> URL:
-    """The URL with the driver this project uses; accepts `postgresql://…`, `postgres://…`, `sqlite:///…`."""
+    """Return the URL with the driver this project uses. Accepts `postgresql://…`, `postgres://…` and `sqlite:///…`."""
     parsed = make_url(url)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
@@ -102,23 +119,25 @@ def normalise_url(url: str) -> URL:
 
 
 def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
-    """Keyword arguments of `create_engine` for this URL, pool and time-outs included."""
+    """Return the keyword arguments of `create_engine` for this URL, with pool and time-outs."""
     url = normalise_url(str(url)) if isinstance(url, str) else url
+    # No overflow: the pool's size is the number of connections that an operator has allowed a process.
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     if url.get_backend_name() == "sqlite":
+        # The pool gives a connection to one thread at a time, but not always to the thread that opened it.
         return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
     settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
     return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
 
 
 def make_engine(url: str | URL, *, pool_size: int = 10) -> Engine:
-    """An engine outside the application (migrations, tests), behaving as inside it."""
+    """Return an engine for use outside the application (migrations, tests). It behaves as the application's does."""
     url = normalise_url(str(url)) if isinstance(url, str) else url
     return prepare_engine(create_engine(url, **engine_options(url, pool_size=pool_size)))
 
 
 def prepare_engine(engine: Engine) -> Engine:
-    """Attach what every connection of this project needs; safe to call twice."""
+    """Attach the listeners that every connection of this project needs, and return the engine. Calling it twice is harmless."""
     if engine.dialect.name == "sqlite":
         hooks: list[tuple[str, Callable[..., Any]]] = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
     else:
@@ -130,17 +149,28 @@ def prepare_engine(engine: Engine) -> Engine:
 
 
 def hold(session: Session, row: Base) -> None:
-    """Lock a row until the transaction ends, and read it anew: others have done with it, or wait. SQLite has one writer anyway."""
+    """Lock a row until the transaction ends, and read it again, since others may have changed it meanwhile.
+
+    Others that lock it wait. SQLite has no FOR UPDATE and needs none: BEGIN IMMEDIATE lets one writer in at a time.
+    """
     session.refresh(row, with_for_update={"of": type(row)})
 
 
+def upsert(session: Session, table: type[Base]) -> postgresql.Insert:
+    """An INSERT into `table` that takes `on_conflict_do_nothing` or `on_conflict_do_update`, in the dialect of the session's database.
+
+    Core's INSERT has no such clause; the two dialects have one each, with the same methods, so the type named is PostgreSQL's.
+    """
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else cast("postgresql.Insert", sqlite.insert(table))
+
+
 def changed(result: Result[Any]) -> int:
-    """How many rows an UPDATE or DELETE touched."""
+    """Return the number of rows that an UPDATE or DELETE changed."""
     return cast("CursorResult[Any]", result).rowcount
 
 
 def _deadline_connect(_dialect: Dialect, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Connect unless the deadline has passed: the driver waits for a new connection by a clock of its own, of whole seconds."""
+    """Connect, unless the deadline has passed. psycopg limits this wait by its own clock, in whole seconds."""
     left = deadline.remaining()
     if left is not None and left < LEAST_TO_CONNECT:
         raise psycopg.OperationalError("no time is left to connect to the database")
@@ -152,7 +182,10 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 
 def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
-    """Pre-ping, but for a connection that answered a moment ago: a request that takes two pays for one. A dead one is replaced."""
+    """Check a connection that was idle for longer than PING_AFTER. DisconnectionError makes the pool replace a dead one.
+
+    SQLAlchemy's pre-ping would check at every checkout. A request that checks out twice pays for one check at most.
+    """
     if time.monotonic() - record.info.get("used_at", 0.0) > PING_AFTER:
         try:
             connection.execute("SELECT 1")
@@ -162,12 +195,17 @@ def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by _sqlite_begin, not by the driver
+    connection.isolation_level = None  # _sqlite_begin begins transactions, not the driver
+    # WAL: readers and the writer do not block each other. FULL: an acknowledged commit survives a power failure.
+    # trusted_schema=OFF: the schema of a tampered file cannot call functions with side effects.
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=3000", "synchronous=FULL", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _sqlite_begin(connection: Any) -> None:
-    """BEGIN IMMEDIATE for writers: a lock taken at once cannot deadlock on upgrade; readers stay deferred."""
+    """Begin IMMEDIATE for writers: they take the write lock at once, so no deadlock can arise by upgrading a read lock.
+
+    Readers stay deferred and never wait for a writer (WAL).
+    """
     read_only = connection.get_execution_options().get("sifilma_read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

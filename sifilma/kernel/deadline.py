@@ -1,4 +1,4 @@
-"""The moment by which the present request must be answered, kept per thread."""
+"""The moment by which the present request must be answered. It is kept per thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _state = threading.local()
 
 @contextmanager
 def limit(seconds: float) -> Iterator[None]:
-    """Bound everything the block waits for to `seconds` from now; nested limits only shorten."""
+    """Limit all waits in the block to `seconds` from now. A nested limit can shorten the outer one, but not extend it."""
     before: float | None = getattr(_state, "until", None)
     until = time.monotonic() + seconds
     _state.until = until if before is None else min(before, until)
@@ -23,6 +23,6 @@ def limit(seconds: float) -> Iterator[None]:
 
 
 def remaining() -> float | None:
-    """Seconds left (never below 0), or None where no limit is set."""
+    """Return the seconds left (never below 0), or None where no limit is set."""
     until: float | None = getattr(_state, "until", None)
     return None if until is None else max(0.0, until - time.monotonic())

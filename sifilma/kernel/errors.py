@@ -1,4 +1,4 @@
-"""What can go wrong, as seen by a caller. `sifilma.web.errors` maps these to problem+json and to pages."""
+"""The errors that callers see. `sifilma.web.errors` maps them to `application/problem+json` and to pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sifilma.kernel.text import say
 
 
 class SifilmaError(Exception):
-    """The base of every refusal. `type` is stable and public (RFC 9457), `detail` is safe to show."""
+    """The base class of all refusals. `type` is stable and public (RFC 9457). `detail` may be shown to the user."""
 
     status = 500
     type = "error"
@@ -23,7 +23,7 @@ class SifilmaError(Exception):
 
 
 class Invalid(SifilmaError):
-    """The input cannot be taken as it is. `errors` names each field: `[{field, message, row?}]`."""
+    """The input cannot be accepted. `errors` names each field: `[{field, message, row?}]`."""
 
     status = 422
     type = "invalid"
@@ -35,7 +35,7 @@ class Invalid(SifilmaError):
 
     @classmethod
     def field(cls, field: str, message: str, *, type: str | None = None) -> Invalid:
-        """A refusal that concerns one field."""
+        """Return a refusal that concerns one field."""
         return cls(message, errors=[{"field": field, "message": message}], type=type)
 
 
@@ -48,7 +48,7 @@ class Unauthenticated(SifilmaError):
 
 
 class Forbidden(SifilmaError):
-    """The actor may not do this, wherever the object is."""
+    """The actor may not do this to any object."""
 
     status = 403
     type = "forbidden"
@@ -63,7 +63,7 @@ class StepUpRequired(Forbidden):
 
 
 class NotFound(SifilmaError):
-    """There is no such thing, or it lies outside the actor's scope: the answer is the same."""
+    """The object does not exist, or it lies outside the actor's scope. Both get the same answer, which reveals nothing."""
 
     status = 404
     type = "not-found"
@@ -71,7 +71,7 @@ class NotFound(SifilmaError):
 
 
 class Conflict(SifilmaError):
-    """The thing exists but is not in a state that allows this."""
+    """The object exists, but its state does not allow this."""
 
     status = 409
     type = "conflict"
@@ -87,7 +87,7 @@ class TooLarge(SifilmaError):
 
 
 class TooMany(SifilmaError):
-    """Too many attempts; `retry_after` seconds to wait."""
+    """There were too many attempts. The caller may try again after `retry_after` seconds."""
 
     status = 429
     type = "too-many-attempts"
@@ -99,7 +99,7 @@ class TooMany(SifilmaError):
 
 
 class Unavailable(SifilmaError):
-    """Something the act needs is away; nothing was changed. `retry_after` seconds."""
+    """Something that the act needs does not answer; nothing was changed. The caller may try again after `retry_after` seconds."""
 
     status = 503
     type = "unavailable"

@@ -1,4 +1,4 @@
-"""What is to be mended field by field: part of the step that returned something, and never changed."""
+"""A reviewer's notes on single fields of something returned. They belong to the step that returned it and never change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 
 RETURNED = "returned"
-LENGTH = 500
+LENGTH = 500  # characters
 
 
 class FieldNote(Base):
-    """A reviewer's note on one field. `act_id` is the act of the step that returned what it is about."""
+    """A reviewer's note on one field. `act_id` is the act of the step that returned the object."""
 
     __tablename__ = "field_note"
     __table_args__ = (UniqueConstraint("act_id", "field"),)
@@ -41,13 +41,13 @@ triggers.guard(
 
 
 def keep(session: Session, act: Act, notes: Mapping[str, str]) -> None:
-    """Keep the notes of a step that was just taken."""
+    """Store the notes of a step that was just taken."""
     if notes:
         session.execute(insert(FieldNote), [{"id": uuid7(), "act_id": act.id, "field": name, "note": note} for name, note in notes.items()])
 
 
 def notes_of(session: Session, steps: Sequence[History]) -> dict[UUID, dict[str, str]]:
-    """The notes on fields by act, in one statement; in none where nothing was ever returned."""
+    """Return the notes by act and field. Runs one statement, or none if no step returned the object."""
     acts = [step.act_id for step in steps if step.to_state == RETURNED]
     found: dict[UUID, dict[str, str]] = {}
     for note in session.scalars(select(FieldNote).where(FieldNote.act_id.in_(acts)).order_by(FieldNote.id)) if acts else ():

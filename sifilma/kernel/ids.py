@@ -1,4 +1,4 @@
-"""Identifiers that sort by the time they were made."""
+"""Make identifiers that sort by the time they were made."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ _last = 0
 
 
 def uuid7() -> UUID:
-    """A new UUIDv7 (RFC 9562, section 5.7), strictly growing within this process.
+    """Return a new UUIDv7 (RFC 9562, section 5.7). It is greater than every earlier one of this process.
 
-    48 bits of Unix milliseconds, then 74 random bits; within one millisecond the value is counted up, so that rows made
-    in one act keep their order.
+    It holds 48 bits of Unix milliseconds and 74 random bits. Within one millisecond the last value is incremented, so that rows made in
+    one act keep their order.
     """
     global _last  # noqa: PLW0603  # one counter a process is the point
     stamp = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(74)
     with _lock:
+        # The maximum also keeps the order when the clock is set back.
         _last = max(stamp, _last + 1)
         value = _last
     high, low = value >> 80, value & ((1 << 74) - 1)

@@ -1,4 +1,4 @@
-"""Life cycles: enums of states, one transition table each, enforced in code and in the database, with a history row a step."""
+"""Life cycles: an enum of states and one transition table each. Code and database enforce the table; each step leaves a history row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Transition:
-    """One allowed step. `entails` says in words what the step brings with it, for the documentation."""
+    """One allowed step. `entails` says what else the step changes; it appears in the documentation only."""
 
     source: str
     target: str
@@ -38,7 +38,10 @@ class Transition:
 
 
 class History(Base):
-    """One row per step of any object's life, written by triggers only; `from_state` is empty for the birth."""
+    """One row per step in the life of any object. Only triggers write it. `from_state` is empty for the first state.
+
+    Triggers, because then a step by direct SQL leaves its row as well.
+    """
 
     __tablename__ = "history"
     __table_args__ = (Index(None, "object_kind", "object_id", "id"), Index(None, "act_id"))
@@ -58,9 +61,9 @@ triggers.immutable("history")
 
 
 class Stateful:
-    """Columns of everything that has a life cycle. `act_id` names the audit entry of the latest step.
+    """The columns of every object with a life cycle. `act_id` names the audit entry of the latest step.
 
-    The foreign key is deferred: a step whose audit entry is missing cannot be committed.
+    Its foreign key is deferred, so that the entry may be written after the step. A step whose entry is missing cannot be committed.
     """
 
     state: Mapped[str] = mapped_column(String(20), index=True)
@@ -72,12 +75,13 @@ class Stateful:
     @declared_attr
     @classmethod
     def act_id(cls) -> Mapped[UUID]:
-        """The audit entry of the latest step."""
+        """Return the column that names the audit entry of the latest step."""
         return mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
 
     @declared_attr.directive
     @classmethod
     def __mapper_args__(cls) -> dict[str, Any]:
+        # SQLAlchemy adds `revision` to the WHERE of every UPDATE: of two concurrent changes the second fails instead of overwriting.
         return {"version_id_col": cls.__table__.c.revision}  # type: ignore[attr-defined]  # set by the mapper
 
 
@@ -85,7 +89,7 @@ Hook = Callable[[Session, Any, Act], None]
 
 
 class LifeCycle:
-    """The transition table of one kind of object, and the hooks other packages have on its steps."""
+    """The transition table of one kind of object, and the hooks that other packages attach to its steps."""
 
     def __init__(self, kind: str, table: str, initial: Iterable[str], transitions: Iterable[Transition]) -> None:
         self.kind = kind
@@ -94,25 +98,32 @@ class LifeCycle:
         self.transitions = tuple(transitions)
         self._allowed = {(str(t.source), str(t.target)) for t in self.transitions}
         self._hooks: list[tuple[str, Hook]] = []
-        _protect(self)
+        _protect(self)  # here, so that no life cycle exists without its triggers
 
     def allows(self, source: str, target: str) -> bool:
-        """Whether the step from `source` to `target` is in the table."""
+        """Return whether the table has a step from `source` to `target`."""
         return (str(source), str(target)) in self._allowed
 
     def on(self, target: str, hook: Hook) -> None:
-        """Run `hook(session, object, act)` whenever an object is about to reach `target`, in the same transaction (rule 13)."""
+        """Call `hook(session, object, act)` before an object reaches `target`, in the same transaction (docs/domain.md, rule 13).
+
+        Hooks let a package below cause acts in packages above it, which it may not import. Attaching a hook twice has no effect.
+        """
+        # A process of the tests makes the application several times.
         if (str(target), hook) not in self._hooks:
             self._hooks.append((str(target), hook))
 
     def born(self, obj: Any, state: str, act: Act, note: str = "") -> None:
-        """Give a new object its first state. Conflict if the table does not let a life begin there."""
+        """Give a new object its first state. Raise Conflict if the table does not allow this state as the first."""
         if str(state) not in self.initial:
             raise Conflict(say("a %(thing)s does not begin as %(state)s", thing=self.kind, state=state))
         _stamp(obj, state, act, note)
 
     def move(self, session: Session, obj: Any, target: str, act: Act, note: str = "") -> None:
-        """Take one step; Conflict if the table does not allow it. Hooks run first: what must give way, gives way before."""
+        """Take one step. Raise Conflict if the table does not allow it.
+
+        Hooks run before the step, so that what excludes the new state (an active manifest, an open token) is ended first.
+        """
         self.require(obj, target)
         for state, hook in self._hooks:
             if state == str(target):
@@ -120,7 +131,7 @@ class LifeCycle:
         _stamp(obj, target, act, note)
 
     def require(self, obj: Any, target: str) -> None:
-        """Refuse, in words, a step the table does not have."""
+        """Raise Conflict, with a sentence for the user, if the table does not allow the step."""
         if not self.allows(obj.state, target):
             told = say("A %(thing)s that is %(state)s cannot become %(target)s.", thing=self.kind, state=str(obj.state), target=target)
             raise Conflict(told, state=str(obj.state))
@@ -132,12 +143,13 @@ def _stamp(obj: Any, state: str, act: Act, note: str) -> None:
 
 
 def _protect(cycle: LifeCycle) -> None:
-    """The same table as triggers: direct SQL takes no other step, and none without a history row."""
+    """Register the table as triggers, so that direct SQL can take no other step and none without a history row."""
     steps = " OR ".join(f"(OLD.state = '{s}' AND NEW.state = '{t}')" for s, t in sorted(cycle._allowed)) or "1 = 0"
     births = ", ".join(f"'{state}'" for state in cycle.initial)
     kind, table = cycle.kind, cycle.table
     triggers.guard(f"{table}_birth", table, "INSERT", f"NEW.state NOT IN ({births})", f"{kind}: a life does not begin in this state")
-    taken = "(OLD.state <> NEW.state OR OLD.act_id <> NEW.act_id)"  # a step may lead back to its own state: active, relocated, active
+    # A step may lead back to its own state (a relocation: active to active), so a new act counts as a step too.
+    taken = "(OLD.state <> NEW.state OR OLD.act_id <> NEW.act_id)"
     triggers.guard(f"{table}_step", table, "UPDATE", f"{taken} AND NOT ({steps})", f"{kind}: this step is not in the table")
     triggers.guard(
         f"{table}_act",
@@ -147,6 +159,7 @@ def _protect(cycle: LifeCycle) -> None:
         f"{kind}: a step needs a new revision and an act of its own",
     )
     triggers.guard(f"{table}_keep", table, "DELETE", "", f"{kind}: nothing is deleted")
+    # The history is written by the database, so that direct SQL leaves its row as well.
     columns = "INSERT INTO history (object_kind, object_id, from_state, to_state, at, user_id, note, act_id) VALUES"
     values = "NEW.state, NEW.changed_at, NEW.changed_by, NEW.change_note, NEW.act_id)"
     triggers.follow(f"{table}_birth_history", table, "INSERT", f"{columns} ('{kind}', NEW.id, '', {values}")
@@ -154,15 +167,16 @@ def _protect(cycle: LifeCycle) -> None:
 
 
 def mermaid(cycle: LifeCycle) -> str:
-    """The table as a Mermaid state diagram, for the documentation: births, steps, and what each step entails."""
+    """Return the table as a Mermaid state diagram for the documentation: first states, steps, and what each step entails."""
     lines = ["stateDiagram-v2", *(f"    [*] --> {state}" for state in cycle.initial)]
     for step in cycle.transitions:
         words = step.entails if step.cause is Cause.PERSON else " ".join(filter(None, (f"({step.cause})", step.entails)))
+        # Mermaid reads ':' and ';' in a label as syntax.
         label = f": {words.replace(':', ',').replace(';', ',')}" if words else ""
         lines.append(f"    {step.source} --> {step.target}{label}")
     return "\n".join(lines)
 
 
 def state_check(states: type[StrEnum]) -> str:
-    """The CHECK text that holds a state column to its enum."""
+    """Return the text of a CHECK that restricts a state column to its enum."""
     return "state IN ({})".format(", ".join(f"'{state.value}'" for state in states))

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, with the request's id, and never a secret."""
+"""Write structured logs to standard error: one JSON object per line, with the request's id, and never a secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET = frozenset({"password", "token", "code", "pin", "secret", "cookie", "aut
 
 
 def configure(level: str, *, as_json: bool) -> None:
-    """Set structlog up for this process; the standard library's loggers go the same way."""
+    """Set up structlog for this process. Logs below `level` are left out."""
     render: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
@@ -31,7 +31,7 @@ def configure(level: str, *, as_json: bool) -> None:
 
 
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A field that could hold a secret is masked, whoever logged it."""
+    """Mask every field whose name suggests a secret, whichever module logged it."""
     for name in event:
         if name.lower() in SECRET:
             event[name] = "***"

@@ -1,4 +1,4 @@
-"""Keyset paging: constant cost per page, however long the list."""
+"""Keyset paging: the cost of a page does not grow with the length of the list."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from sifilma.kernel.errors import Invalid
 T = TypeVar("T")
 MAX_LIMIT = 200
 Listing: TypeAlias = tuple[Select[T], InstrumentedAttribute[UUID]]
-"""What a list is made of: the select, and the UUIDv7 column it is paged by."""
+"""The select of a list, and the UUIDv7 column it is paged by."""
 Key: TypeAlias = InstrumentedAttribute[UUID] | InstrumentedAttribute[str]
 
 
 @dataclass(frozen=True)
 class Order:
-    """By a column that is never NULL (the key alone if none) and then by the key; the greatest first, unless `upwards`."""
+    """An order: by the column `by`, which is never NULL, and then by the key; by the key alone if `by` is None.
+
+    The greatest comes first, unless `upwards`.
+    """
 
     by: InstrumentedAttribute[Any] | None = None
     upwards: bool = False
@@ -35,7 +38,7 @@ NEWEST_FIRST, OLDEST_FIRST = Order(), Order(upwards=True)
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a list and the cursor of the next, None at the end."""
+    """One page of a list. `next` is the cursor of the next page, None at the end."""
 
     items: list[T]
     next: str | None
@@ -44,15 +47,16 @@ class Page(Generic[T]):
 def page(
     session: Session, query: Select[Any], key: Key, *, limit: int = 50, cursor: str | None = None, order: Order = NEWEST_FIRST
 ) -> Page[Any]:
-    """One page of the rows, by a UUIDv7 key (or by a code, which is text), or in another order; `limit` is held within 1…200.
+    """Return one page of the rows, by a key (UUIDv7, or a code in text) or in another order. `limit` is bounded to 1…200.
 
-    Invalid for a cursor that was not made here, for this order.
+    Raise Invalid for a cursor that was not made here for this order.
     """
     limit = max(1, min(limit, MAX_LIMIT))
     columns: list[InstrumentedAttribute[Any]] = [key] if order.by is None else [order.by, key]
     if cursor:
         query = query.where(_behind(columns, _decode(cursor, columns), order))
     ordered = query.order_by(*(column if order.upwards else column.desc() for column in columns))
+    # One row more than asked for tells whether there is a next page, without a count.
     rows = list(session.scalars(ordered.limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]
@@ -60,12 +64,13 @@ def page(
 
 
 def _behind(columns: list[InstrumentedAttribute[Any]], last: list[Any], order: Order) -> ColumnElement[bool]:
-    """What comes after the last row seen. As row values: both databases walk an index on the first column to it."""
+    """Return the condition for rows after the last one seen. As a row value comparison both databases answer it from an index."""
     here, there = tuple_(*columns), tuple_(*(literal(value, column.type) for value, column in zip(last, columns, strict=True)))
     return here > there if order.upwards else here < there
 
 
 def _encode(values: list[Any]) -> str:
+    # A cursor is neither sealed nor signed: it only says where to continue in a query that is limited to the actor's scope anyway.
     text = json.dumps([value.isoformat() if isinstance(value, date) else str(value) for value in values], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -81,15 +86,18 @@ def _decode(cursor: str, columns: list[InstrumentedAttribute[Any]]) -> list[Any]
 
 
 def _value(text: object, kind: type[Any]) -> Any:
-    """What a column holds, from its text; ValueError, TypeError or OverflowError for what no column could."""
+    """Return a column's value from its text. Raise ValueError, TypeError or OverflowError for what no column could hold.
+
+    A cursor comes from the client. A value that the database refuses would otherwise end in an error 500.
+    """
     if not isinstance(text, str):
         raise TypeError
-    value = kind.fromisoformat(text) if issubclass(kind, date) else kind(text)  # moments are dates too
+    value = kind.fromisoformat(text) if issubclass(kind, date) else kind(text)  # datetime is a subclass of date
     match value:
         case datetime():
             if value.tzinfo is None:
                 raise ValueError
-            value.astimezone(UTC)  # within the calendar there too
+            value.astimezone(UTC)  # OverflowError if the moment lies outside the calendar in UTC
         case str() if not (value and value.isprintable()):
             raise ValueError
         case int() if abs(value) >= 1 << 31:

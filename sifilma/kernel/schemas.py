@@ -1,4 +1,4 @@
-"""What every schema of something sent is made of, and what goes with every decision."""
+"""Base classes of the schemas of input, and the schemas of decisions."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ Remark = Annotated[str, Field(max_length=LENGTH)]
 
 
 class Strict(BaseModel):
-    """Unknown fields are refused: nobody sets what they may not by naming it."""
+    """A schema that refuses unknown fields, so that nobody can set a field by guessing its name."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class NoteIn(Strict):
-    """A note that goes with a decision."""
+    """A note that accompanies a decision."""
 
     note: str = Field("", max_length=2000)
 
 
 class ApproveIn(NoteIn):
-    """The digest of what the approver saw."""
+    """An approval. `digest` is the digest of what the approver saw; the service refuses it if the object has changed since."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Remarks(Strict):
-    """Notes on the fields of something that is returned. A subclass has a Remark for each field it may be about."""
+    """Notes on the fields of something returned. A subclass has a Remark for each field that can get one."""
 
     def given(self) -> dict[str, str]:
-        """The fields that have one."""
+        """Return the notes that are not empty, by field."""
         return {name: note for name, note in self.model_dump().items() if note}
 
 
 class ReturnIn(NoteIn):
-    """What is to be mended: on the whole, and field by field. One of the two is needed."""
+    """A return for correction: a note on the whole, notes on fields, or both. One is required."""
 
     fields: Remarks

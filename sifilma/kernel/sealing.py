@@ -1,4 +1,4 @@
-"""Sealing small secrets under a key from the settings: what must work while the HSM is away (sign-in, the outbox)."""
+"""Seal small secrets under a key from the settings, for what must work while the HSM is away (sign-in, the outbox)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from sifilma.kernel.errors import Unavailable
 
 
 def seal(settings: Settings, purpose: str, row: UUID | str, secret: bytes) -> bytes:
-    """AES-256-GCM (nonce, then ciphertext) under a key of this purpose alone; the row is the associated data."""
+    """Encrypt with AES-256-GCM under the key of `purpose`. Return nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes).
+
+    The row's id is the associated data, so a sealed value that is copied to another row cannot be opened.
+    """
     nonce = os.urandom(12)
     return nonce + AESGCM(key(settings.secret("secret_key"), purpose)).encrypt(nonce, secret, str(row).encode())
 
 
 def open_sealed(settings: Settings, purpose: str, row: UUID | str, sealed: bytes) -> bytes:
-    """The secret; Unavailable when SIFILMA_SECRET_KEY is not the one it was sealed with."""
+    """Return the secret. Raise Unavailable if SIFILMA_SECRET_KEY is not the key it was sealed with."""
     try:
         return AESGCM(key(settings.secret("secret_key"), purpose)).decrypt(sealed[:12], sealed[12:], str(row).encode())
     except InvalidTag as wrong:
@@ -31,5 +34,6 @@ def open_sealed(settings: Settings, purpose: str, row: UUID | str, sealed: bytes
 
 @lru_cache(maxsize=16)
 def key(secret: str, purpose: str) -> bytes:
-    """32 bytes by HKDF-SHA-256 (RFC 5869), one key per purpose."""
+    """Return 32 bytes by HKDF-SHA-256 (RFC 5869), a different key for each purpose."""
+    # No salt: the secret is random already (RFC 5869, section 3.1). `info` separates the purposes.
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"sifilma {purpose} v1".encode()).derive(secret.encode())

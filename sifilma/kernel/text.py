@@ -1,4 +1,4 @@
-"""Sentences with values in them, which a screen can say in its own language."""
+"""Sentences that keep their template and values apart, so that a page can translate them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from pydantic import SkipValidation
 
 
 class Text(str):
-    """An English sentence that remembers its template: `template % values`. To the API it is the sentence."""
+    """An English sentence that keeps its template: `template % values`. The API returns the sentence itself."""
 
     template: str
     values: dict[str, Any]
 
 
 class Wrong(str):
-    """What a schema found wrong with a value (one item of pydantic's `errors()`), which remembers what kind of fault it is."""
+    """A fault that a schema found in a value (one item of pydantic's `errors()`). It keeps the kind of the fault for translation."""
 
     error: Mapping[str, Any]
 
     def __new__(cls, error: Mapping[str, Any]) -> Wrong:
-        """The sentence pydantic has for it; our own as it is."""
+        """Make the sentence from pydantic's message. Sentences of our own schemas arrive with a prefix, which is removed."""
         made = super().__new__(cls, error["msg"].removeprefix("Value error, "))
         made.error = error
         return made
 
 
-Sentence = Annotated[str, SkipValidation]  # in a schema: a Text stays one
+Sentence = Annotated[str, SkipValidation]  # validation would turn a Text into a plain str
 
 
 def say(template: str, **values: Any) -> Text:
-    """`say("%(count)s rows are wrong.", count=3)`. Templates are collected for translation, values are not.
+    """Return a sentence: `say("%(count)s rows are wrong.", count=3)`. `scripts/texts.py` collects templates for translation.
 
-    Values called `state` and `target` (states), `thing` (kinds of objects) and `roles` are words of their own: the screen
-    translates them too.
+    Values named `state` and `target` (states), `thing` (kinds of objects) and `roles` are words that the page translates too. Other
+    values stay as they are.
     """
     text = Text(template % values)
     text.template, text.values = template, values
@@ -42,13 +42,13 @@ def say(template: str, **values: Any) -> Text:
 
 
 def joined(separator: str, texts: Sequence[Text]) -> Text:
-    """Several sentences as one."""
+    """Join several sentences into one that can still be translated part by part."""
     names = [f"part{index}" for index in range(len(texts))]
     return say(separator.join(f"%({name})s" for name in names), **dict(zip(names, texts, strict=True)))
 
 
 def packed(sentence: str) -> dict[str, Any]:
-    """A sentence as JSON that remembers what it is made of: `unpacked` gives it back, in any language."""
+    """Return a sentence as JSON with its template and values, to store it. `unpacked` restores it in any language."""
     if isinstance(sentence, Wrong):
         return _packed_fault(sentence.error)
     if isinstance(sentence, Text):
@@ -59,7 +59,7 @@ def packed(sentence: str) -> dict[str, Any]:
 
 def _packed_fault(error: Mapping[str, Any]) -> dict[str, Any]:
     cause = error.get("ctx", {}).get("error")
-    if cause is not None and cause.args:  # a sentence of our own
+    if cause is not None and cause.args:  # raised by a validator of ours, with a sentence of its own
         return packed(cause.args[0])
     context = {name: _plain(value) for name, value in error.get("ctx", {}).items() if name != "error"}
     return {"fault": error["type"], "text": error["msg"], "context": context}
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 def unpacked(stored: Mapping[str, Any]) -> str:
-    """The sentence that was packed."""
+    """Return the sentence that `packed` stored."""
     if "template" in stored:
         values = {name: unpacked(value) if isinstance(value, Mapping) else value for name, value in stored["values"].items()}
         return say(stored["template"], **values)

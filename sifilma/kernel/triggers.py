@@ -1,7 +1,7 @@
-"""Rules the database itself enforces, written once and rendered for SQLite and PostgreSQL.
+"""Rules that the database enforces, written once and rendered for SQLite and PostgreSQL.
 
-Packages register their rules when their models are imported; `sifilma.schema.migrate` installs them after every
-migration (SQLite's batch mode drops triggers with the table it rebuilds) and `sifilma db check` compares them.
+Packages register their rules when their models are imported. `sifilma.schema.migrate` installs them after every migration, because
+SQLite's batch mode drops the triggers of a table it rebuilds. `sifilma db check` compares them with the database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PREFIX = "sf_"
 class Rule:
     """One trigger. `when` is SQL over OLD and NEW that both databases understand.
 
-    A guard refuses with `message` when `when` holds; a follower (`then`) runs a statement after the change.
+    A guard refuses with `message` when `when` holds (always, if it is empty). A follower runs the statement `then` after the change.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rule:
 
     @property
     def full_name(self) -> str:
-        """The trigger's name in the database, with a fingerprint of its text: a changed rule gets a changed name."""
+        """Return the trigger's name in the database. It ends in a fingerprint of the rule, so a changed rule gets another name."""
         text_ = f"{self.table}|{self.event}|{self.when}|{self.message}|{self.then}"
         return f"{PREFIX}{self.name}_{hashlib.sha256(text_.encode()).hexdigest()[:8]}"
 
@@ -40,18 +40,19 @@ _rules: dict[str, Rule] = {}
 
 
 def guard(name: str, table: str, event: str, when: str, message: str) -> None:
-    """Register: refuse `event` (`INSERT`, `UPDATE`, `DELETE`) on `table` when `when` holds."""
+    """Register a guard: refuse `event` (`INSERT`, `UPDATE`, `DELETE`) on `table` when `when` holds."""
     _register(Rule(name, table, event, when=when, message=message))
 
 
 def follow(name: str, table: str, event: str, then: str, when: str = "") -> None:
-    """Register: after `event` on `table` run `then` (if `when` holds)."""
+    """Register a follower: after `event` on `table` run `then`, if `when` holds."""
     _register(Rule(name, table, event, when=when, then=then))
 
 
 def immutable(table: str, *columns: str, unless: str = "") -> None:
-    """Register: rows of `table` are never deleted, and `columns` (all, if none is named) never change, unless `unless`."""
+    """Register guards: rows of `table` are never deleted. `columns` (all, if none is named) never change, except where `unless` holds."""
     guard(f"{table}_keep", table, "DELETE", "", f"{table}: nothing is deleted")
+    # IS DISTINCT FROM, because a comparison with NULL by <> is never true.
     changed = " OR ".join(f"(OLD.{c} IS DISTINCT FROM NEW.{c})" for c in columns)
     condition = f"({changed}) AND NOT ({unless})" if changed and unless else changed
     guard(f"{table}_frozen", table, "UPDATE", condition, f"{table}: what was recorded does not change")
@@ -63,16 +64,17 @@ def _register(rule: Rule) -> None:
 
 
 def rules() -> list[Rule]:
-    """Every registered rule, in a stable order."""
+    """Return every registered rule, sorted by name."""
     return [_rules[name] for name in sorted(_rules)]
 
 
 def render(rule: Rule, dialect: str) -> list[str]:
-    """The statements that create the trigger on `sqlite` or `postgresql`."""
+    """Return the statements that create the trigger on `sqlite` or `postgresql`."""
     return _render_sqlite(rule) if dialect == "sqlite" else _render_postgresql(rule)
 
 
 def _render_sqlite(rule: Rule) -> list[str]:
+    # SQLite knows IS DISTINCT FROM only since 3.39. IS NOT means the same there.
     body = rule.then or f"SELECT RAISE(ABORT, '{rule.message}')"
     when = re.sub(r"IS DISTINCT FROM", "IS NOT", rule.when)
     timing = "AFTER" if rule.then else "BEFORE"
@@ -93,8 +95,9 @@ def _render_postgresql(rule: Rule) -> list[str]:
 
 
 def installed(connection: Connection) -> set[str]:
-    """The names of this project's triggers in the database."""
+    """Return the names of this project's enabled triggers in the database."""
     sqlite = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    # A disabled trigger (tgenabled other than O) counts as missing.
     postgresql = (
         "SELECT DISTINCT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
         " WHERE NOT tgisinternal AND tgenabled = 'O' AND c.relnamespace = current_schema()::regnamespace"
@@ -104,23 +107,24 @@ def installed(connection: Connection) -> set[str]:
 
 
 def uninstall(connection: Connection) -> None:
-    """Take every trigger of this project off, before tables are rebuilt."""
+    """Drop every trigger of this project, before tables are rebuilt."""
     for name in installed(connection):
         if connection.dialect.name == "sqlite":
             connection.execute(text(f"DROP TRIGGER {name}"))
         else:
+            # CASCADE drops the trigger with its function.
             connection.execute(text(f"DROP FUNCTION {name}() CASCADE"))
 
 
 def install(connection: Connection) -> None:
-    """Create every registered rule."""
+    """Create a trigger for every registered rule."""
     for rule in rules():
         for statement in render(rule, connection.dialect.name):
             connection.execute(text(statement))
 
 
 def missing(connection: Connection) -> tuple[set[str], set[str]]:
-    """Rules the database lacks, and triggers the code does not know (both empty when all is well)."""
+    """Return the triggers the database lacks, and those the code does not know. Both are empty if all is well."""
     expected = {rule.full_name for rule in rules()}
     found = installed(connection)
     return expected - found, found - expected

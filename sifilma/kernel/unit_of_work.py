@@ -1,4 +1,4 @@
-"""One unit of work per request, committed in one place."""
+"""The unit of work: one per request, committed in one place."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session, sessionmaker
 
 T = TypeVar("T")
+# Per thread, so that the HSM's guard finds the unit of the request it runs for without being given it.
 _current = threading.local()
 
 
 class OpenTransaction(AssertionError):
-    """A slow call (the HSM) was about to be made while a database transaction was open: a mistake in the code."""
+    """The code is about to make a slow call (to the HSM) while a database transaction is open. This is a bug, not a refusal."""
 
 
 class UnitOfWork:
-    """A session whose transaction is opened for reading or for writing, and committed by the edge of the process only.
+    """A session whose transaction is opened for reading or for writing. Only the edge of the process commits it.
 
-    On SQLite a reading transaction is deferred and a writing one begins IMMEDIATE. On PostgreSQL reads are made in autocommit:
-    two round trips fewer, and READ COMMITTED promises no more between two statements.
+    On SQLite a reading transaction is deferred and a writing one begins IMMEDIATE. On PostgreSQL reads run in autocommit: this saves two
+    round trips, and READ COMMITTED gives no consistency between two statements either.
     """
 
     def __init__(self, sessions: sessionmaker[Session]) -> None:
@@ -31,8 +32,9 @@ class UnitOfWork:
 
     @property
     def session(self) -> Session:
-        """The session; its transaction begins with the first statement."""
+        """Return the session. A transaction is begun if none is open."""
         if not self._session.in_transaction():
+            # `_sqlite_begin` (sifilma/kernel/db.py) reads this option when the transaction begins.
             options: dict[str, Any] = {"sifilma_read_only": self._read_only}
             if self._read_only and self._session.get_bind().dialect.name == "postgresql":
                 options["isolation_level"] = "AUTOCOMMIT"
@@ -41,38 +43,45 @@ class UnitOfWork:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a database transaction is open."""
+        """Return whether a database transaction is open."""
         return self._session.in_transaction()
 
     def begin_read(self) -> None:
-        """From here on only reads are made, until `begin_write` or `end_read`."""
+        """Declare that only reads follow, until `begin_write` or `end_read`."""
         self._read_only = True
 
     def begin_write(self) -> None:
-        """From here on writes are made, in a transaction of their own: what was read before is read again, or held by a revision."""
+        """Declare that writes follow, and end a reading transaction.
+
+        Objects read before are detached. The caller must read them again, or rely on their `revision` to notice a change in between.
+        """
         if self._read_only and self._session.in_transaction():
             self._close()
         self._read_only = False
 
     def end_read(self) -> None:
-        """Close the reading transaction before slow work (HSM, hashing); what was loaded stays readable, detached.
+        """Close the reading transaction before slow work (HSM, hashing). Loaded objects stay readable, but detached.
 
-        Raises OpenTransaction when something was changed already: that would be lost.
+        Raise OpenTransaction if something was changed already: the change would be lost.
         """
         if self._session.new or self._session.dirty or self._session.deleted:
             raise OpenTransaction("a transaction with changes cannot be ended as a read")
         self._close()
         self._read_only = False
 
-    def breathe(self) -> None:
-        """Close the reading transaction and go on reading in a new one: long reading holds nothing up."""
+    def restart_read(self) -> None:
+        """Close the reading transaction and continue reading in a new one.
+
+        A reading transaction that lasts long keeps SQLite from truncating its WAL. Raise OpenTransaction as `end_read` does.
+        """
         self.end_read()
         self.begin_read()
 
     def at_once(self, act: Callable[[], T]) -> T:
-        """Run `act` in a transaction of its own, committed here; the unit then goes on as it was, reading or writing.
+        """Run `act` in a transaction of its own and commit it here. The unit then continues as before, reading or writing.
 
-        For what must stand whatever becomes of the rest (a one-time code that came with a form). Raises OpenTransaction as `end_read`.
+        For an effect that must remain if the rest is refused, such as the use of a one-time code that came with a form.
+        Raise OpenTransaction as `end_read` does.
         """
         was_reading = self._read_only
         self.end_read()
@@ -85,25 +94,24 @@ class UnitOfWork:
             self._read_only = was_reading
 
     def commit(self) -> None:
-        """Make everything of this unit permanent. Called by the edge (request, command, job), never by a service."""
+        """Commit everything of this unit. The edge calls it (request, command, job), a service never does."""
         self._session.commit()
 
     def rollback(self) -> None:
-        """Forget everything since the last commit."""
+        """Discard everything since the last commit."""
         self._session.rollback()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Return the connection to the pool."""
         self._close()
         if getattr(_current, "unit", None) is self:
             _current.unit = None
 
-    def record_refusal(self, write: Callable[[Session], T]) -> T:
-        """Roll this unit back and run `write` in a short transaction of its own, which survives the refusal."""
-        return self.separately(write)
-
     def separately(self, write: Callable[[Session], T]) -> T:
-        """Forget this unit's transaction and run `write` in a short one of its own, whatever becomes of the unit afterwards."""
+        """Roll this unit back and run `write` in a short transaction of its own, which stands whatever becomes of the unit afterwards.
+
+        For the record of a refusal (it outlives the refused act's rollback), and for what others must see at once.
+        """
         self._session.rollback()
         with self._sessions() as session, session.begin():
             return write(session)
@@ -113,7 +121,10 @@ class UnitOfWork:
 
 
 def assert_no_transaction() -> None:
-    """The HSM's guard: no call is made while this thread's unit of work holds a transaction (ARCHITECTURE, rule 3)."""
+    """Raise OpenTransaction if this thread's unit of work has an open transaction (docs/architecture.md, rule 3).
+
+    The HSM calls it before each operation: an HSM that hangs must not hold a connection or locks of the database.
+    """
     unit: UnitOfWork | None = getattr(_current, "unit", None)
     if unit is not None and unit.in_transaction:
         raise OpenTransaction("no HSM call inside a database transaction")

@@ -5,40 +5,24 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
-from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
-from sifilma.cards.models import DeviceModel
-from sifilma.documents import lists
+from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
-from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.oversight import cases, pages
 from sifilma.oversight.models import CASE, CaseState
 from sifilma.oversight.schemas import CaseIn, CertificateIn
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
-from sifilma.web.states import named, state
+from sifilma.web.states import named
 
 blueprint = Blueprint("model_pages", __name__, url_prefix="/model", template_folder="templates")
 CERTIFICATE = ("number", "issuer", "issued_on", "valid_until", "tkdn")
-EXPORT = Export(
-    "model",
-    {
-        _("Model"): lambda line: line.model.name,
-        _("Manufacturer"): lambda line: line.maker,
-        _("Function"): lambda line: line.model.function,
-        _("Test"): lambda line: state(line.test.state).name,
-        _("Test valid until"): lambda line: line.test.until or "",
-        _("TKDN"): lambda line: state(line.tkdn.state).name,
-        _("TKDN valid until"): lambda line: line.tkdn.until or "",
-    },
-    orders={"nama": (_("Model"), DeviceModel.name)},
-)
 
 
 @blueprint.get("")
@@ -46,9 +30,9 @@ EXPORT = Export(
 def index() -> Response:
     """The models the actor may see."""
     ctx, form = context(), Form(request.args)
-    listing = pages.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
-    return lists.answer(
-        "oversight/models.html", listing, lambda models: pages.lines(ctx, models), EXPORT, form=form, states=named(CaseState)
+    listing = pages.list_models(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
+    return list_views.answer(
+        "oversight/models.html", listing, lambda models: pages.lines(ctx, models), pages.EXPORT, form=form, states=named(CaseState)
     )
 
 
@@ -63,7 +47,7 @@ def show(model_id: UUID) -> str:
 @blueprint.get("/<uuid:model_id>/ajukan")
 @operation("model.apply")
 def new(model_id: UUID) -> Response:
-    """The form of an application."""
+    """Return the fields of an application."""
     return _application(model_id, Form.of(kind=request.args.get("kind")))
 
 
@@ -73,7 +57,7 @@ def apply(model_id: UUID) -> AnyResponse:
     """Apply to have a model tested or certified."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = cases.apply(ctx, resources.files(), model_id, form.model(CaseIn), upload("letter"))
+        made = cases.apply(ctx, resources().files, model_id, form.model(CaseIn), upload("letter"))
         return seen("model_pages.case", "applied", case_id=made.id)
     return _application(model_id, form)
 
@@ -89,7 +73,7 @@ def case(case_id: UUID) -> Response:
 @operation("model.case.view")
 def file(case_id: UUID, name: str) -> Response:
     """The letter or the certificate."""
-    found = cases.open_file(context(), resources.files(), case_id, name)
+    found = cases.open_file(context(), resources().files, case_id, name)
     return paper(found.data, found.media_type, found.filename)
 
 
@@ -97,7 +81,7 @@ def file(case_id: UUID, name: str) -> Response:
 @operation("model.case")
 def certificate(case_id: UUID) -> Response:
     """The form of a certificate, as it was recorded before."""
-    stated = cases.get(context(), case_id).certificate
+    stated = cases.get_case(context(), case_id).certificate
     return _certificate(case_id, Form.of(**{name: getattr(stated, name) for name in CERTIFICATE}) if stated else Form())
 
 
@@ -108,24 +92,24 @@ def record(case_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         stated, given = form.model(CertificateIn), upload("certificate")
-        cases.record_certificate(ctx, resources.settings(), resources.files(), case_id, stated, given)
+        cases.record_certificate(ctx, resources().settings, resources().files, case_id, stated, given)
         return seen("model_pages.case", "certificate", case_id=case_id)
     return _certificate(case_id, form)
 
 
 def _application(model_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=resources.settings().legal_basis_tkdn)
+    return form.again("oversight/case_new.html", model=cases.get_model(ctx, model_id), basis=resources().settings.legal_basis_tkdn)
 
 
 def _case(case_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("oversight/case.html", page=pages.case_page(ctx, cases.get(ctx, case_id)), allows=CASE.allows)
+    return form.again("oversight/case.html", page=pages.case_page(ctx, cases.get_case(ctx, case_id)), allows=CASE.allows)
 
 
 def _certificate(case_id: UUID, form: Form) -> Response:
-    settings = resources.settings()
-    found = cases.get(context(), case_id)
+    settings = resources().settings
+    found = cases.get_case(context(), case_id)
     return form.again("oversight/certificate.html", case=found, least=settings.tkdn_min, basis=settings.legal_basis_tkdn)
 
 

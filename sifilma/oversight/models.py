@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
-from sifilma.approvals.four_eyes import Approval, Submitted
+from sifilma.approvals.models import Approval, ProposalState, Proposed, Submitted, proposal_cycle
 from sifilma.cards.models import DeviceModel
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
@@ -158,26 +158,11 @@ class ChangeKind(StrEnum):
     MODELS = "models"
 
 
-class ChangeState(StrEnum):
-    """A change is proposed, then executed or rejected."""
-
-    PROPOSED = "proposed"
-    EXECUTED = "executed"
-    REJECTED = "rejected"
+ChangeState = ProposalState
+CHANGE = proposal_cycle("reference_change", "what it adds is registered")
 
 
-CHANGE = LifeCycle(
-    "reference_change",
-    "reference_change",
-    initial=[ChangeState.PROPOSED],
-    transitions=[
-        Transition(ChangeState.PROPOSED, ChangeState.EXECUTED, entails="what it adds is registered"),
-        Transition(ChangeState.PROPOSED, ChangeState.REJECTED),
-    ],
-)
-
-
-class ReferenceChange(Stateful, Base):
+class ReferenceChange(Proposed, Base):
     """Rows to be added to the reference data, as the operator drafted them; `digest` is the SHA-256 (hex) of kind and content."""
 
     __tablename__ = "reference_change"
@@ -191,10 +176,6 @@ class ReferenceChange(Stateful, Base):
     content: Mapped[dict[str, Any]]
     digest: Mapped[str] = mapped_column(String(64))
     count: Mapped[int] = mapped_column(Integer)
-    proposed_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 triggers.immutable("agreement", "organisation_id", "number", "valid_from", "valid_until")
@@ -246,12 +227,14 @@ triggers.guard(
     " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in ("kind", "content", "digest", "count", "proposed_by_person")),
     "reference_change: what was proposed does not change",
 )
+_NO_APPROVER = (
+    "NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.changed_by"
+    " AND u.person_id = NEW.decided_by_person AND u.state = 'active' AND u.roles LIKE '%approver%')"
+)
 triggers.guard(
     "reference_change_second_person",
     "reference_change",
     "UPDATE",
-    "OLD.state <> NEW.state AND NEW.state = 'executed' AND (NEW.decided_by_person IS NULL"
-    " OR NEW.decided_by_person = NEW.proposed_by_person OR NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.changed_by"
-    " AND u.person_id = NEW.decided_by_person AND u.state = 'active' AND u.roles LIKE '%approver%'))",
+    f"OLD.state <> NEW.state AND NEW.state = 'executed' AND ({four_eyes.NO_SECOND_PERSON} OR {_NO_APPROVER})",
     "reference_change: executed by an approver, another person",
 )

@@ -7,18 +7,37 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import func, or_, select
 
+from sifilma.approvals.four_eyes import Objection
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.cards.serializers import TimelineStep, timeline
 from sifilma.cards.service import units_query
 from sifilma.documents.indonesian import WIB
+from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation, Person
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
-from sifilma.oversight.cases import OPEN, cases_query, models_query
+from sifilma.oversight.cases import OPEN, WAY, cases_query, models_query
 from sifilma.oversight.models import CASE, CERTIFIED, CHANGE, CertificateKind, ModelCase, ModelCertificate, ReferenceChange
+from sifilma.oversight.reference import PROPOSALS
+from sifilma.web.states import state
+
+EXPORT = Export(
+    "model",
+    {
+        _("Model"): lambda line: line.model.name,
+        _("Manufacturer"): lambda line: line.maker,
+        _("Function"): lambda line: line.model.function,
+        _("Test"): lambda line: state(line.test.state).name,
+        _("Test valid until"): lambda line: line.test.until or "",
+        _("TKDN"): lambda line: state(line.tkdn.state).name,
+        _("TKDN valid until"): lambda line: line.tkdn.until or "",
+    },
+    orders={"nama": (_("Model"), DeviceModel.name)},
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +76,12 @@ class ModelPage:
 
 @dataclass(frozen=True)
 class CasePage:
-    """A case with its time line. `objection`: why the actor cannot certify it, empty if nothing speaks against it."""
+    """A case with its time line. `objection`: why the actor cannot certify it; None if they can."""
 
     case: ModelCase
     steps: list[TimelineStep]
     recorded_by: str
-    objection: str
+    objection: Objection | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,7 @@ class ChangePage:
     is_mine: bool
 
 
-def listing(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
+def list_models(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
     """The models the actor may see, by a part of their name or maker, or with an application in a state."""
     query = models_query(ctx)
     if text:
@@ -136,14 +155,13 @@ def model_page(ctx: Context, model: DeviceModel) -> ModelPage:
 def case_page(ctx: Context, case: ModelCase) -> CasePage:
     """One case, as its page shows it."""
     person = ctx.session.get(Person, case.submitted_by_person) if case.submitted_by_person else None
-    objection = "recorder" if case.submitted_by_person == ctx.actor.person_id else ""
-    return CasePage(case, timeline(ctx, CASE.kind, case.id), person.name if person else "", objection)
+    return CasePage(case, timeline(ctx, CASE.kind, case.id), person.name if person else "", WAY.objection(ctx, case))
 
 
 def change_page(ctx: Context, change: ReferenceChange) -> ChangePage:
     """One proposal, as its page shows it."""
     rows = [{name: str(value or "") for name, value in row.items()} for row in change.content["rows"]]
-    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), change.proposed_by_person == ctx.actor.person_id)
+    return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), PROPOSALS.is_own(ctx, change))
 
 
 def proposers(ctx: Context, changes: Sequence[ReferenceChange]) -> list[tuple[ReferenceChange, str]]:

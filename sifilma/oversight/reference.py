@@ -1,4 +1,4 @@
-"""Changes of reference data: an operator drafts them, an approver, another person, executes them (DOMAIN.md, reference data)."""
+"""Changes of reference data: an operator drafts them, an approver, another person, executes them (docs/domain.md, reference data)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from sifilma.accounts.import_table import ORGANISATIONS
-from sifilma.approvals.four_eyes import content_digest, require_seen
-from sifilma.approvals.service import require_note, require_other_person
+from sifilma.approvals.four_eyes import content_digest
+from sifilma.approvals.proposals import Proposals
+from sifilma.approvals.service import not_what_was_seen, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.rows import Table
@@ -20,13 +21,15 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
-from sifilma.kernel.context import Act, Context
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 from sifilma.oversight.import_table import AGREEMENTS, MODELS
 from sifilma.oversight.models import CHANGE, ChangeKind, ChangeState, ReferenceChange
 
+PROPOSALS = Proposals(CHANGE, ReferenceChange, say("Whoever submitted never approves."))
 TABLES: dict[ChangeKind, Table[Any]] = {
     ChangeKind.ORGANISATIONS: ORGANISATIONS,
     ChangeKind.AGREEMENTS: AGREEMENTS,
@@ -39,7 +42,7 @@ def changes_query(ctx: Context, operation: Operation = Operation.REFERENCE_PROPO
     return scoped(select(ReferenceChange), ctx.actor, operation, ())
 
 
-def listing(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceChange]:
+def list_changes(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceChange]:
     """The proposals, of one state or kind if one is named."""
     query = changes_query(ctx)
     if state:
@@ -47,7 +50,7 @@ def listing(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceC
     return (query.where(ReferenceChange.kind == kind) if kind else query), ReferenceChange.id
 
 
-def get(ctx: Context, change_id: UUID, operation: Operation = Operation.REFERENCE_PROPOSALS_VIEW) -> ReferenceChange:
+def get_change(ctx: Context, change_id: UUID, operation: Operation = Operation.REFERENCE_PROPOSALS_VIEW) -> ReferenceChange:
     """One proposal; NotFound."""
     found = ctx.session.scalars(changes_query(ctx, operation).where(ReferenceChange.id == change_id)).first()
     if found is None:
@@ -88,17 +91,12 @@ def propose_rows(ctx: Context, kind: str, rows: Sequence[BaseModel]) -> Referenc
 
 def _propose(ctx: Context, kind: ChangeKind, rows: list[Any]) -> ReferenceChange:
     _refuse_directorate(kind, rows)
-    person_id = ctx.actor.person_id
-    assert person_id is not None  # noqa: S101  # the hook lets only people in
     made = ReferenceChange(
         id=uuid7(), kind=str(kind), content={"rows": [row.model_dump(mode="json") for row in rows]}, count=len(rows),
-        proposed_by_person=person_id, proposed_at=ctx.now,
     )  # fmt: skip
     made.digest = content_digest(body(made))
     act = record(ctx, Action.REFERENCE_PROPOSE, CHANGE.kind, made.id, kind=made.kind, count=made.count, digest=made.digest)
-    CHANGE.born(made, ChangeState.PROPOSED, act)
-    ctx.session.add(made)
-    ctx.session.flush()
+    PROPOSALS.propose(ctx, made, act)
     return made
 
 
@@ -115,15 +113,16 @@ def body(change: ReferenceChange) -> dict[str, Any]:
 
 def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> ReferenceChange:
     """An approver's yes to exactly these rows: they are registered, all or none. Invalid or Conflict when they cannot be any more."""
-    found = get(ctx, change_id, Operation.REFERENCE_EXECUTE)
+    found = get_change(ctx, change_id, Operation.REFERENCE_EXECUTE)
     CHANGE.require(found, ChangeState.EXECUTED)
-    require_seen(content_digest(body(found)), digest)
-    require_other_person(ctx, found.proposed_by_person, [])
+    if content_digest(body(found)) != digest:
+        raise not_what_was_seen()
+    PROPOSALS.require_second_person(ctx, found)
     table = TABLES[ChangeKind(found.kind)]
     rows = [table.schema.model_validate(row) for row in found.content["rows"]]
     if len(table.checked(ctx, dict(enumerate(rows, start=1)))) < len(rows):
         raise Conflict("Some of it has been registered since. Reject this, and propose what is left.", type="known-already")
-    _decide(ctx, found, ChangeState.EXECUTED, Action.REFERENCE_EXECUTE, note)
+    _decide(ctx, found, execute=True, note=note)
     table.register(ctx, rows)
     ctx.session.flush()
     return found
@@ -131,30 +130,29 @@ def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> Refer
 
 def reject(ctx: Context, change_id: UUID, note: str) -> ReferenceChange:
     """An approver's no, with a note the operator reads."""
-    found = get(ctx, change_id, Operation.REFERENCE_EXECUTE)
-    _decide(ctx, found, ChangeState.REJECTED, Action.REFERENCE_REJECT, require_note(note))
+    found = get_change(ctx, change_id, Operation.REFERENCE_EXECUTE)
+    _decide(ctx, found, execute=False, note=require_note(note))
     return found
 
 
 def withdraw(ctx: Context, change_id: UUID, note: str = "") -> ReferenceChange:
     """Taken back by whoever proposed it."""
-    found = get(ctx, change_id, Operation.REFERENCE_DRAFT)
-    if found.proposed_by_person != ctx.actor.person_id:
+    found = get_change(ctx, change_id, Operation.REFERENCE_DRAFT)
+    if not PROPOSALS.is_own(ctx, found):
         raise Forbidden("Whoever proposed it may withdraw it.", type="not-proposer")
-    _decide(ctx, found, ChangeState.REJECTED, Action.REFERENCE_REJECT, note)
+    _decide(ctx, found, execute=False, note=note)
     return found
 
 
-def _decide(ctx: Context, change: ReferenceChange, state: ChangeState, action: Action, note: str) -> Act:
-    CHANGE.require(change, state)
-    change.decided_by_person, change.decided_at = ctx.actor.person_id, ctx.now
+def _decide(ctx: Context, change: ReferenceChange, *, execute: bool, note: str) -> None:
+    CHANGE.require(change, ChangeState.EXECUTED if execute else ChangeState.REJECTED)
+    PROPOSALS.take(ctx, change)
+    action = Action.REFERENCE_EXECUTE if execute else Action.REFERENCE_REJECT
     act = record(ctx, action, CHANGE.kind, change.id, kind=change.kind, count=change.count, digest=change.digest, note=note)
-    CHANGE.move(ctx.session, change, state, act, note)
-    ctx.session.flush()
-    return act
+    PROPOSALS.decide(ctx, change, execute, act, note)
 
 
-def named_organisation(ctx: Context, organisation_id: UUID, kind: OrganisationKind) -> Organisation:
+def get_organisation_of_kind(ctx: Context, organisation_id: UUID, kind: OrganisationKind) -> Organisation:
     """The organisation a form is for; NotFound unless it is of this kind."""
     found = ctx.session.get(Organisation, organisation_id)
     if found is None or found.kind != kind:

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.cards.identity import normalise_hardware, normalise_pcid, normalise_uid, perso_warning
+from sifilma.cards.identifiers import normalise_hardware, normalise_pcid, normalise_uid, perso_warning
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.service import ENDED
 from sifilma.documents import sheets
 from sifilma.documents.sheets import Row, RowError, Sheet
-from sifilma.jobs.files import ERROR
+from sifilma.jobs.failed_rows import ERROR
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.text import say

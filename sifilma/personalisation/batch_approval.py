@@ -8,12 +8,12 @@ from uuid import UUID
 from flask import url_for
 from flask_babel import lazy_gettext as _
 
-from sifilma import resources
 from sifilma.approvals.batch_views import Candidate, Together, candidate
 from sifilma.kernel.context import Context
 from sifilma.oversight.service import NO_AGREEMENT, lacking_right
 from sifilma.personalisation.models import PersonalisationRequest as R
 from sifilma.personalisation.service import WAY, approve, requests_query
+from sifilma.resources import Resources
 
 
 def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
@@ -23,8 +23,8 @@ def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
     return [candidate(ctx, WAY, one, one.requester.name, one.quantity, NO_AGREEMENT if one.buyer_id in lacking else "") for one in found]
 
 
-def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> int:
-    return WAY.missing(approve(ctx, resources.settings(), request_id, digest, note))
+def _approve(ctx: Context, held: Resources, request_id: UUID, digest: str, note: str) -> int:
+    return WAY.missing(approve(ctx, held.settings, request_id, digest, note))
 
 
 TOGETHER = Together(

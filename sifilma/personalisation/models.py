@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
-from sifilma.approvals.four_eyes import Approval, Submitted
-from sifilma.approvals.letters import LETTER_COLUMNS, OPEN_LETTER, Lettered
+from sifilma.approvals.letters import LETTER_COLUMNS, OPEN_LETTER
+from sifilma.approvals.models import Approval, Requested, request_checks
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
-from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.db import Base
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
+from sifilma.kernel.lifecycle import LifeCycle, Transition
 
 
 class PersonalisationState(StrEnum):
@@ -53,16 +52,13 @@ PERSONALISATION = LifeCycle(
 )
 
 
-class PersonalisationRequest(Lettered, Submitted, Stateful, Base):
+class PersonalisationRequest(Requested, Base):
     """A request for `quantity` cards of one function, by an office for itself or by a manufacturer for a buyer."""
 
     __tablename__ = "personalisation_request"
     __table_args__ = (
-        CheckConstraint(state_check(PersonalisationState), name="state"),
-        CheckConstraint("function IN ('R', 'RW')", name="function"),
+        *request_checks(PersonalisationState),
         CheckConstraint("quantity BETWEEN 1 AND 100000", name="quantity"),
-        CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
-        CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
         Index(
             "uq_personalisation_request_letter", "requester_id", "letter_key", "letter_date", unique=True,
             sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
@@ -75,13 +71,10 @@ class PersonalisationRequest(Lettered, Submitted, Stateful, Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     requester_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     buyer_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
-    function: Mapped[str] = mapped_column(String(2))
     quantity: Mapped[int]
     purchase_order_number: Mapped[str] = mapped_column(String(100), default="")
     purchase_order_document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
     batch_document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
-    notes: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     requester: Mapped[Organisation] = relationship(foreign_keys=[requester_id], lazy="joined")
     buyer: Mapped[Organisation] = relationship(foreign_keys=[buyer_id], lazy="joined")
@@ -90,7 +83,7 @@ class PersonalisationRequest(Lettered, Submitted, Stateful, Base):
 
 
 class PersonalisationApproval(Approval, Base):
-    """One approver's yes to one digest of the request."""
+    """One approver's approval of one digest of the request."""
 
     __tablename__ = "personalisation_approval"
     __table_args__ = (UniqueConstraint("personalisation_request_id", "person_id", "digest"),)

@@ -7,11 +7,11 @@ from uuid import UUID
 from flask import Blueprint, Response
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.identity.permissions import Operation
 from sifilma.personalisation import results, service
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -33,11 +33,11 @@ def new(request_id: UUID) -> Response:
 @operation("personalise", reads_first=True)
 def record(request_id: UUID) -> AnyResponse:
     """Record the results of the file, or else of the form; all rows or none."""
-    ctx, form, settings = context(), Form.sent(), resources.settings()
+    ctx, form, settings = context(), Form.sent(), resources().settings
     with form.attempt(ctx):
         file = upload("results")
         found = results.read_results(file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
-        results.add_results(ctx, settings, resources.hsm(), request_id, found)
+        results.add_results(ctx, settings, resources().hsm, request_id, found)
         return seen("personalisation_pages.show", "recorded", request_id=request_id)
     return _form(request_id, form)
 
@@ -47,13 +47,13 @@ def record(request_id: UUID) -> AnyResponse:
 def template(request_id: UUID, kind: str) -> Response:
     """A table with the cards that are yet to come."""
     ctx = context()
-    rows = results.expected(ctx, service.get(ctx, request_id, Operation.PERSONALISE))
+    rows = results.expected(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
     return lists.table(kind, "hasil", COLUMNS, [(row.sam_uid, "", row.hardware_number, "") for row in rows])
 
 
 def _form(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = service.get(ctx, request_id, Operation.PERSONALISE)
+    found = service.get_request(ctx, request_id, Operation.PERSONALISE)
     coming = results.expected(ctx, found)
     rows = _typed(form) or [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming[:ROWS]]
     wrong = {(error["row"], error["field"]) for error in form.rows}

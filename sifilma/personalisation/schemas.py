@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identity import HardwareNumber, Kcv, Uid
+from sifilma.cards.identifiers import HardwareNumber, Kcv, Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
@@ -49,7 +49,7 @@ class PersonalisationRemarks(Remarks):
 
 
 class PersonalisationReturnIn(ReturnIn):
-    """What is to be mended: on the whole, and field by field. One of the two is needed."""
+    """A return for correction: a note on the whole, notes on fields, or both. One is required."""
 
     fields: PersonalisationRemarks = Field(default_factory=PersonalisationRemarks)
 
@@ -79,7 +79,7 @@ class ApprovalOut(BaseModel):
 
 
 class PersonalisationBrief(BaseModel):
-    """A request in a list."""
+    """Return a request for a list."""
 
     id: UUID
     state: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.accounts.serializers import party
-from sifilma.approvals.four_eyes import Approval
+from sifilma.approvals.four_eyes import Objection
 from sifilma.approvals.letters import number_warning
+from sifilma.approvals.models import Approval
 from sifilma.approvals.service import Given, given
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.serializers import TimelineStep, history_out, timeline
@@ -22,6 +22,7 @@ from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
+from sifilma.personalisation.service import WAY
 from sifilma.web.links import steps
 
 VERBS = {
@@ -32,11 +33,11 @@ VERBS = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """A request as its page shows it. `objection`: why the actor cannot approve it, `submitter` or `approved`; empty if it can."""
+    """A request as its page shows it. `objection`: why the actor cannot approve it; None if they can."""
 
     request: PersonalisationOut
     own: bool
-    objection: str
+    objection: Objection | None
     submitter: str
     verified_at: datetime | None
     given: list[Given]
@@ -48,11 +49,10 @@ class RequestPage:
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     """A request with everything one decides by."""
     shown = full(ctx, request)
-    now = [approval for approval in request.approvals if approval.digest == request.digest]
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
     return RequestPage(
-        request=shown, own=request.requester_id == ctx.actor.organisation_id, objection=_objection(ctx, request, now),
+        request=shown, own=request.requester_id == ctx.actor.organisation_id, objection=WAY.objection(ctx, request),
         submitter=names.get(request.submitted_by_user, ""), verified_at=request.verified_at,
         given=given(ctx, request),
         steps=timeline(ctx, PERSONALISATION.kind, request.id), done=outcomes.count("personalised"), failed=outcomes.count("failed"),
@@ -65,24 +65,18 @@ def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:
     return names
 
 
-def _objection(ctx: Context, request: PersonalisationRequest, given: Sequence[Approval]) -> str:
-    if ctx.actor.person_id == request.submitted_by_person:
-        return "submitter"
-    return "approved" if ctx.actor.person_id in [approval.person_id for approval in given] else ""
-
-
 def approval_out(approval: Approval) -> ApprovalOut:
     """One approval."""
     return ApprovalOut(user_id=approval.user_id, digest=approval.digest, note=approval.note, at=approval.at)
 
 
 def brief(request: PersonalisationRequest) -> PersonalisationBrief:
-    """A request in a list."""
+    """Return a request for a list."""
     return PersonalisationBrief.model_validate(_common(request))
 
 
 def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
-    """A request with all it holds."""
+    """Return a request with its cards, the states of its tokens and its steps."""
     files = {
         "letter": request.letter_document_id,
         "purchase_order": request.purchase_order_document_id,

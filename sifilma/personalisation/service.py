@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from sqlalchemy import Select, select
 from config.settings import Settings
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_key
-from sifilma.approvals.service import NOTHING, Submissions, require_note
+from sifilma.approvals.service import Operations, Requests, Submissions
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
@@ -20,13 +19,13 @@ from sifilma.cards.service import register_cards
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, keep_table
 from sifilma.documents.sheets import Sheet
-from sifilma.documents.store import FileStore
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
@@ -37,7 +36,7 @@ from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import PersonalisationIn
 
 KIND = "personalisation_request"
-WAY = Submissions(PERSONALISATION, PersonalisationApproval, "personalisation", "requester_id")
+WAY = Submissions(PERSONALISATION, PersonalisationRequest, PersonalisationApproval, "personalisation", "requester_id")
 
 
 @dataclass(frozen=True)
@@ -55,25 +54,17 @@ def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATIO
     return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)
 
 
-def page(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
+def list_by_state(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
     """What the actor may see, of one state if one is named."""
     query = requests_query(ctx)
     return (query.where(PersonalisationRequest.state == state) if state else query), PersonalisationRequest.id
 
 
-def get(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:
+def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:
     """One request; NotFound outside the actor's scope."""
     found = ctx.session.scalars(requests_query(ctx, operation).where(PersonalisationRequest.id == request_id)).first()
     if found is None:
         raise NotFound()
-    return found
-
-
-def own(ctx: Context, request_id: UUID) -> PersonalisationRequest:
-    """One request the actor's organisation made: a buyer sees it and changes nothing."""
-    found = get(ctx, request_id)
-    if found.requester_id != ctx.actor.organisation_id:
-        raise Forbidden("Only the organisation that made a request changes it.", type="not-requester")
     return found
 
 
@@ -98,7 +89,7 @@ def edit(
 ) -> PersonalisationRequest:
     """Change a draft or a returned request; files that do not come again stay."""
     table = _table(settings, files)
-    request = own(ctx, request_id)
+    request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
     _fill(ctx, store, request, data, files, table)
@@ -206,7 +197,8 @@ def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest,
     if files.batch and batch:
         request.batch_document_id = keep_table(ctx, store, files.batch, batch.media_type).id
         request.rows.clear()
-        ctx.session.flush() if request in ctx.session else None
+        if request in ctx.session:
+            ctx.session.flush()
         request.rows.extend(batch.rows)
 
 
@@ -228,49 +220,23 @@ def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
     }
 
 
-def submit(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
-    """Submit: from here on nothing of it changes, unless it is returned."""
-    request = own(ctx, request_id)
-    WAY.submit(ctx, request, content(ctx, request), note)
-    return request
+def _require_right(ctx: Context, request: PersonalisationRequest) -> None:
+    require_right(ctx, request.buyer_id, request.buyer.kind)
 
 
-def verify(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
-    """The operator has looked at it; the optional step before approval."""
-    request = get(ctx, request_id, Operation.PERSONALISATION_VERIFY)
-    WAY.verify(ctx, request, note)
-    return request
-
-
-def send_back(ctx: Context, request_id: UUID, note: str, fields: Mapping[str, str] = NOTHING) -> PersonalisationRequest:
-    """Return for repair, with notes that say what to mend: on the whole, or on fields."""
-    request = get(ctx, request_id, Operation.PERSONALISATION_RETURN)
-    WAY.send_back(ctx, request, note, fields)
-    return request
-
-
-def reject(ctx: Context, request_id: UUID, note: str) -> PersonalisationRequest:
-    """Reject for good, with a note."""
-    request = get(ctx, request_id, Operation.PERSONALISATION_APPROVE)
-    WAY.move(ctx, request, State.REJECTED, "reject", require_note(note))
-    return request
-
-
-def cancel(ctx: Context, request_id: UUID, note: str = "") -> PersonalisationRequest:
-    """The requester withdraws it, before it is approved."""
-    request = own(ctx, request_id)
-    WAY.move(ctx, request, State.CANCELLED, "cancel", note)
-    return request
+REQUESTS = Requests(
+    WAY,
+    Operations(
+        view=Operation.PERSONALISATION_VIEW, verify=Operation.PERSONALISATION_VERIFY, send_back=Operation.PERSONALISATION_RETURN,
+        approve=Operation.PERSONALISATION_APPROVE,
+    ),
+    get_request, content, _require_right,
+)  # fmt: skip
 
 
 def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, note: str = "") -> PersonalisationRequest:
     """One approver's yes to exactly this digest; with the last one needed, the batch's cards are registered."""
-    request = get(ctx, request_id, Operation.PERSONALISATION_APPROVE)
-    require_right(ctx, request.buyer_id, request.buyer.kind)
-    WAY.approve(ctx, request, digest, note)
-    if request.state == State.APPROVED:
-        _register_batch(ctx, settings, request)
-    return request
+    return REQUESTS.approve(ctx, request_id, digest, note, lambda request, _: _register_batch(ctx, settings, request))
 
 
 def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRequest) -> None:

@@ -8,15 +8,14 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
-from sifilma.approvals.queries import wanted
+from sifilma.approvals.forms import wanted
 from sifilma.cards.serializers import returned
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import batch, buyers, queries, refused_batches, service
@@ -24,7 +23,8 @@ from sifilma.personalisation.batch_approval import TOGETHER
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.serializers import brief, request_page
-from sifilma.personalisation.service import Files
+from sifilma.personalisation.service import REQUESTS, Files
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -53,11 +53,11 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("personalisation.view")
 def index() -> Response:
-    """The requests the actor may see."""
+    """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.listing(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
+    return list_views.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/pembeli")
@@ -65,7 +65,7 @@ def index() -> Response:
 def find_buyer() -> str:
     """For whom a manufacturer asks: the first step of its form."""
     text = request.args.get("q", "").strip()[:100]
-    return render_template("personalisation/buyers.html", form=Form(request.args), found=buyers.find_buyers(context(), text))
+    return render_template("personalisation/buyers.html", form=Form(request.args), found=buyers.buyers_matching(context(), text))
 
 
 @blueprint.get("/pembeli/<uuid:buyer_id>/templat.<kind>")
@@ -73,8 +73,8 @@ def find_buyer() -> str:
 def batch_template(buyer_id: UUID, kind: str) -> Response:
     """A batch with the buyer's units of the maker's models filled in."""
     ctx = context()
-    buyer = buyers.buyer(ctx, buyer_id)
-    return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, resources.settings().batch_max_rows))
+    buyer = buyers.get_buyer(ctx, buyer_id)
+    return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, resources().settings.batch_max_rows))
 
 
 @blueprint.get("/baru")
@@ -92,9 +92,9 @@ def new() -> AnyResponse:
 def draft() -> AnyResponse:
     """Save a draft."""
     ctx, form = context(), Form.sent()
-    settings, files = resources.settings(), _files()
-    with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources.files(), files.batch) as kept:
-        made = service.draft(ctx, settings, resources.files(), form.model(PersonalisationIn), files)
+    settings, files = resources().settings, _files()
+    with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
+        made = service.draft(ctx, settings, resources().files, form.model(PersonalisationIn), files)
         return seen("personalisation_pages.show", "drafted", request_id=made.id)
     return _form(form, kept=kept.job_id)
 
@@ -103,7 +103,7 @@ def draft() -> AnyResponse:
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
     """The form as it was saved."""
-    found = service.own(context(), request_id)
+    found = REQUESTS.get_own(context(), request_id)
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
     return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
 
@@ -113,9 +113,9 @@ def change(request_id: UUID) -> Response:
 def edit(request_id: UUID) -> AnyResponse:
     """Save a draft or a returned request anew; files that do not come again stay."""
     ctx, form = context(), Form.sent()
-    settings, files = resources.settings(), _files()
-    with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources.files(), files.batch) as kept:
-        service.edit(ctx, settings, resources.files(), request_id, form.model(PersonalisationIn), files)
+    settings, files = resources().settings, _files()
+    with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
+        service.edit(ctx, settings, resources().files, request_id, form.model(PersonalisationIn), files)
         return seen("personalisation_pages.show", "drafted", request_id=request_id)
     return _form(form, request_id, kept.job_id)
 
@@ -131,22 +131,22 @@ def show(request_id: UUID) -> Response:
 @operation("personalisation.view")
 def file(request_id: UUID, name: str) -> Response:
     """The letter, the purchase order or the batch."""
-    found = queries.open_file(context(), resources.files(), request_id, name)
+    found = queries.open_file(context(), resources().files, request_id, name)
     return paper(found.data, found.media_type, found.filename)
 
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("personalisation/request.html", page=request_page(ctx, service.get(ctx, request_id)))
+    return form.again("personalisation/request.html", page=request_page(ctx, service.get_request(ctx, request_id)))
 
 
 def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:
     """The form of an office, or of a manufacturer for the buyer named in it; `kept`: where a refused batch is found."""
     ctx = context()
-    buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
-    back = returned(ctx, PERSONALISATION.kind, service.own(ctx, request_id), request_id) if request_id else None
+    buyer = buyers.get_buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
+    back = returned(ctx, PERSONALISATION.kind, REQUESTS.get_own(ctx, request_id), request_id) if request_id else None
     form.notes = back.fields if back else {}
-    rows = resources.settings().batch_max_rows
+    rows = resources().settings.batch_max_rows
     return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=kept, max_rows=rows)
 
 
@@ -159,16 +159,16 @@ def _files() -> Files:
 
 
 def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
-    service.approve(ctx, resources.settings(), request_id, digest, note)
+    service.approve(ctx, resources().settings, request_id, digest, note)
 
 
 add_decisions(
     blueprint, "/<uuid:request_id>", "show", _page,
-    Decision("ajukan", "personalisation.submit", noted(service.submit), "submitted"),
-    Decision("verifikasi", "personalisation.verify", noted(service.verify), "verified"),
-    Decision("kembalikan", "personalisation.return", remarked(service.send_back, PersonalisationReturnIn), "returned"),
+    Decision("ajukan", "personalisation.submit", noted(REQUESTS.submit), "submitted"),
+    Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
+    Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
-    Decision("tolak", "personalisation.approve", noted(service.reject), "rejected"),
-    Decision("batalkan", "personalisation.submit", noted(service.cancel), "cancelled"),
+    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
+    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
 )  # fmt: skip
 add_together(blueprint, TOGETHER)

@@ -1,7 +1,7 @@
-"""How the installation does, in words for anybody.
+"""Check the parts of the installation and describe their state in words for everybody.
 
-Each part is looked at in a thread of its own and waited for a moment only: a database or an HSM that stands still holds no page up.
-A part has one thread, so that however many ask, at most one look at it hangs.
+Each part is checked in a thread of its own, and the page waits a moment only, so that a database or an HSM that hangs does not hold it
+up. A part has one thread: however many people ask, at most one check of it hangs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from sifilma import resources
 from sifilma.audit import checkpoints
 from sifilma.kernel import deadline
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.resources import Resources, resources
 from sifilma.web import health
 
 PATIENCE = 1.2  # seconds for all parts together
 LATE = timedelta(minutes=5)
-"""The worker signs every minute; an entry that has waited longer is overdue."""
+"""The worker signs every minute. An entry that has waited longer than this is overdue."""
 
 
 class Tone(StrEnum):
-    """How a part does, named as the pages' colours are."""
+    """The state of a part, with the names of the pages' colours."""
 
     GOOD = "good"
     LATE = "wait"
@@ -47,7 +47,7 @@ WORDS = {Tone.GOOD: _("Working"), Tone.LATE: _("Late"), Tone.AWAY: _("Not availa
 
 @dataclass(frozen=True)
 class Look:
-    """What was found of a part; `at`: the moment it did its work last, where that is known."""
+    """The result for a part. `at` is the moment at which it last did its work, if that is known."""
 
     tone: Tone
     at: datetime | None = None
@@ -55,33 +55,33 @@ class Look:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the installation, how to look at it, and what each finding means for people."""
+    """A part of the installation, the function that checks it, and what each result means for users."""
 
     name: LazyString
-    look: Callable[[], Look]
+    look: Callable[[Resources], Look]
     texts: dict[Tone, LazyString]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A part and what was found of it."""
+    """A part and the result of its check."""
 
     part: Part
     look: Look
 
     @property
     def text(self) -> LazyString:
-        """What it means for people."""
+        """Return what the result means for users."""
         return self.part.texts[self.look.tone]
 
     @property
     def word(self) -> LazyString:
-        """The finding in a word."""
+        """Return the result in a word."""
         return WORDS[self.look.tone]
 
     @property
     def icon(self) -> str:
-        """The sign beside the word."""
+        """Return the icon beside the word."""
         return ICONS[self.look.tone]
 
 
@@ -89,24 +89,24 @@ def _good(found: bool) -> Look:
     return Look(Tone.GOOD if found else Tone.AWAY)
 
 
-def _log() -> Look:
+def _log(held: Resources) -> Look:
     unit = UnitOfWork(db.sessionmaker)
     unit.begin_read()
     try:
-        return _pace(unit.session)
+        return _pace(unit.session, held.clock.now())
     except SQLAlchemyError:
         return Look(Tone.AWAY)
     finally:
         unit.close()
 
 
-def _pace(session: Session) -> Look:
-    """The log is well as long as the worker signs what is new."""
+def _pace(session: Session, now: datetime) -> Look:
+    """Return GOOD as long as the worker signs new entries in time."""
     waiting = checkpoints.unsigned_since(session)
-    is_late = waiting is not None and resources.clock().now() - waiting > LATE
+    is_late = waiting is not None and now - waiting > LATE
     tone = Tone.LATE if is_late else Tone.GOOD
     try:
-        return Look(tone, checkpoints.newest(session).at)
+        return Look(tone, checkpoints.get_newest(session).at)
     except NotFound:
         return Look(tone)
 
@@ -114,7 +114,7 @@ def _pace(session: Session) -> Look:
 PARTS = (
     Part(
         _("Database"),
-        lambda: _good(health.check_database()["ok"]),
+        lambda _held: _good(health.check_database()["ok"]),
         {
             Tone.GOOD: _("Answers: everything can be read and recorded."),
             Tone.AWAY: _("Does not answer. Signing in and all work wait until it is back; nothing that was recorded is lost."),
@@ -122,7 +122,7 @@ PARTS = (
     ),
     Part(
         _("Security module (HSM)"),
-        lambda: _good(health.check_hsm()["ok"]),
+        lambda _held: _good(health.check_hsm()["ok"]),
         {
             Tone.GOOD: _("Makes signatures: cards can be activated."),
             Tone.AWAY: _("Does not answer. Activation waits until it is back; no token is used up meanwhile. Other work goes on."),
@@ -141,7 +141,7 @@ PARTS = (
     ),
     Part(
         _("File store"),
-        lambda: _good(health.check_disk()["ok"]),
+        lambda _held: _good(health.check_disk()["ok"]),
         {
             Tone.GOOD: _("Has room for letters and photos."),
             Tone.AWAY: _("Is full or cannot be reached. Nothing can be uploaded until there is room again."),
@@ -152,7 +152,7 @@ _THREADS = [ThreadPoolExecutor(1, f"status-{number}") for number in range(len(PA
 
 
 def seen(app: Flask) -> list[Seen]:
-    """Every part, looked at at the same time; what does not answer in time is not available."""
+    """Check all parts at the same time. A part that does not answer in time is not available."""
     looks = [thread.submit(_look, app, part) for thread, part in zip(_THREADS, PARTS, strict=True)]
     until = time.monotonic() + PATIENCE
     return [Seen(part, _answer(look, until)) for part, look in zip(PARTS, looks, strict=True)]
@@ -160,12 +160,12 @@ def seen(app: Flask) -> list[Seen]:
 
 def _look(app: Flask, part: Part) -> Look:
     with app.app_context(), deadline.limit(PATIENCE):
-        return part.look()
+        return part.look(resources(app))
 
 
 def _answer(look: Future[Look], until: float) -> Look:
     try:
         return look.result(max(0.0, until - time.monotonic()))
     except TooLate:
-        look.cancel()  # one that has not begun never will: nothing piles up
+        look.cancel()  # a check that has not begun is dropped, so none pile up behind one that hangs
         return Look(Tone.AWAY)

@@ -1,1 +1,1 @@
-"""Kode wilayah with their versions, and whether a claimed place fits a claimed code."""
+"""Region codes (kode wilayah) with their versions, and the check whether a stated place fits a stated code."""

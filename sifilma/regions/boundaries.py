@@ -1,4 +1,4 @@
-"""The better source: a layer of regency polygons an operator imports (`layers` knows its formats)."""
+"""The better source for the place check: a layer of regency polygons that an operator imports (formats: `layers`)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from shapely.geometry.base import BaseGeometry
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 from sifilma.regions import layers
+from sifilma.regions.contract import Located, Measured
 from sifilma.regions.geometry import BOX, to_metres
-from sifilma.regions.place import Located, Measured
 
-NEAR_DEGREES = 0.06
+NEAR_DEGREES = 0.06  # about 6.6 km: polygons this near are measured exactly
 Note: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 class BoundaryLayer:
-    """Polygons by regency code, each scaled to metres around its own latitude (error below 1 %)."""
+    """Polygons by regency code. Each is scaled to metres around its own latitude, with an error below 1 %."""
 
     def __init__(self, name: str, sha256: str, shapes: dict[str, BaseGeometry]) -> None:
         self.name, self.sha256 = name, sha256
@@ -36,27 +36,29 @@ class BoundaryLayer:
         self._shapes = shapes
         self._scales = {code: to_metres(shape.centroid.y) for code, shape in shapes.items()}
         self._metric = {code: _scaled(shape, self._scales[code]) for code, shape in shapes.items()}
+        # Prepared once: each activation measures distances to a few of these polygons.
         for shape in self._metric.values():
             shapely.prepare(shape)
         self._tree = shapely.STRtree(list(shapes.values()))
 
     def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
-        """Metres to the claimed polygon (0 inside) and to the nearest one."""
+        """Return the metres to the stated polygon (0 inside) and to the nearest one. Raise Invalid for an unknown regency."""
         if regency not in self._metric:
             raise Invalid.field("region_code", "There is no such regency.")
         claimed_m = self._metres(latitude, longitude, regency)
         nearest, nearest_m = self._nearest(latitude, longitude)
+        # On a common border the stated regency wins.
         if claimed_m <= nearest_m:
             nearest, nearest_m = regency, claimed_m
         return Measured(claimed_m, nearest_m, nearest, on_land=nearest_m == 0)
 
     def locate(self, latitude: float, longitude: float) -> Located:
-        """The regency there, or the nearest one."""
+        """Return the regency at the position, or the nearest one."""
         nearest, metres = self._nearest(latitude, longitude)
         return Located(nearest, None, round(metres))
 
     def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """Its outline."""
+        """Return the outline of a regency. Raise Invalid for an unknown regency."""
         if regency not in self._shapes:
             raise Invalid.field("region_code", "There is no such regency.")
         return [(regency, self._shapes[regency])]
@@ -78,7 +80,7 @@ def _scaled(shape: BaseGeometry, scale: tuple[float, float]) -> BaseGeometry:
 
 
 def read(data: bytes, expected: set[str], code_property: str | None = None) -> dict[str, BaseGeometry]:
-    """The polygons of a layer file. Invalid, in words, when it is not one, or its codes are not the expected ones."""
+    """Return the polygons of a layer file by code. Raise Invalid if it is no layer or its codes are not exactly the expected ones."""
     shapes = _sound(layers.pairs(data, code_property))
     missing, unknown = expected - set(shapes), set(shapes) - expected
     if missing or unknown:
@@ -107,9 +109,9 @@ def _sound(pairs: Iterable[tuple[str, BaseGeometry]]) -> dict[str, BaseGeometry]
 def import_layer(
     home: Path, file: Path, expected: set[str], now: datetime, code_property: str | None = None, note: Note = lambda _layer: None
 ) -> dict[str, Any]:
-    """Check the file, note it, and put it in force for all processes, atomically; its record (name, sha256, imported_at).
+    """Check the file, note it, and put it in use for all processes. Return its record (name, sha256, imported_at …).
 
-    `sha256` is that of the packed layer, which activations name: the same shapes have the same, whatever format they came in.
+    `sha256` is that of the packed layer, which activations record. The same shapes have the same value, whatever format they came in.
     """
     data = file.read_bytes()
     shapes = read(data, expected, code_property)
@@ -121,6 +123,7 @@ def import_layer(
         "name": file.name[:60], "sha256": digest, "file_sha256": hashlib.sha256(data).hexdigest(), "imported_at": now.isoformat(),
         "regencies": len(expected),
     }  # fmt: skip
+    # `note` (an audit entry) comes first, so that no layer is in use without it. The record comes last: the file it names exists then.
     note(layer)
     _replace(folder / f"{digest}.wkb.z", packed)
     _replace(folder / "boundaries.json", json.dumps(layer).encode())
@@ -141,13 +144,14 @@ _loaded: dict[Path, tuple[int, BoundaryLayer]] = {}
 
 
 def imported(home: Path) -> BoundaryLayer | None:
-    """The layer in force, loaded when its record changes; None where none was imported."""
+    """Return the layer in use, or None if none was imported. It is loaded again when its record on the disk has changed."""
     path = home / "regions" / "boundaries.json"
     try:
         stamp = path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
     with _lock:
+        # Under the lock, so that only one thread loads a new layer.
         known = _loaded.get(path)
         if known is None or known[0] != stamp:
             record = json.loads(path.read_text())

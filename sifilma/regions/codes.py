@@ -1,4 +1,4 @@
-"""Kode wilayah `PP.KK.CC.VVVV` (Kemendagri): shape, level, parents."""
+"""Region codes `PP.KK.CC.VVVV` (kode wilayah, Kemendagri): their form, level and parents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VILLAGE = 4
 
 
 def normalise(code: str) -> str:
-    """The dotted code; digits without dots are accepted. Invalid for anything else (a village begins with 1, 2 or 3)."""
+    """Return the dotted code; digits without dots are accepted too. Raise Invalid for others (a village begins with 1, 2 or 3)."""
     digits = re.sub(r"[.\s]", "", code)
     dotted = ".".join(part for part in (digits[:2], digits[2:4], digits[4:6], digits[6:]) if part)
     if not _CODE.fullmatch(dotted):
@@ -22,15 +22,15 @@ def normalise(code: str) -> str:
 
 
 def level(code: str) -> int:
-    """1 province, 2 regency or city, 3 district, 4 village."""
+    """Return the level: 1 province, 2 regency or city, 3 district, 4 village."""
     return _WIDTH[len(code)]
 
 
 def parent(code: str) -> str | None:
-    """The code one level up, None for a province."""
+    """Return the code one level up, or None for a province."""
     return code.rpartition(".")[0] or None
 
 
 def regency_of(code: str) -> str:
-    """The first five characters: what the geofence checks."""
+    """Return the regency's code, the first five characters. The place check works on regencies."""
     return code[:5]

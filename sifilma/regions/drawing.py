@@ -1,4 +1,4 @@
-"""A regency as GeoJSON for a map on a page: its outline where a boundary layer is in force, else its village points."""
+"""Draw a regency as GeoJSON for a map: its outline if a boundary layer is in use, else its village points."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sifilma.regions.geometry import collection, feature
 from sifilma.regions.place import PlaceCheck
 from sifilma.regions.service import names_of
 
-FINE_DEGREES = 0.0005
+FINE_DEGREES = 0.0005  # about 55 m
 
 
 def regency(session: Session, places: PlaceCheck, code: str) -> str:
-    """Every shape with its code and name. Invalid for a regency the source does not know."""
+    """Return every shape of a regency with its code and name. Raise Invalid for a regency the source does not know."""
     shapes = places.source.picture(code)
     names = names_of(session, [code for code, _ in shapes])
     return collection([feature(shape, FINE_DEGREES, code=code, name=names.get(code, "")) for code, shape in shapes])

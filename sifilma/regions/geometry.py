@@ -1,4 +1,4 @@
-"""Geometry for places: metres from degrees, and the country mask of npm `world-atlas`."""
+"""Geometry of places: degrees to metres, and the outlines of countries from npm `world-atlas`."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from shapely.geometry.base import BaseGeometry
 WORLD_ATLAS = Path(__file__).resolve().parents[2] / "node_modules" / "world-atlas" / "countries-10m.json"
 METRES_PER_DEGREE_LAT = 110_574.0
 METRES_PER_DEGREE_LON = 111_320.0
-BOX = (94.5, -11.6, 141.5, 6.6)
+BOX = (94.5, -11.6, 141.5, 6.6)  # around Indonesia: west, south, east, north
 HOME = "Indonesia"
-COARSE_DEGREES = 0.01
+COARSE_DEGREES = 0.01  # about 1 km
 NEIGHBOURS = frozenset(
     {"Malaysia", "Timor-Leste", "Singapore", "Papua New Guinea", "Brunei", "Australia", "Philippines", "Palau", "India", "Thailand"}
 )
 
 
 def to_metres(latitude: float) -> tuple[float, float]:
-    """Metres per degree of longitude and latitude near this latitude (equirectangular; error below 1 % within Indonesia)."""
+    """Return the metres per degree of longitude and of latitude near a latitude (equirectangular; error below 1 % in Indonesia)."""
     return METRES_PER_DEGREE_LON * math.cos(math.radians(latitude)), METRES_PER_DEGREE_LAT
 
 
 def metres_between(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Distance of two near points in metres."""
+    """Return the distance of two near points in metres."""
     east, north = to_metres((latitude + other_latitude) / 2)
     return math.hypot((longitude - other_longitude) * east, (latitude - other_latitude) * north)
 
 
 @lru_cache(maxsize=1)
 def foreign_land() -> shapely.STRtree:
-    """The neighbours' land within reach of Indonesia, for `within`."""
+    """Return the land of the neighbouring countries near Indonesia, for queries with `within`."""
     return shapely.STRtree([part for _, shape in _countries(NEIGHBOURS) for part in _near_parts(shape)])
 
 
 @lru_cache(maxsize=1)
 def outlines() -> str:
-    """Indonesia and its neighbours as GeoJSON, as fine as a map on a page needs them; made once in a process."""
+    """Return Indonesia and its neighbours as GeoJSON, simplified for a map on a page. Computed once per process."""
     countries = ((name, [part for part in _near_parts(shape) if part.area]) for name, shape in _countries(NEIGHBOURS | {HOME}))
     return collection([feature(shapely.union_all(parts), COARSE_DEGREES, name=name) for name, parts in countries])
 
 
 def feature(shape: BaseGeometry, tolerance: float, **properties: str) -> dict[str, Any]:
-    """A GeoJSON feature (RFC 7946), simplified, its degrees rounded to about 10 m."""
+    """Return a GeoJSON feature (RFC 7946), simplified by `tolerance` (degrees), with coordinates rounded to about 10 m."""
     drawn = shapely.set_precision(shape.simplify(tolerance), 1e-4)
     return {"type": "Feature", "properties": properties, "geometry": json.loads(shapely.to_geojson(drawn))}
 
 
 def collection(features: list[dict[str, Any]]) -> str:
-    """A GeoJSON feature collection."""
+    """Return a GeoJSON feature collection as text."""
     return json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
 
 
@@ -73,12 +73,12 @@ def _countries(names: Container[str]) -> list[tuple[str, BaseGeometry]]:
 
 
 def on_foreign_land(latitude: float, longitude: float) -> bool:
-    """Whether the point lies on a neighbour's land."""
+    """Return whether the point lies on a neighbour's land."""
     return bool(len(foreign_land().query(shapely.Point(longitude, latitude), predicate="within")))
 
 
 def _arc(arc: list[list[int]], transform: dict[str, list[float]]) -> NDArray[np.float64]:
-    """One TopoJSON arc: delta-encoded and quantised (TopoJSON 1.0, section 2.1.3)."""
+    """Decode one TopoJSON arc, which is quantised and delta-encoded (TopoJSON 1.0, section 2.1.3)."""
     points: NDArray[np.float64] = np.cumsum(np.asarray(arc, dtype=float), axis=0)
     placed: NDArray[np.float64] = points * np.asarray(transform["scale"], dtype=float) + np.asarray(transform["translate"], dtype=float)
     return placed
@@ -87,10 +87,11 @@ def _arc(arc: list[list[int]], transform: dict[str, list[float]]) -> NDArray[np.
 def _shape(geometry: dict[str, Any], arcs: list[NDArray[np.float64]]) -> BaseGeometry:
     polygons = [geometry["arcs"]] if geometry["type"] == "Polygon" else geometry["arcs"]
     made = [shapely.Polygon(_ring(rings[0], arcs), [_ring(hole, arcs) for hole in rings[1:]]) for rings in polygons]
+    # Quantised coordinates can make rings touch or cross themselves.
     return shapely.make_valid(shapely.MultiPolygon(made))
 
 
 def _ring(indexes: list[int], arcs: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Join arcs; a negative index is an arc walked backwards."""
+    """Join arcs to a ring. A negative index `i` means arc `~i` in reverse. The first point of each further arc repeats the last one."""
     parts = [arcs[i] if i >= 0 else arcs[~i][::-1] for i in indexes]
     return np.concatenate([parts[0], *(part[1:] for part in parts[1:])])

@@ -1,7 +1,8 @@
-"""The formats a boundary layer may come in, told apart by their content: GeoJSON, GeoParquet, and the project's own packed WKB.
+"""The formats of boundary layers, recognised by their content: GeoJSON, GeoParquet, and the project's own packed WKB.
 
-Packed WKB: zlib of records `<5sI` (code such as `35.20`, length of what follows) + WKB, sorted by code. GeoJSON (RFC 7946): a
-FeatureCollection. GeoParquet 1.x: geometries as WKB. Both in WGS 84, longitude first, with the code in a property or column.
+GeoJSON (RFC 7946) is a FeatureCollection, GeoParquet 1.x holds geometries as WKB. Both are in WGS 84, longitude first, with the code in
+a property or column. Packed WKB is the zlib compression of records sorted by code: `<5sI` (code such as `35.20`, length of the WKB) and
+the WKB itself.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ RECORD = struct.Struct("<5sI")
 CODE_PROPERTIES = ("kode_wilayah", "kode_kabkota", "kode_kab", "kdpkab", "kode", "code")
 WGS_84 = frozenset({"OGC:CRS84", "EPSG:4326", "URN:OGC:DEF:CRS:OGC:1.3:CRS84", "URN:OGC:DEF:CRS:EPSG::4326"})
 Pairs = Iterator[tuple[str, BaseGeometry]]
+# What the parsers raise for input that is not in their format.
 _BROKEN = (zlib.error, struct.error, UnicodeDecodeError, ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 def is_packed(data: bytes) -> bool:
-    """Whether this is the format a layer is kept in."""
+    """Return whether `data` is packed WKB, the format in which layers are stored."""
     return not data.startswith(b"PAR1") and not _text(data).startswith(b"{")
 
 
 def pairs(data: bytes, code_property: str | None = None) -> list[tuple[str, BaseGeometry]]:
-    """Codes and shapes, in the file's order. Invalid, in words, for what is none of the three formats."""
+    """Return codes and shapes in the file's order. Raise Invalid for what is in none of the three formats."""
     try:
         if data.startswith(b"PAR1"):
             return list(_geoparquet(data, code_property))
@@ -49,7 +51,7 @@ def pairs(data: bytes, code_property: str | None = None) -> list[tuple[str, Base
 
 
 def pack(shapes: dict[str, BaseGeometry]) -> bytes:
-    """Packed WKB: the same shapes have the same bytes, whatever they came in."""
+    """Return the shapes as packed WKB. The same shapes give the same bytes. Raise Invalid if they are too large."""
     parts = []
     for code, shape in sorted(shapes.items()):
         wkb = shapely.to_wkb(shape, byte_order=1)
@@ -73,7 +75,7 @@ def _packed(data: bytes) -> Pairs:
 
 
 def records(unpacked: bytes) -> Pairs:
-    """The records of packed WKB, once inflated."""
+    """Yield the records of packed WKB after its inflation."""
     offset = 0
     while offset < len(unpacked):
         raw, length = RECORD.unpack_from(unpacked, offset)
@@ -87,17 +89,18 @@ def _geojson(data: bytes, code_property: str | None) -> Pairs:
     document = json.loads(data.decode("utf-8-sig"))
     if document.get("type") != "FeatureCollection":
         raise Invalid(f"A GeoJSON layer is a FeatureCollection, this is a {str(document.get('type'))[:30]}.")
-    if "crs" in document:  # of 2008; RFC 7946 knows WGS 84 only
+    if "crs" in document:  # from the GeoJSON of 2008; RFC 7946 allows WGS 84 only
         _require_wgs_84(str(document["crs"]["properties"]["name"]))
     features = document["features"]
     name = _code_property(features[0]["properties"] if features else (), code_property)
     for number, feature in enumerate(features, start=1):
         code = _code(feature["properties"].get(name), number)
+        # Heights are of no use here, and would change the packed bytes.
         yield code, shapely.force_2d(from_mapping(_present(feature["geometry"], number)))
 
 
 def _geoparquet(data: bytes, code_property: str | None) -> Pairs:
-    """By pyarrow, which is loaded here and nowhere else: a server never needs it."""
+    """Read GeoParquet with pyarrow. It is imported here, in a command only, because a server never needs it."""
     from pyarrow import ArrowException  # noqa: PLC0415
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
@@ -116,7 +119,10 @@ def _geoparquet(data: bytes, code_property: str | None) -> Pairs:
 
 
 def _geometry_column(file: Any) -> str:
-    """The primary geometry column, if its metadata says WKB in WGS 84 (GeoParquet 1.x; without a CRS it is OGC:CRS84)."""
+    """Return the primary geometry column. Raise Invalid unless its metadata says WKB in WGS 84.
+
+    GeoParquet 1.x: a column without `crs` is in OGC:CRS84.
+    """
     facts = file.metadata
     if sum(facts.row_group(index).total_byte_size for index in range(facts.num_row_groups)) > MAX_UNPACKED:
         raise Invalid("The layer is too large: simplify it first.")
@@ -146,7 +152,7 @@ def _require_size(data: bytes, most: int) -> None:
 
 
 def _code_property(present: Iterable[str], wanted: str | None) -> str:
-    """The property that holds the codes: the one that is named, else one of the usual names (in any case)."""
+    """Return the property that holds the codes: `wanted` if given, else the only one with a usual name (in any case)."""
     there = list(present)
     found = [name for name in there if (name == wanted if wanted else name.lower() in CODE_PROPERTIES)]
     if len(found) != 1:
@@ -162,7 +168,7 @@ def _present(geometry: Any, number: int) -> Any:
 
 
 def _code(value: object, number: int) -> str:
-    """A regency's code as it is kept; Invalid names the feature."""
+    """Return a regency's code in the stored form. Raise Invalid with the feature's number."""
     try:
         code = codes.normalise(str(value))
     except Invalid as wrong:

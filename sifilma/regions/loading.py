@@ -1,4 +1,4 @@
-"""Importing the region codes of npm `idn-area-data` (dotted codes, four CSV files)."""
+"""Import the region codes of npm `idn-area-data` (dotted codes in four CSV files)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from sifilma.regions.models import Region, RegionSource
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "node_modules" / "idn-area-data"
 FILES = ("provinces", "regencies", "districts", "villages")
-CHUNK = 5000
+CHUNK = 5000  # rows per INSERT
 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did: codes added, renamed, closed; `version` and SHA-256 of the source; `imported`: it was not there yet."""
+    """The result of an import: codes added, renamed and closed, version and SHA-256 (hex) of the source.
+
+    `imported` is False if this version was imported before.
+    """
 
     version: str
     added: int
@@ -37,7 +40,10 @@ class ImportResult:
 
 
 def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER) -> ImportResult:
-    """Bring the table to this version of the codes. Codes the version lacks are closed, never deleted; same version: nothing."""
+    """Bring the table to the codes of this version. Codes that the version lacks are closed, never deleted.
+
+    Does nothing if the version was imported before. Raise Invalid if the folder does not hold the package.
+    """
     version, digest = _source(folder)
     if session.scalar(select(RegionSource.id).where(RegionSource.sha256 == digest)):
         return ImportResult(version, 0, 0, 0, digest, imported=False)
@@ -48,6 +54,7 @@ def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER)
         session.execute(insert(Region), new[start : start + CHUNK])
     changed = [row for row in rows if row["code"] in known and _differs(known[row["code"]], row)]
     for row in changed:
+        # A code that came back in this version is open again.
         session.execute(update(Region).where(Region.code == row["code"]).values(name=row["name"], valid_to=None))
     gone = [code for code, row in known.items() if row.valid_to is None] if known else []
     missing = sorted(set(gone) - {row["code"] for row in rows})

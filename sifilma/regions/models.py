@@ -1,4 +1,4 @@
-"""Region codes, each with the version it came with; never deleted, for old documents keep their old codes."""
+"""Region codes with the version in which they appeared. They are never deleted, because old documents keep their codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sifilma.kernel.db import Base, UtcDateTime
 
 
 class RegionSource(Base):
-    """One import of the codes: package, version, SHA-256 (hex) over its files."""
+    """One import of codes: package, version, and SHA-256 (hex) over its files."""
 
     __tablename__ = "region_source"
 
@@ -24,10 +24,10 @@ class RegionSource(Base):
 
 
 class Region(Base):
-    """One code. `version` is the source version it was first seen in; `valid_to` is set when a later version lacks it.
+    """One code. `version` is the first source version that had it. `valid_to` is set when a later version lacks it.
 
-    `successor_code` stays empty: no source says which code took a closed one's place (idn-area-data lists what there is, and a code
-    says nothing of its former one). Who needs it compares names.
+    `successor_code` stays empty: no source states which code replaced a closed one. idn-area-data lists the present codes only, and a code
+    does not tell its predecessor. Names can be compared where this is needed.
     """
 
     __tablename__ = "region"

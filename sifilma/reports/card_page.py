@@ -1,4 +1,4 @@
-"""A card with all that stands on it: holder and buyer, manifests, documents. Each only as far as the actor may see it."""
+"""A card with everything about it: holder and buyer, manifests, documents. The actor sees each part within their scope."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from flask_babel import lazy_gettext as _
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -15,12 +16,13 @@ from sifilma.activation.manifests import revocation
 from sifilma.activation.manifests.pages import Shown, shown
 from sifilma.activation.models import ActivationRequest, ActivationRequestCard
 from sifilma.approvals.letters import letter_key
-from sifilma.cards.models import Card, Unit
+from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.schemas import CardOut
-from sifilma.cards.serializers import cards_out
+from sifilma.cards.serializers import TimelineStep, cards_out, timeline
 from sifilma.cards.service import units_query
 from sifilma.destruction.models import Destruction, DestructionCard
 from sifilma.destruction.service import destructions_query
+from sifilma.documents.lists import Export
 from sifilma.handover.models import Handover, HandoverCard
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
@@ -28,13 +30,31 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
+from sifilma.web.pages import moment
+from sifilma.web.states import named, state
 
 Attribute: TypeAlias = InstrumentedAttribute[UUID]
+EXPORT = Export(
+    "kartu",
+    {
+        _("UID"): lambda line: line.of.uid,
+        _("State"): lambda line: str(state(line.of.state).name),
+        _("Function"): lambda line: line.of.function,
+        _("Holder"): lambda line: line.holder,
+        _("Buyer"): lambda line: line.buyer,
+        _("Unit"): lambda line: line.of.unit or "",
+        _("Key version"): lambda line: line.of.key_version,
+        _("KCV"): lambda line: line.of.kcv,
+        _("Manifests"): lambda line: line.of.seq,
+        _("Since"): lambda line: moment(line.of.changed_at),
+    },
+    orders={"uid": (_("UID"), Card.uid)},
+)
 
 
 @dataclass(frozen=True)
 class CardLine:
-    """A card in a list."""
+    """A card in a list, with the names of its holder and buyer."""
 
     of: CardOut
     holder: str
@@ -43,7 +63,7 @@ class CardLine:
 
 @dataclass(frozen=True)
 class Paper:
-    """A document that names the card. `kind` is its object's kind, `number` empty as long as it has none."""
+    """A document that names the card. `kind` and `id` are those of its object. `number` is empty while it has none."""
 
     kind: str
     id: UUID
@@ -53,7 +73,7 @@ class Paper:
 
 
 def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
-    """Cards with the names of who holds and who bought them, in two statements."""
+    """Return cards with the names of holder and buyer, in one query for all names."""
     parties = {party for card in cards for party in (card.holder_id, card.buyer_id)}
     query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(parties))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
@@ -61,7 +81,7 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
 
 
 def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
-    """Named in a letter, of which the actor may see the request, with this part in its number."""
+    """Return the condition that a card is named in a request whose letter number contains `text` and which the actor may see."""
     made = personalisation.requests_query(ctx).with_only_columns(PersonalisationRequest.id)
     asked = queries.requests_query(ctx).with_only_columns(ActivationRequest.id)
     made, asked = (
@@ -72,26 +92,36 @@ def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
     return or_(Card.personalisation_request_id.in_(made), Card.id.in_(named))
 
 
-def unit_of(ctx: Context, card: Card) -> Unit | None:
-    """The unit the card is tied to, if the actor may see it."""
+def states() -> list[tuple[str, str]]:
+    """Return the states of a card for the choices of a filter."""
+    return named(CardState)
+
+
+def steps_of(ctx: Context, card: Card) -> list[TimelineStep]:
+    """Return all steps of the card's life, oldest first."""
+    return timeline(ctx, CARD.kind, card.id)
+
+
+def find_unit(ctx: Context, card: Card) -> Unit | None:
+    """Return the unit the card is tied to if the actor may see it, else None."""
     return ctx.session.scalars(units_query(ctx).where(Unit.id == card.unit_id)).first() if card.unit_id else None
 
 
 def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
-    """The chain of the card's manifests, newest first: every place it was made to work at."""
+    """Return the card's manifests, newest first, with their places."""
     return shown(ctx, queries.chain(ctx, card.id), public_url)
 
 
 def revocable(ctx: Context, card: Card) -> str:
-    """Whether the actor may ask for its manifest to be taken back: `yes`, `waits` where somebody has asked, else nothing."""
-    standing = revocation.standing_of(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
+    """Return whether the actor may propose to revoke the card's manifest: `yes`, `waits` if a proposal is open, else an empty text."""
+    standing = revocation.find_standing_manifest(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
     if standing is None:
         return ""
-    return "waits" if queries.open_revocation(ctx, standing.id) else "yes"
+    return "waits" if queries.find_open_revocation(ctx, standing.id) else "yes"
 
 
 def papers_of(ctx: Context, card: Card) -> list[Paper]:
-    """Every document that names the card, oldest first."""
+    """Return every document that names the card and that the actor may see, oldest first."""
     P, H, A, D = PersonalisationRequest, Handover, ActivationRequest, Destruction  # noqa: N806  # as the selects read
     born = personalisation.requests_query(ctx).where(P.id == card.personalisation_request_id)
     handed = handovers_query(ctx).where(_names(H.id, HandoverCard.handover_id, HandoverCard.card_id, card))

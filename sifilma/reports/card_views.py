@@ -1,23 +1,18 @@
-"""Cards on the web: list, one card's whole life, and reports about it."""
+"""Cards on the web: the list, the page of one card, and reports about its condition."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
-from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import condition_reports, service
-from sifilma.cards.identity import normalise_uid
-from sifilma.cards.models import CARD, Card, CardState, Function
+from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.schemas import ReportIn
-from sifilma.cards.serializers import timeline
 from sifilma.cards.service import CardFilter
-from sifilma.destruction.form_choices import is_free
-from sifilma.documents import lists
-from sifilma.documents.lists import Export
+from sifilma.destruction.form_choices import may_be_proposed
+from sifilma.documents import list_views
 from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
@@ -25,57 +20,44 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.errors import NotFound
 from sifilma.reports import card_page
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import moment, seen
+from sifilma.web.pages import seen
 from sifilma.web.requests import context
-from sifilma.web.states import kind, named, state
+from sifilma.web.states import functions
 
 blueprint = Blueprint("card_pages", __name__, url_prefix="/kartu", template_folder="templates")
-EXPORT = Export(
-    "kartu",
-    {
-        _("UID"): lambda line: line.of.uid,
-        _("State"): lambda line: str(state(line.of.state).name),
-        _("Function"): lambda line: line.of.function,
-        _("Holder"): lambda line: line.holder,
-        _("Buyer"): lambda line: line.buyer,
-        _("Unit"): lambda line: line.of.unit or "",
-        _("Key version"): lambda line: line.of.key_version,
-        _("KCV"): lambda line: line.of.kcv,
-        _("Manifests"): lambda line: line.of.seq,
-        _("Since"): lambda line: moment(line.of.changed_at),
-    },
-    orders={"uid": (_("UID"), Card.uid)},
-)
 
 
 @blueprint.get("")
 @operation("card.view")
 def index() -> Response:
-    """The cards the actor may see."""
+    """List the cards the actor may see."""
     ctx, form = context(), Form(request.args)
     wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
-    choices = {"states": named(CardState), "functions": [(str(function), kind(str(function))) for function in Function]}
-    listing = service.cards_page(ctx, wanted, card_page.lettered(ctx, wanted.text))
-    return lists.answer("reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), EXPORT, form=form, choices=choices)
+    choices = {"states": card_page.states(), "functions": functions()}
+    listing = service.list_cards(ctx, wanted, card_page.lettered(ctx, wanted.text))
+    return list_views.answer(
+        "reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
+    )
 
 
 @blueprint.get("/<string:uid>")
 @operation("card.view")
 def show(uid: str) -> Response:
-    """A card with its manifests, its documents and its whole life."""
+    """Show a card with its manifests, its documents and all its steps."""
     return _page(_normal(uid), Form())
 
 
 @blueprint.post("/<string:uid>/lapor")
 @operation("card.report")
 def report(uid: str) -> AnyResponse:
-    """Damaged, locked, lost or found: what stands on the card falls with it."""
+    """Report a card as damaged, locked, lost or found."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
-        condition_reports.report(ctx, resources.files(), uid, form.model(ReportIn), photos)
+        condition_reports.report(ctx, resources().files, uid, form.model(ReportIn), photos)
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
 
@@ -83,7 +65,7 @@ def report(uid: str) -> AnyResponse:
 @blueprint.post("/<string:uid>/usul-cabut")
 @operation("manifest.propose")
 def propose_revocation(uid: str) -> AnyResponse:
-    """Ask for the card's manifest to be taken back; an approver decides."""
+    """Propose to revoke the card's manifest. An approver decides."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         revocation.propose_of_card(ctx, service.get_card(ctx, uid).id, form.model(RevokeIn).reason)
@@ -94,28 +76,27 @@ def propose_revocation(uid: str) -> AnyResponse:
 @blueprint.get("/<string:uid>/foto/<int:number>")
 @operation("card.view")
 def photo(uid: str, number: int) -> Response:
-    """A photo of what was reported about the card."""
-    found = condition_reports.photo_of(context(), _normal(uid), number)
-    return attachment(resources.files().get(found.sha256), found.media_type, found.filename)
+    """Return a photo of a report about the card, by its number (from 1)."""
+    found = condition_reports.get_photo(context(), _normal(uid), number)
+    return attachment(resources().files.get(found.sha256), found.media_type, found.filename)
 
 
 def _page(uid: str, form: Form) -> Response:
     ctx = context()
     card = service.get_card(ctx, uid)
-    proposable = CARD.allows(card.state, CardState.DESTROYED) and may_reach(ctx.actor, Operation.DESTRUCTION_PROPOSE, card.holder_id)
     return form.again(
         "reports/card.html",
         card=card_page.lines(ctx, [card])[0],
-        unit=card_page.unit_of(ctx, card),
-        manifests=card_page.manifests_of(ctx, card, resources.settings().public_url),
+        unit=card_page.find_unit(ctx, card),
+        manifests=card_page.manifests_of(ctx, card, resources().settings.public_url),
         sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
         revocable=card_page.revocable(ctx, card),
         papers=card_page.papers_of(ctx, card),
         conditions=condition_reports.conditions(ctx, card),
-        proposable=proposable and is_free(ctx, card),
+        proposable=may_be_proposed(ctx, card),
         code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),
-        limits={"photos": condition_reports.MAX_PHOTOS, "bytes": resources.settings().max_upload},
-        steps=timeline(ctx, CARD.kind, card.id),
+        limits={"photos": condition_reports.MAX_PHOTOS, "bytes": resources().settings.max_upload},
+        steps=card_page.steps_of(ctx, card),
         photos=condition_reports.photos_of(ctx, card),
     )
 

@@ -1,15 +1,18 @@
-"""What somebody is told at once: what they submitted is approved, returned or rejected. Written in the transaction of that very step."""
+"""Messages sent at once: a submission was approved, returned or rejected.
+
+A hook writes the message to the outbox in the transaction of that step, so it leaves exactly if the step is committed.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from sifilma import resources
 from sifilma.activation.models import ACTIVATION_REQUEST
-from sifilma.destruction.models import DESTRUCTION
+from sifilma.destruction.models import DESTRUCTION, Destruction
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel.context import Act
 from sifilma.kernel.lifecycle import LifeCycle
@@ -17,37 +20,52 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.personalisation.models import PERSONALISATION
-from sifilma.reports import letters
+from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
+from sifilma.resources import Resources
 
 PURPOSE = "notice"
 
 
-def register_hooks() -> None:
-    """Attach them; safe to call twice."""
-    for cycle, state, hook in HOOKS:
-        cycle.on(state, hook)
+def register_hooks(resources: Callable[[], Resources]) -> None:
+    """Attach the hooks of all decisions. Attaching them twice has no effect.
+
+    `resources` returns those of the application in which the step is taken.
+    """
+    for cycle, states in DECISIONS:
+        for state in states:
+            cycle.on(state, Notice(cycle.kind, state, resources))
 
 
-def _tell(kind: str, state: str, session: Session, decided: Any, act: Act) -> None:
-    """Write a mail to whoever submitted it, unless they did this themselves, are disabled, or want no mail."""
+@dataclass(frozen=True)
+class Notice:
+    """The hook of one state. It is a dataclass, because equal hooks count as one however often they are attached (`LifeCycle.on`)."""
+
+    kind: str
+    state: str
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, decided: Any, act: Act) -> None:
+        """Tell the person who submitted the object."""
+        _tell(self.resources(), f"{self.kind}_{self.state}", session, decided, act)
+
+
+def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
+    """Write an e-mail to the submitter, unless they took the step themselves, are disabled, or have switched e-mail off."""
     if decided.submitted_by_user in (None, act.user_id):
         return
+    # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
         user = session.get_one(User, decided.submitted_by_user)
-        address = ways_to(resources.settings(), user).get(Channel.EMAIL) if user.state == AccountState.ACTIVE else None
+        address = ways_to(held.settings, user).get(Channel.EMAIL) if user.state == AccountState.ACTIVE else None
     if address:
-        title = decided.number if kind == DESTRUCTION.kind else decided.letter_number
-        subject, text = letters.notice(resources.settings().public_url, letters.reader(user), f"{kind}_{state}", title or "", decided.id)
-        session.add(outbox.written(resources.settings(), act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+        title = decided.number if isinstance(decided, Destruction) else decided.letter_number
+        subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title or "", decided.id)
+        session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
 
 
-def _hooks(cycle: LifeCycle, *states: str) -> list[tuple[LifeCycle, str, Any]]:
-    return [(cycle, state, partial(_tell, cycle.kind, state)) for state in states]
-
-
-HOOKS = (
-    *_hooks(PERSONALISATION, "approved", "returned", "rejected"),
-    *_hooks(ACTIVATION_REQUEST, "approved", "returned", "rejected"),
-    *_hooks(DESTRUCTION, "approved", "rejected"),
+DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (
+    (PERSONALISATION, ("approved", "returned", "rejected")),
+    (ACTIVATION_REQUEST, ("approved", "returned", "rejected")),
+    (DESTRUCTION, ("approved", "rejected")),
 )

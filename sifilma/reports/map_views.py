@@ -1,4 +1,4 @@
-"""The map of readers: counts by province and regency, the cards of a regency, and what the map draws."""
+"""The map of readers: counts by province and regency, the cards of a regency, and the points the map draws."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask_babel import gettext
-from flask_babel import lazy_gettext as _
 from pydantic import BaseModel, Field
 
-from sifilma.cards.models import Card, Function
-from sifilma.documents import lists
-from sifilma.documents.lists import Export
+from sifilma.documents import list_views, lists
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.regions import codes
@@ -21,29 +18,15 @@ from sifilma.reports import reader_locations
 from sifilma.reports.reader_locations import Box, Cluster, PlaceFilter
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import moment
 from sifilma.web.requests import context
-from sifilma.web.states import kind, state
+from sifilma.web.states import functions, kind, state
 
 blueprint = Blueprint("map_pages", __name__, url_prefix="/peta", template_folder="templates")
 HOLDERS = (OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE, OrganisationKind.INSTITUTION)
-EXPORT = Export(
-    "pembaca",
-    {
-        _("UID"): lambda reader: reader.card.of.uid,
-        _("State"): lambda reader: str(state(reader.card.of.state).name),
-        _("Function"): lambda reader: reader.card.of.function,
-        _("Unit"): lambda reader: reader.card.of.unit or "",
-        _("Holder"): lambda reader: reader.card.holder,
-        _("Place"): lambda reader: reader.place,
-        _("Since"): lambda reader: moment(reader.at),
-    },
-    orders={"uid": (_("UID"), Card.uid)},
-)
 
 
 class View(BaseModel):
-    """The part of the map somebody looks at."""
+    """The part of the map that is shown. Degrees are WGS 84."""
 
     zoom: int = Field(ge=reader_locations.ZOOMS[0], le=reader_locations.ZOOMS[1])
     south: float = Field(ge=-90, le=90)
@@ -55,7 +38,7 @@ class View(BaseModel):
 @blueprint.get("")
 @operation("card.view")
 def index() -> Response:
-    """Provinces with their readers; with `wilayah` the regencies of a province, or the cards of what is smaller."""
+    """Show the provinces with their readers; with `wilayah`, the regencies of a province or the cards of a regency, district or village."""
     form = Form(request.args)
     wanted = _wanted(form)
     return _cards(form, wanted) if len(wanted.region) > 2 else _counts(form, wanted)
@@ -75,19 +58,21 @@ def _counts(form: Form, wanted: PlaceFilter) -> Response:
 def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
     shown: dict[str, Any] = {"box": None if request.args.get("unduh") else reader_locations.extent(ctx, wanted)} | _around(wanted)
-    listing = reader_locations.readers_page(ctx, wanted)
-    return lists.answer("reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), EXPORT, form=form, **shown)
+    listing = reader_locations.list_readers(ctx, wanted)
+    return list_views.answer(
+        "reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), reader_locations.EXPORT, form=form, **shown
+    )
 
 
 def _around(wanted: PlaceFilter) -> dict[str, Any]:
-    """What both pages need: the regions above, and the choices of the filters."""
+    """Return what both pages need: the regions above, and the choices of the filters."""
     above = [wanted.region[:end] for end in codes.WIDTHS if len(wanted.region) >= end]
     names = names_of(context().session, above) if above else {}
     return {
         "region": wanted.region,
         "chosen": _chosen(wanted),
         "above": [(code, names.get(code, code)) for code in above],
-        "functions": [(str(function), kind(str(function))) for function in Function],
+        "functions": functions(),
         "states": [("suspended", str(state("suspended").name)), ("all", gettext("Active and suspended"))],
         "kinds": [(holder.value, kind(holder.value)) for holder in HOLDERS],
     }
@@ -96,7 +81,7 @@ def _around(wanted: PlaceFilter) -> dict[str, Any]:
 @blueprint.get("/titik.json")
 @operation("card.view")
 def points() -> Response:
-    """What the map draws: readers gathered on a grid as fine as the zoom, those of the part that is looked at."""
+    """Return the points of the part that is shown: readers clustered on a grid that fits the zoom (JSON)."""
     form = Form(request.args)
     shown, wanted = form.model(View), _wanted(form)
     found = reader_locations.clusters(context(), wanted, shown.zoom, Box(shown.south, shown.west, shown.north, shown.east))
@@ -109,12 +94,12 @@ def _drawn(cluster: Cluster, wanted: PlaceFilter) -> dict[str, object]:
 
 
 def _chosen(wanted: PlaceFilter) -> dict[str, Any]:
-    """The filters, the region aside, as they stand in addresses."""
+    """Return the filters without the region, as they are written in URLs."""
     return {name: value for name, value in asdict(wanted).items() if value and name != "region"}
 
 
 def _wanted(form: Form) -> PlaceFilter:
-    """NotFound for what is no region code."""
+    """Return the filter of the form. Raise NotFound for text that is no region code."""
     region, (state_, function, holder) = form.get("wilayah").strip(), (form.get(name)[:20] for name in ("state", "function", "kind"))
     try:
         return PlaceFilter(state_, function, holder, codes.normalise(region) if region else "")

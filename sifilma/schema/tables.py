@@ -1,7 +1,8 @@
-"""Every table and every rule of the database: importing this module registers them all."""
+"""All tables and database rules. Importing this module registers them, because the models do so when they are imported."""
 
 from __future__ import annotations
 
+from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
 from sifilma.audit import models as audit
@@ -10,7 +11,7 @@ from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
-from sifilma.identity import models as accounts
+from sifilma.identity import models as identity
 from sifilma.jobs import models as jobs
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
@@ -22,6 +23,6 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    accounts, factors, activation, activation_rules, audit, cards, destruction, documents, field_notes, handover, idempotency, jobs,
-    lifecycle, notifications, numbering, oversight, personalisation, regions,
+    accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover, idempotency, identity,
+    jobs, lifecycle, notifications, numbering, oversight, personalisation, regions,
 )  # fmt: skip

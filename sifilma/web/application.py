@@ -1,4 +1,4 @@
-"""The application class: the one place where a request's unit of work is committed."""
+"""The application class. It commits the unit of work of a request, in this one place."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from sifilma.web import requests
 
 
 class Application(OpenAPI):
-    """Flask with a deadline per request and one commit per request."""
+    """Flask with a deadline and one commit per request."""
 
     def full_dispatch_request(self) -> Response:
-        """Answer within `REQUEST_DEADLINE` seconds, whatever stands still behind us."""
+        """Answer within `REQUEST_DEADLINE` seconds, even if the database or the HSM does not respond."""
         with deadline.limit(self.config["REQUEST_DEADLINE"]):
             return super().full_dispatch_request()
 
     def dispatch_request(self) -> Any:
-        """Run the view and commit what it did, or roll it back if it refuses. The answer leaves only afterwards."""
+        """Run the view and commit its changes, or roll them back if it refuses. The answer is sent after the commit.
+
+        An answer that was sent before could promise an act that is then lost.
+        """
+        # An exception of the view passes through here, so nothing is committed.
         response: Response = self.make_response(super().dispatch_request())
         unit = requests.unit_of_work()
         if unit is None:
             return response
+        # A view may answer a refusal as a page instead of raising it: the status decides.
         if response.status_code >= 400:
             unit.rollback()
             return response
+        # Stored in the transaction of the act, so that a repeated call finds both the act and its answer, or neither.
         if g.get("idempotency") is not None:
             actor, key = g.idempotency
             answer = StoredAnswer(response.status_code, response.content_type, response.get_data())
             idempotency.complete(unit.session, actor, key, answer)
         if unit.in_transaction:
             unit.commit()
-        g.idempotency = None
+        g.idempotency = None  # completed: `close_request` must not release the key
         return response

@@ -1,4 +1,4 @@
-"""What pages take from npm packages: an allow-list, served from `node_modules` as it was installed by lock file. Nothing is copied."""
+"""Serve files of npm packages to pages, from an allow-list. They are sent from `node_modules` as installed by the lock file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FILES = {
     "inter.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2",
 }
 ICONS = NODE_MODULES / "bootstrap-icons" / "icons"
-FOREVER = 365 * 86400
+FOREVER = 365 * 86400  # seconds: a year
 blueprint = Blueprint("assets", __name__, url_prefix="/static/npm")
 
 
 @blueprint.get("/<name>")
 @operation("public")
 def npm(name: str) -> Response:
-    """One file of the allow-list. Its address names its content, so browsers keep it."""
+    """Send one file of the allow-list. Its URL contains a digest of its content, so browsers may keep it."""
     if name not in FILES:
         raise NotFound()
     response = send_file(NODE_MODULES / FILES[name], max_age=FOREVER)
@@ -41,12 +41,12 @@ def npm(name: str) -> Response:
 
 
 def npm_url(name: str) -> str:
-    """The address of an npm file, with its digest."""
+    """Return the URL of an npm file, with its digest."""
     return url_for("assets.npm", name=name, v=_digest(NODE_MODULES / FILES[name]))
 
 
 def static_url(name: str) -> str:
-    """The address of a file of our own, with its digest."""
+    """Return the URL of a static file of ours, with its digest."""
     return url_for("web.static", filename=name, v=_digest(STATIC / name))
 
 
@@ -57,9 +57,13 @@ def _digest(path: Path) -> str:
 
 @lru_cache(maxsize=128)
 def icon(name: str) -> Markup:
-    """A Bootstrap icon inside the page, hidden from screen readers: there is always a text beside it."""
+    """Return a Bootstrap icon as inline SVG, hidden from screen readers: a text always stands beside it.
+
+    Raise ValueError for a name that could lead out of the folder of icons.
+    """
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise ValueError(f"{name!r} is no icon")
     svg = (ICONS / f"{name}.svg").read_text()
+    # Only the shapes are taken: the file's own <svg> has a size and classes of its own.
     inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")].strip()
     return Markup('<svg class="icon" viewBox="0 0 16 16" fill="currentColor" aria-hidden="true">{}</svg>').format(Markup(inner))  # noqa: S704  # an installed package's file

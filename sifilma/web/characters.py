@@ -1,4 +1,4 @@
-"""Texts no database takes, NUL and lone surrogates: refused at the door, wherever in a request they stand."""
+"""Refuse text that no database stores (NUL and lone surrogates) before a view runs, wherever in a request it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _UNFIT = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 def refuse() -> None:
-    """Invalid, naming where it stands. JSON is looked into only where it has escapes: it holds neither otherwise."""
+    r"""Raise Invalid, with the name of the field, if the request has such text.
+
+    JSON is searched only if it has `\u` escapes: without them it can hold neither NUL nor a surrogate.
+    """
     try:
         _require_fit(_texts())
     except RecursionError as deep:
@@ -23,7 +26,7 @@ def refuse() -> None:
 
 
 def require_fit(name: str, value: Any) -> None:
-    """The same for a value that came in a file of its own."""
+    """Raise Invalid if `value`, parsed from an uploaded file, has such text."""
     _require_fit(_leaves(value, name))
 
 
@@ -46,15 +49,15 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 
 def _json(text: str) -> Any:
-    """What a part says, if it is JSON."""
+    """Return the parsed JSON of a form field, or None if it is not JSON."""
     try:
         return json.loads(text) if text.lstrip().startswith(("{", "[")) else None
-    except ValueError:  # whoever reads it says so
+    except ValueError:  # the view that reads the field reports it
         return None
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Every text below a value, with the name of its place; names come as texts too."""
+    """Yield every text below a value with the name of its field. Names of members are yielded as texts too."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, dict):

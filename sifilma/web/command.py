@@ -1,25 +1,24 @@
-"""The edge of a command: one unit of work, committed when the command succeeds."""
+"""The edge of a command: it opens one unit of work and commits it when the command succeeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import current_app
-
 from sifilma.kernel.actor import SYSTEM
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.resources import resources
 
 
 @contextmanager
 def command_context() -> Iterator[Context]:
-    """A writing Context of the system itself; committed at the end, rolled back by any error."""
+    """Give a writing Context with the system as actor. It is committed at the end of the block, and rolled back by any error."""
     unit = UnitOfWork(db.sessionmaker)
     try:
-        yield Context(unit, current_app.extensions["sifilma.clock"], SYSTEM, str(uuid7()))
+        yield Context(unit, resources().clock, SYSTEM, str(uuid7()))
         if unit.in_transaction:
             unit.commit()
     finally:

@@ -1,4 +1,4 @@
-"""Every refusal and every fault, mapped to `application/problem+json` (RFC 9457) or to a page, in one place."""
+"""Map every refusal and every unexpected error to `application/problem+json` (RFC 9457) or to a page, in one place."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
-from config.settings import Settings
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, StepUpRequired, TooLarge, TooMany, Unauthenticated, Unavailable
+from sifilma.resources import resources
 from sifilma.web.pages import page_url
 from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
-BACK, LONGEST_WAY = "kembali", 1000
+BACK, LONGEST_WAY = "kembali", 1000  # a cookie's name, and the longest URL kept in it
 
 
 def register(app: Flask) -> None:
-    """Attach the handlers."""
+    """Attach the error handlers to the application."""
     app.register_error_handler(SifilmaError, answer)
     app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
@@ -33,11 +33,12 @@ def register(app: Flask) -> None:
 
 
 def answer(error: SifilmaError) -> Response:
-    """The response for a refusal, in the form the caller asked for. Refusals of signed-in actors are recorded by the hook."""
+    """Return the response for a refusal, in the form the caller asked for. A hook records refusals of signed-in actors (`g.refusal`)."""
     g.refusal = error
     if error.status >= 500:
         log.warning("request refused", type=error.type, detail=error.detail, status=error.status)
     response = _problem(error) if wants_json() else _page(error)
+    # The redirect to the sign-in keeps its own status.
     if response.status_code != HTTPStatus.SEE_OTHER:
         response.status_code = error.status
     if isinstance(error, TooMany | Unavailable):
@@ -46,12 +47,12 @@ def answer(error: SifilmaError) -> Response:
 
 
 def wants_json() -> bool:
-    """Whether the caller is a program: the API always answers JSON."""
+    """Return whether the caller is a program. Paths of the API are always answered in JSON."""
     return request.path.startswith("/api/") or not request.accept_mimetypes.accept_html
 
 
 def problem(error: SifilmaError) -> dict[str, Any]:
-    """The members of the problem document. `detail` never holds what was sent."""
+    """Return the members of the problem document (RFC 9457). `detail` never contains input."""
     document: dict[str, Any] = {"type": PROBLEM_BASE + error.type, "title": error.title, "status": error.status}
     if error.detail:
         document["detail"] = error.detail
@@ -60,7 +61,7 @@ def problem(error: SifilmaError) -> dict[str, Any]:
 
 
 def from_validation(error: ValidationError) -> Invalid:
-    """Field errors without the input: it may be a token or a password."""
+    """Return field errors without the input, which may be a token or a password."""
     errors = [
         {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
         for item in error.errors(include_url=False, include_input=False, include_context=False)
@@ -77,34 +78,37 @@ def _problem(error: SifilmaError) -> Response:
 def _page(error: SifilmaError) -> Response:
     if isinstance(error, Unauthenticated):
         return _to_sign_in()
-    if (unit := unit_of_work()) is not None:  # what failed may have broken its transaction, and the page asks who is there
+    if (unit := unit_of_work()) is not None:  # the error may have broken the transaction, and the page queries who is signed in
         unit.rollback()
         unit.begin_read()
     if isinstance(error, StepUpRequired):
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
     if error.type == Unavailable.type:
         _forget_names()
+    # Only an outage is worth sending the same form again, and no page repeats a password or token.
     fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
     return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
 
 
 def _to_sign_in() -> Response:
-    """To the first step of signing in; the way back to the page somebody was on is kept a while, in a cookie of the sign-in alone."""
+    """Redirect to the first step of signing in. A short-lived cookie, sent to the sign-in pages only, keeps the page to return to.
+
+    Requests of scripts (`Sec-Fetch-Dest` other than `document`) set no cookie: nobody wants to return to them.
+    """
     response = Response(status=303, headers={"Location": "/masuk"})
-    settings: Settings = current_app.extensions["sifilma.settings"]
     if request.path != "/" and request.headers.get("Sec-Fetch-Dest", "document") == "document" and len(page_url()) <= LONGEST_WAY:
-        response.set_cookie(BACK, page_url(), max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=settings.https)
+        response.set_cookie(BACK, page_url(), max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=resources().settings.https)
     return response
 
 
 def _forget_names() -> None:
-    """Whoever asks is a stranger to this page: their name lies in the database, which may be what is away."""
+    """Treat the user as a stranger on this page: their name is in the database, which may be what does not answer."""
     g.pop("_login_user", None)
     g.actor = None
 
 
 def _holds_secrets() -> bool:
-    """Whether a form has fields that no page repeats."""
+    """Return whether the form has fields that no page may repeat."""
     return any(part in name for name in request.form for part in ("password", "current", "repeat", "token"))
 
 
@@ -113,7 +117,7 @@ def _html(page: str) -> Response:
 
 
 def _typed() -> list[tuple[str, str]]:
-    """What was typed in a form that lacks its one-time code: it is sent again along with the code, so nothing is lost."""
+    """Return the fields of a form that lacks its one-time code. They are sent again with the code, so nothing typed is lost."""
     return [(name, value) for name, value in request.form.items(multi=True) if name != "otp_code"]
 
 
@@ -130,6 +134,7 @@ def _from_http(error: HTTPException) -> SifilmaError:
 
 def _from_database(error: DBAPIError) -> SifilmaError:
     if isinstance(error, IntegrityError):
+        # No fault: constraints and triggers refuse what two requests at the same time could otherwise do together.
         log.info("refused by the database", reason=str(error.orig).splitlines()[0])
         return Conflict("The database refused this: it contradicts what is recorded.", type="refused-by-database")
     log.error("database fault", error=type(error.orig).__name__, reason=str(error.orig).splitlines()[:1])
@@ -148,7 +153,10 @@ def _from_hsm(error: HSMError) -> SifilmaError:
 
 
 def refusal_of(error: Exception) -> SifilmaError:
-    """The refusal a fault amounts to. What nobody expected is logged once with its trace, and answered without a word of it."""
+    """Return the refusal that an exception amounts to.
+
+    An unexpected exception is logged once with its trace. The answer tells nothing of it.
+    """
     match error:
         case SifilmaError():
             return error

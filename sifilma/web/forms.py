@@ -1,4 +1,4 @@
-"""A form as somebody filled it in: what was typed, what was wrong with it, and the way back to it with nothing lost."""
+"""A form as a user filled it in: what they typed, what was wrong with it, and the page that shows both again."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ from sifilma.web.texts import translate, validation_text
 
 Model = TypeVar("Model", bound=BaseModel)
 REFUSALS = (Invalid, Conflict, Unauthenticated, TooMany, ValidationError)
+# HSMMisuse is not listed: it is a bug, which no second attempt cures.
 _HSM = (HSMUnavailable, HSMCredential, HSMKeyMissing, HSMKeyAmbiguous, HSMKeyChanged)
 FAULTS = (Unavailable, *_HSM, OperationalError, InterfaceError, PoolTimeout, StaleDataError, IntegrityError)
-"""What the act needs is not there now, or somebody was quicker; the form stays as it was typed, to be sent again."""
+"""Something the act needs does not answer, or another request was faster. The form stays as typed and can be sent again."""
 
 
 @dataclass
 class Form:
-    """`values` are what was typed (empty for a new form); `errors` field and words, in the order of the form; `notes` a reviewer's."""
+    """`values` are the typed texts (empty for a new form). `errors` are pairs of field and message, in the order of the form.
+
+    `rows` are the errors of rows in an uploaded file; `notes` are a reviewer's notes by field.
+    """
 
     values: MultiDict[str, str] = field(default_factory=MultiDict)
     errors: list[tuple[str, str]] = field(default_factory=list)
@@ -41,44 +45,45 @@ class Form:
 
     @classmethod
     def sent(cls) -> Form:
-        """The form of this request."""
+        """Return the form of this request."""
         return cls(MultiDict(request.form))
 
     @classmethod
     def of(cls, **values: Any) -> Form:
-        """A form filled in with what there is."""
+        """Return a form that is filled in with stored values."""
         return cls(MultiDict({name: _shown(value) for name, value in values.items() if value is not None}))
 
     def get(self, name: str, default: str = "") -> str:
-        """What was typed in a field."""
+        """Return what was typed in a field."""
         return self.values.get(name, default)
 
     def within(self, group: str) -> dict[str, str]:
-        """What was typed in the fields of a group (`group.name`), by their names; empty ones left out."""
+        """Return what was typed in the fields of a group (`group.name`), by their names. Empty fields are left out."""
         typed = {name.removeprefix(f"{group}."): value.strip() for name, value in self.values.items() if name.startswith(f"{group}.")}
         return {name: value for name, value in typed.items() if value}
 
     def error(self, name: str) -> str:
-        """What is wrong with a field, empty if nothing."""
+        """Return the message for a field, empty if nothing is wrong."""
         return next((text for found, text in self.errors if found == name), "")
 
     def model(self, schema: type[Model], **more: Any) -> Model:
-        """The form as the schema the API validates with; empty fields count as not given."""
+        """Validate the form with the schema that the API uses. Empty fields count as not given. Raise ValidationError."""
+        # A browser sends an empty text for each field left out; the API leaves the member out.
         typed = {name: self.values[name].strip() for name in schema.model_fields if self.values.get(name, "").strip()}
         return schema.model_validate(typed | more)
 
     @contextmanager
     def attempt(self, ctx: Context) -> Iterator[None]:
-        """Run what the form asks for. What refuses it, or is away, is kept for the page, and nothing of the attempt stays."""
+        """Run what the form asks for. A refusal, or an outage, is kept for the page, and all changes of the block are rolled back."""
         try:
             yield
         except (*REFUSALS, *FAULTS) as refused:
             ctx.uow.rollback()
-            ctx.uow.begin_read()
+            ctx.uow.begin_read()  # for the page with the form
             self.refuse(errors.refusal_of(refused) if isinstance(refused, FAULTS) else refused)
 
     def refuse(self, refused: Exception) -> None:
-        """Take over what was wrong, in the words of the screen."""
+        """Take over what was wrong, in the language of the page."""
         if isinstance(refused, ValidationError):
             self.errors += [(_field(error), validation_text(error)) for error in refused.errors(include_url=False)]
             self.status = 422
@@ -100,7 +105,7 @@ class Form:
             self.errors.append(("", translate(refused.detail or refused.title)))
 
     def again(self, template: str, **values: Any) -> Response:
-        """The page with the form as it was typed and what is wrong; the status tells programs (and rolls everything back)."""
+        """Return the page with the form as typed and its errors. The status makes `dispatch_request` roll back."""
         response = make_response(render_template(template, form=self, **values), self.status if self.errors else 200)
         if self.retry_after:
             response.headers["Retry-After"] = str(self.retry_after)
@@ -112,7 +117,7 @@ def _shown(value: Any) -> str:
 
 
 def _kept(refused: Unavailable) -> str:
-    """What is away, and that nothing typed is lost."""
+    """Return a message that names what does not answer and says that nothing typed is lost."""
     parts = [translate(refused.detail or refused.title), gettext("What you typed is still here: send it again in a moment.")]
     if request.files:
         parts.append(gettext("Files must be chosen again afterwards: a browser does not send them twice."))

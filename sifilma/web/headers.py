@@ -1,4 +1,4 @@
-"""Response headers of every answer: what browsers may do with it, and that nothing is cached."""
+"""Set the response headers of every answer: what browsers may do with it, and that it must not be cached."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from flask import Flask, Response, g, request
 
 from config.settings import Settings
 
+# `data:` is for QR codes. Inline scripts and styles are not allowed anywhere.
 CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"
@@ -21,12 +22,12 @@ ALWAYS = {
     "Permissions-Policy": "geolocation=(self), camera=(), microphone=()",
 }
 WITH_CAMERA = {"Permissions-Policy": "geolocation=(self), camera=(self), microphone=()"}
-"""For the one page that scans codes."""
+"""For the one page that scans codes with the camera."""
 CACHEABLE = ("/static/", "/.well-known/", "/status/")
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Attach the headers to every answer, errors included; what a view has set stays."""
+    """Attach the headers to every answer, including errors. Headers that a view has set stay."""
     fixed = dict(ALWAYS)
     if settings.https:
         fixed["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"

@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics: whether the process lives, whether it can work, and how much it does."""
+"""Serve /livez, /readyz and /metrics: whether the process lives, whether it can work, and how much it does."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import time
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Settings
-from hsm import HSM, HSMError
+from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 
-MIN_FREE = 64 * 1024 * 1024
+MIN_FREE = 64 * 1024 * 1024  # bytes on the volume of `home`
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
 SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 def register(app: Flask) -> None:
-    """Attach the three routes and count every answer. Called before whatever else looks at a request: its time counts from here."""
+    """Attach the three routes and count every answer. Must be called before other hooks are attached: the time is measured from here."""
     app.register_blueprint(blueprint)
     app.before_request(_start)
     app.after_request(_count)
@@ -42,8 +42,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def _count(response: Response) -> Response:
+    # The rule and not the path: ids in paths would make a label value each.
     route = str(request.url_rule or "-")
-    method = request.method if request.method in METHODS else "other"  # a stranger may invent any number of them
+    method = request.method if request.method in METHODS else "other"  # invented methods would make endless label values
     REQUESTS.labels(method, route, response.status_code).inc()
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
     SECONDS.labels(route).observe(seconds)
@@ -55,14 +56,14 @@ def _count(response: Response) -> Response:
 @blueprint.get("/livez")
 @operation("public")
 def livez() -> Response:
-    """The process answers. Asks neither database nor HSM."""
+    """Answer that the process lives. Asks neither the database nor the HSM, whose outage must not get the process restarted."""
     return jsonify(status="alive")
 
 
 @blueprint.get("/readyz")
 @operation("public")
 def readyz() -> tuple[Response, int]:
-    """Whether the node can do its work: database at the code's schema, a real HSM signature, free disk."""
+    """Answer whether the node can work: database at the code's schema, a real HSM signature, free disk. The status is 200 or 503."""
     checks = {"database": check_database(), "hsm": check_hsm(), "disk": check_disk()}
     ready = all(check["ok"] for check in checks.values())
     return jsonify(status="ready" if ready else "not ready", checks=checks), 200 if ready else 503
@@ -71,8 +72,11 @@ def readyz() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 @operation("public")
 def metrics() -> Response:
-    """Prometheus text; with the metrics token. Only outside production is the loopback enough: a proxy may stand there."""
-    settings: Settings = current_app.extensions["sifilma.settings"]
+    """Return the metrics in Prometheus's text format to callers with the metrics token.
+
+    Without a token only the loopback may read them, and not in production: a proxy on the same machine would let everybody in.
+    """
+    settings = resources().settings
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     near = settings.env != "production" and request.remote_addr in ("127.0.0.1", "::1")
@@ -83,9 +87,10 @@ def metrics() -> Response:
 
 
 def check_database() -> dict[str, Any]:
-    """Whether the database answers, at the schema this code expects."""
-    expected = current_app.extensions["sifilma.schema_head"]
+    """Check that the database answers and has the schema this code expects."""
+    expected = resources().schema_head
     try:
+        # Read only, so that SQLite takes no write lock for it.
         with db.engine.connect().execution_options(sifilma_read_only=True) as connection:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     except SQLAlchemyError as fault:
@@ -94,18 +99,17 @@ def check_database() -> dict[str, Any]:
 
 
 def check_hsm() -> dict[str, Any]:
-    """Whether the HSM makes a signature that verifies."""
-    hsm: HSM = current_app.extensions["sifilma.hsm"]
+    """Check that the HSM makes a signature that verifies."""
     try:
-        state = hsm.check()
+        state = resources().hsm.check()
     except HSMError as fault:
         return {"ok": False, "error": type(fault).__name__}
     return {"ok": state.ok, "generation": state.generation, "restarts": state.restarts, "last_error": state.last_error}
 
 
 def check_disk() -> dict[str, Any]:
-    """Whether there is room for files."""
-    settings: Settings = current_app.extensions["sifilma.settings"]
+    """Check that the disk has room for files."""
+    settings = resources().settings
     try:
         free = shutil.disk_usage(settings.home).free
     except OSError as fault:

@@ -1,4 +1,4 @@
-"""The side bar: where each page group begins, and the operation somebody needs to see it there."""
+"""The side bar: the first page of each group, and the operation a user needs to see it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the side bar. `section` is the first part of the addresses it stands for."""
+    """One line of the side bar. `section` is the first part of the URLs it stands for; its line is marked on these pages."""
 
     title: LazyString
     endpoint: str
@@ -47,4 +47,4 @@ VISITORS = (
     (_("Contact"), "public_pages.contact"),
     (_("Service status"), "public_pages.status"),
 )
-"""What somebody who is not signed in finds in the top bar."""
+"""The top bar's links for a visitor who is not signed in."""

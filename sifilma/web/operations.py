@@ -1,4 +1,4 @@
-"""What a view says about itself: the operation it performs and how its request is run."""
+"""Mark a view with the operation it performs and with how its request is run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Policy:
-    """`operation` is a name in the permission table. `reads_first`: the view ends its reading transaction itself before slow
-    work; `idempotent`: whether Idempotency-Key is honoured (never for sessions, tokens and downloads).
+    """`operation` is a name in the permission table. Public views name `public`.
+
+    With `reads_first` the view ends its reading transaction itself, before slow work. `idempotent` tells whether Idempotency-Key is
+    honoured; it never is for sessions, tokens and downloads, whose answers must not be stored.
     """
 
     operation: str
@@ -21,7 +23,7 @@ class Policy:
 
 
 def operation(name: str, *, reads_first: bool = False, idempotent: bool = True) -> Callable[[View], View]:
-    """Name the operation of a view. A view without one fails the tests and is refused at run time."""
+    """Mark a view with its operation. A view without one fails the tests, and its requests are refused."""
 
     def mark(view: View) -> View:
         view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent)  # type: ignore[attr-defined]  # our own mark
@@ -31,7 +33,7 @@ def operation(name: str, *, reads_first: bool = False, idempotent: bool = True) 
 
 
 def policy_of(view: Callable[..., Any] | None) -> Policy | None:
-    """The policy of a view function, looking through the wrappers frameworks put around it."""
+    """Return the policy of a view function. Wrappers that frameworks put around the view are followed."""
     while view is not None:
         found: Policy | None = getattr(view, "__sifilma_policy__", None)
         if found is not None:

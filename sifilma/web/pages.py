@@ -1,4 +1,4 @@
-"""What every page is given: icons, states, moments and numbers in words, addresses of assets; and how a page answers a form."""
+"""Filters and functions of every template (icons, states, moments, numbers, URLs of assets), and the redirect after a form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flask_babel import format_date, format_datetime, format_decimal, get_timezo
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.web import assets, languages, states
+from sifilma.resources import resources
+from sifilma.web import assets, states
 from sifilma.web.texts import translate
 
 DONE = {
@@ -63,63 +64,64 @@ ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 
 
 def register(app: Flask) -> None:
-    """Attach filters and functions to the templates."""
+    """Attach the filters and functions to the templates."""
     app.jinja_env.filters.update(
         moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=states.field, translated=translate
     )
     app.jinja_env.globals.update(
         icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, named_states=states.named,
-        languages=languages.LANGUAGES, language=languages.language, csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
+        csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
         page_url=page_url, link_to=link_to, now=_now,
     )  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
 def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
-    """To the page of what was done, by a redirect, so that reloading it does nothing twice; `done` names a text of DONE."""
+    """Redirect to the page of what was done, so that reloading it repeats nothing. `done` names a text of DONE."""
     told: dict[str, Any] = {"selesai": done} if done else {}
-    return redirect(url_for(endpoint, **values, **told), 303)
+    return redirect(url_for(endpoint, **values, **told), 303)  # 303 makes the browser use GET
 
 
 def link_to(endpoint: str, **values: Any) -> str:
-    """The address of a page, empty where there is no such page."""
+    """Return the URL of a page, or an empty text where no such page exists."""
     return url_for(endpoint, **values) if endpoint in current_app.view_functions else ""
 
 
 def done_text() -> str:
-    """What was done just now, from the address."""
+    """Return the text for what was just done, as named in the URL. Unknown names give an empty text: anybody can write a URL."""
     return str(DONE.get(request.args.get("selesai", ""), ""))
 
 
 def page_url(**changes: str | None) -> str:
-    """This page's address with some of its query changed; None takes a part out."""
+    """Return this page's URL with parts of its query changed. None removes a part."""
+    # The note about what was done belongs to one visit of the page: links do not carry it on.
     query = {name: value for name, value in request.args.items() if value and name != "selesai"} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path
 
 
 def moment(value: datetime | None) -> str:
-    """`24 Nov 2026 08.12 WIB`, in the reader's zone."""
+    """Return `24 Nov 2026 08.12 WIB`, in the reader's time zone."""
     return f"{format_datetime(value, 'd MMM y HH.mm')} {ZONES.get(str(get_timezone()), '')}".strip() if value else "–"
 
 
 def day(value: date | None) -> str:
-    """`24 Nov 2026`."""
+    """Return `24 Nov 2026`."""
     return str(format_date(value, "d MMM y")) if value else "–"
 
 
 def number(value: float | None) -> str:
-    """`1.250`."""
+    """Return `1.250`, with the separators of the reader's language."""
     return str(format_decimal(value)) if value is not None else "–"
 
 
 def since(value: datetime) -> str:
-    """How long ago: `2 hari`, `3 jam`, `baru saja`."""
+    """Return how long ago a moment was: `2 hari`, `3 jam`, `baru saja`."""
     return _span(max(_now() - value, timedelta())) or gettext("just now")
 
 
 def until(value: datetime) -> str:
-    """How long there is yet: `12 hari`; `lewat 2 hari` when it is past."""
+    """Return how much time is left: `12 hari`, or `lewat 2 hari` if the moment has passed."""
     left = value - _now()
     span = _span(abs(left)) or gettext("less than a minute")
     return span if left > timedelta() else gettext("%(span)s past", span=span)
@@ -135,5 +137,4 @@ def _span(span: timedelta) -> str:
 
 
 def _now() -> datetime:
-    found: datetime = current_app.extensions["sifilma.clock"].now()
-    return found
+    return resources().clock.now()

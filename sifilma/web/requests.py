@@ -1,4 +1,4 @@
-"""The request cycle: identity of the request, unit of work, Context, Idempotency-Key."""
+"""The request cycle: the request's id, its unit of work, its Context and its Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from flask import Response, current_app, g, request
 
 from sifilma.kernel import idempotency
 from sifilma.kernel.actor import Actor
-from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.resources import resources
 from sifilma.web.operations import Policy, policy_of
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Other values could bring foreign text into log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def open_request() -> None:
-    """Give the request its id (the caller's `X-Request-Id` where it is well formed) and bind it to every log line."""
+    """Give the request its id and bind it to every log line. A well-formed `X-Request-Id` of the caller is used."""
     offered = request.headers.get("X-Request-Id", "")
     g.request_id = offered if _REQUEST_ID.fullmatch(offered) else str(uuid7())
     structlog.contextvars.clear_contextvars()
@@ -31,7 +32,7 @@ def open_request() -> None:
 
 
 def open_unit() -> UnitOfWork:
-    """The request's unit of work, reading until the view is run."""
+    """Return the request's unit of work. It reads until the view is run."""
     if "uow" not in g:
         g.uow = UnitOfWork(db.sessionmaker)
         g.uow.begin_read()
@@ -39,25 +40,24 @@ def open_unit() -> UnitOfWork:
 
 
 def unit_of_work() -> UnitOfWork | None:
-    """The unit of work if this request has one: health checks and static files do not."""
+    """Return the unit of work, or None: requests for health checks and static files have none."""
     found: UnitOfWork | None = g.get("uow")
     return found
 
 
 def policy() -> Policy | None:
-    """What the view of this request says about itself."""
+    """Return the policy with which this request's view is marked."""
     return policy_of(current_app.view_functions.get(request.endpoint or ""))
 
 
 def context() -> Context:
-    """What services are given in this request."""
-    clock: Clock = current_app.extensions["sifilma.clock"]
+    """Return the Context for the services called in this request."""
     actor: Actor = g.get("actor") or Actor(ip=request.remote_addr or "")
-    return Context(open_unit(), clock, actor, g.get("request_id", ""))
+    return Context(open_unit(), resources().clock, actor, g.get("request_id", ""))
 
 
 def begin_view() -> Response | None:
-    """Just before the view: answer a repeated call from memory, else open the transaction the view needs."""
+    """Run just before the view. Return the stored answer of a repeated call, or None after opening the transaction the view needs."""
     found = policy()
     if found is None:
         return None
@@ -77,6 +77,7 @@ def _claim_key(found: Policy) -> Response | None:
     if not key or not found.idempotent or who is None:
         return None
     unit = open_unit()
+    # The claim runs in a transaction of its own.
     unit.end_read()
     print_ = idempotency.fingerprint(request.method, request.full_path, _body())
     stored = idempotency.claim(context(), str(who), key, print_)
@@ -87,18 +88,21 @@ def _claim_key(found: Policy) -> Response | None:
 
 
 def _body() -> bytes:
-    """What was sent. Of a form its parts: its text has been read by now, and its boundary differs between two sendings of the same."""
+    """Return the bytes that identify what was sent.
+
+    For a form these are its parts. Its body has been consumed by now, and its boundary differs each time the same form is sent.
+    """
     if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return request.get_data(cache=True)
     parts = [["text", name, text] for name, text in request.form.items(multi=True)]
     for name, file in request.files.items(multi=True):
         parts.append(["file", name, file.filename or "", hashlib.file_digest(file.stream, "sha256").hexdigest()])  # type: ignore[arg-type]  # a file
-        file.stream.seek(0)
+        file.stream.seek(0)  # the view reads it again
     return json.dumps(parts).encode()
 
 
 def close_request(_error: BaseException | None) -> None:
-    """Give back the connection, and the idempotency key of an act that did not happen."""
+    """Release the idempotency key of an act that did not happen, and return the connection to the pool."""
     unit = unit_of_work()
     if unit is None:
         return

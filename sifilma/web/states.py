@@ -1,4 +1,4 @@
-"""What states are called on screens: one word for one thing, a tone and an icon beside it."""
+"""The words of pages for states, kinds and fields: one word for one thing, with a tone and an icon for states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Shown:
-    """A state on a screen. `tone`: quiet, wait, good, bad or info (colour never stands alone)."""
+    """A state on a page. `tone` is quiet, wait, good, bad or info. The name always stands beside the colour (WCAG 1.4.1)."""
 
     name: LazyString
     tone: str
@@ -138,30 +138,30 @@ FIELDS = {
 
 
 def state(name: str) -> Shown:
-    """How a state is shown; one that has no words yet by its own name."""
+    """Return how a state is shown. A state without words is shown by its own name."""
     return STATES.get(name) or Shown(LazyString(lambda: name), _QUIET, "circle")
 
 
 def named(names: Iterable[str]) -> list[tuple[str, str]]:
-    """States as the choices of a filter."""
+    """Return states as the choices of a filter."""
     return [(name, str(state(name).name)) for name in names]
 
 
 def kind(name: str) -> str:
-    """A kind (of organisation, request, source, role) in words."""
+    """Return the words for a kind (of organisation, request, source or role)."""
     return str(KINDS.get(name, name))
 
 
 def functions() -> list[tuple[str, str]]:
-    """The functions a card has, as the choices of a filter."""
+    """Return the functions of cards as the choices of a filter."""
     return [(name, kind(name)) for name in ("R", "RW")]
 
 
 def field(name: str) -> str:
-    """A field of a request in words."""
+    """Return the words for a field of a request."""
     return str(FIELDS.get(name, name))
 
 
 def thing(name: str) -> str:
-    """What a life cycle is about, in words, within a sentence."""
+    """Return the words for the object of a life cycle, for use within a sentence."""
     return str(THINGS.get(name, name))

@@ -1,4 +1,4 @@
-"""Refusals in the words of the screen: what services and schemas say in English, in the language somebody reads."""
+"""Translate the sentences that services and schemas raise in English into the language of the page."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ WORDS: dict[str, Callable[[str], str]] = {
 
 
 def translate(sentence: str) -> str:
-    """A sentence of a service in the language of the screen; one nobody has translated stays as it is."""
+    """Return a service's sentence in the language of the page. A sentence without a translation is returned as it is."""
     if isinstance(sentence, Wrong):
         return validation_text(sentence.error)
     if isinstance(sentence, Text):
@@ -69,7 +69,7 @@ def translate(sentence: str) -> str:
 
 
 def validation_text(error: Mapping[str, Any]) -> str:
-    """What a schema found wrong with a field (one item of pydantic's `errors()`). Never repeats what was typed."""
+    """Return the message for a fault that a schema found (one item of pydantic's `errors()`). It never repeats the input."""
     if error["type"] == "value_error":
         cause = error["ctx"]["error"]
         return translate(cause.args[0] if cause.args else str(error["msg"]))
@@ -78,7 +78,7 @@ def validation_text(error: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, value: Any) -> Any:
-    """A value as the screen says it: sentences within, words for states and kinds, decimal commas."""
+    """Return a value as the page writes it: nested sentences translated, states and kinds in words, decimal commas."""
     if isinstance(value, float):
         return format_decimal(value)
     if isinstance(value, Text):

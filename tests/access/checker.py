@@ -1,4 +1,4 @@
-"""Walks every route as one role and says, in words, where an answer is not what DOMAIN.md's table wants."""
+"""Calls every route as one role and reports each answer that contradicts the permission table of docs/domain.md."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from tests.access.objects import SELECTS, OwnedObject, objects_of
 from tests.access.roles import ANYBODY, OPEN, PERSON, ROLES, Visitor
 from tests.access.routes import ALSO, LISTS, PARTIES, SEEN_BY, STEMS, Route, absent, routes
-from tests.access.things import SELECTS, Thing, things
-from tests.support.domain import NEVER, TABLE
+from tests.support.permission_table import NEVER, TABLE
 from tests.support.world import API
 
 REFUSALS = (401, 403, 404)
@@ -37,43 +37,43 @@ ONLY_IDS = (
     "leaf",
     "audit_entry",
 )
-"""Kinds of which nothing but an id is known here: entries of the record may name it to whoever may read the entry."""
+"""Kinds that only an id identifies: audit entries may show that id to whoever may read the entry."""
 NOTHING_OWN = {("manufacturer's key", "/api/v1/units")}
-"""Lists that are empty by their nature: a manufacturer owns no unit."""
+"""Lists that are always empty: a manufacturer owns no unit."""
 SEARCHES = ({"q": "30154B01"}, {"q": "HW-"}, {"q": "470"}, {"unduh": "csv"}, {"unduh": "xlsx"})
-"""What every card, unit and letter has in it; and the list as a file."""
+"""Queries of every list: texts that each card, unit and letter contains, and the list as a file."""
 MARKED = ("card", "unit", "personalisation_request", "handover", "activation_request")
-"""Kinds whose marks stand in every row of their lists."""
+"""Kinds whose marks are in every row of their lists."""
 EACH = 2
-"""How many objects of a relation are tried: one of each of so many states."""
+"""The number of objects of a relation that are tried, each in a different state."""
 
 
 @dataclass
 class Walk:
-    """One visitor's way through the application. `denied` are the ids of refused requests, by what the record must say of them."""
+    """The calls of one visitor to every route. `denied` maps the id of a refused request to the action that must be recorded for it."""
 
     visitor: Visitor
     denied: dict[str, str] = field(default_factory=dict)
 
     def faults(self, operation: str = "") -> list[str]:
-        """Everything that is not as the table wants it, at every route or at one operation's."""
+        """Return every contradiction to the table, of all routes or of the routes of one operation."""
         wanted = (route for route in routes(self.visitor.world) if not operation or route.operation == operation)
         return [fault for route in wanted for fault in self._route(route)]
 
     def pages(self) -> Iterator[tuple[Route, str]]:
-        """Every page it may open, with its path: about objects, one of each state it may see."""
+        """Yield every page the visitor may open, with its path; pages about objects once for each state the visitor may see."""
         for route in routes(self.visitor.world):
             if route.method != "GET" or route.is_api:
                 continue
             if route.operation == OPEN:
                 yield from [] if "<" in route.rule.rule else [(route, route.rule.rule)]
             elif self.visitor.role.known and self._granted(route):
-                yield from ((route, route.url(thing)) for thing in self._shown(route))
+                yield from ((route, route.url(item)) for item in self._shown(route))
 
-    def _shown(self, route: Route) -> list[Thing]:
+    def _shown(self, route: Route) -> list[OwnedObject]:
         if not route.about_an_object:
             return [self._any(route)]
-        return [thing for relation, thing in self.picks(str(route.kind), str(route.operation)) if relation == "own"]
+        return [item for relation, item in self.picks(str(route.kind), str(route.operation)) if relation == "own"]
 
     # --- one route ---------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Walk:
         if route.operation is None:
             yield f"{route}: names no operation"
         elif route.operation not in known:
-            yield f"{route}: {route.operation} is not in DOMAIN.md's table as tests/support/domain.py has it; add its row there"
+            yield f"{route}: {route.operation} is not in docs/domain.md's table (tests/support/permission_table.py); add its row"
         elif route.operation == OPEN:
             yield from self._open(route)
         elif not self.visitor.role.known:
@@ -108,72 +108,72 @@ class Walk:
 
     def _object(self, route: Route) -> Iterator[str]:
         if route.kind is None:
-            return  # `missing_recipes` says so, once
+            return  # `missing_recipes` reports it once
         operation = str(route.operation)
         yield from self._out_of_scope(route, "nothing", absent(route.kind))
         tried = False
-        for relation, thing in self.picks(route.kind, operation):
+        for relation, item in self.picks(route.kind, operation):
             if relation == "own":
-                yield from self._allowed(route, thing, f"an own {thing.kind} ({thing.state})", again=tried)
+                yield from self._allowed(route, item, f"an own {item.kind} ({item.state})", again=tried)
                 tried = True
             elif relation == "foreign":
-                yield from self._out_of_scope(route, f"another's {thing.kind} ({thing.state})", thing)
-            else:  # it may be looked at, and this operation is not for it: 403 or 404, never more
-                answer = self._call(route, thing, **route.body())
-                yield from self._expect(route, f"a {thing.kind} it only sees ({thing.state})", answer, {403, 404})
+                yield from self._out_of_scope(route, f"another's {item.kind} ({item.state})", item)
+            else:  # "seen": the visitor may read the object but not perform this operation on it
+                answer = self._call(route, item, **route.body())
+                yield from self._expect(route, f"a {item.kind} it only sees ({item.state})", answer, {403, 404})
 
-    def picks(self, kind: str, operation: str) -> list[tuple[str, Thing]]:
-        """Objects the operation is for, objects it is not for but which may be seen, and objects out of sight: one of each state."""
+    def picks(self, kind: str, operation: str) -> list[tuple[str, OwnedObject]]:
+        """Return (relation, object) pairs: `own` (the operation is allowed), `seen` (only reading is) and `foreign`, one of each state."""
         if kind == "session":
             self.visitor.client("new")
         kept = {self.visitor.world.users.get(role.username or "") for role in ROLES}
-        found: dict[tuple[str, bool, str], Thing] = {}
-        for thing in things(self.visitor.world, kind):
-            if str(thing.key) not in {str(user) for user in kept}:
-                mine = self.visitor.organisation in thing.owners
-                found[self._relation(kind, operation, thing), mine, thing.state] = thing
-        chosen: list[tuple[str, Thing]] = []
+        found: dict[tuple[str, bool, str], OwnedObject] = {}
+        for item in objects_of(self.visitor.world, kind):
+            if str(item.key) not in {str(user) for user in kept}:
+                mine = self.visitor.organisation in item.owners
+                found[self._relation(kind, operation, item), mine, item.state] = item
+        chosen: list[tuple[str, OwnedObject]] = []
         for relation, mine in (("own", True), ("own", False), ("seen", True), ("seen", False), ("foreign", False)):
-            chosen += [(relation, thing) for (*of, _), thing in found.items() if of == [relation, mine]][:EACH]
+            chosen += [(relation, item) for (*of, _), item in found.items() if of == [relation, mine]][:EACH]
         return chosen
 
-    def _relation(self, kind: str, operation: str, thing: Thing) -> str:
-        if self.visitor.reaches(operation, thing):
+    def _relation(self, kind: str, operation: str, item: OwnedObject) -> str:
+        if self.visitor.reaches(operation, item):
             return "own"
-        return "seen" if self.visitor.reaches(SEEN_BY[kind], thing) else "foreign"
+        return "seen" if self.visitor.reaches(SEEN_BY[kind], item) else "foreign"
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
-    def _allowed(self, route: Route, thing: Thing, what: str, *, again: bool = False) -> Iterator[str]:
-        """Let in; `again`: what depends on the caller alone has been tried with another object."""
+    def _allowed(self, route: Route, item: OwnedObject, what: str, *, again: bool = False) -> Iterator[str]:
+        """Expect that the caller is let in. `again`: the checks that depend on the caller alone were made with another object."""
         how = "new" if route.unsafe and route.operation == PERSON else "fresh"
-        answer = self._call(route, thing, how, **(route.nonsense() if route.unsafe else {}))
+        answer = self._call(route, item, how, **(route.nonsense() if route.unsafe else {}))
         if self._refused(route, answer):
             yield self._say(route, what, answer.status_code, {200, 422})
         if again or self.visitor.person is None or answer.status_code == 401:
             return
         if route.unsafe:
-            answer = self._call(route, thing, headers={"X-CSRF-Token": None, "Cookie": self.visitor.client().headers["Cookie"]})
+            answer = self._call(route, item, headers={"X-CSRF-Token": None, "Cookie": self.visitor.client().headers["Cookie"]})
             yield from self._expect(route, "a call without the session's X-CSRF-Token", answer, {403}, "csrf")
         if route.operation in TABLE:
-            yield from self._stale(route, thing, what)
+            yield from self._stale(route, item, what)
 
-    def _stale(self, route: Route, thing: Thing, what: str) -> Iterator[str]:
-        answer = self._call(route, thing, "stale", **(route.nonsense() if route.unsafe else {}))
+    def _stale(self, route: Route, item: OwnedObject, what: str) -> Iterator[str]:
+        answer = self._call(route, item, "stale", **(route.nonsense() if route.unsafe else {}))
         if "!" in self.visitor.cell(str(route.operation)):
             yield from self._expect(route, f"{what}, the code an hour old", answer, {403}, "step-up-required")
         elif self._refused(route, answer):
             yield self._say(route, f"{what}, the code an hour old", answer.status_code, {200, 422})
 
     def _refused(self, route: Route, answer: Any) -> bool:
-        """Whether somebody was sent away who may do this."""
+        """Tell whether the answer refuses a caller who may do this."""
         if answer.status_code in ALSO.get(str(route), set()):
             return False
         party = answer.status_code == 403 and (answer.json or {}).get("type", "").rpartition(":")[2] in PARTIES
         return not party and (answer.status_code in REFUSALS or answer.status_code >= 500)
 
-    def _out_of_scope(self, route: Route, what: str, thing: Thing) -> Iterator[str]:
-        answer = self._call(route, thing, **route.body())
+    def _out_of_scope(self, route: Route, what: str, item: OwnedObject) -> Iterator[str]:
+        answer = self._call(route, item, **route.body())
         if route.is_api or not route.unsafe:
             yield from self._expect(route, what, answer, {404})
         elif answer.status_code != (wanted := self._call(route, absent(str(route.kind)), **route.body()).status_code) or wanted < 400:
@@ -188,21 +188,21 @@ class Walk:
     def _say(self, route: Route, what: str, status: int, wanted: set[int]) -> str:
         return f"{self.visitor.role.name}: {route}: {what}: {status} instead of {' or '.join(map(str, sorted(wanted)))}"
 
-    def _any(self, route: Route) -> Thing:
+    def _any(self, route: Route) -> OwnedObject:
         return absent(route.kind or "")
 
-    def _call(self, route: Route, thing: Thing, how: str = "fresh", **more: Any) -> Any:
-        """One call; what the record must say about a refusal is kept."""
+    def _call(self, route: Route, item: OwnedObject, how: str = "fresh", **more: Any) -> Any:
+        """Make one call, and remember the action that must be recorded if it is refused."""
         client, request_id = self.visitor.client(how), f"access-{uuid4().hex}"
         headers = client.headers | {"X-Request-Id": request_id, "Accept": "application/json"} | more.pop("headers", {})
         given = {name: value for name, value in headers.items() if value is not None}
-        answer = client.open(route.method, route.url(thing), headers=given, **more)
+        answer = client.open(route.method, route.url(item), headers=given, **more)
         if self.visitor.role.known and (answer.status_code == 403 or (answer.status_code == 404 and "<" in route.rule.rule)):
             self.denied[request_id] = "access.denied" if answer.status_code == 403 else "access.not_found"
         return answer
 
     def unrecorded(self) -> list[str]:
-        """Refusals without their security event, or with anything besides it."""
+        """Return the refusals whose security event is missing, doubled, or beside another event."""
         rows = self.visitor.world.sql("SELECT request_id, action FROM audit_entry WHERE request_id LIKE 'access-%'")
         found: dict[str, list[str]] = {}
         for request_id, action in rows:
@@ -212,9 +212,9 @@ class Walk:
     # --- lists -------------------------------------------------------------------------------------------------------
 
     def list_faults(self) -> list[str]:
-        """Lists whose rows are not exactly those the table lets the visitor see; texts of foreign objects on any page or in any file."""
+        """Return the lists whose rows are not exactly those the visitor may see, and the pages and files with texts of foreign objects."""
         faults = [fault for path, (kind, operation) in LISTS.items() for fault in self._list(path, kind, operation)]
-        foreign, unrecorded = self._foreign_marks(), self._foreign_marks("audit.read")  # the record names its objects by their ids
+        foreign, unrecorded = self._foreign_marks(), self._foreign_marks("audit.read")  # audit entries name their objects by id
         for route in routes(self.visitor.world):
             if route.method == "GET" and "<" not in route.rule.rule and route.operation in (*TABLE, ANYBODY, PERSON):
                 for query in ({},) if route.is_api else ({}, *SEARCHES):
@@ -226,18 +226,18 @@ class Walk:
         return faults
 
     def _lacking(self, route: Route, text: str) -> list[str]:
-        """Own rows a list's file does not have."""
+        """Return the visitor's own rows that are missing from the file of a list."""
         kind = STEMS.get(f"{route.rule.rule}/", "")
         if kind not in MARKED or self.visitor.cell(str(route.operation)) == NEVER:
             return []
-        own = [thing.mark for thing in things(self.visitor.world, kind) if self.visitor.reaches(str(route.operation), thing)]
+        own = [item.mark for item in objects_of(self.visitor.world, kind) if self.visitor.reaches(str(route.operation), item)]
         lost = [mark for mark in own if mark not in text]
         return [f"{self.visitor.role.name}: {route} as a file: lacks {lost[:3]}, {len(lost)} of {len(own)}"] if lost else []
 
     def _list(self, path: str, kind: str, operation: str) -> Iterator[str]:
         if self.visitor.cell(operation) == NEVER:
             return
-        wanted = {thing.key for thing in things(self.visitor.world, kind) if self._in_list(kind, operation, thing)}
+        wanted = {item.key for item in objects_of(self.visitor.world, kind) if self._in_list(kind, operation, item)}
         shown = set(self._walk_pages(path.removeprefix(API), "uid" if kind == "card" else "id"))
         if shown - wanted:
             yield f"{self.visitor.role.name}: GET {path}: shows {len(shown - wanted)} rows that are not its own, of {len(shown)}"
@@ -246,9 +246,9 @@ class Walk:
         if not wanted and (self.visitor.role.name, path) not in NOTHING_OWN:
             yield f"{self.visitor.role.name}: GET {path}: there is nothing for it to show, so nothing is proven; add to populate()"
 
-    def _in_list(self, kind: str, operation: str, thing: Thing) -> bool:
-        own_people = kind != "user" or self.visitor.organisation in thing.owners  # the API's list of people is the own organisation's
-        return own_people and self.visitor.reaches(operation, thing)
+    def _in_list(self, kind: str, operation: str, item: OwnedObject) -> bool:
+        own_people = kind != "user" or self.visitor.organisation in item.owners  # the API lists one's own organisation's people
+        return own_people and self.visitor.reaches(operation, item)
 
     def _walk_pages(self, path: str, key: str) -> Iterator[str]:
         cursor = None
@@ -261,13 +261,13 @@ class Walk:
                 return
 
     def _foreign_marks(self, reading: str = "") -> set[str]:
-        """Texts that only objects have which this visitor may not see in any way, nor by the operation `reading`."""
+        """Return the texts of objects that this visitor may not see, neither by their own reading operation nor by `reading`."""
         shown: set[str] = set()
         hidden: set[str] = set()
         for kind in SELECTS:
-            for thing in things(self.visitor.world, kind) if kind not in ONLY_IDS else []:
-                seen = any(self.visitor.reaches(each, thing) for each in (SEEN_BY[kind], reading) if each)
-                (shown if seen else hidden).update((thing.mark, thing.part) if seen else (thing.mark,))  # a card names its unit
+            for item in objects_of(self.visitor.world, kind) if kind not in ONLY_IDS else []:
+                seen = any(self.visitor.reaches(each, item) for each in (SEEN_BY[kind], reading) if each)
+                (shown if seen else hidden).update((item.mark, item.part) if seen else (item.mark,))  # a card's page names its unit
         return hidden - shown
 
     def _text(self, route: Route, query: dict[str, str]) -> str:
@@ -281,5 +281,5 @@ class Walk:
 
 
 def _recorded(wanted: str, found: list[str]) -> bool:
-    """Once, and nothing besides it but that a one-time code was wrong."""
+    """Tell whether the action was recorded once, with nothing else but refused one-time codes."""
     return sorted(set(found) - {"session.otp_refused"}) == [wanted] and found.count(wanted) == 1

@@ -1,4 +1,4 @@
-"""One installation for all of a module's roles: nearly every call is a refusal, which changes nothing."""
+"""One installation for all roles of a module: nearly every call is a refusal, which changes nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from hsm import HSM
-from tests.access.things import populate
+from tests.access.objects import populate
 from tests.support.databases import Fresh
 from tests.support.world import World
 
@@ -23,7 +23,7 @@ def _installed(fresh: Fresh, factory: pytest.TempPathFactory, signing: HSM, root
 
 @pytest.fixture(scope="module")
 def crowded(fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """An installation full of everybody's objects, on SQLite."""
+    """Yield an installation with objects of every organisation, on SQLite."""
     yield from _installed(fresh_sqlite, tmp_path_factory, signing_token, root_token)
 
 
@@ -31,5 +31,5 @@ def crowded(fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signi
 def crowded_postgresql(
     fresh_postgresql: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM
 ) -> Iterator[World]:
-    """The same on PostgreSQL."""
+    """Yield an installation with objects of every organisation, on PostgreSQL."""
     yield from _installed(fresh_postgresql, tmp_path_factory, signing_token, root_token)

@@ -1,12 +1,14 @@
-"""Who comes to the door, and what DOMAIN.md's table lets them do: computed from the table alone, never from the application's."""
+"""The roles and what docs/domain.md's permission table lets them do, computed from tests/support/permission_table.py and not from the
+application's table.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tests.access.things import BALI, Thing
-from tests.support.domain import CENTRAL, NEVER, TABLE
+from tests.access.objects import BALI, OwnedObject
+from tests.support.permission_table import CENTRAL, NEVER, TABLE
 from tests.support.world import Client, World
 
 OPEN, ANYBODY, PERSON = "public", "self", "session.self"
@@ -14,7 +16,7 @@ OPEN, ANYBODY, PERSON = "public", "self", "session.self"
 
 @dataclass(frozen=True)
 class Role:
-    """One column of the table, or two for a key: it does nothing that nobody of its organisation may do."""
+    """One column of the table, or two for an API key: a key may do only what a person of its organisation may do."""
 
     name: str
     columns: tuple[str, ...] = ()
@@ -25,12 +27,12 @@ class Role:
 
     @property
     def known(self) -> bool:
-        """Whether anybody is signed in."""
+        """Whether the caller is signed in."""
         return bool(self.columns)
 
     @property
     def central(self) -> bool:
-        """Whether this is one of the directorate's people."""
+        """Whether the caller is a person of the directorate."""
         return self.columns[:1] != () and self.columns[0] in CENTRAL
 
 
@@ -59,7 +61,7 @@ ROLES = (
 
 @dataclass
 class Visitor:
-    """A role in one installation: its clients, its organisation, whose affairs it may see."""
+    """A role in one installation: its clients, its organisation, and the organisations of its jurisdiction."""
 
     world: World
     role: Role
@@ -69,11 +71,11 @@ class Visitor:
 
     @property
     def person(self) -> UUID | None:
-        """The account; None for a key."""
+        """The id of the account; None for an API key."""
         return self.world.users.get(self.role.username or "")
 
     def client(self, how: str = "fresh") -> Client:
-        """`fresh` or `stale` by the one-time code; `new`: a session of its own, for what may end it."""
+        """Return a client: `fresh` or `stale` by the age of its one-time code, or `new` with another session, for calls that may end it."""
         if how not in self.clients or how == "new":
             self.clients[how] = self._client(fresh=how != "stale")
         return self.clients[how]
@@ -85,29 +87,29 @@ class Visitor:
         return self.world.client(self.role.username, fresh=fresh) if self.role.username else self.world.anonymous()
 
     def cell(self, operation: str) -> str:
-        """The table's cell: `-`, or a letter of scope and perhaps `!`."""
+        """Return the table's cell: `-`, or a letter of scope, with `!` if a fresh code is needed."""
         cells = [TABLE[operation][column] for column in self.role.columns]
         if not cells or NEVER in cells or ("h" in cells[0] and not self.role.head):
             return NEVER
         return cells[0].replace("h", "")
 
-    def reaches(self, operation: str, thing: Thing) -> bool:
-        """Whether the table's scope for an operation covers a thing."""
-        if thing.kind in ("organisation", "buyer"):  # anybody's to choose from
+    def reaches(self, operation: str, item: OwnedObject) -> bool:
+        """Tell whether the table's scope for an operation covers an object."""
+        if item.kind in ("organisation", "buyer"):  # everybody who may do this chooses among all of them
             return self.cell(operation) != NEVER
-        if thing.kind in ("passkey", "session"):
-            return self.person in thing.owners
+        if item.kind in ("passkey", "session"):
+            return self.person in item.owners
         scope = self.cell(operation)[0]
         if scope == "A":
             return True
-        if thing.kind in ("audit_entry", "leaf") and self.role.central:
-            return scope != NEVER and self.person in thing.owners
-        near = thing.owners | (thing.linked if scope == "L" else frozenset())
-        return scope != NEVER and (self.organisation in near or (scope == "J" and bool(thing.owners & self.jurisdiction)))
+        if item.kind in ("audit_entry", "leaf") and self.role.central:
+            return scope != NEVER and self.person in item.owners
+        near = item.owners | (item.linked if scope == "L" else frozenset())
+        return scope != NEVER and (self.organisation in near or (scope == "J" and bool(item.owners & self.jurisdiction)))
 
 
 def visitor(world: World, role: Role) -> Visitor:
-    """A role in an installation."""
+    """Make the visitor of a role; a disabled account is disabled after its sessions have begun."""
     name = role.username or role.key_of
     home = world.organisation_of(name) if name else None
     found = Visitor(world, role, home, _jurisdiction(world, role))
@@ -118,6 +120,6 @@ def visitor(world: World, role: Role) -> Visitor:
 
 
 def _jurisdiction(world: World, role: Role) -> frozenset[UUID]:
-    """The regencies of a province, by name: East Java has one here, Bali another."""
+    """Return the regencies of a province, by name: East Java has Magetan here, Bali another."""
     regencies = {"province": "Magetan"}.get(role.columns[0] if role.columns else "", BALI)
     return frozenset(found for name, found in world.organisations.items() if name.endswith(regencies) and name != BALI)

@@ -1,4 +1,4 @@
-"""The routes of the application, as its URL map has them, and how each is called."""
+"""The routes of the application's URL map, and how each is called."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from uuid import uuid4
 
 from werkzeug.routing import Rule
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.web.operations import policy_of
-from tests.access.things import Thing
+from tests.access.objects import OwnedObject
 from tests.support.world import World, new_uid
 
 FILES = ("static", "web.static")
 PHOTO = photo(8, 8)[1]
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-# The kind of object a route's first parameter names, by the beginning of its path. A page about an object of a new kind: add its
-# beginning here, and the kind's select to `things.SELECTS` with its reading operation to `SEEN_BY`.
+# The kind of object that a route's first parameter names, by the beginning of its path. For a page about a new kind of object, add its
+# beginning here, and the kind's select to `objects.SELECTS` with its reading operation to `SEEN_BY`.
 STEMS: dict[str, str] = {
     "/api/v1/activation-requests/": "activation_request",
     "/api/v1/activations/": "activation",
@@ -65,14 +65,14 @@ STEMS: dict[str, str] = {
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
 }
-# Beginnings of paths whose parameter names nobody's object: a value that is there.
+# Beginnings of paths whose parameter names no owned object, with a value that exists.
 FIXED: dict[str, str] = {
     "/aktivasi/berkas/templat.": "csv",
     "/aktivasi/kartu/peta/": "35.20",
     "/organisasi/berkas/": "pks",
     "/unit/templat.": "csv",
 }
-# Further parameters that name no part of the object: a value that is there.
+# Further parameters that name no part of the object, with a value that exists.
 MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1"}
 SEEN_BY: dict[str, str] = {
     "activation": "manifest.view",
@@ -104,13 +104,13 @@ SEEN_BY: dict[str, str] = {
     "user": "users.see",
     "user_change": "users.central",
 }
-# Lists of the API: the kind of their items, and the operation that reads them.
+# Lists of the API: the kind of their items and the operation that reads them.
 LISTS: dict[str, tuple[str, str]] = {
     stem.rstrip("/"): (kind, SEEN_BY[kind])
     for stem, kind in STEMS.items()
     if stem.startswith("/api/") and kind not in ("leaf", "session", "user", "central_user", "user_change")
 } | {"/api/v1/users": ("user", "users.see"), "/api/v1/audit": ("audit_entry", "audit.read")}
-# Bodies that are read to the end, so that a view comes to look for its object; nothing comes of them where there is none to find.
+# Well-formed bodies: the view must accept them and then look for its object. They change nothing where no object is found.
 NOTE = {"note": "catatan uji"}
 _LETTER = {"letter_number": "470/1/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan"}
 _PERSON = {"name": "Satria Contoh", "id_kind": "employee", "position": "Auditor"}
@@ -149,20 +149,20 @@ PAGE_BODIES: dict[str, dict[str, Any]] = {
     "pcid": BODIES["pcid"],
     "ubah": _LETTER | {"function": "R", "quantity": "1"},
 }
-# Where an allowed call, sent without anything sensible, is answered by 403 or 404 all the same, and why.
+# Routes that answer an allowed call with a nonsense body by 403 or 404, and why.
 ALSO: dict[str, set[int]] = {
-    "POST /masuk/ulang": {403},  # no code
+    "POST /masuk/ulang": {403},  # the code is missing
     "GET /pemusnahan/<uuid:destruction_id>/foto/<int:number>": {404},  # no photo before it is recorded
     "GET /kartu/<string:uid>/foto/<int:number>": {404},  # no photo came with the report
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
     "POST /personalisasi/<uuid:request_id>/ubah": {404},
-    "POST /kartu/<string:uid>/usul-cabut": {404},  # no manifest stands on the card
+    "POST /kartu/<string:uid>/usul-cabut": {404},  # the card has no valid manifest
     "POST /manifest/<uuid:manifest_id>/putusan": {403},  # a decision is an approver's, and needs a fresh code
 }
-# A BAST, a letter, a Berita Acara have their parties: the other party is told so.
+# Problem types that tell a party of a document (BAST, letter, Berita Acara) that the act belongs to the other party.
 PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "not-proposer", "four-eyes")
-# Routes about fewer objects than their beginning says.
+# Routes about a narrower kind than the beginning of their path says.
 NARROWER: dict[str, str] = {
     "/organisasi/<uuid:organisation_id>/model": "maker",
     "/organisasi/<uuid:organisation_id>/pks": "institution",
@@ -175,7 +175,7 @@ NARROWER: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one rule, and the operation its view names."""
+    """One method of one URL rule, and the operation that its view names."""
 
     method: str
     rule: Rule
@@ -186,36 +186,36 @@ class Route:
 
     @property
     def unsafe(self) -> bool:
-        """Whether it may change something."""
+        """Whether the method may change something."""
         return self.method in UNSAFE
 
     @property
     def is_api(self) -> bool:
-        """Whether programs call it."""
+        """Whether the route belongs to the API."""
         return self.rule.rule.startswith("/api/")
 
     @property
     def stem(self) -> str:
-        """The path up to its first parameter."""
+        """The path before its first parameter."""
         return self.rule.rule.partition("<")[0]
 
     @property
     def kind(self) -> str | None:
-        """The kind of object it is about."""
+        """The kind of object the route is about; None if unknown."""
         return NARROWER.get(self.rule.rule) or STEMS.get(self.stem)
 
     @property
     def about_an_object(self) -> bool:
-        """Whether its parameter names somebody's object."""
+        """Whether its parameter names an owned object."""
         return "<" in self.rule.rule and self.stem not in FIXED
 
-    def url(self, thing: Thing) -> str:
-        """The path of an object; further parameters name a part of it."""
-        path = re.sub(r"<[^>]+>", FIXED.get(self.stem, thing.key), self.rule.rule, count=1)
-        return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: MORE.get(found[1], thing.part), path)
+    def url(self, item: OwnedObject) -> str:
+        """Return the path with the object's key; further parameters name a part of the object."""
+        path = re.sub(r"<[^>]+>", FIXED.get(self.stem, item.key), self.rule.rule, count=1)
+        return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: MORE.get(found[1], item.part), path)
 
     def body(self) -> dict[str, Any]:
-        """A body that is well-formed: the view gets to look for its object."""
+        """Return the request options of a well-formed body, with which the view looks for its object."""
         last = self.rule.rule.rpartition("/")[2]
         form = FORMS.get(f"{self.method} {self.kind if '<' in last else last}") if self.is_api else None
         if form:
@@ -225,7 +225,7 @@ class Route:
         return {"json": BODIES.get(last, NOTE)} if self.is_api else {"data": PAGE_BODIES.get(last, NOTE)}
 
     def nonsense(self) -> dict[str, Any]:
-        """A body no view can do anything with: what is let through changes nothing."""
+        """Return the request options of a body that no view accepts, so that a permitted call changes nothing."""
         return {"json": {"?": "?"}} if self.is_api else {"data": {"?": "?"}}
 
 
@@ -237,7 +237,7 @@ def _multipart(part: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def routes(world: World) -> list[Route]:
-    """Every route but the static files'."""
+    """Return every route except those of static files."""
     return [
         Route(method, rule, found.operation if (found := policy_of(world.app.view_functions[rule.endpoint])) else None)
         for rule in sorted(world.app.url_map.iter_rules(), key=lambda rule: rule.rule)
@@ -246,14 +246,14 @@ def routes(world: World) -> list[Route]:
     ]
 
 
-def absent(kind: str) -> Thing:
-    """Something that is not there."""
+def absent(kind: str) -> OwnedObject:
+    """Return an object whose key does not exist."""
     keys = {"card": new_uid(), "leaf": "999999999"}
-    return Thing(kind, keys.get(kind, str(uuid4())), "absent", "", frozenset(), part=new_uid())
+    return OwnedObject(kind, keys.get(kind, str(uuid4())), "absent", "", frozenset(), part=new_uid())
 
 
 def missing_recipes(found: list[Route]) -> Iterator[str]:
-    """Words for every route about an object that this test does not know how to name."""
+    """Yield a sentence for every route about an object for which STEMS has no kind."""
     for route in found:
         if route.about_an_object and route.operation != "public" and route.kind is None:
             yield f"{route}: no recipe for its parameters; add {route.stem!r} and the kind of its object to STEMS in tests/access/routes.py"

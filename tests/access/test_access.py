@@ -1,4 +1,4 @@
-"""Every role at every route, with its own objects, with others' and in other states: exactly what DOMAIN.md's table says."""
+"""Every role may do at every route exactly what docs/domain.md's table says: with its own objects, with others', in every state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _name(role: Role) -> str:
     return role.name
 
 
-def test_every_route_about_an_object_has_a_recipe(crowded: World) -> None:
+def test_every_route_about_an_object_has_a_known_kind(crowded: World) -> None:
     assert list(missing_recipes(routes(crowded))) == []
 
 
@@ -26,12 +26,12 @@ def test_a_role_may_do_what_the_table_says_and_nothing_else(crowded: World, role
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role.known], ids=_name)
-def test_lists_searches_and_exports_show_exactly_ones_own(crowded: World, role: Role) -> None:
+def test_lists_searches_and_exports_show_exactly_what_the_role_may_see(crowded: World, role: Role) -> None:
     assert "\n".join(Walk(visitor(crowded, role)).list_faults()) == ""
 
 
 @pytest.mark.parametrize("name", ["manufacturer's head", "province's head", "institution's key"])
-def test_postgresql_draws_the_same_lines(crowded_postgresql: World, name: str) -> None:
+def test_a_role_has_the_same_permissions_on_postgresql(crowded_postgresql: World, name: str) -> None:
     role = next(role for role in ROLES if role.name == name)
     walk = Walk(visitor(crowded_postgresql, role))
     assert "\n".join(walk.faults()) == ""

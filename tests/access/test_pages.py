@@ -1,4 +1,4 @@
-"""Every page of every role, in a real browser: axe, Content Security Policy, console, width; and how heavy and how slow it is."""
+"""Every page of every role in a real browser: axe, Content Security Policy, console, width, size and CPU time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from hsm import HSM
 from tests.access.checker import Walk
+from tests.access.objects import populate
 from tests.access.roles import ROLES, Role, visitor
-from tests.access.things import populate
 from tests.support.browser import WIDTHS, chromium, known, opened, sound
 from tests.support.databases import Fresh
 from tests.support.outline import doubled_ids, outline
@@ -22,7 +22,7 @@ from tests.support.servers import Server, running
 from tests.support.world import World
 
 HEAVY, SLOW = 100 * 1024, 0.150
-"""Bytes of a page's own HTML, and seconds of CPU the server may take for it."""
+"""Upper bounds: bytes of a page's own HTML, and seconds of CPU that the server takes for it."""
 PEOPLE = [role for role in ROLES if not role.key_of and not role.disabled]
 
 
@@ -30,7 +30,7 @@ PEOPLE = [role for role in ROLES if not role.key_of and not role.disabled]
 def served(
     fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM
 ) -> Iterator[tuple[World, Server]]:
-    """An installation full of everybody's objects, whose time is the server's time, and its server."""
+    """Yield an installation with objects of every organisation, whose clock shows the real time, and its server."""
     url = fresh_sqlite.make()
     with closing(World(url, tmp_path_factory.mktemp("home"), signing_token, root_token, datetime.now(UTC))) as world:
         populate(world)
@@ -41,20 +41,20 @@ def served(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Yield Debian's Chromium."""
     with chromium() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def looked_at() -> set[tuple[str, ...]]:
-    """What was found sound on the pages before: an element in its place is not measured again on another role's page."""
+def judged() -> set[tuple[str, ...]]:
+    """Return the outlines that earlier pages were judged with: axe does not judge the same outline again for another role."""
     return set()
 
 
 @pytest.mark.parametrize("role", PEOPLE, ids=lambda role: role.name)
 def test_every_page_of_a_role_is_sound_light_and_quick(
-    served: tuple[World, Server], browser: Browser, looked_at: set[tuple[str, ...]], role: Role
+    served: tuple[World, Server], browser: Browser, judged: set[tuple[str, ...]], role: Role
 ) -> None:
     world, made = served
     walk = Walk(visitor(world, role))
@@ -67,23 +67,26 @@ def test_every_page_of_a_role_is_sound_light_and_quick(
     for page in pages:
         known(page, made, walk.visitor.client())
     for path, (html, _) in answers.items():
-        if not (found := outline(html)) <= looked_at:
+        if not (found := outline(html)) <= judged:
             for page in pages:
                 page.goto(path)
                 sound(page)
-            looked_at |= found
+            judged |= found
     for page in pages:
         page.context.close()
 
 
 def _answers(walk: Walk) -> Iterator[tuple[str, tuple[str, float]]]:
-    """HTML and seconds of CPU by path. A refusal is a page too; files, parts of pages, and what leads elsewhere are not."""
+    """Yield each path with its HTML and its seconds of CPU. Refusals count as pages; files, fragments and redirects do not."""
     for route, path in walk.pages():
         answer, spent = _answer(walk, path)
         assert answer.status_code < 500, f"{route}: {answer.status_code}"
         html = answer.get_data(as_text=True) if answer.mimetype == "text/html" else ""
         if answer.status_code not in (302, 303) and "<html" in html:
-            yield path, (html, spent if spent < SLOW else _answer(walk, path)[1])  # the first call of all may read what later ones know
+            yield (
+                path,
+                (html, spent if spent < SLOW else _answer(walk, path)[1]),
+            )  # measured again: a first call may fill caches
 
 
 def _answer(walk: Walk, path: str) -> tuple[TestResponse, float]:

@@ -1,4 +1,4 @@
-"""The walk sees what is wrong: each fault is planted in the application and must be named."""
+"""The walk over the routes reports faults: each test plants a fault in the application, which the walk must name."""
 
 from __future__ import annotations
 
@@ -61,13 +61,15 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("name", "operation", "column", "grant", "words"), CELLS, ids=[f"{c[0]}, {c[1]}" for c in CELLS])
-def test_a_changed_cell_is_seen(crowded: World, name: str, operation: Operation, column: Column, grant: Grant | None, words: str) -> None:
+def test_a_changed_cell_is_reported(
+    crowded: World, name: str, operation: Operation, column: Column, grant: Grant | None, words: str
+) -> None:
     with cell(operation, column, grant):
         found = walk(crowded, name).faults(operation)
     assert any(part in fault for fault in found for part in words.split("|")), found
 
 
-def test_a_list_and_a_view_that_forget_the_scope_are_seen(crowded: World) -> None:
+def test_a_list_and_a_view_without_scope_are_reported(crowded: World) -> None:
     @operation("card.view")
     def everybody() -> Any:
         ctx = context()
@@ -86,7 +88,7 @@ def test_a_list_and_a_view_that_forget_the_scope_are_seen(crowded: World) -> Non
     assert any("another's activation_request" in fault for fault in found), found
 
 
-def test_a_refusal_that_leaves_no_security_event_is_seen(crowded: World) -> None:
+def test_a_refusal_without_a_security_event_is_reported(crowded: World) -> None:
     hooks = crowded.app.after_request_funcs[None]
     kept = [hook for hook in hooks if hook.__name__ != "record_denial"]
     former = list(hooks)
@@ -99,7 +101,7 @@ def test_a_refusal_that_leaves_no_security_event_is_seen(crowded: World) -> None
     assert silent.unrecorded()
 
 
-def test_a_route_without_operation_and_one_without_recipe_are_seen(crowded: World) -> None:
+def test_routes_without_operation_or_known_kind_are_reported(crowded: World) -> None:
     @operation("card.view")
     def unknown(**_path: Any) -> str:
         return ""
@@ -118,5 +120,5 @@ def test_a_route_without_operation_and_one_without_recipe_are_seen(crowded: Worl
         crowded.app.url_map.add(crowded.app.url_rule_class(rule, endpoint=endpoint, methods=["GET"]))
     found = walk(crowded, "operator").faults()
     assert "GET /planted: names no operation" in found
-    assert any("card.polish is not in DOMAIN.md's table" in fault for fault in found)
+    assert any("card.polish is not in docs/domain.md's table" in fault for fault in found)
     assert [words for words in missing_recipes(routes(crowded)) if "'/planted/'" in words]

@@ -1,4 +1,4 @@
-"""A lost second factor: one reports it, another agrees, and from then on nothing of before opens anything."""
+"""A lost second factor: one person reports it, another agrees, and from then on earlier sessions, codes and passkeys are refused."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ REASON = "Ponsel hilang, ia datang sendiri"
 
 
 def report(world: World, who: str, whom: str) -> Any:
-    """Report the second factor of somebody as lost; the page's answer."""
+    """Report a user's second factor as lost on the page; return the answer."""
     return Visitor(world, who).send(f"/pengguna/{world.users[whom]}/faktor-hilang", reason=REASON)
 
 
 def waiting(world: World) -> str:
-    """The newest proposal."""
+    """Return the id of the newest proposal."""
     [(found,)] = world.sql("SELECT id FROM user_change ORDER BY id DESC LIMIT 1")
     return str(UUID(str(found)))
 
 
 def decide(world: World, who: str, decision: str = "execute") -> Any:
-    """Decide on the newest proposal; the page's answer."""
+    """Decide on the newest proposal on the page; return the answer."""
     return Visitor(world, who).send(f"/pengguna/usulan/{waiting(world)}/faktor-hilang", decision=decision)
 
 
 def second_head(world: World) -> None:
-    """Another head of the office in Magetan."""
+    """Add another head to the office in Magetan."""
     home = next(name for name, key in world.organisations.items() if key == world.organisation_of("magetan.kepala"))
     with world.context() as ctx:
         world.add_user(ctx, Account("magetan.wakil", "Bayu Contoh", home, frozenset({Role.HEAD}), "M-9001"))
 
 
 def factors(world: World, username: str) -> tuple[int, int]:
-    """How many recovery codes and passkeys count."""
+    """Return the numbers of valid recovery codes and passkeys."""
     with world.context() as ctx:
         return recovery_codes.left(ctx, world.users[username]), len(passkeys.of_user(ctx, world.users[username]))
 
 
 def equip(world: World, username: str) -> None:
-    """Give somebody recovery codes and a passkey."""
+    """Give a user recovery codes and a passkey."""
     user = world.users[username]
     with world.context(Actor(user_id=user)) as ctx:
         recovery_codes.make(ctx, world.settings)
         ctx.session.add(Passkey(user_id=user, name="Ponsel", credential_id=user.bytes, public_key=b"2", sign_count=0, created_at=ctx.now))
 
 
-def test_of_a_head_two_administrators_decide_and_everything_of_before_ends(world: World) -> None:
+def test_two_administrators_replace_the_factor_of_a_head_and_end_everything_from_before(world: World) -> None:
     head = Visitor(world, "magetan.kepala")
     equip(world, "magetan.kepala")
     assert report(world, "admin1", "magetan.kepala").status_code == 303
-    assert (state_of(world, "magetan.kepala"), head.get("/").status_code) == ("active", 200)  # one person alone ends nothing
+    assert (state_of(world, "magetan.kepala"), head.get("/").status_code) == ("active", 200)  # a report by one person changes nothing
     assert decide(world, "admin1").status_code == 403
     assert factors(world, "magetan.kepala") == (10, 1)
     world.clock.advance(seconds=1)
@@ -79,18 +79,18 @@ def test_of_a_head_two_administrators_decide_and_everything_of_before_ends(world
     ]  # fmt: skip
 
 
-def test_the_person_begins_anew_with_the_link(world: World) -> None:
+def test_the_person_enrols_again_with_the_link(world: World) -> None:
     report(world, "admin1", "magetan.kepala")
     secret = link_of(decide(world, "admin2"))
     code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
     body = {"invitation": secret, "password": "tujuh kuda naik perahu", "code": code}
     assert world.anonymous().post("/invitations/enrol", body).status_code == 204
     assert (state_of(world, "magetan.kepala"), opens(world, secret)) == ("active", False)
-    with pytest.raises(DBAPIError):  # what two persons agreed to is used up
+    with pytest.raises(DBAPIError):  # the agreement of two persons permits one replacement
         world.sql("UPDATE user_account SET state = 'invited', totp_sealed = NULL WHERE username = 'magetan.kepala'")
 
 
-def test_of_staff_another_head_is_the_second_person(world: World) -> None:
+def test_another_head_decides_on_the_lost_factor_of_staff(world: World) -> None:
     second_head(world)
     assert report(world, "magetan.kepala", "magetan.staf").status_code == 303
     admin, other = Visitor(world, "admin1"), Visitor(world, "magetan.wakil")
@@ -103,7 +103,7 @@ def test_of_staff_another_head_is_the_second_person(world: World) -> None:
     assert state_of(world, "magetan.staf") == "invited"
 
 
-def test_where_there_is_one_head_an_administrator_is_the_second_person(world: World) -> None:
+def test_an_administrator_decides_where_there_is_only_one_head(world: World) -> None:
     assert report(world, "magetan.kepala", "magetan.staf").status_code == 303
     assert decide(world, "magetan.kepala").status_code == 403
     assert decide(world, "bangli.kepala").status_code == 404
@@ -116,37 +116,37 @@ def test_where_there_is_one_head_an_administrator_is_the_second_person(world: Wo
 @pytest.mark.parametrize(
     ("who", "whom", "status"),
     [
-        ("magetan.kepala", "magetan.kepala", 403),  # nobody their own
+        ("magetan.kepala", "magetan.kepala", 403),  # nobody reports their own factor
         ("admin1", "admin1", 403),
-        ("admin1", "magetan.staf", 409),  # the head of the organisation reports this
+        ("admin1", "magetan.staf", 409),  # the head of the organisation must report it
         ("magetan.staf", "magetan.kepala", 403),
         ("magetan.kepala", "bangli.kepala", 404),
         ("operator1", "magetan.kepala", 403),
         ("auditor1", "magetan.kepala", 403),
     ],
 )
-def test_who_may_not_report_does_not(sqlite_world: World, who: str, whom: str, status: int) -> None:
+def test_a_report_by_somebody_who_may_not_is_refused(sqlite_world: World, who: str, whom: str, status: int) -> None:
     assert report(sqlite_world, who, whom).status_code == status
     assert sqlite_world.sql("SELECT count(*) FROM user_change") == [(0,)]
 
 
-def test_a_head_does_not_report_another_head(sqlite_world: World) -> None:
+def test_a_head_may_not_report_another_head(sqlite_world: World) -> None:
     second_head(sqlite_world)
     assert report(sqlite_world, "magetan.kepala", "magetan.wakil").status_code == 409
     assert report(sqlite_world, "admin1", "magetan.wakil").status_code == 303
     assert decide(sqlite_world, "magetan.kepala").status_code == 403
 
 
-def test_a_proposal_is_withdrawn_or_rejected_and_nothing_changes(world: World) -> None:
+def test_a_withdrawn_or_rejected_proposal_changes_nothing(world: World) -> None:
     for who in ("admin1", "admin2"):
         assert report(world, "admin1", "operator1").status_code == 303
-        assert report(world, "admin2", "operator1").status_code == 409  # one at a time
+        assert report(world, "admin2", "operator1").status_code == 409  # one proposal at a time
         assert decide(world, who, "reject").status_code == 303
     assert state_of(world, "operator1") == "active"
     assert world.sql("SELECT count(*) FROM invitation") == [(0,)]
 
 
-def test_a_reason_is_needed_and_a_stale_code_is_asked_for(sqlite_world: World) -> None:
+def test_a_report_needs_a_reason_and_a_fresh_code(sqlite_world: World) -> None:
     head = Visitor(sqlite_world, "magetan.kepala")
     path = f"/pengguna/{sqlite_world.users['magetan.staf']}/faktor-hilang"
     answer = head.send(path, reason="ya")
@@ -154,20 +154,20 @@ def test_a_reason_is_needed_and_a_stale_code_is_asked_for(sqlite_world: World) -
     assert Visitor(sqlite_world, "magetan.kepala", fresh=False).send(path, reason=REASON).status_code == 403
 
 
-def test_programs_do_the_same(world: World) -> None:
+def test_the_api_reports_and_decides_in_the_same_way(world: World) -> None:
     admin, other = world.client("admin1"), world.client("admin2")
     proposed = done(admin.post(f"/users/{world.users['magetan.kepala']}/lost-factor", {"reason": REASON}), 202)
     path = f"/user-changes/{proposed['id']}/lost-factor-decision"
     assert admin.post(path, {"decision": "execute"}).status_code == 403
-    assert other.post(f"/user-changes/{proposed['id']}/decision", {"decision": "execute"}).status_code == 409  # that is not the way
+    assert (
+        other.post(f"/user-changes/{proposed['id']}/decision", {"decision": "execute"}).status_code == 409
+    )  # not the endpoint for lost factors
     link = done(other.post(path, {"decision": "execute"}))["invitation"]
     assert opens(world, link.rpartition("/")[2])
 
 
-def test_the_person_is_told_by_mail_without_the_link(sqlite_world: World) -> None:
-    sqlite_world.settings = sqlite_world.app.extensions["sifilma.settings"] = sqlite_world.settings.model_copy(
-        update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
-    )
+def test_the_person_is_notified_by_mail_without_the_link(sqlite_world: World) -> None:
+    sqlite_world.configure(smtp_host="127.0.0.1", smtp_security="none")
     sqlite_world.sql("UPDATE user_account SET email = 'surat@contoh.example'")
     sqlite_world.sql("UPDATE user_account SET notices = ''")
     report(sqlite_world, "admin1", "magetan.kepala")
@@ -181,15 +181,16 @@ def test_the_person_is_told_by_mail_without_the_link(sqlite_world: World) -> Non
     assert "/undangan/" not in text
 
 
+STEP = "UPDATE user_change SET state = 'executed', revision = revision + 1, act_id = id"
+"""A step as the life cycle wants it: what is refused is refused for the person."""
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE user_account SET state = 'invited', totp_sealed = NULL WHERE username = 'magetan.kepala'",
-        "UPDATE user_change SET state = 'executed', decided_by_person = proposed_by_person",
-        (
-            "UPDATE user_change SET state = 'executed', decided_by_person ="
-            " (SELECT person_id FROM user_account WHERE username = 'magetan.kepala')"
-        ),
+        f"{STEP}, decided_by_person = proposed_by_person",
+        (f"{STEP}, decided_by_person = (SELECT person_id FROM user_account WHERE username = 'magetan.kepala')"),
         "UPDATE user_change SET user_id = (SELECT id FROM user_account WHERE username = 'bangli.kepala')",
         (
             "INSERT INTO invitation (id, user_id, token_hash, expires_at, created_at, change_id)"
@@ -197,7 +198,7 @@ def test_the_person_is_told_by_mail_without_the_link(sqlite_world: World) -> Non
         ),
     ],
 )
-def test_the_database_itself_wants_two_persons(world: World, statement: str) -> None:
+def test_the_database_refuses_a_replacement_by_one_person(world: World, statement: str) -> None:
     report(world, "admin1", "magetan.kepala")
     with pytest.raises(DBAPIError):
         world.sql(statement)

@@ -1,4 +1,4 @@
-"""Invitations, passwords, capabilities."""
+"""Invitations, passwords and capabilities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sifilma.accounts import proposals, service
 from sifilma.identity.models import User
 from sifilma.kernel.errors import Invalid
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 STAFF = {"username": "magetan.baru", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
@@ -22,23 +22,23 @@ PASSWORD = "empat gajah naik sepeda"
 
 
 def invited(world: World, **more: Any) -> str:
-    """The secret of a fresh invitation."""
+    """Invite STAFF and return the secret of the invitation."""
     answer = done(world.client("magetan.kepala").post("/users", STAFF | more), 201)
     return str(answer["invitation"]).rpartition("/")[2]
 
 
 def seed_of(world: World, secret: str) -> str:
-    """The authenticator's seed, as the page shows it."""
+    """Return the authenticator's seed that the invitation's page shows."""
     page = world.app.test_client().get(f"/undangan/{secret}")
     assert page.status_code == 200
     with world.context() as ctx:
-        return service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
+        return service.enrolment_seed(world.settings, service.get_invitation(ctx, secret))
 
 
-def test_an_invitation_is_taken_up_once_with_ones_own_password(world: World) -> None:
+def test_an_invitation_is_accepted_once_with_a_password_of_ones_own(world: World) -> None:
     secret = invited(world)
     seed = seed_of(world, secret)
-    assert seed_of(world, secret) == seed  # a second look shows the same
+    assert seed_of(world, secret) == seed  # the page shows the same seed again
     body = {"invitation": secret, "password": PASSWORD, "code": pyotp.TOTP(seed).at(world.clock.now())}
     wrong = world.anonymous().post("/invitations/enrol", body | {"code": "000000"})
     assert (wrong.status_code, wrong.json["errors"][0]["field"]) == (422, "code")
@@ -50,7 +50,7 @@ def test_an_invitation_is_taken_up_once_with_ones_own_password(world: World) -> 
     assert seed.encode() not in bytes(sealed)
 
 
-def test_an_invitation_lapses(world: World) -> None:
+def test_an_invitation_expires(world: World) -> None:
     secret = invited(world)
     world.clock.advance(hours=73)
     assert world.app.test_client().get(f"/undangan/{secret}").status_code == 404
@@ -59,7 +59,7 @@ def test_an_invitation_lapses(world: World) -> None:
 @pytest.mark.parametrize(
     "password", ["pendek", "password1234", "disdukcapil2026!", "sifilma123456", "magetan.baru-2026", "aaaaaaaaaaaaaaa"]
 )
-def test_easy_passwords_are_refused_in_words(password: str) -> None:
+def test_an_easy_password_is_refused_with_a_reason(password: str) -> None:
     with pytest.raises(Invalid) as refused:
         check_strength(password, "magetan.baru", 12)
     assert refused.value.errors[0]["field"] == "password"
@@ -67,13 +67,13 @@ def test_easy_passwords_are_refused_in_words(password: str) -> None:
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "correct horse battery staple", "密码很长很安全没人知道的"])
-def test_long_passwords_need_no_special_signs(password: str) -> None:
+def test_a_long_password_needs_no_special_characters(password: str) -> None:
     check_strength(password, "magetan.baru", 12)
 
 
-def test_a_password_costs_at_most_sixty_milliseconds_of_cpu_known_user_or_not() -> None:
+def test_a_password_check_costs_at_most_sixty_milliseconds_of_cpu_for_known_and_unknown_users() -> None:
     hashed = hash_password(PASSWORD)
-    verify_password("", PASSWORD)  # the stand-in's own hash is made
+    verify_password("", PASSWORD)  # the first check of an unknown user computes the dummy hash
     for stored in (hashed, ""):
         spent = []
         for _ in range(5):
@@ -84,15 +84,15 @@ def test_a_password_costs_at_most_sixty_milliseconds_of_cpu_known_user_or_not() 
     assert hashed.startswith("$argon2id$")
 
 
-def test_a_head_invites_only_into_its_own_roles(world: World) -> None:
+def test_a_head_invites_only_into_the_roles_of_its_organisation(world: World) -> None:
     client = world.client("magetan.kepala")
     assert client.post("/users", STAFF | {"roles": ["approver"]}).status_code == 422
-    assert client.post("/users", STAFF | {"id_number": "3520010101900001"}).status_code == 422  # a NIK is no NIP
+    assert client.post("/users", STAFF | {"id_number": "3520010101900001"}).status_code == 422  # a NIK is not a NIP
     assert world.client("magetan.staf").post("/users", STAFF).status_code == 403
     assert world.client("magetan.kepala", fresh=False).post("/users", STAFF).json["type"].endswith("step-up-required")
 
 
-def test_central_people_are_invited_by_two_administrators(world: World) -> None:
+def test_two_administrators_invite_a_central_person(world: World) -> None:
     directorate = str(world.organisation_of("admin1"))
     new = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016"}
     body = new | {"roles": ["operator"], "organisation": directorate}
@@ -105,30 +105,32 @@ def test_central_people_are_invited_by_two_administrators(world: World) -> None:
     assert world.client("operator1").post("/central-users", body).status_code == 403
 
 
-def test_of_two_who_propose_or_decide_at_once_one_wins(postgresql_world: World) -> None:
+def test_one_of_two_simultaneous_proposals_or_decisions_wins(postgresql_world: World) -> None:
     world = postgresql_world
     admin1, admin2 = world.client("admin1"), world.client("admin2")
     user_id = world.users["operator2"]
     with world.acting("admin1") as ctx:
         proposal = proposals.propose_change(ctx, ctx.session.get_one(User, user_id), "disable").id
         ctx.session.flush()
-        other = meanwhile(partial(admin2.post, f"/central-users/{user_id}/changes", {"change": "disable", "reason": "pindah tugas"}))
+        other = start_in_background(
+            partial(admin2.post, f"/central-users/{user_id}/changes", {"change": "disable", "reason": "pindah tugas"})
+        )
     assert other().status_code == 409
     with world.acting("admin2") as ctx:
         proposals.decide_change(ctx, world.settings, proposal, execute=True)
         ctx.session.flush()
-        other = meanwhile(partial(admin1.post, f"/user-changes/{proposal}/decision", {"decision": "reject"}))
+        other = start_in_background(partial(admin1.post, f"/user-changes/{proposal}/decision", {"decision": "reject"}))
     assert (other().status_code, other().json["detail"]) == (409, "This proposal has been decided.")
     assert world.sql("SELECT state FROM user_change") == [("executed",)]
 
 
-def test_a_first_head_is_invited_by_an_administrator_and_only_the_first(world: World) -> None:
+def test_an_administrator_invites_the_first_head_only(world: World) -> None:
     head = STAFF | {"roles": ["head"], "organisation": str(world.organisation_of("bangli.kepala"))}
-    assert world.client("admin1").post("/central-users", head).status_code == 422  # there is one
+    assert world.client("admin1").post("/central-users", head).status_code == 422  # this organisation has a head
     done(world.client("admin1").post("/central-users", head | {"username": "x.y"}), 422)
 
 
-def test_capabilities_that_never_meet_are_refused_by_the_database_too(world: World) -> None:
+def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
     for statement in (
         "UPDATE user_account SET roles = 'approver user_admin' WHERE username = 'admin1'",
         "UPDATE user_account SET roles = 'auditor operator' WHERE username = 'auditor1'",
@@ -137,7 +139,7 @@ def test_capabilities_that_never_meet_are_refused_by_the_database_too(world: Wor
         with pytest.raises(DBAPIError):
             world.sql(statement)
     person = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")[0]
-    with pytest.raises(DBAPIError):  # a second account of the same human being
+    with pytest.raises(DBAPIError):  # a second account of the same person
         world.sql(
             "INSERT INTO user_account (id, person_id, organisation_id, username, roles, state, password_hash, totp_last_step, created_at)"
             " VALUES (:id, :person, :organisation, 'second', 'approver', 'invited', '', 0, '2026-01-01 00:00:00+00')",
@@ -145,7 +147,7 @@ def test_capabilities_that_never_meet_are_refused_by_the_database_too(world: Wor
         )  # fmt: skip
 
 
-def test_an_account_disabled_while_its_invitation_is_taken_up_stays_disabled(
+def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(
     postgresql_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, head = postgresql_world, postgresql_world.client("magetan.kepala")
@@ -154,10 +156,10 @@ def test_an_account_disabled_while_its_invitation_is_taken_up_stays_disabled(
     secret = made["invitation"].rpartition("/")[2]
     world.anonymous().open("GET", f"/undangan/{secret}")
     with world.context() as ctx:
-        seed = service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
+        seed = service.enrolment_seed(world.settings, service.get_invitation(ctx, secret))
 
     def disabled_meanwhile(password: str) -> str:
-        done(meanwhile(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())
+        done(start_in_background(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())
         return hash_password(password)
 
     monkeypatch.setattr(service, "hash_password", disabled_meanwhile)
@@ -166,7 +168,7 @@ def test_an_account_disabled_while_its_invitation_is_taken_up_stays_disabled(
     assert world.sql("SELECT state FROM user_account WHERE username = 'umi.contoh'")[0][0] == "disabled"
 
 
-def test_a_number_is_written_in_one_way_only(sqlite_world: World) -> None:
+def test_an_id_number_with_other_than_ascii_digits_is_refused(sqlite_world: World) -> None:
     person = {"username": "umi.contoh", "name": "Umi Contoh", "id_kind": "nip", "roles": ["staff"]}
     answer = sqlite_world.client("magetan.kepala").post("/users", person | {"id_number": "\uff11" * 18})
     assert answer.status_code == 422

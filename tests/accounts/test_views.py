@@ -1,4 +1,4 @@
-"""People and API keys on the web."""
+"""The pages for people and API keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINK = re.compile(r"/undangan/([\w-]+)<")
 
 
 def link_of(answer: Any) -> str:
-    """The secret of the one-time link in an answer."""
+    """Return the secret of the one-time link in an answer."""
     found = LINK.search(answer.get_data(as_text=True))
     assert found, answer.get_data(as_text=True)
     return found[1]
@@ -29,11 +29,11 @@ def state_of(world: World, username: str) -> str:
 
 
 def opens(world: World, secret: str) -> bool:
-    """Whether a link still leads anywhere."""
+    """Tell whether an invitation link is still valid."""
     return bool(world.app.test_client().get(f"/undangan/{secret}").status_code == 200)
 
 
-def test_a_head_invites_and_is_shown_the_link_once(world: World) -> None:
+def test_the_link_of_an_invitation_is_shown_to_the_head_once(world: World) -> None:
     head = english(world, "magetan.kepala")
     answer = head.send("/pengguna/baru", **NEW)
     assert answer.status_code == 201
@@ -44,7 +44,7 @@ def test_a_head_invites_and_is_shown_the_link_once(world: World) -> None:
     assert "199505052020032015" not in words(page)
 
 
-def test_where_reminders_go_is_written_with_the_invitation(sqlite_world: World) -> None:
+def test_an_invitation_sets_the_addresses_for_reminders(sqlite_world: World) -> None:
     head = english(sqlite_world, "magetan.kepala")
     wrong = head.send("/pengguna/baru", **NEW | {"email": "umi", "phone": "0812"})
     assert wrong.status_code == 422
@@ -58,13 +58,13 @@ def test_where_reminders_go_is_written_with_the_invitation(sqlite_world: World) 
     ("kind", "number", "said"),
     [("nip", "3520010101900001", "A NIP has 18 digits"), ("nrp", "123", "An NRP has 8 digits"), ("employee", "a b?", "An employee number")],
 )
-def test_a_wrong_id_number_is_said_in_words_and_what_was_typed_stays(sqlite_world: World, kind: str, number: str, said: str) -> None:
+def test_a_wrong_id_number_is_explained_and_the_input_is_kept(sqlite_world: World, kind: str, number: str, said: str) -> None:
     answer = english(sqlite_world, "magetan.kepala").send("/pengguna/baru", **NEW | {"id_kind": kind, "id_number": number})
     assert said in words(answer, 422)
     assert 'value="Umi Contoh"' in answer.get_data(as_text=True)
 
 
-def test_a_stale_code_is_asked_for_and_nothing_typed_is_lost(sqlite_world: World) -> None:
+def test_a_stale_code_is_asked_for_again_and_the_input_is_kept(sqlite_world: World) -> None:
     answer = english(sqlite_world, "magetan.kepala", fresh=False).send("/pengguna/baru", **NEW)
     assert answer.status_code == 403
     assert 'value="magetan.baru"' in answer.get_data(as_text=True)
@@ -78,7 +78,7 @@ def test_staff_and_strangers_see_no_accounts(sqlite_world: World) -> None:
     assert head.send(f"/pengguna/{sqlite_world.users['bangli.kepala']}/ubah", change="disable").status_code == 404
 
 
-def test_the_list_is_filtered_and_its_cost_does_not_grow(sqlite_world: World) -> None:
+def test_the_list_is_filtered_at_constant_cost(sqlite_world: World) -> None:
     admin = english(sqlite_world, "admin1")
     assert "Komang Contoh" in admin.text("/pengguna", organisasi="bangli")
     assert "Komang Contoh" not in admin.text("/pengguna", nama="joko")
@@ -88,7 +88,7 @@ def test_the_list_is_filtered_and_its_cost_does_not_grow(sqlite_world: World) ->
     assert len(found.statements) <= 7, found.statements
 
 
-def test_a_disabled_account_loses_its_sessions_and_its_links(world: World) -> None:
+def test_disabling_an_account_ends_its_sessions_and_links(world: World) -> None:
     head, path = english(world, "magetan.kepala"), f"/pengguna/{world.users['magetan.staf']}"
     staff = english(world, "magetan.staf")
     assert head.send(f"{path}/ubah", change="disable").status_code == 303
@@ -105,7 +105,7 @@ def test_a_disabled_account_loses_its_sessions_and_its_links(world: World) -> No
     assert opens(world, link_of(head.send(f"{path}/undang-ulang")))
 
 
-def test_a_new_link_ends_the_one_before(sqlite_world: World) -> None:
+def test_a_new_link_ends_the_former_one(sqlite_world: World) -> None:
     head = english(sqlite_world, "magetan.kepala")
     first = link_of(head.send("/pengguna/baru", **NEW))
     user = one_id(sqlite_world, "SELECT id FROM user_account WHERE username = :name", name="magetan.baru")
@@ -113,7 +113,7 @@ def test_a_new_link_ends_the_one_before(sqlite_world: World) -> None:
     assert (opens(sqlite_world, first), opens(sqlite_world, second)) == (False, True)
 
 
-def test_one_person_alone_gives_nobody_who_works_here_a_new_link(sqlite_world: World) -> None:
+def test_one_person_alone_cannot_give_an_active_user_a_new_link(sqlite_world: World) -> None:
     for who, whom, path in (("magetan.kepala", "magetan.staf", "undang-ulang"), ("admin1", "magetan.kepala", "pusat/undang-ulang")):
         answer = english(sqlite_world, who).send(f"/pengguna/{sqlite_world.users[whom]}/{path}")
         assert (answer.status_code, state_of(sqlite_world, whom)) == (409, "active")
@@ -121,7 +121,7 @@ def test_one_person_alone_gives_nobody_who_works_here_a_new_link(sqlite_world: W
     assert proposed.status_code == 409
 
 
-def test_nobody_changes_their_own_account(sqlite_world: World) -> None:
+def test_a_change_of_ones_own_account_is_refused(sqlite_world: World) -> None:
     head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.kepala']}"
     assert "nobody changes their own" in head.text(path)
     for action, fields in (("ubah", {"change": "disable"}), ("ubah", {"change": "roles", "roles": ["staff"]}), ("undang-ulang", {})):
@@ -129,7 +129,7 @@ def test_nobody_changes_their_own_account(sqlite_world: World) -> None:
     assert state_of(sqlite_world, "magetan.kepala") == "active"
 
 
-def test_roles_are_changed_in_force_at_once_and_stand_in_the_history(sqlite_world: World) -> None:
+def test_changed_roles_count_at_once_and_are_in_the_history(sqlite_world: World) -> None:
     head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}"
     staff = english(sqlite_world, "magetan.staf")
     assert head.send(f"{path}/ubah", change="roles", roles=["head", "staff"]).status_code == 303
@@ -138,11 +138,11 @@ def test_roles_are_changed_in_force_at_once_and_stand_in_the_history(sqlite_worl
     assert "Head, Staff" in head.text(path)
 
 
-def test_a_central_account_is_proposed_by_one_and_executed_by_another(world: World) -> None:
+def test_one_administrator_proposes_a_central_account_and_another_executes_it(world: World) -> None:
     one, other = english(world, "admin1"), english(world, "admin2")
     target = f"/pengguna/{world.users['operator1']}"
     assert one.send(f"{target}/pusat/usulan", change="roles", roles=["operator", "approver"], note="Cuti").status_code == 303
-    assert one.send(f"{target}/pusat/usulan", change="disable").status_code == 409  # one at a time
+    assert one.send(f"{target}/pusat/usulan", change="disable").status_code == 409  # one proposal at a time
     change = one_id(world, "SELECT id FROM user_change")
     assert "You proposed this" in one.text("/pengguna/usulan")
     assert one.send(f"/pengguna/usulan/{change}", decision="execute").status_code == 403
@@ -152,7 +152,7 @@ def test_a_central_account_is_proposed_by_one_and_executed_by_another(world: Wor
     assert "No proposal waits." in other.text("/pengguna/usulan")
 
 
-def test_a_central_person_invited_gets_the_link_from_whoever_executes(sqlite_world: World) -> None:
+def test_the_link_of_a_central_person_is_shown_to_the_second_administrator(sqlite_world: World) -> None:
     one, other = english(sqlite_world, "admin1"), english(sqlite_world, "admin2")
     directorate = str(sqlite_world.organisation_of("admin1"))
     body = NEW | {"username": "operator9", "roles": ["operator"], "organisation": directorate}
@@ -163,7 +163,7 @@ def test_a_central_person_invited_gets_the_link_from_whoever_executes(sqlite_wor
     assert opens(sqlite_world, link_of(executed))
 
 
-def test_an_administrator_invites_first_heads_and_helps_heads_only(sqlite_world: World) -> None:
+def test_an_administrator_invites_first_heads_and_renews_links_of_heads_only(sqlite_world: World) -> None:
     admin = english(sqlite_world, "admin1")
     assert "Every organisation has its head." in admin.text("/pengguna/baru")
     bangli = str(sqlite_world.organisation_of("bangli.kepala"))
@@ -180,7 +180,7 @@ def test_an_administrator_invites_first_heads_and_helps_heads_only(sqlite_world:
     assert (opens(sqlite_world, first), opens(sqlite_world, second)) == (False, True)
 
 
-def test_a_key_is_shown_once_and_opens_nothing_once_revoked(world: World) -> None:
+def test_a_key_is_shown_once_and_refused_once_revoked(world: World) -> None:
     head = english(world, "magetan.kepala")
     answer = head.send("/kunci-api", name="Server aktivasi")
     key = re.search(r"sf_[\w-]{40,}", answer.get_data(as_text=True))
@@ -195,4 +195,4 @@ def test_a_key_is_shown_once_and_opens_nothing_once_revoked(world: World) -> Non
     assert head.send(f"/kunci-api/{key_id}/cabut").status_code == 303
     assert machine.get("/api/v1/units", headers={"Authorization": f"Bearer {key[0]}"}).status_code == 401
     assert english(world, "magetan.staf").get("/kunci-api").status_code == 403
-    assert english(world, "magetan.kepala", fresh=False).get("/kunci-api").status_code == 200  # looking needs no fresh code
+    assert english(world, "magetan.kepala", fresh=False).get("/kunci-api").status_code == 200  # reading needs no fresh code

@@ -11,7 +11,7 @@ from tests.support.world import Client, World, done
 
 @pytest.fixture
 def fetch() -> Callable[[Client, str], bytes]:
-    """Download a manifest's file as its holder."""
+    """Return a function that downloads a manifest's file as its holder."""
 
     def _fetch(client: Client, manifest_id: str) -> bytes:
         response = client.post(f"/manifests/{manifest_id}/download")
@@ -22,7 +22,7 @@ def fetch() -> Callable[[Client, str], bytes]:
 
 
 def check(world: World, data: bytes, **more: object) -> Verdict:
-    """What a reader's maker finds, knowing only the pin and public files. The status list is fetched as strangers do."""
+    """Verify a manifest as the maker of a reader does, with only the pinned root and public files."""
     client = world.app.test_client(use_cookies=False)
     status = client.get("/status/1.jws").get_data()
     at = int(world.clock.now().timestamp())
@@ -30,7 +30,7 @@ def check(world: World, data: bytes, **more: object) -> Verdict:
 
 
 def verified(world: World, data: bytes) -> Manifest:
-    """The payload of a manifest that is valid now."""
+    """Return the payload of a manifest that must be valid now."""
     verdict = check(world, data)
     assert verdict.valid, verdict
     assert verdict.manifest is not None

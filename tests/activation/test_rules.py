@@ -1,4 +1,4 @@
-"""What the database refuses by itself: direct SQL, past every service, on both databases."""
+"""The database itself refuses direct SQL that breaks a rule, on both databases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.world import World
 
 @pytest.fixture
 def lived(world: World) -> World:
-    """An installation in which one card is active, one is ready for activation, one waits for approval."""
+    """Fill an installation: one card is active, one is ready for activation, one waits for approval."""
     world.active()
     world.ready()
     world.requested("magetan.kepala", world.received())
@@ -56,14 +56,14 @@ REFUSED = {
 }
 
 
-def test_direct_sql_gets_past_none_of_the_rules(lived: World) -> None:
+def test_the_database_refuses_direct_sql_against_every_rule(lived: World) -> None:
     passed = []
     for what, statement in REFUSED.items():
         try:
             lived.sql(statement)
         except IntegrityError:
             continue
-        except DBAPIError as other:  # a mistake in the statement is no refusal
+        except DBAPIError as other:  # an error in the statement's syntax is not a refusal
             passed.append(f"{what}: {other}")
             continue
         passed.append(what)
@@ -71,7 +71,7 @@ def test_direct_sql_gets_past_none_of_the_rules(lived: World) -> None:
     assert lived.sql("SELECT COUNT(*) FROM card WHERE state = 'active'")[0][0] == 1
 
 
-def test_the_submitters_other_account_does_not_approve_either(lived: World) -> None:
+def test_another_account_of_the_submitter_may_not_approve(lived: World) -> None:
     request = lived.sql("SELECT id, digest, submitted_by_person FROM activation_request WHERE state = 'submitted'")[0]
     approver = lived.sql("SELECT id FROM user_account WHERE username = 'penyetuju1'")[0][0]
     act = lived.sql("SELECT id FROM audit_entry LIMIT 1")[0][0]
@@ -82,7 +82,7 @@ def test_the_submitters_other_account_does_not_approve_either(lived: World) -> N
         lived.sql(f"INSERT INTO activation_approval {columns} VALUES {values}", person=request[2], **forged)
 
 
-def test_a_step_whose_audit_entry_is_missing_cannot_be_committed(lived: World) -> None:
+def test_a_step_without_its_audit_entry_cannot_be_committed(lived: World) -> None:
     with pytest.raises(IntegrityError):
         lived.sql(
             "UPDATE activation_request SET state = 'returned', revision = revision + 1, act_id = :act WHERE state = 'submitted'",
@@ -90,7 +90,7 @@ def test_a_step_whose_audit_entry_is_missing_cannot_be_committed(lived: World) -
         )
 
 
-def test_every_step_has_its_row_of_history_and_its_act(lived: World) -> None:
+def test_every_step_has_its_history_row_and_its_audit_entry(lived: World) -> None:
     orphans = lived.sql("SELECT COUNT(*) FROM history h WHERE NOT EXISTS (SELECT 1 FROM audit_entry a WHERE a.id = h.act_id)")
     assert orphans[0][0] == 0
     for table in ("card", "token", "manifest", "activation_request", "personalisation_request", "handover"):

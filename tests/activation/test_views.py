@@ -1,4 +1,4 @@
-"""Activation on the web: requests, tokens, the form, what its map asks, and the manifest's file."""
+"""The pages for activation: requests, tokens, the form, the data of its map, and the manifest's file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PLACE = {"source": "map", "address": "Kantor Dinas", "province": "35", "regency"
 
 
 def asked(visitor: Visitor, cards: list[str], **more: Any) -> TestResponse:
-    """A draft by the form."""
+    """Send the form of a request; return the answer."""
     fields = {"kind": "new", "letter_number": "400.8.1.2/1/Dukcapil", "letter_date": "2026-11-02", "subject": "Aktivasi", "cards": cards}
     return visitor.send("/aktivasi/baru", letter=(io.BytesIO(letter()), "surat.pdf"), **fields | more)
 
 
 def typed(ready: Ready, uid: str, **more: Any) -> dict[str, Any]:
-    """The form of an activation, filled in."""
+    """Return the fields of the activation form, filled in."""
     fields = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid]}
     return fields | {name: str(value) for name, value in MAGETAN_PLACE.items()} | PLACE | more
 
 
-def test_a_request_goes_from_draft_to_tokens_by_pages(world: World) -> None:
+def test_the_pages_lead_a_request_from_draft_to_tokens(world: World) -> None:
     uids, office = world.received(count=2), Visitor(world, OFFICE)
     assert all(uid in office.get("/aktivasi/baru").get_data(as_text=True) for uid in uids)
     address = goes_to(asked(office, uids))
@@ -54,7 +54,7 @@ def test_a_request_goes_from_draft_to_tokens_by_pages(world: World) -> None:
     assert len(re.findall(r'class="token-text"', anew)) == 1
 
 
-def test_cards_that_were_chosen_stay_when_something_else_is_wrong(sqlite_world: World) -> None:
+def test_chosen_cards_stay_chosen_when_another_field_is_wrong(sqlite_world: World) -> None:
     uids, office = sqlite_world.received(count=2), Visitor(sqlite_world, OFFICE)
     page = asked(office, [uids[1]], letter_date="", subject="Pengaktifan")
     html = page.get_data(as_text=True)
@@ -81,7 +81,7 @@ def test_a_returned_request_is_edited_and_keeps_its_letter(sqlite_world: World) 
     assert goes_to(office.send(f"{address}/batalkan")) == address
 
 
-def test_an_approver_sees_what_is_approved_and_another_digest_is_refused(sqlite_world: World) -> None:
+def test_an_approver_sees_the_content_and_another_digest_is_refused(sqlite_world: World) -> None:
     request = sqlite_world.requested(OFFICE, sqlite_world.received())["id"]
     approver, address = Visitor(sqlite_world, "penyetuju1"), f"/aktivasi/{request}"
     assert approver.get(f"{address}/surat").get_data().startswith(b"%PDF-")
@@ -94,7 +94,7 @@ def test_an_approver_sees_what_is_approved_and_another_digest_is_refused(sqlite_
     assert Visitor(sqlite_world, "bangli.kepala").get(address).status_code == 404
 
 
-def test_tokens_are_shown_to_their_organisation_with_a_fresh_code_and_in_no_address(sqlite_world: World) -> None:
+def test_tokens_are_shown_to_their_organisation_with_a_fresh_code_and_not_in_urls(sqlite_world: World) -> None:
     ready = sqlite_world.ready()
     address = f"/aktivasi/{ready.request}/token"
     assert Visitor(sqlite_world, OFFICE).get(address).status_code == 405
@@ -108,7 +108,7 @@ def test_tokens_are_shown_to_their_organisation_with_a_fresh_code_and_in_no_addr
     assert not [found for found in re.findall(r'(?:href|action)="([^"]*)"', shown) if token in found]
 
 
-def test_the_form_activates_and_the_file_it_gives_is_valid(world: World) -> None:
+def test_the_form_activates_a_card_and_offers_a_valid_file(world: World) -> None:
     ready, office = world.ready(), Visitor(world, OFFICE)
     form = typed(ready, ready.uids[0], latitude="-7,6536", longitude="111,3280")
     address = goes_to(office.send("/aktivasi/kartu", **form))
@@ -123,7 +123,7 @@ def test_the_form_activates_and_the_file_it_gives_is_valid(world: World) -> None
     assert "/unduh" not in Visitor(world, "operator1").get(address).get_data(as_text=True)
 
 
-def test_a_wrong_token_says_how_many_tries_are_left_and_keeps_what_was_typed(sqlite_world: World) -> None:
+def test_a_wrong_token_shows_the_remaining_tries_and_keeps_the_input(sqlite_world: World) -> None:
     ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
     page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], token="salahsalah", address="Jalan Merdeka 1"))
     html = page.get_data(as_text=True)
@@ -134,7 +134,7 @@ def test_a_wrong_token_says_how_many_tries_are_left_and_keeps_what_was_typed(sql
     assert 'value="35.20.06.1014" selected' in html
 
 
-def test_an_unknown_card_is_a_mistake_in_its_field(sqlite_world: World) -> None:
+def test_an_unknown_card_is_reported_at_its_field(sqlite_world: World) -> None:
     ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
     page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], sam_uid="30154B0199999999"))
     assert page.status_code == 422
@@ -142,14 +142,14 @@ def test_an_unknown_card_is_a_mistake_in_its_field(sqlite_world: World) -> None:
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [("0", "0"), ("1.3521", "103.8198"), ("-33.9", "151.2")])
-def test_no_place_and_places_abroad_are_refused_in_words(sqlite_world: World, latitude: str, longitude: str) -> None:
+def test_missing_places_and_places_abroad_are_refused_with_a_reason(sqlite_world: World, latitude: str, longitude: str) -> None:
     office = Visitor(sqlite_world, OFFICE)
     seen = office.get("/aktivasi/kartu/tempat", latitude=latitude, longitude=longitude, ikuti="1").get_data(as_text=True)
     assert 'class="note bad"' in seen
     assert 'data-outcome=""' in seen
 
 
-def test_the_selects_follow_the_position_and_stay_changeable(sqlite_world: World) -> None:
+def test_the_selects_follow_the_position_and_remain_changeable(sqlite_world: World) -> None:
     office = Visitor(sqlite_world, OFFICE)
     at = {name: str(MAGETAN_PLACE[name]) for name in ("latitude", "longitude")}
     followed = office.get("/aktivasi/kartu/tempat", ikuti="1", province="51", **at).get_data(as_text=True)
@@ -157,14 +157,14 @@ def test_the_selects_follow_the_position_and_stay_changeable(sqlite_world: World
     assert 'data-regency="35.20"' in followed
     chosen = office.get("/aktivasi/kartu/tempat", province="51", regency="35.20", region_code="35.20.06.1014", **at).get_data(as_text=True)
     assert 'value="51" selected' in chosen
-    assert "35.20" not in chosen  # what lay below another province was chosen for that one
+    assert "35.20" not in chosen  # the regency was chosen for another province
     far = dict(
         zip(("province", "regency", "district", "region_code"), ("51", "51.06", "51.06.02", str(BANGLI_PLACE["region_code"])), strict=True)
     )
     assert 'data-outcome="FAIL"' in office.get("/aktivasi/kartu/tempat", **far, **at).get_data(as_text=True)
 
 
-def test_without_a_script_the_form_is_filled_in_step_by_step(sqlite_world: World) -> None:
+def test_the_form_works_step_by_step_without_javascript(sqlite_world: World) -> None:
     ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
     uid = ready.uids[0]
     first = office.send("/aktivasi/kartu/isi", sam_uid=uid, token=ready.tokens[uid], province="51").get_data(as_text=True)
@@ -190,7 +190,7 @@ def test_a_doubtful_place_needs_a_reason_and_waits_for_a_review(sqlite_world: Wo
     assert address not in office.get("/aktivasi/riwayat", review="accepted").get_data(as_text=True)
 
 
-def test_a_tied_card_offers_its_machine_alone(sqlite_world: World) -> None:
+def test_the_form_offers_only_the_machine_of_a_tied_card(sqlite_world: World) -> None:
     ready, _ = sqlite_world.active()
     sqlite_world.units(OFFICE, 2)
     shown = Visitor(sqlite_world, OFFICE).get("/aktivasi/kartu/mesin", sam_uid=ready.uids[0]).get_data(as_text=True)
@@ -200,7 +200,7 @@ def test_a_tied_card_offers_its_machine_alone(sqlite_world: World) -> None:
     assert len(re.findall(r'<option value="HW-', free)) == 2
 
 
-def test_the_maps_data_is_geojson_of_here(sqlite_world: World) -> None:
+def test_the_map_data_is_geojson_of_the_region(sqlite_world: World) -> None:
     office = Visitor(sqlite_world, OFFICE)
     countries = json.loads(office.get("/aktivasi/kartu/peta/negara.json").get_data())
     assert {"Indonesia", "Malaysia"} <= {feature["properties"]["name"] for feature in countries["features"]}
@@ -214,7 +214,7 @@ def test_the_maps_data_is_geojson_of_here(sqlite_world: World) -> None:
     assert Visitor(sqlite_world).get("/aktivasi/kartu/peta/negara.json").status_code == 303
 
 
-def test_pages_cost_few_statements_however_many_cards_there_are(sqlite_world: World) -> None:
+def test_the_statements_of_a_page_do_not_grow_with_the_cards(sqlite_world: World) -> None:
     world, office = sqlite_world, Visitor(sqlite_world, OFFICE)
     ready, answers = world.active(count=3)
     with world.app.app_context():

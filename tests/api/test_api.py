@@ -1,4 +1,4 @@
-"""What every route shares: the document, operations, problems, pages, idempotency, scope."""
+"""What all API routes share: the OpenAPI document, operations, problems, paging, idempotency, scope."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from openapi_spec_validator import validate
 
 from sifilma.app.factory import create_app
 from sifilma.web.operations import policy_of
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done, letter
 
 SERVES_FILES = {"web.static"}
 
 
 def unnamed(world: World) -> set[str]:
-    """Routes that name no operation."""
+    """Return the routes that name no operation."""
     return {endpoint for endpoint, view in world.app.view_functions.items() if policy_of(view) is None} - SERVES_FILES
 
 
@@ -41,7 +41,7 @@ def test_the_document_names_the_cookie_this_installation_gives(sqlite_world: Wor
         assert document["components"]["securitySchemes"]["session"]["name"] == name
 
 
-def test_every_route_names_its_operation_and_one_that_does_not_is_seen_and_refused(sqlite_world: World) -> None:
+def test_every_route_names_its_operation_and_a_route_without_one_is_refused(sqlite_world: World) -> None:
     assert unnamed(sqlite_world) == set()
     sqlite_world.app.view_functions["planted"] = lambda: "hello"
     sqlite_world.app.url_map.add(sqlite_world.app.url_rule_class("/api/v1/planted", endpoint="planted"))
@@ -49,7 +49,7 @@ def test_every_route_names_its_operation_and_one_that_does_not_is_seen_and_refus
     assert sqlite_world.client("admin1").get("/planted").status_code == 403
 
 
-def test_problems_name_the_field_and_echo_no_secret(sqlite_world: World) -> None:
+def test_a_problem_names_the_field_and_contains_no_secret(sqlite_world: World) -> None:
     refused = sqlite_world.anonymous().post("/session", {"username": "x", "password": "rahasia-sekali", "extra": "rahasia-sekali"})
     assert refused.content_type == "application/problem+json"
     assert refused.json["type"] == "urn:sifilma:problem:invalid"
@@ -63,7 +63,7 @@ def test_problems_name_the_field_and_echo_no_secret(sqlite_world: World) -> None
     assert refused.headers["X-Request-Id"] == refused.json["request_id"]
 
 
-def test_what_is_not_what_it_should_be_is_refused_by_name(sqlite_world: World) -> None:
+def test_a_malformed_request_is_refused_with_the_name_of_its_fault(sqlite_world: World) -> None:
     office = sqlite_world.client("magetan.kepala")
     assert office.post("/units", []).status_code == 422
     text = {"data": {"request": json.dumps(sqlite_world.letter() | {"function": "R", "quantity": 1}), "letter": "no file"}}
@@ -75,7 +75,7 @@ UNFIT = "a\x00b", "a\ud800b"
 
 
 @pytest.mark.parametrize("text", UNFIT, ids=["NUL", "a lone surrogate"])
-def test_texts_no_database_takes_are_refused_wherever_they_stand(world: World, text: str) -> None:
+def test_texts_that_no_database_can_store_are_refused_everywhere(world: World, text: str) -> None:
     office, wrong = world.client("magetan.kepala"), json.dumps(text)[1:-1]
     unit = {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R", "sam_perso": text}
     request = world.letter() | {"function": "R", "quantity": 1, "notes": text}
@@ -99,7 +99,7 @@ def _with_json_file(request: dict[str, object]) -> dict[str, object]:
     return {"data": {"request": part, "letter": (io.BytesIO(letter()), "surat.pdf")}, "content_type": "multipart/form-data"}
 
 
-def test_json_nested_beyond_reason_is_refused(sqlite_world: World) -> None:
+def test_deeply_nested_json_is_refused(sqlite_world: World) -> None:
     office = sqlite_world.client("magetan.kepala")
     for body in (b"[" * 200_000, b'{"a":' * 100_000, b'["\\u0041",' + b"[" * 200_000):
         assert office.call("POST", "/units", data=body, content_type="application/json").status_code == 422
@@ -107,7 +107,7 @@ def test_json_nested_beyond_reason_is_refused(sqlite_world: World) -> None:
     assert office.call("POST", "/personalisation-requests", **form).status_code == 422
 
 
-def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
+def test_an_idempotency_key_gives_the_same_answer_and_one_effect(world: World) -> None:
     client = world.client("magetan.kepala")
     unit = {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}
     first = client.post("/units", unit, Idempotency_Key="k-1")
@@ -117,14 +117,14 @@ def test_the_same_key_gives_the_same_answer_once(world: World) -> None:
     other = client.post("/units", unit | {"hardware_number": "A-2"}, Idempotency_Key="k-1")
     assert (other.status_code, other.json["type"]) == (422, "urn:sifilma:problem:idempotency-key-reused")
     assert client.post("/units", unit, Idempotency_Key="k-2").status_code == 422  # refused: the number is taken
-    done(client.post("/units", unit | {"hardware_number": "A-3"}, Idempotency_Key="k-2"), 201)  # the key was given back
+    done(client.post("/units", unit | {"hardware_number": "A-3"}, Idempotency_Key="k-2"), 201)  # the refused call released its key
     form = world.letter() | {"function": "R", "quantity": 1}
     made = [client.call("POST", "/personalisation-requests", **_multipart(form), headers={"Idempotency-Key": "k-3"}) for _ in range(2)]
     assert done(made[0], 201)["id"] == done(made[1], 201)["id"]
     for changed in (_multipart(form | {"quantity": 7}), _multipart(form, letter() + b"\n")):
         other = client.call("POST", "/personalisation-requests", **changed, headers={"Idempotency-Key": "k-3"})
         assert (other.status_code, other.json["type"]) == (422, "urn:sifilma:problem:idempotency-key-reused")
-    answers = together([partial(client.post, "/units", unit | {"hardware_number": "A-9"}, Idempotency_Key="k-9")] * 8)
+    answers = run_simultaneously([partial(client.post, "/units", unit | {"hardware_number": "A-9"}, Idempotency_Key="k-9")] * 8)
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert world.sql("SELECT COUNT(*) FROM unit WHERE hardware_number = 'A-9'")[0][0] == 1
 
@@ -134,7 +134,7 @@ def _multipart(form: dict[str, object], file: bytes = b"") -> dict[str, object]:
     return {"data": data, "content_type": "multipart/form-data"}
 
 
-def test_pages_follow_by_cursor(sqlite_world: World) -> None:
+def test_a_cursor_leads_to_the_next_page(sqlite_world: World) -> None:
     sqlite_world.units("magetan.kepala", 7)
     client, seen, cursor = sqlite_world.client("magetan.kepala"), [], None
     while True:
@@ -148,7 +148,7 @@ def test_pages_follow_by_cursor(sqlite_world: World) -> None:
     assert client.get("/units", limit=1000).status_code == 422
 
 
-def test_what_lies_outside_ones_scope_is_not_there(world: World) -> None:
+def test_an_object_outside_ones_scope_is_not_found(world: World) -> None:
     request = world.submitted("magetan.kepala", "R")["id"]
     path = f"/personalisation-requests/{request}"
     for name in ("magetan.kepala", "jatim.kepala", "operator1", "auditor1"):
@@ -171,7 +171,7 @@ LISTS: tuple[tuple[str, str, dict[str, str]], ...] = (
 
 
 @pytest.mark.parametrize(("path", "key", "of"), LISTS)
-def test_every_list_is_read_page_by_page_to_its_end(world: World, path: str, key: str, of: dict[str, str]) -> None:
+def test_every_list_can_be_read_page_by_page_to_its_end(world: World, path: str, key: str, of: dict[str, str]) -> None:
     head = world.client("magetan.kepala")
     for name in ("satu", "dua", "tiga"):
         done(head.post("/api-keys", {"name": f"mesin {name}"}), 201)

@@ -1,4 +1,4 @@
-"""What the API answers is what its document promises, whatever is sent, whoever sends it."""
+"""Every answer of the API conforms to its OpenAPI document, for generated requests of every role."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from sifilma.web.operations import operation
+from tests.access.objects import objects_of, populate
 from tests.access.routes import STEMS
-from tests.access.things import populate, things
 from tests.support.fuzzing import Fuzz
 from tests.support.world import Client, World
 
@@ -25,28 +25,28 @@ EXAMPLES = 12
 
 
 def fuzz(world: World, examples: int) -> Fuzz:
-    known = {kind: [thing.key for thing in things(world, kind)] for kind in set(STEMS.values())}
+    known = {kind: [thing.key for thing in objects_of(world, kind)] for kind in set(STEMS.values())}
     organisation = next(name for name in world.organisations if "Magetan" in name)
     roles: dict[str, Callable[[], Client]] = {name: partial(world.client, username) for name, username in PEOPLE.items()}
     roles |= {"anonymous": world.anonymous, "key": partial(world.machine, organisation)}
     return Fuzz(world, roles, lambda path: known.get(STEMS.get(path.partition("{")[0], ""), []), examples)
 
 
-def test_every_answer_is_in_the_document(sqlite_world: World) -> None:
+def test_every_answer_conforms_to_the_document(sqlite_world: World) -> None:
     populate(sqlite_world)
     walk = fuzz(sqlite_world, EXAMPLES)
     assert "\n".join(walk.run()) == ""
     assert walk.calls > 1500
 
 
-def test_texts_no_database_takes_are_refused_in_words(postgresql_world: World) -> None:
+def test_texts_that_no_database_can_store_are_refused_with_a_problem(postgresql_world: World) -> None:
     populate(postgresql_world)
     walk = fuzz(postgresql_world, 8)
     assert "\n".join(walk.run(poisoned=True)) == ""
     assert walk.calls > 500
 
 
-def test_an_answer_outside_the_document_and_a_view_that_fails_are_seen(sqlite_world: World) -> None:
+def test_an_answer_outside_the_document_and_a_failing_view_are_reported(sqlite_world: World) -> None:
     @operation("reference.read")
     def strange(**_query: Any) -> Any:
         return {"items": [{"id": 7}], "next": None}

@@ -1,4 +1,4 @@
-"""A page of a list costs as many statements for twelve rows as for three, and not many."""
+"""A page of a list needs as many statements for twelve rows as for three, at most MOST."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTS = (
 
 
 def statements(world: World, client: Client, path: str) -> int:
-    """How many statements one GET takes."""
+    """Return the number of statements of one GET."""
     with world.app.app_context():
         engine = db.engine
     with counted(engine) as found:
@@ -26,7 +26,7 @@ def statements(world: World, client: Client, path: str) -> int:
 
 
 def grow(world: World, count: int) -> None:
-    """So many more rows in every list of an office."""
+    """Add `count` rows to every list of an office."""
     for _ in range(count):
         world.active(OFFICE, "R")
         uid = world.received(OFFICE, "R")[0]

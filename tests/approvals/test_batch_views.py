@@ -1,4 +1,4 @@
-"""Approving several requests together: what is shown, what each becomes, and that none is half approved."""
+"""Approval of several requests together: what the summary shows, and the result of each request."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ KINDS = {"/personalisasi": "personalisation-requests", "/aktivasi": "activation-
 
 
 def submitted(world: World, path: str, function: str = "R") -> Any:
-    """One request of a kind, before the approvers."""
+    """Submit one request of a kind."""
     if path == "/personalisasi":
         return world.submitted(function=function)
     return world.requested("magetan.kepala", world.received(function=function))
 
 
 def shown(visitor: Visitor, path: str, *requests: Any) -> list[str]:
-    """What the summary of these requests would have approved: each with the digest that was shown."""
+    """Return the values that the summary page would send: each request with the digest that was shown."""
     page = visitor.get(f"{path}/sekaligus", pilih=[one["id"] for one in requests])
     assert page.status_code == 200
     return re.findall(r'name="request" value="([^"]+)"', page.get_data(as_text=True))
@@ -35,7 +35,7 @@ def state(world: World, path: str, request: Any) -> str:
 
 
 @pytest.mark.parametrize("path", KINDS)
-def test_all_that_is_shown_is_approved_and_told(world: World, path: str) -> None:
+def test_every_shown_request_is_approved_and_reported(world: World, path: str) -> None:
     single, double = submitted(world, path), submitted(world, path, "RW")
     visitor = Visitor(world, "penyetuju1")
     seen = shown(visitor, path, single, double)
@@ -59,7 +59,7 @@ def test_all_that_is_shown_is_approved_and_told(world: World, path: str) -> None
 
 
 @pytest.mark.parametrize("path", KINDS)
-def test_what_changed_meanwhile_is_refused_and_the_others_stand(world: World, path: str) -> None:
+def test_a_request_that_changed_meanwhile_is_refused_and_the_others_are_approved(world: World, path: str) -> None:
     changed, kept = submitted(world, path), submitted(world, path)
     visitor = Visitor(world, "penyetuju1")
     seen = shown(visitor, path, changed, kept)
@@ -67,13 +67,13 @@ def test_what_changed_meanwhile_is_refused_and_the_others_stand(world: World, pa
     visitor.send(f"{path}/sekaligus", request=[stale, seen[1], f"{uuid4()}:{'0' * 64}"])
     assert "Tidak disetujui: Isi yang Anda lihat sudah berbeda" in visitor.seen
     assert [state(world, path, one) for one in (changed, kept)] == ["submitted", "approved"]
-    visitor.send(f"{path}/sekaligus", request=seen)  # sent again: the one that was approved is not approved twice
+    visitor.send(f"{path}/sekaligus", request=seen)  # sent again: an approved request is not approved twice
     assert [state(world, path, one) for one in (changed, kept)] == ["approved", "approved"]
     table = KINDS[path].replace("-requests", "")
     assert world.sql(f"SELECT COUNT(*) FROM {table}_approval") == [(2,)]
 
 
-def test_what_this_person_cannot_approve_is_shown_with_the_reason(sqlite_world: World) -> None:
+def test_a_request_this_person_cannot_approve_is_shown_with_the_reason(sqlite_world: World) -> None:
     once, draft = sqlite_world.submitted(), sqlite_world.submitted()
     sqlite_world.approve("personalisation-requests", once["id"], "penyetuju1")
     done(sqlite_world.client("operator1").post(f"/personalisation-requests/{draft['id']}/return", {"note": "Surat tidak terbaca."}))
@@ -84,13 +84,13 @@ def test_what_this_person_cannot_approve_is_shown_with_the_reason(sqlite_world: 
     assert "Setujui 0" not in visitor.seen
 
 
-def test_an_institution_without_agreement_and_cards_that_moved_are_told_before(sqlite_world: World) -> None:
+def test_a_missing_agreement_and_moved_cards_are_reported_before_the_approval(sqlite_world: World) -> None:
     numbers = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)
     batch = sqlite_world.batch([(numbers[0], "SOFTORB-CRD-1", "0A" * 16, "")])
     moved = submitted(sqlite_world, "/aktivasi")
     card = moved["cards"][0]
     done(sqlite_world.client("magetan.kepala").post(f"/cards/{card}/reports", {"condition": "damaged", "note": "patah"}))
-    sqlite_world.clock.advance(days=1000)  # past the agreement
+    sqlite_world.clock.advance(days=1000)  # after the end of the agreement
     visitor = Visitor(sqlite_world, "penyetuju1")
     assert shown(visitor, "/personalisasi", {"id": batch}) == []
     assert "tidak memiliki perjanjian" in visitor.seen
@@ -98,7 +98,7 @@ def test_an_institution_without_agreement_and_cards_that_moved_are_told_before(s
     assert card in visitor.seen
 
 
-def test_a_confirmation_without_a_fresh_code_asks_for_it_and_loses_nothing(sqlite_world: World) -> None:
+def test_a_confirmation_without_a_fresh_code_asks_for_it_and_keeps_the_choice(sqlite_world: World) -> None:
     one = sqlite_world.submitted(function="R")
     visitor = Visitor(sqlite_world, "penyetuju1", fresh=False)
     seen = shown(visitor, "/personalisasi", one)
@@ -112,11 +112,11 @@ def test_a_confirmation_without_a_fresh_code_asks_for_it_and_loses_nothing(sqlit
 
 
 @pytest.mark.parametrize("sent", [[], ["ngawur"], [f"{uuid4()}:{'0' * 64}"] * 51])
-def test_nothing_too_much_and_nonsense_are_refused(sqlite_world: World, sent: list[str]) -> None:
+def test_empty_oversized_and_malformed_batches_are_refused(sqlite_world: World, sent: list[str]) -> None:
     assert Visitor(sqlite_world, "penyetuju1").send("/personalisasi/sekaligus", request=sent).status_code == 422
 
 
-def test_the_summary_costs_the_same_for_one_as_for_many(sqlite_world: World) -> None:
+def test_the_summary_needs_as_many_statements_for_one_request_as_for_many(sqlite_world: World) -> None:
     many = [sqlite_world.submitted(function="R") for _ in range(6)]
     visitor = Visitor(sqlite_world, "penyetuju1")
     shown(visitor, "/personalisasi", many[0])
@@ -137,7 +137,7 @@ def test_an_office_is_offered_no_approval(sqlite_world: World) -> None:
     assert visitor.send("/personalisasi/sekaligus", request=[f"{one['id']}:{one['digest']}"]).status_code == 403
 
 
-def test_what_there_is_no_time_for_is_left_for_another_time(sqlite_world: World) -> None:
+def test_requests_for_which_no_time_is_left_stay_submitted(sqlite_world: World) -> None:
     one = sqlite_world.submitted(function="R")
     visitor = Visitor(sqlite_world, "penyetuju1")
     seen = shown(visitor, "/personalisasi", one)
@@ -147,7 +147,7 @@ def test_what_there_is_no_time_for_is_left_for_another_time(sqlite_world: World)
     assert state(sqlite_world, "/personalisasi", one) == "submitted"
 
 
-def test_a_refusal_of_somebody_who_may_not_is_recorded_though_the_page_answers(sqlite_world: World) -> None:
+def test_a_refusal_within_a_batch_is_recorded_although_the_page_answers_200(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, "penyetuju1")
     one = sqlite_world.submitted(function="R")
     assert visitor.send("/personalisasi/sekaligus", request=[f"{uuid4()}:{'0' * 64}", f"{one['id']}:{one['digest']}"]).status_code == 200

@@ -1,4 +1,4 @@
-"""The queues of requests: narrowed by state, organisation, function, age and what waits for somebody; paged at the same cost."""
+"""The queues of requests: filters by state, organisation, function, age and waiting person, at constant cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.world import World
 
 
 def queue(world: World, path: str) -> list[str]:
-    """Three submitted requests, the first and oldest RW of Magetan, then R of Bangli, then R of Magetan approved; their numbers."""
+    """Make three requests: RW of Magetan (the oldest), R of Bangli, and R of Magetan, which is approved. Returns their numbers."""
     made = []
     for who, function in (("magetan.kepala", "RW"), ("bangli.kepala", "R"), ("magetan.kepala", "R")):
         asked = world.submitted(who, function) if path == "/personalisasi" else world.requested(who, world.received(who, function))
@@ -24,7 +24,7 @@ def queue(world: World, path: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/personalisasi", "/aktivasi"])
-def test_each_filter_leaves_what_it_says(world: World, path: str) -> None:
+def test_each_filter_leaves_only_the_requests_it_names(world: World, path: str) -> None:
     first, second, third = queue(world, path)
     visitor = Visitor(world, "penyetuju1")
     for query, wanted in (
@@ -45,7 +45,7 @@ def test_each_filter_leaves_what_it_says(world: World, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/personalisasi", "/aktivasi"])
-def test_every_filter_at_once_costs_no_more_statements(sqlite_world: World, path: str) -> None:
+def test_all_filters_together_need_no_more_statements(sqlite_world: World, path: str) -> None:
     queue(sqlite_world, path)
     visitor = Visitor(sqlite_world, "penyetuju1")
     with sqlite_world.app.app_context():

@@ -1,4 +1,4 @@
-"""The log over HTTP and on paper: who may have what, and what a document says of it."""
+"""The log over HTTP and in documents: who may read what, and what a document says about the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from sifilma.app.audit_commands import keep_log
 from sifilma.audit import checkpoints, note
 from tests.support import programs
-from tests.support.log import act, as_superuser, grown, newest_note, sequence
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, sequence
 from tests.support.world import World, done
 
 
@@ -17,7 +17,7 @@ def pdf_text(data: bytes) -> str:
     return subprocess.run(command, input=data, check=True, capture_output=True).stdout.decode()
 
 
-def test_an_entry_shows_its_place_once_it_has_one(world: World) -> None:
+def test_an_entry_shows_its_place_in_the_log_once_sequenced(world: World) -> None:
     act(world)
     auditor = world.client("auditor1")
     entry = done(auditor.get("/audit", action="unit.change"))["items"][0]
@@ -29,7 +29,7 @@ def test_an_entry_shows_its_place_once_it_has_one(world: World) -> None:
     assert done(auditor.get("/audit/checkpoint"))["note"] == newest_note(world)
 
 
-def test_a_proof_is_for_who_may_read_the_entry(world: World) -> None:
+def test_a_proof_is_given_to_whoever_may_read_the_entry(world: World) -> None:
     world.submitted("magetan.kepala", "R")
     sequence(world)
     seq = done(world.client("magetan.kepala").get("/audit", action="personalisation.submit"))["items"][0]["seq"]
@@ -46,7 +46,7 @@ def test_a_proof_is_for_who_may_read_the_entry(world: World) -> None:
     assert auditor.get("/audit/-1/proof").status_code == 404
 
 
-def test_an_entry_that_is_not_signed_yet_says_when_it_will_be(world: World) -> None:
+def test_the_proof_of_an_unsigned_entry_is_refused(world: World) -> None:
     grown(world, 1)
     entry = act(world)[0]
     with world.app.app_context():
@@ -57,7 +57,7 @@ def test_an_entry_that_is_not_signed_yet_says_when_it_will_be(world: World) -> N
     assert (answer.status_code, answer.json["type"]) == (409, "urn:sifilma:problem:not-signed-yet")
 
 
-def test_growth_is_proven_from_an_earlier_size_only(world: World) -> None:
+def test_a_consistency_proof_needs_an_earlier_size(world: World) -> None:
     grown(world, 2, 2)
     auditor = world.client("auditor1")
     size = done(auditor.get("/audit/checkpoint"))["size"]
@@ -67,7 +67,7 @@ def test_growth_is_proven_from_an_earlier_size_only(world: World) -> None:
         assert auditor.get("/audit/checkpoint", since=wrong).status_code == 422
 
 
-def test_the_end_of_the_log_is_verified_for_an_auditor_with_a_fresh_code(world: World) -> None:
+def test_an_auditor_with_a_fresh_code_verifies_the_end_of_the_log(world: World) -> None:
     grown(world, 20)
     assert done(world.client("auditor1").get("/audit/verification"))["ok"]
     stale = world.client("auditor1", fresh=False).get("/audit/verification")
@@ -78,7 +78,7 @@ def test_the_end_of_the_log_is_verified_for_an_auditor_with_a_fresh_code(world: 
     assert (found["ok"], [(one["fault"], one["seq"]) for one in found["findings"]]) == (False, [("edited", 15)])
 
 
-def test_the_commands_verify_name_and_fail(world: World) -> None:
+def test_the_commands_verify_the_log_and_fail_with_a_named_fault(world: World) -> None:
     grown(world, 5)
     runner = world.app.test_cli_runner()
     kept = world.settings.home / "kept.txt"
@@ -91,10 +91,10 @@ def test_the_commands_verify_name_and_fail(world: World) -> None:
     broken = runner.invoke(args=["audit", "verify", "--checkpoint", str(kept)])
     assert broken.exit_code == 1
     assert "cut: the log ends after 6 entries" in broken.output
-    assert "inserted: entry" in broken.output  # entries whose places were cut away
+    assert "inserted: entry" in broken.output  # entries whose places were cut off
 
 
-def test_a_document_names_the_log_as_it_was_then_and_stays_the_same(world: World) -> None:
+def test_a_document_names_the_log_of_its_time_and_stays_the_same(world: World) -> None:
     office, operator = world.client("magetan.kepala"), world.client("operator1")
     body = {"to": str(world.organisation_of("magetan.kepala"))}
     first = done(operator.post("/handovers", body | {"cards": world.personalised()}), 201)["id"]

@@ -1,4 +1,4 @@
-"""The log in the hands of strangers: Go's sumdb packages, our own verifier without the application, and the API's proofs."""
+"""Independent verification of the log: by Go's sumdb packages, by the offline verifier, and by the proofs of the API."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 from sifilma.audit import note, tree
 from sifilma.audit.note import Checkpoint
 from tests.support import programs
-from tests.support.log import grown, newest_note
+from tests.support.transparency_log import grown, newest_note
 from tests.support.world import Client, World, done
 
 
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program in Go, built."""
+def go_verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the Go program; return its path."""
     return programs.go_program(Path(__file__).with_name("foreign.go"), tmp_path_factory.mktemp("go") / "foreign")
 
 
 def command(world: World, *arguments: str) -> str:
-    """What a `sifilma audit` command prints."""
+    """Return a function that runs a `sifilma audit` command and returns its output."""
     result = world.app.test_cli_runner().invoke(args=["audit", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
@@ -42,7 +42,7 @@ def run(*arguments: Any) -> subprocess.CompletedProcess[str]:
 
 
 def proofs(auditor: Client, early: Checkpoint) -> list[dict[str, Any]]:
-    """The API's proofs, as the Go program takes them: of every entry, and of growth from an earlier checkpoint."""
+    """Return the API's proofs in the format of the Go program: one for every entry, and one of growth from an earlier checkpoint."""
     checkpoint = done(auditor.get("/audit/checkpoint"))
     found = []
     for seq in range(checkpoint["size"]):
@@ -54,7 +54,7 @@ def proofs(auditor: Client, early: Checkpoint) -> list[dict[str, Any]]:
     return found
 
 
-def test_go_builds_the_same_tree_and_takes_every_proof(world: World, foreign: Path, tmp_path: Path) -> None:
+def test_go_builds_the_same_tree_and_accepts_every_proof(world: World, go_verifier: Path, tmp_path: Path) -> None:
     grown(world, 3, 1, 20)
     early = note.claim(newest_note(world))
     grown(world, 11)
@@ -63,20 +63,20 @@ def test_go_builds_the_same_tree_and_takes_every_proof(world: World, foreign: Pa
     made = proofs(auditor, early)
     given.write_text("".join(json.dumps(proof) + "\n" for proof in made))
     certificate = world.settings.trust / "audit-sign.crt"
-    result = run(foreign, "-key", certificate, "-proofs", given, file)
+    result = run(go_verifier, "-key", certificate, "-proofs", given, file)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{early.size + 11} entries, 4 checkpoints, {len(made)} proofs given\n"
-    assert run(foreign, file).returncode == 0  # with the key the file names
-    for proof in (made[0], made[-1]):  # and it can refuse
+    assert run(go_verifier, file).returncode == 0  # with the key that the file names
+    for proof in (made[0], made[-1]):  # the verifier also refuses
         proof["hashes"][0] = base64.b64encode(bytes(32)).decode()
         given.write_text(json.dumps(proof) + "\n")
-        assert "proof" in run(foreign, "-proofs", given, file).stderr
-    assert "checkpoint" in run(foreign, "-key", world.settings.trust / "status-sign.crt", file).stderr
+        assert "proof" in run(go_verifier, "-proofs", given, file).stderr
+    assert "checkpoint" in run(go_verifier, "-key", world.settings.trust / "status-sign.crt", file).stderr
     file.write_text(file.read_text().replace("unit.change", "unit.chance", 1))
-    assert "do not lead to the checkpoint" in run(foreign, file).stderr
+    assert "do not lead to the checkpoint" in run(go_verifier, file).stderr
 
 
-def test_a_stranger_verifies_the_export_without_the_application(sqlite_world: World, tmp_path: Path) -> None:
+def test_the_export_is_verified_without_the_application(sqlite_world: World, tmp_path: Path) -> None:
     world = sqlite_world
     grown(world, 5, 30)
     early = tmp_path / "early.txt"
@@ -120,7 +120,7 @@ def test_an_export_holds_no_personal_data(sqlite_world: World, tmp_path: Path) -
     assert not [salt for salt in salts if salt in text]
 
 
-def test_a_leaf_is_the_entry_and_the_proof_leads_to_what_was_signed(world: World) -> None:
+def test_a_leaf_holds_the_entry_and_its_proof_leads_to_the_signed_root(world: World) -> None:
     grown(world, 25)
     auditor = world.client("auditor1")
     listed = done(auditor.get("/audit", action="unit.change"))["items"]

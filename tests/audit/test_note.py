@@ -1,4 +1,4 @@
-"""Checkpoints as signed notes: read back, refused when anything is off, and accepted by OpenSSL."""
+"""Checkpoints as signed notes: they are read back, refused when malformed, and verified by OpenSSL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def signed(key: ec.EllipticCurvePrivateKey = KEY, said: Checkpoint = SAID) -> st
     return note.sign_checkpoint(said, key.public_key(), sign)
 
 
-def test_a_checkpoint_is_three_lines_an_empty_one_and_a_signature() -> None:
+def test_a_checkpoint_has_three_lines_an_empty_line_and_a_signature() -> None:
     lines = signed().split("\n")
     assert lines[:2] == ["log.example.org/log", "12"]
     assert base64.b64decode(lines[2]) == SAID.root
@@ -38,7 +38,7 @@ def test_a_checkpoint_is_three_lines_an_empty_one_and_a_signature() -> None:
     assert base64.b64decode(value)[:4] == hashlib.sha256(spki).digest()[:4]
 
 
-def test_it_is_read_with_the_key_that_signed_among_others() -> None:
+def test_a_checkpoint_is_verified_with_the_signing_key_among_others() -> None:
     assert note.read_checkpoint(signed(), [OTHER.public_key(), KEY.public_key()]) == SAID
     cosigned = signed() + f"\N{EM DASH} witness.example.org {base64.b64encode(bytes(70)).decode()}\n"
     assert note.read_checkpoint(cosigned, [KEY.public_key()]) == SAID
@@ -62,12 +62,12 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_what_is_off_is_refused(broken: str) -> None:
+def test_a_malformed_checkpoint_is_refused(broken: str) -> None:
     with pytest.raises(NoteRefused):
         note.read_checkpoint(broken, [KEY.public_key()])
 
 
-def test_openssl_verifies_the_text(tmp_path: Path) -> None:
+def test_openssl_verifies_the_signature_of_the_text(tmp_path: Path) -> None:
     text, _, signature = signed().partition("\n\n")
     (tmp_path / "text").write_text(text + "\n")
     (tmp_path / "der").write_bytes(base64.b64decode(signature.split(" ")[2])[4:])

@@ -1,4 +1,4 @@
-"""Taking entries into the log: none missed, none twice, no gap, whatever happens at the same time."""
+"""Sequencing of entries: none is missed, none is placed twice, no gap appears, also under concurrency."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sifilma.audit.service import record
 from sifilma.audit.store import LogBroken
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.log import act, as_superuser, grown, newest_note, sequence, verify
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
-from tests.support.together import together
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, sequence, verify
 from tests.support.world import World
 
 
@@ -32,9 +32,9 @@ def waiting(world: World) -> int:
     return int(world.sql("SELECT COUNT(*) FROM audit_pending")[0][0])
 
 
-def test_every_entry_gets_its_place_once_and_a_checkpoint_says_so(world: World) -> None:
+def test_every_entry_gets_one_place_and_a_checkpoint_covers_it(world: World) -> None:
     before = waiting(world)
-    assert before > 0  # what made the world is waiting
+    assert before > 0  # the acts that made the world wait
     act(world, 20)
     assert sequence(world) == before + 20
     assert waiting(world) == 0
@@ -42,30 +42,30 @@ def test_every_entry_gets_its_place_once_and_a_checkpoint_says_so(world: World) 
     said = read_checkpoint(newest_note(world), world.trust.keys("audit"))
     assert (said.origin, said.size) == ("sifilma.example.go.id/log", before + 20)
     assert sequence(world) == 0
-    assert world.sql("SELECT COUNT(*) FROM log_checkpoint")[0][0] == 1  # nothing new, nothing signed
+    assert world.sql("SELECT COUNT(*) FROM log_checkpoint")[0][0] == 1  # without new entries no checkpoint is signed
     report = verify(world)
     assert (report.findings, report.size, report.checkpoints) == ([], before + 20, 1)
 
 
-def test_more_than_a_batch_is_taken_in_at_once(sqlite_world: World) -> None:
+def test_more_entries_than_a_batch_are_sequenced_in_one_run(sqlite_world: World) -> None:
     act(sqlite_world, sequencing.BATCH * 2)
     assert sequence(sqlite_world) > sequencing.BATCH * 2
     assert waiting(sqlite_world) == 0
     assert verify(sqlite_world).ok
 
 
-def test_sequencers_at_the_same_time_double_nothing(world: World) -> None:
+def test_simultaneous_sequencers_place_no_entry_twice(world: World) -> None:
     for _ in range(3):
         act(world, 40)
-        together([partial(sequence, world)] * 4)
+        run_simultaneously([partial(sequence, world)] * 4)
         sequence(world)
     ids = [entry_id for _, entry_id in places(world)]
     assert len(ids) == len(set(ids)) == world.sql("SELECT COUNT(*) FROM audit_entry")[0][0]
     assert verify(world).ok
 
 
-def test_an_entry_a_slow_transaction_commits_late_is_taken_in(postgresql_world: World) -> None:
-    """Its id is older than those that are in the log already."""
+def test_an_entry_that_is_committed_late_is_sequenced(postgresql_world: World) -> None:
+    """Its id is older than those of the entries that were sequenced before."""
     world, recorded, go_on = postgresql_world, threading.Event(), threading.Event()
     ids: list[str] = []
 
@@ -88,7 +88,7 @@ def test_an_entry_a_slow_transaction_commits_late_is_taken_in(postgresql_world: 
     assert verify(world).ok
 
 
-def test_an_act_that_is_rolled_back_leaves_nothing_waiting(world: World) -> None:
+def test_a_rolled_back_act_leaves_no_waiting_entry(world: World) -> None:
     before = waiting(world)
     with world.context() as ctx:
         record(ctx, Action.UNIT_CHANGE, "unit", "x")
@@ -96,7 +96,7 @@ def test_an_act_that_is_rolled_back_leaves_nothing_waiting(world: World) -> None
     assert waiting(world) == before
 
 
-def test_without_the_hsm_entries_are_taken_in_and_signed_when_it_is_back(world: World, softhsm: SoftHSM, signing_token: HSM) -> None:
+def test_entries_are_sequenced_without_the_hsm_and_signed_when_it_is_back(world: World, softhsm: SoftHSM, signing_token: HSM) -> None:
     grown(world, 3)
     size = len(places(world))
     act(world, 4)
@@ -110,7 +110,7 @@ def test_without_the_hsm_entries_are_taken_in_and_signed_when_it_is_back(world: 
         with world.app.app_context():
             counts, failed = command_groups.run_once()
         assert failed == ["entries taken into the log"]
-        assert "tokens expired" in counts  # the worker goes on
+        assert "tokens expired" in counts  # the worker continues with its other tasks
     signing_token.close()
     act(world, 1)
     sequence(world)
@@ -118,7 +118,7 @@ def test_without_the_hsm_entries_are_taken_in_and_signed_when_it_is_back(world: 
     assert verify(world).ok
 
 
-def test_a_checkpoint_comes_when_the_last_one_is_old_enough(world: World) -> None:
+def test_a_checkpoint_is_signed_once_the_last_one_is_old_enough(world: World) -> None:
     grown(world, 1)
     act(world)
     with world.app.app_context():
@@ -129,7 +129,7 @@ def test_a_checkpoint_comes_when_the_last_one_is_old_enough(world: World) -> Non
     assert world.sql("SELECT COUNT(*) FROM log_checkpoint")[0][0] == 2
 
 
-def test_the_database_refuses_gaps_changes_and_early_leaving(world: World) -> None:
+def test_the_database_refuses_gaps_changes_and_early_removal_from_the_queue(world: World) -> None:
     grown(world, 20)
     act(world)
     end = len(places(world))
@@ -149,7 +149,7 @@ def test_the_database_refuses_gaps_changes_and_early_leaving(world: World) -> No
     assert verify(world).ok
 
 
-def test_nothing_is_signed_that_does_not_continue_what_was_signed(world: World) -> None:
+def test_a_tree_that_does_not_continue_the_signed_one_is_not_signed(world: World) -> None:
     grown(world, 5, 5)
     end = len(places(world))
     as_superuser(world, f"UPDATE log_leaf SET hash = (SELECT hash FROM log_leaf WHERE seq = 0) WHERE seq = {end - 1}")
@@ -159,15 +159,15 @@ def test_nothing_is_signed_that_does_not_continue_what_was_signed(world: World) 
     assert world.sql("SELECT MAX(size) FROM log_checkpoint")[0][0] == end
 
 
-def test_a_cut_tail_is_noticed_by_the_copy_beside_the_database_even_without_any_checkpoint_in_it(world: World) -> None:
+def test_the_copy_beside_the_database_reveals_a_cut_tail_without_checkpoints(world: World) -> None:
     grown(world, 5, 5)
     as_superuser(world, "DELETE FROM log_checkpoint", "DELETE FROM log_leaf WHERE seq > 3", "DELETE FROM log_node")
     with pytest.raises(LogBroken, match="tail was cut"), world.context() as ctx:
         checkpoints.sign(ctx, world.settings, world.hsm, now=True)
 
 
-def test_a_spoilt_row_does_not_stop_the_others(sqlite_world: World) -> None:
-    """SQLite keeps whatever SQL wrote, also what is no JSON."""
+def test_an_unreadable_row_does_not_stop_the_others(sqlite_world: World) -> None:
+    """SQLite stores any text in a JSON column."""
     world = sqlite_world
     grown(world, 1)
     spoilt, good = act(world, 2)
@@ -177,7 +177,7 @@ def test_a_spoilt_row_does_not_stop_the_others(sqlite_world: World) -> None:
     assert waiting(world) == 1
 
 
-def test_an_activation_is_eight_statements_with_the_log(postgresql_world: World) -> None:
+def test_an_activation_needs_eight_statements_with_the_log(postgresql_world: World) -> None:
     world = postgresql_world
     ready = world.ready(count=2)
     client = world.client("magetan.kepala")
@@ -190,8 +190,8 @@ def test_an_activation_is_eight_statements_with_the_log(postgresql_world: World)
     assert not [statement for statement in found.statements if "log_" in statement or "audit_pending" in statement]
 
 
-def test_a_waiting_entry_is_found_by_its_key_alone(postgresql_world: World) -> None:
-    """The queue is read from its old end: the plan must not read the record."""
+def test_a_waiting_entry_is_found_by_its_primary_key(postgresql_world: World) -> None:
+    """The queue is read from its oldest entry: the query plan must not scan the audit entries."""
     world = postgresql_world
     grown(world, 300)
     act(world, 3)

@@ -1,4 +1,4 @@
-"""The tree against RFC 6962: known answers, the definition itself, and proofs of every shape."""
+"""The Merkle tree against RFC 6962: known answers, the definition itself, and proofs for every shape of tree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CT_ROOTS = [
 
 
 def mth(leaves: Sequence[bytes]) -> bytes:
-    """RFC 6962, 2.1, word for word; over hashes of leaves."""
+    """Compute the Merkle tree hash of RFC 6962, section 2.1, literally, over hashes of leaves."""
     if len(leaves) < 2:
         return leaves[0] if leaves else hashlib.sha256(b"").digest()
     k = 1
@@ -38,8 +38,8 @@ def mth(leaves: Sequence[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + mth(leaves[:k]) + mth(leaves[k:])).digest()
 
 
-class Grown:
-    """A tree grown leaf by leaf, with what is kept of it."""
+class GrownTree:
+    """A tree that grows leaf by leaf, with the hashes that the database stores."""
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
         self.frontier, self.kept = Frontier(), dict[Place, bytes]()
@@ -65,8 +65,8 @@ def test_the_roots_of_certificate_transparencys_own_vectors() -> None:
 
 
 def test_a_published_path_and_a_published_consistency_proof() -> None:
-    """From the same vectors: leaf 5 of 8, and 6 → 8."""
-    grown = Grown([tree.leaf_hash(data) for data in CT_INPUTS])
+    """From the same vectors: inclusion of leaf 5 of 8, and consistency of 6 with 8."""
+    grown = GrownTree([tree.leaf_hash(data) for data in CT_INPUTS])
     assert [value.hex() for value in grown.hashes(tree.inclusion(5, 8))] == [
         "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
         "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
@@ -80,9 +80,9 @@ def test_a_published_path_and_a_published_consistency_proof() -> None:
 
 
 @given(st.integers(1, 700), st.data())
-def test_every_leaf_is_proven_and_nothing_else(size: int, data: st.DataObject) -> None:
+def test_an_inclusion_proof_holds_for_its_leaf_alone(size: int, data: st.DataObject) -> None:
     leaves = numbered(size)
-    grown, index = Grown(leaves), data.draw(st.integers(0, size - 1))
+    grown, index = GrownTree(leaves), data.draw(st.integers(0, size - 1))
     root, proof = mth(leaves), grown.hashes(tree.inclusion(index, size))
     assert grown.frontier.root() == root
     tree.check_inclusion(leaves[index], index, size, proof, root)
@@ -99,10 +99,10 @@ def test_every_leaf_is_proven_and_nothing_else(size: int, data: st.DataObject) -
 
 
 @given(st.integers(1, 700), st.data())
-def test_a_tree_is_proven_to_be_the_beginning_of_a_later_one(new: int, data: st.DataObject) -> None:
+def test_a_consistency_proof_holds_for_its_two_trees_alone(new: int, data: st.DataObject) -> None:
     old = data.draw(st.integers(1, new))
     leaves = numbered(new)
-    proof = Grown(leaves).hashes(tree.consistency(old, new))
+    proof = GrownTree(leaves).hashes(tree.consistency(old, new))
     old_root, new_root = mth(leaves[:old]), mth(leaves)
     tree.check_consistency(old, old_root, new, new_root, proof)
     for refused in (
@@ -116,9 +116,9 @@ def test_a_tree_is_proven_to_be_the_beginning_of_a_later_one(new: int, data: st.
 
 
 @given(st.integers(0, 700), st.integers(0, 40))
-def test_growth_goes_on_from_what_is_kept(size: int, more: int) -> None:
+def test_a_tree_grows_from_its_stored_hashes(size: int, more: int) -> None:
     leaves = numbered(size + more)
-    grown = Grown(leaves[:size])
+    grown = GrownTree(leaves[:size])
     parts = [(index << height, (index + 1) << height) for height, index in tree.complete_parts(0, size)]
     again = Frontier(size, grown.hashes(parts))
     for leaf in leaves[size:]:
@@ -126,14 +126,14 @@ def test_growth_goes_on_from_what_is_kept(size: int, more: int) -> None:
     assert again.root() == mth(leaves)
 
 
-def test_a_proof_needs_few_rows_however_large_the_tree() -> None:
+def test_a_proof_needs_few_rows_of_a_large_tree() -> None:
     for size in (10_000_000, 16_777_215, 16_777_216):
         for index in (0, 1, size // 2, size - 2, size - 1):
             assert len(tree.needed(tree.inclusion(index, size))) <= 190
     assert len(tree.needed(tree.consistency(9_999_999, 10_000_000))) <= 190
 
 
-def test_what_cannot_be_proven_is_refused() -> None:
+def test_an_impossible_proof_is_refused() -> None:
     for index, size in ((-1, 3), (3, 3), (0, 0)):
         with pytest.raises(ProofRefused):
             tree.inclusion(index, size)

@@ -1,4 +1,4 @@
-"""What somebody who owns the database does to the record or the log is found and named."""
+"""The verification finds and names what an owner of the database changed in the audit entries or the log."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sifilma.audit import verification
 from sifilma.audit.findings import AT_MOST, Fault, Report
 from sifilma.kernel.ids import uuid7
-from tests.support.log import act, as_superuser, grown, newest_note, sequence, verify
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, sequence, verify
 from tests.support.world import World
 
 
 @dataclass
 class Log:
-    """A log with two checkpoints, an early kept one, and a checkpoint's worth of entries after each."""
+    """A log with two checkpoints and entries after each; the text of the early checkpoint is kept elsewhere."""
 
     world: World
     early: str
     size: int
 
     def entry_at(self, seq: int) -> str:
-        """The entry at a place, as the database writes ids."""
+        """Return the id of the entry at a place, as the database writes it."""
         return str(self.world.sql("SELECT entry_id FROM log_leaf WHERE seq = :seq", seq=seq)[0][0])
 
 
@@ -41,7 +41,7 @@ def faults(report: Report) -> set[Fault]:
 
 
 def named(report: Report, fault: Fault, entry_id: str) -> bool:
-    """Whether the entry is named, by its id and in words, with this fault."""
+    """Tell whether the report names the entry with this fault, by its id and in its text."""
     plain = entry_id.replace("-", "")
     return any(
         found.fault is fault and found.entry_id is not None and found.entry_id.hex == plain and str(found.entry_id) in found.text
@@ -49,7 +49,7 @@ def named(report: Report, fault: Fault, entry_id: str) -> bool:
     )
 
 
-def test_a_log_nobody_touched_is_whole(log: Log) -> None:
+def test_an_unchanged_log_has_no_finding(log: Log) -> None:
     report = verify(log.world, log.early)
     assert (report.findings, report.size, report.checkpoints, report.waiting) == ([], log.size, 2, 0)
 
@@ -68,7 +68,7 @@ EDITS = {
 }
 
 
-def test_edited_entries_are_named_whatever_was_edited(log: Log) -> None:
+def test_an_edited_entry_is_named(log: Log) -> None:
     victims = {log.entry_at(seq): edit for seq, edit in enumerate(EDITS.values(), start=log.size - 40)}
     zone = "" if "sqlite" in log.world.settings.database_url else "+00:00"
     for victim, edit in victims.items():
@@ -81,7 +81,7 @@ def test_edited_entries_are_named_whatever_was_edited(log: Log) -> None:
     assert [found.seq for found in report.findings] == list(range(log.size - 40, log.size - 40 + len(EDITS)))
 
 
-def test_an_entry_edited_together_with_its_leaf_is_narrowed_down_by_what_was_signed(log: Log) -> None:
+def test_the_signed_checkpoints_narrow_down_an_entry_edited_with_its_leaf(log: Log) -> None:
     seq = log.size - 5
     as_superuser(log.world, "UPDATE log_leaf SET hash = :hash WHERE seq = :seq", hash=bytes(32), seq=seq)
     report = verify(log.world, log.early)
@@ -90,7 +90,7 @@ def test_an_entry_edited_together_with_its_leaf_is_narrowed_down_by_what_was_sig
     assert [f.text for f in report.findings if f.fault is Fault.REWRITTEN and "checkpoint over " + str(log.size - 30) in f.text] == []
 
 
-def test_an_entry_sqlite_can_no_longer_read_is_named(sqlite_world: World) -> None:
+def test_an_entry_that_sqlite_cannot_read_is_named(sqlite_world: World) -> None:
     grown(sqlite_world, 5)
     victim = str(sqlite_world.sql("SELECT entry_id FROM log_leaf WHERE seq = 2")[0][0])
     for spoilt in ("data = 'no json'", "at = 'never'", "user_id = 'nobody'"):
@@ -107,7 +107,7 @@ def test_an_entry_sqlite_can_no_longer_read_is_named(sqlite_world: World) -> Non
 
 
 def _delete_entry(world: World, entry_id: str) -> None:
-    """Entries others refer to cannot go alone; these are referred to by nothing."""
+    """Delete an entry to which no other row refers (a foreign key would prevent it otherwise)."""
     as_superuser(world, "DELETE FROM audit_entry WHERE id = :id", id=entry_id)
 
 
@@ -119,7 +119,7 @@ def test_a_deleted_entry_is_named(log: Log) -> None:
     assert named(report, Fault.DELETED, victim)
 
 
-def test_an_entry_deleted_with_its_leaf_leaves_a_hole(log: Log) -> None:
+def test_an_entry_deleted_with_its_leaf_leaves_a_gap(log: Log) -> None:
     seq = log.size - 7
     victim = log.entry_at(seq)
     _delete_entry(log.world, victim)
@@ -129,7 +129,7 @@ def test_an_entry_deleted_with_its_leaf_leaves_a_hole(log: Log) -> None:
     assert any(found.fault is Fault.DELETED and found.seq == seq for found in report.findings)
 
 
-def test_an_entry_deleted_and_the_hole_closed_is_found_where_it_was(log: Log) -> None:
+def test_a_deleted_entry_is_found_at_its_place_although_the_gap_was_closed(log: Log) -> None:
     seq = log.size - 7
     _delete_entry(log.world, log.entry_at(seq))
     as_superuser(log.world, "DELETE FROM log_leaf WHERE seq = :seq", *_shift(seq, -1), seq=seq)
@@ -137,10 +137,10 @@ def test_an_entry_deleted_and_the_hole_closed_is_found_where_it_was(log: Log) ->
     told = [found for found in report.findings if found.fault is Fault.DELETED]
     assert [found.seq for found in told] == [seq]
     assert "earlier than they were logged" in told[0].text
-    assert Fault.CUT in faults(report)  # the newest checkpoint speaks of one more
+    assert Fault.CUT in faults(report)  # the newest checkpoint covers one entry more
 
 
-def test_an_entry_taken_away_before_it_was_logged_is_named_as_long_as_it_waits(log: Log) -> None:
+def test_an_entry_deleted_before_sequencing_is_named_while_it_waits(log: Log) -> None:
     victim = act(log.world)[0]
     as_superuser(log.world, "DELETE FROM audit_entry WHERE id = :id", id=_stored(log.world, victim))
     assert sequence(log.world) == 0
@@ -148,14 +148,14 @@ def test_an_entry_taken_away_before_it_was_logged_is_named_as_long_as_it_waits(l
 
 
 def _shift(after: int, by: int) -> list[str]:
-    """Move every later place; by way of far away, so that no two are the same in between."""
+    """Return SQL that moves every later place, first far away, so that no two places are equal between the statements."""
     far = 1_000_000
     condition = "seq > :seq" if by < 0 else "seq >= :seq"
     return [f"UPDATE log_leaf SET seq = seq + {far} WHERE {condition}", f"UPDATE log_leaf SET seq = seq - {far - by} WHERE seq >= {far}"]
 
 
 def _stored(world: World, entry_id: str) -> str:
-    """An id as the database writes it."""
+    """Return an id as the database writes it."""
     return entry_id.replace("-", "") if "sqlite" in world.settings.database_url else entry_id
 
 
@@ -165,7 +165,7 @@ COPIED = "action, user_id, person_id, api_key_id, organisation_id, object_kind, 
 COPY = f"INSERT INTO audit_entry (id, at, {COPIED}) SELECT :new, at, {COPIED} FROM audit_entry WHERE id = :like"
 
 
-def test_an_entry_inserted_past_the_rules_is_named(log: Log) -> None:
+def test_an_entry_inserted_without_triggers_is_named(log: Log) -> None:
     forged = str(uuid7())
     as_superuser(log.world, COPY, new=_stored(log.world, forged), like=log.entry_at(9))
     report = verify(log.world)
@@ -173,7 +173,7 @@ def test_an_entry_inserted_past_the_rules_is_named(log: Log) -> None:
     assert named(report, Fault.INSERTED, forged)
 
 
-def test_an_entry_inserted_with_a_place_is_found_where_it_is(log: Log) -> None:
+def test_an_entry_inserted_with_a_place_is_found_at_its_place(log: Log) -> None:
     forged, seq = str(uuid7()), log.size - 12
     values = {"new": _stored(log.world, forged), "like": log.entry_at(9), "seq": seq, "hash": bytes(range(32))}
     as_superuser(
@@ -186,11 +186,11 @@ def test_an_entry_inserted_with_a_place_is_found_where_it_is(log: Log) -> None:
     report = verify(log.world)
     assert any(f.fault is Fault.INSERTED and f.seq == seq and f"place {seq} was inserted" in f.text for f in report.findings)
     assert Fault.REWRITTEN in faults(report)
-    assert named(report, Fault.EDITED, forged)  # and its own leaf is not of it
+    assert named(report, Fault.EDITED, forged)  # and its leaf does not match it
 
 
-def test_an_entry_dated_back_by_ordinary_sql_is_named_once_it_is_logged(log: Log) -> None:
-    """With the triggers in place it comes into the log like any other, but after what was signed in between."""
+def test_a_backdated_entry_is_named_once_sequenced(log: Log) -> None:
+    """With triggers the entry is sequenced like any other, but after entries that are younger than its date and signed."""
     world, forged = log.world, str(uuid7())
     world.clock.advance(minutes=30)
     grown(world, 3)
@@ -219,7 +219,7 @@ SWAPS: dict[str, Callable[[int, int], list[str]]] = {
 
 
 @pytest.mark.parametrize("swap", SWAPS.values(), ids=SWAPS)
-def test_entries_that_changed_places_are_named_with_where_they_belong(log: Log, swap: Callable[[int, int], list[str]]) -> None:
+def test_exchanged_entries_are_named_with_their_right_places(log: Log, swap: Callable[[int, int], list[str]]) -> None:
     for apart in (1, 11):
         first, second = log.size - 20, log.size - 20 + apart
         there, here = log.entry_at(first), log.entry_at(second)
@@ -238,7 +238,9 @@ def test_entries_that_changed_places_are_named_with_where_they_belong(log: Log, 
 
 @pytest.mark.parametrize("keeps_checkpoint", [True, False])
 def test_a_cut_tail_is_found(log: Log, keeps_checkpoint: bool) -> None:
-    """With all that belongs to it; without the checkpoint in the database, the copy beside it and any kept one still tell."""
+    """The tail is cut with everything that belongs to it. Even without checkpoints in the database, the copy beside it or a checkpoint
+    kept elsewhere reveals the cut.
+    """
     end = log.size - 10
     as_superuser(
         log.world,
@@ -254,8 +256,8 @@ def test_a_cut_tail_is_found(log: Log, keeps_checkpoint: bool) -> None:
     assert f"ends after {end} entries" in report.findings[0].text
 
 
-def test_a_log_rewritten_as_a_whole_is_betrayed_by_a_checkpoint_kept_elsewhere(log: Log) -> None:
-    """Entry, leaves, tree and the database's checkpoints all made to fit each other; the kept paper does not."""
+def test_a_checkpoint_kept_elsewhere_reveals_a_rewritten_log(log: Log) -> None:
+    """Entry, leaves, tree and checkpoints in the database are made consistent; only the checkpoint kept elsewhere contradicts them."""
     as_superuser(
         log.world,
         "DELETE FROM log_checkpoint",
@@ -267,7 +269,7 @@ def test_a_log_rewritten_as_a_whole_is_betrayed_by_a_checkpoint_kept_elsewhere(l
     )
     (log.world.settings.trust / "log-checkpoint.txt").unlink()
     sequence(log.world)
-    assert verify(log.world).ok  # nothing here knows better
+    assert verify(log.world).ok  # nothing on this machine contradicts the forged log
     report = verify(log.world, log.early)
     assert faults(report) == {Fault.REWRITTEN}
     assert "kept checkpoint" in report.findings[0].text
@@ -290,7 +292,7 @@ def test_a_changed_checkpoint_is_found(log: Log, column: str) -> None:
     assert f"{log.size} entries" in report.findings[0].text
 
 
-def test_a_checkpoint_nobody_signed_is_not_trusted(log: Log) -> None:
+def test_an_unsigned_checkpoint_is_not_trusted(log: Log) -> None:
     forged = newest_note(log.world).replace(f"\n{log.size}\n", f"\n{log.size - 1}\n")
     assert faults(verify(log.world, forged)) == {Fault.CHECKPOINT}
     assert faults(verify(log.world, "no note at all")) == {Fault.CHECKPOINT}
@@ -299,13 +301,13 @@ def test_a_checkpoint_nobody_signed_is_not_trusted(log: Log) -> None:
 # --- the report ------------------------------------------------------------------------------------------------------
 
 
-def test_many_findings_are_counted_and_some_listed(log: Log) -> None:
+def test_many_findings_are_counted_and_the_first_listed(log: Log) -> None:
     as_superuser(log.world, f"UPDATE audit_entry SET ip = 'x' WHERE id IN (SELECT entry_id FROM log_leaf WHERE seq >= {log.size - 25})")
     report = verify(log.world)
     assert (len(report.findings), report.more[Fault.EDITED]) == (AT_MOST, 25 - AT_MOST)
 
 
-def test_the_newest_alone_can_be_verified_and_rest_on_what_was_signed(log: Log) -> None:
+def test_the_newest_entries_alone_can_be_verified_against_the_checkpoints(log: Log) -> None:
     assert verify(log.world, newest=5).ok
     as_superuser(log.world, "UPDATE audit_entry SET ip = 'x' WHERE id = :id", id=log.entry_at(log.size - 2))
     assert faults(verify(log.world, newest=5)) == {Fault.EDITED}
@@ -317,7 +319,7 @@ def test_the_newest_alone_can_be_verified_and_rest_on_what_was_signed(log: Log) 
 
 
 class Busy(list[ec.EllipticCurvePublicKey]):
-    """Keys under which the log grows, and is signed, every time they are looked at."""
+    """Trusted keys that let the log grow and be signed each time the verification iterates over them."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.trust.keys("audit"))
@@ -328,7 +330,7 @@ class Busy(list[ec.EllipticCurvePublicKey]):
         return super().__iter__()
 
 
-def test_a_log_that_grows_while_it_is_verified_is_whole(log: Log) -> None:
+def test_a_log_that_grows_during_its_verification_has_no_finding(log: Log) -> None:
     with log.world.context() as ctx:
         report = verification.verify(ctx, Busy(log.world), [log.early])
     assert (report.findings, report.size) == ([], log.size)

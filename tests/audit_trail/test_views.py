@@ -1,4 +1,4 @@
-"""The audit trail on the web: filters, reach, export, one entry."""
+"""The pages of the audit trail: filters, scope, export, one entry."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from sifilma.audit_trail.labels import ACTIONS
 from sifilma.demo import facts
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.log import as_superuser, sequence
+from tests.support.transparency_log import as_superuser, sequence
 from tests.support.visitor import english, one_id, words
 from tests.support.world import World
 
 _SUBMITTED = "SELECT id FROM audit_entry WHERE action = 'personalisation.submit'"
 
 
-def test_every_act_has_its_words() -> None:
+def test_every_action_has_its_words() -> None:
     assert set(ACTIONS) == {action.value for action in Action}
 
 
-def test_every_act_that_has_a_name_is_recorded_somewhere() -> None:
-    """By its name, or by the verb of a way that is submitted and approved (`WAY.act(ctx, …, "draft")`)."""
+def test_every_action_is_recorded_somewhere_in_the_code() -> None:
+    """The source names the action itself, or the verb of a request's life (`WAY.act(ctx, …, "draft")`)."""
     code = "\n".join(path.read_text() for path in Path("sifilma").rglob("*.py") if path.parts[1] != "audit")
     unused = [act for act in Action if f"Action.{act.name}" not in code and f'"{act.value.partition(".")[2]}"' not in code]
     assert [act for act in unused if act is not Action.UNIT_CHANGE] == []
 
 
-def test_everybody_reads_as_far_as_they_may(world: World) -> None:
+def test_everybody_reads_the_entries_of_their_scope(world: World) -> None:
     world.submitted("magetan.kepala")
     world.submitted("bangli.kepala")
     for name, sees in (("auditor1", 2), ("magetan.staf", 1), ("jatim.kepala", 1), ("len.kepala", 0), ("operator1", 0)):
@@ -35,7 +35,7 @@ def test_everybody_reads_as_far_as_they_may(world: World) -> None:
         assert page.rpartition("Object id")[2].count("Personalisation request submitted") == sees, name
 
 
-def test_the_filters_narrow_and_say_what_is_wrong(sqlite_world: World) -> None:
+def test_the_filters_narrow_the_list_and_report_wrong_values(sqlite_world: World) -> None:
     sqlite_world.submitted("magetan.kepala")
     auditor = english(sqlite_world, "auditor1")
     assert "Indah Contoh" in auditor.text("/jejak", pengguna="magetan.kepala", dari="2026-11-23", sampai="2026-11-23")
@@ -47,7 +47,7 @@ def test_the_filters_narrow_and_say_what_is_wrong(sqlite_world: World) -> None:
     assert "Write the date as" in words(wrong)
 
 
-def test_pages_go_on_where_the_last_one_ended_at_the_same_cost(sqlite_world: World) -> None:
+def test_the_next_page_continues_at_the_same_cost(sqlite_world: World) -> None:
     for _ in range(30):
         sqlite_world.client("magetan.kepala").get("/units/00000000-0000-7000-8000-000000000000")
     auditor = english(sqlite_world, "auditor1")
@@ -62,7 +62,7 @@ def test_pages_go_on_where_the_last_one_ended_at_the_same_cost(sqlite_world: Wor
     assert f"/jejak/0{first}" not in older
 
 
-def test_an_entry_tells_its_facts_and_leads_to_its_object(world: World) -> None:
+def test_an_entry_shows_its_facts_and_links_to_its_object(world: World) -> None:
     sent = world.submitted("magetan.kepala")
     entry = one_id(world, _SUBMITTED)
     text = english(world, "auditor1").text(f"/jejak/{entry}")
@@ -73,7 +73,7 @@ def test_an_entry_tells_its_facts_and_leads_to_its_object(world: World) -> None:
     assert "Personalisation request drafted" in listed
 
 
-def test_an_export_needs_its_own_right_and_a_fresh_code_of_an_auditor(sqlite_world: World) -> None:
+def test_an_export_needs_its_own_permission_and_an_auditors_fresh_code(sqlite_world: World) -> None:
     sqlite_world.submitted("magetan.kepala")
     started = english(sqlite_world, "auditor1").get("/jejak", unduh="csv", tindakan="personalisation.submit")
     assert started.status_code == 303
@@ -87,7 +87,7 @@ def test_an_export_needs_its_own_right_and_a_fresh_code_of_an_auditor(sqlite_wor
     assert english(sqlite_world, "magetan.kepala", fresh=False).get(address).status_code == 200
 
 
-def test_an_entry_shows_its_place_and_its_proof_once_it_is_signed(sqlite_world: World) -> None:
+def test_an_entry_shows_its_place_and_its_proof_once_signed(sqlite_world: World) -> None:
     sqlite_world.submitted("magetan.kepala")
     path = f"/jejak/{one_id(sqlite_world, _SUBMITTED)}"
     assert "no signed place yet" in english(sqlite_world, "auditor1").text(path)
@@ -98,7 +98,7 @@ def test_an_entry_shows_its_place_and_its_proof_once_it_is_signed(sqlite_world: 
     assert "The proof does not hold" in english(sqlite_world, "auditor1").text(path)
 
 
-def test_the_log_is_verified_from_the_page_by_an_auditor_with_a_fresh_code(sqlite_world: World) -> None:
+def test_an_auditor_with_a_fresh_code_verifies_the_log_on_the_page(sqlite_world: World) -> None:
     sqlite_world.submitted("magetan.kepala")
     sequence(sqlite_world)
     assert "The log is what was signed" in english(sqlite_world, "auditor1").text("/jejak/periksa")
@@ -108,7 +108,7 @@ def test_the_log_is_verified_from_the_page_by_an_auditor_with_a_fresh_code(sqlit
     assert "The log is not what was signed" in english(sqlite_world, "auditor1").text("/jejak/periksa")
 
 
-def test_the_entry_of_an_activation_leads_to_its_page_for_whoever_may_open_it(world: World) -> None:
+def test_the_entry_of_an_activation_links_to_its_page_for_whoever_may_open_it(world: World) -> None:
     _, answers = world.active()
     page = f"/aktivasi/riwayat/{answers[0]['id']}"
     entry = one_id(world, "SELECT id FROM audit_entry WHERE action = 'activation.create'")
@@ -116,5 +116,5 @@ def test_the_entry_of_an_activation_leads_to_its_page_for_whoever_may_open_it(wo
         reader = english(world, name)
         assert f'href="{page}"' in reader.get(f"/jejak/{entry}").get_data(as_text=True), name
         assert reader.get(page).status_code == 200, name
-    province = english(world, "jatim.kepala").get(f"/jejak/{entry}")  # it reads the record, and has no page to open
+    province = english(world, "jatim.kepala").get(f"/jejak/{entry}")  # a province reads the entry but may not open the page
     assert (province.status_code, page in province.get_data(as_text=True)) == (200, False)

@@ -1,1 +1,1 @@
-"""What things cost, as ratios measured in one run: `make bench`."""
+"""Benchmarks: what operations cost, as ratios that are measured in one run. `make bench` runs them."""

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: a table of ratios; exit 1 if a bar is missed."""
+"""Runs all benchmarks and prints a table of ratios: `python -m tests.benchmarks`. Exits with 1 if a bar is missed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.world import World
 
 @contextmanager
 def installation() -> Iterator[World]:
-    """A whole installation on PostgreSQL (with fsync off, so that the disk's mood is not measured) and a SoftHSM of its own."""
+    """Yield an installation on PostgreSQL with a SoftHSM of its own. fsync is off, so that the disk's speed is not measured."""
     store = softhsm.install()
     try:
         signing = store.token("sifilma", SIGNING_PLAN, assert_no_transaction)
@@ -35,7 +35,7 @@ def installation() -> Iterator[World]:
 
 
 def main() -> int:
-    """Run everything."""
+    """Run all benchmarks and print the table; return the exit code."""
     lines: list[Line] = []
     with installation() as world:
         lines += activation.run(world)

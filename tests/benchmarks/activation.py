@@ -1,4 +1,4 @@
-"""An activation over HTTP against the bare handler on the same server program."""
+"""Compares an activation over HTTP with the bare handler on the same server program."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.world import API, MAGETAN_PLACE, World, done
 COUNT = 180
 ROUNDS = 5
 CLIENTS = 4
-PRIVACYIDEA_MS = 54.0  # one OTP check there, CPU, the lower of the two figures measured
+PRIVACYIDEA_MS = 54.0  # CPU of one OTP check of privacyIDEA, the lower of two measured figures
 PRIVACYIDEA = "42 statements, 6 commits, 54 ms there"
 
 
 def run(world: World) -> list[Line]:
-    """CPU per activation of both, the ratio, statements and commits."""
+    """Measure CPU per activation of both, their ratio, and the statements and commits of an activation."""
     bodies, bare_bodies = _bodies(world), _bodies(world)
     statements, commits = _statements(world, bodies)
     key = world.machine("Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan").headers["Authorization"]
@@ -31,14 +31,14 @@ def run(world: World) -> list[Line]:
     ours, bare = [], []
     with (
         server.serving("app:app", environment) as (our_port, our_pid),
-        server.serving("tests.benchmarks.bare:app", environment) as (port, pid),
+        server.serving("tests.benchmarks.bare_handler:app", environment) as (port, pid),
     ):
-        for number in range(ROUNDS):  # turn by turn; the first round warms both
+        for number in range(ROUNDS):  # alternating; the first round warms both up
             part = slice(2 + number * COUNT, 2 + (number + 1) * COUNT)
             ours.append(_cpu_ms(our_pid, our_port, API + "/activations", bodies[part], key))
             bare.append(_cpu_ms(pid, port, "/", bare_bodies[part], key))
-    mine, theirs = min(ours), min(bare)  # the least disturbed round of each, turn by turn
-    ratio = statistics.median(a / b for a, b in zip(ours[1:], bare[1:], strict=True))  # round against round
+    mine, theirs = min(ours), min(bare)  # the least disturbed round of each
+    ratio = statistics.median(a / b for a, b in zip(ours[1:], bare[1:], strict=True))  # the ratio of each pair of rounds
     slow = machine.slowness()
     return [
         Line("this machine now : the reference machine", slow, "×", against="ES256 verification, 45 µs there"),
@@ -70,7 +70,7 @@ def _environment(world: World) -> dict[str, str]:
 
 
 def _statements(world: World, bodies: list[dict[str, Any]]) -> tuple[int, int]:
-    """Counted in this process, after the month's data key was made."""
+    """Count statements and commits in this process, after the first activation has made the month's data key."""
     client = world.client("magetan.kepala")
     done(client.post("/activations", bodies[0]), 201)
     with world.app.app_context():
@@ -87,7 +87,7 @@ def _cpu_ms(pid: int, port: int, path: str, bodies: list[dict[str, Any]], key: s
 
 
 def _post(port: int, path: str, bodies: list[dict[str, Any]], key: str) -> None:
-    """Send them all, by CLIENTS at once."""
+    """Send all bodies by CLIENTS threads."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         for sent in [clients.submit(_post_some, port, path, bodies[part::CLIENTS], key) for part in range(CLIENTS)]:
             sent.result()

@@ -1,4 +1,4 @@
-"""The transparency log: what it costs an activation, and a proof in a large tree."""
+"""Measures what the transparency log costs an activation, and a proof in a large tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sifilma.kernel import triggers
 from sifilma.kernel.db import db
 from tests.benchmarks import server
 from tests.benchmarks.table import Line
-from tests.support.log import act
+from tests.support.transparency_log import act
 from tests.support.world import World, done
 
 COUNT = 120
@@ -25,7 +25,7 @@ ENTRIES = 2_000
 
 
 def run(world: World) -> list[Line]:
-    """Everything about the log. The tree comes last: its leaves are nobody's entries."""
+    """Run all benchmarks of the log. The large tree comes last, because its leaves have no entries."""
     with_log, without = _activation(world)
     sequencer = _sequencer(world)
     proof, root = _proofs(world)
@@ -44,7 +44,10 @@ def run(world: World) -> list[Line]:
 
 
 def _activation(world: World) -> tuple[float, float]:
-    """CPU per activation with the log and without, in ms, round against round. The database's processes count: the trigger works there."""
+    """Return the CPU per activation with and without the log, in ms, round by round.
+
+    The database's processes are included, because the trigger that fills the queue runs there.
+    """
     ready = world.ready("magetan.kepala", "R", COUNT * ROUNDS)
     client = world.client("magetan.kepala")
     bodies = [world.activation(ready, uid) for uid in ready.uids]
@@ -62,7 +65,7 @@ def _activation(world: World) -> tuple[float, float]:
 
 
 def _queue(world: World, *, there: bool) -> None:
-    """Put the trigger that fills the queue in its place, or take it away."""
+    """Create the trigger that fills the queue, or drop it."""
     rule = next(rule for rule in triggers.rules() if rule.name == "audit_entry_pending")
     world.sql(f"DROP FUNCTION IF EXISTS {rule.full_name}() CASCADE")
     if there:
@@ -71,12 +74,12 @@ def _queue(world: World, *, there: bool) -> None:
 
 
 def _cpu(backends: list[int]) -> float:
-    """CPU of this process and of these PostgreSQL processes, in ms."""
+    """Return the CPU time of this process and of these PostgreSQL processes, in ms."""
     return time.process_time() * 1000 + sum(map(server.cpu_seconds, backends)) * 1000
 
 
 def _backends(world: World) -> list[int]:
-    """The PostgreSQL processes behind the pool's connections."""
+    """Return the ids of the PostgreSQL processes behind the pool's connections."""
     query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
     return [pid for (pid,) in world.sql(query)]
 
@@ -93,7 +96,7 @@ def _sequencer(world: World) -> float:
 
 
 def _proofs(world: World) -> tuple[float, float]:
-    """For places spread through the tree."""
+    """Measure proofs for places spread over the tree."""
     with world.app.app_context():
         _fill(db.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
     with world.context() as ctx:
@@ -105,7 +108,7 @@ def _proofs(world: World) -> tuple[float, float]:
 
 
 def _undisturbed(prove: Callable[[int], object], places: list[int]) -> float:
-    """The time of the quickest tenth: other work on the machine is not measured."""
+    """Return the longest time of the fastest tenth, so that other work on the machine is not measured."""
     spent = []
     for place in places:
         before = time.perf_counter()
@@ -115,7 +118,7 @@ def _undisturbed(prove: Callable[[int], object], places: list[int]) -> float:
 
 
 def _fill(url: str) -> None:
-    """Leaves straight into the tables, by COPY, without the triggers."""
+    """Write leaves directly into the tables by COPY, without triggers."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         for table in ("log_checkpoint", "log_leaf", "log_node"):

@@ -1,4 +1,4 @@
-"""How fast this machine is at this moment, against the one the reference figures were measured on."""
+"""Measures the present speed of this machine against the machine of the reference figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REFERENCE_VERIFY_US = 45.0
 
 
 def slowness() -> float:
-    """1.0: as fast as the reference machine. Measured by ES256 verifications (CPU, the best of ten rounds)."""
+    """Return how much slower this machine is (1.0: as fast as the reference), by the CPU of ES256 verifications, best of ten rounds."""
     key = ec.generate_private_key(ec.SECP256R1())
     message = hashlib.sha256(b"calibration").digest()
     signature, public = key.sign(message, ec.ECDSA(hashes.SHA256())), key.public_key()

@@ -1,4 +1,4 @@
-"""A server process under measurement: granian, one worker, its CPU time read from /proc."""
+"""Runs a server under measurement (granian, one worker) and reads its CPU time from /proc."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(target: str, environment: dict[str, str], probe: str = "/livez") -> Iterator[tuple[int, int]]:
-    """Port and pid of a server of `module:app`; ended afterwards."""
+    """Start a server of `module:app`, yield its port and process id, and end it afterwards."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--port", str(port), "--workers", "1"]
     command += ["--blocking-threads", "4", "--no-ws", "--log-level", "warning", target]
@@ -53,7 +53,7 @@ def _wait(port: int, probe: str) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its children that live, in seconds."""
+    """Return the user and system time of a process and its living children, in seconds."""
     pids, seen = [pid], 0.0
     while pids:
         current = pids.pop()

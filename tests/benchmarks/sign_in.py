@@ -1,4 +1,4 @@
-"""Password and one-time code, in this process, CPU time including the test client's."""
+"""Measures signing in with password and one-time code in this process; the CPU time includes the test client's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "magetan.staf"
 
 
 def run(world: World) -> list[Line]:
-    """CPU of each step, and the statements of an OTP check."""
+    """Measure the CPU of each step and the statements of an OTP check."""
     password_ms, code_ms, statements = [], [], 0
     with world.app.app_context():
         engine = db.engine

@@ -1,4 +1,4 @@
-"""The table `make bench` prints."""
+"""The table that `make bench` prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """One figure: what, measured, the bar it must keep (`le` a bar, or `ge`), and what it was measured against."""
+    """One figure: its name, the measured value, its bar (an upper one for `le`, a lower one for `ge`), and what it is compared with."""
 
     what: str
     value: float
@@ -18,14 +18,14 @@ class Line:
 
     @property
     def kept(self) -> bool:
-        """Whether the bar is kept; a figure without a bar always is."""
+        """Whether the bar is kept; true for a figure without a bar."""
         if self.bar is None:
             return True
         return self.value >= self.bar if self.at_least else self.value <= self.bar
 
 
 def show(lines: list[Line]) -> int:
-    """Print the table; 1 if a bar is missed."""
+    """Print the table; return 1 if a bar is missed, else 0."""
     print(f"\n{'what':56} {'measured':>14}   {'bar':>10}   against")
     for line in lines:
         sign = "" if line.bar is None else ("≥" if line.at_least else "≤") + f" {line.bar:g}"

@@ -1,4 +1,4 @@
-"""A server of a whole installation, and a browser: one of each for a module's tests, which come with objects of their own."""
+"""One server and one browser for the tests of a module; each test makes objects of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.world import World
 def server(
     fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM
 ) -> Iterator[tuple[World, Server]]:
-    """An installation whose time is the server's time, and its server."""
+    """Yield an installation whose clock shows the real time, and its server."""
     url = fresh_sqlite.make()
     home = tmp_path_factory.mktemp("home")
     with closing(World(url, home, signing_token, root_token, datetime.now(UTC))) as world, running(world) as made:
@@ -30,6 +30,6 @@ def server(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Yield Debian's Chromium."""
     with chromium() as made:
         yield made

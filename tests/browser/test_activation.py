@@ -1,4 +1,4 @@
-"""From received cards to a manifest a stranger accepts, in Chromium, at the width of a desk and of a phone."""
+"""Activation in Chromium at desk and phone width: from received cards to a manifest that the verifier accepts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE: Geolocation = {"latitude": -7.6536, "longitude": 111.3280, "accuracy": 12}
 
 
 def verified(world: World, made: Server, file: Path) -> None:
-    """The verifier, as a stranger runs it, knowing the pin alone, accepts the file."""
+    """Assert that the verifier, run as a separate program with the pinned root alone, accepts the file."""
     public = {"status.jws": "/status/1.jws", "keyset.jws": "/.well-known/sam-keyset.jws"}
     for name, path in public.items():
         (file.parent / name).write_text(made.call("GET", path)[1])
@@ -29,12 +29,12 @@ def verified(world: World, made: Server, file: Path) -> None:
 
 
 def located(page: Page) -> None:
-    """Ask the device, and wait for what the server makes of its answer."""
+    """Ask the device for its location and wait for the server's check of it."""
     page.click("#lokasi")
     page.wait_for_selector("#hasil .good")
 
 
-def test_an_office_asks_gets_its_tokens_and_activates_where_the_device_is(
+def test_an_office_requests_tokens_and_activates_at_the_location_of_its_device(
     server: tuple[World, Server], browser: Browser, tmp_path: Path
 ) -> None:
     world, made = server
@@ -96,7 +96,7 @@ def test_a_doubtful_place_asks_for_its_reason_on_a_phone(server: tuple[World, Se
     page.select_option("[name=hardware_number]", ready.hardware[uid])
     located(page)
     assert not page.is_visible("[name=reason]")
-    page.select_option("[name=province]", "51")  # the selects stay changeable: each choice opens the next
+    page.select_option("[name=province]", "51")  # the selects can still be changed: each choice loads the next select
     page.wait_for_selector("[name=regency] option[value='51.06']", state="attached")
     page.select_option("[name=regency]", "51.06")
     page.wait_for_selector("[name=district] option[value='51.06.02']", state="attached")
@@ -115,7 +115,7 @@ def test_a_doubtful_place_asks_for_its_reason_on_a_phone(server: tuple[World, Se
     sound(page)
 
 
-def test_the_keyboard_alone_activates_with_typed_coordinates(server: tuple[World, Server], browser: Browser) -> None:
+def test_a_card_is_activated_by_keyboard_alone_with_typed_coordinates(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     ready = world.ready()
     uid = ready.uids[0]
@@ -139,7 +139,7 @@ def test_the_keyboard_alone_activates_with_typed_coordinates(server: tuple[World
     sound(page)
 
 
-def test_late_answers_take_neither_focus_nor_what_was_typed_meanwhile(server: tuple[World, Server], browser: Browser) -> None:
+def test_late_answers_change_neither_the_focus_nor_later_input(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     ready = world.ready()
     uid = ready.uids[0]
@@ -163,7 +163,7 @@ def test_late_answers_take_neither_focus_nor_what_was_typed_meanwhile(server: tu
     page.fill("[name=longitude]", "111,3280")
     page.keyboard.press("Tab")
     page.focus("[name=province]")
-    page.keyboard.type("Bali")  # chosen while the check of the position is under way
+    page.keyboard.type("Bali")  # chosen before the check of the position is answered
     expect(page.locator("[name=province]")).to_have_value("51")
     answered(page, held, "/tempat?")
     page.wait_for_selector("[name=regency] option[value='51.06']", state="attached")
@@ -180,7 +180,7 @@ def test_late_answers_take_neither_focus_nor_what_was_typed_meanwhile(server: tu
 
 
 def answered(page: Page, held: list[Route], path: str) -> None:
-    """Let the last question of this path have its answer; the ones before it were given up."""
+    """Answer the last held request of this path; the page has aborted the earlier ones."""
     page.wait_for_timeout(50)
     last = [route for route in held if path in route.request.url][-1]
     with page.expect_response(lambda response: response.url == last.request.url):
@@ -190,11 +190,11 @@ def answered(page: Page, held: list[Route], path: str) -> None:
 
 
 def focused(page: Page) -> str:
-    """The id of what has the focus."""
+    """Return the id of the element that has the focus."""
     return str(page.evaluate("document.activeElement.id"))
 
 
-def test_the_browser_says_why_there_is_no_location(server: tuple[World, Server], browser: Browser) -> None:
+def test_the_page_says_why_no_location_is_available(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     page = signed_in(browser, made, world, OFFICE, PHONE)
     page.goto("/aktivasi/kartu")
@@ -205,7 +205,7 @@ def test_the_browser_says_why_there_is_no_location(server: tuple[World, Server],
     sound(page)
 
 
-def test_a_card_comes_to_an_institution_over_its_manufacturer(server: tuple[World, Server], browser: Browser) -> None:
+def test_a_card_is_handed_over_to_an_institution_by_its_manufacturer(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     number, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
     request = world.batch([(number, "SOFTORB-CRD-1", "ab" * 16, uid)])

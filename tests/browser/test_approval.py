@@ -1,4 +1,4 @@
-"""An approver's desk in the browser: by the keyboard alone, and several requests at once, on a desk and on a phone."""
+"""Approval in the browser: by keyboard alone, and several requests together, at desk and phone width."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from tests.support.servers import Server
 from tests.support.world import World
 
 
-def goes(page: Page, selector: str) -> None:
-    """To what a link or a button leads to, by Tab and Enter."""
+def follow(page: Page, selector: str) -> None:
+    """Follow a link or press a button by Tab and Enter."""
     reach(page, "", selector)
     with page.expect_navigation(wait_until="load"):
         page.keyboard.press("Enter")
 
 
 def stale(world: World) -> None:
-    """An hour after everybody signed in: approving needs a fresh code."""
+    """Make everybody's one-time code an hour old, so that approving needs a fresh one."""
     world.sql("UPDATE login_session SET otp_at = datetime(otp_at, '-1 hour')")
 
 
-def test_the_keyboard_alone_gives_the_second_approval(server: tuple[World, Server], browser: Browser) -> None:
+def test_the_second_approval_is_given_by_keyboard_alone(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     asked = world.submitted(function="RW")
     world.approve("personalisation-requests", asked["id"], "penyetuju1")
     page = signed_in(browser, made, world, "penyetuju2", DESK)
     stale(world)
-    goes(page, ".side a[href='/personalisasi']")
+    follow(page, ".side a[href='/personalisasi']")
     sound(page)
-    goes(page, f"tbody a[href='/personalisasi/{asked['id']}']")
+    follow(page, f"tbody a[href='/personalisasi/{asked['id']}']")
     reach(page, "fields.subject", ".remark:has([name='fields.subject']) summary")
     page.keyboard.press("Enter")
     assert page.locator("[name='fields.subject']").is_visible()
@@ -40,14 +40,14 @@ def test_the_keyboard_alone_gives_the_second_approval(server: tuple[World, Serve
     page.keyboard.type("Sesuai dengan surat.")
     reach(page, "otp_code")
     page.keyboard.type(code(world, "penyetuju2"))
-    goes(page, "[formaction$=setujui]")
+    follow(page, "[formaction$=setujui]")
     assert "Disetujui" in page.inner_text("main")
     assert world.sql("SELECT state FROM personalisation_request") == [("approved",)]
     sound(page)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_several_requests_are_looked_at_and_approved_at_once(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_several_requests_are_approved_together(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     asked = [world.submitted(who, function) for who, function in (("magetan.kepala", "R"), ("bangli.kepala", "RW"), ("bangli.kepala", "R"))]
     page = signed_in(browser, made, world, "penyetuju1", width)
@@ -67,7 +67,7 @@ def test_several_requests_are_looked_at_and_approved_at_once(server: tuple[World
     sound(page)
     page.fill("[name=otp_code]", "000000")
     press(page)
-    assert "sudah digunakan" in page.inner_text("main")  # the step-up page keeps what was to be approved
+    assert "sudah digunakan" in page.inner_text("main")  # the step-up page keeps the chosen requests
     sound(page)
     page.fill("[name=otp_code]", code(world, "penyetuju1"))
     press(page)
@@ -79,7 +79,7 @@ def test_several_requests_are_looked_at_and_approved_at_once(server: tuple[World
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_what_is_to_be_mended_stands_beside_the_field(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_a_note_on_a_field_is_shown_beside_the_field(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     asked = world.requested("magetan.kepala", world.received())
     page = signed_in(browser, made, world, "operator1", width)

@@ -1,4 +1,4 @@
-"""A card ends in the browser: reported, proposed, destroyed before witnesses, verified; a manifest taken back; a place reviewed."""
+"""Destruction of a card, review of a place and revocation of a manifest, in the browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked
 from tests.support.browser import DESK, WIDTHS, code, known, press, signed_in, sound
@@ -22,13 +22,13 @@ RECORD = "button:has-text('Catat pemusnahan')"
 
 
 def stale(world: World, page: Page) -> None:
-    """An hour passes for the one-time codes of everybody's sessions; the page asks for a new one."""
+    """Make the one-time codes of all sessions an hour old and reload the page, which then asks for a new code."""
     world.sql("UPDATE login_session SET otp_at = strftime('%Y-%m-%d %H:%M:%f', otp_at, '-1 hour')")
     page.reload()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_locked_card_ends_before_witnesses(server: Made, browser: Browser, tmp_path: Path, width: int) -> None:
+def test_a_locked_card_is_destroyed_before_witnesses(server: Made, browser: Browser, tmp_path: Path, width: int) -> None:
     world, made = server
     uid = world.active()[0].uids[0]
     holder = signed_in(browser, made, world, "magetan.kepala", width)
@@ -50,7 +50,7 @@ def test_a_locked_card_ends_before_witnesses(server: Made, browser: Browser, tmp
 
 
 def propose(page: Page, uid: str) -> str:
-    """The holder reports the card locked and proposes to destroy it; the address of the proposal."""
+    """Report the card locked and propose its destruction as its holder; return the URL of the proposal."""
     page.goto("/kartu")
     sound(page)
     press(page, f"text={uid_pairs(uid)}")
@@ -69,7 +69,7 @@ def propose(page: Page, uid: str) -> str:
 
 
 def approve(world: World, made: Server, browser: Browser, path: str, width: int) -> None:
-    """Another person approves with a fresh code."""
+    """Approve as another person with a fresh code."""
     page = signed_in(browser, made, world, "penyetuju1", width)
     page.goto(path)
     stale(world, page)
@@ -80,7 +80,7 @@ def approve(world: World, made: Server, browser: Browser, path: str, width: int)
 
 
 def record(world: World, page: Page, path: str, folder: Path) -> None:
-    """The Berita Acara: rows come and go, photos stay chosen through a mistake, the code is given along with it."""
+    """Fill in the Berita Acara: add and remove rows, keep the photos through a mistake, and send the code with the form."""
     picture = folder / "foto.png"
     picture.write_bytes(photo()[1])
     page.goto(path)
@@ -108,7 +108,7 @@ def record(world: World, page: Page, path: str, folder: Path) -> None:
     sound(page)
 
 
-def test_a_record_outlives_a_broken_line_and_the_end_of_its_session(server: Made, browser: Browser, tmp_path: Path) -> None:
+def test_a_record_survives_a_lost_connection_and_the_end_of_its_session(server: Made, browser: Browser, tmp_path: Path) -> None:
     world, made = server
     page = signed_in(browser, made, world, "magetan.kepala", DESK)
     picture = tmp_path / "foto.png"
@@ -130,13 +130,13 @@ def test_a_record_outlives_a_broken_line_and_the_end_of_its_session(server: Made
     world.sql("UPDATE login_session SET ended_at = last_seen_at, end_reason = 'planted'")
     assert "Sesi Anda sudah berakhir." in told(page)
     assert page.get_attribute("#salah a", "href") == "/masuk"
-    known(page, made, world.client("magetan.kepala"))  # as another tab of this browser
+    known(page, made, world.client("magetan.kepala"))  # as if the user had signed in again in another tab
     press(page, RECORD)
     assert page.locator(".heading .badge-state").inner_text() == "Dilaksanakan"
 
 
 def told(page: Page) -> str:
-    """What is said of a form that was sent in vain; the page is the same."""
+    """Send the form, which must fail, and return the message on the unchanged page."""
     page.evaluate("document.getElementById('salah').replaceChildren()")
     page.click(RECORD)
     return page.locator("#salah .note.bad").inner_text()
@@ -152,7 +152,7 @@ def fill(page: Page, prefix: str, person: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_doubtful_place_is_rejected_and_its_manifest_revoked_by_two(server: Made, browser: Browser, width: int) -> None:
+def test_a_doubtful_place_is_rejected_and_two_persons_revoke_its_manifest(server: Made, browser: Browser, width: int) -> None:
     world, made = server
     ready = world.ready()
     far = BANGLI_PLACE | {"region_code": "35.20.06.1014", "reason": "Kantor dipindah karena banjir."}
@@ -181,7 +181,7 @@ def test_a_doubtful_place_is_rejected_and_its_manifest_revoked_by_two(server: Ma
     sound(approver)
 
 
-def test_a_manifest_is_downloaded_and_the_page_stays_of_use(server: Made, browser: Browser) -> None:
+def test_the_page_can_be_used_after_a_download(server: Made, browser: Browser) -> None:
     world, made = server
     _, answers = world.active()
     page = signed_in(browser, made, world, "magetan.kepala", DESK)

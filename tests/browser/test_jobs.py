@@ -1,4 +1,4 @@
-"""A file of activations sent, left, found again, followed to its end and put right, in Chromium at both widths."""
+"""A file of activations in Chromium, at both widths: uploaded, found again later, followed to its end, and corrected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OFFICE = "magetan.kepala"
 
 @contextmanager
 def worker(world: World) -> Iterator[None]:
-    """A real worker beside the server."""
+    """Run a real worker beside the server."""
     process = subprocess.Popen([sys.executable, "-m", "sifilma", "worker"], env=os.environ | environment(world), cwd=ROOT)
     try:
         yield
@@ -33,7 +33,7 @@ def worker(world: World) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_file_is_sent_left_found_again_and_followed_to_its_end(
+def test_an_uploaded_file_is_found_again_and_followed_to_its_end(
     server: tuple[World, Server], browser: Browser, tmp_path: Path, width: int
 ) -> None:
     world, made = server
@@ -51,9 +51,11 @@ def test_a_file_is_sent_left_found_again_and_followed_to_its_end(
     sound(page)
     press(page, "main td a")
     with worker(world):
-        expect(page.locator("#kemajuan")).to_contain_text("4 dari 4 baris selesai", timeout=30_000)  # without anybody reloading it
+        expect(page.locator("#kemajuan")).to_contain_text(
+            "4 dari 4 baris selesai", timeout=30_000
+        )  # the page updates itself, without a reload
     assert page.locator("progress").evaluate("one => [one.value, one.max]") == [4, 4]
-    assert page.locator("#kemajuan tbody td").all_inner_texts()[:2] == ["4", "latitude"]  # the file's own row
+    assert page.locator("#kemajuan tbody td").all_inner_texts()[:2] == ["4", "latitude"]  # the row's number in the file
     sound(page)
     with page.expect_download() as file:
         page.click("form[data-download] button[value=csv]")

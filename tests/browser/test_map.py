@@ -1,11 +1,11 @@
-"""The map of units at work, from the country to one card, and a report with a photo, at the width of a desk and of a phone."""
+"""The map of active units, from the country to one card, and a report with a photo, at desk and phone width."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from tests.support.browser import DESK, WIDTHS, press, signed_in, sound
 from tests.support.servers import Server
@@ -16,7 +16,7 @@ PHOTO: FilePayload = {"name": "retak.png", "mimeType": "image/png", "buffer": ph
 
 @pytest.fixture(scope="module")
 def placed(server: tuple[World, Server]) -> list[str]:
-    """Three cards at work in Magetan, two of them close together, and one in Bangli; the three."""
+    """Activate three cards in Magetan, two of them close together, and one in Bangli; return the three."""
     world, _ = server
     ready = world.ready(count=3)
     for uid, north in zip(ready.uids, (-7.65, -7.651, -7.70), strict=True):
@@ -26,9 +26,7 @@ def placed(server: tuple[World, Server]) -> list[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_directorate_comes_closer_until_it_sees_one_card(
-    server: tuple[World, Server], browser: Browser, placed: list[str], width: int
-) -> None:
+def test_the_directorate_zooms_in_to_one_card(server: tuple[World, Server], browser: Browser, placed: list[str], width: int) -> None:
     world, made = server
     page = signed_in(browser, made, world, "auditor1", width)
     page.goto("/peta")
@@ -46,7 +44,7 @@ def test_the_directorate_comes_closer_until_it_sees_one_card(
     assert page.inner_text("h1") in {uid_pairs(uid) for uid in placed}
 
 
-def test_the_table_is_read_where_no_script_runs(server: tuple[World, Server], browser: Browser, placed: list[str]) -> None:
+def test_the_table_is_shown_without_javascript(server: tuple[World, Server], browser: Browser, placed: list[str]) -> None:
     world, made = server
     state = signed_in(browser, made, world, "jatim.kepala", DESK).context.storage_state()
     plain = browser.new_context(base_url=f"http://127.0.0.1:{made.port}", java_script_enabled=False, storage_state=state)
@@ -70,16 +68,16 @@ def test_an_office_reports_a_broken_card_with_a_photo(server: tuple[World, Serve
     page.check("[name=condition][value=damaged]")
     page.set_input_files("[name=photos]", {"name": "catatan.txt", "mimeType": "text/plain", "buffer": b"bukan foto"})
     press(page, "#lapor [type=submit]")
-    assert page.get_attribute("[name=photos]", "aria-invalid") is None  # first the note is missing
+    assert page.get_attribute("[name=photos]", "aria-invalid") is None  # the note is missing at first
     page.fill("[name=note]", "Retak di sudut")
     page.set_input_files("[name=photos]", PHOTO)
     expect(page.locator("[data-previews] img")).to_have_js_property("naturalWidth", 320)
     sound(page)
-    page.click("[data-previews] button")  # taken away, and chosen again
+    page.click("[data-previews] button")  # removed and chosen again
     assert page.evaluate("document.querySelector('[name=photos]').files.length") == 0
     page.set_input_files("[name=photos]", PHOTO)
     press(page, "#lapor [type=submit]")
     shown = page.locator(".timeline img")
-    shown.scroll_into_view_if_needed()  # it is loaded as it comes into sight
+    shown.scroll_into_view_if_needed()  # the photo is loaded when it is scrolled into view
     expect(shown).to_have_js_property("naturalWidth", 320)
     sound(page)

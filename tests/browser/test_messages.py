@@ -1,4 +1,4 @@
-"""Messages and lost second factors in Chromium, at a desk and on a phone."""
+"""Messages and lost second factors in Chromium, at desk and phone width."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOST = {DESK: "jatim.kepala", PHONE: "len.kepala"}
 
 
 def write(world: World, username: str, count: int = 3) -> None:
-    """Messages to somebody, given up by the gateway, and one that waits."""
+    """Write messages to a user that the gateway refuses for good, and one that waits."""
     to = Recipient(Channel.SMS, "+628120000123", world.users[username])
     for turn in range(count):
         with world.context() as ctx:
@@ -31,7 +31,7 @@ def write(world: World, username: str, count: int = 3) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_head_sees_what_was_given_up_and_sends_it_again(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_a_head_sees_failed_messages_and_sends_them_again(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     write(world, READERS[width])
     page = signed_in(browser, made, world, READERS[width], width)
@@ -52,7 +52,7 @@ def test_a_head_sees_what_was_given_up_and_sends_it_again(server: tuple[World, S
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_lost_second_factor_takes_two_persons(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_a_lost_second_factor_needs_two_persons(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     one, other = signed_in(browser, made, world, "admin1", width), signed_in(browser, made, world, "admin2", width)
     lost = opened(browser, made, width)

@@ -1,4 +1,4 @@
-"""Models in Chromium: applied for, let through, recorded, certified by another; and an organisation by file."""
+"""Applications for models in Chromium, from the form to the certification by a second person; organisations from a file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def fill(page: Page, **fields: str) -> None:
         page.fill(f"[name={name}]", value)
 
 
-def with_code(page: Page, world: World, who: str) -> None:
-    """The fresh code a form asks for, if it asks."""
+def fill_code(page: Page, world: World, who: str) -> None:
+    """Fill in the fresh code if the form asks for one."""
     if page.locator("[name=otp_code]").count():
         page.fill("[name=otp_code]", code(world, who))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_model_comes_to_its_tkdn_certificate(server: tuple[World, Server], browser: Browser, width: int, tmp_path: Path) -> None:
+def test_a_model_gets_its_tkdn_certificate(server: tuple[World, Server], browser: Browser, width: int, tmp_path: Path) -> None:
     world, made = server
     paper = tmp_path / "surat.pdf"
     paper.write_bytes(letter())
@@ -62,7 +62,7 @@ def test_a_model_comes_to_its_tkdn_certificate(server: tuple[World, Server], bro
     approver = signed_in(browser, made, world, "penyetuju1", width)
     approver.goto(case)
     sound(approver)
-    with_code(approver, world, "penyetuju1")
+    fill_code(approver, world, "penyetuju1")
     press(approver, "button:has-text('Sahkan')")
     assert "Disahkan" in approver.inner_text("[role=status]")
     sound(approver)
@@ -72,7 +72,7 @@ def test_a_model_comes_to_its_tkdn_certificate(server: tuple[World, Server], bro
     sound(maker)
 
 
-def test_organisations_come_by_file_and_by_two_persons(server: tuple[World, Server], browser: Browser, tmp_path: Path) -> None:
+def test_two_persons_import_organisations_from_a_file(server: tuple[World, Server], browser: Browser, tmp_path: Path) -> None:
     world, made = server
     header, good = ("kind", "name", "region_code", "address"), ("institution", "BANK CONTOH", "", "Jakarta")
     file = tmp_path / "organisasi.csv"
@@ -92,7 +92,7 @@ def test_organisations_come_by_file_and_by_two_persons(server: tuple[World, Serv
     approver = signed_in(browser, made, world, "penyetuju1", PHONE)
     press(approver, "a:has-text('Putuskan perubahan data acuan')")
     sound(approver)
-    with_code(approver, world, "penyetuju1")
+    fill_code(approver, world, "penyetuju1")
     press(approver, "button:has-text('Laksanakan')")
     assert "Dilaksanakan" in approver.inner_text("[role=status]")
     for path in ("/organisasi/usulan", "/organisasi?nama=contoh"):

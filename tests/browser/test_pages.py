@@ -1,4 +1,4 @@
-"""Signing in and out, one's sessions, the languages and the check of a manifest, at the width of a desk and of a phone."""
+"""Signing in and out, sessions, languages and the verification of a manifest, at desk and phone width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PEOPLE = {DESK: "magetan.kepala", PHONE: "bangli.kepala"}
 
 
 @pytest.mark.parametrize("width", PEOPLE)
-def test_people_sign_in_and_leave(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_people_sign_in_and_out(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     page, name = opened(browser, made, width), PEOPLE[width]
     page.goto("/")
@@ -26,8 +26,8 @@ def test_people_sign_in_and_leave(server: tuple[World, Server], browser: Browser
     page.fill("[name=password]", "salah sekali ya")
     press(page)
     assert page.inner_text("[role=alert]").startswith("1 hal harus diperbaiki")
-    assert page.input_value("[name=username]") == name  # what was typed stays
-    assert page.evaluate("document.activeElement.id") == "masalah"  # what is wrong is read first
+    assert page.input_value("[name=username]") == name  # the input is kept
+    assert page.evaluate("document.activeElement.id") == "masalah"  # the focus is on the summary of errors
     sound(page)
     page.fill("[name=password]", PASSWORD)
     press(page)
@@ -80,7 +80,9 @@ def test_a_session_does_not_end_while_somebody_types(server: tuple[World, Server
 
 
 @pytest.mark.parametrize("width", PEOPLE)
-def test_strangers_check_a_manifest(server: tuple[World, Server], browser: Browser, tmp_path: Path, width: int) -> None:
+def test_a_visitor_verifies_a_manifest_without_signing_in(
+    server: tuple[World, Server], browser: Browser, tmp_path: Path, width: int
+) -> None:
     world, made = server
     _, answers = world.active()
     data = world.client("magetan.kepala").post(f"/manifests/{answers[0]['manifest']['id']}/download").get_data()
@@ -107,16 +109,16 @@ def test_the_side_bar_opens_on_a_phone(server: tuple[World, Server], browser: Br
 
 
 PLANTED = (
-    (violations, "document.body.insertAdjacentHTML('beforeend', '<div class=planted>x</div>')"),  # outside every landmark
-    (violations, "document.querySelector('main').insertAdjacentHTML('beforeend', '<input name=planted>')"),  # without a label
+    (violations, "document.body.insertAdjacentHTML('beforeend', '<div class=planted>x</div>')"),  # text outside every landmark
+    (violations, "document.querySelector('main').insertAdjacentHTML('beforeend', '<input name=planted>')"),  # a field without a label
     (sideways, "document.querySelector('main').style.minWidth = '3000px'"),
-    (watch, "document.head.append(Object.assign(document.createElement('script'), {textContent: '1'}))"),  # refused by the CSP
+    (watch, "document.head.append(Object.assign(document.createElement('script'), {textContent: '1'}))"),  # a script that the CSP refuses
     (watch, "setTimeout(() => { throw new Error('planted') })"),
     (watch, "console.error('planted')"),
 )
 
 
-def test_an_unsound_page_is_caught(server: tuple[World, Server], browser: Browser) -> None:
+def test_the_check_of_pages_catches_planted_faults(server: tuple[World, Server], browser: Browser) -> None:
     for look, planted in PLANTED:
         page = opened(browser, server[1], DESK)
         page.goto("/masuk")
@@ -128,8 +130,8 @@ def test_an_unsound_page_is_caught(server: tuple[World, Server], browser: Browse
             sound(page)
 
 
-def test_a_page_is_sent_once(server: tuple[World, Server], browser: Browser) -> None:
-    """A second click does nothing until the answer is here."""
+def test_a_form_is_sent_once(server: tuple[World, Server], browser: Browser) -> None:
+    """A second click does nothing until the answer arrives."""
     page = opened(browser, server[1], DESK)
     page.goto("/masuk")
     sent: list[str] = []

@@ -1,4 +1,4 @@
-"""A passkey in place of the one-time code, with Chromium's own virtual authenticator."""
+"""A passkey replaces the one-time code, with Chromium's virtual authenticator."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def password(page: Page, base: str) -> None:
     page.wait_for_url("**/masuk/kode")
 
 
-def test_a_passkey_signs_in_and_is_gone_once_removed(server: tuple[World, Server], browser: Browser) -> None:
+def test_a_passkey_signs_in_until_it_is_removed(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
-    base = f"http://localhost:{made.port}"  # a passkey is bound to a name, never to an address
+    base = f"http://localhost:{made.port}"  # a passkey is bound to a host name; WebAuthn refuses IP addresses
     page = browser.new_context(viewport={"width": 1366, "height": 900}).new_page()
     watch(page)
     with_authenticator(page)

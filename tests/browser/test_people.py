@@ -1,4 +1,4 @@
-"""People, home and audit trail in Chromium: an account from its invitation to its end, two administrators, everybody's home."""
+"""People, home and audit trail in Chromium: an account from invitation to end, changes by two administrators, every role's home page."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def fill_invitation(page: Page, username: str, role: str, nip: str) -> None:
 
 
 def link_of(page: Page) -> str:
-    """The path of the link that is shown once."""
+    """Return the path of the link that the page shows once."""
     return "/" + page.inner_text("#rahasia").split("/", 3)[3]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_somebody_is_invited_enrols_works_and_is_disabled(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_a_user_is_invited_enrols_signs_in_and_is_disabled(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     head, staff = signed_in(browser, made, world, "magetan.kepala", width), opened(browser, made, width)
     head.goto("/pengguna/baru")
@@ -36,7 +36,7 @@ def test_somebody_is_invited_enrols_works_and_is_disabled(server: tuple[World, S
     fill_invitation(head, umi, "staff", "3520010101900001")
     press(head)
     assert "NIP terdiri atas 18 angka" in head.inner_text("[role=alert]")
-    assert head.is_checked("[name=roles][value=staff]")  # what was chosen stays
+    assert head.is_checked("[name=roles][value=staff]")  # the choice is kept
     sound(head)
     head.fill("[name=id_number]", f"19950505 202003 2 {width % 1000:03}")
     press(head)
@@ -98,7 +98,7 @@ def test_one_administrator_proposes_and_another_executes(server: tuple[World, Se
     sound(other)
 
 
-def test_everybody_has_a_home(server: tuple[World, Server], browser: Browser) -> None:
+def test_every_role_has_a_sound_home_page(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     world.active(count=2)
     world.submitted()
@@ -116,7 +116,7 @@ def test_everybody_has_a_home(server: tuple[World, Server], browser: Browser) ->
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_audit_trail_is_filtered_and_an_entry_opened(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_the_audit_trail_is_filtered_and_an_entry_is_opened(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     world.submitted("magetan.kepala")
     world.submitted("bangli.kepala")
@@ -143,7 +143,7 @@ def test_the_audit_trail_is_filtered_and_an_entry_opened(server: tuple[World, Se
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_key_is_made_and_revoked(server: tuple[World, Server], browser: Browser, width: int) -> None:
+def test_an_api_key_is_made_and_revoked(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
     page = signed_in(browser, made, world, "magetan.kepala", width)
     page.goto("/kunci-api")

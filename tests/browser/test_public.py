@@ -1,4 +1,4 @@
-"""The public pages in a browser, at the width of a desk and of a phone, and the visitors' menu on a phone."""
+"""The public pages in a browser at desk and phone width, and the visitors' menu on a phone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.world import World
 PATHS = ("/beranda", "/tentang", "/alur", "/kontak", "/status", "/bantuan", "/bantuan/penyetuju")
 
 
-def test_the_public_pages_are_sound_and_visitors_open_the_menu_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:
+def test_the_public_pages_are_sound_and_the_menu_opens_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:
     for width in (DESK, PHONE):
         page = opened(browser, server[1], width)
         for path in PATHS:
@@ -27,10 +27,10 @@ def test_the_public_pages_are_sound_and_visitors_open_the_menu_on_a_phone(server
     sound(page)
     press(page, "#menu >> text=Alur bisnis")
     assert page.url.endswith("/alur")
-    assert page.locator("svg.flow").first.bounding_box()["width"] > 280  # type: ignore[index]  # it is shown, so it has a box
+    assert page.locator("svg.flow").first.bounding_box()["width"] > 280  # type: ignore[index]  # a visible element has a bounding box
 
 
-def test_people_find_their_help_in_the_side_bar(server: tuple[World, Server], browser: Browser) -> None:
+def test_the_side_bar_links_to_the_help(server: tuple[World, Server], browser: Browser) -> None:
     page = signed_in(browser, server[1], server[0], "magetan.kepala", DESK)
     press(page, "#sisi >> text=Bantuan")
     assert page.inner_text("h1") == "Dinas kabupaten/kota dan provinsi"

@@ -1,4 +1,4 @@
-"""From the letter to the personalised card, in the browser: an office's way and a manufacturer's."""
+"""Personalisation requests in the browser, from the letter to the card: by an office and by a manufacturer."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BATCH = ("hardware_number", "model", "pcid", "sam_uid")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The whole Chromium: letters are shown by its viewer."""
+    """Yield the full Chromium, whose PDF viewer shows the letters."""
     with chromium(whole=True) as made:
         yield made
 
 
 @pytest.fixture
 def surat(tmp_path: Path) -> str:
-    """A letter to be uploaded."""
+    """Return the path of a letter to upload."""
     path = tmp_path / "surat.pdf"
     path.write_bytes(letter())
     return str(path)
@@ -39,8 +39,8 @@ def write_letter(page: Page, surat: str, number: str) -> None:
     page.set_input_files("[name=letter]", surat)
 
 
-def sees_letter(page: Page) -> None:
-    """The letter is there in its frame, drawn by the browser's own viewer."""
+def assert_letter_is_shown(page: Page) -> None:
+    """Assert that the frame shows the letter in the browser's PDF viewer."""
     frame = page.locator("iframe.letter").first
     frame.scroll_into_view_if_needed()
     page.wait_for_function("() => window.frames.length > 0")
@@ -48,8 +48,8 @@ def sees_letter(page: Page) -> None:
     assert any(found.url.startswith(page.url.split("/personalisasi")[0] + address.split("#")[0]) for found in page.frames), address
 
 
-def scans(page: Page, uids: list[str]) -> None:
-    """A scanner ends each code with Enter, which leads to the next row and sends nothing."""
+def scan(page: Page, uids: list[str]) -> None:
+    """Type UIDs as a scanner does: each ends with Enter, which moves to the next row and does not send the form."""
     page.locator("[name=sam_uid]").first.focus()
     for uid in uids:
         page.keyboard.type(uid)
@@ -57,8 +57,8 @@ def scans(page: Page, uids: list[str]) -> None:
     assert typed(page) == uids
 
 
-def pastes(page: Page, uids: list[str]) -> None:
-    """A column copied from a spreadsheet spreads downwards."""
+def paste(page: Page, uids: list[str]) -> None:
+    """Paste a column of UIDs, which fills the rows below."""
     page.locator("[name=sam_uid]").first.evaluate(
         """(cell, text) => { const data = new DataTransfer(); data.setData("text", text);
         cell.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})); }""",
@@ -72,7 +72,7 @@ def typed(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_an_office_asks_two_approve_and_the_operator_records(
+def test_an_offices_request_is_approved_by_two_and_its_results_recorded(
     server: tuple[World, Server], browser: Browser, surat: str, width: int
 ) -> None:
     world, made = server
@@ -85,7 +85,7 @@ def test_an_office_asks_two_approve_and_the_operator_records(
     page.select_option("[name=function]", "RW")
     page.fill("[name=quantity]", "2")
     press(page)
-    sees_letter(page)
+    assert_letter_is_shown(page)
     sound(page)
     press(page, "[formaction$=ajukan]")
     request = page.url.split("?")[0]
@@ -94,12 +94,12 @@ def test_an_office_asks_two_approve_and_the_operator_records(
         page.goto("/personalisasi?menunggu=1")
         sound(page)
         press(page, "tbody a")
-        sees_letter(page)
+        assert_letter_is_shown(page)
         sound(page)
         press(page, "[formaction$=setujui]")
     page = signed_in(browser, made, world, "operator1", width)
     page.goto(request + "/hasil")
-    (scans if width == PHONE else pastes)(page, [new_uid(), new_uid()])
+    (scan if width == PHONE else paste)(page, [new_uid(), new_uid()])
     sound(page)
     press(page, "form:has([data-rows]) button[type=submit]")
     assert page.locator("progress").get_attribute("value") == "2"
@@ -108,7 +108,7 @@ def test_an_office_asks_two_approve_and_the_operator_records(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_manufacturer_mends_its_batch_and_submits(
+def test_a_manufacturer_corrects_and_submits_its_batch(
     server: tuple[World, Server], browser: Browser, surat: str, tmp_path: Path, width: int
 ) -> None:
     world, made = server
@@ -119,7 +119,7 @@ def test_a_manufacturer_mends_its_batch_and_submits(
     page = signed_in(browser, made, world, "softorb.kepala", width)
     page.goto("/personalisasi/baru")
     page.fill("[name=q]", "mandiri")
-    page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has narrowed the list
+    page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has replaced the list by the filtered one
     sound(page)
     press(page, "#temuan tbody a")
     write_letter(page, surat, f"S-{width}/2026")

@@ -1,4 +1,4 @@
-"""Scanning into the activation form, with a camera that sees a real code, with photos, and where there is no camera."""
+"""Scanning into the activation form: with a camera that sees a code, with photos, and without a camera."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ OFFICE = "magetan.kepala"
 
 
 @contextmanager
-def seeing(browser: Browser, video: Path) -> Iterator[Browser]:
-    """Another browser, whose camera sees this, and whose user allows it."""
+def browser_with_camera(browser: Browser, video: Path) -> Iterator[Browser]:
+    """Yield another browser whose camera shows the video and is permitted."""
     fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={video}")
     made = browser.browser_type.launch(executable_path=programs.headless_chromium(), args=["--no-sandbox", *fake])
     try:
@@ -30,8 +30,8 @@ def seeing(browser: Browser, video: Path) -> Iterator[Browser]:
         made.close()
 
 
-def said(page: Page, words: str) -> None:
-    """Wait for words of the scanner."""
+def wait_for_status(page: Page, words: str) -> None:
+    """Wait until the scanner's status contains the words."""
     page.locator("#pindai [role=status]").filter(has_text=words).wait_for()
 
 
@@ -44,22 +44,22 @@ def test_the_camera_reads_card_and_machine_and_is_switched_off(server: tuple[Wor
     ready = world.ready(count=2)
     uid, number = ready.uids[1], ready.hardware[ready.uids[1]]
     seen = camera.video(tmp_path / "kode.y4m", (camera.blank(), 30), (camera.qr(f"{uid_pairs(uid)};{number}"), 20))
-    with seeing(browser, seen) as sighted:
+    with browser_with_camera(browser, seen) as sighted:
         page = signed_in(sighted, made, world, OFFICE, PHONE)
         page.goto("/aktivasi/kartu")
         page.click("#pindai [data-begin]")
-        said(page, "Arahkan kamera")
+        wait_for_status(page, "Arahkan kamera")
         page.evaluate("window.tracks = document.querySelector('#pindai video').srcObject.getTracks()")
         sound(page)
-        said(page, f"UID {uid_pairs(uid)}, mesin {number}")
+        wait_for_status(page, f"UID {uid_pairs(uid)}, mesin {number}")
         assert page.input_value("[name=sam_uid]") == uid_pairs(uid)
         assert page.input_value("[name=hardware_number]") == number
         assert page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended"]
-        assert page.url.endswith("/aktivasi/kartu")  # nothing was sent
+        assert page.url.endswith("/aktivasi/kartu")  # the form was not sent
         assert not page.is_visible("#pindai video")
         sound(page)
         page.click("#pindai [data-begin]")
-        said(page, "Arahkan kamera")
+        wait_for_status(page, "Arahkan kamera")
         page.evaluate(
             "() => { window.tracks = document.querySelector('#pindai video').srcObject.getTracks();"
             " document.querySelector('#pindai [data-frame] button').click(); }"
@@ -68,42 +68,42 @@ def test_the_camera_reads_card_and_machine_and_is_switched_off(server: tuple[Wor
         assert page.evaluate("document.activeElement === document.querySelector('#pindai [data-begin]')")
 
 
-def test_the_camera_reads_a_bar_code_and_goes_on_after_a_strange_one(
-    server: tuple[World, Server], browser: Browser, tmp_path: Path
-) -> None:
+def test_the_camera_reads_a_bar_code_after_an_unknown_one(server: tuple[World, Server], browser: Browser, tmp_path: Path) -> None:
     world, made = server
-    uid = world.ready().uids[0]  # the strange code is seen for six seconds: it must be read twice, however slow the machine
+    uid = world.ready().uids[0]  # 6 s of the unknown code, because the scanner must read it twice, also on a slow machine
     seen = camera.video(tmp_path / "kode.y4m", (camera.qr("https://example.org/x?y=z"), 30), (camera.code_128(uid), 20))
-    with seeing(browser, seen) as sighted:
+    with browser_with_camera(browser, seen) as sighted:
         page = signed_in(sighted, made, world, OFFICE, DESK)
         page.goto("/aktivasi/kartu")
         page.click("#pindai [data-begin]")
-        said(page, "tidak memuat UID")
-        said(page, uid_pairs(uid))
+        wait_for_status(page, "tidak memuat UID")
+        wait_for_status(page, uid_pairs(uid))
         assert page.input_value("[name=sam_uid]") == uid_pairs(uid)
         sound(page)
 
 
-def test_photos_do_where_the_camera_is_refused(server: tuple[World, Server], browser: Browser) -> None:
+def test_photos_are_read_where_the_camera_is_refused(server: tuple[World, Server], browser: Browser) -> None:
     world, made = server
     ready = world.ready()
     uid, number = ready.uids[0], ready.hardware[ready.uids[0]]
     page = signed_in(browser, made, world, OFFICE, PHONE)
     page.goto("/aktivasi/kartu")
     page.click("#pindai [data-begin]")
-    said(page, "Pilih foto, atau ketik nomornya" if page.evaluate("!navigator.mediaDevices") else "pilih foto, atau ketik nomornya")
+    wait_for_status(
+        page, "Pilih foto, atau ketik nomornya" if page.evaluate("!navigator.mediaDevices") else "pilih foto, atau ketik nomornya"
+    )
     sound(page)
     field = "#pindai input[type=file]"
     page.set_input_files(field, photo(camera.blank()))
-    said(page, "Tidak ditemukan kode")
+    wait_for_status(page, "Tidak ditemukan kode")
     page.set_input_files(field, photo(camera.code_128("MESIN-LAIN-7")))
-    said(page, "tidak termasuk mesin")
+    wait_for_status(page, "tidak termasuk mesin")
     page.set_input_files(field, photo(camera.qr(f"https://sifilma.example/kartu/{uid}\n{number}")))
-    said(page, number)
+    wait_for_status(page, number)
     assert page.input_value("[name=sam_uid]") == uid_pairs(uid)
     assert page.input_value("[name=hardware_number]") == number
     page.set_input_files(field, {"name": "x.png", "mimeType": "image/png", "buffer": b"no photo"})
-    said(page, "tidak dapat dibaca sebagai foto")
+    wait_for_status(page, "tidak dapat dibaca sebagai foto")
     sound(page)
 
 
@@ -122,19 +122,19 @@ def test_photos_do_where_the_camera_is_refused(server: tuple[World, Server], bro
         ("", None, None),
     ],
 )
-def test_what_a_code_may_hold(browser_page: Page, text: str, uid: str | None, number: str | None) -> None:
+def test_a_scanned_code_is_parsed_into_card_and_machine(browser_page: Page, text: str, uid: str | None, number: str | None) -> None:
     assert browser_page.evaluate("(text) => codeRead(text)", text) == (None if uid is None else {"uid": uid, "number": number})
 
 
 @pytest.fixture(scope="module")
 def browser_page(browser: Browser) -> Page:
-    """An empty page with the script."""
+    """Yield an empty page with the script."""
     page = browser.new_page()
     page.add_script_tag(path=ROOT / "sifilma" / "web" / "static" / "scan.js")
     return page
 
 
-def test_only_the_form_that_scans_may_use_the_camera(sqlite_world: World) -> None:
+def test_only_the_scanning_form_may_use_the_camera(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, OFFICE)
     allowed = {
         path: "camera=(self)" in visitor.get(path).headers["Permissions-Policy"] for path in ("/aktivasi/kartu", "/", "/kartu", "/aktivasi")

@@ -1,4 +1,4 @@
-"""Reports on cards come with photos: kept as documents of the report, shown to those who may see the card, and nobody else."""
+"""Reports on cards with photos, which are documents of the report and visible only to those who may see the card."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sifilma.cards.condition_reports import MAX_PHOTOS
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from tests.support.visitor import Visitor
 from tests.support.world import World, done
 
@@ -17,11 +17,11 @@ BROKEN = {"condition": "damaged", "note": "retak di sudut"}
 
 
 def sent(count: int = 1) -> list[tuple[io.BytesIO, str]]:
-    """Photos as a form sends them, each of its own bytes."""
+    """Return photos as a form sends them, each with different bytes."""
     return [(io.BytesIO(photo(16 + n, 12)[1]), f"foto{n}.png") for n in range(count)]
 
 
-def test_photos_stand_on_the_time_line_beside_the_report_they_came_with(world: World) -> None:
+def test_photos_are_shown_on_the_time_line_beside_their_report(world: World) -> None:
     uid = world.received()[0]
     visitor = Visitor(world, "magetan.kepala")
     visitor.send(f"/kartu/{uid}/lapor", condition="lost", note="tidak ada di laci", photos=sent(1))
@@ -40,7 +40,7 @@ def test_photos_stand_on_the_time_line_beside_the_report_they_came_with(world: W
     assert sorted(map(tuple, kinds)) == [("photo", "damaged"), ("photo", "damaged"), ("photo", "lost")]
 
 
-def test_who_may_not_see_the_card_sees_no_photo_of_it(sqlite_world: World) -> None:
+def test_a_photo_is_not_found_for_whoever_may_not_see_the_card(sqlite_world: World) -> None:
     uid = sqlite_world.received()[0]
     Visitor(sqlite_world, "magetan.kepala").send(f"/kartu/{uid}/lapor", **BROKEN, photos=sent())
     seen = {
@@ -58,7 +58,7 @@ def test_who_may_not_see_the_card_sees_no_photo_of_it(sqlite_world: World) -> No
         (sent(MAX_PHOTOS + 1), f"Paling banyak {MAX_PHOTOS} foto"),
     ],
 )
-def test_a_photo_that_is_none_keeps_the_whole_report_back(sqlite_world: World, photos: Any, said: str) -> None:
+def test_a_file_that_is_not_a_photo_refuses_the_whole_report(sqlite_world: World, photos: Any, said: str) -> None:
     uid = sqlite_world.received()[0]
     visitor = Visitor(sqlite_world, "magetan.kepala")
     assert visitor.send(f"/kartu/{uid}/lapor", **BROKEN, photos=photos).status_code == 422
@@ -68,7 +68,7 @@ def test_a_photo_that_is_none_keeps_the_whole_report_back(sqlite_world: World, p
     assert sqlite_world.sql("SELECT COUNT(*) FROM document WHERE kind = 'photo'") == [(0,)]
 
 
-def test_programs_send_photos_as_parts_and_json_alone_as_before(world: World) -> None:
+def test_the_api_takes_photos_as_parts_or_json_alone(world: World) -> None:
     one, other = world.received(count=2)
     client = world.client("magetan.kepala")
     files: Any = {"photos": [("a.png", PNG), ("b.png", photo(20, 20)[1])]}

@@ -1,4 +1,4 @@
-"""Units on the web: lists, registering one or a file, the page of one."""
+"""The pages for units: the list, the registration of one unit or a file, the page of one unit."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def test_a_file_of_units_is_registered(sqlite_world: World, name: str, write: An
     assert sqlite_world.sql("SELECT COUNT(*) FROM unit")[0][0] == 3
 
 
-def test_every_wrong_row_of_a_file_is_named_by_its_own_number_and_nothing_is_saved(world: World) -> None:
+def test_every_wrong_row_of_a_file_is_named_by_its_number_and_nothing_is_saved(world: World) -> None:
     good = rows(1)[0]
     wrong = [good, ("", "", "", "", ""), ("CRD-2", "NO-SUCH", "R", "", ""), (good[0], *good[1:]), ("CRD-3", "LEN-CRD-1", "R", "12", "")]
     answer = send(world, "magetan.kepala", "/unit/berkas", units=("unit.csv", write_csv(COLUMNS, wrong)))
     assert answer.status_code == 422
     for row, column in ((4, "model"), (5, "hardware_number"), (5, "pcid"), (6, "pcid")):
         assert f"<td>{row}</td><td><code>{column}</code></td>" in text(answer)
-    assert "<td>3</td>" not in text(answer)  # the empty row counts and is no error
+    assert "<td>3</td>" not in text(answer)  # the empty row has a number and is not an error
     assert world.sql("SELECT COUNT(*) FROM unit")[0][0] == 0
 
 
-def test_a_file_is_needed(sqlite_world: World) -> None:
+def test_an_upload_without_a_file_is_refused(sqlite_world: World) -> None:
     assert send(sqlite_world, "magetan.kepala", "/unit/berkas").status_code == 422
 
 
@@ -70,7 +70,7 @@ def test_the_template_names_the_columns_that_are_read(sqlite_world: World, kind:
     assert page(sqlite_world, "magetan.kepala", "/unit/templat.exe").status_code == 404
 
 
-def test_what_was_typed_stays_and_the_field_says_what_is_wrong(sqlite_world: World) -> None:
+def test_the_input_is_kept_and_the_wrong_field_is_explained(sqlite_world: World) -> None:
     typed = {"hardware_number": "CRD-9", "model": "LEN-CRD-1", "function": "R", "public_jwk": "{not json"}
     answer = send(sqlite_world, "magetan.kepala", "/unit/daftar", **typed)
     assert answer.status_code == 422
@@ -78,7 +78,7 @@ def test_what_was_typed_stays_and_the_field_says_what_is_wrong(sqlite_world: Wor
     assert "{not json" in text(answer)
     again = send(sqlite_world, "magetan.kepala", "/unit/daftar", **typed | {"public_jwk": '{"kty": "EC", "crv": "P-384"}'})
     assert 'id="e-public_jwk"' in text(again)
-    assert "<caption>" not in text(again)  # one unit has fields, not rows
+    assert "<caption>" not in text(again)  # errors of one unit name fields, not rows
 
 
 def test_a_unit_is_registered_with_its_public_key(sqlite_world: World) -> None:
@@ -91,7 +91,7 @@ def test_a_unit_is_registered_with_its_public_key(sqlite_world: World) -> None:
     assert page(sqlite_world, "bangli.kepala", answer.headers["Location"]).status_code == 404
 
 
-def test_units_are_found_by_state_model_and_parts_of_numbers(world: World) -> None:
+def test_units_are_found_by_state_model_and_part_of_a_number(world: World) -> None:
     ready, _ = world.active()
     uid, number = ready.uids[0], ready.hardware[ready.uids[0]]
     free = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
@@ -105,28 +105,28 @@ def test_units_are_found_by_state_model_and_parts_of_numbers(world: World) -> No
     ):
         found = text(page(world, "magetan.kepala", f"/unit?{query}"))
         assert (there in found, absent in found) == (True, False), query
-    assert number not in text(page(world, "magetan.kepala", "/unit?q=%25"))  # a percent sign is no wildcard
+    assert number not in text(page(world, "magetan.kepala", "/unit?q=%25"))  # a percent sign is not a wildcard
 
 
-def test_the_page_of_a_unit_says_where_it_stands(world: World) -> None:
+def test_the_page_of_a_unit_shows_its_place(world: World) -> None:
     ready, _ = world.active()
     unit = world.sql("SELECT id FROM unit WHERE hardware_number = :n", n=ready.hardware[ready.uids[0]])[0][0]
     path = f"/unit/{UUID(str(unit))}"
     shown = text(page(world, "magetan.kepala", path))
     assert "35.20.06.1014" in shown
     assert "Indah Contoh" in shown  # the time line says who
-    assert "35.20.06.1014" not in text(page(world, "len.kepala", path))  # its maker sees the unit, not where it works
+    assert "35.20.06.1014" not in text(page(world, "len.kepala", path))  # its maker sees the unit, but not its place
     assert page(world, "bangli.kepala", path).status_code == 404
 
 
-def test_only_who_registers_units_sees_the_forms(sqlite_world: World) -> None:
+def test_only_those_who_register_units_see_the_forms(sqlite_world: World) -> None:
     for path in ("/unit/daftar", "/unit/berkas", "/unit/templat.csv"):
         assert page(sqlite_world, "operator1", path).status_code == 403
     assert "/unit/daftar" not in text(page(sqlite_world, "operator1", "/unit"))
     assert send(sqlite_world, "len.kepala", "/unit/berkas", units=("u.csv", b"")).status_code == 403
 
 
-def test_a_list_and_a_page_take_few_statements(sqlite_world: World) -> None:
+def test_the_list_and_the_page_need_few_statements(sqlite_world: World) -> None:
     sqlite_world.units("magetan.kepala", 20)
     client = sqlite_world.client("magetan.kepala")
     with sqlite_world.app.app_context():
@@ -140,14 +140,14 @@ def test_a_list_and_a_page_take_few_statements(sqlite_world: World) -> None:
     assert len(found.statements) <= 10, found.statements
 
 
-def test_the_export_is_what_is_filtered(sqlite_world: World) -> None:
+def test_the_export_holds_what_the_filter_shows(sqlite_world: World) -> None:
     number = sqlite_world.units("magetan.kepala", 2)[0]
     data = page(sqlite_world, "magetan.kepala", f"/unit?q={number}&unduh=csv").get_data()
     assert data.count(b"\n") == 2
     assert len(read(write_csv(COLUMNS, rows(2)), required=COLUMNS).rows) == 2
 
 
-def test_the_page_of_a_unit_without_a_pcid_takes_it_from_those_who_supply_it(sqlite_world: World) -> None:
+def test_a_missing_pcid_is_supplied_on_the_page_by_those_who_may(sqlite_world: World) -> None:
     number = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
     unit = UUID(str(sqlite_world.sql("SELECT id FROM unit WHERE hardware_number = :number", number=number)[0][0]))
     assert "Supply the PCID" not in english(sqlite_world, "auditor1").text(f"/unit/{unit}")
@@ -162,7 +162,7 @@ def test_the_page_of_a_unit_without_a_pcid_takes_it_from_those_who_supply_it(sql
 
 
 @pytest.mark.parametrize("typed", ["[" * 100_000, '{"kid": "\\u0000"}', '{"kid": "\\ud800"}'], ids=["deep", "NUL", "surrogate"])
-def test_a_key_no_database_takes_is_refused_in_words(world: World, typed: str) -> None:
+def test_a_key_that_no_database_can_store_is_refused_with_a_reason(world: World, typed: str) -> None:
     stated = {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R"}
     client = world.client("magetan.kepala")
     for text in (typed, f" {typed}"):

@@ -1,4 +1,4 @@
-"""Machines, and what is printed on them."""
+"""Units (machines): their numbers, their PCID and their key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from joserfc.jwk import ECKey
 
-from sifilma.cards.identity import normalise_hardware, normalise_uid, perso_warning
+from sifilma.cards.identifiers import normalise_hardware, normalise_uid, perso_warning
 from tests.support.world import World, done
 
 UNIT = {"hardware_number": "CRD-1", "model": "LEN-CRD-1", "function": "R"}
@@ -19,12 +19,12 @@ def test_a_uid_is_accepted_as_it_is_printed(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "000", "", "x" * 41, "<b>"])
-def test_zeros_are_no_hardware_number(text: str) -> None:
+def test_a_hardware_number_of_zeros_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="hardware number"):
         normalise_hardware(text)
 
 
-def test_a_lost_digit_only_warns() -> None:
+def test_a_missing_digit_only_gives_a_warning() -> None:
     assert "15 characters" in (perso_warning("215BB12LN004813") or "")
     assert perso_warning("2015BB12LN004826") is None
 
@@ -36,12 +36,12 @@ def test_units_are_registered_all_or_none(world: World) -> None:
     assert {(error["row"], error["field"]) for error in refused.json["errors"]} >= {(2, "model"), (3, "hardware_number")}
     assert world.sql("SELECT COUNT(*) FROM unit")[0][0] == 0
     done(client.post("/units", UNIT | {"pcid": "00112233445566778899aabbccddeeff"}), 201)
-    done(world.client("bangli.kepala").post("/units", UNIT), 201)  # another office's number
+    done(world.client("bangli.kepala").post("/units", UNIT), 201)  # the number of another office's unit
     same = world.client("bangli.kepala").post("/units", UNIT | {"hardware_number": "X-1", "pcid": "00112233445566778899AABBCCDDEEFF"})
     assert same.json["errors"][0]["field"] == "pcid"
 
 
-def test_only_offices_have_rw(world: World) -> None:
+def test_only_offices_register_rw_units(world: World) -> None:
     encoder = {"hardware_number": "E-1", "model": "LEN-ENC-1", "function": "RW"}
     assert world.client("mandiri.kepala").post("/units", encoder).json["errors"][0]["field"] == "function"
     done(world.client("jatim.kepala").post("/units", encoder), 201)
@@ -70,7 +70,7 @@ def test_a_missing_pcid_is_supplied_once_by_the_owner_or_the_maker(world: World,
     assert "sam_perso" in str(entry[0][1])
 
 
-def test_what_is_supplied_belongs_to_no_other_unit_and_a_key_comes_from_the_owner(sqlite_world: World) -> None:
+def test_a_supplied_pcid_must_be_unique_and_only_the_owner_supplies_a_key(sqlite_world: World) -> None:
     world = sqlite_world
     first, second = unit_without_pcid(world), unit_without_pcid(world)
     done(world.machine("BANK MANDIRI").post(f"/units/{first}/pcid", {"pcid": PCID}))

@@ -1,56 +1,24 @@
-"""`sifilma up` and, twice, `sifilma demo`: the first ten minutes of the README."""
+"""Runs `sifilma up` and, twice, `sifilma demo`: the first ten minutes of the README."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def environment(home: Path) -> dict[str, str]:
-    """As a newcomer has it: nothing set but where the state goes."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SIFILMA_", "SOFTHSM2_"))}
-    return kept | {"SIFILMA_ENV": "demo", "SIFILMA_HOME": str(home)}
+from tests.support import demonstration
+from tests.support.demonstration import environment
+from tests.support.programs import ROOT
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A demonstration that `sifilma up` has made ready and serves; its home."""
-    home = tmp_path_factory.mktemp("demo") / "var"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = home.with_name("log").open("wb")
-    command = [sys.executable, "-m", "sifilma", "up", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(home), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        _wait(f"http://127.0.0.1:{port}/readyz", process, home)
-        yield home
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
-        log.close()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], home: Path) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(home.with_name("log").read_text()[-2000:])
+    """The home of a demonstration that is served."""
+    with demonstration.served(tmp_path_factory.mktemp("demo") / "var") as made:
+        yield made.home
 
 
 def play(home: Path) -> str:
@@ -60,7 +28,7 @@ def play(home: Path) -> str:
     return done.stdout
 
 
-def test_the_demonstration_plays_twice_and_leaves_what_strangers_check(served: Path) -> None:
+def test_the_demonstration_runs_twice_and_its_files_are_verified_by_other_programs(served: Path) -> None:
     first = play(served)
     for scene in ("--- magetan ---", "--- bangli ---", "--- mandiri ---"):
         assert scene in first
@@ -103,7 +71,7 @@ def test_the_demonstration_plays_twice_and_leaves_what_strangers_check(served: P
         ({"SIFILMA_ENV": "demo", "SIFILMA_THREADS": "many"}, "SIFILMA_THREADS cannot be used"),
     ],
 )
-def test_wrong_settings_refuse_the_start_with_one_sentence(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
+def test_the_start_is_refused_with_one_sentence_for_wrong_settings(settings: dict[str, str], sentence: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sifilma", "serve"]
     done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path) | settings, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""From a locked card to its Berita Acara."""
+"""Destruction: from a locked card to its Berita Acara."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from tests.support import programs
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 WITNESSES = [
@@ -46,7 +46,7 @@ def test_a_card_is_destroyed_only_with_a_complete_berita_acara(world: World, tmp
     future = world.clock.now().replace(year=2030).isoformat()
     for wrong in ({"witnesses": twice}, {"executed_at": future}, {"executed_at": "2020-01-01T00:00:00Z"}, {"witnesses": WITNESSES[:1]}):
         assert client.send(path, record(world, **wrong), part="record", photos=[picture]).status_code == 422, wrong
-    assert client.send(path, record(world), part="record").status_code == 422  # no photo
+    assert client.send(path, record(world), part="record").status_code == 422  # the photo is missing
     assert client.send(path, record(world), part="record", photos=[("foto.png", b"no picture")]).status_code == 422
     nik = OFFICIAL | {"id_kind": "employee", "id_number": "3520010101900001"}
     assert client.send(path, record(world, official=nik), part="record", photos=[picture]).status_code == 422
@@ -54,7 +54,7 @@ def test_a_card_is_destroyed_only_with_a_complete_berita_acara(world: World, tmp
     made = done(client.send(path, record(world), part="record", photos=[picture]))
     assert (made["state"], made["number"]) == ("executed", "400.8/0001/BA-PEMUSNAHAN/XI/2026")
     assert done(client.get(f"/cards/{uid}"))["state"] == "destroyed"
-    assert "198512122010031013" not in str(made)  # numbers of people stay on the paper
+    assert "198512122010031013" not in str(made)  # id numbers of people are only in the PDF
     pdf = client.get(f"/destructions/{found}/document").get_data()
     (tmp_path / "ba.pdf").write_bytes(pdf)
     text = subprocess.run([programs.program("pdftotext"), str(tmp_path / "ba.pdf"), "-"], check=True, capture_output=True, text=True).stdout
@@ -63,19 +63,21 @@ def test_a_card_is_destroyed_only_with_a_complete_berita_acara(world: World, tmp
     assert done(world.client("operator2").post(f"/destructions/{found}/verify"))["state"] == "verified"
 
 
-def test_four_eyes_hold_here_as_well(world: World) -> None:
+def test_the_proposer_may_neither_approve_nor_verify(world: World) -> None:
     uid = locked(world)
     made = done(world.client("operator1").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
     assert world.client("operator1").post(f"/destructions/{made['id']}/approve", {"digest": made["digest"]}).status_code == 403
     world.approve("destructions", made["id"], "penyetuju2")
     path, picture = f"/destructions/{made['id']}/record", photo()[:2]
-    assert world.client("operator1").send(path, record(world), part="record", photos=[picture]).status_code == 404  # not the holder
+    assert (
+        world.client("operator1").send(path, record(world), part="record", photos=[picture]).status_code == 404
+    )  # not the holder of the card
     done(world.client("magetan.kepala").send(path, record(world), part="record", photos=[picture]))
-    assert world.client("operator1").post(f"/destructions/{made['id']}/verify").status_code == 403  # proposed it
+    assert world.client("operator1").post(f"/destructions/{made['id']}/verify").status_code == 403  # the person who proposed it
     done(world.client("operator2").post(f"/destructions/{made['id']}/verify"))
 
 
-def test_a_card_that_works_or_is_proposed_already_cannot_be_proposed(world: World) -> None:
+def test_an_active_or_already_proposed_card_cannot_be_proposed(world: World) -> None:
     client = world.client("magetan.kepala")
     assert client.post("/destructions", {"cards": world.received(), "cause": "locked"}).status_code == 422
     uid = locked(world)
@@ -86,16 +88,16 @@ def test_a_card_that_works_or_is_proposed_already_cannot_be_proposed(world: Worl
     done(client.post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
 
 
-def test_of_simultaneous_proposals_of_a_card_one_stands(postgresql_world: World) -> None:
+def test_one_of_simultaneous_proposals_of_a_card_succeeds(postgresql_world: World) -> None:
     [uid] = postgresql_world.received()
     done(postgresql_world.client("magetan.kepala").post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "rusak"}))
     body = {"cards": [uid], "cause": "damaged", "note": "Retak"}
     clients = [postgresql_world.client("magetan.kepala") for _ in range(4)]
-    answers = together([partial(client.post, "/destructions", body) for client in clients])
+    answers = run_simultaneously([partial(client.post, "/destructions", body) for client in clients])
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
 
 
-def test_a_record_of_the_second_of_its_approval_is_taken(world: World) -> None:
+def test_a_record_dated_in_the_second_of_its_approval_is_accepted(world: World) -> None:
     world.clock.set(world.clock.now().replace(microsecond=600_000))
     made = approved(world, locked(world))
     stated = record(world, executed_at=world.clock.now().replace(microsecond=0).isoformat())

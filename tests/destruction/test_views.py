@@ -1,4 +1,4 @@
-"""Destruction on the web: chosen by boxes, decided by another, recorded with nothing typed lost."""
+"""The pages for destruction: cards are chosen by check boxes, another person decides, and the record keeps its input after errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked, record
@@ -19,7 +19,7 @@ WIB = ZoneInfo("Asia/Jakarta")
 
 
 def typed(world: World, **more: str) -> dict[str, str]:
-    """A Berita Acara as its form sends it; the third row of witnesses is left empty."""
+    """Return a Berita Acara as its form sends it; the third row of witnesses is empty."""
     moment = world.clock.now().astimezone(WIB).strftime("%Y-%m-%dT%H:%M")
     form = {"place": "Kantor Dinas", "executed_at": moment, "method": "dipotong", "witnesses.2.name": "", "witnesses.2.id_kind": ""}
     form |= {f"official.{name}": value for name, value in OFFICIAL.items()}
@@ -32,7 +32,7 @@ def pictures() -> list[tuple[io.BytesIO, str]]:
     return [(io.BytesIO(data), name)]
 
 
-def test_cards_are_chosen_by_boxes_and_another_person_decides(world: World) -> None:
+def test_cards_are_chosen_by_check_boxes_and_another_person_decides(world: World) -> None:
     uid, other = locked(world), locked(world)
     holder = Visitor(world, "magetan.kepala")
     body = holder.get("/pemusnahan/usul", cards=uid)
@@ -41,7 +41,7 @@ def test_cards_are_chosen_by_boxes_and_another_person_decides(world: World) -> N
     assert "harus diperbaiki" in words(holder.send("/pemusnahan/usul", lot=lot, cause="locked", note="tanpa kartu"), 422)
     path = goes_to(holder.send("/pemusnahan/usul", lot=lot, cause="locked", cards=[uid], note="kartu lama"))
     assert uid_pairs(other) in holder.text("/pemusnahan/usul")
-    assert uid_pairs(uid) not in holder.text("/pemusnahan/usul")  # it is proposed already
+    assert uid_pairs(uid) not in holder.text("/pemusnahan/usul")  # the card is already proposed
     assert "Setujui" not in holder.text(path)
     approver = Visitor(world, "penyetuju1")
     page = approver.get(path).get_data(as_text=True)
@@ -54,7 +54,7 @@ def test_cards_are_chosen_by_boxes_and_another_person_decides(world: World) -> N
     assert "Isi berita acara" not in Visitor(world, "operator1").text(path)
 
 
-def test_an_operator_chooses_among_the_holders(sqlite_world: World) -> None:
+def test_an_operator_first_chooses_the_holder(sqlite_world: World) -> None:
     uid = locked(sqlite_world)
     there = sqlite_world.received("bangli.kepala")[0]
     done(sqlite_world.client("bangli.kepala").post(f"/cards/{there}/reports", {"condition": "locked", "note": "terkunci"}))
@@ -70,7 +70,7 @@ def test_an_operator_chooses_among_the_holders(sqlite_world: World) -> None:
     assert "harus diperbaiki" in words(mixed, 422)
 
 
-def test_errors_keep_everything_typed_and_stand_beside_their_fields(world: World) -> None:
+def test_errors_are_shown_beside_their_fields_and_the_input_is_kept(world: World) -> None:
     path, holder = f"/pemusnahan/{approved(world, locked(world))}/rekam", Visitor(world, "magetan.kepala")
     wrong = holder.send(path, **typed(world, method="", **{"witnesses.1.id_number": "123"}), photos=pictures())
     body = wrong.get_data(as_text=True)
@@ -85,7 +85,7 @@ def test_errors_keep_everything_typed_and_stand_beside_their_fields(world: World
     assert none.status_code == 422
 
 
-def test_a_row_left_empty_between_witnesses_does_not_count(sqlite_world: World) -> None:
+def test_an_empty_row_between_witnesses_is_ignored(sqlite_world: World) -> None:
     path, holder = f"/pemusnahan/{approved(sqlite_world, locked(sqlite_world))}/rekam", Visitor(sqlite_world, "magetan.kepala")
     form = typed(sqlite_world)
     moved = {name.replace("witnesses.1.", "witnesses.3."): value for name, value in form.items() if name.startswith("witnesses.1.")}
@@ -96,10 +96,10 @@ def test_a_row_left_empty_between_witnesses_does_not_count(sqlite_world: World) 
     assert sqlite_world.sql("SELECT COUNT(*) FROM destruction_witness")[0][0] == 2
 
 
-def test_the_berita_acara_is_written_shown_and_verified_by_a_third(world: World) -> None:
+def test_a_third_person_verifies_the_berita_acara(world: World) -> None:
     uid = locked(world)
     path = f"/pemusnahan/{approved(world, uid)}"
-    assert words(Visitor(world, "operator1").get(f"{path}/rekam"), 404)  # not the holder
+    assert words(Visitor(world, "operator1").get(f"{path}/rekam"), 404)  # not the holder of the card
     stale = Visitor(world, "magetan.kepala", fresh=False)
     assert 'name="otp_code"' in stale.get(f"{path}/rekam").get_data(as_text=True)
     world.clock.advance(minutes=2)
@@ -108,7 +108,7 @@ def test_the_berita_acara_is_written_shown_and_verified_by_a_third(world: World)
     found = stale.text(path)
     for said in ("BA-PEMUSNAHAN", "Satria Contoh", "dipotong", "Dimusnahkan", local(world)):
         assert said in found, said
-    assert "198512122010031013" not in found  # numbers of people stay on the paper
+    assert "198512122010031013" not in found  # id numbers of people are only in the PDF
     assert stale.get(f"{path}/berita-acara").get_data().startswith(b"%PDF-")
     assert stale.get(f"{path}/berita-acara", unduh="1").headers["Content-Disposition"].startswith("attachment")
     assert stale.get(f"{path}/foto/1").mimetype == "image/png"
@@ -125,7 +125,7 @@ def local(world: World) -> str:
     return moment.strftime("%H.%M WIB")
 
 
-def test_who_proposed_neither_approves_nor_verifies_and_is_not_offered_it(sqlite_world: World) -> None:
+def test_the_proposer_is_offered_neither_approval_nor_verification(sqlite_world: World) -> None:
     uid = locked(sqlite_world)
     made = done(sqlite_world.client("operator1").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
     sqlite_world.approve("destructions", made["id"], "penyetuju1")
@@ -138,7 +138,7 @@ def test_who_proposed_neither_approves_nor_verifies_and_is_not_offered_it(sqlite
     assert f'action="{path}/verifikasi"' in Visitor(sqlite_world, "operator2").get(path).get_data(as_text=True)
 
 
-def test_a_proposal_is_taken_back_and_found_again_in_the_list(sqlite_world: World) -> None:
+def test_a_withdrawn_proposal_is_found_in_the_list(sqlite_world: World) -> None:
     uid = locked(sqlite_world)
     made: dict[str, Any] = done(sqlite_world.client("magetan.kepala").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)
     path, page = f"/pemusnahan/{made['id']}", Visitor(sqlite_world, "magetan.staf")
@@ -151,7 +151,7 @@ def test_a_proposal_is_taken_back_and_found_again_in_the_list(sqlite_world: Worl
     assert "Terkunci" in page.get("/pemusnahan", unduh="csv").get_data(as_text=True)
 
 
-def test_pages_of_destructions_take_few_statements(sqlite_world: World) -> None:
+def test_pages_of_destructions_need_few_statements(sqlite_world: World) -> None:
     found = approved(sqlite_world, locked(sqlite_world))
     approved(sqlite_world, locked(sqlite_world))
     page = Visitor(sqlite_world, "magetan.kepala")

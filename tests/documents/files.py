@@ -1,4 +1,4 @@
-"""Real files, good and bad, made on the spot."""
+"""Makes real files, valid and invalid."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ DIGEST = "0123456789abcdef" * 4
 
 
 def letter(text: str = "Permohonan personalisasi kartu SAM") -> bytes:
-    """A letter as an office would print it."""
+    """Make a PDF of a letter as an office prints it."""
     pdf: bytes = typst.compile(f'#set page(paper: "a5")\n{text}'.encode())
     return pdf
 
 
 def pdf(*objects: bytes) -> bytes:
-    """A PDF by hand: a header, the objects, a trailer. No cross-reference table: viewers rebuild it."""
+    """Write a PDF by hand: header, objects, trailer. It has no cross-reference table, which viewers rebuild."""
     body = b"\n".join(b"%d 0 obj\n%s\nendobj" % (number, value) for number, value in enumerate(objects, start=1))
     return b"%PDF-1.7\n" + body + b"\ntrailer << /Root 1 0 R >>\nstartxref\n0\n%%EOF\n"
 
 
 def stream(dictionary: bytes, body: bytes, eol: bytes = b"\n") -> bytes:
-    """A stream object's value."""
+    """Return the value of a stream object."""
     return b"<< /Length %d %s >>\nstream%s%s\nendstream" % (len(body), dictionary, eol, body)
 
 
 def object_stream(content: bytes, extra: bytes = b"", eol: bytes = b"\n") -> bytes:
-    """A compressed object stream with this content."""
+    """Return a compressed object stream with this content."""
     return stream(b"/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode " + extra, zlib.compress(content), eol)
 
 
 def picture(folder: Path, kind: str, dpi: int = 40) -> bytes:
-    """A JPEG (`jpeg`) or PNG (`png`) of a page, made by poppler."""
+    """Make a JPEG (`jpeg`) or PNG (`png`) of a page with poppler."""
     (folder / "page.pdf").write_bytes(letter())
     subprocess.run(["pdftoppm", f"-{kind}", "-r", str(dpi), "-singlefile", folder / "page.pdf", folder / "page"], check=True)
     return next(folder.glob("page.[jp][pn]g")).read_bytes()
 
 
 def xlsx(*lines: Sequence[object], far: tuple[int, int] | None = None) -> bytes:
-    """A workbook with these rows, typed as a person would have typed them; `far` adds one more cell at (row, column) from 0."""
+    """Make a workbook with these rows, with types as a person's input has them; `far` adds a cell at (row, column), counted from 0."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         sheet = book.add_worksheet()
@@ -57,7 +57,7 @@ def xlsx(*lines: Sequence[object], far: tuple[int, int] | None = None) -> bytes:
 
 
 def rezipped(source: bytes, replace: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """The same archive with some entries replaced or added."""
+    """Copy a zip archive with some entries replaced or added."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(source)) as old, zipfile.ZipFile(out, "w", method) as new:
         for name in [*old.namelist(), *(set(replace) - set(old.namelist()))]:
@@ -66,7 +66,7 @@ def rezipped(source: bytes, replace: dict[str, bytes], method: int = zipfile.ZIP
 
 
 def text_of(document: bytes, folder: Path) -> str:
-    """What poppler reads in a PDF, white space evened out."""
+    """Return the text that poppler reads in a PDF, with single spaces."""
     path = folder / "document.pdf"
     path.write_bytes(document)
     done = subprocess.run(["pdftotext", "-layout", path, "-"], check=True, capture_output=True, text=True)

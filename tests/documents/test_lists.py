@@ -1,4 +1,4 @@
-"""Lists on pages: page after page at constant cost, and exported as they are filtered, never as formulas."""
+"""Lists on pages: paging at constant cost, and exports of what is filtered, without formulas."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from sifilma.cards.models import Unit
-from sifilma.documents import lists
-from sifilma.documents.lists import ROWS_A_PAGE, Export
+from sifilma.documents import list_views
+from sifilma.documents.list_views import ROWS_A_PAGE
+from sifilma.documents.lists import Export
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
@@ -27,13 +28,13 @@ def numbers(html: str) -> list[str]:
 
 
 def following(page: str) -> str:
-    """The address of the next page, empty at the end."""
+    """Return the URL of the next page, empty on the last one."""
     found = re.search(r'rel="next" href="([^"]+)"', page)
     return found[1].replace("&amp;", "&") if found else ""
 
 
 def walked(visitor: Visitor, path: str) -> list[str]:
-    """The numbers of all pages, in their order."""
+    """Return the numbers on all pages, in their order."""
     found = []
     while path:
         page = visitor.get(path).get_data(as_text=True)
@@ -42,7 +43,7 @@ def walked(visitor: Visitor, path: str) -> list[str]:
     return found
 
 
-def test_a_list_is_paged_newest_first_and_every_page_costs_the_same(world: World) -> None:
+def test_a_list_is_paged_newest_first_at_constant_cost(world: World) -> None:
     made = world.units("magetan.kepala", 2 * ROWS_A_PAGE + 3)
     visitor = Visitor(world, "magetan.kepala")
     path, seen, costs = "/unit", [], []
@@ -57,7 +58,7 @@ def test_a_list_is_paged_newest_first_and_every_page_costs_the_same(world: World
     assert max(costs) <= min(costs) + 1
 
 
-def test_a_list_is_had_in_another_order_page_after_page(world: World) -> None:
+def test_a_list_is_paged_in_another_order(world: World) -> None:
     made = sorted(world.units("magetan.kepala", 2 * ROWS_A_PAGE + 3))
     visitor = Visitor(world, "magetan.kepala")
     assert walked(visitor, "/unit?urut=nomor") == made
@@ -66,7 +67,7 @@ def test_a_list_is_had_in_another_order_page_after_page(world: World) -> None:
     assert sorted(walked(visitor, "/unit")) == made
 
 
-def test_the_order_is_chosen_among_the_filters_and_its_file_has_it_too(world: World) -> None:
+def test_the_order_is_chosen_beside_the_filters_and_applies_to_the_file(world: World) -> None:
     made = sorted(world.units("magetan.kepala", 3))
     visitor = Visitor(world, "magetan.kepala")
     page = visitor.get("/unit?urut=-nomor").get_data(as_text=True)
@@ -76,7 +77,7 @@ def test_the_order_is_chosen_among_the_filters_and_its_file_has_it_too(world: Wo
     assert [row[0] for row in rows][1:] == made[::-1]
 
 
-def test_an_order_a_list_does_not_have_and_a_cursor_of_another_order_are_refused(sqlite_world: World) -> None:
+def test_an_unknown_order_and_a_cursor_of_another_order_are_refused(sqlite_world: World) -> None:
     sqlite_world.units("magetan.kepala", ROWS_A_PAGE + 1)
     visitor = Visitor(sqlite_world, "magetan.kepala")
     assert visitor.get("/unit?urut=pcid").status_code == 422
@@ -92,7 +93,7 @@ LISTS = {
 }
 
 
-def test_every_list_is_had_whole_in_each_of_its_orders(world: World) -> None:
+def test_every_list_is_complete_in_each_of_its_orders(world: World) -> None:
     _, active = world.active(count=2)
     for one in active:
         done(world.client("operator1").post(f"/manifests/{one['manifest']['id']}/revoke", {"reason": "mesin dicuri"}), 202)
@@ -111,7 +112,7 @@ def test_every_list_is_had_whole_in_each_of_its_orders(world: World) -> None:
     assert tried > 2 * len(LISTS)
 
 
-def test_a_filter_stays_from_page_to_page_and_other_organisations_are_never_listed(world: World) -> None:
+def test_a_filter_applies_to_every_page_and_other_organisations_are_not_listed(world: World) -> None:
     world.units("bangli.kepala", 2)
     [own] = world.units("magetan.kepala", 1)
     visitor = Visitor(world, "magetan.kepala")
@@ -122,7 +123,7 @@ def test_a_filter_stays_from_page_to_page_and_other_organisations_are_never_list
     assert numbers(visitor.get("/unit?q=NONE").get_data(as_text=True)) == []
 
 
-def test_a_list_is_exported_whole_with_words_in_its_header(world: World) -> None:
+def test_a_list_is_exported_completely_with_a_worded_header(world: World) -> None:
     made = world.units("magetan.kepala", ROWS_A_PAGE + 2)
     response = Visitor(world, "magetan.kepala").get("/unit?unduh=csv")
     assert response.headers["Content-Disposition"].startswith("attachment")
@@ -135,7 +136,7 @@ def test_a_list_is_exported_whole_with_words_in_its_header(world: World) -> None
 
 
 @pytest.mark.parametrize("wanted", ["csv", "xlsx"])
-def test_no_cell_of_an_export_is_a_formula(sqlite_world: World, wanted: str) -> None:
+def test_an_export_contains_no_formula(sqlite_world: World, wanted: str) -> None:
     sqlite_world.units("magetan.kepala", 1)
     sqlite_world.sql("UPDATE device_model SET name = :name WHERE name = 'LEN-ENC-1'", name=FORMULA)
     data = Visitor(sqlite_world, "magetan.kepala").get(f"/unit?unduh={wanted}").get_data()
@@ -149,10 +150,10 @@ def test_no_cell_of_an_export_is_a_formula(sqlite_world: World, wanted: str) -> 
 
 
 def exported(world: World, most: int, *, oldest_first: bool = False) -> list[list[str]]:
-    """The rows of a list of machines as a file of this length at most, without its header."""
+    """Return the rows of a list of machines as a file with at most `most` rows, without its header."""
     export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most)
     with world.app.test_request_context("/unit?unduh=csv"):
-        answer = lists.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
+        answer = list_views.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
     return list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"))))[1:]
 
 
@@ -162,7 +163,7 @@ def test_a_file_has_the_order_of_its_list(world: World) -> None:
     assert exported(world, 9) == made[::-1]
 
 
-def test_a_file_that_ends_before_its_list_says_so(sqlite_world: World) -> None:
+def test_a_file_that_is_cut_off_says_so(sqlite_world: World) -> None:
     made = [sqlite_world.units("magetan.kepala", 1) for _ in range(3)]
     assert exported(sqlite_world, 3, oldest_first=True) == made
     *rows, last = exported(sqlite_world, 2, oldest_first=True)

@@ -1,4 +1,4 @@
-"""The documents this system writes."""
+"""The PDF documents that this system writes: BAST and Berita Acara."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = date(2018, 12, 5)
 
 
 def bast(cards: int = 5, **changes: Any) -> dict[str, Any]:
-    """A handover of the five cards of the sample letter."""
+    """Return a handover of the five cards of the sample letter."""
     return {
         "title": "BAST 7/2018",
         "number": "7/2018",
@@ -47,7 +47,7 @@ def bast(cards: int = 5, **changes: Any) -> dict[str, Any]:
 
 
 def destruction(witnesses: int = 2, photos: list[str] | None = None) -> dict[str, Any]:
-    """The end of two locked cards."""
+    """Return a destruction of two locked cards."""
     person = {"name": "Ratna Contoh", "identity": "NIP 197501012000032001", "position": "Kepala Dinas"}
     names = ["Siti Contoh", "Bambang Contoh", *(f"Saksi Contoh {n}" for n in range(3, 40))]
     return bast(
@@ -73,7 +73,7 @@ def pages(document: bytes, folder: Path) -> int:
     return int(next(line.split()[-1] for line in told.splitlines() if line.startswith("Pages")))
 
 
-def test_a_bast_says_who_gave_what_to_whom(tmp_path: Path) -> None:
+def test_a_bast_names_giver_receiver_and_cards(tmp_path: Path) -> None:
     text = text_of(rendering.render("bast", bast()), tmp_path)
     assert "BERITA ACARA SERAH TERIMA KARTU SAM Nomor: 7/2018" in text
     assert "Rabu tanggal lima bulan Desember tahun dua ribu delapan belas" in text
@@ -85,7 +85,7 @@ def test_a_bast_says_who_gave_what_to_whom(tmp_path: Path) -> None:
     assert "Halaman 1 dari 1" in text
 
 
-def test_a_manufacturers_bast_carries_its_own_head_and_signatory(tmp_path: Path) -> None:
+def test_a_manufacturers_bast_has_its_own_letterhead_and_signatory(tmp_path: Path) -> None:
     person = {"name": "Wayan Contoh", "identity": "pegawai 0042", "position": "Manajer"}
     data = bast(letterhead=["PT CONTOH PERKASA"], issuer={"name": "PT Contoh Perkasa", "person": person})
     text = text_of(rendering.render("bast", data), tmp_path)
@@ -94,7 +94,7 @@ def test_a_manufacturers_bast_carries_its_own_head_and_signatory(tmp_path: Path)
     assert "Wayan Contoh, Manajer (pegawai 0042), untuk dan atas nama PT Contoh Perkasa" in text
 
 
-def test_a_thousand_cards_take_many_pages_each_with_its_head_and_number(tmp_path: Path) -> None:
+def test_a_long_bast_repeats_header_and_page_number_on_every_page(tmp_path: Path) -> None:
     document = rendering.render("bast", bast(1000))
     count, text = pages(document, tmp_path), text_of(document, tmp_path)
     assert count > 15
@@ -123,7 +123,7 @@ def test_every_witness_has_a_place_to_sign(witnesses: int, tmp_path: Path) -> No
         assert f"Saksi {number}," in text
 
 
-def test_photos_are_in_the_document_with_their_digests(tmp_path: Path) -> None:
+def test_the_document_contains_the_photos_with_their_digests(tmp_path: Path) -> None:
     images = {"p1.jpg": picture(tmp_path, "jpeg"), "p2.png": picture(tmp_path, "png")}
     document = rendering.render("berita_acara_pemusnahan", destruction(photos=list(images)), images)
     (tmp_path / "photos.pdf").write_bytes(document)
@@ -132,10 +132,10 @@ def test_photos_are_in_the_document_with_their_digests(tmp_path: Path) -> None:
     ).stdout.splitlines()[2:]
     assert sum("jpeg" in line for line in listed) == 1
     assert len(listed) >= 2
-    assert text_of(document, tmp_path).count(DIGEST) == 2 + 2  # two photos, and the footers of two pages
+    assert text_of(document, tmp_path).count(DIGEST) == 2 + 2  # two photos, and the footer of each of two pages
 
 
-def test_data_are_never_template_code(tmp_path: Path) -> None:
+def test_data_are_not_interpreted_as_template_code(tmp_path: Path) -> None:
     evil = '#read("/etc/passwd") $x$ *b* \\ "] #panic() <label> @ref // no comment'
     text = text_of(rendering.render("bast", bast(notes=evil, receiver={"name": evil})), tmp_path)
     assert text.count('#read("/etc/passwd") $x$ *b* \\ "] #panic() <label> @ref // no comment') >= 1
@@ -154,7 +154,7 @@ def test_the_same_data_give_the_same_bytes_in_every_thread() -> None:
     assert digests[0] != hashlib.sha256(rendering.render("bast", bast(notes="lain"))).hexdigest()
 
 
-def test_no_font_of_the_machine_is_used(tmp_path: Path) -> None:
+def test_only_bundled_fonts_are_used(tmp_path: Path) -> None:
     (tmp_path / "fonts.pdf").write_bytes(rendering.render("berita_acara_pemusnahan", destruction()))
     listed = subprocess.run(["pdffonts", tmp_path / "fonts.pdf"], check=True, capture_output=True, text=True).stdout.splitlines()[2:]
     assert {line.split()[0].partition("+")[2].partition("-")[0] for line in listed} == {"LibertinusSerif", "DejaVuSansMono"}
@@ -165,20 +165,20 @@ def test_our_own_documents_pass_our_own_inspection() -> None:
 
 
 @pytest.mark.parametrize("name", ["../p.png", "a/b.png", "bast.typ", "p.svg", "p.png\n"])
-def test_only_plain_names_of_pictures_are_taken(name: str) -> None:
+def test_only_plain_names_of_pictures_are_accepted(name: str) -> None:
     with pytest.raises(ValueError, match="image name"):
         rendering.render("bast", bast(), {name: b""})
 
 
 @pytest.mark.parametrize(("kind", "media_type"), [("jpeg", "image/jpeg"), ("png", "image/png")])
-def test_a_photo_is_decoded_before_it_is_relied_on(kind: str, media_type: str, tmp_path: Path) -> None:
+def test_a_photo_that_cannot_be_decoded_is_refused(kind: str, media_type: str, tmp_path: Path) -> None:
     data = picture(tmp_path, kind)
     assert rendering.can_show(data, media_type)
     assert not rendering.can_show(data[:200], media_type)
 
 
 def modules(svg: str) -> Iterator[tuple[int, int]]:
-    """The dark modules of segno's SVG: one path of horizontal strokes, `M x y h length`, then relative moves."""
+    """Return the dark modules of segno's SVG, whose one path is horizontal strokes: `M x y h length`, then relative moves."""
     [path] = [node for node in ET.fromstring(svg).iter() if node.tag.endswith("path")]
     x, y = 0.0, 0.5
     for command in path.attrib["d"].replace("M", "\nM").replace("m", "\nm").replace("h", "\nh").split("\n")[1:]:
@@ -192,7 +192,7 @@ def modules(svg: str) -> Iterator[tuple[int, int]]:
             x, y = x + numbers[0], y + numbers[1]
 
 
-def test_the_qr_code_is_made_from_the_text_given() -> None:
+def test_the_qr_code_contains_the_given_text() -> None:
     text = f"{URL}?bast=0193&sha256={DIGEST}"
     matrix = segno.make(text, error="m", micro=False).matrix
     assert set(modules(rendering.qr_svg(text))) == {(y, x) for y, line in enumerate(matrix) for x, dark in enumerate(line) if dark}

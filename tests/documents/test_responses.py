@@ -1,11 +1,12 @@
-"""Downloads that a browser saves and never runs."""
+"""Downloads, which a browser saves and does not run."""
 
 from __future__ import annotations
 
 import pytest
 from flask import Flask
 
-from sifilma.documents.responses import attachment, inline_pdf, paper
+from sifilma.documents.file_views import paper
+from sifilma.documents.responses import attachment, inline_pdf
 
 
 def test_a_download_is_an_attachment_in_a_sandbox() -> None:
@@ -27,11 +28,11 @@ def test_a_download_is_an_attachment_in_a_sandbox() -> None:
         ("文", "attachment; filename=\"berkas\"; filename*=UTF-8''%E6%96%87"),
     ],
 )
-def test_a_name_cannot_break_out_of_its_header(name: str, header: str) -> None:
+def test_a_file_name_cannot_break_out_of_its_header(name: str, header: str) -> None:
     assert attachment(b"", "application/pdf", name).headers["Content-Disposition"] == header
 
 
-def test_a_pdf_in_a_frame_runs_nothing_and_no_other_site_frames_it() -> None:
+def test_a_pdf_in_a_frame_runs_no_script_and_cannot_be_framed_by_other_sites() -> None:
     headers = inline_pdf(b"%PDF-", "surat.pdf").headers
     assert headers["Content-Disposition"] == "inline; filename=\"surat.pdf\"; filename*=UTF-8''surat.pdf"
     assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'; frame-ancestors 'self'"
@@ -42,6 +43,6 @@ def test_a_pdf_in_a_frame_runs_nothing_and_no_other_site_frames_it() -> None:
     ("address", "media_type", "disposition"),
     [("/", "application/pdf", "inline"), ("/?unduh=1", "application/pdf", "attachment"), ("/", "text/csv", "attachment")],
 )
-def test_only_a_pdf_nobody_asked_to_save_is_shown(address: str, media_type: str, disposition: str) -> None:
+def test_only_a_pdf_without_a_request_to_save_is_shown_inline(address: str, media_type: str, disposition: str) -> None:
     with Flask("paper").test_request_context(address):
         assert paper(b"x", media_type, "berkas").headers["Content-Disposition"].startswith(f"{disposition};")

@@ -1,4 +1,4 @@
-"""Keeping an upload: checked, on the disk, then in the database, where it never changes."""
+"""Storing an upload: it is checked, written to the disk, then entered into the database, where it cannot change."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def store(tmp_path: Path) -> DiskStore:
     return DiskStore(tmp_path / "files")
 
 
-def test_a_letter_is_kept_and_found_again(ctx: Context, store: DiskStore) -> None:
+def test_a_letter_is_stored_and_found_again(ctx: Context, store: DiskStore) -> None:
     data = letter()
     kept = service.keep_pdf(ctx, store, Upload("../Surat 470.pdf", data), DocumentKind.LETTER, "letter")
     ctx.uow.commit()
-    found = service.get(ctx, kept.id)
+    found = service.get_document(ctx, kept.id)
     assert (found.kind, found.filename, found.media_type, found.size) == ("letter", "Surat 470.pdf", "application/pdf", len(data))
     assert found.created_at == NOW
     assert store.get(found.sha256) == data
 
 
-def test_a_photo_and_a_table_are_kept(ctx: Context, store: DiskStore, tmp_path: Path) -> None:
+def test_a_photo_and_a_table_are_stored(ctx: Context, store: DiskStore, tmp_path: Path) -> None:
     photo = service.keep_photo(ctx, store, Upload("a.jpg", picture(tmp_path, "jpeg")))
     table = service.keep_table(ctx, store, Upload("b.xlsx", xlsx(["pcid"], ["00"])), sheets.XLSX_TYPE)
     ctx.uow.commit()
@@ -58,7 +58,7 @@ def test_a_photo_and_a_table_are_kept(ctx: Context, store: DiskStore, tmp_path: 
     assert (table.kind, table.media_type) == ("batch", sheets.XLSX_TYPE)
 
 
-def test_a_refused_file_is_kept_nowhere(ctx: Context, store: DiskStore, tmp_path: Path) -> None:
+def test_a_refused_file_is_not_stored(ctx: Context, store: DiskStore, tmp_path: Path) -> None:
     broken = picture(tmp_path, "png")[:200]
     attempts: list[Callable[[], Document]] = [
         lambda: service.keep_pdf(ctx, store, Upload("a.pdf", b"MZ"), DocumentKind.LETTER, "letter"),
@@ -72,7 +72,7 @@ def test_a_refused_file_is_kept_nowhere(ctx: Context, store: DiskStore, tmp_path
     assert not (tmp_path / "files").exists()
 
 
-def test_no_row_without_its_file(ctx: Context, tmp_path: Path) -> None:
+def test_no_row_is_written_if_the_file_cannot_be_stored(ctx: Context, tmp_path: Path) -> None:
     (tmp_path / "files").write_text("no folder")
     with pytest.raises(Unavailable):
         service.keep_pdf(ctx, DiskStore(tmp_path / "files"), Upload("a.pdf", letter()), DocumentKind.LETTER, "letter")
@@ -81,11 +81,11 @@ def test_no_row_without_its_file(ctx: Context, tmp_path: Path) -> None:
 
 def test_an_unknown_document_is_not_found(ctx: Context) -> None:
     with pytest.raises(NotFound):
-        service.get(ctx, uuid7())
+        service.get_document(ctx, uuid7())
 
 
 @pytest.mark.parametrize("statement", ["UPDATE document SET sha256 = sha256, size = 0", "DELETE FROM document"])
-def test_a_direct_statement_cannot_change_what_was_kept(ctx: Context, store: DiskStore, statement: str) -> None:
+def test_the_database_refuses_a_change_of_a_document(ctx: Context, store: DiskStore, statement: str) -> None:
     service.keep_pdf(ctx, store, Upload("a.pdf", letter()), DocumentKind.LETTER, "letter")
     ctx.uow.commit()
     with pytest.raises(DatabaseError, match="document: "):

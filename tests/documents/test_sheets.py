@@ -1,4 +1,4 @@
-"""Tables as offices and makers send them, and files made to do harm."""
+"""Reading and writing tables: files as offices and manufacturers send them, and harmful files."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ CSV = {
 
 
 @pytest.mark.parametrize("data", CSV.values(), ids=CSV.keys())
-def test_csv_is_read_as_programs_write_it(data: bytes) -> None:
+def test_csv_is_read_in_the_variants_that_programs_write(data: bytes) -> None:
     assert read(data) == [(2, {"hardware_number": "A-1", "pcid": "00AA"})]
 
 
-def test_windows_letters_are_read() -> None:
+def test_windows_1252_text_is_read() -> None:
     assert read("hardware_number;pcid;note\nA;B;café\n".encode("cp1252"))[0][1]["note"] == "café"
 
 
-def test_xlsx_is_read_and_says_what_it_is() -> None:
+def test_xlsx_is_read_and_recognised() -> None:
     sheet = sheets.read(xlsx(["pcid", "hardware_number"], ["00AA", "A-1"]), required=("hardware_number", "pcid"))
     assert (sheet.media_type, sheet.rows[0].cells) == (sheets.XLSX_TYPE, {"pcid": "00AA", "hardware_number": "A-1"})
 
@@ -58,7 +58,7 @@ def comma_separated(*lines: Sequence[object]) -> bytes:
 
 
 @pytest.mark.parametrize("make", [xlsx, comma_separated])
-def test_row_numbers_are_those_of_the_file(make: Callable[..., bytes]) -> None:
+def test_row_numbers_equal_those_of_the_file(make: Callable[..., bytes]) -> None:
     data = make(["hardware_number", "pcid"], ["A", "1"], ["", ""], ["B", "2"])
     assert [number for number, _ in read(data)] == [2, 4]
 
@@ -68,7 +68,7 @@ def test_numbers_in_cells_are_read_as_typed() -> None:
     assert [list(cells.values()) for _, cells in read(data)] == [["20001", "1.5", "True"], ["7", "-8.65432", ""]]
 
 
-def test_a_long_number_kept_as_a_number_is_named_with_row_and_column() -> None:
+def test_a_long_number_in_a_numeric_cell_is_refused_with_row_and_column() -> None:
     data = xlsx(["hardware_number", "pcid"], ["A", 3015450100001234], ["B", "00AA"], ["C", 1e30])
     with pytest.raises(Invalid) as refused:
         read(data)
@@ -76,7 +76,7 @@ def test_a_long_number_kept_as_a_number_is_named_with_row_and_column() -> None:
     assert "format the column as text" in refused.value.errors[0]["message"]
 
 
-def test_a_value_under_no_name_is_not_dropped_silently() -> None:
+def test_a_value_without_a_column_name_is_refused() -> None:
     with pytest.raises(Invalid) as refused:
         read(b"hardware_number,pcid\nA,B,lost\n")
     assert refused.value.errors[0]["row"] == 2
@@ -104,7 +104,7 @@ def test_a_thousand_rows_are_accepted_and_one_more_is_not() -> None:
         read(comma_separated(*lines))
 
 
-def test_rows_behind_a_long_gap_are_not_dropped_silently() -> None:
+def test_rows_after_a_long_gap_are_not_dropped_silently() -> None:
     with pytest.raises(Invalid, match="at most 10"):
         read(xlsx(["hardware_number", "pcid"], ["A", "1"], far=(500, 0)), max_rows=10)
     with pytest.raises(Invalid, match="at most 10"):
@@ -126,20 +126,23 @@ NOT_A_TABLE = {
 
 
 @pytest.mark.parametrize("data", NOT_A_TABLE.values(), ids=NOT_A_TABLE.keys())
-def test_what_cannot_be_read_is_refused(data: bytes) -> None:
+def test_an_unreadable_file_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid):
         read(data)
 
 
 def lying(data: bytes) -> bytes:
-    """The archive whose directory says that the sheet unpacks to 100 bytes."""
+    """Return the archive with a directory that declares 100 bytes for the unpacked sheet."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         size = archive.getinfo(SHEET).file_size
     return data.replace(struct.pack("<I", size), struct.pack("<I", 100))
 
 
 def overlapping() -> bytes:
-    """Two entries that share their data (CVE-2024-0450): the first quotes the second's header in a stored block, then goes on with it."""
+    """Return an archive with two entries that share their data (CVE-2024-0450).
+
+    The first entry contains the header of the second in a stored block and continues with the second's data.
+    """
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     kernel = packer.compress(b"0" * 100_000) + packer.flush()
 
@@ -179,7 +182,7 @@ HARMFUL: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 @contextmanager
 def frugal(megabytes: int, seconds: float) -> Iterator[None]:
-    """What happens inside allocates and lasts no more than this."""
+    """Assert that the block allocates at most `megabytes` and lasts at most `seconds`."""
     before = time.monotonic()
     tracemalloc.start()
     yield
@@ -190,13 +193,13 @@ def frugal(megabytes: int, seconds: float) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("message", "make"), HARMFUL.values(), ids=HARMFUL.keys())
-def test_a_harmful_workbook_is_refused_quickly_and_takes_no_memory(message: str, make: Callable[[], bytes]) -> None:
+def test_a_harmful_workbook_is_refused_quickly_and_without_much_memory(message: str, make: Callable[[], bytes]) -> None:
     data = make()
     with frugal(megabytes=50, seconds=5), pytest.raises(Invalid, match=message):
         read(data)
 
 
-def test_a_csv_of_line_ends_takes_no_memory() -> None:
+def test_a_csv_of_line_ends_needs_little_memory() -> None:
     data = b"hardware_number,pcid\nA,B\n" + b"\n" * 10_000_000
     with frugal(megabytes=100, seconds=5), pytest.raises(Invalid, match="at most"):
         read(data)
@@ -206,17 +209,17 @@ FORMULAS = ["=1+1", "+62 812", "-cmd|x", "@SUM(A1)", "\t=1", "＝1", "'=1", "''@
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_no_text_becomes_a_formula_in_csv(text: str) -> None:
+def test_text_does_not_become_a_formula_in_csv(text: str) -> None:
     assert sheets.write_csv(["note"], [[text]]).decode("utf-8-sig").splitlines()[1].strip('"').startswith("'")
 
 
-def test_no_text_becomes_a_formula_in_xlsx() -> None:
+def test_text_does_not_become_a_formula_in_xlsx() -> None:
     book = sheets.write_xlsx(["note"], [[text] for text in FORMULAS])
     with zipfile.ZipFile(io.BytesIO(book)) as archive:
         assert b"<f>" not in archive.read(SHEET)
 
 
-def test_numbers_stay_numbers() -> None:
+def test_numbers_remain_numbers_in_an_export() -> None:
     assert sheets.write_csv(["a", "b"], [[-7.65, 12]]).decode("utf-8-sig").splitlines()[1] == "-7.65,12"
     book = sheets.write_xlsx(["note"], [[-7.65], [3015450100001234], [float("nan")], [None], [date(2018, 12, 5)]])
     cells = [row.cells["note"] for row in sheets.read(book, required=["note"]).rows]
@@ -225,18 +228,18 @@ def test_numbers_stay_numbers() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).map(str.strip).filter(bool), min_size=1, max_size=5))
-def test_every_text_survives_the_way_out_and_back_as_csv(texts: list[str]) -> None:
+def test_every_text_survives_export_and_import_as_csv(texts: list[str]) -> None:
     rows = sheets.read(sheets.write_csv(["note"], [[text] for text in texts]), required=["note"]).rows
     assert [row.cells["note"] for row in rows] == texts
 
 
-def test_every_text_survives_the_way_out_and_back_as_xlsx() -> None:
+def test_every_text_survives_export_and_import_as_xlsx() -> None:
     texts = ["30154B0100001234", "0012", "1e5", "=1+1", "A & B <c>", "é", "https://example.org", "x" * 30_000, "TRUE"]
     rows = sheets.read(sheets.write_xlsx(["note"], [[text] for text in texts]), required=["note"]).rows
     assert [row.cells["note"] for row in rows] == texts
 
 
-def test_a_file_takes_no_longer_than_the_request_it_came_with() -> None:
+def test_reading_a_file_ends_at_the_deadline_of_its_request() -> None:
     book = xlsx(["pcid", "hardware_number"], ["00AA", "A-1"])
     with deadline.limit(0.5), pytest.raises(Invalid) as refused:
         read(book)

@@ -1,4 +1,4 @@
-"""What is let in, and what is not."""
+"""The checks of uploads: which PDFs and photos are accepted, and which are refused."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def test_an_object_stream_without_actions_is_accepted() -> None:
     assert inspect_pdf(pdf(CATALOG, PAGES, object_stream(b"4 0 << /Type /Font /BaseFont /AAAAAA+Times >>")))
 
 
-def test_opening_at_a_page_is_not_an_action() -> None:
+def test_an_open_action_that_only_shows_a_page_is_accepted() -> None:
     assert inspect_pdf(pdf(b"<< /Type /Catalog /Pages 2 0 R /OpenAction [3 0 R /XYZ null null 0] >>", PAGES))
 
 
-def test_two_letters_that_occur_in_compressed_bytes_are_not_an_action() -> None:
+def test_letters_in_compressed_bytes_are_not_taken_for_an_action() -> None:
     assert inspect_pdf(pdf(CATALOG, PAGES, stream(b"/Filter /DCTDecode", b"\xff\xd8\x00/JS \x01/AA<\x02")))
 
 
@@ -67,7 +67,7 @@ def test_active_content_is_refused_inside_an_object_stream(value: bytes) -> None
 
 
 def predicted(content: bytes) -> bytes:
-    """PNG prediction "none" in rows of four bytes: each row has a byte of its own in front, which splits every name."""
+    """Encode with PNG prediction "none" in rows of four bytes: each row begins with an extra byte, which splits every name."""
     return b"".join(b"\0" + content[start : start + 4] for start in range(0, len(content), 4))
 
 
@@ -88,7 +88,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("data", HIDDEN.values(), ids=HIDDEN.keys())
-def test_active_content_cannot_be_hidden_from_the_reading(data: bytes) -> None:
+def test_hidden_active_content_is_found(data: bytes) -> None:
     with pytest.raises(Invalid, match=r"active content|cannot be read"):
         inspect_pdf(data)
 
@@ -110,14 +110,14 @@ def test_a_deflate_bomb_is_refused_quickly(size: int) -> None:
     assert time.process_time() - before < 2
 
 
-def test_many_small_bombs_share_one_limit() -> None:
+def test_many_small_deflate_bombs_share_one_limit() -> None:
     part = object_stream(b"/A " * (MAX_INFLATED // 9))
     with pytest.raises(Invalid, match="unreasonable size"):
         inspect_pdf(pdf(CATALOG, PAGES, part, part, part, part))
 
 
 @pytest.mark.parametrize("filler", [b"/", b"#4a", b">>\nstream\nendstream\n", b">> ", b"stream\n", b"/OpenAction ["])
-def test_ten_megabytes_of_one_thing_take_seconds_at_most(filler: bytes) -> None:
+def test_ten_megabytes_of_one_token_take_seconds_at_most(filler: bytes) -> None:
     data = b"%PDF-1.7\n" + filler * ((MAX_PDF - 100) // len(filler)) + b"\n%%EOF"
     before = time.process_time()
     inspect_pdf(data)
@@ -135,7 +135,7 @@ NOT_PDF = {
 
 
 @pytest.mark.parametrize("data", NOT_PDF.values(), ids=NOT_PDF.keys())
-def test_what_is_not_a_complete_pdf_is_refused(data: bytes) -> None:
+def test_an_incomplete_pdf_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid) as refused:
         inspect_pdf(data, "purchase_order")
     assert refused.value.errors[0]["field"] == "purchase_order"
@@ -170,7 +170,7 @@ def test_a_picture_with_too_many_pixels_is_refused_by_its_header(tmp_path: Path)
 @pytest.mark.parametrize(
     "data", [b"", b"GIF89a", b"\xff\xd8\xff", b"\xff\xd8\xff" + b"\0" * 50, b"\x89PNG\r\n\x1a\n", b"<svg/>", b"\xff\xd8\xff\xff" * 9]
 )
-def test_what_is_not_a_photo_is_refused(data: bytes) -> None:
+def test_a_file_that_is_not_a_photo_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid):
         inspect_image(data)
 

@@ -1,4 +1,4 @@
-"""A server killed again and again while eight clients activate (PostgreSQL): what was acknowledged is there, whole."""
+"""A server is killed repeatedly while eight clients activate (PostgreSQL): every acknowledged activation is stored completely."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from manifests.verifier import Expectations, verify
 from sifilma.fsck.run import examine
 from tests.fsck.conftest import installation
 from tests.support.servers import Server
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import API, MAGETAN_PLACE, World
 
 KILLS = 52
@@ -30,13 +30,13 @@ MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
 
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """An installation whose time is the servers' time."""
+    """Yield an installation whose clock shows the real time, which the servers use."""
     with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as made:
         yield made
 
 
 def attempt(server: Server, body: dict[str, Any], key: str) -> int:
-    """One try; 0 when the server was gone before it answered."""
+    """Try an activation once; return its status, 0 when the server was gone before it answered."""
     try:
         return server.call("POST", API + "/activations", body, Authorization=key)[0]
     except (OSError, http.client.HTTPException):
@@ -44,21 +44,28 @@ def attempt(server: Server, body: dict[str, Any], key: str) -> int:
 
 
 def kill_soon(server: Server) -> int:
-    time.sleep(random.uniform(0, 0.08))  # somewhere in the eight activations, whose share of a core makes them last about that long
+    time.sleep(
+        random.uniform(0, 0.08)
+    )  # the eight activations share the cores and last about this long, so the kill falls in the middle of them
     server.kill()
     return 0
 
 
 def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str], int]:
-    """KILLS rounds: eight at once, the server dies amid them, what had no answer is sent again to the next. UIDs acknowledged, retries."""
+    """Run KILLS rounds: eight clients activate, the server is killed, and calls without an answer are sent again to the next server.
+
+    Returns the acknowledged UIDs and the number of retries.
+    """
     acknowledged: set[str] = set()
     retries = 0
     spare = [Server(world) for _ in range(SPARE)]
     try:
         for number in range(KILLS):
             server, part = spare.pop(0).wait(), bodies[number * CLIENTS : (number + 1) * CLIENTS]
-            server.call("GET", API + "/me", Authorization=key)  # the first request of a process is slow; the kill is to hit the work
-            answers = together([*(partial(attempt, server, body, key) for body in part), partial(kill_soon, server)])[:-1]
+            server.call(
+                "GET", API + "/me", Authorization=key
+            )  # the first request of a process is slow; the kill must hit activations at work
+            answers = run_simultaneously([*(partial(attempt, server, body, key) for body in part), partial(kill_soon, server)])[:-1]
             spare.append(Server(world))
             next_one = spare[0].wait()
             for body, status in zip(part, answers, strict=True):
@@ -77,16 +84,16 @@ def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str]
     return acknowledged, retries
 
 
-def test_no_acknowledged_activation_is_lost_and_no_token_burnt_without_its_manifest(present_world: World) -> None:
+def test_no_acknowledged_activation_is_lost_and_no_token_is_used_up_without_a_manifest(present_world: World) -> None:
     world = present_world
     ready = world.ready("magetan.kepala", "R", KILLS * CLIENTS)
     key = world.machine(MAGETAN).headers["Authorization"]
     bodies = [world.activation(ready, uid, **MAGETAN_PLACE) for uid in ready.uids]
     started = time.monotonic()
     acknowledged, retries = play(world, bodies, key)
-    assert retries > KILLS  # the kills did hit requests at work
+    assert retries > KILLS  # the kills interrupted requests at work
     assert len(acknowledged) > KILLS
-    # every one was either acknowledged, or found done by its retry: all are there, each once, whole
+    # each activation was acknowledged at once or by its retry, and is stored exactly once
     rows = world.sql(
         "SELECT c.uid, m.id, m.state, t.state, a.id FROM card c JOIN manifest m ON m.card_id = c.id"
         " JOIN activation a ON a.manifest_id = m.id AND m.activation_id = a.id JOIN token t ON t.id = a.token_id"

@@ -1,4 +1,4 @@
-"""The HSM gone, the database frozen, the disk in the way: clear refusals, nothing half done, work goes on without a restart."""
+"""Without HSM, database or disk, calls are refused clearly, nothing is saved by half, and work continues without a restart."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hsm import HSM
 from sifilma.kernel.db import db
 from tests.support.databases import Cluster
 from tests.support.servers import running
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
-from tests.support.together import together
 from tests.support.world import API, World, done, letter
 
 MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
@@ -27,13 +27,13 @@ MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
 
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """An installation whose time is the servers' time, with a short deadline."""
+    """Yield an installation whose clock shows the real time, which the servers use, with a short request deadline."""
     made = World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=3.0)
     with closing(made) as world:
         yield world
 
 
-def test_without_the_hsm_an_activation_is_refused_and_its_token_not_burnt(present_world: World, softhsm: SoftHSM) -> None:
+def test_an_activation_without_the_hsm_is_refused_and_does_not_use_up_its_token(present_world: World, softhsm: SoftHSM) -> None:
     world = present_world
     ready = world.ready()
     key = world.machine(MAGETAN).headers["Authorization"]
@@ -46,10 +46,11 @@ def test_without_the_hsm_an_activation_is_refused_and_its_token_not_burnt(presen
             assert "nothing was used up" in problem["detail"]
             assert int(headers["retry-after"]) >= 1
             assert server.call("GET", "/livez")[0] == 200
-            time.sleep(5.1)  # past what a good health check is remembered for
+            time.sleep(5.1)  # longer than a good health check is cached
             status, ready_now, _ = server.call("GET", "/readyz")
             assert (status, ready_now["checks"]["hsm"]["ok"], ready_now["checks"]["database"]["ok"]) == (503, False, True)
             assert world.sql("SELECT state, tries FROM token")[0] == ("issued", 0)
+        # 503 until the library has restarted and the breaker lets a call through
         until = time.monotonic() + 20
         while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
             time.sleep(0.3)
@@ -57,23 +58,23 @@ def test_without_the_hsm_an_activation_is_refused_and_its_token_not_burnt(presen
         assert server.call("GET", "/readyz")[0] == 200
 
 
-def test_without_the_hsm_nothing_of_what_is_approved_together_is_approved(present_world: World, softhsm: SoftHSM) -> None:
+def test_no_request_of_a_batch_is_approved_without_the_hsm(present_world: World, softhsm: SoftHSM) -> None:
     world = present_world
     asked = [world.requested("magetan.kepala", world.received(function="R")) for _ in range(2)]
     approver = world.client("penyetuju1").headers
     sent = [("csrf_token", approver["X-CSRF-Token"]), *(("request", f"{one['id']}:{one['digest']}") for one in asked)]
     headers = {"Cookie": approver["Cookie"], "Accept": "text/html"}
     with running(world) as server:
-        address = Request(f"http://127.0.0.1:{server.port}/aktivasi/sekaligus", urlencode(sent).encode(), headers)  # ours
+        address = Request(f"http://127.0.0.1:{server.port}/aktivasi/sekaligus", urlencode(sent).encode(), headers)  # the test's own server
         with softhsm.away(), urlopen(address, timeout=30) as answer:
             page = answer.read().decode()
     assert page.count("Tidak disetujui:") == 2
-    assert page.count("Belum dicoba: pilih sekali lagi.") == 1  # the first one met the HSM's absence
+    assert page.count("Belum dicoba: pilih sekali lagi.") == 1  # the first approval failed because the HSM was away
     assert world.sql("SELECT state FROM activation_request") == [("submitted",), ("submitted",)]
     assert world.sql("SELECT COUNT(*) FROM activation_approval") == [(0,)]
 
 
-def test_a_frozen_database_is_given_up_within_the_deadline_and_the_process_lives(present_world: World, pg_cluster: Cluster) -> None:
+def test_a_frozen_database_is_given_up_at_the_deadline_and_the_server_continues(present_world: World, pg_cluster: Cluster) -> None:
     world = present_world
     ready = world.ready()
     key = world.machine(MAGETAN).headers["Authorization"]
@@ -83,20 +84,21 @@ def test_a_frozen_database_is_given_up_within_the_deadline_and_the_process_lives
         with pg_cluster.frozen():
             started = time.monotonic()
             calls = [partial(server.call, "POST", API + "/activations", body, Authorization=key) for _ in range(3)]
-            answers = together(calls)
+            answers = run_simultaneously(calls)
             assert time.monotonic() - started < world.settings.request_deadline + 2
             assert {answer[0] for answer in answers} == {503}
             assert all("nothing was changed" in answer[1]["detail"] for answer in answers)
             started = time.monotonic()
             assert server.call("GET", "/livez")[0] == 200
             assert time.monotonic() - started < 0.5
+        # 503 until the broken connections of the pool are replaced
         until = time.monotonic() + 15
         while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
             time.sleep(0.2)
         assert answer[0] == 201, answer
 
 
-def test_an_upload_that_cannot_be_stored_saves_nothing(world: World) -> None:
+def test_an_upload_that_cannot_be_stored_leaves_nothing_saved(world: World) -> None:
     world.settings.files.parent.mkdir(parents=True, exist_ok=True)
     world.settings.files.write_text("a file where the folder should be")
     stated = world.letter() | {"function": "RW", "quantity": 1}
@@ -108,8 +110,8 @@ def test_an_upload_that_cannot_be_stored_saves_nothing(world: World) -> None:
     done(world.client("magetan.kepala").send("/personalisation-requests", stated, letter=letter()), 201)
 
 
-def test_a_commit_that_fails_after_signing_leaves_the_token_whole(postgresql_world: World) -> None:
-    """The signature never left the process, and is forgotten; a retry makes a new one."""
+def test_a_commit_that_fails_after_signing_does_not_use_up_the_token(postgresql_world: World) -> None:
+    """The signature never leaves the process and is lost; a retry makes a new one."""
     world = postgresql_world
     ready = world.ready()
     body = world.activation(ready, ready.uids[0])

@@ -17,7 +17,7 @@ from tests.support.world import World
 
 @pytest.fixture(scope="session", params=databases.KINDS)
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[Life]:
-    """One lived-in installation for all tests, on SQLite and on PostgreSQL. Nobody commits to it."""
+    """Yield one lived-in installation for all tests, on SQLite and on PostgreSQL. No test commits to it."""
     fresh: Fresh = request.getfixturevalue(f"fresh_{request.param}")
     url = fresh.make()
     with closing(World(url, tmp_path_factory.mktemp("life") / "home", signing_token, root_token)) as world:
@@ -26,6 +26,6 @@ def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def installation(world: World) -> Installation:
-    """What fsck examines."""
+    """Return what fsck examines: database, settings, HSM, file store and clock."""
     with world.app.app_context():
         return Installation(db.engine, world.settings, world.hsm, DiskStore(world.settings.files), world.clock)

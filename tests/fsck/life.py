@@ -1,4 +1,4 @@
-"""A good spread of life in one installation: every kind of thing, most of their states, and the ways between."""
+"""Makes a lived-in installation: objects of every kind, in most of their states, and most transitions between them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 import pyotp
 
 from sifilma.activation import tasks
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.kernel.actor import Actor
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -20,10 +20,10 @@ from sifilma.sign_in.models import Passkey
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.destruction.test_service import record
-from tests.oversight import case_steps as way
+from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
-from tests.support.log import sequence
+from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
 
@@ -32,14 +32,14 @@ HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
 
 @dataclass(frozen=True)
 class Life:
-    """The installation, and a token in clear that is open in it."""
+    """The installation, and the clear text of a token that is open in it."""
 
     world: World
     token: str
 
 
 def lived(world: World) -> Life:
-    """Live it. What is destroyed comes early, so that much is younger."""
+    """Fill the installation. The destruction comes early, so that most objects are younger than it."""
     _accounts(world)
     ready, answers = world.active(HEAD, "RW", 4)
     _destroy(world, ready.uids[0])
@@ -60,7 +60,7 @@ def lived(world: World) -> Life:
 
 
 def _accounts(world: World) -> None:
-    """Signing in, stepping up, an invitation taken up, an account disabled and one enabled again, a revoked key, a central account."""
+    """Sign in, step up, accept an invitation, disable and enable an account, revoke an API key, add a central account."""
     client = signed_in(world, password_step(world, HEAD).post("/session/otp", {"code": world.code(HEAD)}))
     world.clock.advance(seconds=60)
     assert client.post("/session/step-up", {"code": world.code(HEAD)}).status_code in (200, 204)
@@ -77,11 +77,11 @@ def _accounts(world: World) -> None:
     central = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016", "roles": ["operator"]}
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
-    _lose(world)
+    _replace_lost_factor(world)
 
 
-def _lose(world: World) -> None:
-    """A head without a phone: recovery codes and a passkey that end; one message that was given up, one that left."""
+def _replace_lost_factor(world: World) -> None:
+    """Replace a head's lost second factor, which ends recovery codes and a passkey; one message is given up, one is sent."""
     lost = world.users["bpjs.kepala"]
     [(person,)] = world.sql("SELECT person_id FROM user_account WHERE username = 'bpjs.kepala'")
     with world.context(Actor(user_id=lost, person_id=UUID(str(person)))) as ctx:
@@ -117,7 +117,7 @@ def _relocate(world: World, ready: Ready) -> None:
 
 
 def _bangli(world: World) -> None:
-    """A place that waits, and is accepted; a card locked."""
+    """Activate at a doubtful place that is accepted later, and report another card locked."""
     ready = world.ready("bangli.kepala", "R", 2)
     client = world.client("bangli.kepala")
     far = BANGLI_PLACE | {"latitude": -8.60}
@@ -128,14 +128,14 @@ def _bangli(world: World) -> None:
 
 
 def _bank(world: World) -> None:
-    """By its machine's key."""
+    """Activate a bank's card with the API key of its machine."""
     ready = world.institution_ready()
     name = next(name for name, key in world.organisations.items() if key == world.organisation_of("mandiri.kepala"))
     done(world.machine(name).post("/activations", world.activation(ready, ready.uids[0])), 201)
 
 
 def _papers(world: World) -> None:
-    """Requests returned, mended, rejected, cancelled; a failed card; handovers refused, cancelled, still open."""
+    """Return, correct, reject and cancel requests; record a failed card; refuse, cancel and leave open handovers."""
     head, operator = world.client(HEAD), world.client("operator1")
     for what in ("return", "reject"):
         made, kind = world.submitted(HEAD, "R", 2)["id"], "personalisation-requests"
@@ -160,7 +160,7 @@ def _papers(world: World) -> None:
 
 
 def _files(world: World) -> None:
-    """A file of activations worked on, one row of it in vain; another that waits."""
+    """Work on a file of activations of which one row fails, and leave another file waiting."""
     rows = rows_of(world.ready(HEAD, "R", 2))
     sent(world.client(HEAD), sheet([*rows, [new_uid(), *rows[0][1:]]]))
     assert worked(world) == 3
@@ -168,20 +168,23 @@ def _files(world: World) -> None:
 
 
 def _reference(world: World) -> None:
-    """Applications for models, certified, returned, rejected, withdrawn, still open; reference data executed and withdrawn."""
-    way.certified(world)
-    goes_to(Visitor(world, "operator1").send(f"{way.certified(world, 'testing')}/lapor"))
-    goes_to(Visitor(world, "penyetuju2").send(f"{way.recorded(world)}/kembalikan", note="nomor keliru"))
-    goes_to(Visitor(world, "penyetuju2").send(f"{way.applied(world, 'testing')}/tolak", note="tidak lengkap"))
-    goes_to(Visitor(world, "len.kepala").send(f"{way.applied(world, who='len.kepala', model='LEN-CRD-1')}/batalkan"))
-    way.applied(world, who="len.kepala", model="LEN-ENC-1")
+    """Certify, return, reject, withdraw and leave open applications for models; execute and withdraw reference data."""
+    case_steps.certified(world)
+    goes_to(Visitor(world, "operator1").send(f"{case_steps.certified(world, 'testing')}/lapor"))
+    goes_to(Visitor(world, "penyetuju2").send(f"{case_steps.recorded(world)}/kembalikan", note="nomor keliru"))
+    goes_to(Visitor(world, "penyetuju2").send(f"{case_steps.applied(world, 'testing')}/tolak", note="tidak lengkap"))
+    goes_to(Visitor(world, "len.kepala").send(f"{case_steps.applied(world, who='len.kepala', model='LEN-CRD-1')}/batalkan"))
+    case_steps.applied(world, who="len.kepala", model="LEN-ENC-1")
     goes_to(Visitor(world, "operator1").send(f"{proposed(world)}/tarik"))
     goes_to(Visitor(world, "penyetuju1").send(f"{proposed(world)}/laksanakan", digest=digest(world)))
     proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
 
 
 def _tokens(world: World) -> str:
-    """Five wrong tries and a fresh token; a request cancelled; lapsed tokens; one request half used. An open token in clear."""
+    """Cancel a token by five wrong tries and reissue it, cancel and reject requests, let tokens expire, use one request partly.
+
+    Returns the clear text of an open token with upper and lower case letters.
+    """
     ready = world.ready(HEAD, "R", 2)
     head = world.client(HEAD)
     for _ in range(5):

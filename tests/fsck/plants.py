@@ -1,4 +1,4 @@
-"""Faults, one by one, as somebody with the database's password could make them: what is changed, and what fsck must say about it.
+"""Planted faults, as somebody with the database's password could make them: what each changes, and what fsck must say about it.
 
 `{some …}` is shorthand for one row: `{some token state='issued'}` is `(SELECT id FROM token WHERE state='issued' ORDER BY id LIMIT 1)`.
 """
@@ -13,7 +13,9 @@ NOBODY = "00000000000000000000000000000001"
 
 @dataclass(frozen=True)
 class Plant:
-    """`statements` break `invariant`; a finding on an object of `kind` then says `says`. `loosen` names tables that lose their constraints."""
+    """`statements` break `invariant`; a finding on an object of `kind` must then contain `says`. `loosen` names tables that lose their
+    constraints first.
+    """
 
     invariant: str
     kind: str
@@ -22,7 +24,7 @@ class Plant:
     loosen: tuple[str, ...] = ()
 
     def sql(self) -> list[str]:
-        """The statements, shorthand written out."""
+        """Return the statements with their shorthand written out."""
         return [re.sub(r"\{some (\w+) ?([^}]*)\}", _some, statement) for statement in self.statements]
 
 
@@ -32,7 +34,7 @@ def _some(found: re.Match[str]) -> str:
 
 
 def plant(invariant: str, kind: str, says: str, *statements: str, loosen: tuple[str, ...] = ()) -> Plant:
-    """A line of the table."""
+    """Return a line of the table."""
     return Plant(invariant, kind, says, statements, loosen)
 
 
@@ -270,7 +272,8 @@ HISTORIES = [
         plant("state-last-step", table, "its last step led to", f"UPDATE {table} SET state='{state}'")
         for table, state in (("personalisation_request", "cancelled"), ("card", "lost"), ("handover", "refused"),
                              ("activation_request", "expired"), ("token", "expired"), ("destruction", "rejected"),
-                             ("model_case", "rejected"), ("reference_change", "rejected"))
+                             ("model_case", "rejected"), ("reference_change", "rejected"), ("revocation", "rejected"),
+                             ("user_change", "rejected"))
     ),
     plant("state-last-step", "manifest", "its last step led to", f"UPDATE manifest SET act_id={ENTRY}"),
     plant("steps-in-table", "card", "went from 'registered' to 'active', which the table does not allow",
@@ -289,16 +292,23 @@ HISTORIES = [
           f"UPDATE audit_entry SET user_id='{NOBODY}' WHERE id = {{some audit_entry action='card.report'}}"),
     plant("step-act", "card", "by the act user.password, which does not lead there",
           "UPDATE audit_entry SET action='user.password' WHERE action='card.report'"),
+    plant("step-act", "revocation", "became proposed by the act user.password, which does not lead there",
+          "UPDATE audit_entry SET action='user.password' WHERE action='manifest.revoke_propose'"),
+    plant("step-act", "user_change", "on another one (x)", "UPDATE audit_entry SET object_id='x' WHERE action='user.change_approve'"),
     plant("step-act", "card", "on another one (x)", "UPDATE audit_entry SET object_id='x' WHERE action='card.report'"),
     plant("act-step", "audit_entry", "moved nothing",
           "DELETE FROM history WHERE act_id IN (SELECT id FROM audit_entry WHERE action='card.report')"),
+    *(
+        plant("act-step", "audit_entry", f"({action} of", f"DELETE FROM history WHERE object_kind='{kind}'")
+        for kind, action in (("revocation", "manifest.revoke_propose"), ("user_change", "user.change_propose"))
+    ),
     plant("field-notes", "audit_entry", "says other notes on fields than are kept", "UPDATE field_note SET note='lain'"),
     plant("field-notes", "audit_entry", "says other notes on fields than are kept", "DELETE FROM field_note"),
     plant("field-notes", "field_note", "goes with no step that returned something", f"UPDATE field_note SET act_id={ENTRY}"),
     *(
         plant("act-exists", table, "names an act that is not recorded", f"UPDATE {table} SET act_id='{NOBODY}'")
         for table in ("personalisation_result", "personalisation_approval", "activation_approval", "destruction_approval", "activation",
-                      "model_case_approval", "revocation", "field_note")
+                      "model_case_approval", "field_note")
     ),
     plant("audit-action", "audit_entry", "is of the action card.vanish, which does not exist",
           "UPDATE audit_entry SET action='card.vanish' WHERE action='card.report'"),

@@ -1,4 +1,4 @@
-"""Each invariant is shown to catch a planted fault, on both databases. Nothing planted here is ever committed."""
+"""Each invariant catches a planted fault, on both databases. No planted fault is committed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BY_FILES = {"document-file", "boundary-file"}
 
 @contextmanager
 def unguarded(world: World, loosen: tuple[str, ...] = ()) -> Iterator[Connection]:
-    """A transaction in which the database refuses nothing, rolled back at the end. `loosen` tables lose even their constraints."""
+    """Yield a connection on which the database refuses nothing, and roll back at the end. Tables in `loosen` lose their constraints."""
     engine = make_engine(world.settings.database_url, pool_size=1)
     try:
         with engine.connect() as connection:
@@ -61,8 +61,8 @@ def _loosen(connection: Connection, table: str) -> None:
         connection.execute(text(statement))
 
 
-def put(connection: Connection, planted: Plant, life: Life) -> None:
-    """Plant it."""
+def plant_fault(connection: Connection, planted: Plant, life: Life) -> None:
+    """Run the statements of a planted fault."""
     is_sqlite = connection.dialect.name == "sqlite"
     for statement in planted.sql():
         if statement == "{no triggers}":
@@ -73,8 +73,8 @@ def put(connection: Connection, planted: Plant, life: Life) -> None:
         connection.execute(text(own.replace("::", "\\:\\:")), {"token": life.token} if ":token" in own else {})
 
 
-def look(world: World, invariant: Invariant, connection: Connection) -> list[Broken]:
-    """What one invariant finds on this connection."""
+def findings_of(world: World, invariant: Invariant, connection: Connection) -> list[Broken]:
+    """Return what one invariant finds on this connection."""
     target = installation(world)
     if invariant.needs is Needs.SNAPSHOT:
         return list(guarded(invariant, Snapshot(connection, world.settings, world.clock.now())))
@@ -85,8 +85,8 @@ def look(world: World, invariant: Invariant, connection: Connection) -> list[Bro
 @pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: f"{planted.invariant}: {planted.says}"[:70])
 def test_a_planted_fault_is_named(life: Life, planted: Plant) -> None:
     with unguarded(life.world, planted.loosen) as connection:
-        put(connection, planted, life)
-        found = look(life.world, INVARIANTS[planted.invariant], connection)
+        plant_fault(connection, planted, life)
+        found = findings_of(life.world, INVARIANTS[planted.invariant], connection)
     assert [one for one in found if one.kind == planted.kind and planted.says in one.says], found[:5]
     assert all(life.token not in one.says for one in found)
 
@@ -96,7 +96,7 @@ def test_every_invariant_has_a_planted_fault() -> None:
 
 
 def forged(world: World, line: bytes) -> bytes:
-    """The same manifest for a place a little further on, properly signed."""
+    """Return a properly signed copy of a manifest with a slightly different place."""
     said = Payload.from_bytes(jws.split(line, jws.MANIFEST_TYPE).payload)
     moved = said.model_copy(update={"loc": said.loc.model_copy(update={"lat_e7": said.loc.lat_e7 + 1})})
     kid = world.trust.kid(world.hsm, "manifest-sign", "manifest")
@@ -111,7 +111,7 @@ def forged(world: World, line: bytes) -> bytes:
         (forged, "says another place than its row"),
     ],
 )
-def test_a_manifest_forged_by_somebody_who_can_seal_is_named(life: Life, forge: Callable[[World, bytes], bytes], says: str) -> None:
+def test_a_manifest_forged_with_the_sealing_key_is_named(life: Life, forge: Callable[[World, bytes], bytes], says: str) -> None:
     world = life.world
     with unguarded(world) as connection:
         row = connection.execute(
@@ -122,11 +122,11 @@ def test_a_manifest_forged_by_somebody_who_can_seal_is_named(life: Life, forge: 
         key = world.hsm.run(lambda do: sealing.open_key(do, row.organisation_id, row.month, row.sealed))
         line = forge(world, sealing.open_sealed(key, row.sealed_body, b"manifest", row.id))
         connection.execute(update(Manifest).where(Manifest.id == row.id).values(sealed_body=sealing.seal(key, line, b"manifest", row.id)))
-        found = look(world, INVARIANTS["manifest-verifies"], connection)
+        found = findings_of(world, INVARIANTS["manifest-verifies"], connection)
     assert [one for one in found if one.id == str(row.id) and says in one.says], found
 
 
-def test_a_file_that_is_gone_or_changed_is_named(sqlite_world: World) -> None:
+def test_a_missing_or_changed_file_is_named(sqlite_world: World) -> None:
     sqlite_world.submitted()
     target = installation(sqlite_world)
     (document, sha256) = sqlite_world.sql("SELECT id, sha256 FROM document")[0]
@@ -140,12 +140,12 @@ def test_a_file_that_is_gone_or_changed_is_named(sqlite_world: World) -> None:
 def test_a_document_of_another_size_is_named(life: Life) -> None:
     with unguarded(life.world) as connection:
         connection.execute(text("UPDATE document SET size = 1"))
-        found = look(life.world, INVARIANTS["document-file"], connection)
+        found = findings_of(life.world, INVARIANTS["document-file"], connection)
     assert found
     assert all("bytes, its row says 1" in one.says for one in found)
 
 
-def test_a_boundary_layer_that_was_changed_is_named(sqlite_world: World) -> None:
+def test_a_changed_boundary_layer_is_named(sqlite_world: World) -> None:
     folder, target = sqlite_world.settings.home / "regions", installation(sqlite_world)
     folder.mkdir(parents=True)
     digest = hashlib.sha256(b"layer").hexdigest()
@@ -177,7 +177,7 @@ def test_the_command_names_what_is_broken_and_exits_1(world: World) -> None:
     assert (document["ok"], document["findings"][0]["id"], document["findings"][0]["kind"]) == (False, card, "card")
 
 
-def test_a_query_the_database_cannot_answer_is_a_finding_and_the_run_goes_on(life: Life) -> None:
+def test_a_query_the_database_cannot_answer_is_a_finding_and_the_run_continues(life: Life) -> None:
     with unguarded(life.world) as connection:
         connection.execute(text("ALTER TABLE revocation RENAME TO gone"))
         now = Snapshot(connection, life.world.settings, life.world.clock.now())

@@ -1,4 +1,4 @@
-"""Where nothing is wrong, nothing is found; also while people work."""
+"""fsck finds nothing in a sound installation, also while activations run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 import threading
 from typing import Any
 
+from pydantic import SecretStr
+
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Report, examine
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
-from tests.support.together import together
+from tests.support import softhsm
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
@@ -27,14 +30,14 @@ def test_a_lived_in_installation_has_no_finding(life: Life) -> None:
     assert report.left_out == []
 
 
-def test_nothing_is_written_by_looking(life: Life) -> None:
+def test_fsck_writes_nothing(life: Life) -> None:
     tables = ("audit_entry", "history", "published_status_list", "data_key")
     before = [life.world.sql(f"SELECT COUNT(*) FROM {table}") for table in tables]
     examine(installation(life.world))
     assert [life.world.sql(f"SELECT COUNT(*) FROM {table}") for table in tables] == before
 
 
-def test_the_command_says_so_and_lists_its_invariants(life: Life) -> None:
+def test_the_command_reports_no_finding_and_lists_its_invariants(life: Life) -> None:
     runner = life.world.app.test_cli_runner()
     told = runner.invoke(args=["fsck"])
     assert (told.exit_code, told.output) == (0, f"{len(catalogue.invariants())} invariants hold.\n")
@@ -46,7 +49,7 @@ def test_the_command_says_so_and_lists_its_invariants(life: Life) -> None:
     assert [line.split()[0] for line in listed] == [one.name for one in catalogue.invariants()]
 
 
-def test_it_runs_clean_while_activations_go_on(world: World) -> None:
+def test_fsck_finds_nothing_while_activations_run(world: World) -> None:
     ready = world.ready(count=30)
     client, target, finished = world.client("magetan.kepala"), installation(world), threading.Event()
 
@@ -62,14 +65,14 @@ def test_it_runs_clean_while_activations_go_on(world: World) -> None:
             runs.append(findings(examine(target)))
         return runs
 
-    answers, runs = together([activate, look])
+    answers, runs = run_simultaneously([activate, look])
     assert len(answers) == 30
     assert runs
     assert [run for run in runs if run] == []
     assert findings(examine(target)) == []
 
 
-def test_manifests_that_expired_are_found_sound(sqlite_world: World) -> None:
+def test_expired_manifests_are_no_finding(sqlite_world: World) -> None:
     from sifilma.activation import tasks
 
     sqlite_world.active(count=2)
@@ -83,3 +86,11 @@ def test_an_unknown_invariant_is_refused_by_name(sqlite_world: World) -> None:
     told = sqlite_world.app.test_cli_runner().invoke(args=["fsck", "--only", "token-twice"])
     assert told.exit_code == 1
     assert "token-twice" in str(told.exception)
+
+
+def test_the_entry_of_a_key_ceremony_is_no_finding(sqlite_world: World) -> None:
+    sqlite_world.configure(hsm_so_pin=SecretStr(softhsm.SO_PIN), root_pin=SecretStr(softhsm.PIN))
+    result = sqlite_world.app.test_cli_runner().invoke(args=["hsm", "init"])
+    assert result.exit_code == 0, result.output
+    assert sqlite_world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'keys.ceremony'") == [(1,)]
+    assert findings(examine(installation(sqlite_world))) == []

@@ -1,4 +1,4 @@
-"""Who gave which cards to whom."""
+"""Handovers of cards by BAST: issue, receipt, refusal, cancellation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support import programs
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import one_id
 from tests.support.world import World, done
 
@@ -16,12 +16,12 @@ def issue(world: World, uids: list[str], to: str = "magetan.kepala", by: str = "
     return {"to": str(world.organisation_of(to)), "cards": uids}
 
 
-def test_only_the_one_who_asked_receives_and_becomes_the_holder(world: World) -> None:
+def test_only_the_requester_receives_the_cards_and_becomes_their_holder(world: World) -> None:
     uids = world.personalised(count=2)
     assert world.client("operator1").post("/handovers", issue(world, uids, "bangli.kepala")).json["type"].endswith("wrong-receiver")
     bast = done(world.client("operator1").post("/handovers", issue(world, uids)), 201)
     assert (bast["state"], bast["count"]) == ("issued", 2)
-    assert world.client("operator1").post("/handovers", issue(world, uids)).status_code == 422  # they are on their way already
+    assert world.client("operator1").post("/handovers", issue(world, uids)).status_code == 422  # the cards are already in an open BAST
     assert world.client("bangli.kepala").post(f"/handovers/{bast['id']}/receive").status_code == 404
     done(world.client("magetan.kepala").post(f"/handovers/{bast['id']}/receive"))
     card = done(world.client("magetan.kepala").get(f"/cards/{uids[0]}"))
@@ -29,7 +29,7 @@ def test_only_the_one_who_asked_receives_and_becomes_the_holder(world: World) ->
     assert world.client("magetan.kepala").post(f"/handovers/{bast['id']}/receive").status_code == 409
 
 
-def test_a_refused_or_cancelled_bast_brings_the_cards_back(world: World) -> None:
+def test_a_refused_or_cancelled_bast_returns_the_cards(world: World) -> None:
     uids = world.personalised()
     for who, verb in (("magetan.kepala", "refuse"), ("operator1", "cancel")):
         bast = done(world.client("operator1").post("/handovers", issue(world, uids)), 201)
@@ -39,10 +39,10 @@ def test_a_refused_or_cancelled_bast_brings_the_cards_back(world: World) -> None
         assert done(world.client("operator1").get(f"/cards/{uids[0]}"))["state"] == "personalised"
 
 
-def test_numbers_have_no_gap_and_no_twin_also_at_once(world: World) -> None:
+def test_simultaneous_basts_get_unique_numbers_without_gaps(world: World) -> None:
     uids = world.personalised(count=8)
     client = world.client("operator1")
-    answers = together([partial(client.post, "/handovers", issue(world, [uid])) for uid in uids])
+    answers = run_simultaneously([partial(client.post, "/handovers", issue(world, [uid])) for uid in uids])
     numbers = sorted(done(answer, 201)["number"] for answer in answers)
     assert numbers == [f"400.8/{n:04d}/BAST-SAM/XI/2026" for n in range(1, 9)]
 
@@ -60,7 +60,7 @@ def test_the_pdf_names_parties_and_cards(world: World, tmp_path: Path) -> None:
     assert bast["digest"][:40] in text.replace("\n", "")
 
 
-def test_a_bast_is_the_same_paper_after_its_cards_went_into_machines(world: World) -> None:
+def test_the_pdf_of_a_bast_does_not_change_after_its_cards_were_activated(world: World) -> None:
     ready = world.ready()
     bast = one_id(world, "SELECT id FROM handover")
     paper = f"/handovers/{bast}/document"
@@ -70,7 +70,7 @@ def test_a_bast_is_the_same_paper_after_its_cards_went_into_machines(world: Worl
     assert world.client("magetan.kepala").get(paper).get_data() == issued
 
 
-def test_a_manufacturer_gives_on_to_the_buyer_only(world: World) -> None:
+def test_a_manufacturer_hands_over_to_the_buyer_only(world: World) -> None:
     ready = world.institution_ready()
     holders = [step["to_state"] for step in done(world.client("auditor1").get(f"/cards/{ready.uids[0]}/history"))["items"]]
     assert holders == ["registered", "personalised", "handed_over", "received", "handed_over", "received"]

@@ -1,4 +1,4 @@
-"""BAST on the web."""
+"""The pages for BAST."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World, done, new_uid
 
 
-def test_the_operator_is_offered_those_who_wait_and_their_cards_alone(world: World) -> None:
+def test_the_operator_is_offered_only_waiting_receivers_and_their_cards(world: World) -> None:
     mine, others = world.personalised(count=2), world.personalised("bangli.kepala", "R")
     operator = Visitor(world, "operator1")
     choice = operator.text("/bast/buat")
@@ -19,7 +19,7 @@ def test_the_operator_is_offered_those_who_wait_and_their_cards_alone(world: Wor
     assert others[0] not in page
 
 
-def test_a_bast_goes_from_issue_to_receipt_by_pages(world: World) -> None:
+def test_the_pages_lead_a_bast_from_issue_to_receipt(world: World) -> None:
     uids, operator, office = world.personalised(count=3), Visitor(world, "operator1"), Visitor(world, "magetan.kepala")
     to = str(world.organisation_of("magetan.kepala"))
     pairs = " ".join(uids[1][i : i + 2] for i in range(0, 16, 2))
@@ -38,7 +38,7 @@ def test_a_bast_goes_from_issue_to_receipt_by_pages(world: World) -> None:
     assert f"{address}/terima" not in office.get(address).get_data(as_text=True)
 
 
-def test_what_was_ticked_stays_when_a_bast_is_refused(sqlite_world: World) -> None:
+def test_ticked_cards_stay_ticked_when_a_bast_is_refused(sqlite_world: World) -> None:
     uids, operator = sqlite_world.personalised(count=2), Visitor(sqlite_world, "operator1")
     to = str(sqlite_world.organisation_of("magetan.kepala"))
     page = operator.send("/bast/buat", to=to, cards=[uids[1]], more=new_uid(), notes="Lengkap")
@@ -47,10 +47,10 @@ def test_what_was_ticked_stays_when_a_bast_is_refused(sqlite_world: World) -> No
     assert f'value="{uids[1]}" checked' in html
     assert f'value="{uids[0]}" checked' not in html
     assert "Lengkap" in html
-    assert operator.send("/bast/buat", to=to).status_code == 422  # no card at all
+    assert operator.send("/bast/buat", to=to).status_code == 422  # no card is ticked
 
 
-def test_refusing_says_why_and_cancelling_is_the_issuers(sqlite_world: World) -> None:
+def test_a_refusal_needs_a_reason_and_only_the_issuer_cancels(sqlite_world: World) -> None:
     world, office, operator = sqlite_world, Visitor(sqlite_world, "magetan.kepala"), Visitor(sqlite_world, "operator1")
     uids, to = sqlite_world.personalised(), str(sqlite_world.organisation_of("magetan.kepala"))
     address = goes_to(operator.send("/bast/buat", to=to, cards=uids))
@@ -63,7 +63,7 @@ def test_refusing_says_why_and_cancelling_is_the_issuers(sqlite_world: World) ->
     assert Visitor(world, "bangli.kepala").get(address).status_code == 404
 
 
-def test_a_manufacturer_hands_on_to_the_buyer_alone(sqlite_world: World) -> None:
+def test_a_manufacturer_hands_over_to_the_buyer_alone(sqlite_world: World) -> None:
     world, maker = sqlite_world, Visitor(sqlite_world, "softorb.kepala")
     number, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
     request = world.batch([(number, "SOFTORB-CRD-1", "ab" * 16, uid)])
@@ -73,14 +73,14 @@ def test_a_manufacturer_hands_on_to_the_buyer_alone(sqlite_world: World) -> None
     first = goes_to(Visitor(world, "operator1").send("/bast/buat", to=str(world.organisation_of("softorb.kepala")), cards=[uid]))
     goes_to(maker.send(f"{first}/terima"))
     page = maker.text("/bast/buat")
-    assert "Cards for BANK MANDIRI" in page or "Kartu untuk BANK MANDIRI" in page  # the only one who waits is chosen
+    assert "Cards for BANK MANDIRI" in page or "Kartu untuk BANK MANDIRI" in page  # the only waiting receiver is chosen already
     assert number in page
     second = goes_to(maker.send("/bast/buat", to=str(world.organisation_of("mandiri.kepala")), cards=[uid]))
     goes_to(Visitor(world, "mandiri.kepala").send(f"{second}/terima"))
     assert done(world.client("mandiri.kepala").get(f"/cards/{uid}"))["state"] == "received"
 
 
-def test_lists_are_filtered_exported_and_cost_the_same_for_many(sqlite_world: World) -> None:
+def test_lists_are_filtered_and_exported_at_constant_cost(sqlite_world: World) -> None:
     world, operator = sqlite_world, Visitor(sqlite_world, "operator1")
     to = str(world.organisation_of("magetan.kepala"))
     numbers = [goes_to(operator.send("/bast/buat", to=to, cards=world.personalised())) for _ in range(2)]

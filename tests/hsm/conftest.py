@@ -1,4 +1,4 @@
-"""Every test begins with a library at rest: no throttled restart, no latched PIN, no open breaker of the test before."""
+"""Fixtures that close the PKCS#11 library around every test, which ends any restart throttle, latched PIN or open breaker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.softhsm import SoftHSM
 
 @pytest.fixture(autouse=True)
 def library(softhsm: SoftHSM) -> Iterator[Module]:
-    """The library of this process, closed before and after."""
+    """Yield the library of this process, closed before and after the test."""
     module = Module.at(softhsm.module_path)
     module.close()
     yield module
@@ -22,6 +22,6 @@ def library(softhsm: SoftHSM) -> Iterator[Module]:
 
 
 @pytest.fixture(scope="session")
-def storm_token(softhsm: SoftHSM) -> HSM:
-    """A token for other processes."""
-    return softhsm.token("storm", SIGNING_PLAN)
+def shared_token(softhsm: SoftHSM) -> HSM:
+    """Return a token for the scripts that run in other processes."""
+    return softhsm.token("processes", SIGNING_PLAN)

@@ -1,4 +1,7 @@
-"""Restart the library forty times under six threads that sign. Arguments: library, label, lock file. Prints the number of restarts."""
+"""Restarts the library forty times while six threads sign.
+
+Arguments: library, token label, lock file. Prints the number of restarts.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import sys
 import threading
 import time
 
-from tests.hsm.probes import DIGEST, sound, token_of
-from tests.support.together import together
+from tests.hsm.token_access import DIGEST, sound, token_of
+from tests.support.simultaneous_calls import run_simultaneously
 
 RESTARTS = 40
 
@@ -29,7 +32,7 @@ def main(arguments: list[str]) -> None:
         finally:
             ended.set()
 
-    together([busy] * 6 + [restart])
+    run_simultaneously([busy] * 6 + [restart])
     print(token.module.restarts)
 
 

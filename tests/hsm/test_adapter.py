@@ -1,4 +1,4 @@
-"""Certificates and requests signed in the token, judged by OpenSSL."""
+"""OpenSSL verifies certificates, requests and revocation lists that are signed in the token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from hsm import HSM, HSMMisuse
 from hsm.adapter import HSMPrivateKey
-from tests.hsm.probes import DIGEST
+from tests.hsm.token_access import DIGEST
 from tests.support.programs import program
 
 NOW = datetime.now()
@@ -68,7 +68,7 @@ def test_openssl_verifies_a_request_and_a_revocation_list(tmp_path: Path, root_t
     assert "verify OK" in done.stderr
 
 
-def test_a_text_and_its_digest_are_signed_alike(key: HSMPrivateKey) -> None:
+def test_a_text_and_its_digest_are_signed_with_the_same_key(key: HSMPrivateKey) -> None:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(b"text")
     key.public_key().verify(key.sign(b"text", SHA256), b"text", SHA256)
@@ -76,13 +76,13 @@ def test_a_text_and_its_digest_are_signed_alike(key: HSMPrivateKey) -> None:
     key.public_key().verify(signature, b"text", SHA256)
 
 
-def test_the_adapter_says_what_key_it_is(key: HSMPrivateKey) -> None:
+def test_the_adapter_describes_its_key(key: HSMPrivateKey) -> None:
     assert (key.key_size, key.curve.name) == (256, "secp256r1")
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert copy.copy(key) is copy.deepcopy(key) is key
 
 
-def test_what_would_need_the_key_itself_is_refused(key: HSMPrivateKey) -> None:
+def test_an_operation_that_needs_the_private_value_is_refused(key: HSMPrivateKey) -> None:
     for act in (key.private_numbers, key.private_bytes, lambda: key.exchange(ec.ECDH(), key.public_key())):
         with pytest.raises(HSMMisuse):
             act()

@@ -1,4 +1,4 @@
-"""Outages, wrong PINs, hanging calls, exchanged tokens: what the caller sees, and how fast, and that it heals by itself."""
+"""Outages, wrong PINs, hanging calls and exchanged tokens: which error the caller gets, how fast, and that recovery is automatic."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hsm import HSM, HSMCredential, HSMError, HSMKeyChanged, HSMUnavailable
 from hsm.keys import SIGNING_PLAN
 from hsm.module import Module
 from hsm.session import TokenSession
-from tests.hsm.probes import DIGEST, answer_of, refusal, sound, within
+from tests.hsm.token_access import DIGEST, answer_of, refusal, sound, within
 from tests.support.programs import program
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import PIN, SoftHSM
-from tests.support.together import together
 
 EC_PLAN = tuple(plan for plan in SIGNING_PLAN if plan.label in ("manifest-sign", "health-test"))
 
@@ -27,39 +27,39 @@ EC_PLAN = tuple(plan for plan in SIGNING_PLAN if plan.label in ("manifest-sign",
 
 
 @pytest.fixture(scope="module")
-def gone(softhsm: SoftHSM) -> HSM:
-    """A token with two signing keys, for outages."""
+def outage_token(softhsm: SoftHSM) -> HSM:
+    """Return a token with two signing keys for tests of outages."""
     return softhsm.token("gone", EC_PLAN)
 
 
-def test_a_token_that_goes_away_is_unavailable_and_comes_back_by_itself(softhsm: SoftHSM, gone: HSM) -> None:
-    before = gone.sign("manifest-sign", DIGEST)
+def test_a_token_that_goes_away_is_unavailable_and_recovers_by_itself(softhsm: SoftHSM, outage_token: HSM) -> None:
+    before = outage_token.sign("manifest-sign", DIGEST)
     with softhsm.away():
         end = time.monotonic() + 2.5  # longer than one restart and the breaker's pause
         while time.monotonic() < end:
             asked = time.monotonic()
-            assert 0 < answer_of(refusal(lambda: gone.sign("manifest-sign", DIGEST))) <= 30
+            assert 0 < answer_of(refusal(lambda: outage_token.sign("manifest-sign", DIGEST))) <= 30
             assert time.monotonic() - asked < 1.0
             time.sleep(0.05)
-        assert not gone.check().ok
-        assert gone.check().last_error
+        assert not outage_token.check().ok
+        assert outage_token.check().last_error
     back = time.monotonic()
-    after = within(5.0, lambda: gone.sign("manifest-sign", DIGEST))
+    after = within(5.0, lambda: outage_token.sign("manifest-sign", DIGEST))
     assert time.monotonic() - back < 3.0
-    assert sound(gone.public_key("manifest-sign"), before)
-    assert sound(gone.public_key("manifest-sign"), after)
-    assert gone.check().ok
+    assert sound(outage_token.public_key("manifest-sign"), before)
+    assert sound(outage_token.public_key("manifest-sign"), after)
+    assert outage_token.check().ok
 
 
-def test_many_threads_live_through_an_outage(softhsm: SoftHSM, gone: HSM) -> None:
-    """Nothing but HSMUnavailable is seen, restarts are at most one a second, and every signature is sound."""
-    gone.sign("manifest-sign", DIGEST)
-    restarts, end = gone.module.restarts, time.monotonic() + 4.0
+def test_many_threads_survive_an_outage(softhsm: SoftHSM, outage_token: HSM) -> None:
+    """The threads see only HSMUnavailable, the library restarts at most once a second, and signing works afterwards."""
+    outage_token.sign("manifest-sign", DIGEST)
+    restarts, end = outage_token.module.restarts, time.monotonic() + 4.0
     seen: list[HSMError] = []
 
     def busy() -> None:
         while time.monotonic() < end:
-            error = refusal(lambda: gone.sign("manifest-sign", DIGEST))
+            error = refusal(lambda: outage_token.sign("manifest-sign", DIGEST))
             if error:
                 seen.append(error)
                 time.sleep(0.01)
@@ -69,28 +69,28 @@ def test_many_threads_live_through_an_outage(softhsm: SoftHSM, gone: HSM) -> Non
         with softhsm.away():
             time.sleep(1.5)
 
-    together([busy] * 6 + [outage])
+    run_simultaneously([busy] * 6 + [outage])
     assert seen
     assert {type(error) for error in seen} == {HSMUnavailable}
-    assert gone.module.restarts - restarts <= 4
-    assert sound(gone.public_key("manifest-sign"), gone.sign("manifest-sign", DIGEST))
+    assert outage_token.module.restarts - restarts <= 4
+    assert sound(outage_token.public_key("manifest-sign"), outage_token.sign("manifest-sign", DIGEST))
 
 
-def test_closing_while_the_token_is_away_raises_nothing(softhsm: SoftHSM, gone: HSM) -> None:
-    """Also after a restart has failed and left the library uninitialised."""
-    gone.sign("manifest-sign", DIGEST)
+def test_closing_while_the_token_is_away_raises_nothing(softhsm: SoftHSM, outage_token: HSM) -> None:
+    """Closing also works after a failed restart has left the library uninitialised."""
+    outage_token.sign("manifest-sign", DIGEST)
     with softhsm.away():
-        assert isinstance(refusal(lambda: gone.sign("manifest-sign", DIGEST)), HSMUnavailable)
-        gone.close()
-        gone.close()
-        assert isinstance(refusal(lambda: gone.sign("manifest-sign", DIGEST)), HSMUnavailable)
-        assert isinstance(refusal(lambda: gone.module.has_token(gone.config)), HSMUnavailable)
-        gone.close()
-    assert gone.sign("manifest-sign", DIGEST)
+        assert isinstance(refusal(lambda: outage_token.sign("manifest-sign", DIGEST)), HSMUnavailable)
+        outage_token.close()
+        outage_token.close()
+        assert isinstance(refusal(lambda: outage_token.sign("manifest-sign", DIGEST)), HSMUnavailable)
+        assert isinstance(refusal(lambda: outage_token.module.has_token(outage_token.config)), HSMUnavailable)
+        outage_token.close()
+    assert outage_token.sign("manifest-sign", DIGEST)
 
 
-def test_whatever_is_asked_while_the_token_is_away_is_unavailable(softhsm: SoftHSM, gone: HSM) -> None:
-    fresh = HSM(gone.config)
+def test_every_operation_is_unavailable_while_the_token_is_away(softhsm: SoftHSM, outage_token: HSM) -> None:
+    fresh = HSM(outage_token.config)
     with softhsm.away():
         for act in (
             lambda: fresh.public_key("manifest-sign"),
@@ -105,14 +105,14 @@ def test_whatever_is_asked_while_the_token_is_away_is_unavailable(softhsm: SoftH
             assert isinstance(refusal(act), HSMUnavailable)
 
 
-def test_a_token_that_does_not_exist_leaves_the_others_alone(softhsm: SoftHSM, gone: HSM) -> None:
+def test_a_token_that_does_not_exist_does_not_disturb_the_others(softhsm: SoftHSM, outage_token: HSM) -> None:
     absent = HSM(softhsm.config("nowhere"))
-    for _ in range(6):  # its breaker opens
+    for _ in range(6):  # more failures than open its breaker
         assert isinstance(refusal(lambda: absent.sign("manifest-sign", DIGEST)), HSMUnavailable)
-        assert gone.sign("manifest-sign", DIGEST)
+        assert outage_token.sign("manifest-sign", DIGEST)
 
 
-def test_a_library_or_a_lock_that_cannot_be_had_is_unavailable(softhsm: SoftHSM, tmp_path: Path) -> None:
+def test_a_missing_library_or_lock_file_is_reported_as_unavailable(softhsm: SoftHSM, tmp_path: Path) -> None:
     nothing = HSM(replace(softhsm.config("gone"), module_path=str(tmp_path / "no.so")))
     assert answer_of(refusal(lambda: nothing.sign("manifest-sign", DIGEST))) == 30.0
     (tmp_path / "file").write_text("")
@@ -123,29 +123,29 @@ def test_a_library_or_a_lock_that_cannot_be_had_is_unavailable(softhsm: SoftHSM,
 # --- the PIN ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_pin_is_tried_once_for_fifty_requests(softhsm: SoftHSM, gone: HSM) -> None:
+def test_a_wrong_pin_is_tried_once_for_fifty_requests(softhsm: SoftHSM, outage_token: HSM) -> None:
     asked: list[str] = []
 
     def pin() -> str:
         asked.append("000000")
-        time.sleep(0.05)  # the others queue up meanwhile
+        time.sleep(0.05)  # the other threads wait for this prompt
         return asked[-1]
 
     token = HSM(softhsm.config("gone", pin=pin))
-    errors = together([lambda: refusal(lambda: token.sign("manifest-sign", DIGEST))] * 10)
+    errors = run_simultaneously([lambda: refusal(lambda: token.sign("manifest-sign", DIGEST))] * 10)
     errors += [refusal(lambda: token.sign("manifest-sign", DIGEST)) for _ in range(40)]
     assert len(errors) == 50
     assert {type(error) for error in errors} == {HSMCredential}
     assert asked == ["000000"]
     assert "000000" not in "".join(map(str, errors))
     assert not token.check().ok
-    gone.close()  # a new start is a new try, with the right PIN
-    assert gone.sign("manifest-sign", DIGEST)
+    outage_token.close()  # the library starts again, so that the right PIN is tried
+    assert outage_token.sign("manifest-sign", DIGEST)
 
 
 @pytest.mark.parametrize("answer", [p11.PinLocked, p11.PinExpired, p11.PinInvalid, p11.PinLenRange])
 def test_a_locked_pin_is_latched_too(softhsm: SoftHSM, answer: type[p11.PKCS11Error]) -> None:
-    """SoftHSM locks no PIN: the answer of a token that does is put in its place."""
+    """SoftHSM never locks a PIN, so the test raises the answer of a token that does."""
     config, calls = softhsm.config("gone"), [0]
 
     def locked(_: TokenSession) -> None:
@@ -166,8 +166,8 @@ def _hang(release: threading.Event) -> None:
     release.wait(10)
 
 
-def test_a_hanging_call_is_given_up_in_time_and_others_go_on(softhsm: SoftHSM, gone: HSM) -> None:
-    token, release = HSM(replace(gone.config, call_timeout=0.3)), threading.Event()
+def test_a_hanging_call_is_given_up_in_time_and_others_continue(softhsm: SoftHSM, outage_token: HSM) -> None:
+    token, release = HSM(replace(outage_token.config, call_timeout=0.3)), threading.Event()
     token.sign("manifest-sign", DIGEST)
     try:
         asked = time.monotonic()
@@ -180,8 +180,8 @@ def test_a_hanging_call_is_given_up_in_time_and_others_go_on(softhsm: SoftHSM, g
         release.set()
 
 
-def test_calls_that_keep_hanging_open_the_breaker(gone: HSM) -> None:
-    token, release = HSM(replace(gone.config, call_timeout=0.2)), threading.Event()
+def test_calls_that_keep_hanging_open_the_breaker(outage_token: HSM) -> None:
+    token, release = HSM(replace(outage_token.config, call_timeout=0.2)), threading.Event()
     token.sign("manifest-sign", DIGEST)
     try:
         for _ in range(3):
@@ -194,14 +194,14 @@ def test_calls_that_keep_hanging_open_the_breaker(gone: HSM) -> None:
     assert within(3.0, lambda: token.sign("manifest-sign", DIGEST))
 
 
-def test_a_pin_prompt_that_hangs_does_not_hang_its_caller(softhsm: SoftHSM, gone: HSM) -> None:
+def test_a_pin_prompt_that_hangs_does_not_block_its_caller(softhsm: SoftHSM, outage_token: HSM) -> None:
     release = threading.Event()
 
     def pin() -> str:
         release.wait(10)
         return PIN
 
-    token = HSM(replace(gone.config, pin=pin, call_timeout=0.3))
+    token = HSM(replace(outage_token.config, pin=pin, call_timeout=0.3))
     try:
         assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMUnavailable)
     finally:
@@ -215,7 +215,7 @@ def test_a_pin_prompt_that_hangs_does_not_hang_its_caller(softhsm: SoftHSM, gone
 @pytest.mark.parametrize(
     "answer", [p11.DeviceRemoved, p11.SessionCount, p11.SessionHandleInvalid, p11.UserNotLoggedIn, p11.FunctionFailed, p11.PKCS11Error]
 )
-def test_what_a_restart_may_mend_is_tried_once_more(gone: HSM, answer: type[p11.PKCS11Error]) -> None:
+def test_a_call_is_retried_once_after_an_error_that_a_restart_may_cure(outage_token: HSM, answer: type[p11.PKCS11Error]) -> None:
     calls: list[int] = []
 
     def once(_: TokenSession) -> str:
@@ -224,14 +224,14 @@ def test_what_a_restart_may_mend_is_tried_once_more(gone: HSM, answer: type[p11.
             raise answer
         return "well"
 
-    gone.sign("manifest-sign", DIGEST)
-    restarts = gone.module.restarts
-    assert gone.module.call(gone.config, once) == "well"
-    assert (len(calls), gone.module.restarts) == (2, restarts + 1)
+    outage_token.sign("manifest-sign", DIGEST)
+    restarts = outage_token.module.restarts
+    assert outage_token.module.call(outage_token.config, once) == "well"
+    assert (len(calls), outage_token.module.restarts) == (2, restarts + 1)
 
 
-def test_threads_that_fail_together_share_one_restart(gone: HSM) -> None:
-    """Workers whose sessions all died at once: the first restarts, the others go on with what it made."""
+def test_threads_that_fail_together_share_one_restart(outage_token: HSM) -> None:
+    """The sessions of all workers die at the same moment: the first worker restarts the library, the others use the new one."""
     failed, barrier = threading.local(), threading.Barrier(4)
 
     def once(_: TokenSession) -> str:
@@ -240,22 +240,22 @@ def test_threads_that_fail_together_share_one_restart(gone: HSM) -> None:
             raise p11.SessionHandleInvalid
         return "well"
 
-    gone.sign("manifest-sign", DIGEST)
-    restarts = gone.module.restarts
-    assert together([lambda: gone.module.call(gone.config, once)] * 4) == ["well"] * 4
-    assert gone.module.restarts == restarts + 1
+    outage_token.sign("manifest-sign", DIGEST)
+    restarts = outage_token.module.restarts
+    assert run_simultaneously([lambda: outage_token.module.call(outage_token.config, once)] * 4) == ["well"] * 4
+    assert outage_token.module.restarts == restarts + 1
 
 
-def test_what_a_restart_does_not_mend_is_unavailable(gone: HSM) -> None:
+def test_an_error_that_a_restart_does_not_cure_is_unavailable(outage_token: HSM) -> None:
     def never(_: TokenSession) -> None:
         raise p11.DeviceError
 
     for _ in range(2):
-        assert isinstance(refusal(lambda: gone.module.call(gone.config, never)), HSMUnavailable)
+        assert isinstance(refusal(lambda: outage_token.module.call(outage_token.config, never)), HSMUnavailable)
 
 
-def test_no_answer_of_the_library_leaves_unmapped(gone: HSM) -> None:
-    """Every exception python-pkcs11 knows, the first time and again within the second that forbids a restart."""
+def test_every_error_of_the_library_is_mapped_to_an_hsm_error(outage_token: HSM) -> None:
+    """Each exception of python-pkcs11 is tried, also within the second after a restart, in which no other restart is made."""
     kinds = [kind for kind in vars(p11).values() if isinstance(kind, type) and issubclass(kind, p11.PKCS11Error)]
     assert len(kinds) > 60
     for kind in kinds:
@@ -263,17 +263,17 @@ def test_no_answer_of_the_library_leaves_unmapped(gone: HSM) -> None:
         def fail(_: TokenSession, kind: type[p11.PKCS11Error] = kind) -> None:
             raise kind
 
-        config = replace(gone.config, token_label="gone")
-        gone.module._breakers.clear()
-        gone.module._refused.clear()
-        assert refusal(lambda fail=fail, config=config: gone.module.call(config, fail)) is not None  # type: ignore[misc]  # a loop's lambda
+        config = replace(outage_token.config, token_label="gone")
+        outage_token.module._breakers.clear()
+        outage_token.module._refused.clear()
+        assert refusal(lambda fail=fail, config=config: outage_token.module.call(config, fail)) is not None  # type: ignore[misc]  # a loop's lambda
 
 
 # --- another token ---------------------------------------------------------------------------------------------------
 
 
 def _replaced(softhsm: SoftHSM, token: HSM) -> HSM:
-    """A token of the same label with keys of its own takes the place of the old one."""
+    """Replace a token by one of the same label with other keys."""
     token.close()
     subprocess.run([program("softhsm2-util"), "--delete-token", "--token", token.config.token_label], check=True, capture_output=True)
     return softhsm.token(token.config.token_label, EC_PLAN)
@@ -289,7 +289,7 @@ def test_a_token_that_comes_back_with_another_key_is_refused(softhsm: SoftHSM) -
     assert other.sign("manifest-sign", DIGEST)
 
 
-def test_a_health_check_sees_another_key(softhsm: SoftHSM) -> None:
+def test_a_health_check_detects_another_key(softhsm: SoftHSM) -> None:
     token = softhsm.token("unhealthy", EC_PLAN)
     token.sign("health-test", DIGEST)
     _replaced(softhsm, token)
@@ -298,7 +298,7 @@ def test_a_health_check_sees_another_key(softhsm: SoftHSM) -> None:
     assert "health-test" in health.last_error
 
 
-def test_a_public_key_pinned_at_the_start_is_held_against_the_token(softhsm: SoftHSM, signing_token: HSM) -> None:
+def test_a_key_of_the_token_must_equal_the_pinned_public_key(softhsm: SoftHSM, signing_token: HSM) -> None:
     token = HSM(signing_token.config)
     token.pin_key("manifest-sign", signing_token.public_key("status-sign"))
     assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMKeyChanged)
@@ -308,8 +308,8 @@ def test_a_public_key_pinned_at_the_start_is_held_against_the_token(softhsm: Sof
 # --- health and guard ------------------------------------------------------------------------------------------------
 
 
-def test_a_good_health_check_is_remembered_and_a_bad_one_is_not(softhsm: SoftHSM, gone: HSM) -> None:
-    token = HSM(gone.config)
+def test_a_good_health_check_is_remembered_and_a_bad_one_is_not(softhsm: SoftHSM, outage_token: HSM) -> None:
+    token = HSM(outage_token.config)
     with softhsm.away():
         assert not token.check().ok
     assert within(3.0, lambda: token.sign("health-test", DIGEST))
@@ -352,8 +352,8 @@ def test_the_guard_runs_in_the_callers_thread_before_anything_else(softhsm: Soft
     assert (asked, token.module.generation) == ([], generation)
 
 
-def test_failures_of_the_callers_own_function_come_back_as_they_are(gone: HSM) -> None:
-    restarts = gone.module.restarts
+def test_an_exception_of_the_callers_own_function_is_raised_unchanged(outage_token: HSM) -> None:
+    restarts = outage_token.module.restarts
     with pytest.raises(ZeroDivisionError):
-        gone.run(lambda _: 1 // 0)
-    assert gone.module.restarts == restarts
+        outage_token.run(lambda _: 1 // 0)
+    assert outage_token.module.restarts == restarts

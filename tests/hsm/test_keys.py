@@ -1,4 +1,4 @@
-"""The ceremony: what is made, what is found there, and what is refused."""
+"""The key ceremony: what it makes, what it finds on the token, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pkcs11.util.ec import encode_named_curve_parameters
 from hsm import HSM, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMUnavailable, KeyKind, KeyPlan, ceremony
 from hsm.derivation import kcv
 from hsm.keys import SIGNING_PLAN, WANTED, master_plan
-from tests.hsm.probes import DIGEST, put_secret, raw, refusal, remove, sound
+from tests.hsm.token_access import DIGEST, put_secret, raw, refusal, remove, sound
 from tests.support.programs import program
 from tests.support.softhsm import SO_PIN, SoftHSM
 
@@ -30,7 +30,7 @@ def test_every_key_has_the_attributes_of_its_template(signing_token: HSM) -> Non
         assert all(key.attributes[name] for name in ("SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "TOKEN", "PRIVATE"))
 
 
-def test_each_kind_may_do_its_own_work_only(signing_token: HSM) -> None:
+def test_each_kind_of_key_has_only_its_own_uses(signing_token: HSM) -> None:
     work = {"SIGN", "VERIFY", "ENCRYPT", "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER"}
     found = signing_token.keys()
     able = {key.kind: {name for name in work if key.attributes.get(name)} for key in found}
@@ -42,7 +42,7 @@ def test_each_kind_may_do_its_own_work_only(signing_token: HSM) -> None:
     }
 
 
-def test_nothing_but_the_plan_is_on_the_token(signing_token: HSM, root_token: HSM) -> None:
+def test_the_token_holds_only_the_keys_of_the_plan(signing_token: HSM, root_token: HSM) -> None:
     assert {label for label, _, _ in signing_token.labels()} == {plan.label for plan in SIGNING_PLAN}
     assert root_token.labels() == [("root", b"\x00\x01", "PRIVATE_KEY")]
 
@@ -58,7 +58,7 @@ def test_a_second_ceremony_keeps_every_key(softhsm: SoftHSM) -> None:
     assert len(again.labels()) == len(SIGNING_PLAN)
 
 
-def test_the_next_master_key_lies_beside_the_first(softhsm: SoftHSM) -> None:
+def test_the_next_master_key_is_added_beside_the_first(softhsm: SoftHSM) -> None:
     token = softhsm.token("masters", [master_plan(1)])
     first = kcv(token.derive_open_key(1, bytes(8)))
     ceremony.create_keys(token, [master_plan(2)])
@@ -69,7 +69,7 @@ def test_the_next_master_key_lies_beside_the_first(softhsm: SoftHSM) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NEVER))
-def test_a_key_that_may_do_too_much_is_refused(softhsm: SoftHSM, name: str) -> None:
+def test_a_key_with_more_uses_than_its_template_is_refused(softhsm: SoftHSM, name: str) -> None:
     token = softhsm.token(f"loose-{name.lower()}", EC)
     template = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.DERIVE: False, Attribute.UNWRAP: False}
     template[Attribute[name]] = True
@@ -81,7 +81,7 @@ def test_a_key_that_may_do_too_much_is_refused(softhsm: SoftHSM, name: str) -> N
         ceremony.create_keys(token, SEAL)
 
 
-def test_a_key_that_was_put_in_from_outside_is_refused(softhsm: SoftHSM) -> None:
+def test_an_imported_key_is_refused(softhsm: SoftHSM) -> None:
     token = softhsm.token("imported", EC)
     put_secret(token, "seal-kek", bytes(32), ENCRYPT=True, DECRYPT=True)
     error = refusal(lambda: ceremony.create_keys(token, SEAL))
@@ -100,10 +100,10 @@ def test_two_keys_with_one_label_are_refused(softhsm: SoftHSM) -> None:
     assert fresh.module.restarts == restarts
 
 
-def test_a_missing_key_is_named_and_disturbs_nobody(signing_token: HSM) -> None:
+def test_a_missing_key_is_named_and_does_not_disturb_others(signing_token: HSM) -> None:
     signing_token.close()
     restarts = signing_token.module.restarts
-    for _ in range(10):  # more than the breaker bears
+    for _ in range(10):  # more failures than open the breaker
         with pytest.raises(HSMKeyMissing, match="sam-master-v77"):
             signing_token.derive_open_key(77, bytes(8))
     assert isinstance(refusal(lambda: signing_token.public_key("nobody")), HSMKeyMissing)
@@ -117,7 +117,7 @@ def test_an_empty_token_has_no_key(softhsm: SoftHSM) -> None:
     assert token.labels() == []
 
 
-def test_a_key_deleted_by_another_program_is_missed(softhsm: SoftHSM) -> None:
+def test_a_key_deleted_by_another_program_is_reported_missing(softhsm: SoftHSM) -> None:
     token = softhsm.token("robbed", SIGNING_PLAN[:2])
     assert token.sign("manifest-sign", DIGEST)
     remove(token, "manifest-sign")
@@ -134,7 +134,7 @@ def test_a_key_of_another_curve_is_refused(softhsm: SoftHSM) -> None:
         assert isinstance(refusal(act), HSMMisuse)
 
 
-def test_the_token_is_told_by_its_serial_number_too(softhsm: SoftHSM) -> None:
+def test_a_token_can_be_chosen_by_its_serial_number(softhsm: SoftHSM) -> None:
     token = softhsm.token("serial", EC)
     serial = token.run(lambda do: do.session._session.token.serial.decode().rstrip("\x00 "))
     assert HSM(replace(token.config, token_serial=serial)).sign("manifest-sign", DIGEST)
@@ -150,7 +150,7 @@ def test_two_tokens_of_one_label_are_refused(softhsm: SoftHSM) -> None:
     assert isinstance(refusal(lambda: token.sign("manifest-sign", DIGEST)), HSMKeyAmbiguous)
 
 
-def test_a_token_that_cannot_be_made_says_so(softhsm: SoftHSM, tmp_path: Path) -> None:
+def test_a_token_that_cannot_be_made_is_reported(softhsm: SoftHSM, tmp_path: Path) -> None:
     token = HSM(softhsm.config("never"))
     assert not token.module.has_token(token.config)
     with pytest.raises(HSMUnavailable, match="cannot be run: FileNotFoundError"):

@@ -1,4 +1,4 @@
-"""The permission table against DOMAIN's, cell by cell."""
+"""The application's permission table equals that of docs/domain.md (tests/support/permission_table.py), cell by cell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sifilma.identity import permissions
 from sifilma.identity.permissions import TABLE, Column, Grant, Operation, Scope, columns, grants
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.ids import uuid7
-from tests.support import domain
+from tests.support import permission_table
 
 READING = {name for name in Operation if name.endswith((".view", ".read", ".see", ".export"))} | {Operation.AUDIT_VERIFY}
 
@@ -18,20 +18,20 @@ def cell(grant: Grant | None) -> str:
 
 
 def differences() -> list[str]:
-    """Cells in which code and DOMAIN differ."""
+    """Return the cells in which the code and docs/domain.md differ."""
     return [
         f"{operation} {column}: {cell(TABLE[Operation(operation)].get(Column(column)))} instead of {wanted}"
-        for operation, row in domain.TABLE.items()
+        for operation, row in permission_table.TABLE.items()
         for column, wanted in row.items()
         if cell(TABLE[Operation(operation)].get(Column(column))) != wanted
     ]
 
 
-def test_the_table_is_domains() -> None:
+def test_the_table_equals_that_of_the_specification() -> None:
     assert differences() == []
 
 
-def test_the_comparison_catches_a_changed_cell() -> None:
+def test_the_comparison_finds_a_changed_cell() -> None:
     row = TABLE[Operation.TOKEN_REVEAL]
     row[Column.OPERATOR] = Grant(Scope.ALL)
     try:
@@ -40,14 +40,14 @@ def test_the_comparison_catches_a_changed_cell() -> None:
         del row[Column.OPERATOR]
 
 
-def test_an_auditor_writes_nothing_and_central_people_never_see_tokens_or_bodies() -> None:
+def test_auditors_write_nothing_and_central_people_see_no_tokens_or_manifest_bodies() -> None:
     granted = {operation for operation, row in TABLE.items() if Column.AUDITOR in row}
     assert granted <= READING
     for operation in (Operation.TOKEN_REVEAL, Operation.MANIFEST_BODY, Operation.ACTIVATE):
         assert not {Column.APPROVER, Column.OPERATOR, Column.AUDITOR, Column.USER_ADMIN, Column.CUSTODIAN} & set(TABLE[operation])
 
 
-def test_what_is_not_in_the_table_is_never() -> None:
+def test_an_operation_without_a_grant_in_the_table_is_denied() -> None:
     nobody = Actor()
     assert columns(nobody) == ()
     assert all(not grants(nobody, operation) for operation in Operation)
@@ -59,7 +59,7 @@ def test_what_is_not_in_the_table_is_never() -> None:
     assert not grants(staff, Operation.USERS_OWN)
 
 
-def test_a_key_does_nothing_that_nobody_of_its_organisation_may_do() -> None:
+def test_a_key_may_do_only_what_a_person_of_its_organisation_may_do() -> None:
     def key(kind: OrganisationKind) -> Actor:
         return Actor(organisation_id=uuid7(), organisation_kind=kind, api_key_id=uuid7())
 
@@ -70,5 +70,5 @@ def test_a_key_does_nothing_that_nobody_of_its_organisation_may_do() -> None:
 
 
 @pytest.mark.parametrize("operation", [o for o in Operation if o not in (Operation.PUBLIC, Operation.SELF, Operation.SESSION_SELF)])
-def test_every_operation_has_its_row(operation: Operation) -> None:
+def test_every_operation_has_a_row_in_the_table(operation: Operation) -> None:
     assert operation in permissions.TABLE

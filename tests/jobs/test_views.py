@@ -1,4 +1,4 @@
-"""The pages of work by file: the sheet to be filled in, the upload, how far it is, and the failed rows to be put right."""
+"""The pages for jobs: the sheet to fill in, the upload, the progress, and the failed rows to correct."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFFICE = "magetan.kepala"
 RESULT = ("sam_uid", "hardware_number", "manifest", "seq", "expires_at", "activation", "error")
 
 
-def test_the_sheet_lists_the_cards_with_their_machines_and_on_demand_their_tokens(world: World) -> None:
+def test_the_sheet_lists_cards_with_machines_and_on_demand_tokens(world: World) -> None:
     ready = world.ready(OFFICE, "R", 2)
     visitor = Visitor(world, OFFICE)
     assert "Templat memuat 2 kartu" in visitor.get("/aktivasi/berkas").get_data(as_text=True)
@@ -27,12 +27,12 @@ def test_the_sheet_lists_the_cards_with_their_machines_and_on_demand_their_token
     shown = visitor.send("/aktivasi/berkas/templat", kind="csv")
     lines = [row.cells for row in read(shown.get_data(), required=HEADER).rows]
     assert {line["sam_uid"]: line["token"] for line in lines} == ready.tokens
-    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0] == 2  # by `ready`, and here
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0] == 2  # shown once by `ready` and once here
     stale = Visitor(world, OFFICE, fresh=False)
     assert stale.send("/aktivasi/berkas/templat", kind="csv").status_code == 403
 
 
-def test_a_file_is_sent_followed_and_its_failed_rows_come_back_with_their_tokens(world: World) -> None:
+def test_a_file_is_followed_and_its_failed_rows_are_returned_with_their_tokens(world: World) -> None:
     ready = world.ready(OFFICE, "R", 3)
     rows = rows_of(ready)
     rows[1][HEADER.index("token")] = "salah"
@@ -60,7 +60,7 @@ def test_a_file_is_sent_followed_and_its_failed_rows_come_back_with_their_tokens
     assert [row.cells["outcome"] for row in result.rows] == ["activated", "error", "activated"]
 
 
-def test_a_file_that_cannot_be_read_is_told_on_the_page(sqlite_world: World) -> None:
+def test_the_page_reports_an_unreadable_file(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, OFFICE)
     assert visitor.send("/aktivasi/berkas", file=(io.BytesIO(b"nama\nA\n"), "x.csv")).status_code == 422
     assert "Baris pertama harus" in visitor.seen
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_is_told_on_the_page(sqlite_world: World) -> 
     assert Visitor(sqlite_world, "operator1").get("/pekerjaan").status_code == 403
 
 
-def test_pages_take_few_statements_however_many_rows_failed(sqlite_world: World) -> None:
+def test_the_statements_of_a_page_do_not_grow_with_failed_rows(sqlite_world: World) -> None:
     ready = sqlite_world.ready(OFFICE, "R", 1)
     bad = [[*rows_of(ready)[0][:3], "tujuh", *rows_of(ready)[0][4:]]] * (serializers.SHOWN + 20)
     job = sent(sqlite_world.client(OFFICE), sheet(bad))

@@ -1,27 +1,32 @@
-"""Transactions, refusals that survive, paging, idempotency keys, deadlines: on both databases."""
+"""Transactions, recorded refusals, paging, idempotency keys and deadlines, on both databases."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from sifilma.documents.numbering import DocumentCounter
 from sifilma.identity.models import Organisation
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import make_engine
+from sifilma.kernel.db import make_engine, normalise_url
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
 from tests.support.databases import Cluster
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -40,6 +45,38 @@ def unit(sessions: sessionmaker[Session]) -> Iterator[UnitOfWork]:
     made.close()
 
 
+class CountingLoops(asyncio.DefaultEventLoopPolicy):
+    """The usual event loops, counted."""
+
+    made = 0
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        self.made += 1
+        return super().new_event_loop()
+
+
+def test_the_database_extension_takes_back_its_own_teardowns_only_and_a_request_starts_no_thread_and_no_event_loop(
+    database_url: str,
+) -> None:
+    app = Flask("planted")
+    called: list[str] = []
+    app.config["SQLALCHEMY_ENGINES"] = {"default": {"url": normalise_url(database_url), **db.engine_options(database_url)}}
+    app.teardown_appcontext(lambda _fault: called.append("before"))
+    db.Database().init_app(app)
+    app.teardown_appcontext(lambda _fault: called.append("after"))
+    app.add_url_rule("/", view_func=lambda: "")
+    loops, threads = CountingLoops(), []
+    asyncio.set_event_loop_policy(loops)
+    threading.setprofile(lambda *_: threads.append(threading.current_thread().name))  # called in every thread that starts from here on
+    try:
+        assert app.test_client().get("/").status_code == 200
+    finally:
+        threading.setprofile(None)
+        asyncio.set_event_loop_policy(None)
+    assert sorted(called) == ["after", "before"]
+    assert (threads, loops.made) == ([], 0)
+
+
 def organisation(name: str) -> Organisation:
     return Organisation(id=uuid7(), kind="institution", name=name, created_at=NOW)
 
@@ -49,7 +86,30 @@ def count(sessions: sessionmaker[Session]) -> int:
         return session.scalar(select(func.count()).select_from(Organisation)) or 0
 
 
-def test_nothing_is_kept_without_the_commit_at_the_edge(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+def test_an_upsert_leaves_the_row_that_came_first_or_changes_it(unit: UnitOfWork) -> None:
+    def counter(last: int) -> Any:
+        return db.upsert(unit.session, DocumentCounter).values(series="BA", year=2026, last=last)
+
+    unit.begin_write()
+    kept = [
+        unit.session.execute(counter(last).on_conflict_do_nothing(index_elements=["series", "year"]).returning(DocumentCounter.last)).all()
+        for last in (7, 9)
+    ]
+    assert kept == [[(7,)], []]
+    again = counter(9).on_conflict_do_update(index_elements=["series", "year"], set_={"last": DocumentCounter.last + 1})
+    assert unit.session.execute(again.returning(DocumentCounter.last)).scalar_one() == 8
+
+
+def test_one_upsert_of_two_at_once_puts_the_row_in(sessions: sessionmaker[Session]) -> None:
+    def insert(last: int) -> int:
+        with sessions.begin() as session:
+            made = db.upsert(session, DocumentCounter).values(series="BA", year=2026, last=last).on_conflict_do_nothing()
+            return len(session.execute(made.returning(DocumentCounter.last)).all())
+
+    assert sum(run_simultaneously([lambda: insert(1), lambda: insert(2)])) == 1
+
+
+def test_nothing_is_saved_without_a_commit(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     unit.begin_write()
     unit.session.add(organisation("A"))
     unit.session.flush()
@@ -61,17 +121,17 @@ def test_nothing_is_kept_without_the_commit_at_the_edge(unit: UnitOfWork, sessio
     assert count(sessions) == 1
 
 
-def test_a_refusal_is_recorded_though_the_act_is_rolled_back(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+def test_a_refusal_is_recorded_although_the_act_is_rolled_back(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     unit.begin_write()
     unit.session.add(organisation("the act"))
     unit.session.flush()
-    unit.record_refusal(lambda session: session.add(organisation("the refusal")))
+    unit.separately(lambda session: session.add(organisation("the refusal")))
     unit.rollback()
     with sessions() as session:
         assert session.scalars(select(Organisation.name)).all() == ["the refusal"]
 
 
-def test_no_hsm_call_is_made_within_a_transaction(unit: UnitOfWork) -> None:
+def test_an_hsm_call_within_a_transaction_is_refused(unit: UnitOfWork) -> None:
     assert_no_transaction()
     unit.begin_read()
     unit.session.execute(text("SELECT 1"))
@@ -81,14 +141,14 @@ def test_no_hsm_call_is_made_within_a_transaction(unit: UnitOfWork) -> None:
     assert_no_transaction()
 
 
-def test_a_transaction_with_changes_is_no_read(unit: UnitOfWork) -> None:
+def test_a_transaction_with_changes_cannot_end_as_a_read(unit: UnitOfWork) -> None:
     unit.begin_write()
     unit.session.add(organisation("B"))
     with pytest.raises(OpenTransaction):
         unit.end_read()
 
 
-def test_what_was_read_stays_readable_after_the_read_ended(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+def test_loaded_rows_stay_readable_after_the_read_ended(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
         session.add(organisation("C"))
     unit.begin_read()
@@ -97,7 +157,7 @@ def test_what_was_read_stays_readable_after_the_read_ended(unit: UnitOfWork, ses
     assert found.name == "C"
 
 
-def test_pages_follow_each_other_without_gap_or_twin_while_rows_come(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+def test_pages_have_no_gap_and_no_duplicate_while_rows_are_added(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
         session.add_all(organisation(f"O{n:02}") for n in range(25))
     seen: list[str] = []
@@ -118,7 +178,7 @@ def context(sessions: sessionmaker[Session], clock: ManualClock) -> Context:
     return Context(UnitOfWork(sessions), clock)
 
 
-def test_a_key_is_claimed_once_answered_from_memory_and_bound_to_its_request(sessions: sessionmaker[Session]) -> None:
+def test_an_idempotency_key_is_claimed_once_replayed_and_bound_to_its_request(sessions: sessionmaker[Session]) -> None:
     clock = ManualClock(NOW)
     ctx = context(sessions, clock)
     print_ = idempotency.fingerprint("POST", "/x", b"body")
@@ -137,7 +197,7 @@ def test_a_key_is_claimed_once_answered_from_memory_and_bound_to_its_request(ses
     ctx.uow.close()
 
 
-def test_a_claim_that_died_with_its_process_is_taken_over_after_its_lease(sessions: sessionmaker[Session]) -> None:
+def test_a_claim_of_a_dead_process_is_taken_over_after_its_lease(sessions: sessionmaker[Session]) -> None:
     clock = ManualClock(NOW)
     ctx = context(sessions, clock)
     assert idempotency.claim(ctx, "me", "k", "p") is None
@@ -154,7 +214,7 @@ def test_a_claim_that_died_with_its_process_is_taken_over_after_its_lease(sessio
     ctx.uow.close()
 
 
-def test_of_many_that_claim_at_once_one_gets_the_key(sessions: sessionmaker[Session]) -> None:
+def test_one_of_many_simultaneous_claims_gets_the_key(sessions: sessionmaker[Session]) -> None:
     def claim() -> str:
         ctx = context(sessions, ManualClock(NOW))
         try:
@@ -164,10 +224,10 @@ def test_of_many_that_claim_at_once_one_gets_the_key(sessions: sessionmaker[Sess
         finally:
             ctx.uow.close()
 
-    assert Counter(together([claim] * 12)) == {"mine": 1, "busy": 11}
+    assert Counter(run_simultaneously([claim] * 12)) == {"mine": 1, "busy": 11}
 
 
-def test_moments_come_back_in_utc_and_naive_ones_are_refused(sessions: sessionmaker[Session]) -> None:
+def test_times_are_read_back_in_utc_and_naive_ones_are_refused(sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
         made = organisation("D")
         made.created_at = NOW.astimezone().replace(microsecond=123456)
@@ -180,7 +240,7 @@ def test_moments_come_back_in_utc_and_naive_ones_are_refused(sessions: sessionma
         session.scalars(select(Organisation).where(Organisation.created_at > datetime(2026, 1, 1))).all()
 
 
-def test_a_stopped_postgresql_is_given_up_at_the_deadline_and_replaced_afterwards(pg_cluster: Cluster, postgresql_url: str) -> None:
+def test_a_frozen_postgresql_is_given_up_at_the_deadline_and_works_afterwards(pg_cluster: Cluster, postgresql_url: str) -> None:
     engine = make_engine(postgresql_url, pool_size=1)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -194,7 +254,7 @@ def test_a_stopped_postgresql_is_given_up_at_the_deadline_and_replaced_afterward
     engine.dispose()
 
 
-def test_a_connection_that_stands_still_when_it_is_asked_whether_it_lives_takes_the_deadline_once(
+def test_a_connection_that_hangs_in_its_ping_takes_the_deadline_once(
     pg_cluster: Cluster, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(postgresql_url, pool_size=1)
@@ -211,7 +271,7 @@ def test_a_connection_that_stands_still_when_it_is_asked_whether_it_lives_takes_
     engine.dispose()
 
 
-def test_a_connection_that_died_while_idle_is_replaced_unnoticed(pg_cluster: Cluster, postgresql_url: str) -> None:
+def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_cluster: Cluster, postgresql_url: str) -> None:
     engine = make_engine(postgresql_url, pool_size=1)
     with engine.connect() as connection:
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
@@ -219,7 +279,7 @@ def test_a_connection_that_died_while_idle_is_replaced_unnoticed(pg_cluster: Clu
     with other.connect() as connection:
         connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     other.dispose()
-    time.sleep(1.2)  # past PING_AFTER
+    time.sleep(1.2)  # longer than PING_AFTER
     with engine.connect() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != pid
     engine.dispose()

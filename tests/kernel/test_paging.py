@@ -1,4 +1,4 @@
-"""Cursors: what stands in one comes back as it was, and nothing else is taken for one."""
+"""Cursors of pages: they are decoded to the same values, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ STRANGE = ["x", "!!!!", "", "A" * 60, "w6k", "W10", "MQ", _encode(["x", "y"]), _
 
 
 @pytest.mark.parametrize(("values", "columns"), KEPT)
-def test_a_cursor_comes_back_as_it_was(values: list[Any], columns: list[Any]) -> None:
+def test_a_cursor_is_decoded_to_its_values(values: list[Any], columns: list[Any]) -> None:
     assert _decode(_encode(values), columns) == values
 
 
 @pytest.mark.parametrize(("values", "columns"), KEPT)
-def test_what_is_no_cursor_of_this_order_is_refused(values: list[Any], columns: list[Any]) -> None:
+def test_a_cursor_of_another_order_or_form_is_refused(values: list[Any], columns: list[Any]) -> None:
     for strange in [*STRANGE, *(_encode(other) for other, _ in KEPT if len(other) != len(values))]:
         with pytest.raises(Invalid):
             _decode(strange, columns)
@@ -50,13 +50,13 @@ def test_what_is_no_cursor_of_this_order_is_refused(values: list[Any], columns: 
         ("\ud800", Unit.hardware_number),
     ],
 )
-def test_what_no_column_could_hold_is_refused_before_the_database_does(value: object, column: Any) -> None:
+def test_a_value_no_column_can_hold_is_refused_before_the_database(value: object, column: Any) -> None:
     with pytest.raises(Invalid):
         _decode(_encode([value, uuid7()]), [column, column.class_.id])
 
 
 @pytest.mark.parametrize("values", [[5], [None], [[]], [{}], [1.5], {"a": 1}, [True]])
-def test_a_cursor_holds_texts_only(values: Any) -> None:
+def test_a_cursor_holds_only_texts(values: Any) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
     with pytest.raises(Invalid):
         _decode(cursor, [Unit.id])

@@ -1,4 +1,4 @@
-"""Clock, ids, deadline, letters, logs: the small parts everything stands on."""
+"""Small modules that everything uses: clock, ids, deadline, letter numbers, logging, life cycles."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sifilma.kernel import deadline, logging
 from sifilma.kernel.clock import ManualClock, SystemClock
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 
 
-def test_ids_are_version_7_and_grow_also_within_one_millisecond() -> None:
+def test_ids_are_uuid_version_7_and_increase_within_one_millisecond() -> None:
     made = [uuid7() for _ in range(2000)]
     assert made == sorted(made)
     assert len(set(made)) == len(made)
@@ -27,12 +27,12 @@ def test_ids_are_version_7_and_grow_also_within_one_millisecond() -> None:
     assert abs((made[0].int >> 80) - time.time() * 1000) < 5000
 
 
-def test_ids_of_many_threads_are_all_different() -> None:
-    made = together([lambda: [uuid7() for _ in range(500)]] * 8)
+def test_ids_of_many_threads_are_unique() -> None:
+    made = run_simultaneously([lambda: [uuid7() for _ in range(500)]] * 8)
     assert len({one for part in made for one in part}) == 4000
 
 
-def test_a_manual_clock_stands_until_it_is_moved() -> None:
+def test_a_manual_clock_changes_only_when_it_is_set() -> None:
     start = datetime(2026, 1, 1, 7, tzinfo=timezone(timedelta(hours=7)))
     clock = ManualClock(start)
     assert clock.now() == start
@@ -42,7 +42,7 @@ def test_a_manual_clock_stands_until_it_is_moved() -> None:
     assert SystemClock().now().tzinfo is UTC
 
 
-def test_nested_deadlines_only_shorten_and_end_with_their_block() -> None:
+def test_a_nested_deadline_only_shortens_and_ends_with_its_block() -> None:
     assert deadline.remaining() is None
     with deadline.limit(10):
         with deadline.limit(1), deadline.limit(60):
@@ -53,17 +53,17 @@ def test_nested_deadlines_only_shorten_and_end_with_their_block() -> None:
     assert deadline.remaining() is None
 
 
-def test_letters_are_compared_without_spaces_and_case() -> None:
+def test_letter_numbers_are_compared_without_spaces_and_case() -> None:
     assert letter_key("470 / 773 / Dukcapil/2018") == letter_key("470/773/DUKCAPIL/2018")
     assert letter_key("470/773") != letter_key("470/774")
 
 
 @pytest.mark.parametrize("number", ["470/9259/Dukcapil", "400.8.1.2/6753/Dukcapil", "470 / 773 / Dukcapil/2018", "470/304/1403.111/2018"])
-def test_the_usual_letter_numbers_raise_no_warning(number: str) -> None:
+def test_a_usual_letter_number_gives_no_warning(number: str) -> None:
     assert number_warning(number) is None
 
 
-def test_an_unusual_letter_number_only_warns() -> None:
+def test_an_unusual_letter_number_gives_a_warning() -> None:
     assert "usual pattern" in (number_warning("Surat 5") or "")
 
 
@@ -78,7 +78,7 @@ def test_no_secret_reaches_a_log_line() -> None:
     assert "hunter22" not in out.getvalue()
 
 
-def test_a_life_cycle_draws_itself() -> None:
+def test_a_life_cycle_is_drawn_as_a_mermaid_diagram() -> None:
     from sifilma.kernel import triggers
 
     before = dict(triggers._rules)

@@ -1,4 +1,4 @@
-"""A reference model of a card's life: small, without database or HTTP, from DOMAIN.md alone."""
+"""A small reference model of a card's life, without database or HTTP, written from docs/domain.md alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOKEN_LIFE, TRIES = timedelta(days=14), 5
 
 @dataclass
 class Token:
-    """One right to one activation; `text` is what the office was shown."""
+    """The right to one activation; `text` is the token that the office was shown."""
 
     text: str
     expires: datetime
@@ -31,13 +31,13 @@ class Request:
 
     @property
     def open(self) -> bool:
-        """Whether it keeps the card from being asked for again."""
+        """Whether it prevents another request for the card."""
         return self.state in ("submitted", "approved") and all(token.state != "redeemed" for token in self.tokens)
 
 
 @dataclass
 class Manifest:
-    """One manifest; `proposed`: its revocation waits for an approver."""
+    """One manifest; `proposed` tells whether its revocation waits for an approver."""
 
     id: str
     refused_after: datetime
@@ -47,7 +47,7 @@ class Manifest:
 
 @dataclass
 class Card:
-    """One card of an office: where it is in its life, and what hangs on it."""
+    """One card of an office: its state, its holder, its requests and its manifests."""
 
     uid: str
     hardware: str
@@ -70,17 +70,17 @@ class Card:
 
     @property
     def standing(self) -> Manifest | None:
-        """The manifest that counts."""
+        """The active manifest."""
         return next((manifest for manifest in self.manifests if manifest.state == "active"), None)
 
-    # --- what may happen ---------------------------------------------------------------------------------------------
+    # --- which steps are allowed -------------------------------------------------------------------------------------
 
     def may_be_asked_for(self, kind: str) -> bool:
-        """Rule 3: received for `new`, active for the others, held by the office, in no other open request."""
+        """Rule 3: the card is received (kind `new`) or active (other kinds), held by the office, and in no open request."""
         return self.holder == "office" and self.state == READY[kind] and not any(request.open for request in self.requests)
 
     def may_be_approved(self) -> bool:
-        """Whether the newest request waits, and its card is still what it asks for."""
+        """Whether the newest request waits and the card still has the state it needs."""
         found = self.request
         return found is not None and found.state == "submitted" and self.is_ready(found)
 
@@ -89,25 +89,25 @@ class Card:
         return self.holder == "office" and self.state == READY[request.kind]
 
     def may_be_activated(self, now: datetime) -> bool:
-        """Rule 4: an open token of an approved request, before it expires, for a card that is ready."""
+        """Rule 4: the card has an open, unexpired token of an approved request and is in the state that the request needs."""
         found = self.request
         return bool(found and found.state == "approved" and self.is_ready(found) and self.token and self.token.expires > now)
 
     def may_have_a_new_token(self) -> bool:
-        """While the request is approved, the token unused, and the card still what was asked for."""
+        """Whether a token may be reissued: the request is approved, the token unused, the card still in the state it needs."""
         found = self.request
         unused = found is not None and found.state == "approved" and all(token.state != "redeemed" for token in found.tokens)
         return bool(found and unused and self.is_ready(found))
 
     def may_become(self, condition: str) -> bool:
-        """The table of transitions, as far as reports go."""
+        """Whether the table of transitions permits a report of this condition."""
         sources = {"damaged": LIVING, "locked": LIVING, "lost": ("received", "active"), "found": ("lost",)}
         return self.state in sources[condition]
 
-    # --- what happens then -------------------------------------------------------------------------------------------
+    # --- the effects of steps ----------------------------------------------------------------------------------------
 
     def activate(self, manifest: Manifest) -> None:
-        """The token is used up, the request complete, the former manifest superseded."""
+        """Use up the token, complete the request, supersede the former manifest."""
         if self.standing:
             self.standing.state = "superseded"
         if self.token and self.request:
@@ -116,27 +116,27 @@ class Card:
         self.state = "active"
 
     def report(self, condition: str) -> None:
-        """A card that falls takes its manifest and its open token with it."""
+        """Change the state; a card that can no longer be used loses its manifest and its open token."""
         self.state = "received" if condition == "found" else condition
         if condition != "found":
             self.fall()
 
     def fall(self) -> None:
-        """The manifest is revoked, the token cancelled."""
+        """Revoke the manifest and cancel the open token."""
         if self.token:
             self.token.state = "cancelled"
         if self.standing:
             self.standing.state = "revoked"
 
     def withdraw(self, state: str) -> None:
-        """The manifest ends, and the card is back at received."""
+        """End the manifest and return the card to `received`."""
         if self.standing:
             self.standing.state = state
         if self.state == "active":
             self.state = "received"
 
     def lapse(self, now: datetime) -> None:
-        """What time alone brings about."""
+        """Expire tokens, requests and manifests at this time."""
         for request in self.requests:
             for token in request.tokens:
                 if token.state == "issued" and token.expires <= now:

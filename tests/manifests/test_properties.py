@@ -1,4 +1,4 @@
-"""Whatever the payload, it comes back; whatever the byte, its change is refused."""
+"""Property tests of manifests: any payload is read back unchanged, and any changed byte is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXPECTED = Expectations(root_sha256(make.ROOT.public_key()), make.files()["keyse
 
 
 @given(PAYLOADS)
-def test_every_payload_comes_back_as_it_went(changes: dict[str, Any]) -> None:
+def test_every_signed_payload_is_read_back_unchanged(changes: dict[str, Any]) -> None:
     made = Manifest.model_validate(make.payload(**changes))
     data = make.signed(made.to_bytes())
     verdict = verify(data, EXPECTED)
@@ -53,19 +53,19 @@ def test_every_changed_byte_is_refused(position: int, change: int) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_rubbish_is_refused_and_raises_nothing(data: bytes) -> None:
+def test_arbitrary_bytes_are_refused_without_an_exception(data: bytes) -> None:
     assert not verify(data, EXPECTED).valid
 
 
 @pytest.mark.parametrize("header", [b"[" * 600 + b"]" * 600, b'{"alg": ' + b"1" * 4500 + b"}"], ids=["deep", "long number"])
-def test_a_header_that_stops_a_parser_is_refused_and_raises_nothing(header: bytes) -> None:
+def test_a_header_that_stops_a_parser_is_refused_without_an_exception(header: bytes) -> None:
     verdict = verify(b".".join((b64url(header).encode(), b"e30", b"e30")), EXPECTED)
     assert not verdict.valid
     assert verdict.reason is Reason.MALFORMED
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))
-def test_the_machine_gets_the_open_key_back(key: bytes, pcid: bytes) -> None:
+def test_the_machine_decrypts_the_open_key(key: bytes, pcid: bytes) -> None:
     masked = conf.conf(key, pcid)
     assert conf.open_key(masked, pcid) == key
     assert int(masked, 16) == int.from_bytes(key, "big") ^ int.from_bytes(pcid + pcid, "big")

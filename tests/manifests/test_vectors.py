@@ -1,4 +1,4 @@
-"""The vectors, by our verifier, by its command, and by five programs nobody here wrote."""
+"""The vectors in our verifier, in its command, and in five independent programs."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def said(name: str) -> str:
     return "valid" if verdict.valid else str(verdict.reason)
 
 
-def test_the_files_are_what_the_script_makes() -> None:
+def test_the_files_equal_what_the_script_makes() -> None:
     assert {name: (FOLDER / name).read_bytes() for name in make.files()} == make.files()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_our_verifier_says_what_the_index_says(name: str) -> None:
+def test_our_verifier_gives_the_result_of_the_index(name: str) -> None:
     assert said(name) == INDEX["vectors"][name]["ours"]
 
 
-def test_grace_is_valid_with_a_warning() -> None:
+def test_a_manifest_in_its_grace_period_is_valid_with_a_warning() -> None:
     assert verify((FOLDER / "grace.jws").read_bytes(), expectations("grace")).warning
 
 
-def test_without_the_check_for_duplicate_keys_the_vector_would_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The planted fault: this is what the vector is for."""
+def test_the_duplicate_keys_vector_passes_without_the_check_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: without the check the vector is accepted, so the vector does test the check."""
     monkeypatch.setattr(encoding, "_no_duplicates", dict)
     assert said("duplicate-keys") == "valid"
 
@@ -113,7 +113,7 @@ def test_openssl_accepts_what_the_index_says(tmp_path: Path) -> None:
     def judge(path: Path) -> bool:
         parts = [part.rstrip(b"=") for part in path.read_bytes().strip().split(b".")]
         if len(parts) != 3 or len(parts[2]) != 86:
-            return False  # nothing one could ask OpenSSL
+            return False  # not a file that OpenSSL could verify
         signature = base64.urlsafe_b64decode(parts[2] + b"==")
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
         (tmp_path / "sig").write_bytes(utils.encode_dss_signature(r, s))

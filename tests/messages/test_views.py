@@ -1,4 +1,4 @@
-"""Messages on the web: what became of each, for those who look after the people; nobody reads them."""
+"""The pages for messages: heads and administrators see the state of each message; nobody sees its text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask_babel import force_locale
 
 from sifilma.kernel.db import db
+from sifilma.messages import pages
 from sifilma.notifications import outbox
-from sifilma.notifications.contract import Channel
+from sifilma.notifications.contract import Channel, Fault, SendFailed
 from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from tests.notifications import receivers
@@ -22,7 +24,7 @@ TO, TEXT = "+628120000123", "Isi yang tidak dibaca siapa pun"
 
 
 def write(world: World, username: str, purpose: str = "reminder", text: str = TEXT, **more: Any) -> str:
-    """A message to somebody; its id."""
+    """Write a message to a user; return its id."""
     with world.context() as ctx:
         message = outbox.enqueue(ctx, world.settings, Recipient(Channel.SMS, TO, world.users[username]), purpose, "", text, **more)
         return str(message.id)
@@ -33,13 +35,13 @@ def deliver_by(world: World, port: int) -> int:
 
 
 def listed(world: World, who: str, **query: str) -> str:
-    """The list as somebody reads it."""
+    """Return the words of the list as a user sees it."""
     visitor = Visitor(world, who)
     visitor.get("/pesan", **query)
     return visitor.seen
 
 
-def test_what_became_of_a_message_is_seen_and_what_it_says_is_not(world: World) -> None:
+def test_the_list_shows_the_state_of_a_message_but_not_its_text(world: World) -> None:
     write(world, "magetan.staf")
     assert "Menunggu giliran" in listed(world, "magetan.kepala")
     deliver_by(world, free_port())
@@ -55,7 +57,18 @@ def test_what_became_of_a_message_is_seen_and_what_it_says_is_not(world: World) 
     assert TO not in seen
 
 
-def test_heads_see_their_own_people_and_others_nothing(sqlite_world: World) -> None:
+def test_every_fault_has_a_text_in_both_languages_and_unknown_text_is_shown_as_it_is(sqlite_world: World) -> None:
+    shown: dict[str, set[str]] = {}
+    for language in ("en", "id"):
+        with sqlite_world.app.test_request_context(), force_locale(language):
+            shown[language] = {pages.reason(str(SendFailed(fault, detail))) for fault in Fault for detail in ("", "ConnectError")}
+            assert pages.reason("planted: something else") == "planted: something else"
+    assert set(pages.REASONS) == set(Fault)
+    assert {len(texts) for texts in shown.values()} == {len(Fault)}
+    assert shown["en"].isdisjoint(shown["id"])
+
+
+def test_heads_see_messages_to_their_own_people_and_others_see_none(sqlite_world: World) -> None:
     write(sqlite_world, "magetan.staf")
     write(sqlite_world, "operator1")
     assert "Tidak ada pesan di sini." in listed(sqlite_world, "bangli.kepala")
@@ -65,14 +78,14 @@ def test_heads_see_their_own_people_and_others_nothing(sqlite_world: World) -> N
         assert Visitor(sqlite_world, name).get("/pesan").status_code == 403
 
 
-def test_what_was_given_up_is_sent_again_and_that_is_recorded(world: World) -> None:
+def test_a_failed_message_is_sent_again_and_this_is_recorded(world: World) -> None:
     message = write(world, "magetan.staf")
     head = Visitor(world, "magetan.kepala")
     with receivers.gateway(422) as server:
         deliver_by(world, server.port)
     assert "Gagal dikirim" in listed(world, "magetan.kepala", state="failed")
     assert head.send(f"/pesan/{message}/ulang").status_code == 303
-    assert head.send(f"/pesan/{message}/ulang").status_code == 409  # it waits already
+    assert head.send(f"/pesan/{message}/ulang").status_code == 409  # the message already waits
     with receivers.gateway() as server:
         assert deliver_by(world, server.port) == 1
     assert server.items[0][1] == {"to": TO, "text": TEXT}
@@ -83,7 +96,7 @@ def test_what_was_given_up_is_sent_again_and_that_is_recorded(world: World) -> N
     assert world.sql("SELECT length(sealed) FROM outbox_message") == [(0,)]
 
 
-def test_a_message_that_came_too_late_may_be_sent_again_a_code_never(world: World) -> None:
+def test_a_late_message_may_be_sent_again_but_not_a_code(world: World) -> None:
     message, code = write(world, "magetan.staf"), write(world, "magetan.staf", "code", "Kode 424242", lapse=timedelta(minutes=5))
     world.clock.advance(days=3)
     deliver_by(world, free_port())
@@ -95,7 +108,7 @@ def test_a_message_that_came_too_late_may_be_sent_again_a_code_never(world: Worl
     assert "424242" not in listed(world, "magetan.kepala")
 
 
-def test_out_of_reach_is_as_if_it_were_not_there(sqlite_world: World) -> None:
+def test_a_message_outside_ones_scope_is_not_found(sqlite_world: World) -> None:
     message = write(sqlite_world, "magetan.staf")
     assert Visitor(sqlite_world, "bangli.kepala").send(f"/pesan/{message}/ulang").status_code == 404
     assert Visitor(sqlite_world, "operator1").send(f"/pesan/{message}/ulang").status_code == 403
@@ -118,7 +131,7 @@ def test_the_list_is_filtered(sqlite_world: World, query: dict[str, str], found:
     assert listed(sqlite_world, "admin1", **query).count("••••••123 ") == found
 
 
-def test_the_file_has_what_the_page_has_and_the_page_few_statements(sqlite_world: World) -> None:
+def test_the_file_equals_the_page_and_the_page_needs_few_statements(sqlite_world: World) -> None:
     for _ in range(30):
         write(sqlite_world, "magetan.staf")
     visitor = Visitor(sqlite_world, "admin1")
@@ -131,7 +144,7 @@ def test_the_file_has_what_the_page_has_and_the_page_few_statements(sqlite_world
     assert len(seen.statements) <= 6, seen.statements
 
 
-def test_the_profile_tells_of_the_last_code_and_the_last_message(sqlite_world: World) -> None:
+def test_the_profile_shows_the_state_of_the_last_code_and_message(sqlite_world: World) -> None:
     write(sqlite_world, "magetan.staf", "code")
     write(sqlite_world, "magetan.staf")
     visitor = Visitor(sqlite_world, "magetan.staf")

@@ -1,4 +1,4 @@
-"""Real receivers on the loopback: a mail server, an SMS centre, an HTTP gateway. Each keeps what it was given."""
+"""Real receivers on 127.0.0.1: a mail server, an SMS centre, an HTTP gateway. Each keeps what it receives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.servers import free_port
 
 @dataclass
 class Received:
-    """What came in, and where the receiver listens."""
+    """The received items and the port of the receiver."""
 
     port: int
     items: list[Any] = field(default_factory=list)
@@ -47,7 +47,7 @@ class _Mailbox:
 
 @contextmanager
 def mail_server(refuse: str = "550 no such mailbox") -> Iterator[Received]:
-    """aiosmtpd; mail for nobody@… is refused."""
+    """Yield an aiosmtpd server, which refuses mail for nobody@…."""
     received = Received(free_port())
     controller = Controller(_Mailbox(received, refuse), hostname="127.0.0.1", port=received.port)
     controller.start()
@@ -59,7 +59,7 @@ def mail_server(refuse: str = "550 no such mailbox") -> Iterator[Received]:
 
 @contextmanager
 def sms_centre(reject: int = 0) -> Iterator[Received]:
-    """An SMPP 3.4 server in a thread of its own; `reject` answers every message with that status."""
+    """Yield an SMPP 3.4 server in a thread; `reject` is the status with which it answers every message."""
     received, ready = Received(free_port()), threading.Event()
     held: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None] | None]] = []
 
@@ -95,7 +95,7 @@ def sms_centre(reject: int = 0) -> Iterator[Received]:
 
 @contextmanager
 def gateway(status: int = 200, *, after: float = 0) -> Iterator[Received]:
-    """An HTTP receiver that answers every message with `status`, `after` so many seconds."""
+    """Yield an HTTP receiver that answers every message with `status` after `after` seconds."""
     received = Received(0)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The outbox on both databases: written with the act, sent once, tried again, wiped."""
+"""The outbox on both databases: a message is written with its act, sent once, retried, and its text deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from tests.notifications import receivers
 from tests.support.servers import free_port
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World
 
 TO = Recipient(Channel.SMS, "+628120000123")
@@ -27,7 +27,7 @@ def write(world: World, text: str = "Kode 424242", **more: Any) -> None:
 
 
 def state(world: World) -> tuple[str, int, int]:
-    """State, tries, and how many bytes of the text are still there."""
+    """Return state, number of tries, and the stored bytes of the text."""
     row = world.sql("SELECT state, tries, length(sealed) FROM outbox_message")[0]
     return row[0], row[1], row[2]
 
@@ -37,7 +37,7 @@ def by_gateway(world: World, port: int, **more: Any) -> int:
     return deliver(world.context, settings, **more)
 
 
-def test_a_message_leaves_once_and_is_wiped(world: World) -> None:
+def test_a_message_is_sent_once_and_its_text_is_deleted(world: World) -> None:
     write(world)
     assert b"424242" not in bytes(world.sql("SELECT sealed FROM outbox_message")[0][0])
     with receivers.gateway() as server:
@@ -47,7 +47,7 @@ def test_a_message_leaves_once_and_is_wiped(world: World) -> None:
     assert world.sql("SELECT shown_to, reference FROM outbox_message") == [("+62••••••123", "wa-1")]
 
 
-def test_a_message_of_an_act_that_did_not_happen_never_leaves(world: World) -> None:
+def test_a_message_of_a_rolled_back_act_is_not_sent(world: World) -> None:
     def fail() -> None:
         with world.context() as ctx:
             outbox.enqueue(ctx, world.settings, TO, "code", "", "t")
@@ -60,11 +60,11 @@ def test_a_message_of_an_act_that_did_not_happen_never_leaves(world: World) -> N
     assert server.items == []
 
 
-def test_a_receiver_that_is_away_is_tried_again_later_and_later(world: World) -> None:
+def test_an_unavailable_receiver_is_retried_at_growing_intervals(world: World) -> None:
     write(world)
     port = free_port()
     assert (by_gateway(world, port), state(world)[:2]) == (0, ("queued", 1))
-    assert (by_gateway(world, port), state(world)[:2]) == (0, ("queued", 1))  # not due yet
+    assert (by_gateway(world, port), state(world)[:2]) == (0, ("queued", 1))  # the next try is not due yet
     world.clock.advance(seconds=6)
     by_gateway(world, port)
     assert state(world)[:2] == ("queued", 2)
@@ -74,15 +74,15 @@ def test_a_receiver_that_is_away_is_tried_again_later_and_later(world: World) ->
     assert state(world) == ("sent", 3, 0)
 
 
-def test_what_is_refused_for_good_is_not_tried_again(world: World) -> None:
+def test_a_permanent_refusal_is_not_retried(world: World) -> None:
     write(world)
     with receivers.gateway(422) as server:
         by_gateway(world, server.port)
     assert state(world) == ("failed", 1, 0)
-    assert world.sql("SELECT last_error FROM outbox_message")[0][0] == "the gateway answers 422"
+    assert world.sql("SELECT last_error FROM outbox_message")[0][0] == "gateway-refused: 422"
 
 
-def test_an_address_of_which_no_mail_can_be_made_fails_for_good_and_holds_up_nothing(world: World) -> None:
+def test_an_unusable_address_fails_for_good_and_does_not_delay_other_messages(world: World) -> None:
     with world.context() as ctx:
         for address in ("indah@contoh.example\r\nBcc: semua@contoh.example", "indah@contoh.example"):
             outbox.enqueue(ctx, world.settings, Recipient(Channel.EMAIL, address), "reminder", "s", "t")
@@ -91,24 +91,24 @@ def test_an_address_of_which_no_mail_can_be_made_fails_for_good_and_holds_up_not
         assert deliver(world.context, settings) == 1
     assert [to for to, _ in server.items] == [["indah@contoh.example"]]
     assert world.sql("SELECT state, last_error FROM outbox_message ORDER BY id") == [
-        ("failed", "no message can be made of this (ValueError)"),
+        ("failed", "unsendable: ValueError"),
         ("sent", ""),
     ]
 
 
-def test_a_message_that_cannot_be_opened_waits_and_holds_up_nothing(world: World) -> None:
+def test_a_message_that_cannot_be_decrypted_waits_and_does_not_delay_others(world: World) -> None:
     write(world)
     world.sql("UPDATE outbox_message SET sealed = :other", other=b"sealed under another key, long ago")
     write(world)
     with receivers.gateway() as server:
         assert by_gateway(world, server.port) == 1
     assert world.sql("SELECT state, tries, last_error FROM outbox_message ORDER BY id") == [
-        ("queued", 1, "A sealed value cannot be opened: the secret key of this installation has changed."),
+        ("queued", 1, "key-changed"),
         ("sent", 1, ""),
     ]
 
 
-def test_slow_receivers_hold_a_round_up_for_a_moment_only(sqlite_world: World) -> None:
+def test_slow_receivers_delay_a_round_only_briefly(sqlite_world: World) -> None:
     for _ in range(3):
         write(sqlite_world)
     with receivers.gateway(after=0.3) as server:
@@ -118,7 +118,7 @@ def test_slow_receivers_hold_a_round_up_for_a_moment_only(sqlite_world: World) -
         assert by_gateway(sqlite_world, server.port) == 2
 
 
-def test_the_worker_outlives_a_job_that_fails_in_a_way_nobody_thought_of() -> None:
+def test_the_worker_survives_an_unexpected_exception_of_a_job() -> None:
     def broken() -> int:
         raise ZeroDivisionError("planted")
 
@@ -128,7 +128,7 @@ def test_the_worker_outlives_a_job_that_fails_in_a_way_nobody_thought_of() -> No
     assert (told["event"], told["job"], type(told["exc_info"])) == ("job_failed", "broken", ZeroDivisionError)
 
 
-def test_a_code_that_came_too_late_is_not_sent(world: World) -> None:
+def test_an_expired_code_is_not_sent(world: World) -> None:
     write(world, lapse=timedelta(minutes=5))
     world.clock.advance(minutes=6)
     with receivers.gateway() as server:
@@ -136,27 +136,27 @@ def test_a_code_that_came_too_late_is_not_sent(world: World) -> None:
     assert (server.items, state(world)) == ([], ("lapsed", 1, 0))
 
 
-def test_a_channel_nobody_switched_on_fails_visibly(world: World) -> None:
+def test_a_message_for_a_disabled_channel_fails_visibly(world: World) -> None:
     write(world)
     deliver(world.context, world.settings)
-    assert world.sql("SELECT state, last_error FROM outbox_message") == [("failed", "this channel is not switched on")]
+    assert world.sql("SELECT state, last_error FROM outbox_message") == [("failed", "channel-off")]
 
 
 def test_a_sender_that_died_is_replaced_after_its_lease(world: World) -> None:
     write(world)
     with world.context() as ctx:
-        assert [outbox.take(ctx, message) for message in outbox.due(ctx)] == [True]  # and never heard of again
+        assert [outbox.take(ctx, message) for message in outbox.due(ctx)] == [True]  # the sender dies here
     with receivers.gateway() as server:
         assert by_gateway(world, server.port) == 0
         world.clock.advance(seconds=61)
         assert by_gateway(world, server.port) == 1
 
 
-def test_two_senders_never_have_the_same_message(postgresql_world: World) -> None:
+def test_two_senders_never_take_the_same_message(postgresql_world: World) -> None:
     for _ in range(8):
         write(postgresql_world)
     with receivers.gateway() as server:
-        counts = together([lambda: by_gateway(postgresql_world, server.port)] * 4)
+        counts = run_simultaneously([lambda: by_gateway(postgresql_world, server.port)] * 4)
     assert (sum(counts), len(server.items)) == (8, 8)
 
 

@@ -1,4 +1,4 @@
-"""The way of an application for a model, step by step, as browsers send it."""
+"""The steps of an application for a model, sent as browser forms."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ MAKER = "softorb.kepala"
 
 
 def model_id(world: World, name: str = "SOFTORB-CRD-1") -> str:
-    """A model's id, as addresses have it."""
+    """Return a model's id as URLs write it."""
     return one_id(world, "SELECT id FROM device_model WHERE name = :name", name=name)
 
 
 def file() -> Any:
-    """A PDF, as a form sends it."""
+    """Return a PDF as a form sends it."""
     return io.BytesIO(letter()), "surat.pdf"
 
 
 def application(kind: str = "certification") -> dict[str, Any]:
-    """The form of an application."""
+    """Return the fields of an application."""
     return {"kind": kind, "letter_number": "05/SRT/XI/2026", "letter_date": "2026-11-01", "letter": file()}
 
 
 def certificate(**more: Any) -> dict[str, Any]:
-    """The form of a TKDN certificate."""
+    """Return the fields of a TKDN certificate."""
     stated = {"number": "1234/SJ-IND/TKDN/2026", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40,25"}
     return stated | {"certificate": file()} | more
 
 
 def applied(world: World, kind: str = "certification", who: str = MAKER, model: str = "SOFTORB-CRD-1") -> str:
-    """An application; its address."""
+    """Apply for a model; return the path of the application."""
     return goes_to(Visitor(world, who).send(f"/model/{model_id(world, model)}/ajukan", **application(kind)))
 
 
 def admitted(world: World, kind: str = "certification") -> str:
-    """An application that was let through."""
+    """Admit an application; return its path."""
     case = applied(world, kind)
     goes_to(Visitor(world, "operator1").send(f"{case}/izinkan"))
     return case
 
 
 def recorded(world: World, kind: str = "certification", **more: Any) -> str:
-    """An application whose certificate waits for an approver."""
+    """Record a certificate, which waits for an approver; return the application's path."""
     case = admitted(world, kind)
     fields = certificate(**more)
     if kind == "testing":
@@ -56,14 +56,14 @@ def recorded(world: World, kind: str = "certification", **more: Any) -> str:
 
 
 def digest(world: World, case: str) -> str:
-    """What an approver is shown."""
+    """Return the digest that an approver is shown."""
     identity = case.rsplit("/", 1)[1]
     found = {str(UUID(str(row[0]))): row[1] for row in world.sql("SELECT id, digest FROM model_case")}
     return str(found[identity])
 
 
 def certified(world: World, kind: str = "certification", **more: Any) -> str:
-    """An application whose certificate counts."""
+    """Certify an application; return its path."""
     case = recorded(world, kind, **more)
     goes_to(Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=digest(world, case)))
     return case

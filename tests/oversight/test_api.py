@@ -1,4 +1,4 @@
-"""Models and reference data by the API: the same services as the pages, with the same second person."""
+"""Models and reference data over the API, with the same rule of two persons as on the pages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CERTIFICATE = {"number": "1234/TKDN/2026", "issuer": "P3DN", "issued_on": "2026-
 BANK = {"kind": "institution", "name": "BANK CONTOH"}
 
 
-def test_an_application_goes_its_way_to_the_certificate(world: World) -> None:
+def test_an_application_leads_to_a_certificate(world: World) -> None:
     maker, operator, approver = (world.client(name) for name in (MAKER, "operator1", "penyetuju1"))
     stated = APPLICATION | {"model": model_id(world)}
-    assert maker.send("/model-cases", stated).status_code == 422  # no letter
+    assert maker.send("/model-cases", stated).status_code == 422  # the letter is missing
     case = done(maker.send("/model-cases", stated, letter=letter()), 201)
     assert (case["state"], case["model"]["name"], "admit" in case["links"]) == ("applied", "SOFTORB-CRD-1", True)
     path = f"/model-cases/{case['id']}"
@@ -30,7 +30,7 @@ def test_an_application_goes_its_way_to_the_certificate(world: World) -> None:
     assert world.client("len.kepala").get(path).status_code == 404
 
 
-def test_reference_data_is_proposed_by_one_and_registered_by_another(world: World) -> None:
+def test_one_person_proposes_reference_data_and_another_registers_it(world: World) -> None:
     operator, approver = world.client("operator1"), world.client("penyetuju1")
     change = done(operator.post("/reference-changes/organisations", {"rows": [BANK]}), 201)
     assert (change["state"], change["count"], change["rows"][0]["name"]) == ("proposed", 1, "BANK CONTOH")
@@ -43,7 +43,7 @@ def test_reference_data_is_proposed_by_one_and_registered_by_another(world: Worl
     wanted["models"]["manufacturer"] = world.sql("SELECT name FROM organisation WHERE kind = 'manufacturer' ORDER BY name LIMIT 1")[0][0]
     for kind, row in wanted.items():
         made = done(operator.post(f"/reference-changes/{kind}", {"rows": [row]}), 201)
-        assert operator.post(f"/reference-changes/{kind}", {"rows": [row, row]}).status_code == 422  # given twice
+        assert operator.post(f"/reference-changes/{kind}", {"rows": [row, row]}).status_code == 422  # sent twice
         ended = "reject" if kind == "models" else "withdraw"
         who = approver if ended == "reject" else operator
         assert done(who.post(f"/reference-changes/{made['id']}/{ended}", {"note": "keliru"}))["state"] == "rejected"

@@ -1,4 +1,4 @@
-"""Applications for models: who moves them, what the database refuses, and what a certificate must be."""
+"""Applications for models: who takes which step, what the database refuses, and which certificates are accepted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def state(world: World) -> str:
 
 
 @pytest.mark.parametrize("kind", ["testing", "certification"])
-def test_a_model_comes_to_its_certificate_and_the_minister_is_told(world: World, kind: str) -> None:
+def test_a_model_is_certified_and_the_minister_is_informed(world: World, kind: str) -> None:
     case = certified(world, kind)
     goes_to(Visitor(world, "operator2").send(f"{case}/lapor", note="470/1 tanggal 23-11-2026"))
     steps = world.sql("SELECT from_state, to_state FROM history WHERE object_kind = 'model_case' ORDER BY id")
@@ -29,11 +29,11 @@ def test_a_model_comes_to_its_certificate_and_the_minister_is_told(world: World,
     shown = english(world, "magetan.staf").text(f"/model/{model_id(world)}")
     assert "1234/SJ-IND/TKDN/2026" in shown
     assert ("40.25" in shown) == (kind == "certification")
-    assert "05/SRT" not in shown  # applications are the maker's affair and the directorate's
+    assert "05/SRT" not in shown  # only the manufacturer and the directorate see applications
     assert "05/SRT" in english(world, MAKER).text(f"/model/{model_id(world)}")
 
 
-def test_a_certificate_counts_only_when_it_is_certified_and_until_its_last_day(world: World) -> None:
+def test_a_certificate_is_valid_from_its_certification_to_its_last_day(world: World) -> None:
     recorded(world, valid_until="2026-12-31")
     page = f"/model/{model_id(world)}"
     assert "Neither a test nor a TKDN certificate" in english(world, MAKER).text(page)
@@ -44,14 +44,14 @@ def test_a_certificate_counts_only_when_it_is_certified_and_until_its_last_day(w
     assert "Expired" in english(world, MAKER).text("/model")
 
 
-def test_whoever_recorded_a_certificate_never_certifies_it(world: World) -> None:
+def test_the_person_who_recorded_a_certificate_may_not_certify_it(world: World) -> None:
     case = recorded(world)
     seen = digest(world, case)
     with pytest.raises(DBAPIError, match="only an approver approves"):
         approve_by_sql(world, "operator2", seen)
     with pytest.raises(DBAPIError, match="not what was seen"):
         approve_by_sql(world, "penyetuju1", "0" * 64)
-    world.sql("UPDATE user_account SET roles = 'approver operator' WHERE username = 'operator1'")  # both capabilities, one person
+    world.sql("UPDATE user_account SET roles = 'approver operator' WHERE username = 'operator1'")  # one person with both capabilities
     recorder = Visitor(world, "operator1")
     assert "another person certifies" in english(world, "operator1").text(case)
     assert recorder.send(f"{case}/sahkan", digest=seen).status_code == 403
@@ -85,13 +85,13 @@ def approve_by_sql(world: World, who: str, seen: str) -> None:
         "DELETE FROM model_case",
     ],
 )
-def test_direct_sql_takes_no_step_and_changes_nothing_that_waits(world: World, change: str) -> None:
+def test_the_database_refuses_steps_and_changes_by_direct_sql(world: World, change: str) -> None:
     recorded(world)
     with pytest.raises(DBAPIError):
         world.sql(change)
 
 
-def test_a_step_without_a_certificate_and_a_foreign_model_are_refused_by_the_database(world: World) -> None:
+def test_the_database_refuses_a_step_without_a_certificate_and_a_foreign_model(world: World) -> None:
     admitted(world)
     entry = world.sql("SELECT id FROM audit_entry WHERE action = 'organisation.register' LIMIT 1")[0][0]
     with pytest.raises(DBAPIError, match="only with its certificate recorded"):
@@ -123,7 +123,7 @@ def test_a_step_without_a_certificate_and_a_foreign_model_are_refused_by_the_dat
         ({"number": ""}, "number"),
     ],
 )
-def test_a_certificate_that_cannot_be_is_refused_at_its_field(sqlite_world: World, wrong: dict[str, Any], field: str) -> None:
+def test_an_impossible_certificate_is_refused_at_its_field(sqlite_world: World, wrong: dict[str, Any], field: str) -> None:
     case = admitted(sqlite_world)
     answer = Visitor(sqlite_world, "operator1").send(f"{case}/sertifikat", **certificate(**wrong))
     assert answer.status_code == 422
@@ -132,7 +132,7 @@ def test_a_certificate_that_cannot_be_is_refused_at_its_field(sqlite_world: Worl
     assert sqlite_world.sql("SELECT COUNT(*) FROM model_certificate")[0][0] == 0
 
 
-def test_the_database_itself_refuses_too_little_local_content(world: World) -> None:
+def test_the_database_refuses_too_little_local_content(world: World) -> None:
     goes_to(Visitor(world, "penyetuju1").send(f"{recorded(world)}/kembalikan", note="persentase keliru"))
     with pytest.raises(DBAPIError):
         world.sql("UPDATE model_certificate SET tkdn_e2 = 2999")
@@ -140,24 +140,26 @@ def test_the_database_itself_refuses_too_little_local_content(world: World) -> N
         world.sql("UPDATE model_certificate SET kind = 'test', tkdn_e2 = NULL")
 
 
-def test_the_result_of_a_test_states_no_percentage(sqlite_world: World) -> None:
+def test_a_test_result_has_no_percentage(sqlite_world: World) -> None:
     case = admitted(sqlite_world, "testing")
     assert Visitor(sqlite_world, "operator1").send(f"{case}/sertifikat", **certificate()).status_code == 422
 
 
-def test_a_returned_certificate_is_recorded_anew_and_the_old_digest_approves_nothing(world: World) -> None:
+def test_a_returned_certificate_is_recorded_again_and_the_old_digest_is_refused(world: World) -> None:
     case = recorded(world)
     old = digest(world, case)
-    assert Visitor(world, "penyetuju1").send(f"{case}/kembalikan").status_code == 422  # a note is needed
+    assert Visitor(world, "penyetuju1").send(f"{case}/kembalikan").status_code == 422  # the note is missing
     goes_to(Visitor(world, "penyetuju1").send(f"{case}/kembalikan", note="nomor keliru"))
     assert "nomor keliru" in Visitor(world, "operator1").text(case)
-    goes_to(Visitor(world, "operator2").send(f"{case}/sertifikat", **certificate(number="99/TKDN", certificate="")))  # the paper stays
+    goes_to(
+        Visitor(world, "operator2").send(f"{case}/sertifikat", **certificate(number="99/TKDN", certificate=""))
+    )  # the old document is kept
     assert Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=old).status_code == 409
     goes_to(Visitor(world, "penyetuju1").send(f"{case}/sahkan", digest=digest(world, case)))
     assert world.sql("SELECT number FROM model_certificate")[0][0] == "99/TKDN"
 
 
-def test_one_application_of_a_kind_is_open_at_a_time(world: World) -> None:
+def test_only_one_application_of_a_kind_is_open_at_a_time(world: World) -> None:
     case = applied(world)
     path = f"/model/{model_id(world)}/ajukan"
     assert Visitor(world, MAKER).send(path, **application()).status_code == 409
@@ -166,7 +168,7 @@ def test_one_application_of_a_kind_is_open_at_a_time(world: World) -> None:
     applied(world)
 
 
-def test_another_maker_finds_neither_model_nor_application(world: World) -> None:
+def test_another_manufacturer_finds_neither_model_nor_application(world: World) -> None:
     case, path = applied(world), f"/model/{model_id(world)}"
     foreign = Visitor(world, "len.kepala")
     for address in (path, f"{path}/ajukan", case, f"{case}/berkas/surat"):
@@ -176,7 +178,7 @@ def test_another_maker_finds_neither_model_nor_application(world: World) -> None
     assert "SOFTORB" not in foreign.text("/model")
 
 
-def test_everybody_does_what_is_theirs(sqlite_world: World) -> None:
+def test_each_role_may_take_only_its_own_steps(sqlite_world: World) -> None:
     case = applied(sqlite_world)
     for who in ("penyetuju1", "auditor1", MAKER, "magetan.kepala"):
         assert Visitor(sqlite_world, who).send(f"{case}/izinkan").status_code == 403, who
@@ -201,7 +203,7 @@ def test_models_are_found_by_name_maker_and_the_state_of_an_application(sqlite_w
     assert visitor.get("/model", unduh="csv").status_code == 200
 
 
-def test_a_list_and_a_page_take_few_statements(sqlite_world: World) -> None:
+def test_the_list_and_the_page_need_few_statements(sqlite_world: World) -> None:
     case = certified(sqlite_world)
     certified(sqlite_world, "testing")
     visitor = Visitor(sqlite_world, "operator1")

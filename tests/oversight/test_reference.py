@@ -1,4 +1,4 @@
-"""Reference data: proposed by one person, executed by another; files are refused row by row and keep everything as it was."""
+"""Reference data: one person proposes, another executes; a file with wrong rows is refused completely, row by row."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def names(world: World) -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "write"), [("o.csv", write_csv), ("o.xlsx", write_xlsx)])
-def test_a_file_of_organisations_is_proposed_and_executed_by_an_approver(world: World, name: str, write: Any) -> None:
+def test_a_proposed_file_of_organisations_is_executed_by_an_approver(world: World, name: str, write: Any) -> None:
     change = goes_to(Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=upload(HEADER, GOOD, write, name)))
     assert "BANK CONTOH" not in names(world)
     assert "BANK CONTOH" in Visitor(world, "penyetuju1").text(change)
@@ -68,7 +68,7 @@ def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
     assert "BANK CONTOH" not in names(world)
 
 
-def test_what_is_known_is_left_out_and_a_file_of_nothing_else_is_refused(sqlite_world: World) -> None:
+def test_known_rows_are_left_out_and_a_file_of_known_rows_is_refused(sqlite_world: World) -> None:
     known = ("institution", "BANK MANDIRI", "", "")
     change = proposed(sqlite_world, rows=[known, GOOD[0]])
     assert "BANK MANDIRI" not in Visitor(sqlite_world, "operator1").text(change)
@@ -78,12 +78,12 @@ def test_what_is_known_is_left_out_and_a_file_of_nothing_else_is_refused(sqlite_
     assert Visitor(sqlite_world, "operator1").send("/organisasi/baru", kind="directorate", name="Direktorat Kedua").status_code == 422
 
 
-def test_an_agreement_is_drafted_from_its_institution_and_in_force_only_when_executed(world: World) -> None:
+def test_an_agreement_is_in_force_only_when_its_proposal_is_executed(world: World) -> None:
     bank = world.organisations[facts.MANDIRI]
     fields = {"number": "119/7/PKS", "valid_from": "2029-01-01", "valid_until": "2030-12-31"}
     wrong = Visitor(world, "operator1").send(f"/organisasi/{bank}/pks", **fields | {"valid_until": "2028-12-31"})
     assert 'id="e-valid_until"' in wrong.get_data(as_text=True)
-    assert "<caption>" not in wrong.get_data(as_text=True)  # one row has fields, not rows
+    assert "<caption>" not in wrong.get_data(as_text=True)  # errors of a single row name fields, not rows
     change = goes_to(Visitor(world, "operator1").send(f"/organisasi/{bank}/pks", **fields))
     assert "119/7/PKS" not in Visitor(world, "operator1").text(f"/organisasi/{bank}")
     goes_to(Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest=digest(world)))
@@ -93,7 +93,7 @@ def test_an_agreement_is_drafted_from_its_institution_and_in_force_only_when_exe
     assert Visitor(world, "operator1").get(f"/organisasi/{world.organisations[facts.LEN]}/pks").status_code == 404
 
 
-def test_a_model_and_an_organisation_are_drafted_one_by_one(world: World) -> None:
+def test_a_single_model_and_a_single_organisation_are_proposed_by_form(world: World) -> None:
     maker = world.organisations[facts.LEN]
     model = goes_to(Visitor(world, "operator1").send(f"/organisasi/{maker}/model", name="LEN-CRD-2", function="R"))
     goes_to(Visitor(world, "penyetuju1").send(f"{model}/laksanakan", digest=digest(world)))
@@ -103,7 +103,7 @@ def test_a_model_and_an_organisation_are_drafted_one_by_one(world: World) -> Non
     assert "PT CONTOH" in names(world)
 
 
-def test_files_of_agreements_and_models_say_which_name_is_unknown(sqlite_world: World) -> None:
+def test_an_unknown_name_in_a_file_of_agreements_or_models_is_named(sqlite_world: World) -> None:
     rows = [("BANK TAK DIKENAL", "1/PKS", "2026-01-01", "2026-12-31"), ("BANK MANDIRI", "2/PKS", "2026-12-31", "2026-01-01"),
             ("BANK MANDIRI", "3/PKS", "kemarin", "2026-01-01")]  # fmt: skip
     header = ("institution", "number", "valid_from", "valid_until")
@@ -116,7 +116,7 @@ def test_files_of_agreements_and_models_say_which_name_is_unknown(sqlite_world: 
         assert f"<td>{row}</td><td><code>{column}</code></td>" in answer.get_data(as_text=True)
 
 
-def test_whoever_proposed_never_executes_not_even_with_another_account_or_by_sql(world: World) -> None:
+def test_the_proposer_may_not_execute_with_another_account_or_by_sql(world: World) -> None:
     change = proposed(world)
     assert Visitor(world, "operator1").send(f"{change}/laksanakan", digest=digest(world)).status_code == 403
     seen, act = digest(world), world.sql("SELECT id FROM audit_entry ORDER BY id DESC LIMIT 1")[0][0]
@@ -138,7 +138,7 @@ def test_whoever_proposed_never_executes_not_even_with_another_account_or_by_sql
     goes_to(Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest=seen))
 
 
-def test_a_proposal_is_rejected_with_a_note_or_withdrawn_by_whoever_made_it(world: World) -> None:
+def test_a_proposal_is_rejected_with_a_note_or_withdrawn_by_its_proposer(world: World) -> None:
     change = proposed(world)
     assert Visitor(world, "penyetuju1").send(f"{change}/tolak").status_code == 422
     assert Visitor(world, "operator2").send(f"{change}/tarik").status_code == 403
@@ -150,7 +150,7 @@ def test_a_proposal_is_rejected_with_a_note_or_withdrawn_by_whoever_made_it(worl
     assert "BANK CONTOH" not in names(world)
 
 
-def test_what_has_been_registered_since_is_not_executed_a_second_time(world: World) -> None:
+def test_rows_registered_since_the_proposal_are_not_registered_again(world: World) -> None:
     first, second = proposed(world), proposed(world, rows=GOOD[:1])
     goes_to(Visitor(world, "penyetuju1").send(f"{second}/laksanakan", digest=digest(world)))
     seen = world.sql("SELECT digest FROM reference_change ORDER BY id LIMIT 1")[0][0]
@@ -158,7 +158,7 @@ def test_what_has_been_registered_since_is_not_executed_a_second_time(world: Wor
     assert GOOD[1][1] not in names(world)
 
 
-def test_only_operators_draft_and_only_central_people_see_proposals(sqlite_world: World) -> None:
+def test_only_operators_propose_and_only_central_people_see_proposals(sqlite_world: World) -> None:
     change = proposed(sqlite_world)
     for who in ("penyetuju1", "auditor1", "admin1", "magetan.kepala", "len.kepala"):
         for path in ("/organisasi/baru", "/organisasi/berkas/organisasi", "/organisasi/berkas/organisasi/templat.csv"):

@@ -1,4 +1,4 @@
-"""Notes on fields: they go with the step that returns a request, stay with it, and stand beside the field in the form."""
+"""Notes on fields: they belong to the step that returns a request and are shown beside the field in the form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def submitted(world: World, path: str) -> Any:
 
 
 @pytest.mark.parametrize("path", KINDS)
-def test_remarks_come_beside_the_fields_and_stay_in_the_time_line(world: World, path: str) -> None:
+def test_notes_are_shown_beside_the_fields_and_in_the_time_line(world: World, path: str) -> None:
     asked = submitted(world, path)
     address, operator = f"{path}/{asked['id']}", Visitor(world, "operator1")
     assert 'name="fields.letter_number"' in operator.get(address).get_data(as_text=True)
@@ -40,12 +40,12 @@ def test_remarks_come_beside_the_fields_and_stay_in_the_time_line(world: World, 
     done(world.client("operator1").post(f"/{KINDS[path]}/{asked['id']}/return", second))
     head.get(address)
     assert "Perihal kosong." in head.seen
-    assert REMARKS["letter"] in head.seen  # the first round is still told
+    assert REMARKS["letter"] in head.seen  # the notes of the first return are still shown
     assert 'id="n-letter_number"' not in head.get(f"{address}/ubah").get_data(as_text=True)
 
 
 @pytest.mark.parametrize("path", KINDS)
-def test_a_field_that_is_not_there_and_a_return_without_a_word_are_refused(sqlite_world: World, path: str) -> None:
+def test_a_note_on_an_unknown_field_and_a_return_without_a_note_are_refused(sqlite_world: World, path: str) -> None:
     asked = submitted(sqlite_world, path)
     operator = sqlite_world.client("operator1")
     for body in (
@@ -58,7 +58,7 @@ def test_a_field_that_is_not_there_and_a_return_without_a_word_are_refused(sqlit
     assert operator.get(f"/{KINDS[path]}/{asked['id']}").json["state"] == "submitted"
 
 
-def test_remarks_are_not_lost_by_approving(sqlite_world: World) -> None:
+def test_an_approval_with_unsent_notes_is_refused(sqlite_world: World) -> None:
     asked = sqlite_world.submitted(function="R")
     approver = Visitor(sqlite_world, "penyetuju1")
     answer = approver.send(f"/personalisasi/{asked['id']}/setujui", digest=asked["digest"], **{"fields.subject": "Perihal kosong."})
@@ -67,7 +67,7 @@ def test_remarks_are_not_lost_by_approving(sqlite_world: World) -> None:
     assert sqlite_world.sql("SELECT COUNT(*) FROM personalisation_approval") == [(0,)]
 
 
-def test_the_database_takes_a_remark_with_a_return_only_and_keeps_it(world: World) -> None:
+def test_the_database_accepts_a_note_only_with_a_return_and_keeps_it(world: World) -> None:
     asked = world.submitted()
     row = "INSERT INTO field_note (id, act_id, field, note) SELECT :id, act_id, 'subject', 'x' FROM personalisation_request"
     with pytest.raises(DBAPIError, match="goes with a step that returned"):

@@ -1,4 +1,4 @@
-"""A batch with errors comes back as the same sheet with a column that says what is wrong, and is taken once it is put right."""
+"""A batch with errors is returned as the same sheet with a column of errors, and accepted once it is corrected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def send(visitor: Visitor, world: World, batch: bytes, name: str = "batch juni.c
     return visitor.send("/personalisasi/baru", **stated, **papers, batch=(io.BytesIO(batch), name))
 
 
-def test_a_batch_with_errors_comes_back_whole_and_is_taken_when_it_is_put_right(world: World) -> None:
+def test_a_batch_with_errors_is_returned_completely_and_accepted_once_corrected(world: World) -> None:
     numbers = world.units(BUYER, 3, MODEL, "R", pcid=False)
     rows = [[number, MODEL, secrets.token_hex(16).upper(), new_uid(), ""] for number in numbers]
     rows[1][2] = "XYZ"
@@ -52,7 +52,7 @@ def test_a_batch_with_errors_comes_back_whole_and_is_taken_when_it_is_put_right(
     assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
-def test_the_template_holds_no_column_of_errors(sqlite_world: World) -> None:
+def test_the_template_has_no_column_of_errors(sqlite_world: World) -> None:
     sqlite_world.units(BUYER, 1, MODEL, "R", pcid=False)
     buyer = sqlite_world.organisation_of(BUYER)
     data = Visitor(sqlite_world, MAKER).get(f"/personalisasi/pembeli/{buyer}/templat.csv").get_data()

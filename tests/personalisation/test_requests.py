@@ -1,4 +1,4 @@
-"""Requests for cards: by offices, by manufacturers, and their results."""
+"""Personalisation requests of offices and manufacturers, and their results."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sifilma.kernel.errors import Invalid
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationIn
 from sifilma.personalisation.service import Files
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done, letter, new_uid
 
 PATH = "/personalisation-requests"
 
 
-def test_rw_takes_two_persons_other_than_the_submitter(world: World) -> None:
+def test_rw_needs_two_approvers_other_than_the_submitter(world: World) -> None:
     request = world.submitted(function="RW", quantity=2)
     first = world.approve("personalisation-requests", request["id"], "penyetuju1")
     assert (first["state"], first["required_approvals"]) == ("submitted", 2)
@@ -40,22 +40,22 @@ def test_rw_takes_two_persons_other_than_the_submitter(world: World) -> None:
         assert world.client(name).post(f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}).status_code == 403
 
 
-def test_two_approvers_at_once_approve(postgresql_world: World) -> None:
+def test_two_simultaneous_approvals_approve_the_request(postgresql_world: World) -> None:
     world = postgresql_world
     request, client = world.submitted(function="RW"), world.client("penyetuju2")
     with world.acting("penyetuju1") as ctx:
         service.approve(ctx, world.settings, UUID(request["id"]), request["digest"])
-        other = meanwhile(partial(client.post, f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}))
+        other = start_in_background(partial(client.post, f"{PATH}/{request['id']}/approve", {"digest": request["digest"]}))
     assert done(other())["state"] == "approved"
 
 
-def test_an_approval_of_something_else_than_what_is_there_is_a_conflict(world: World) -> None:
+def test_an_approval_of_another_content_is_a_conflict(world: World) -> None:
     request = world.submitted(function="R")
     refused = world.client("penyetuju1").post(f"{PATH}/{request['id']}/approve", {"digest": "f" * 64})
     assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:digest-mismatch")
 
 
-def test_a_returned_request_is_mended_and_comes_again(world: World) -> None:
+def test_a_returned_request_is_corrected_and_submitted_again(world: World) -> None:
     request = world.submitted(function="R")
     client = world.client("magetan.kepala")
     stated = world.letter() | {"function": "R", "quantity": 3}
@@ -65,7 +65,7 @@ def test_a_returned_request_is_mended_and_comes_again(world: World) -> None:
     assert done(client.post(f"{PATH}/{request['id']}/submit"))["digest"] != request["digest"]
 
 
-def test_a_letter_is_needed_once_and_without_active_content(world: World) -> None:
+def test_a_letter_must_be_new_and_without_active_content(world: World) -> None:
     client, stated = world.client("magetan.kepala"), world.letter() | {"function": "R", "quantity": 1}
     assert client.send(PATH, stated).json["errors"][0]["field"] == "letter"
     active = letter().replace(b"%%EOF", b"1 0 obj <</OpenAction <</S /JavaScript /JS (x)>> >> endobj %%EOF")
@@ -74,10 +74,10 @@ def test_a_letter_is_needed_once_and_without_active_content(world: World) -> Non
     spaced = stated | {"letter_number": stated["letter_number"].replace("/", " / ")}
     again = client.send(PATH, spaced, letter=letter())
     assert (again.status_code, again.json["type"]) == (409, "urn:sifilma:problem:letter-known")
-    done(world.client("bangli.kepala").send(PATH, stated, letter=letter()), 201)  # another sender's number
+    done(world.client("bangli.kepala").send(PATH, stated, letter=letter()), 201)  # the same number of another sender
 
 
-def test_an_office_asks_for_itself_only(world: World) -> None:
+def test_an_office_requests_for_itself_only(world: World) -> None:
     stated = world.letter() | {"function": "R", "quantity": 1, "on_behalf_of": str(world.organisation_of("bangli.kepala"))}
     assert world.client("magetan.kepala").send(PATH, stated, letter=letter()).status_code == 422
     assert world.client("mandiri.kepala").send(PATH, world.letter() | {"function": "R", "quantity": 1}, letter=letter()).status_code == 403
@@ -92,17 +92,17 @@ def batch(world: World, rows: Sequence[tuple[str, ...]], files: Mapping[str, byt
     return world.client("softorb.kepala").send(PATH, stated, **sent)
 
 
-def test_a_letter_and_a_purchase_order_as_large_as_may_be_fit_into_one_request(sqlite_world: World) -> None:
+def test_a_letter_and_a_purchase_order_of_the_largest_size_are_accepted_together(sqlite_world: World) -> None:
     [number] = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)
     head, tail = letter().split(b"\n", 1)
     large = head + b"\n%" + b" " * (MAX_PDF - len(head) - len(tail) - 3) + b"\n" + tail
     files = {"letter": large, "purchase_order": large}
     made = batch(sqlite_world, [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())], files=files)
-    made.request.environ["wsgi.input"].close()  # the client leaves its file open
+    made.request.environ["wsgi.input"].close()  # the test client leaves its file open
     assert (len(large), done(made, 201)["quantity"]) == (MAX_PDF, 1)
 
 
-def test_the_file_of_a_batch_is_read_before_the_database_is_held(sqlite_world: World) -> None:
+def test_the_file_of_a_batch_is_read_before_a_transaction_begins(sqlite_world: World) -> None:
     damaged = Files(Upload("surat.pdf", letter()), Upload("po.pdf", letter()), Upload("batch.xlsx", b"PK\x03\x04 damaged"))
     stated = PersonalisationIn.model_validate(sqlite_world.letter() | {"function": "R"})
     maker = Actor(organisation_id=sqlite_world.organisation_of("softorb.kepala"), organisation_kind=OrganisationKind.MANUFACTURER)
@@ -129,7 +129,7 @@ def test_every_wrong_row_of_a_batch_is_named_and_nothing_is_saved(world: World) 
     assert world.sql("SELECT COUNT(*) FROM batch_row")[0][0] == 0
 
 
-def test_a_thousand_rows_are_taken_and_one_more_is_not(sqlite_world: World) -> None:
+def test_a_thousand_rows_are_accepted_and_one_more_is_not(sqlite_world: World) -> None:
     world = sqlite_world
     numbers = world.units("mandiri.kepala", 1000, "SOFTORB-CRD-1", "R", pcid=False)
     rows = [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid()) for number in numbers]
@@ -137,7 +137,7 @@ def test_a_thousand_rows_are_taken_and_one_more_is_not(sqlite_world: World) -> N
     assert batch(world, [*rows, ("ONE-MORE", "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())]).status_code == 422
 
 
-def test_an_approved_batch_registers_its_cards_and_gives_the_units_their_pcid(world: World) -> None:
+def test_an_approved_batch_registers_its_cards_and_sets_the_pcid_of_the_units(world: World) -> None:
     number, pcid, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], secrets.token_hex(16).upper(), new_uid()
     request = world.batch([(number, "SOFTORB-CRD-1", pcid, uid)])
     assert world.sql("SELECT pcid FROM unit")[0][0] is None
@@ -146,7 +146,7 @@ def test_an_approved_batch_registers_its_cards_and_gives_the_units_their_pcid(wo
     assert done(world.client("mandiri.kepala").get(f"/cards/{uid}"))["state"] == "registered"
 
 
-def test_an_institution_without_an_agreement_gets_no_approval(world: World) -> None:
+def test_a_batch_for_an_institution_without_an_agreement_is_not_approved(world: World) -> None:
     number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
     request = world.batch([(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid())])
     digest = done(world.client("penyetuju1").get(f"{PATH}/{request}"))["digest"]
@@ -155,7 +155,7 @@ def test_an_institution_without_an_agreement_gets_no_approval(world: World) -> N
     assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:no-agreement")
 
 
-def test_results_come_in_parts_and_a_failed_card_is_replaced(world: World) -> None:
+def test_results_are_recorded_in_parts_and_a_failed_card_is_replaced(world: World) -> None:
     request = world.submitted(function="R", quantity=2)["id"]
     world.approve("personalisation-requests", request, "penyetuju1")
     operator, path = world.client("operator1"), f"{PATH}/{request}/results"
@@ -171,7 +171,7 @@ def test_results_come_in_parts_and_a_failed_card_is_replaced(world: World) -> No
     assert states == {good: "personalised", bad: "damaged", other: "personalised"}
 
 
-def test_two_files_of_results_at_once_complete_the_request(postgresql_world: World) -> None:
+def test_two_simultaneous_files_of_results_complete_the_request(postgresql_world: World) -> None:
     world = postgresql_world
     request = world.submitted(function="R", quantity=3)["id"]
     world.approve("personalisation-requests", request, "penyetuju1")
@@ -180,7 +180,7 @@ def test_two_files_of_results_at_once_complete_the_request(postgresql_world: Wor
     done(client.post(path, {"results": made[:1]}))
     with world.acting("operator1") as ctx:
         results.add_results(ctx, world.settings, world.hsm, UUID(request), results.parse_results({1: made[1]}))
-        other = meanwhile(partial(client.post, path, {"results": made[2:]}))
+        other = start_in_background(partial(client.post, path, {"results": made[2:]}))
     assert done(other())["state"] == "completed"
 
 
@@ -212,7 +212,7 @@ def test_a_batch_of_another_organisations_units_is_not_approved(world: World) ->
     assert world.sql("SELECT pcid FROM unit")[0][0] is None
 
 
-def test_of_two_batches_for_one_unit_the_second_is_not_approved(world: World) -> None:
+def test_the_second_of_two_batches_for_one_unit_is_not_approved(world: World) -> None:
     number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
     pcid = secrets.token_hex(16)
     first, second = (world.batch([(number, "SOFTORB-CRD-1", pcid, new_uid())]) for _ in range(2))
@@ -223,7 +223,7 @@ def test_of_two_batches_for_one_unit_the_second_is_not_approved(world: World) ->
     assert [(error["row"], error["field"]) for error in refused.json["errors"]] == [(2, "hardware_number")]
 
 
-def test_one_file_of_results_ties_one_card_to_a_unit_and_a_failed_one_leaves_it_free(world: World) -> None:
+def test_results_tie_one_card_to_a_unit_and_a_failed_card_leaves_it_free(world: World) -> None:
     number = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
     request = world.submitted(function="R", quantity=2)["id"]
     world.approve("personalisation-requests", request, "penyetuju1")
@@ -238,7 +238,7 @@ def test_one_file_of_results_ties_one_card_to_a_unit_and_a_failed_one_leaves_it_
         world.sql("UPDATE card SET unit_id = (SELECT id FROM unit) WHERE state = 'personalised'")
 
 
-def test_nobody_submits_again_what_they_approved_as_another_account(world: World) -> None:
+def test_an_approver_may_not_submit_the_request_again_with_another_account(world: World) -> None:
     places = {name: world.organisation_of(name) for name in ("magetan.kepala", "penyetuju1")}
     with world.context() as ctx:
         for account, colleague, role in (("x.kantor", "magetan.kepala", Role.STAFF), ("x.pusat", "penyetuju1", Role.APPROVER)):
@@ -258,5 +258,5 @@ def test_nobody_submits_again_what_they_approved_as_another_account(world: World
     themselves = "submitted_by_person = (SELECT person_id FROM personalisation_approval)"
     world.sql(f"UPDATE personalisation_request SET state = 'submitted', {themselves}, {step}")
     assert world.approve("personalisation-requests", request["id"], "penyetuju2")["state"] == "submitted"
-    with pytest.raises(DBAPIError, match="not enough approvals"):  # nor past the services
+    with pytest.raises(DBAPIError, match="not enough approvals"):  # nor by direct SQL
         world.sql(f"UPDATE personalisation_request SET state = 'approved', {step}")

@@ -1,4 +1,4 @@
-"""Requests for cards on the web: who sees what, what is refused in words, and what stays typed."""
+"""The pages for personalisation requests: who sees what, which reasons refusals give, and that input is kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH = ("hardware_number", "model", "pcid", "sam_uid")
 
 
 class Person:
-    """Somebody at a browser: one session, pages and forms."""
+    """A user with one session who opens pages and sends forms."""
 
     def __init__(self, world: World, name: str, *, fresh: bool = True) -> None:
         self.client: Client = world.client(name, fresh=fresh)
@@ -72,20 +72,20 @@ def approved(world: World, quantity: int = 2) -> str:
 # --- drafting ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_office_drafts_mends_and_submits(sqlite_world: World) -> None:
+def test_an_office_drafts_corrects_and_submits(sqlite_world: World) -> None:
     office = Person(sqlite_world, "magetan.kepala")
     request = request_of(office.send("/personalisasi/baru", **LETTER, function="RW", quantity="3", letter=pdf()))
     assert 'value="470/12/Dukcapil"' in office.text(f"/personalisasi/{request}/ubah")
     mended = LETTER | {"letter_number": "Tanpa pola"}
     request_of(office.send(f"/personalisasi/{request}/ubah", **mended, function="RW", quantity="4"))
     shown = office.text(f"/personalisasi/{request}")
-    assert "400.8.1.2/6753/Dukcapil" in shown  # an odd number is warned of, not refused
+    assert "400.8.1.2/6753/Dukcapil" in shown  # an unusual number gives a warning and is accepted
     assert request_of(office.send(f"/personalisasi/{request}/ajukan", note="")) == request
     assert office.send(f"/personalisasi/{request}/ubah", **LETTER, function="RW", quantity="9").status_code == 409
     assert "/ubah" not in office.text(f"/personalisasi/{request}")
 
 
-def test_what_was_typed_stays_and_each_field_says_what_is_wrong(sqlite_world: World) -> None:
+def test_the_input_is_kept_and_each_wrong_field_is_explained(sqlite_world: World) -> None:
     office = Person(sqlite_world, "magetan.kepala")
     answer = office.send("/personalisasi/baru", **LETTER | {"letter_date": "kemarin"}, function="R", quantity="0")
     assert answer.status_code == 422
@@ -120,7 +120,7 @@ def test_only_institutions_and_offices_are_buyers(sqlite_world: World, buyer: st
         assert maker.see(f"/personalisasi/baru?pembeli={asked}").status_code == 404, asked
 
 
-def test_wrong_rows_of_a_batch_are_named_in_words_and_nothing_is_saved(world: World) -> None:
+def test_wrong_rows_of_a_batch_are_explained_and_nothing_is_saved(world: World) -> None:
     numbers = world.units("mandiri.kepala", 2, "SOFTORB-CRD-1", "R", pcid=False)
     buyer, maker = str(world.organisation_of("mandiri.kepala")), Person(world, "softorb.kepala")
     rows = [(numbers[0], "SOFTORB-CRD-1", "12", ""), ("", "", "", ""), ("NO-SUCH", "SOFTORB-CRD-1", secrets.token_hex(16), "")]
@@ -142,7 +142,7 @@ def test_wrong_rows_of_a_batch_are_named_in_words_and_nothing_is_saved(world: Wo
 # --- deciding ----------------------------------------------------------------------------------------------------------
 
 
-def test_two_approvers_approve_what_they_saw(world: World) -> None:
+def test_two_approvers_approve_the_content_they_saw(world: World) -> None:
     request = submitted(world)
     digest = world.client("penyetuju1").get(f"/personalisation-requests/{request}").json["digest"]
     for name in ("penyetuju1", "penyetuju2"):
@@ -155,7 +155,7 @@ def test_two_approvers_approve_what_they_saw(world: World) -> None:
     assert "/setujui" not in first
 
 
-def test_another_digest_is_a_conflict_and_the_page_shows_what_is_there(sqlite_world: World) -> None:
+def test_another_digest_is_a_conflict_and_the_page_shows_the_present_content(sqlite_world: World) -> None:
     request = submitted(sqlite_world)
     answer = Person(sqlite_world, "penyetuju1").send(f"/personalisasi/{request}/setujui", digest="f" * 64, note="")
     assert answer.status_code == 409
@@ -175,7 +175,7 @@ def test_an_approval_needs_a_fresh_code_and_the_form_asks_for_it(sqlite_world: W
     assert approver.send(f"/personalisasi/{request}/setujui", digest=digest, otp_code=code).status_code == 303
 
 
-def test_who_submitted_is_told_why_they_cannot_approve(sqlite_world: World) -> None:
+def test_the_submitter_is_told_why_they_cannot_approve(sqlite_world: World) -> None:
     request = submitted(sqlite_world, "R")
     second_account(sqlite_world, "magetan.kepala", "penyetuju1")
     approver = Person(sqlite_world, "penyetuju1.lain")
@@ -189,7 +189,7 @@ def test_who_submitted_is_told_why_they_cannot_approve(sqlite_world: World) -> N
 
 
 def second_account(world: World, person: str, like: str) -> None:
-    """Another account of somebody, with the place and the roles of a third."""
+    """Give a person another account, with the organisation and roles of a third account."""
     with world.context() as ctx:
         own, model = (ctx.session.scalars(select(User).where(User.username == name)).one() for name in (person, like))
         made = User(
@@ -200,7 +200,7 @@ def second_account(world: World, person: str, like: str) -> None:
         world.users[made.username] = made.id
 
 
-def test_a_return_says_why_and_the_requester_reads_it(sqlite_world: World) -> None:
+def test_the_requester_reads_the_reason_of_a_return(sqlite_world: World) -> None:
     request = submitted(sqlite_world, "R")
     operator, office = Person(sqlite_world, "operator1"), Person(sqlite_world, "magetan.kepala")
     assert operator.send(f"/personalisasi/{request}/verifikasi", note="").status_code == 303
@@ -217,20 +217,22 @@ def test_a_return_says_why_and_the_requester_reads_it(sqlite_world: World) -> No
         ("auditor1", "kembalikan"), ("auditor1", "ajukan"), ("penyetuju1", "ajukan"), ("penyetuju1", "hasil"), ("magetan.kepala", "hasil"),
     ],
 )  # fmt: skip
-def test_what_is_forbidden_is_neither_offered_nor_done(sqlite_world: World, who: str, verb: str) -> None:
+def test_a_forbidden_step_is_neither_offered_nor_taken(sqlite_world: World, who: str, verb: str) -> None:
     request, person = submitted(sqlite_world), Person(sqlite_world, who)
     assert f"{request}/{verb}" not in person.text(f"/personalisasi/{request}")
     assert person.send(f"/personalisasi/{request}/{verb}", digest="f" * 64, note="Alasan").status_code == 403
 
 
-def test_another_organisations_request_is_not_there(world: World) -> None:
+def test_another_organisations_request_is_not_found(world: World) -> None:
     request, stranger = submitted(world), Person(world, "bangli.kepala")
     for path in ("", "/ubah", "/berkas/surat"):
         stranger.text(f"/personalisasi/{request}{path}", 404)
     assert stranger.send(f"/personalisasi/{request}/batalkan", note="").status_code == 404
     assert request not in stranger.text("/personalisasi")
     assert request not in body(stranger.see("/personalisasi?unduh=csv"))
-    assert Person(world, "jatim.kepala").see(f"/personalisasi/{request}/ubah").status_code == 403  # its province sees and does not touch
+    assert (
+        Person(world, "jatim.kepala").see(f"/personalisasi/{request}/ubah").status_code == 403
+    )  # its province may read it but not change it
     Person(world, "magetan.kepala").text(f"/personalisasi/{uuid4()}", 404)
 
 
@@ -253,7 +255,7 @@ def test_a_letter_is_shown_in_a_frame_and_recorded(world: World) -> None:
 # --- results -----------------------------------------------------------------------------------------------------------
 
 
-def test_results_come_by_form_in_parts(world: World) -> None:
+def test_results_are_entered_by_form_in_parts(world: World) -> None:
     request, operator = approved(world, 3), Person(world, "operator1")
     uids = [new_uid() for _ in range(4)]
     fields = {"outcome": ["personalised"] * 3, "hardware_number": [""] * 3, "kcv": [""] * 3}
@@ -270,7 +272,7 @@ def test_results_come_by_form_in_parts(world: World) -> None:
     assert 'name="sam_uid"' not in operator.text(f"/personalisasi/{request}/hasil")
 
 
-def test_wrong_results_are_named_by_their_rows_and_stay_typed(world: World) -> None:
+def test_wrong_results_are_named_by_row_and_the_input_is_kept(world: World) -> None:
     request, operator, uid = approved(world, 3), Person(world, "operator1"), new_uid()
     fields = {"sam_uid": ["", uid, "123"], "outcome": ["personalised"] * 3, "hardware_number": ["", "", ""], "kcv": ["", "", ""]}
     answer = operator.send(f"/personalisasi/{request}/hasil", **fields)
@@ -284,7 +286,7 @@ def test_wrong_results_are_named_by_their_rows_and_stay_typed(world: World) -> N
     assert world.sql("SELECT COUNT(*) FROM card")[0][0] == 0
 
 
-def test_results_come_by_file_made_from_the_template(sqlite_world: World) -> None:
+def test_results_are_uploaded_by_a_file_made_from_the_template(sqlite_world: World) -> None:
     numbers = sqlite_world.units("mandiri.kepala", 2, "SOFTORB-CRD-1", "R", pcid=False)
     named = new_uid()
     rows: list[tuple[str, ...]] = [
@@ -299,7 +301,7 @@ def test_results_come_by_file_made_from_the_template(sqlite_world: World) -> Non
     assert table[1:] == [[named, "", numbers[0], ""], ["", "", numbers[1], ""]]
     table[1][1], table[2][:2] = "personalised", ["zz", "personalised"]
     refused = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.csv", write_csv(table[0], table[1:])))
-    assert "<td>3</td><td><code>sam_uid</code></td>" in body(refused)  # the sheet's own row
+    assert "<td>3</td><td><code>sam_uid</code></td>" in body(refused)  # the row's number in the sheet
     table[2][0] = named
     twice = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.csv", write_csv(table[0], table[1:])))
     assert "<td>3</td><td><code>sam_uid</code></td>" in body(twice)
@@ -323,7 +325,7 @@ def test_requests_are_found_by_state_number_and_organisation(world: World) -> No
     assert waiting not in operator.text("/personalisasi?q=bangli")
 
 
-def test_what_waits_differs_by_who_asks(world: World) -> None:
+def test_the_waiting_requests_differ_by_reader(world: World) -> None:
     fresh, ready, half = submitted(world), approved(world, 1), submitted(world)
     world.approve("personalisation-requests", half, "penyetuju1")
     assert Person(world, "operator1").send(f"/personalisasi/{half}/verifikasi", note="").status_code == 303
@@ -340,7 +342,7 @@ def statements(world: World, person: Person, path: str) -> Counted:
     return found
 
 
-def test_pages_take_few_statements_however_much_they_show(sqlite_world: World) -> None:
+def test_the_statements_of_a_page_do_not_grow_with_its_rows(sqlite_world: World) -> None:
     numbers = sqlite_world.units("mandiri.kepala", 12, "SOFTORB-CRD-1", "R", pcid=False)
     rows: list[tuple[str, ...]] = [(number, "SOFTORB-CRD-1", secrets.token_hex(16), new_uid()) for number in numbers]
     request = sqlite_world.batch(rows)

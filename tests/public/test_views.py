@@ -1,4 +1,4 @@
-"""The pages for everybody in both languages, the help of every role, and the status of parts that are away."""
+"""The public pages in both languages, the help of every role, and the status page during outages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sifilma.public.guides import GUIDES
 from sifilma.public.questions import QUESTIONS
 from sifilma.public.views import SCREENSHOTS
 from sifilma.web.navigation import ENTRIES
-from tests.support import log
+from tests.support import transparency_log
 from tests.support.databases import Cluster
 from tests.support.softhsm import SoftHSM
 from tests.support.visitor import Visitor
@@ -45,18 +45,18 @@ OWN = {
     "len.kepala": "Produsen", "operator1": "Operator di direktorat", "penyetuju1": "Pemberi persetujuan di direktorat",
     "auditor1": "Auditor", "admin1": "Administrator pengguna", "kustodian1": "Bantuan",
 }  # fmt: skip
-SOON = 2.0  # seconds in which the status is answered, whatever is away
+SOON = 2.0  # seconds within which the status page answers, also during outages
 
 
-def english() -> set[str]:
-    """The English sentences of the public pages that Indonesian does not share."""
+def english_sentences() -> set[str]:
+    """Return the English sentences of the public pages whose Indonesian translation differs."""
     path = Path(public.__file__).with_name("translations") / "id.po"
     with path.open("rb") as file:
         return {str(m.id) for m in read_po(file, locale="id") if m.id and m.id != m.string and len(m.id) > 12 and "%(" not in m.id}
 
 
-def test_every_page_is_there_in_both_languages(sqlite_world: World) -> None:
-    assert len(english()) > 200
+def test_every_page_exists_in_both_languages(sqlite_world: World) -> None:
+    assert len(english_sentences()) > 200
     for number, language in enumerate(("id", "en")):
         visitor = Visitor(sqlite_world, language=language)
         for path, words in PAGES.items():
@@ -67,10 +67,10 @@ def test_every_page_is_there_in_both_languages(sqlite_world: World) -> None:
             assert words[1 - number] not in visitor.seen, path
             assert len(response.get_data()) < 30_000
             if language == "id":
-                assert [text for text in english() if text in visitor.seen] == [], path
+                assert [text for text in english_sentences() if text in visitor.seen] == [], path
 
 
-def test_every_guide_is_tested_and_leads_to_pages_that_are_there_or_in_the_side_bar(sqlite_world: World) -> None:
+def test_every_guide_is_tested_and_names_existing_pages(sqlite_world: World) -> None:
     assert {f"/bantuan/{guide.key}" for guide in GUIDES} < set(PAGES)
     known = set(sqlite_world.app.view_functions) | {entry.endpoint for entry in ENTRIES}
     named = {step.endpoint for guide in GUIDES for step in guide.steps} | {question.endpoint for question in QUESTIONS if question.endpoint}
@@ -79,7 +79,7 @@ def test_every_guide_is_tested_and_leads_to_pages_that_are_there_or_in_the_side_
     assert Visitor(sqlite_world).get("/bantuan/siapa").status_code == 404
 
 
-def test_the_side_bar_leads_people_to_the_help_of_their_role(sqlite_world: World) -> None:
+def test_the_side_bar_links_to_the_help_of_the_users_role(sqlite_world: World) -> None:
     for user, title in OWN.items():
         visitor = Visitor(sqlite_world, user)
         page = visitor.get("/bantuan/saya").get_data(as_text=True)
@@ -89,7 +89,7 @@ def test_the_side_bar_leads_people_to_the_help_of_their_role(sqlite_world: World
     assert Visitor(sqlite_world).get("/bantuan/saya").location == "/masuk"
 
 
-def test_visitors_find_the_public_pages_and_still_begin_at_the_sign_in(sqlite_world: World) -> None:
+def test_visitors_begin_at_the_sign_in_with_links_to_the_public_pages(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world)
     assert visitor.get("/").location == "/masuk"
     page = visitor.get("/masuk").get_data(as_text=True)
@@ -97,21 +97,20 @@ def test_visitors_find_the_public_pages_and_still_begin_at_the_sign_in(sqlite_wo
         assert f'<a href="{path}"' in page
 
 
-def test_the_flows_are_said_in_words_as_well(sqlite_world: World) -> None:
+def test_the_diagrams_have_descriptions_in_words(sqlite_world: World) -> None:
     page = Visitor(sqlite_world).get("/alur").get_data(as_text=True)
     assert page.count('role="img"') == page.count("<desc ") == 2
     assert page.count("atau dikembalikan ke langkah") == 4
     assert "style=" not in page
 
 
-def test_the_contact_is_what_the_settings_say(sqlite_world: World) -> None:
+def test_the_contact_page_shows_the_settings(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world)
     page = visitor.get("/kontak").get_data(as_text=True)
     assert re.findall(r"SIFILMA_CONTACT_\w+", page) == ["SIFILMA_CONTACT_EMAIL", "SIFILMA_CONTACT_PHONE", "SIFILMA_CONTACT_HOURS"]
     assert "mailto:" not in page
     assert "tel:" not in page
-    given = {"contact_email": "layanan@example.go.id", "contact_phone": "021 000", "contact_hours": "Senin-Jumat"}
-    sqlite_world.app.extensions["sifilma.settings"] = sqlite_world.settings.model_copy(update=given)
+    sqlite_world.configure(contact_email="layanan@example.go.id", contact_phone="021 000", contact_hours="Senin-Jumat")
     page = visitor.get("/kontak").get_data(as_text=True)
     assert 'href="mailto:layanan@example.go.id"' in page
     assert 'href="tel:021000"' in page
@@ -119,7 +118,7 @@ def test_the_contact_is_what_the_settings_say(sqlite_world: World) -> None:
     assert "SIFILMA_CONTACT" not in page
 
 
-def test_pictures_are_those_of_the_list_and_small(sqlite_world: World) -> None:
+def test_only_listed_pictures_are_served_and_they_are_small(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world)
     for name in PICTURES:
         response = visitor.get(f"/static/bantuan/{name}.png")
@@ -129,25 +128,25 @@ def test_pictures_are_those_of_the_list_and_small(sqlite_world: World) -> None:
     assert visitor.get("/static/bantuan/lain.png").status_code == 404
 
 
-def test_the_status_says_that_all_works_and_that_the_log_is_late(world: World) -> None:
+def test_the_status_reports_working_parts_and_a_late_log(world: World) -> None:
     visitor = Visitor(world)
     assert states(visitor) == ["Berfungsi"] * 4
     assert "Semua layanan berfungsi." in visitor.seen
-    log.act(world)
+    transparency_log.act(world)
     world.clock.advance(minutes=6)
-    assert states(visitor) == ["Berfungsi", "Berfungsi", "Terlambat", "Berfungsi"]  # it waits to be taken into the log
+    assert states(visitor) == ["Berfungsi", "Berfungsi", "Terlambat", "Berfungsi"]  # the entry waits to be sequenced
     assert "Layanan berfungsi; satu bagian terlambat." in visitor.seen
-    log.sequence(world)
+    transparency_log.sequence(world)
     assert states(visitor) == ["Berfungsi"] * 4
     assert "Terakhir ditandatangani: 23 Nov 2026 10.06 WIB" in visitor.seen
-    log.act(world)
+    transparency_log.act(world)
     with world.context() as ctx:
         sequencing.append(ctx)
     world.clock.advance(minutes=6)
-    assert states(visitor)[2] == "Terlambat"  # it is in the log, which nobody signs
+    assert states(visitor)[2] == "Terlambat"  # the entry is sequenced, but no checkpoint is signed
 
 
-def test_without_the_hsm_the_status_says_so_soon(sqlite_url: str, tmp_path: Path, softhsm: SoftHSM, root_token: HSM) -> None:
+def test_the_status_soon_reports_that_the_hsm_is_away(sqlite_url: str, tmp_path: Path, softhsm: SoftHSM, root_token: HSM) -> None:
     token = softhsm.token("sifilma-status", SIGNING_PLAN, assert_no_transaction)
     with closing(World(sqlite_url, tmp_path / "home", token, root_token)) as world:
         visitor = Visitor(world)
@@ -155,19 +154,21 @@ def test_without_the_hsm_the_status_says_so_soon(sqlite_url: str, tmp_path: Path
             assert states(visitor) == ["Berfungsi", "Tidak tersedia", "Berfungsi", "Berfungsi"]
             assert "Sebagian layanan sedang tidak tersedia." in visitor.seen
             assert "tidak ada token yang terpakai" in visitor.seen
+        # away until the library has restarted and the breaker lets a call through
         until = time.monotonic() + 20
         while states(visitor)[1] != "Berfungsi" and time.monotonic() < until:
             time.sleep(0.3)
         assert states(visitor)[1] == "Berfungsi"
 
 
-def test_a_database_that_stands_still_holds_the_status_up_for_a_moment_only(postgresql_world: World, pg_cluster: Cluster) -> None:
+def test_a_frozen_database_delays_the_status_only_briefly(postgresql_world: World, pg_cluster: Cluster) -> None:
     visitor = Visitor(postgresql_world)
     assert states(visitor) == ["Berfungsi"] * 4
     with pg_cluster.frozen():
         for _ in range(3):
             assert states(visitor) == ["Tidak tersedia", "Berfungsi", "Tidak tersedia", "Berfungsi"]
         assert "Masuk dan semua pekerjaan menunggu" in visitor.seen
+    # away until the broken connections of the pool are replaced
     until = time.monotonic() + 15
     while states(visitor)[0] != "Berfungsi" and time.monotonic() < until:
         time.sleep(0.2)
@@ -175,7 +176,7 @@ def test_a_database_that_stands_still_holds_the_status_up_for_a_moment_only(post
 
 
 def states(visitor: Visitor) -> list[str]:
-    """The words for the parts' states, in the page's order; answered soon."""
+    """Return the states of the parts in the page's order; the page must answer within SOON seconds."""
     started = time.monotonic()
     response = visitor.get("/status")
     assert time.monotonic() - started < SOON

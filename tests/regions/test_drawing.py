@@ -1,4 +1,4 @@
-"""What a form and its map are given of regions."""
+"""The regions that a form and its map receive: outlines, points, and choices of the selects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SQUARE = shapely.box(111.2, -7.8, 111.5, -7.5)
 
 
 def layer() -> PlaceCheck:
-    """A layer that knows one regency, as a square."""
+    """Return a place check with a layer of one regency, a square."""
     return PlaceCheck(BoundaryLayer("square", "0" * 64, {"35.20": SQUARE}))
 
 
@@ -40,14 +40,14 @@ def test_an_unknown_regency_is_not_drawn() -> None:
             places.source.picture("99.99")
 
 
-def test_a_village_is_proposed_even_where_the_source_knows_regencies_alone() -> None:
+def test_a_village_is_proposed_although_the_layer_knows_only_regencies() -> None:
     found = layer().propose(*MAGETAN)
     assert layer().locate(*MAGETAN).village is None
     assert found.regency == "35.20"
     assert found.village == villages.points().locate(*MAGETAN).village
 
 
-def test_the_selects_offer_what_lies_below_what_is_chosen(sqlite_url: str) -> None:
+def test_the_selects_offer_the_regions_below_the_chosen_one(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url)
     with Session(engine) as session:
         nothing, regency = service.cascade(session, ""), service.cascade(session, "35.20")
@@ -57,11 +57,11 @@ def test_the_selects_offer_what_lies_below_what_is_chosen(sqlite_url: str) -> No
     assert (len(nothing.provinces), nothing.regencies, nothing.code) == (38, [], "")
     assert all(code.startswith("35.20.") for code, _ in regency.districts)
     assert (regency.villages, regency.part(5), regency.part(8)) == ([], "35.20", "")
-    assert (gone.code, gone.villages) == ("35.20", [])  # what there is not is not chosen, what lies above it stays
+    assert (gone.code, gone.villages) == ("35.20", [])  # an unknown part is not chosen, the known parts above it are
     assert (whole.code, whole.part(8)) == ("35.20.06.1014", "35.20.06")
 
 
-def test_what_lies_below_another_parent_drops_out() -> None:
+def test_a_choice_below_another_parent_is_dropped() -> None:
     assert service.deepest("51", "35.20", "35.20.06", "35.20.06.1014") == "51"
     assert service.deepest("35", "35.20", "", "35.20.06.1014") == "35.20"
     assert service.deepest("35", "35.20", "35.20.06", "35.20.06.1014") == "35.20.06.1014"

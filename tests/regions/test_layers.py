@@ -1,4 +1,4 @@
-"""One small layer of boundaries in three formats: the same answers; and bad files, refused in words."""
+"""A boundary layer gives the same answers in three formats; bad files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def geoparquet(
     return out.getvalue()
 
 
-def dotless(shapes: dict[str, BaseGeometry]) -> bytes:
-    """Codes as numbers, and a third dimension."""
+def geojson_with_numeric_codes(shapes: dict[str, BaseGeometry]) -> bytes:
+    """Return GeoJSON whose codes are numbers and whose positions have a third dimension."""
     return geojson({code.replace(".", ""): shapely.force_3d(shape, 5.0) for code, shape in shapes.items()}, "KODE_KAB")
 
 
@@ -67,7 +67,7 @@ CRS84 = {"id": {"authority": "OGC", "code": "CRS84"}}
 FORMATS: dict[str, Callable[[dict[str, BaseGeometry]], bytes]] = {
     "packed": layers.pack,
     "geojson": geojson,
-    "geojson, codes without dots, heights": dotless,
+    "geojson, codes without dots, heights": geojson_with_numeric_codes,
     "geojson with a byte order mark and the crs of 2008": lambda shapes: b"\xef\xbb\xbf" + geojson(
         shapes, crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
     ),
@@ -96,12 +96,12 @@ def test_the_same_layer_in_any_format_gives_the_same_answers(tmp_path: Path, nam
     assert PlaceCheck(found).check(-7.65, 111.33, 10, "35.20.06.1014").outcome == "PASS"
 
 
-def test_the_same_shapes_are_kept_as_the_same_bytes(tmp_path: Path) -> None:
+def test_equal_shapes_are_stored_as_equal_bytes(tmp_path: Path) -> None:
     kept = {boundaries.import_layer(tmp_path, put(tmp_path, made(SHAPES)), set(SHAPES), NOW)["sha256"] for made in FORMATS.values()}
     assert len(kept) == 1
 
 
-def test_a_property_of_any_name_can_be_named(tmp_path: Path) -> None:
+def test_the_property_of_the_code_may_have_any_name(tmp_path: Path) -> None:
     for made in (geojson, geoparquet):
         file = put(tmp_path, made(SHAPES, "id_daerah"))
         with pytest.raises(Invalid, match=r"--code-property, of (id_daerah|nama)"):
@@ -150,7 +150,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_refused_in_words_and_nothing_is_imported(tmp_path: Path, name: str) -> None:
+def test_a_bad_file_is_refused_with_a_reason_and_nothing_is_imported(tmp_path: Path, name: str) -> None:
     data, words = BAD[name]
     with pytest.raises(Invalid) as refused:
         boundaries.import_layer(tmp_path, put(tmp_path, data), set(SHAPES), NOW)
@@ -186,7 +186,7 @@ def test_the_command_puts_a_whole_layer_in_force(
     assert (entry[0], told.output.partition("sha256 ")[2].startswith(entry[1])) == ("boundary_layer", True)
 
 
-def test_an_import_of_codes_is_recorded_with_its_version_and_digest_and_only_once(world: World, tmp_path: Path) -> None:
+def test_an_import_of_codes_is_recorded_once_with_version_and_digest(world: World, tmp_path: Path) -> None:
     later = tmp_path / "idn-area-data"
     shutil.copytree(DEFAULT_FOLDER, later)
     (later / "package.json").write_text(json.dumps({"version": "99.0.0"}))

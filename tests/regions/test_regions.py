@@ -1,4 +1,4 @@
-"""Codes and the geofence."""
+"""Region codes and the check of places."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import codes, service
+from sifilma.regions.contract import Measured
 from sifilma.regions.loading import import_codes
 from sifilma.regions.models import Region
-from sifilma.regions.place import Measured, Outcome, PlaceCheck, judge, place_check
+from sifilma.regions.place import Outcome, PlaceCheck, judge
+from sifilma.regions.sources import place_check
 from tests.support.databases import MADE
 
 KNOWN = {
@@ -32,12 +34,12 @@ ABROAD = {
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> PlaceCheck:
-    """The default source: nothing but packages."""
+    """Return the place check of the default source, which needs only Python packages."""
     return place_check(tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_honest_places_pass_and_are_found(places: PlaceCheck, name: str) -> None:
+def test_places_in_their_region_pass_and_are_located(places: PlaceCheck, name: str) -> None:
     latitude, longitude, regency = KNOWN[name]
     found = places.check(latitude, longitude, 20, f"{regency}.01.1001")
     assert (found.outcome, found.nearest) == (Outcome.PASS, regency)
@@ -56,7 +58,7 @@ def test_places_abroad_are_refused(places: PlaceCheck, name: str) -> None:
 
 
 @pytest.mark.parametrize("position", [(0, 0), (float("nan"), 110), (91, 110), (-7, 181), (float("inf"), 0)])
-def test_what_is_no_position_is_refused(places: PlaceCheck, position: tuple[float, float]) -> None:
+def test_a_value_that_is_not_a_position_is_refused(places: PlaceCheck, position: tuple[float, float]) -> None:
     with pytest.raises(Invalid):
         places.check(*position, 20, "35.20.01.1001")
 
@@ -73,7 +75,7 @@ def test_a_place_in_another_regency_fails(places: PlaceCheck) -> None:
         (2900, 0, False, True, "PASS"), (2900, 0, False, False, "FAIL"), (3001, 0, False, True, "FAIL"),
     ],
 )  # fmt: skip
-def test_the_three_outcomes(metres: int, accuracy: int, on_land: bool, nearest: bool, outcome: str) -> None:
+def test_a_place_check_has_three_outcomes(metres: int, accuracy: int, on_land: bool, nearest: bool, outcome: str) -> None:
     assert judge(Measured(metres, 0.0, "35.20", on_land), accuracy, nearest) == outcome
 
 
@@ -93,16 +95,16 @@ def test_codes_are_accepted_with_and_without_dots(given: str, kept: str) -> None
 
 
 @pytest.mark.parametrize("given", ["", "3", "352", "35.20.06.9001", "ab.cd", "35.20.06.10145"])
-def test_what_is_no_code_is_refused(given: str) -> None:
+def test_a_value_that_is_not_a_code_is_refused(given: str) -> None:
     with pytest.raises(Invalid):
         codes.normalise(given)
 
 
-def test_codes_are_loaded_once_named_and_closed_never_deleted(database_url: str, tmp_path: Path) -> None:
+def test_codes_are_loaded_once_and_closed_instead_of_deleted(database_url: str, tmp_path: Path) -> None:
     engine = make_engine(database_url, pool_size=1)
     with Session(engine) as session, session.begin():
         assert session.scalar(select(func.count()).select_from(Region)) == 91_599
-        assert import_codes(session, MADE).added == 0  # the same version: nothing to do
+        assert import_codes(session, MADE).added == 0  # the same version again changes nothing
         assert service.names_of(session, ["35.20.06.1014"])["35.20"].upper().endswith("MAGETAN")
         assert len(session.scalars(service.children(None)[0]).all()) == 38
     engine.dispose()

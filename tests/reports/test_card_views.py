@@ -1,4 +1,4 @@
-"""Cards on the web: found by any part, shown with their whole life, reported."""
+"""The pages for cards: search by part of a number, the whole life of a card, reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.visitor import Visitor, english, landed, words
 from tests.support.world import World, done
 
 
-def test_cards_are_found_by_parts_of_what_is_printed(world: World) -> None:
+def test_cards_are_found_by_part_of_a_printed_number(world: World) -> None:
     ready, _ = world.active()
     uid, number = ready.uids[0], ready.hardware[ready.uids[0]]
     other = world.received("bangli.kepala", "R")[0]
@@ -24,26 +24,26 @@ def test_cards_are_found_by_parts_of_what_is_printed(world: World) -> None:
     assert uid_pairs(uid) not in page.text("/kartu", holder="bangli")
     assert uid_pairs(uid) not in page.text("/kartu", state="received")
     assert "Tidak ada kartu yang sesuai" in page.text("/kartu", text="FFFFFFFFFF")
-    assert uid_pairs(uid) not in page.text("/kartu", text="%")  # no pattern: a character nobody has
+    assert uid_pairs(uid) not in page.text("/kartu", text="%")  # a wildcard is searched literally, and no number contains it
 
 
-def test_what_is_filtered_is_exported_and_nothing_of_others(sqlite_world: World) -> None:
+def test_the_export_holds_what_the_filter_shows_and_nothing_of_others(sqlite_world: World) -> None:
     mine, theirs = sqlite_world.received(count=2), sqlite_world.received("bangli.kepala")
     page = Visitor(sqlite_world, "magetan.staf")
     text = page.get("/kartu", unduh="csv").get_data(as_text=True)
     assert all(uid in text for uid in mine)
     assert theirs[0] not in text
-    assert page.get("/kartu", unduh="csv", state="active").get_data(as_text=True).count("\n") == 1  # only the header
+    assert page.get("/kartu", unduh="csv", state="active").get_data(as_text=True).count("\n") == 1  # the file has only its header
 
 
-def test_a_card_shows_what_stands_on_it_and_its_whole_life(world: World) -> None:
+def test_the_page_of_a_card_shows_its_manifest_and_its_whole_life(world: World) -> None:
     ready, _ = world.active()
     uid = ready.uids[0]
     found = Visitor(world, "magetan.staf").text(f"/kartu/{uid}")
     there = ("Nomor 1", "Kabupaten Magetan, Jawa Timur", "BAST-SAM", "Permintaan aktivasi", "Dipersonalisasi", "Indah Contoh")
     for said in (*there, ready.hardware[uid]):
         assert said in found, said
-    assert Visitor(world, "magetan.staf").text(f"/kartu/{uid[:4]}%20{uid[4:].lower()}")  # as it is copied
+    assert Visitor(world, "magetan.staf").text(f"/kartu/{uid[:4]}%20{uid[4:].lower()}")  # the UID in the form in which it is copied
     assert Visitor(world, "bangli.kepala").get(f"/kartu/{uid}").status_code == 404
     assert Visitor(world, "magetan.staf").get("/kartu/zz").status_code == 404
     maker = Visitor(world, "len.kepala").text(f"/kartu/{uid}")
@@ -51,7 +51,7 @@ def test_a_card_shows_what_stands_on_it_and_its_whole_life(world: World) -> None
 
 
 @pytest.mark.parametrize(("condition", "state", "fallen"), [("locked", "Terkunci", True), ("lost", "Hilang", True)])
-def test_a_report_takes_the_manifest_with_it_and_says_so_before(world: World, condition: str, state: str, fallen: bool) -> None:
+def test_a_report_revokes_the_manifest_and_the_form_says_so_before(world: World, condition: str, state: str, fallen: bool) -> None:
     ready, _ = world.active()
     uid, page = ready.uids[0], Visitor(world, "magetan.kepala")
     assert "Manifest dicabut saat itu juga" in page.text(f"/kartu/{uid}")
@@ -65,7 +65,7 @@ def test_a_report_takes_the_manifest_with_it_and_says_so_before(world: World, co
     assert "tertukar di gudang" in found
 
 
-def test_only_what_the_state_allows_is_offered(sqlite_world: World) -> None:
+def test_only_reports_that_the_state_allows_are_offered(sqlite_world: World) -> None:
     uid = sqlite_world.received()[0]
     page = Visitor(sqlite_world, "magetan.kepala")
     assert 'value="found"' not in page.get(f"/kartu/{uid}").get_data(as_text=True)
@@ -89,7 +89,7 @@ def test_only_the_holder_and_the_operator_report(sqlite_world: World) -> None:
     assert 'name="condition"' in Visitor(sqlite_world, "operator1").get(f"/kartu/{uid}").get_data(as_text=True)
 
 
-def test_a_list_and_a_card_take_few_statements(sqlite_world: World) -> None:
+def test_the_list_and_the_page_of_a_card_need_few_statements(sqlite_world: World) -> None:
     uids = sqlite_world.received(count=3)
     ready, _ = sqlite_world.active()
     page = Visitor(sqlite_world, "magetan.kepala")
@@ -101,16 +101,16 @@ def test_a_list_and_a_card_take_few_statements(sqlite_world: World) -> None:
         assert len(found.statements) <= most, (path, len(found.statements), found.statements)
 
 
-def test_a_destroyed_card_is_history_only(sqlite_world: World) -> None:
+def test_a_destroyed_card_offers_no_step(sqlite_world: World) -> None:
     uid = sqlite_world.received()[0]
     done(sqlite_world.client("magetan.kepala").post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "retak"}))
     made = done(sqlite_world.client("magetan.kepala").post("/destructions", {"cards": [uid], "cause": "damaged"}), 201)
     body = Visitor(sqlite_world, "magetan.kepala").get(f"/kartu/{uid}").get_data(as_text=True)
     assert f"/pemusnahan/{made['id']}" in body
-    assert "/pemusnahan/usul?lot=" not in body  # it is proposed already
+    assert "/pemusnahan/usul?lot=" not in body  # the card is already proposed
 
 
-def test_cards_are_found_by_the_letters_that_name_them(world: World) -> None:
+def test_cards_are_found_by_letter_number(world: World) -> None:
     uid, other = world.received()[0], world.received("bangli.kepala", "R")[0]
     asked = world.requested("magetan.kepala", [uid])
     [(first,)] = world.sql("SELECT r.letter_number FROM personalisation_request r JOIN card c ON c.personalisation_request_id = r.id"
@@ -123,13 +123,13 @@ def test_cards_are_found_by_the_letters_that_name_them(world: World) -> None:
     assert uid_pairs(uid) not in words(Visitor(world, "len.kepala").get("/kartu", text=asked["letter_number"]))
 
 
-def test_a_province_sees_a_card_of_its_regency_and_proposes_to_revoke_what_stands_on_it(world: World) -> None:
+def test_a_province_proposes_to_revoke_the_manifest_of_a_card_in_its_regencies(world: World) -> None:
     ready, answers = world.active()
     path = f"/kartu/{ready.uids[0]}"
     province = english(world, "jatim.kepala")
     found = province.text(path)
     assert "Take the manifest back" in found
-    assert "Manifests and places" not in found  # nor that there is none
+    assert "Manifests and places" not in found  # nor does the page say that there is no manifest
     assert province.get(f"/manifest/{answers[0]['manifest']['id']}").status_code == 404
     assert words(province.send(f"{path}/usul-cabut", reason=""), 422)
     assert landed(province.send(f"{path}/usul-cabut", reason="mesin dicuri")) == f"{path}?selesai=proposed"

@@ -1,4 +1,4 @@
-"""The home page: what waits for whom, until it is done."""
+"""The home page: which tasks wait for whom, until they are done."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WAITING, AWAITED = "Waiting for you", "You are waiting for"
 
 
 def section(world: World, username: str, heading: str) -> str:
-    """The words of one part of somebody's home page."""
+    """Return the words of one section of a user's home page."""
     text = english(world, username).text("/")
     after = text.rpartition(heading)[2] if heading != WAITING else text.split(WAITING)[-1]
     ends = [after.find(other) for other in ("Soon to lapse", AWAITED, "Cards by state") if after.find(other) >= 0]
     return after[: min(ends)] if ends else after
 
 
-def test_approvals_wait_for_those_who_may_give_them_and_have_not(world: World) -> None:
+def test_a_request_waits_for_approvers_who_have_not_approved_it(world: World) -> None:
     request = world.submitted()["id"]
     for name in ("penyetuju1", "penyetuju2"):
         assert "Decide on a personalisation request" in section(world, name, WAITING)
@@ -37,7 +37,7 @@ def test_approvals_wait_for_those_who_may_give_them_and_have_not(world: World) -
     assert "personalis" not in section(world, "bangli.kepala", WAITING).lower()
 
 
-def test_cards_wait_to_be_handed_over_and_received(world: World) -> None:
+def test_cards_to_hand_over_and_to_receive_are_listed(world: World) -> None:
     uids = world.personalised(count=2)
     assert "Hand cards over (issue a BAST)" in section(world, "operator1", WAITING)
     assert "2 cards" in section(world, "operator1", WAITING)
@@ -51,7 +51,7 @@ def test_cards_wait_to_be_handed_over_and_received(world: World) -> None:
     assert "Nothing waits for you." in section(world, "magetan.kepala", WAITING)
 
 
-def test_a_manufacturer_hands_its_buyers_cards_on(sqlite_world: World) -> None:
+def test_a_manufacturer_is_told_to_hand_over_the_cards_of_its_buyer(sqlite_world: World) -> None:
     number, uid = sqlite_world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], "30154B01000000AA"
     request = sqlite_world.batch([(number, "SOFTORB-CRD-1", "0123456789ABCDEF0123456789ABCDEF", uid)])
     sqlite_world.approve("personalisation-requests", request, "penyetuju1")
@@ -65,7 +65,7 @@ def test_a_manufacturer_hands_its_buyers_cards_on(sqlite_world: World) -> None:
     assert facts.MANDIRI in line
 
 
-def test_tokens_wait_lapse_and_figures_count(world: World) -> None:
+def test_unused_tokens_are_listed_and_announced_before_they_expire(world: World) -> None:
     world.ready()
     assert "Activate cards: tokens are ready" in section(world, "magetan.staf", WAITING)
     assert "Unused tokens lapse" not in section(world, "magetan.staf", "Soon to lapse")
@@ -89,7 +89,7 @@ def test_activations_are_counted_by_the_days_of_the_readers_zone(world: World) -
     assert "Activated today 0" in english(world, "magetan.kepala").text("/")
 
 
-def test_manifests_and_agreements_that_end_are_told(sqlite_world: World) -> None:
+def test_manifests_and_agreements_are_announced_before_they_end(sqlite_world: World) -> None:
     sqlite_world.active()
     assert "119/PKS-DEMO/1" in section(sqlite_world, "mandiri.kepala", "Soon to lapse")
     assert "PKS" not in section(sqlite_world, "operator1", "Soon to lapse")
@@ -100,7 +100,7 @@ def test_manifests_and_agreements_that_end_are_told(sqlite_world: World) -> None
     assert "Manifest expires" in section(sqlite_world, "magetan.kepala", "Soon to lapse")
 
 
-def test_revocations_destructions_and_places_wait(sqlite_world: World) -> None:
+def test_open_revocations_and_destructions_are_listed(sqlite_world: World) -> None:
     ready, [activation] = sqlite_world.active()
     operator, head = sqlite_world.client("operator1"), sqlite_world.client("magetan.kepala")
     done(operator.post(f"/manifests/{activation['manifest']['id']}/revoke", {"reason": "Mesin dipindah"}), 202)
@@ -113,7 +113,7 @@ def test_revocations_destructions_and_places_wait(sqlite_world: World) -> None:
     assert "Cards to be destroyed 1" in english(sqlite_world, "magetan.kepala").text("/")
 
 
-def test_people_wait_too(sqlite_world: World) -> None:
+def test_open_changes_of_accounts_and_invitations_are_listed(sqlite_world: World) -> None:
     admin = english(sqlite_world, "admin1")
     assert admin.send(f"/pengguna/{sqlite_world.users['operator2']}/pusat/usulan", change="disable").status_code == 303
     assert "Decide on the change of an account" in section(sqlite_world, "admin2", WAITING)
@@ -125,7 +125,7 @@ def test_people_wait_too(sqlite_world: World) -> None:
 
 
 @pytest.mark.parametrize("account", facts.ACCOUNTS, ids=lambda account: account.username)
-def test_everybody_has_a_home_page_of_few_statements(sqlite_world: World, account: facts.Account) -> None:
+def test_the_home_page_needs_few_statements_for_every_account(sqlite_world: World, account: facts.Account) -> None:
     visitor = english(sqlite_world, account.username)
     with sqlite_world.app.app_context(), counted(db.engine) as found:
         assert WAITING in visitor.text("/")

@@ -1,4 +1,4 @@
-"""The map of units at work: counted by region, gathered on a grid, listed and exported, each as far as somebody may see the cards."""
+"""The map of active units: counts by region, clusters on a grid, list and export, each within the scope of the reader."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_units_are_counted_by_province_then_by_regency_then_listed(world: World)
     assert visitor.get("/peta", wilayah="35.20", unduh="xlsx").get_data().startswith(b"PK")
 
 
-def test_everybody_sees_what_is_theirs(world: World) -> None:
+def test_everybody_sees_the_units_of_their_scope(world: World) -> None:
     world.active()
     world.active("bangli.kepala", "R")
     seen = {
@@ -57,13 +57,13 @@ def test_everybody_sees_what_is_theirs(world: World) -> None:
     assert seen == {
         "penyetuju1": ["51", "35"], "magetan.staf": ["35"], "jatim.kepala": ["35"], "bangli.kepala": ["51"], "len.kepala": ["51", "35"],
     }  # fmt: skip
-    assert table(world, "softorb.kepala") == []  # the units are of the other manufacturer's models
+    assert table(world, "softorb.kepala") == []  # the units have models of the other manufacturer
     assert {cluster["region"][:2] for cluster in drawn(world, "magetan.staf")} == {"35"}
     assert drawn(world, "mandiri.kepala") == []
     assert Visitor(world, "admin1").get("/peta").status_code == 403
 
 
-def test_only_what_works_stands_on_the_map_and_where_it_works_now(world: World) -> None:
+def test_the_map_shows_only_active_units_at_their_present_place(world: World) -> None:
     ready, _ = world.active(count=2)
     broken, moved = ready.uids
     done(world.client("magetan.kepala").post(f"/cards/{broken}/reports", {"condition": "damaged", "note": "patah"}))
@@ -78,7 +78,7 @@ def test_only_what_works_stands_on_the_map_and_where_it_works_now(world: World) 
     assert table(world, "operator1", kind="institution") == []
 
 
-def test_circles_part_as_one_comes_closer(sqlite_world: World) -> None:
+def test_circles_are_split_when_one_zooms_in(sqlite_world: World) -> None:
     ready = sqlite_world.ready(count=3)
     for uid, east in zip(ready.uids, (111.32, 111.321, 111.36), strict=True):
         body = sqlite_world.activation(ready, uid, longitude=east)
@@ -90,7 +90,7 @@ def test_circles_part_as_one_comes_closer(sqlite_world: World) -> None:
     assert Visitor(sqlite_world, "operator1").get("/peta/titik.json", **INDONESIA | {"zoom": "40"}).status_code == 422
 
 
-def test_the_map_takes_few_statements_however_many_units_there_are(sqlite_world: World) -> None:
+def test_the_statements_of_the_map_do_not_grow_with_the_units(sqlite_world: World) -> None:
     sqlite_world.active(count=3)
     visitor = Visitor(sqlite_world, "operator1")
     with sqlite_world.app.app_context():
@@ -104,7 +104,7 @@ def test_the_map_takes_few_statements_however_many_units_there_are(sqlite_world:
     assert len([one for one in found.statements if "manifest" in one]) == 1
 
 
-def test_what_is_no_region_is_not_there_and_an_empty_one_says_what_to_do(sqlite_world: World) -> None:
+def test_an_unknown_region_is_not_found_and_an_empty_one_gives_advice(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, "operator1")
     assert visitor.get("/peta", wilayah="x").status_code == 404
     visitor.get("/peta")
@@ -117,5 +117,5 @@ def test_what_is_no_region_is_not_there_and_an_empty_one_says_what_to_do(sqlite_
     ("one", "other", "both"),
     [("35.20.01.2001", "35.20.01.2001", "35.20.01.2001"), ("35.20.01.2001", "35.20.02.2001", "35.20"), ("35.20", "36.01", "")],
 )
-def test_a_circle_names_the_region_its_units_have_in_common(one: str, other: str, both: str) -> None:
+def test_a_circle_names_the_common_region_of_its_units(one: str, other: str, both: str) -> None:
     assert in_common(one, other) == both

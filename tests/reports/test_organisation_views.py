@@ -1,4 +1,4 @@
-"""Organisations on the web: everybody finds them, and sees of each what is theirs to see."""
+"""The pages for organisations: everybody finds them, and sees of each what their scope permits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_list_is_searched_by_name_and_kind(sqlite_world: World) -> None:
     assert "No organisation is called so." in visitor.text("/organisasi", nama="%")
 
 
-def test_counts_and_agreements_are_shown_as_far_as_one_may_see(world: World) -> None:
+def test_counts_and_agreements_are_shown_within_the_scope_of_the_reader(world: World) -> None:
     world.received(count=2)
     magetan, mandiri = (f"/organisasi/{world.organisations[name]}" for name in (facts.MAGETAN, facts.MANDIRI))
     for name in ("magetan.staf", "jatim.kepala", "operator1"):

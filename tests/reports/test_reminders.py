@@ -1,4 +1,4 @@
-"""Reminders: what is due is told once per occasion, in one message a day, in the reader's language and zone."""
+"""Reminders: each occasion is reported once, in one message a day, in the reader's language and time zone."""
 
 from __future__ import annotations
 
@@ -9,43 +9,42 @@ import pytest
 from sifilma.demo import facts
 from sifilma.notifications.delivery import deliver
 from sifilma.reports.reminders import remind
+from sifilma.resources import resources
 from tests.notifications import receivers
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
 @pytest.fixture
 def told(world: World) -> World:
-    """An installation that can write to people, who have been looked at once: their next morning is known."""
+    """Yield an installation with mail in which one round has run, so that everybody's next morning is set."""
     reachable(world)
-    assert remind(world.context, world.settings) == 0
+    assert remind(world.context, world.settings, resources(world.app).site) == 0
     return world
 
 
 def reachable(world: World) -> None:
-    """Mail is switched on, and everybody has an address of their own."""
-    world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
-        update={"smtp_host": "127.0.0.1", "smtp_security": "none"}
-    )
+    """Enable mail and give everybody an address of their own."""
+    world.configure(smtp_host="127.0.0.1", smtp_security="none")
     world.sql("UPDATE user_account SET phone = '+628120000001', email = username || '@contoh.example'")
 
 
 def round_(world: World) -> int:
-    """One round of the worker; how many people were told."""
-    return remind(world.context, world.settings)
+    """Run one round of the worker; return the number of people who were reminded."""
+    return remind(world.context, world.settings, resources(world.app).site)
 
 
 def mailed(world: World) -> dict[str, Any]:
-    """What a real mail server is given: subject and text by the receiver's name."""
+    """Deliver to a real mail server; return subject and text by the receiver's name."""
     with receivers.mail_server() as server:
         while deliver(world.context, world.settings.model_copy(update={"smtp_port": server.port})):
             pass
     letters = [(to[0].partition("@")[0], message) for to, message in server.items]
-    assert len({who for who, _ in letters}) == len(letters)  # one message a person
+    assert len({who for who, _ in letters}) == len(letters)  # one message for each person
     return {who: (str(message["Subject"]), message.get_payload(decode=True).decode()) for who, message in letters}
 
 
-def test_what_waits_too_long_is_told_with_its_page_to_whoever_it_waits_for(told: World) -> None:
+def test_a_request_that_waits_too_long_is_reported_with_its_page_to_whoever_must_act(told: World) -> None:
     request = told.submitted()
     told.clock.advance(days=1)
     assert round_(told) == 0
@@ -58,10 +57,10 @@ def test_what_waits_too_long_is_told_with_its_page_to_whoever_it_waits_for(told:
     assert f"Putuskan permohonan personalisasi · {request['letter_number']} · 1 kartu" in text
     assert "sejak 23 Nov 2026 10.00 WIB" in text
     assert f"{told.settings.public_url}/personalisasi/{request['id']}" in text
-    assert "Indah" not in text  # who submitted it stays in the system
+    assert "Indah" not in text  # the submitter's name is not in the mail
 
 
-def test_the_same_occasion_is_told_once_and_again_after_a_week(told: World) -> None:
+def test_an_occasion_is_reported_once_and_again_after_a_week(told: World) -> None:
     told.submitted()
     counts = []
     for _ in range(11):
@@ -70,16 +69,16 @@ def test_the_same_occasion_is_told_once_and_again_after_a_week(told: World) -> N
     assert counts == [0, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0]
 
 
-def test_workers_started_twice_tell_nobody_twice(postgresql_world: World) -> None:
+def test_two_workers_remind_nobody_twice(postgresql_world: World) -> None:
     reachable(postgresql_world)
     round_(postgresql_world)
     postgresql_world.submitted()
     postgresql_world.clock.advance(days=3)
-    counts = together([lambda: round_(postgresql_world)] * 4)
+    counts = run_simultaneously([lambda: round_(postgresql_world)] * 4)
     assert (sum(counts), postgresql_world.sql("SELECT count(*) FROM outbox_message")) == (4, [(4,)])
 
 
-def test_a_reminder_forgotten_by_the_clock_is_still_refused_by_its_key(told: World) -> None:
+def test_a_repeated_reminder_is_refused_by_its_key(told: World) -> None:
     told.submitted()
     told.clock.advance(days=3)
     assert round_(told) == 4
@@ -88,7 +87,7 @@ def test_a_reminder_forgotten_by_the_clock_is_still_refused_by_its_key(told: Wor
     assert round_(told) == 0
 
 
-def test_what_came_back_or_is_on_its_way_is_told_the_next_morning(told: World) -> None:
+def test_returned_requests_and_open_basts_are_reported_the_next_morning(told: World) -> None:
     request = told.submitted()["id"]
     done(told.client("operator1").post(f"/personalisation-requests/{request}/return", {"note": "surat kurang jelas"}))
     uids = told.personalised("bangli.kepala", "R")
@@ -103,7 +102,7 @@ def test_what_came_back_or_is_on_its_way_is_told_the_next_morning(told: World) -
     assert "WITA" in letters["bangli.kepala"][1]
 
 
-def test_tokens_manifests_and_agreements_are_told_before_they_end(told: World) -> None:
+def test_tokens_manifests_and_agreements_are_reported_before_they_end(told: World) -> None:
     told.ready()
     told.active("bangli.kepala", "R")
     round_(told)
@@ -121,7 +120,7 @@ def test_tokens_manifests_and_agreements_are_told_before_they_end(told: World) -
     assert "bangli.kepala" not in mailed(told)
 
 
-def test_choices_are_respected_and_the_disabled_hear_nothing(told: World) -> None:
+def test_choices_are_respected_and_disabled_accounts_get_no_reminder(told: World) -> None:
     told.submitted()
     told.sql("UPDATE user_account SET notices = 'sms' WHERE username = 'penyetuju1'")
     told.sql("UPDATE user_account SET notices = '' WHERE username = 'penyetuju2'")
@@ -138,7 +137,7 @@ def test_choices_are_respected_and_the_disabled_hear_nothing(told: World) -> Non
     assert "Verify a personalisation request" in letters["operator1"][1]
 
 
-def test_whoever_submitted_is_told_at_once_what_became_of_it(told: World) -> None:
+def test_the_submitter_is_told_the_decision_at_once(told: World) -> None:
     for what, said in (("return", "dikembalikan untuk perbaikan"), ("reject", "ditolak")):
         request = told.submitted(function="R")
         who = "operator1" if what == "return" else "penyetuju1"
@@ -152,13 +151,13 @@ def test_whoever_submitted_is_told_at_once_what_became_of_it(told: World) -> Non
     assert "disetujui" in mailed(told)["magetan.kepala"][0]
 
 
-def test_a_step_that_fails_tells_nobody(told: World) -> None:
+def test_a_failed_step_writes_no_message(told: World) -> None:
     request = told.submitted(function="R")["id"]
     assert told.client("penyetuju1").post(f"/personalisation-requests/{request}/approve", {"digest": "0" * 64}).status_code == 409
     assert mailed(told) == {}
 
 
-def test_with_no_channel_switched_on_nothing_is_written_or_used_up(world: World) -> None:
+def test_nothing_is_written_without_an_enabled_channel(world: World) -> None:
     round_(world)
     world.submitted()
     world.clock.advance(days=3)
@@ -169,7 +168,7 @@ def test_with_no_channel_switched_on_nothing_is_written_or_used_up(world: World)
     assert round_(world) == 4
 
 
-def test_a_thousand_manifests_of_one_day_are_one_line(sqlite_world: World) -> None:
+def test_a_thousand_manifests_of_one_day_are_one_line_of_the_reminder(sqlite_world: World) -> None:
     reachable(sqlite_world)
     sqlite_world.active(count=3)
     round_(sqlite_world)

@@ -1,37 +1,43 @@
-"""Migrations: forward on both databases with data in place, guarded while they run, and a check that sees what is missing."""
+"""Migrations: upgrades of databases with data on both kinds, the lock while they run, and the check of the schema."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Uuid, bindparam, text
-from sqlalchemy.exc import DBAPIError
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, String, Uuid, bindparam, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sifilma.fsck.run import examine
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
+from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
+from tests.fsck.conftest import installation
 from tests.support.databases import Cluster
 from tests.support.world import World, done
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database nothing was done to yet."""
+    """Return the URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     cluster: Cluster = request.getfixturevalue("pg_cluster")
     return cluster.url(cluster.create())
 
 
-def test_an_empty_database_comes_to_the_codes_schema(empty: str) -> None:
+def test_an_empty_database_is_upgraded_to_the_schema_of_the_code(empty: str) -> None:
     migrate.upgrade(empty)
     found = migrate.check(empty)
     assert found.ok, found
-    migrate.upgrade(empty)  # a second time there is nothing to do
+    migrate.upgrade(empty)  # a second upgrade has nothing to do
     assert migrate.check(empty).ok
 
 
@@ -59,8 +65,8 @@ PEOPLE = (
 )
 
 
-def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> None:
-    """From 0001 to the head, which rebuilds tables on SQLite (batch mode drops their triggers)."""
+def test_an_upgrade_keeps_the_data_and_installs_the_rules_again(empty: str) -> None:
+    """The upgrade from 0001 to the head rebuilds tables on SQLite; batch mode drops their triggers."""
     migrate.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:
@@ -73,7 +79,7 @@ def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> 
         assert triggers.missing(connection) == (set(), set())
         assert [tuple(row) for row in connection.execute(text("SELECT username, email, phone FROM user_account ORDER BY username"))] == [
             ("first", "a@contoh.example", "+62812"),
-            ("second", "", ""),  # another organisation's: it never wrote this address
+            ("second", "", ""),  # an account in another organisation, which did not write this address
         ]
     with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(text("UPDATE audit_entry SET action = 'access.denied'"))
@@ -82,20 +88,23 @@ def test_a_step_forward_keeps_the_data_and_brings_the_rules_back(empty: str) -> 
 
 
 def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> None:
-    """The tables 0002 and 0003 rebuild on SQLite keep their rows, their rules and what refers to them."""
+    """The tables that 0002 and 0003 rebuild on SQLite keep their rows, their rules and the rows that refer to them."""
     world.active(count=2)
     before = world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id")
     entries = world.sql("SELECT id, action, data FROM audit_entry ORDER BY id")
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
+        back_to_0012(connection)
         for statement in _back_to_0001(engine.dialect.name):
             connection.execute(text(statement))
     engine.dispose()
     migrate.upgrade(world.settings.database_url)
     assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
     assert world.sql("SELECT id, action, data FROM audit_entry ORDER BY id") == entries
-    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [(entry[0],) for entry in entries]  # each waits for the log
+    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [
+        (entry[0],) for entry in entries
+    ]  # each entry waits for the log
     salts = {bytes(salt) for (salt,) in world.sql("SELECT salt FROM audit_entry")}
     assert (len(salts), {len(salt) for salt in salts}) == (len(entries), {16})
     assert migrate.check(world.settings.database_url).ok
@@ -103,8 +112,8 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
         world.sql("DELETE FROM activation")
 
 
-def test_of_twins_the_migration_keeps_one(world: World) -> None:
-    """Two living cards of one unit, two proposals for one manifest: 0010 leaves the card that works and the first proposal."""
+def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
+    """Two cards of one unit and two proposals for one manifest: 0010 keeps the active card and the first proposal."""
     world.active()
     world.personalised()
     manifest = world.sql("SELECT id FROM manifest")[0][0]
@@ -113,6 +122,7 @@ def test_of_twins_the_migration_keeps_one(world: World) -> None:
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
+        back_to_0012(connection)
         for statement in BACK_TO_0009:
             connection.execute(text(statement))
         connection.execute(text("UPDATE card SET unit_id = (SELECT id FROM unit)"))
@@ -124,6 +134,125 @@ def test_of_twins_the_migration_keeps_one(world: World) -> None:
     assert migrate.check(world.settings.database_url).ok
     assert sorted(world.sql("SELECT state, unit_id IS NULL FROM card")) == [("active", False), ("personalised", True)]
     assert world.sql("SELECT state FROM revocation ORDER BY id") == [("proposed",), ("rejected",)]
+    steps = "SELECT from_state, to_state, user_id IS NULL FROM history WHERE object_kind = 'revocation' ORDER BY id"
+    assert world.sql(steps) == [("", "proposed", False), ("", "proposed", False), ("proposed", "rejected", True)]
+    assert world.sql("SELECT COUNT(*) FROM audit_pending WHERE entry_id IN (SELECT act_id FROM revocation WHERE state = 'rejected')") == [
+        (1,)
+    ]
+    assert lives(world) == []
+
+
+STEPS = (
+    "SELECT object_kind, object_id, from_state, to_state, at, user_id, note, act_id FROM history"
+    " WHERE object_kind = :kind ORDER BY object_id, id"
+)
+LAST = "SELECT id, state, revision, changed_at, changed_by, change_note, act_id FROM {table} ORDER BY id"
+
+
+def of_proposals(world: World) -> dict[str, list[Any]]:
+    """The steps and the rows of revocations and changes of accounts."""
+    kinds = ("revocation", "user_change")
+    rows = {kind: world.sql(LAST.format(table=kind)) for kind in kinds}
+    return rows | {f"steps of {kind}": world.sql(STEPS, kind=kind) for kind in kinds}
+
+
+def lives(world: World) -> list[str]:
+    """What the invariants of histories find."""
+    names = ["state-last-step", "steps-in-table", "steps-join", "history-object", "step-act", "act-step", "four-eyes"]
+    return [str(finding) for finding in examine(installation(world), names).findings]
+
+
+def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) -> None:
+    """0013 writes from the record of acts what the triggers would have written."""
+    _, answers = world.active(count=3)
+    paths = [f"/manifests/{answer['manifest']['id']}/revoke" for answer in answers]
+    for path in paths:
+        done(world.client("operator1").post(path, {"reason": "mesin dicuri"}), 202)
+    done(world.client("penyetuju1").post(paths[0], {"decision": "reject", "reason": "tidak terbukti"}))
+    world.clock.advance(minutes=1)
+    done(world.client("operator1").post(paths[0], {"reason": "sekali lagi"}), 202)
+    done(world.client("penyetuju1").post(paths[1], {"reason": "benar"}))
+    admin1, admin2 = world.client("admin1"), world.client("admin2")
+    changes = [
+        done(admin1.post(f"/central-users/{world.users[who]}/changes", {"change": "disable", "reason": "cuti"}), 202)["id"]
+        for who in ("operator1", "operator2", "penyetuju2")
+    ]
+    done(admin2.post(f"/user-changes/{changes[0]}/decision", {"decision": "execute"}))
+    done(admin2.post(f"/user-changes/{changes[1]}/decision", {"decision": "reject"}))
+    before = of_proposals(world)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0012(connection)
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    assert migrate.check(world.settings.database_url).ok
+    assert of_proposals(world) == before
+    assert lives(world) == []
+    with pytest.raises(IntegrityError):
+        world.sql("UPDATE user_change SET state = 'rejected' WHERE state = 'proposed'")
+    done(admin2.post(f"/user-changes/{changes[2]}/decision", {"decision": "execute"}))
+    done(world.client("penyetuju1").post(paths[2]))
+    assert lives(world) == []
+
+
+def back_to_0012(connection: Connection) -> None:
+    """Undo 0013 on a database without triggers, its index of what waits included."""
+    connection.execute(text("DELETE FROM history WHERE object_kind IN ('revocation', 'user_change')"))
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_index("ix_revocation_state", "revocation")
+    waits = text("state = 'proposed'")
+    for table, key in (("revocation", "manifest_id"), ("user_change", "user_id")):
+        undo.drop_index(f"uq_{table}_proposed", table)
+        with undo.batch_alter_table(table) as batch:
+            for column in ("revision", "changed_at", "changed_by", "change_note"):
+                batch.drop_column(column)
+            if table == "user_change":
+                batch.drop_constraint("fk_user_change_act_id", type_="foreignkey")
+                batch.drop_column("act_id")
+            else:
+                batch.alter_column("state", existing_type=String(20), type_=String(10), existing_nullable=False)
+        undo.create_index(f"uq_{table}_proposed", table, [key], unique=True, sqlite_where=waits, postgresql_where=waits)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
+
+
+FAULTS = {
+    "its time was over before it could be sent": "expired",
+    "this channel is not switched on": "channel-off",
+    "no message can be made of this (ValueError)": "unsendable: ValueError",
+    "A sealed value cannot be opened: the secret key of this installation has changed.": "key-changed",
+    "the mail server cannot be reached: ConnectionRefusedError": "mail-unreachable: ConnectionRefusedError",
+    "the mail server refuses this address (550)": "mail-address-refused: 550",
+    "the mail server answers 421": "mail-refused: 421",
+    "the SMS centre cannot be reached: ConnectionError": "sms-unreachable: ConnectionError",
+    "the SMS centre refuses it (status 11)": "sms-refused: 11",
+    "the SMS centre took only a part of the message": "sms-partial",
+    "the gateway cannot be reached: ConnectError": "gateway-unreachable: ConnectError",
+    "the gateway answers 422": "gateway-refused: 422",
+    "": "",
+    "a sentence of somebody else (x)": "a sentence of somebody else (x)",
+}
+
+
+def test_sentences_of_faults_become_codes(empty: str) -> None:
+    """Every sentence that was ever written to the outbox before 0014; others, and messages without a fault, stay as they are."""
+    migrate.upgrade(empty, "0012")
+    engine = make_engine(empty, pool_size=1)
+    insert = text(
+        "INSERT INTO outbox_message"
+        " (id, channel, purpose, shown_to, sealed, state, tries, created_at, due_at, lapses_at, reference, last_error)"
+        " VALUES (:id, 'sms', 'notice', '', :sealed, 'failed', 1, :at, :at, :at, :was, :was)"
+    )
+    with engine.begin() as connection:
+        for was in FAULTS:
+            values = {"id": uuid7().hex, "sealed": b"", "at": "2026-01-01 00:00:00+00", "was": was}
+            connection.execute(insert, values)
+    migrate.upgrade(empty)
+    with engine.begin() as connection:
+        found = {row.reference: row.last_error for row in connection.execute(text("SELECT reference, last_error FROM outbox_message"))}
+    engine.dispose()
+    assert found == FAULTS
+    assert {code.partition(":")[0] for was, code in FAULTS.items() if was != code} == set(Fault)
 
 
 BACK_TO_0009 = (
@@ -141,7 +270,7 @@ BACK_TO_0009 = (
 
 
 def _back_to_0001(dialect: str) -> list[str]:
-    """What undoes the migrations on a database without triggers."""
+    """Return SQL that undoes the migrations on a database without triggers."""
     return [
         *BACK_TO_0009,
         "DROP TABLE card_photo",
@@ -160,7 +289,7 @@ def _back_to_0001(dialect: str) -> list[str]:
     ]
 
 
-def test_a_second_migrator_is_refused_at_once(empty: str) -> None:
+def test_a_second_simultaneous_migration_is_refused_at_once(empty: str) -> None:
     migrate.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=2)
     with migrate.migration_lock(engine), pytest.raises(Conflict, match="another migration is running"):
@@ -169,8 +298,8 @@ def test_a_second_migrator_is_refused_at_once(empty: str) -> None:
     migrate.upgrade(empty)
 
 
-def test_the_lock_of_a_migrator_is_the_same_file_for_the_next(tmp_path: Path) -> None:
-    """A file that went away with its holder could be locked twice: by who waits for it, and by who makes it anew."""
+def test_the_lock_file_is_kept_for_the_next_migration(tmp_path: Path) -> None:
+    """If its holder deleted the file, two processes could hold the lock: one that waits for the old file, one that makes a new file."""
     engine = make_engine(f"sqlite:///{tmp_path / 'empty.db'}", pool_size=1)
     lock = tmp_path / "empty.db.migrating"
     with migrate.migration_lock(engine):
@@ -184,7 +313,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: str) -> Non
     migrate.upgrade(empty, "0001")
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:
-        connection.execute(text("CREATE INDEX ix_token_state_expires_at ON token (state)"))  # 0002 will trip over it
+        connection.execute(text("CREATE INDEX ix_token_state_expires_at ON token (state)"))  # 0002 fails on this table
     with pytest.raises(DBAPIError):
         migrate.upgrade(empty)
     with engine.begin() as connection:
@@ -197,7 +326,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: str) -> Non
     assert migrate.check(empty).ok
 
 
-def test_the_check_sees_a_missing_rule_a_strange_one_and_a_missing_column(empty: str) -> None:
+def test_the_check_reports_a_missing_rule_an_unknown_one_and_a_missing_column(empty: str) -> None:
     migrate.upgrade(empty)
     engine = make_engine(empty, pool_size=1)
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Addresses are an account's own, and the person's to change; two accounts of one person keep apart what may not meet."""
+"""Each account has addresses of its own, which its person changes; two accounts of a person cannot combine incompatible capabilities."""
 
 from __future__ import annotations
 
@@ -24,14 +24,12 @@ UMI = {"name": "Umi Contoh", "username": "magetan.umi", "id_kind": "nip", "id_nu
 
 
 def mail_on(world: World) -> None:
-    """Mail is switched on, for codes too."""
-    world.settings = world.app.extensions["sifilma.settings"] = world.settings.model_copy(
-        update={"smtp_host": "127.0.0.1", "smtp_security": "none", "code_channels": ("email",)}
-    )
+    """Enable mail, also for codes."""
+    world.configure(smtp_host="127.0.0.1", smtp_security="none", code_channels=("email",))
 
 
 def mailed(world: World) -> list[tuple[str, str]]:
-    """What a real mail server is given: to whom, and the words."""
+    """Deliver to a real mail server; return receivers and texts."""
     with receivers.mail_server() as server:
         deliver(world.context, world.settings.model_copy(update={"smtp_port": server.port}))
     return [(str(message["To"]), message.get_payload(decode=True).decode()) for _, message in server.items]
@@ -42,7 +40,7 @@ def contact(world: World, username: str) -> tuple[str, str]:
     return row[0], row[1]
 
 
-def test_each_organisations_account_of_a_person_has_addresses_of_its_own(world: World) -> None:
+def test_each_account_of_a_person_has_addresses_of_its_own(world: World) -> None:
     first = done(world.client("magetan.kepala").post("/users", UMI | {"email": "umi@magetan.example"}), 201)
     second = UMI | {"username": "bangli.umi", "name": "U. Contoh", "email": "umi@bangli.example", "phone": "+6281234567"}
     answer = done(world.client("bangli.kepala").post("/users", second), 201)
@@ -53,7 +51,7 @@ def test_each_organisations_account_of_a_person_has_addresses_of_its_own(world: 
     assert world.sql("SELECT COUNT(*) FROM person WHERE id_number = :nip", nip=NIP) == [(1,)]
 
 
-def test_an_inviter_is_told_that_a_number_is_known_under_another_name(sqlite_world: World) -> None:
+def test_an_inviter_is_told_if_the_id_number_has_another_name(sqlite_world: World) -> None:
     told = "This id number is known already, under another name"
     assert told not in words(english(sqlite_world, "magetan.kepala").send("/pengguna/baru", **UMI), 201)
     other = UMI | {"username": "bangli.umi", "name": "Umar Contoh"}
@@ -66,7 +64,7 @@ def test_an_inviter_is_told_that_a_number_is_known_under_another_name(sqlite_wor
     assert landed(english(sqlite_world, "admin1").send("/pengguna/pusat/baru", **central)).endswith("selesai=proposed_otherwise")
 
 
-def test_a_person_changes_their_own_addresses_and_the_former_one_is_told(world: World) -> None:
+def test_a_changed_address_is_announced_to_the_former_one(world: World) -> None:
     mail_on(world)
     world.sql("UPDATE user_account SET email = 'lama@contoh.example' WHERE username = 'magetan.kepala'")
     me = english(world, "magetan.kepala")
@@ -81,17 +79,17 @@ def test_a_person_changes_their_own_addresses_and_the_former_one_is_told(world: 
     [entry] = world.sql("SELECT object_kind, data FROM audit_entry WHERE action = 'user.contact'")
     assert entry[0] == "user"
     assert "contoh.example" not in str(entry[1])
-    assert me.send("/profil/alamat", **typed).status_code == 409  # nothing changes
+    assert me.send("/profil/alamat", **typed).status_code == 409  # the same addresses change nothing
 
 
 @pytest.mark.parametrize("typed", [{"email": "bukan alamat"}, {"phone": "nol delapan"}])
-def test_what_is_no_address_is_refused_and_stays_to_be_mended(sqlite_world: World, typed: dict[str, str]) -> None:
+def test_a_malformed_address_is_refused_and_the_input_is_kept(sqlite_world: World, typed: dict[str, str]) -> None:
     answer = english(sqlite_world, "magetan.kepala").send("/profil/alamat", **{"email": "", "phone": ""} | typed)
     assert answer.status_code == 422
     assert f'value="{next(iter(typed.values()))}"' in answer.get_data(as_text=True)
 
 
-def test_addresses_change_with_a_fresh_code_only(sqlite_world: World) -> None:
+def test_a_change_of_addresses_needs_a_fresh_code(sqlite_world: World) -> None:
     stale = english(sqlite_world, "magetan.kepala", fresh=False)
     assert stale.send("/profil/alamat", email="baru@contoh.example", phone="").status_code == 403
     assert contact(sqlite_world, "magetan.kepala") == ("", "")
@@ -103,11 +101,11 @@ def admin(world: World) -> Actor:
 
 
 def made(ctx: Context, username: str, role: Role) -> User:
-    own = service.own_organisation(ctx)
+    own = service.get_own_organisation(ctx)
     return service.make_user(ctx, own, NewUser(username, "Umi Contoh", IdKind.NIP, NIP, frozenset({role})))
 
 
-def test_two_accounts_made_at_once_do_not_bring_together_what_never_meets(postgresql_world: World) -> None:
+def test_two_simultaneous_accounts_of_a_person_cannot_get_incompatible_capabilities(postgresql_world: World) -> None:
     world, outcome = postgresql_world, []
     with world.context(admin(world)) as ctx:
         made(ctx, "umi.operator", Role.OPERATOR)
@@ -124,7 +122,7 @@ def test_two_accounts_made_at_once_do_not_bring_together_what_never_meets(postgr
         made(ctx, "umi.admin", Role.USER_ADMIN)
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(timeout=1)  # it waits for this transaction to end
+        thread.join(timeout=1)  # it waits for the end of this transaction
     thread.join(timeout=30)
     assert outcome == ["capabilities"]
     assert world.sql("SELECT COUNT(*) FROM user_account WHERE username = 'umi.penyetuju'") == [(0,)]
@@ -139,14 +137,14 @@ def test_two_accounts_made_at_once_do_not_bring_together_what_never_meets(postgr
         ("active", "roles", frozenset({Role.AUDITOR, Role.OPERATOR})),
     ],
 )
-def test_nobody_proposes_what_could_never_be_executed(sqlite_world: World, state: str, change: str, roles: Any) -> None:
+def test_a_proposal_that_could_not_be_executed_is_refused(sqlite_world: World, state: str, change: str, roles: Any) -> None:
     world = sqlite_world
     world.sql("UPDATE user_account SET state = :state WHERE username = 'operator1'", state=state)
     with world.context(admin(world)) as ctx, pytest.raises(Conflict):
-        proposals.propose_change(ctx, service.user(ctx, world.users["operator1"]), change, roles)
+        proposals.propose_change(ctx, service.get_user(ctx, world.users["operator1"]), change, roles)
 
 
-def test_an_account_is_not_enabled_beside_one_it_may_not_meet(sqlite_world: World) -> None:
+def test_an_account_is_not_enabled_beside_an_incompatible_one(sqlite_world: World) -> None:
     world = sqlite_world
     with world.context(admin(world)) as ctx:
         former = made(ctx, "umi.admin", Role.USER_ADMIN)

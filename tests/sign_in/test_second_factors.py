@@ -1,4 +1,4 @@
-"""Codes that are sent, and recovery codes: bound, few tries, once, on both databases."""
+"""Sent codes and recovery codes: bound to their sign-in, few tries, valid once, on both databases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sifilma.notifications.delivery import deliver
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
 from tests.notifications import receivers
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import PASSWORD, World, done
 
 WHO = "magetan.kepala"
@@ -25,14 +25,14 @@ WHO = "magetan.kepala"
 
 @pytest.fixture
 def office(database_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """An installation that sends codes by SMS, and a head with a phone."""
+    """Yield an installation that sends codes by SMS, with a head who has a phone number."""
     with closing(World(database_url, tmp_path / "home", signing_token, root_token, code_channels=("sms",))) as world:
         world.sql("UPDATE user_account SET phone = '+628120000001' WHERE username = :who", who=WHO)
         yield world
 
 
 def challenge(world: World) -> dict[str, str]:
-    """The cookie of somebody whose password was accepted."""
+    """Return the cookie of a user whose password was accepted."""
     answer = world.app.test_client(use_cookies=False).post("/masuk", data={"username": WHO, "password": PASSWORD})
     assert answer.status_code == 303
     return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
@@ -43,7 +43,7 @@ def post(world: World, path: str, headers: dict[str, str], **data: str) -> Any:
 
 
 def sent(world: World, cookie: dict[str, str]) -> str:
-    """The code that reaches the phone."""
+    """Ask for a code and return the code that reaches the phone."""
     assert post(world, "/masuk/kode/kirim", cookie, channel="sms").status_code == 303
     with receivers.gateway() as gateway:
         settings = world.settings.model_copy(update={"sms_webhook_url": f"http://127.0.0.1:{gateway.port}/"})
@@ -60,15 +60,18 @@ def test_a_sent_code_signs_in_once(office: World) -> None:
     assert post(office, "/masuk/kode", challenge(office), code=code).status_code == 401
 
 
-def test_a_sent_code_is_good_for_its_own_sign_in_only(office: World) -> None:
+def test_a_sent_code_is_valid_only_for_its_own_sign_in(office: World) -> None:
     mine, other = challenge(office), challenge(office)
     code = sent(office, mine)
     refused = post(office, "/masuk/kode", other, code=code)
-    assert (refused.status_code, refused.headers.get("Location")) == (401, None)  # a lapsed sign-in and an accepted one lead elsewhere
+    assert (refused.status_code, refused.headers.get("Location")) == (
+        401,
+        None,
+    )  # an expired sign-in and an accepted one lead to other pages
     assert post(office, "/masuk/kode", mine, code=code).status_code == 303
 
 
-def test_a_sent_code_lapses_and_a_newer_one_replaces_it(office: World) -> None:
+def test_a_sent_code_expires_and_a_newer_one_replaces_it(office: World) -> None:
     cookie = challenge(office)
     first = sent(office, cookie)
     second = sent(office, cookie)
@@ -83,19 +86,19 @@ def test_five_wrong_tries_end_a_sent_code(office: World) -> None:
     code = sent(office, cookie)
     wrong = "000000" if code != "000000" else "111111"
     answers = [post(office, "/masuk/kode", cookie, code=wrong).status_code for _ in range(5)]
-    assert answers == [401] * 4 + [303]  # the fifth ends the sign-in as well: back to its beginning
+    assert answers == [401] * 4 + [303]  # the fifth wrong try also ends the sign-in
     assert post(office, "/masuk/kode", cookie, code=code).status_code in (401, 303)
     assert office.sql("SELECT COUNT(*) FROM login_session WHERE otp_at IS NOT NULL") == [(0,)]
 
 
-def test_codes_are_not_sent_without_end(office: World) -> None:
+def test_the_number_of_sent_codes_is_limited(office: World) -> None:
     cookie = challenge(office)
     answers = [post(office, "/masuk/kode/kirim", cookie, channel="sms").status_code for _ in range(6)]
     assert answers[0] == 303
     assert answers[-1] == 429
 
 
-def test_no_code_is_sent_by_a_channel_that_is_off_or_leads_nowhere(office: World) -> None:
+def test_no_code_is_sent_by_a_disabled_channel_or_without_an_address(office: World) -> None:
     cookie = challenge(office)
     assert post(office, "/masuk/kode/kirim", cookie, channel="email").status_code == 409
     office.sql("UPDATE user_account SET phone = '' WHERE username = :who", who=WHO)
@@ -108,7 +111,7 @@ def recovery(world: World) -> list[str]:
         return recovery_codes.make(ctx, world.settings)
 
 
-def test_a_recovery_code_signs_in_once_however_it_is_typed(world: World) -> None:
+def test_a_recovery_code_signs_in_once_in_any_spelling(world: World) -> None:
     codes = recovery(world)
     assert len(set(codes)) == 10
     assert post(world, "/masuk/kode", challenge(world), code=codes[0].upper()).status_code == 303
@@ -121,16 +124,16 @@ def _status(world: World, cookie: dict[str, str], code: str) -> int:
     return int(post(world, "/masuk/kode", cookie, code=code).status_code)
 
 
-def test_the_api_says_which_codes_an_account_signs_in_with(world: World) -> None:
+def test_the_api_lists_the_codes_of_an_account(world: World) -> None:
     known = {"username": "magetan.kepala", "password": PASSWORD}
     assert done(world.anonymous().post("/session", known))["methods"] == ["totp"]
     recovery(world)
     assert done(world.anonymous().post("/session", known))["methods"] == ["totp", "recovery_code"]
 
 
-def test_one_recovery_code_in_many_hands_opens_one_session(world: World) -> None:
+def test_simultaneous_uses_of_a_recovery_code_give_one_session(world: World) -> None:
     code, cookies = recovery(world)[0], [challenge(world) for _ in range(8)]
-    answers = together([partial(_status, world, cookie, code) for cookie in cookies])
+    answers = run_simultaneously([partial(_status, world, cookie, code) for cookie in cookies])
     assert sorted(answers) == [303] + [401] * 7
 
 
@@ -148,13 +151,13 @@ def test_new_recovery_codes_end_the_former_ones_and_need_a_fresh_code(world: Wor
     assert post(world, "/masuk/kode", challenge(world), code=former).status_code == 401
 
 
-def test_no_code_stands_in_clear_in_the_database(world: World) -> None:
+def test_no_code_is_in_clear_in_the_database(world: World) -> None:
     code = recovery(world)[0]
     plain = code.replace("-", "").encode()
     assert all(plain not in bytes(row[0]) for row in world.sql("SELECT mac FROM recovery_code"))
 
 
-def test_a_passkeys_challenge_is_used_up_by_a_try_that_fails(world: World) -> None:
+def test_a_failed_try_uses_up_the_challenge_of_a_passkey(world: World) -> None:
     user = world.users[WHO]
     with world.context() as ctx:
         ctx.session.add(Passkey(user_id=user, name="Ponsel", credential_id=user.bytes, public_key=b"2", sign_count=0, created_at=ctx.now))

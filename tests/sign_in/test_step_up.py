@@ -1,4 +1,4 @@
-"""The one-time code that comes along with a form: it counts once, and nothing that was typed is lost."""
+"""Step-up: the one-time code that is sent with a form counts once, and the input of the form is kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TYPED = {"note": '  <b>"catatan"</b>\nbaris kedua ', "choice": ["a", "b"], "name
 
 @pytest.fixture
 def made(world: World) -> World:
-    """An installation with one page more, whose operation needs a fresh code; it refuses the note `tolak`."""
+    """Yield an installation with an extra page whose operation needs a fresh code and which refuses the note `tolak`."""
     maker = world.organisations[facts.SOFTORB]
 
     @operation("users.own", idempotent=False)
@@ -47,7 +47,7 @@ def models(world: World) -> int:
 
 
 def hidden(response: TestResponse) -> list[tuple[str, str]]:
-    """The fields a page carries along unseen, in their order, without the language switch's."""
+    """Return the hidden fields of a page, in their order, without those of the language switch."""
     main = response.get_data(as_text=True).partition("<main")[2]
     found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', main)
     return [(name, str(Markup(value).unescape())) for name, value in found]
@@ -65,26 +65,26 @@ def test_a_form_without_a_fresh_code_asks_for_it_and_keeps_every_field(made: Wor
     assert models(made) == 0
 
 
-def test_a_form_with_its_code_is_done_and_the_session_gets_a_new_cookie(made: World) -> None:
+def test_a_form_with_its_code_is_executed_and_the_session_gets_a_new_cookie(made: World) -> None:
     visitor = Visitor(made, USER, fresh=False)
     before = visitor.cookie
     assert visitor.send(PATH, **TYPED, otp_code=made.code(USER)).status_code == 303
     assert models(made) == 1
     assert visitor.cookie not in ("", before)
     assert visitor.get("/profil").status_code == 200
-    assert visitor.send(PATH, name="Model kedua").status_code == 303  # fresh for ten minutes
+    assert visitor.send(PATH, name="Model kedua").status_code == 303  # the code stays fresh for ten minutes
     old = Visitor(made)
     old.client.set_cookie("sifilma_session", before)
     assert old.get("/profil").location == "/masuk"
 
 
-def test_a_code_counts_once_even_if_its_form_is_refused(made: World) -> None:
+def test_a_code_is_used_up_even_if_its_form_is_refused(made: World) -> None:
     visitor, code = Visitor(made, USER, fresh=False), made.code(USER)
     before = visitor.cookie
     assert visitor.send(PATH, **(TYPED | {"note": "tolak"}), otp_code=code).status_code == 409
-    assert models(made) == 0  # nothing of the refused form stays
+    assert models(made) == 0  # the refused form saved nothing
     assert visitor.cookie not in ("", before)
-    assert visitor.send(PATH, **TYPED).status_code == 303  # but the code was taken
+    assert visitor.send(PATH, **TYPED).status_code == 303  # but its code is used up
     elsewhere = Visitor(made, USER, fresh=False)
     assert elsewhere.send(PATH, **TYPED, otp_code=code).status_code == 403
     assert "Kode salah atau sudah digunakan." in elsewhere.seen
@@ -107,7 +107,7 @@ def test_a_wrong_code_shows_the_page_again_with_every_field_but_the_code(made: W
     assert models(made) == 1
 
 
-def test_wrong_codes_are_slowed_down_over_all_sessions_of_an_account(made: World) -> None:
+def test_wrong_codes_are_throttled_over_all_sessions_of_an_account(made: World) -> None:
     visitors = [Visitor(made, USER, fresh=False) for _ in range(11)]
     answers = [visitor.send(PATH, **TYPED, otp_code="000000").status_code for visitor in visitors]
     assert answers == [403] * 10 + [429]
@@ -118,7 +118,7 @@ def test_wrong_codes_are_slowed_down_over_all_sessions_of_an_account(made: World
     assert Visitor(made, USER, fresh=False).send(PATH, **TYPED, otp_code=made.code(USER)).status_code == 303
 
 
-def test_a_page_that_needs_a_fresh_code_is_shown_after_it(made: World) -> None:
+def test_a_page_that_needs_a_fresh_code_is_shown_after_the_code(made: World) -> None:
     visitor = Visitor(made, USER, fresh=False)
     response = visitor.get(f"{PATH}?halaman=2")
     assert response.status_code == 403
@@ -130,8 +130,8 @@ def test_a_page_that_needs_a_fresh_code_is_shown_after_it(made: World) -> None:
     assert (done.status_code, done.location) == (303, f"{PATH}?halaman=2")
 
 
-def test_a_code_without_the_sessions_token_is_not_taken(made: World) -> None:
-    """Another site cannot use up somebody's codes."""
+def test_a_code_without_the_csrf_token_is_not_used_up(made: World) -> None:
+    """Another site cannot use up a user's codes."""
     visitor, code = Visitor(made, USER, fresh=False), made.code(USER)
     csrf, visitor.csrf = visitor.csrf, "planted"
     assert visitor.send(PATH, **TYPED, otp_code=code).status_code == 403
@@ -139,7 +139,7 @@ def test_a_code_without_the_sessions_token_is_not_taken(made: World) -> None:
     assert visitor.send(PATH, **TYPED, otp_code=code).status_code == 303
 
 
-def test_somebody_without_the_right_is_refused_before_the_code_is_looked_at(made: World) -> None:
+def test_a_user_without_permission_is_refused_before_the_code_is_checked(made: World) -> None:
     visitor, code = Visitor(made, "magetan.staf", fresh=False), made.code("magetan.staf")
     assert visitor.send(PATH, **TYPED, otp_code=code).status_code == 403
     assert "Akun Anda tidak berwenang" in visitor.seen

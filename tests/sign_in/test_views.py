@@ -1,4 +1,4 @@
-"""Signing in and out on the pages, the one-time code that comes with a form, one's own password and sessions."""
+"""The pages for signing in and out, one's own password and one's own sessions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEW = "empat ekor jangkrik di pasar senen"
 
 
 def signed_in(world: World, user: str) -> Visitor:
-    """Somebody who signed in through the pages."""
+    """Sign in through the pages; return the visitor."""
     visitor = Visitor(world)
     assert visitor.send("/masuk", username=user, password=PASSWORD).location == "/masuk/kode"
     assert visitor.send("/masuk/kode", code=world.code(user)).location == "/"
@@ -21,17 +21,17 @@ def signed_in(world: World, user: str) -> Visitor:
     return visitor
 
 
-def test_somebody_signs_in_looks_and_leaves(world: World) -> None:
+def test_a_user_signs_in_reads_a_page_and_signs_out(world: World) -> None:
     visitor = signed_in(world, "magetan.kepala")
     before = visitor.cookie
     visitor.get("/")
     assert "Beranda" in visitor.seen
     assert visitor.send("/keluar").location == "/masuk"
     visitor.client.set_cookie("sifilma_session", before)
-    assert visitor.get("/").location == "/masuk"  # the session has ended on the server too
+    assert visitor.get("/").location == "/masuk"  # the session has also ended on the server
 
 
-def test_who_was_asked_to_sign_in_comes_back_to_their_page(world: World) -> None:
+def test_the_sign_in_leads_back_to_the_requested_page(world: World) -> None:
     visitor = Visitor(world)
     for asked, back in (("/kartu?state=active", "/kartu?state=active"), ("/", "/")):
         assert visitor.get(asked).location == "/masuk"
@@ -41,7 +41,7 @@ def test_who_was_asked_to_sign_in_comes_back_to_their_page(world: World) -> None
         world.clock.advance(seconds=30)
 
 
-def test_after_a_form_sent_too_late_one_comes_back_to_its_page_and_never_elsewhere(world: World) -> None:
+def test_a_form_sent_after_the_session_leads_back_to_its_own_page(world: World) -> None:
     late = Visitor(world)
     assert late.send("/unit/daftar", hardware_number="X").location == "/masuk"
     late.send("/masuk", username="magetan.kepala", password=PASSWORD)
@@ -53,7 +53,7 @@ def test_after_a_form_sent_too_late_one_comes_back_to_its_page_and_never_elsewhe
     assert sent_away.send("/masuk/kode", code=world.code("magetan.kepala")).location == "/"
 
 
-def test_a_wrong_password_keeps_the_name_and_tells_no_more(world: World) -> None:
+def test_a_wrong_password_keeps_the_name_and_reveals_nothing(world: World) -> None:
     visitor = Visitor(world)
     for name in ("magetan.kepala", "nobody.there"):
         response = visitor.send("/masuk", username=name, password="salah sekali")
@@ -76,12 +76,12 @@ def test_a_wrong_code_is_refused_and_a_right_one_counts_once(world: World) -> No
     assert other.send("/masuk/kode", code=code).status_code == 401
 
 
-def test_a_code_without_a_password_leads_nowhere(world: World) -> None:
+def test_a_code_without_a_password_is_refused(world: World) -> None:
     visitor = Visitor(world)
     assert visitor.send("/masuk/kode", code=world.code("magetan.kepala")).location == "/masuk"
 
 
-def test_wrong_passwords_are_slowed_down_with_the_time_to_wait(world: World) -> None:
+def test_wrong_passwords_are_throttled_with_the_time_to_wait(world: World) -> None:
     visitor = Visitor(world)
     wrong = {"username": "magetan.kepala", "password": "salah sekali"}
     assert [visitor.send("/masuk", **wrong).status_code for _ in range(5)] == [401] * 5
@@ -102,7 +102,7 @@ def test_a_new_password_ends_the_other_sessions(world: World) -> None:
     assert Visitor(world).send("/masuk", username="magetan.kepala", password=NEW).status_code == 303
 
 
-def test_a_password_that_cannot_be_taken_is_refused_by_its_field(sqlite_world: World) -> None:
+def test_an_unacceptable_password_is_refused_at_its_field(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, "magetan.kepala")
     wrong = [
         ({"current": "bukan yang sekarang", "password": NEW, "repeat": NEW}, "Ini bukan kata sandi Anda saat ini."),
@@ -114,11 +114,11 @@ def test_a_password_that_cannot_be_taken_is_refused_by_its_field(sqlite_world: W
         response = visitor.send("/profil/kata-sandi", **typed)
         assert response.status_code in (401, 422)
         assert words in visitor.seen
-        assert not [value for value in typed.values() if value in response.get_data(as_text=True)]  # no password is sent back
+        assert not [value for value in typed.values() if value in response.get_data(as_text=True)]  # the page contains no password
     assert Visitor(sqlite_world).send("/masuk", username="magetan.kepala", password=PASSWORD).status_code == 303
 
 
-def test_a_present_password_is_not_guessed_on_the_profile_either(world: World) -> None:
+def test_guesses_of_the_present_password_are_throttled_on_the_profile(world: World) -> None:
     visitor = signed_in(world, "magetan.kepala")
     guess = {"password": NEW, "repeat": NEW}
     answers = [visitor.send("/profil/kata-sandi", current=f"tebakan {number}", **guess).status_code for number in range(6)]
@@ -130,14 +130,14 @@ def test_a_present_password_is_not_guessed_on_the_profile_either(world: World) -
     assert visitor.send("/profil/kata-sandi", current=PASSWORD, **guess).location == "/profil?selesai=password"
 
 
-def test_a_session_is_ended_from_the_list_and_nobody_elses(world: World) -> None:
+def test_a_user_ends_only_their_own_sessions_from_the_list(world: World) -> None:
     here, there = Visitor(world, "magetan.kepala"), Visitor(world, "magetan.kepala")
     stranger = Visitor(world, "bangli.kepala")
     page = here.get("/profil").get_data(as_text=True)
     ids = re.findall(r'action="/sesi/([0-9a-f-]+)/akhiri"', page)
     assert len(ids) == 2
     assert [stranger.send(f"/sesi/{one}/akhiri").status_code for one in ids] == [404, 404]
-    answers = [here.send(f"/sesi/{one}/akhiri").location for one in ids]  # newest first: the other one's, then one's own
+    answers = [here.send(f"/sesi/{one}/akhiri").location for one in ids]  # newest first: the other session, then the own one
     assert answers == ["/profil?selesai=ended", "/masuk"]
     assert there.get("/").location == "/masuk"
     assert here.get("/").location == "/masuk"

@@ -1,4 +1,4 @@
-"""Pages in a real Chromium: signing in, pressing what leads elsewhere, and what makes a page sound."""
+"""Pages in a real Chromium: how tests sign in, follow links, and check that a page is sound."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DESK, PHONE = 1366, 390
 WIDTHS = (DESK, PHONE)
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
-PATIENCE = 8  # seconds a code must hold yet
+PATIENCE = 8  # seconds for which a code must stay valid
 SUBMIT = "main button[type=submit]"
 _sound: dict[int, set[tuple[str, ...]]] = {}
 _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
@@ -31,7 +31,7 @@ _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
 @contextmanager
 def chromium(*, whole: bool = False) -> Iterator[Browser]:
-    """Debian's Chromium, without its windows; `whole`: with them (invisible), and so with its viewer of PDFs."""
+    """Yield Debian's Chromium as a headless shell; `whole`: the full browser in headless mode, which has the PDF viewer."""
     program = programs.chromium() if whole else programs.headless_chromium()
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -42,8 +42,8 @@ def chromium(*, whole: bool = False) -> Iterator[Browser]:
 
 
 def opened(browser: Browser, made: Server, width: int, *, language: str = "") -> Page:
-    """A page of a new visitor: addresses are this server's, and everything that goes wrong in it is watched."""
-    base = f"http://127.0.0.1:{made.port}"  # nothing moves: axe would measure colours half way between two
+    """Open a page of a new visitor. Relative URLs lead to this server; `watch` collects the errors of the page."""
+    base = f"http://127.0.0.1:{made.port}"  # reduced_motion: axe would measure colours in the middle of a transition
     context = browser.new_context(base_url=base, viewport={"width": width, "height": 800}, reduced_motion="reduce")
     if language:
         context.add_cookies([{"name": "bahasa", "value": language, "url": f"http://127.0.0.1:{made.port}"}])
@@ -54,7 +54,7 @@ def opened(browser: Browser, made: Server, width: int, *, language: str = "") ->
 
 
 def signed_in(browser: Browser, made: Server, world: World, user: str, width: int, *, language: str = "") -> Page:
-    """A page of somebody whose session has just begun (tests/browser/test_pages.py begins one by hand); it shows their home page."""
+    """Open the home page of a user whose session has just begun. tests/browser/test_pages.py signs in through the form instead."""
     world.clock.set(datetime.now(UTC))
     page = opened(browser, made, width, language=language)
     known(page, made, world.client(user))
@@ -63,20 +63,20 @@ def signed_in(browser: Browser, made: Server, world: World, user: str, width: in
 
 
 def known(page: Page, made: Server, client: Client) -> None:
-    """Give a page the session of a client that has one."""
+    """Give the page the session cookie of a client that has one."""
     if "Cookie" in client.headers:
         name, _, value = client.headers["Cookie"].partition("=")
         page.context.add_cookies([{"name": name, "value": value, "url": f"http://127.0.0.1:{made.port}"}])
 
 
 def press(page: Page, selector: str = SUBMIT) -> None:
-    """Click on what leads to another page, and wait until that is there (a click alone does not wait)."""
+    """Click on an element that leads to another page, and wait until that page is loaded (a click alone does not wait)."""
     with page.expect_navigation(wait_until="load"):
         page.click(selector)
 
 
 def reach(page: Page, name: str, selector: str = "") -> None:
-    """Press Tab until a field has the focus."""
+    """Press Tab until a field has the focus, at most 60 times; AssertionError if it never has."""
     wanted = page.locator(selector or f"[name={name}]")
     for _ in range(60):
         if wanted.evaluate("(one) => one === document.activeElement"):
@@ -86,7 +86,11 @@ def reach(page: Page, name: str, selector: str = "") -> None:
 
 
 def code(world: World, user: str) -> str:
-    """A code of somebody's authenticator that counts now: the previous step's, the present one's, or the next one's when it comes."""
+    """Return a one-time code that the server accepts now.
+
+    That is the code of the previous step or of the present one. Where both are used, this waits for the next step, at most 30 s: a
+    code counts once, and a step later than the last used one is needed.
+    """
     totp = pyotp.TOTP(world.seeds[user])
     [(last,)] = world.sql("SELECT totp_last_step FROM user_account WHERE username = :user", user=user)
     while True:
@@ -98,13 +102,13 @@ def code(world: World, user: str) -> str:
 
 
 def watch(page: Page) -> list[str]:
-    """What goes wrong in a page's scripts or is refused by its Content Security Policy, as it happens."""
+    """Collect the errors of the page's scripts and the refusals of its Content Security Policy; the list grows as they happen."""
     if page in _watched:
         return _watched[page]
     found = _watched[page] = []
 
     def note(message: ConsoleMessage) -> None:
-        refused = "status of 4" in message.text and "/static/" not in message.location["url"]  # a page may answer 4xx, an asset not
+        refused = "status of 4" in message.text and "/static/" not in message.location["url"]  # a page may answer 4xx, an asset may not
         if message.type == "error" and not refused:
             found.append(message.text)
 
@@ -114,9 +118,9 @@ def watch(page: Page) -> list[str]:
 
 
 def sound(page: Page) -> None:
-    """Nothing went wrong, nothing must be scrolled sideways, and axe finds nothing to mend.
+    """Assert that the page has no errors, needs no horizontal scrolling, and has no violation that axe finds.
 
-    Axe takes half a second: it is not asked again about a page all of whose elements it has seen in their places, at this width.
+    Axe takes half a second. It is not run on a page whose outline holds nothing that it has not judged before at this width.
     """
     width = page.viewport_size["width"] if page.viewport_size else 0
     shown, known_here = outline(page.content()), _sound.setdefault(width, set())
@@ -127,7 +131,7 @@ def sound(page: Page) -> None:
 
 
 def sideways(page: Page) -> list[str]:
-    """What reaches beyond the width of the window, if the page can be scrolled sideways."""
+    """Return the elements that reach beyond the window, if the page can be scrolled horizontally."""
     found: list[str] = page.evaluate(
         """() => document.documentElement.scrollWidth <= window.innerWidth ? [] : [...document.querySelectorAll("body *")]
         .filter((one) => one.getBoundingClientRect().right > window.innerWidth + 1)
@@ -137,7 +141,7 @@ def sideways(page: Page) -> list[str]:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds. It is put in by the debugger, past the Content Security Policy."""
+    """Return the violations that axe finds. Playwright evaluates the script through the debugger, past the Content Security Policy."""
     page.evaluate(_axe())
     found: list[dict[str, Any]] = page.evaluate(
         "async (rules) => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']})).violations", RULES

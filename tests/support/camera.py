@@ -1,4 +1,4 @@
-"""What a camera sees: codes as pictures, and a video of them for Chromium's fake camera. The codes are made by libraries of others."""
+"""Pictures of codes, and a video of them for Chromium's fake camera. Independent libraries draw the codes."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 import segno
 from barcode import get as barcode
 
-WIDTH, HEIGHT, FRAMES = 640, 480, 5  # a second
+WIDTH, HEIGHT, FRAMES = 640, 480, 5  # pixels, pixels, frames a second
 Rows = list[bytes]
-"""A picture: a byte of grey for each pixel, row by row."""
+"""A picture: one grey byte for each pixel, row by row."""
 
 
 def qr(text: str) -> Rows:
-    """A QR code as it is printed, in the middle of the picture."""
+    """Draw a QR code in the middle of the picture."""
     return _framed([bytes(0 if dark else 255 for dark in row) for row in segno.make(text, micro=False).matrix], 8, 8)
 
 
 def code_128(text: str) -> Rows:
-    """A Code 128 as a label printer makes it."""
+    """Draw a Code 128 bar code in the middle of the picture."""
     (bars,) = barcode("code128", text).build()
     return _framed([bytes(0 if bar == "1" else 255 for bar in bars)], 3, 120)
 
 
 def blank() -> Rows:
-    """Nothing but paper."""
+    """Draw an empty white picture."""
     return [b"\xff" * WIDTH] * HEIGHT
 
 
 def video(path: Path, *scenes: tuple[Rows, int]) -> Path:
-    """Scenes of so many frames each, as YUV4MPEG2."""
+    """Write the scenes (picture, number of frames) as YUV4MPEG2; return the path."""
     grey = b"\x80" * (WIDTH * HEIGHT // 2)
     with path.open("wb") as out:
         out.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FRAMES}:1 Ip A1:1 C420\n".encode())
@@ -42,7 +42,7 @@ def video(path: Path, *scenes: tuple[Rows, int]) -> Path:
 
 
 def png(rows: Rows) -> bytes:
-    """The picture as a grey PNG."""
+    """Encode the picture as a greyscale PNG."""
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"".join(b"\x00" + row for row in rows))),
@@ -56,7 +56,7 @@ def png(rows: Rows) -> bytes:
 
 
 def _framed(modules: list[bytes], across: int, down: int) -> Rows:
-    """Modules as so many pixels each, white around."""
+    """Scale each module to `across` by `down` pixels and centre the result on white."""
     rows = [b"".join(bytes([module]) * across for module in row) for row in modules for _ in range(down)]
     top, left = (HEIGHT - len(rows)) // 2, (WIDTH - len(rows[0])) // 2
     around = [b"\xff" * left + row + b"\xff" * (WIDTH - left - len(row)) for row in rows]

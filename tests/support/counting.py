@@ -1,4 +1,4 @@
-"""Counting what reaches the database."""
+"""Counts the statements, commits and connections that reach the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 @dataclass
 class Counted:
-    """Statements in their order (BEGIN aside), commits, and new connections."""
+    """The statements in their order (without BEGIN), the number of commits, and the number of new connections."""
 
     statements: list[str] = field(default_factory=list)
     commits: int = 0
@@ -22,7 +22,7 @@ class Counted:
 
 @contextmanager
 def counted(engine: Engine) -> Iterator[Counted]:
-    """Count everything that goes through the engine within the block."""
+    """Count what goes through the engine within the block."""
     found = Counted()
 
     def statement(_c: Any, _cursor: Any, text: str, *_more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Real databases for tests: a PostgreSQL cluster of one's own, and fresh migrated databases on it and on SQLite."""
+"""Real databases for tests: a PostgreSQL cluster for each test process, and fresh migrated databases on it and on SQLite."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.support import programs
 Kind = Literal["sqlite", "postgresql"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
-"""When the template's regions were imported."""
+"""The time at which the template's region codes were imported."""
 
 ROOM = 2 << 30
-"""Bytes of memory that databases of a test process may want."""
+"""Bytes that must be free in memory before databases are put there: the need of one test process."""
 
 CALM = {
     "fsync": "off",
@@ -37,11 +37,11 @@ CALM = {
     "max_wal_senders": "0",
     "max_wal_size": "128MB",
 }
-"""A test that kills the machine's power does not exist, so nothing waits for the disk."""
+"""PostgreSQL settings for speed: no test cuts the power, so nothing needs to wait for the disk."""
 
 
 def prepare_template(url: str) -> None:
-    """Bring an empty database to what every test starts from: the newest schema, and the region codes."""
+    """Give an empty database the newest schema and the region codes, with which every test starts."""
     from sqlalchemy.orm import Session
 
     from sifilma.kernel.db import make_engine
@@ -56,14 +56,16 @@ def prepare_template(url: str) -> None:
 
 
 def quick_folder() -> Path:
-    """Where databases of tests lie: in memory, where there is room; a thousand of them copied on a disk are most of what it does."""
-    memory = Path("/dev/shm")  # as much a temporary folder as the other
+    """Return the folder for databases: in memory if there is room, because copying a thousand of them on a disk takes most of its time."""
+    memory = Path("/dev/shm")  # also a temporary folder, but in memory
     has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
     return memory if has_room else Path(tempfile.gettempdir())
 
 
 class Cluster:
-    """A PostgreSQL server of this test process: socket only, in a short folder (a socket's path has at most 107 bytes)."""
+    """A PostgreSQL server of this test process. It listens on a socket alone, in a folder with a short name: a socket's path has at most
+    107 bytes.
+    """
 
     def __init__(self, base: Path, settings: dict[str, str]) -> None:
         self.base = base
@@ -72,25 +74,27 @@ class Cluster:
         self._as_server = _server_user(base)
 
     def url(self, database: str) -> str:
-        """How to reach a database on this server."""
+        """Return the URL of a database on this server."""
         return f"postgresql://sifilma@/{database}?host={self.base}"
 
     def create(self, template: str = "template0", name: str | None = None) -> str:
-        """A new database with the content of `template`; its name. Its files are copied: through the log it takes twice as long."""
+        """Make a database with the content of `template`; return its name. Copying its files takes half the time of PostgreSQL's default
+        strategy, which writes the content to the write-ahead log.
+        """
         name = name or f"t_{uuid4().hex[:12]}"
         self._execute(f'create database "{name}" template "{template}" strategy file_copy')
         return name
 
     def drop(self, name: str) -> None:
-        """Remove a database, whoever is connected."""
+        """Drop a database and end its connections."""
         self._execute(f'drop database "{name}" with (force)')
 
     def initialise(self) -> None:
-        """Make the data folder."""
+        """Make the data folder with initdb."""
         self._run("initdb", "-U", "sifilma", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 
     def start(self) -> None:
-        """Start the server and wait for it."""
+        """Start the server and wait until it accepts connections."""
         options = {"listen_addresses": "''", "unix_socket_directories": str(self.base)} | self._settings
         switches = " ".join(f"-c {name}={value}" for name, value in options.items())
         self._run("pg_ctl", "-w", "-s", "-l", str(self.base / "log"), "-o", switches, "start")
@@ -101,7 +105,9 @@ class Cluster:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The server stands still (SIGSTOP): it accepts connections and answers nothing. It goes on afterwards, whatever happens."""
+        """Stop the server's processes with SIGSTOP within the block: it accepts connections and answers nothing. They continue after the
+        block even if it raises.
+        """
         stopped = self._processes()
         try:
             _signal(stopped, signal.SIGSTOP)
@@ -110,7 +116,7 @@ class Cluster:
             _signal(stopped, signal.SIGCONT)
 
     def _processes(self) -> list[int]:
-        """The postmaster and its children."""
+        """Return the process ids of the postmaster and its children."""
         postmaster = int((self.base / "data" / "postmaster.pid").read_text().split()[0])
         return [postmaster, *_children(postmaster)]
 
@@ -119,17 +125,17 @@ class Cluster:
             connection.execute(statement.encode())
 
     def _run(self, name: str, *arguments: str) -> None:
-        """Run a server program on this cluster; its output belongs to the error, if there is one."""
+        """Run a server program on this cluster; RuntimeError with the end of its output if it fails."""
         command = [str(self._bin / name), "-D", str(self.base / "data"), *arguments]
         log = self.base / "commands.log"
-        with log.open("ab") as output:  # not a pipe: the server would inherit and hold it
+        with log.open("ab") as output:  # not a pipe: the server would inherit it and keep it open
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, **self._as_server)
         if done.returncode:
             raise RuntimeError(f"{name} failed with {done.returncode}:\n{log.read_text()[-2000:]}")
 
 
 def _server_user(base: Path) -> dict[str, Any]:
-    """How to start the server's programs: they refuse to run as root, so there they run as the package's own user."""
+    """Return the options of subprocess.run for the server's programs: they refuse to run as root, so root runs them as `postgres`."""
     options: dict[str, Any] = {"cwd": base, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(base)}}
     if os.geteuid() != 0:
         return options
@@ -139,7 +145,7 @@ def _server_user(base: Path) -> dict[str, Any]:
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
-    """Send a signal to those that are still there: a child of the server's may have ended by itself."""
+    """Send a signal to each process that still exists: a child of the server may have ended by itself."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
@@ -150,7 +156,7 @@ def _children(parent: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # the process ended after the folder was listed
             continue
         if int(fields[1]) == parent:
             found.append(int(stat.parent.name))
@@ -159,7 +165,7 @@ def _children(parent: int) -> list[int]:
 
 @contextmanager
 def running_cluster(**settings: str) -> Iterator[Cluster]:
-    """A started cluster, gone afterwards. `settings` go on top of CALM (a durability test says `fsync="on"`)."""
+    """Yield a started cluster and remove it afterwards. `settings` override CALM (a durability test passes `fsync="on"`)."""
     base = Path(tempfile.mkdtemp(prefix="sif-pg-", dir=quick_folder()))
     try:
         cluster = Cluster(base, CALM | settings)
@@ -174,7 +180,7 @@ def running_cluster(**settings: str) -> Iterator[Cluster]:
 
 
 class Fresh(Protocol):
-    """Makes fresh databases of one kind, by copying a template that is migrated (and more, see `holding`) once."""
+    """A factory of databases of one kind: copies of a template that is migrated once (and filled, see `holding`)."""
 
     def make(self) -> str:
         """A new database; its URL."""
@@ -185,7 +191,7 @@ class Fresh(Protocol):
         ...
 
     def holding(self, prepare: Callable[[str], None]) -> Fresh:
-        """One whose databases hold what `prepare` puts into their template as well. It must leave no connection open."""
+        """Return a factory whose template also holds what `prepare` puts into the database of a URL. It must close its connections."""
         ...
 
 
@@ -211,7 +217,7 @@ class FreshPostgres:
 
 
 class FreshSqlite:
-    """A copy of the template's file."""
+    """Copies the file of the template."""
 
     def __init__(self, folder: Path, prepare: Callable[[str], None] = prepare_template, source: Path | None = None) -> None:
         self._folder = folder
@@ -220,7 +226,7 @@ class FreshSqlite:
             shutil.copyfile(source, self._template)
         prepare(f"sqlite:///{self._template}")
         left = [path.name for path in folder.glob(f"{self._template.name}-*")]
-        assert not left, f"the template was not closed: {left}"  # its last changes would be missing from the copies
+        assert not left, f"the template was not closed: {left}"  # the copies would lack what is still in the write-ahead log
 
     def make(self) -> str:
         """A new database; its URL."""

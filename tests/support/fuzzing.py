@@ -1,4 +1,4 @@
-"""schemathesis over the OpenAPI document, through the WSGI application in process: each generated call is sent as every role."""
+"""Runs schemathesis over the OpenAPI document against the WSGI application in this process; sends each generated call as every role."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ from tests.support.world import API, Client, World
 CHECKS: list[Any] = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 POISONS = ("\x00", "\ud800", "\u202e", "😀" * 50, "%00")
 ENOUGH = 2
-"""Once refused so often for who they are, somebody does not try the same again."""
+"""After so many refusals with 401 or 403, a role does not call the same operation again."""
 
 
 @dataclass
 class Fuzz:
-    """One run over a document. `keys` gives real keys for the parameters of a path; `faults` are said once each."""
+    """One run over a document.
+
+    `roles` makes a client by role name, `keys` returns existing keys for the parameter of a path, `examples` is the number of generated
+    calls for each operation. `faults` holds one text for each kind of fault, `calls` the number of calls that were sent.
+    """
 
     world: World
     roles: dict[str, Callable[[], Client]]
@@ -39,7 +43,7 @@ class Fuzz:
     _clients: dict[str, Client] = field(default_factory=dict)
 
     def run(self, *, poisoned: bool = False, only: str = "") -> list[str]:
-        """Every operation of the document (below `only`); the faults, in words."""
+        """Call every operation of the document whose path begins with `only`; return the faults as sentences."""
         for operation in self._operations():
             if operation.path.startswith(API + only):
                 self._fuzz(operation, poisoned)
@@ -71,12 +75,12 @@ class Fuzz:
         each()
 
     def _who(self, operation: Any) -> Iterable[str]:
-        """Where nobody needs to be signed in, one caller is enough."""
+        """Return the roles that call an operation; one caller is enough for a public operation."""
         is_open = not operation.definition.raw.get("security") or operation.path.endswith(("/session", "/session/otp"))
         return ("anonymous",) if is_open and operation.method != "delete" else self.roles
 
     def _aim(self, case: Any, pick: int) -> None:
-        """Two of three paths name something that is there."""
+        """Put an existing key into the path of two calls of three."""
         keys = self.keys(case.operation.path) if case.path_parameters and pick % 3 else []
         if keys:
             name = re.findall(r"{(\w+)}", case.operation.path)[0]
@@ -96,16 +100,16 @@ class Fuzz:
             for one in failure.exceptions if isinstance(failure, FailureGroup) else [failure]:
                 told = f"as {role}: {response.status_code} {response.content[:200]!r} … {str(one)[:300]}"
                 self.faults.setdefault(f"{case.operation.label}: {type(one).__name__} {response.status_code}", told)
-        if response.status_code in (401, 403):  # nothing of the call was looked at
+        if response.status_code in (401, 403):  # the server refused the caller before it read the call
             self._forbidden[case.operation.label, role] += 1
         if response.status_code == 401 or (case.method == "DELETE" and response.status_code == 204):
             self._clients.pop(role)  # the session has been ended
 
 
 def _poison(case: Any, pick: int, poison: str) -> None:
-    """One of the texts that are sent gets something no text should hold."""
+    """Insert the poison into one of the texts of the call."""
     places = [*_leaves(case.query), *_leaves(case.body), *_leaves(case.path_parameters)]
-    if poison == "\ud800":  # only JSON can say it
+    if poison == "\ud800":  # only JSON can express a lone surrogate
         places = list(_leaves(case.body)) if case.media_type == "application/json" else []
     if places:
         holder, key = places[pick % len(places)]

@@ -1,4 +1,4 @@
-"""The rules of the house (ARCHITECTURE) that no linter knows, as functions from a source to its faults.
+"""The rules of the house (docs/architecture.md) that no linter knows, as functions from a source to its faults.
 
 Every rule takes a `Source` and yields `Fault`s; `tests/test_house.py` runs them over the tree, and over planted faults.
 """
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def package(self) -> str:
-        """The package of the feature: `cards` for `sifilma/cards/views.py`."""
+        """The package of the feature: `cards` for `sifilma/cards/service.py`."""
         parts = self.path.split("/")
         return parts[1] if len(parts) > 2 else ""
 
@@ -66,7 +66,9 @@ class Source:
         return Fault(self.path, line, what)
 
 
-EDGE_FILES = {"cli.py", "tasks.py", "__main__.py"}
+COMMANDS = {"cli.py", "__main__.py", "sifilma/commands/main.py", "sifilma/commands/serve.py", "sifilma/app/command_groups.py",
+            "sifilma/app/audit_commands.py"}  # fmt: skip
+"""What a shell calls: by name in every package, else by path."""
 Rule = Callable[[Source], Iterable[Fault]]
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -96,6 +98,17 @@ def _source(root: Path, path: Path) -> Source:
     return Source(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8", errors="replace"))
 
 
+def is_command(source: Source) -> bool:
+    """Whether a shell calls this file, and its words go to that shell only."""
+    return source.name in COMMANDS or source.path in COMMANDS
+
+
+def is_view(source: Source) -> bool:
+    """Whether this file answers requests: a page's view, or a route of the API."""
+    is_page = source.path.startswith("sifilma/") and (source.name == "views.py" or source.name.endswith("_views.py"))
+    return is_page or source.path.startswith("sifilma/api/")
+
+
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
@@ -117,7 +130,7 @@ def long_modules(source: Source) -> Iterator[Fault]:
 
 def many_decorators(source: Source) -> Iterator[Fault]:
     """At most three decorators on a function; a command's options are its signature."""
-    if source.name in EDGE_FILES:
+    if is_command(source):
         return
     for node in ast.walk(source.tree):
         if isinstance(node, Function) and len(node.decorator_list) > MAX_VIEW_DECORATORS:
@@ -141,13 +154,12 @@ MAY_COMMIT = {
     "sifilma/web/application.py",
     "sifilma/web/command.py",
     "sifilma/schema/migrate.py",
-    "sifilma/sign_in/request_gate.py",  # a one-time code sent along with a form counts once, whatever becomes of the form
 }
 
 
 def committing(source: Source) -> Iterator[Fault]:
-    """The unit of work is committed at the edge, never in a service, view or model."""
-    if not source.path.startswith("sifilma/") or source.path in MAY_COMMIT or source.name in EDGE_FILES or _is_demo(source):
+    """The unit of work is committed in its named places, by a request, a command or a migration; never in a service, view or task."""
+    if not source.path.startswith("sifilma/") or source.path in MAY_COMMIT:
         return
     for node in _calls(source):
         if isinstance(node.func, ast.Attribute) and node.func.attr == "commit":
@@ -174,7 +186,7 @@ def asking_the_time(source: Source) -> Iterator[Fault]:
 
 def printing(source: Source) -> Iterator[Fault]:
     """Only commands print."""
-    if source.name in EDGE_FILES or source.path.startswith("tests/") or _is_demo(source):
+    if is_command(source) or source.path.startswith("tests/") or _is_demo(source):
         return
     for node in _calls(source):
         if isinstance(node.func, ast.Name) and node.func.id == "print":
@@ -182,7 +194,7 @@ def printing(source: Source) -> Iterator[Fault]:
 
 
 def _is_demo(source: Source) -> bool:
-    return source.package.removesuffix(".py") == "demo" or source.name.startswith("demo")
+    return source.path.startswith("sifilma/demo/")
 
 
 def _catches_all(handler: ast.ExceptHandler) -> bool:
@@ -206,18 +218,18 @@ REFUSALS = {
     "Invalid", "Invalid.field", "Conflict", "Forbidden", "NotFound", "StepUpRequired", "TooLarge", "TooMany", "Unavailable",
     "Unauthenticated", "RowError", "wrong",
 }  # fmt: skip
-SCHEMAS = {"schemas.py", "identity.py"}
+CALLED_BY_SCHEMAS = {"sifilma/cards/identifiers.py"}
 NOT_ON_SCREENS = {
     "sifilma/regions/layers.py",  # what only commands say
+    "sifilma/schema/migrate.py",
     "sifilma/fsck/run.py",
     "sifilma/sign_in/sent_codes.py",  # a message by SMS or e-mail, in the language it is sent in
 }
-SHELL_FILES = EDGE_FILES | {"command_groups.py", "audit_commands.py", "migrate.py"}
 
 
 def untranslatable(source: Source) -> Iterator[Fault]:
     """What somebody is told is a whole sentence in the catalogue: values come by `say`, never by an f-string."""
-    if not source.path.startswith("sifilma/") or source.name in SHELL_FILES or source.path in NOT_ON_SCREENS or _is_demo(source):
+    if not source.path.startswith("sifilma/") or is_command(source) or source.path in NOT_ON_SCREENS or _is_demo(source):
         return
     raised = {part for node in ast.walk(source.tree) if isinstance(node, ast.Raise) for part in ast.walk(node)}
     bare = {name.id for node in source.tree.body if isinstance(node, ast.Assign) and _is_text(node.value) for name in _names(node)}
@@ -232,7 +244,7 @@ def untranslatable(source: Source) -> Iterator[Fault]:
 
 def _refuses(call: ast.Call, source: Source) -> bool:
     name = ".".join(_dotted(call.func)[-2:])
-    in_schema = source.name in SCHEMAS or source.package == "api"
+    in_schema = source.name == "schemas.py" or source.path in CALLED_BY_SCHEMAS or source.path.startswith("sifilma/api/")
     return name in REFUSALS or name.rpartition(".")[2] in REFUSALS or (name == "ValueError" and in_schema)
 
 
@@ -277,25 +289,62 @@ MAY_IMPORT = {
 
 
 def foreign_models(source: Source) -> Iterator[Fault]:
-    """A view imports no model of another package: it asks that package's service."""
-    if source.name != "views.py" and not source.path.startswith("sifilma/api/"):
+    """A view or a route of the API imports no model of another package: it asks that package's service."""
+    if not is_view(source):
         return
-    for line, module in _imports(source):
-        found = re.match(r"sifilma\.(\w+)\.models\b", module)
+    for line, module in imports(source):
+        found = re.match(r"sifilma\.(\w+)(?:\.\w+)*?\.models\b", module)
         if found and found[1] != source.package:
             yield source.fault(line, f"a view imports {module}")
+
+
+REQUEST = {"", "globals", "request", "g", "session", "current_app"}
+"""What of Flask leads to the request; the empty name is `import flask`, which leads to all of it."""
+SEES_THE_REQUEST = {
+    "sifilma/resources.py",  # whose resources: those of the current application
+    "sifilma/sign_in/request_gate.py",
+    "sifilma/sign_in/current_user.py",
+}
+MAY_KNOW_FLASK = {
+    "sifilma/documents/lists.py": "makes an answer of a table",
+    "sifilma/documents/responses.py": "makes an answer of a file",
+    "sifilma/sign_in/cookies.py": "sets a cookie in an answer",
+    "sifilma/public/status.py": "runs its looks in the application it is given",
+    "sifilma/activation/requests/batch_approval.py": "the address of a letter",
+    "sifilma/personalisation/batch_approval.py": "the address of a letter",
+}
+"""What makes a part of an answer without having seen the request."""
+
+
+def seeing_the_request(source: Source) -> Iterator[Fault]:
+    """Only what answers a request or a command knows Flask; everything else is given what it needs, resources included."""
+    if not source.path.startswith("sifilma/") or _answers(source):
+        return
+    for line, module in imports(source):
+        top, _, name = module.partition(".")
+        makes_answers = source.path in MAY_KNOW_FLASK and name.rpartition(".")[2] not in REQUEST
+        if top == "flask_login" or (top == "flask" and not makes_answers):
+            yield source.fault(line, f"imports {module}")
+    for node in _calls(source):
+        if _dotted(node.func)[-2:] in (["resources"], ["resources", "resources"]) and not node.args and not node.keywords:
+            yield source.fault(node.lineno, "resources() of the current application")
+
+
+def _answers(source: Source) -> bool:
+    is_edge = source.path.startswith(("sifilma/app/", "sifilma/web/")) or source.path in SEES_THE_REQUEST
+    return is_view(source) or source.name == "forms.py" or is_command(source) or is_edge
 
 
 def unexpected_libraries(source: Source) -> Iterator[Fault]:
     """`manifests` and `hsm` stand on few libraries, so that a stranger can run them."""
     allowed = MAY_IMPORT.get(source.path.partition("/")[0])
-    for line, module in _imports(source) if allowed else ():
+    for line, module in imports(source) if allowed else ():
         top = module.partition(".")[0]
         if top not in sys.stdlib_module_names and top not in (allowed or ()):
             yield source.fault(line, f"imports {top}")
 
 
-def _imports(source: Source) -> Iterator[tuple[int, str]]:
+def imports(source: Source) -> Iterator[tuple[int, str]]:
     """Line and full name of everything imported; `from a import b` counts as `a.b`."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
@@ -352,6 +401,27 @@ def machine_paths(source: Source) -> Iterator[Fault]:
             yield source.fault(number, f"a path of one machine: {MACHINE_PATH.findall(line)[0]}…")
 
 
+# --- names of look-ups -----------------------------------------------------------------------------------------------
+
+LOOKUPS = {"Listing": "list_", "Select": "_query"}
+
+
+def strange_lookups(source: Source) -> Iterator[Fault]:
+    """Name a look-up by what it returns: `list_xs` a Listing, `x_query` a Select, `find_x` an object or None, `get_x` an object."""
+    if not source.path.startswith("sifilma/") or source.package in ("kernel", "documents") or source.name.endswith("views.py"):
+        return
+    for node in source.tree.body:
+        if isinstance(node, ast.FunctionDef) and node.returns is not None and not node.name.startswith("_"):
+            kind, optional = ast.unparse(node.returns).partition("[")[0], "None" in ast.unparse(node.returns).split(" | ")
+            affix = LOOKUPS.get(kind)
+            if affix is not None and not (node.name.startswith(affix) or node.name.endswith(affix)):
+                yield source.fault(node.lineno, f"{node.name} returns a {kind}: {affix} belongs to its name")
+            elif node.name.startswith("get_") and optional:
+                yield source.fault(node.lineno, f"{node.name} may return None: find_")
+            elif node.name.startswith("find_") and not optional:
+                yield source.fault(node.lineno, f"{node.name} never returns None: get_, or a name that says what it gives")
+
+
 PYTHON_RULES: tuple[Rule, ...] = (
     long_functions,
     long_modules,
@@ -361,9 +431,11 @@ PYTHON_RULES: tuple[Rule, ...] = (
     asking_the_time,
     printing,
     foreign_models,
+    seeing_the_request,
     unexpected_libraries,
     untranslatable,
     skipping,
     unexplained_ignores,
+    strange_lookups,
 )
 TEXT_RULES: tuple[Rule, ...] = (registry_hosts, machine_paths)

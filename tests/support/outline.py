@@ -1,13 +1,16 @@
-"""What of a page axe could judge: which elements stand in which, with which kinds of attributes, and the order of its headings."""
+"""The outline of a page: what axe could judge.
+
+It holds which elements stand in which, with which kinds of attributes, and the order of the headings.
+"""
 
 from __future__ import annotations
 
 from html.parser import HTMLParser
 
 ALONE = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
-"""Elements that hold nothing."""
+"""Void elements: they have no content and no end tag."""
 TELLING = frozenset({"class", "role", "type", "scope", "lang", "autocomplete", "tabindex"})
-"""Attributes whose values count; of the others it counts that they are there, and whether they are empty."""
+"""Attributes whose values count. Of any other attribute only its presence counts, and whether it is empty."""
 
 
 class _Reader(HTMLParser):
@@ -36,14 +39,14 @@ class _Reader(HTMLParser):
 
 
 def outline(html: str) -> set[tuple[str, ...]]:
-    """The outline of a page: the same for pages that differ only in their words and in how many rows of a kind they have."""
+    """Return the outline of a page. Pages that differ only in words and in the number of similar rows have the same outline."""
     reader = _Reader()
     reader.feed(html)
     return {*reader.found, (reader.headings,)}
 
 
 def doubled_ids(html: str) -> list[str]:
-    """Ids that stand twice in a page; the outline does not tell."""
+    """Return the ids that a page uses more than once; its outline does not show them."""
     reader = _Reader()
     reader.feed(html)
     return sorted({one for one in reader.ids if reader.ids.count(one) > 1})

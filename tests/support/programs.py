@@ -1,4 +1,4 @@
-"""The programs of the system the tests call. A missing one is a failure with the way out, never a skip."""
+"""The system programs that tests call. A missing program fails the test and names the setup script; no test is skipped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 
 class ProgramMissing(Exception):
-    """The machine was not set up."""
+    """A program is missing: the machine was not set up."""
 
 
 def program(name: str) -> str:
-    """The full path of a program; ProgramMissing where there is none."""
+    """Return the full path of a program; ProgramMissing if there is none."""
     found = shutil.which(name)
     if found is None:
         raise ProgramMissing(f"{name} is not installed: run scripts/setup.sh")
@@ -25,20 +25,20 @@ def program(name: str) -> str:
 
 
 def postgresql() -> Path:
-    """The folder of the newest PostgreSQL server programs (`initdb`, `pg_ctl`), which Debian keeps off the PATH."""
+    """Return the folder of the newest PostgreSQL server programs (`initdb`, `pg_ctl`), which Debian does not put on the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return found[-1].parent if found else Path(program("initdb")).resolve().parent
 
 
 def softhsm_module() -> str:
-    """The SoftHSM library."""
+    """Return the path of the SoftHSM library; ProgramMissing if there is none."""
     if not SOFTHSM.exists():
         raise ProgramMissing("SoftHSM is not installed: run scripts/setup.sh")
     return str(SOFTHSM)
 
 
 def go_program(source: Path, output: Path) -> Path:
-    """A Go program built with nothing but the distribution's packages; no module is looked for anywhere else."""
+    """Build a Go program with the distribution's packages alone (no module is downloaded); return its path."""
     settings = {"GO111MODULE": "off", "GOPATH": str(GOCODE), "GOCACHE": str(output.with_suffix(".cache")), "PATH": os.environ["PATH"]}
     if not (GOCODE / "src/golang.org/x/mod/sumdb/tlog").exists():
         raise ProgramMissing("golang.org/x/mod is not installed: run scripts/setup.sh")
@@ -47,12 +47,12 @@ def go_program(source: Path, output: Path) -> Path:
 
 
 def chromium() -> str:
-    """The browser: the distribution's, or the one the set-up keeps in the checkout (Ubuntu)."""
+    """Return the browser that the set-up keeps in the checkout (Ubuntu), or the distribution's."""
     return _kept_browser("chromium-*/chrome-linux*/chrome") or program("chromium")
 
 
 def headless_chromium() -> str:
-    """The browser without its windows: two thirds of the work, all the same but its viewer of PDFs. The whole one where this is not."""
+    """Return the headless shell, which needs two thirds of the CPU and has no PDF viewer; the full browser if there is none."""
     return _kept_browser("chromium_headless_shell-*/*/*headless[-_]shell") or shutil.which("chromium-headless-shell") or chromium()
 
 
@@ -61,5 +61,5 @@ def _kept_browser(pattern: str) -> str | None:
 
 
 def node() -> list[str]:
-    """The command that runs JavaScript with Web Crypto at hand: Node 18 (Debian 12) has it behind this switch."""
+    """Return the command that runs JavaScript with Web Crypto as a global: Node 18 (Debian 12) has it behind this switch."""
     return [program("node"), "--experimental-global-webcrypto", "--no-warnings"]

@@ -1,4 +1,4 @@
-"""Addresses that are compiled once in a process: every test makes an application, and their 300 rules were most of its cost."""
+"""Compiles each URL rule once in a process: every test makes an application, and its 300 rules were most of that cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _builders: dict[tuple[str, str, bool], Callable[..., tuple[str, str]]] = {}
 
 
 class CompiledOnce(Rule):
-    """A rule whose address builder, a function of its text and defaults alone, is kept for the next application."""
+    """A rule that keeps its URL builder for the next application: the builder depends on the rule's text and defaults alone."""
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
         key = (self.rule, repr(self.defaults), append_unknown)
@@ -22,5 +22,5 @@ class CompiledOnce(Rule):
 
 
 def compile_once() -> None:
-    """For every application made from here on."""
+    """Use CompiledOnce for every application that is made after this call."""
     Application.url_rule_class = CompiledOnce

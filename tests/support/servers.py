@@ -1,4 +1,4 @@
-"""Real server processes (what `sifilma serve` does, in a process of its own) on a free port, for tests that kill and freeze."""
+"""Real server processes (as `sifilma serve` starts them) on free ports, for tests that kill or freeze a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment(world: World) -> dict[str, str]:
-    """What a server of this world's database, token and home is started with."""
+    """Return the environment variables of a server with this world's database, token and home."""
     return {
         "SIFILMA_ENV": "test",
         "SIFILMA_HOME": str(world.settings.home),
@@ -36,36 +36,36 @@ def environment(world: World) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of the loopback nobody listens on."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-class Starter:
-    """The process servers are forked from (tests/support/starter.py), started when the first is wanted."""
+class ForkServer:
+    """The process from which servers are forked (tests/support/fork_server.py)."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.starter"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.support.fork_server"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         atexit.register(self.close)
 
     def start(self, settings: dict[str, str], log: Path) -> int:
-        """Start a server; the number of its process, which leads a group."""
+        """Start a server and return its process id, which is also the id of its process group."""
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018  # PIPE
         self._process.stdin.write(json.dumps({"environment": settings, "log": str(log)}) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        """End it."""
+        """Close the input of the process, which ends it, and wait for it."""
         self._process.communicate()
 
 
 @lru_cache(maxsize=1)
-def _starter() -> Starter:
-    return Starter()
+def _fork_server() -> ForkServer:
+    return ForkServer()
 
 
 class Server:
@@ -74,10 +74,13 @@ class Server:
     def __init__(self, world: World) -> None:
         self.port = free_port()
         self._log = world.settings.home / f"server-{self.port}.log"
-        self._pid = _starter().start(environment(world) | {"SIFILMA_PORT": str(self.port)}, self._log)
+        self._pid = _fork_server().start(environment(world) | {"SIFILMA_PORT": str(self.port)}, self._log)
 
     def wait(self, seconds: float = 60) -> Server:
-        """Until it answers /livez."""
+        """Wait until /livez answers 200, and return the server.
+
+        RuntimeError with the end of its log if the process has ended, TimeoutError after `seconds`.
+        """
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if not self._lives():
@@ -89,7 +92,7 @@ class Server:
         raise TimeoutError("the server did not answer")
 
     def call(self, method: str, path: str, body: Any = None, timeout: float = 30, **headers: str) -> tuple[int, Any, dict[str, str]]:
-        """Status, JSON (or text) and headers of one call. OSError or HTTPException when the server is gone."""
+        """Send one request; return status, JSON (or text) and headers. OSError or HTTPException when the server is gone."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -102,7 +105,7 @@ class Server:
             connection.close()
 
     def kill(self) -> None:
-        """SIGKILL for all of it; back when it is gone."""
+        """Send SIGKILL to the process group and return when the server's process is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
         while self._lives():
@@ -114,7 +117,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(world: World) -> Iterator[Server]:
-    """One server that answers, ended afterwards."""
+    """Yield a server that answers, and kill it afterwards."""
     server = Server(world)
     try:
         yield server.wait()

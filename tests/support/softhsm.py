@@ -18,7 +18,7 @@ SO_PIN = "87654321"
 
 
 class SoftHSM:
-    """One SoftHSM store. `activate` must come before anything in this process loads the library: it reads its file once."""
+    """One SoftHSM store. Call `activate` before this process loads the library: it reads its configuration once."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -33,22 +33,22 @@ class SoftHSM:
             "directories.tokendir": str(self.tokens),
             "objectstore.backend": "file",
             "log.level": "ERROR",
-            "library.reset_on_fork": "true",  # as real modules behave: nothing of the parent's works in a child
+            "library.reset_on_fork": "true",  # a forked child must initialise the library again, as with real modules
         }
         self.configuration.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
         os.environ["SOFTHSM2_CONF"] = str(self.configuration)
 
     def init_token(self, label: str, pin: str = PIN) -> None:
-        """Make an empty token."""
+        """Make an empty token of this label."""
         command = [programs.program("softhsm2-util"), "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", pin]
         subprocess.run(command, check=True, capture_output=True)
 
     def config(self, label: str, *, pin: Callable[[], str] = lambda: PIN, timeout: float = 5.0) -> TokenConfig:
-        """How to reach a token of this store."""
+        """Return the configuration of a token of this store; `timeout` is in seconds."""
         return TokenConfig(self.module_path, label, pin, self.base / "hsm.lock", call_timeout=timeout)
 
     def token(self, label: str, plan: Sequence[KeyPlan], before_call: Callable[[], None] = lambda: None) -> HSM:
-        """A token with these keys, made by the project's own ceremony."""
+        """Make a token with these keys by the project's own ceremony."""
         token = HSM(self.config(label), before_call)
         ceremony.init_token(token, SO_PIN)
         ceremony.create_keys(token, plan)
@@ -56,7 +56,7 @@ class SoftHSM:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """The tokens are gone, and back afterwards, whatever happens."""
+        """Hide the tokens within the block; they are back after it even if it raises."""
         hidden = self.tokens.with_name("tokens.away")
         self.tokens.rename(hidden)
         try:
@@ -66,12 +66,12 @@ class SoftHSM:
 
 
 def install() -> SoftHSM:
-    """A store for this process, activated."""
+    """Make and activate the store of this process."""
     store = SoftHSM(Path(tempfile.mkdtemp(prefix="sif-hsm-")))
     store.activate()
     return store
 
 
 def uninstall(store: SoftHSM) -> None:
-    """Remove the store."""
+    """Remove the store's folder."""
     shutil.rmtree(store.base)

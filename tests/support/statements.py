@@ -1,4 +1,4 @@
-"""Statements that are compiled once in a process: every test has an engine of its own, and compiling anew was a tenth of its time."""
+"""Compiles each SQL statement once in a process: every test has an engine of its own, and compiling again took a tenth of its time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def _hash(one: object) -> int:
 
 
 def compile_once(engine: Engine) -> None:
-    """Let an engine share what others have compiled. Its dialect, a part of the cache's keys, equals every other of its kind."""
+    """Let an engine use the statements that other engines have compiled.
+
+    The dialect is a part of the cache's keys; dialects of one class are made equal, so that the keys of two engines match.
+    """
     for dialect in (PGDialect_psycopg, SQLiteDialect_pysqlite):
-        dialect.__eq__, dialect.__hash__ = _alike, _hash  # type: ignore[method-assign, assignment]  # for tests alone
+        dialect.__eq__, dialect.__hash__ = _alike, _hash  # type: ignore[method-assign, assignment]  # only in tests
     engine._compiled_cache = _compiled  # type: ignore[assignment]  # its own type is narrower

@@ -1,4 +1,4 @@
-"""Templates that are compiled once on a machine: every test makes an application, every server of a test another, each compiling anew."""
+"""Compiles each template once on a machine: every test and every test server makes an application, which would compile them again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sifilma.web.application import Application
 from tests.support.programs import ROOT
 
 FOLDER = ROOT / ".cache" / "templates"
-"""Jinja's own cache: what has another text than its file is compiled again."""
+"""Jinja's bytecode cache. A template whose text has changed is compiled again."""
 
 
 def compile_once() -> None:
-    """For every application made from here on, in this process and in those forked from it."""
+    """Use the cache for every application that this process, or a process forked from it, makes after this call."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     Application.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(str(FOLDER))}

@@ -1,4 +1,4 @@
-"""Pages over HTTP without a browser: somebody who keeps cookies, fills in forms and reads."""
+"""A visitor of the pages over HTTP without a browser: keeps cookies, sends forms, reads the answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.world import World
 
 
 class Visitor:
-    """Somebody before the pages, signed in or not; `fresh` as in `World.client`. What they see last is `seen`."""
+    """A visitor, signed in or not; `fresh` as in `World.client`. `seen` holds the words of the last answer."""
 
     def __init__(self, world: World, user: str = "", *, fresh: bool = True, language: str = "") -> None:
         self.client = world.app.test_client()
@@ -28,20 +28,20 @@ class Visitor:
 
     @property
     def cookie(self) -> str:
-        """The session's cookie."""
+        """The value of the session cookie, empty without a session."""
         found = self.client.get_cookie("sifilma_session")
         return found.value if found is not None else ""
 
     def get(self, path: str, /, **query: str | list[str]) -> TestResponse:
-        """Look at a page."""
+        """Request a page."""
         return self._answer("GET", path, query_string=query or None)
 
     def send(self, path: str, /, **fields: Any) -> TestResponse:
-        """Send a form, with the session's token. A list is sent as many fields of one name, `(stream, name)` as a file."""
+        """Send a form with the CSRF token of the session. A list becomes many fields of one name, `(stream, name)` a file."""
         return self._answer("POST", path, data={"csrf_token": self.csrf} | fields)
 
     def text(self, path: str, /, **query: str) -> str:
-        """The words of a page, which must be there."""
+        """Request a page that must answer 200, and return its words."""
         return words(self.get(path, **query))
 
     def _answer(self, method: str, path: str, **more: Any) -> TestResponse:
@@ -52,35 +52,35 @@ class Visitor:
 
 
 english = partial(Visitor, language="en")
-"""A visitor who reads the texts of the code."""
+"""Makes a visitor who reads English, the language of the texts in the code."""
 
 
 def words(response: TestResponse, status: int = 200) -> str:
-    """What is read on a page that was answered with this status: without its tags, one space between words."""
+    """Return the words of an answer, which must have this status: without tags, one space between words."""
     read = " ".join(Markup(re.sub(r"<[^>]*>", " ", response.get_data(as_text=True))).unescape().split())
     assert response.status_code == status, read
     return read
 
 
 def landed(response: TestResponse) -> str:
-    """Where a form that was accepted leads, with what was done."""
+    """Return the redirect target of an accepted form, with the query that names what was done."""
     assert response.status_code == 303, words(response, response.status_code)
     return str(response.location)
 
 
 def goes_to(response: TestResponse) -> str:
-    """Where a form that was accepted leads, without what was done."""
+    """Return the redirect target of an accepted form, without its query."""
     return landed(response).partition("?")[0]
 
 
 def value_of(response: TestResponse, name: str) -> str:
-    """What stands in a field of a page; empty if the field is empty or not there."""
+    """Return the value of a field of a page; empty if the field is empty or missing."""
     found = re.search(rf'<(?:input|textarea)[^>]*\bname="{name}"[^>]*>', response.get_data(as_text=True))
     inside = re.search(r'\bvalue="([^"]*)"', found[0]) if found else None
     return str(Markup(inside[1]).unescape()) if inside else ""
 
 
 def one_id(world: World, statement: str, **values: Any) -> str:
-    """The id an SQL text finds, as addresses have it, whichever database it comes from."""
+    """Run SQL that selects one id, and return it as URLs write it, on either database."""
     [(found,)] = world.sql(statement, **values)
     return str(UUID(str(found)))

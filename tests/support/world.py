@@ -1,4 +1,6 @@
-"""A whole installation for one test: application, token, keyset, organisations and people, and quick ways to any point of a card's life."""
+"""A whole installation for one test: application, token, keyset, organisations and people, with short cuts to any point of a card's
+life.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import secrets
 from base64 import b32encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import sha1
@@ -28,7 +30,7 @@ from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
-from sifilma.demo import facts, props
+from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
@@ -37,7 +39,8 @@ from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
-from sifilma.sign_in.authentication import actor_of, secret_hash
+from sifilma.resources import attach, resources
+from sifilma.sign_in.authentication import find_actor, secret_hash
 from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
 from tests.support import routing, statements, templates
@@ -57,41 +60,41 @@ def _hash() -> str:
 
 
 def _seed(username: str) -> str:
-    """The secret of somebody's authenticator, the same in every installation of tests."""
+    """Return the TOTP secret of a user in base32: derived from the name, so that copied databases and new Worlds agree."""
     return b32encode(sha1(username.encode(), usedforsecurity=False).digest()).decode()
 
 
 @lru_cache(maxsize=1)
 def letter() -> bytes:
-    """A letter as a PDF."""
-    return props.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
+    """Return a letter as a PDF."""
+    return sample_files.letter("Pengirim", "470/1/Dukcapil", "2026-11-01", "Permohonan", "Isi surat.")[1]
 
 
 class Client:
-    """One person or machine. Answers are werkzeug's responses; `.json` holds what was said."""
+    """A person or a machine that calls the API. Answers are werkzeug's TestResponse."""
 
     def __init__(self, world: World, headers: dict[str, str]) -> None:
         self.world, self.headers = world, headers
         self._client = world.app.test_client(use_cookies=False)
 
     def call(self, method: str, path: str, **more: Any) -> Any:
-        """One call below /api/v1; the answer is a werkzeug TestResponse (Any, so that `.json[…]` needs no ceremony)."""
+        """Call a path below /api/v1. The answer is a TestResponse, typed Any so that `.json[…]` needs no cast."""
         return self.open(method, API + path, headers=self.headers | more.pop("headers", {}), **more)
 
     def open(self, method: str, url: str, **more: Any) -> Any:
-        """One call of any URL, with just these headers."""
+        """Call any URL with only the headers that are given."""
         return self._client.open(url, method=method, **more)
 
     def get(self, path: str, **query: Any) -> Any:
         return self.call("GET", path, query_string=query)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        """POST JSON; header names with underscores."""
+        """POST JSON; header names are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.call("POST", path, json=body if body is not None else {}, headers=named)
 
     def send(self, path: str, request: dict[str, Any], part: str = "request", method: str = "POST", **files: Any) -> Any:
-        """A multipart form: the JSON part, and files as bytes, (name, bytes), or lists of them."""
+        """Send a multipart form: the JSON part, and files as bytes, (name, bytes), or lists of them."""
         data: dict[str, Any] = {part: json.dumps(request)}
         for name, file in files.items():
             data[name] = [_file(name, one) for one in file] if isinstance(file, list) else _file(name, file)
@@ -104,14 +107,14 @@ def _file(name: str, file: Any) -> tuple[io.BytesIO, str]:
 
 
 def done(response: Any, status: int = 200) -> Any:
-    """What was answered, if it was answered with this status."""
+    """Assert the status of an answer and return its JSON."""
     assert response.status_code == status, response.get_data(as_text=True)
     return response.json
 
 
 @dataclass(frozen=True)
 class Ready:
-    """Cards ready for activation: UIDs, tokens by UID, hardware numbers by UID, and the request."""
+    """Cards that are ready for activation: UIDs, tokens by UID, hardware numbers by UID, and the id of the request."""
 
     uids: list[str]
     tokens: dict[str, str]
@@ -120,7 +123,7 @@ class Ready:
 
 
 class World:
-    """See the module. Made by the fixtures `world` (both databases), `sqlite_world`, `postgresql_world`."""
+    """A whole installation. The fixtures `world` (both databases), `sqlite_world` and `postgresql_world` make one."""
 
     def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, start: datetime = START, **overrides: Any) -> None:
         self.start, self.clock = start, ManualClock(start)
@@ -140,9 +143,14 @@ class World:
             if not self._inhabited(ctx):
                 self._populate(ctx)
 
+    def configure(self, **changes: Any) -> None:
+        """Change settings of the running application."""
+        self.settings = self.settings.model_copy(update=changes)
+        attach(self.app, replace(resources(self.app), settings=self.settings))
+
     @contextmanager
     def context(self, actor: Actor = SYSTEM) -> Iterator[Context]:
-        """A Context outside any request; committed at the end."""
+        """Yield a Context outside any request, and commit at the end unless the block raises."""
         with self.app.app_context():
             unit = UnitOfWork(db.sessionmaker)
             try:
@@ -154,22 +162,22 @@ class World:
 
     @contextmanager
     def acting(self, username: str) -> Iterator[Context]:
-        """A Context of somebody's: until its end others meet what is done in it half done."""
+        """Yield a Context of a user. Its transaction stays open until the end of the block, so that other calls meet unfinished work."""
         with self.context() as ctx:
-            actor = actor_of(ctx, self.users[username], None)
+            actor = find_actor(ctx, self.users[username], None)
         assert actor is not None
         with self.context(actor) as ctx:
             yield ctx
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the database connections."""
         with self.app.app_context():
             db.engine.dispose()
 
     # --- people ------------------------------------------------------------------------------------------------------
 
     def _inhabited(self, ctx: Context) -> bool:
-        """Whether its people are there already: the database was copied from one they were put into."""
+        """Read organisations and users; tell whether there are users, that is whether the database is a copy of a filled template."""
         self.organisations = dict(ctx.session.execute(select(Organisation.name, Organisation.id)).all())
         self.users = dict(ctx.session.execute(select(User.username, User.id)).all())
         self.seeds = {name: _seed(name) for name in self.users}
@@ -187,12 +195,12 @@ class World:
             self.add_user(ctx, account)
 
     def add_organisation(self, ctx: Context, kind: OrganisationKind, name: str, region: str | None = None) -> None:
-        """One more organisation, without anybody."""
+        """Add an organisation without users."""
         self.organisations[name] = register_organisation(ctx, kind, name, region).id
         ctx.session.flush()
 
     def add_user(self, ctx: Context, account: facts.Account) -> None:
-        """An account that has taken up its invitation."""
+        """Add an active account, as it is after its invitation was accepted."""
         person = Person(
             id=uuid7(),
             identity=f"employee:{self.organisations[account.organisation]}:{account.id_number}",
@@ -214,7 +222,10 @@ class World:
         self.users[account.username], self.seeds[account.username] = user_id, seed
 
     def client(self, username: str, *, fresh: bool = True) -> Client:
-        """Somebody with a running session; `fresh`: the one-time code was given just now, else an hour ago (the session is alive)."""
+        """Return a client of a user with a running session.
+
+        `fresh`: the one-time code was given just now; otherwise an hour ago, so that the session is alive and step-up is needed.
+        """
         cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
         now = self.clock.now()
         otp_at = now if fresh else now.replace(hour=(now.hour - 1) % 24)
@@ -228,26 +239,26 @@ class World:
         return Client(self, {"Cookie": f"sifilma_session={cookie}", "X-CSRF-Token": csrf})
 
     def machine(self, organisation: str) -> Client:
-        """A machine with a new API key of the organisation."""
+        """Return a machine with a new API key of the organisation."""
         with self.context() as ctx:
             _, key = create_api_key(ctx, self.organisations[organisation], "test")
         return Client(self, {"Authorization": f"Bearer {key}"})
 
     def anonymous(self) -> Client:
-        """Nobody."""
+        """Return a client that is not signed in."""
         return Client(self, {})
 
     def organisation_of(self, username: str) -> UUID:
-        """The organisation of an account."""
+        """Return the id of an account's organisation."""
         with self.context() as ctx:
             return ctx.session.scalars(select(Organisation.id).join(User, User.organisation_id == Organisation.id).where(
                 User.username == username
             )).one()  # fmt: skip
 
-    # --- the way to any point of a card's life -----------------------------------------------------------------------
+    # --- short cuts to any point of a card's life --------------------------------------------------------------------
 
     def units(self, who: str, count: int, model: str = "LEN-ENC-1", function: str = "RW", *, pcid: bool = True) -> list[str]:
-        """Registered machines of somebody's organisation; their hardware numbers."""
+        """Register machines of a user's organisation; return their hardware numbers."""
         numbers = [f"HW-{uuid4().hex[:10].upper()}" for _ in range(count)]
         rows = [
             {"hardware_number": n, "model": model, "function": function} | ({"pcid": secrets.token_hex(16)} if pcid else {})
@@ -257,17 +268,17 @@ class World:
         return numbers
 
     def submitted(self, who: str = "magetan.kepala", function: str = "RW", quantity: int = 1) -> Any:
-        """A submitted personalisation request of an office."""
+        """Submit a personalisation request of an office; return the answer's JSON."""
         stated = self.letter() | {"function": function, "quantity": quantity}
         made = done(self.client(who).send("/personalisation-requests", stated, letter=letter()), 201)
         return done(self.client(who).post(f"/personalisation-requests/{made['id']}/submit"))
 
     def letter(self) -> dict[str, Any]:
-        """A letter nobody has sent yet."""
+        """Return the fields of a letter with a number that was not used before."""
         return {"letter_number": f"470/{secrets.randbelow(10**9)}/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan kartu SAM"}
 
     def approve(self, kind: str, request: str, *approvers: str) -> Any:
-        """Approvals of exactly what is there; the last answer."""
+        """Let each approver approve the digest that is shown; return the JSON of the last answer."""
         shown: Any = None
         for name in approvers:
             client = self.client(name)
@@ -276,11 +287,11 @@ class World:
         return shown
 
     def approvers(self, function: str) -> tuple[str, ...]:
-        """As many approvers as the function needs."""
+        """Return as many approvers as the function needs: two for RW, one for R."""
         return ("penyetuju1", "penyetuju2") if function == "RW" else ("penyetuju1",)
 
     def personalised(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> list[str]:
-        """Personalised cards of an office, still held by the directorate."""
+        """Personalise cards for an office, which the directorate still holds; return their UIDs."""
         request = self.submitted(who, function, count)["id"]
         self.approve("personalisation-requests", request, *self.approvers(function))
         uids = [new_uid() for _ in range(count)]
@@ -289,7 +300,7 @@ class World:
         return uids
 
     def received(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> list[str]:
-        """Cards in an office's hands."""
+        """Hand personalised cards over to an office; return their UIDs."""
         uids = self.personalised(who, function, count)
         body = {"to": str(self.organisation_of(who)), "cards": uids}
         bast = done(self.client("operator1").post("/handovers", body), 201)
@@ -297,20 +308,20 @@ class World:
         return uids
 
     def requested(self, who: str, uids: list[str], kind: str = "new") -> Any:
-        """A submitted activation request."""
+        """Submit an activation request; return the answer's JSON."""
         stated = self.letter() | {"kind": kind, "machines": len(uids), "cards": uids}
         made = done(self.client(who).send("/activation-requests", stated, letter=letter()), 201)
         return done(self.client(who).post(f"/activation-requests/{made['id']}/submit"))
 
     def tokens(self, who: str, uids: list[str], kind: str = "new", function: str = "RW") -> tuple[str, dict[str, str]]:
-        """An approved activation request, and its tokens in clear by UID."""
+        """Approve an activation request; return its id and its tokens in clear by UID."""
         request = self.requested(who, uids, kind)["id"]
         self.approve("activation-requests", request, *self.approvers(function))
         shown = done(self.client(who).post(f"/activation-requests/{request}/tokens"))["tokens"]
         return request, {token["sam_uid"]: token["token"] for token in shown}
 
     def ready(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> Ready:
-        """Cards, tokens and machines: one call from activation."""
+        """Make cards, tokens and machines; only POST /activations is missing."""
         uids = self.received(who, function, count)
         model = "LEN-ENC-1" if function == "RW" else "LEN-CRD-1"
         numbers = self.units(who, count, model, function)
@@ -318,18 +329,18 @@ class World:
         return Ready(uids, tokens, dict(zip(uids, numbers, strict=True)), request)
 
     def activation(self, ready: Ready, uid: str, **more: Any) -> dict[str, Any]:
-        """The body of POST /activations."""
+        """Return the body of POST /activations for one card; `more` overrides fields."""
         base = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid], "accuracy_m": 10, "source": "device"}
         return base | MAGETAN_PLACE | {"address": "Kantor"} | more
 
     def active(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> tuple[Ready, list[Any]]:
-        """Active cards, and the answers of their activations."""
+        """Activate cards; return them and the JSON of each activation."""
         ready = self.ready(who, function, count)
         client, place = self.client(who), (BANGLI_PLACE if who.startswith("bangli") else MAGETAN_PLACE)
         return ready, [done(client.post("/activations", self.activation(ready, uid, **place)), 201) for uid in ready.uids]
 
     def institution_ready(self, buyer: str = "mandiri.kepala", maker: str = "softorb.kepala", model: str = "SOFTORB-CRD-1") -> Ready:
-        """A card of a bank, come by its manufacturer and two handovers: one call from activation."""
+        """Make a card of a bank, delivered by its manufacturer with two handovers; only POST /activations is missing."""
         number, uid = self.units(buyer, 1, model, "R", pcid=False)[0], new_uid()
         request = self.batch([(number, model, secrets.token_hex(16), uid)], buyer, maker)
         self.approve("personalisation-requests", request, "penyetuju1")
@@ -343,7 +354,7 @@ class World:
         return Ready([uid], tokens, {uid: number}, request)
 
     def batch(self, rows: list[tuple[str, ...]], buyer: str = "mandiri.kepala", maker: str = "softorb.kepala") -> str:
-        """A submitted batch (hardware number, model, PCID, UID) of a manufacturer for a bank; the request's id."""
+        """Submit a manufacturer's batch for a bank; `rows` are (hardware number, model, PCID, UID). Returns the request's id."""
         out = io.StringIO()
         csv.writer(out).writerows([("hardware_number", "model", "pcid", "sam_uid"), *rows])
         stated = self.letter() | {
@@ -356,16 +367,16 @@ class World:
         return str(made["id"])
 
     def code(self, username: str) -> str:
-        """The one-time code of the present step."""
+        """Return the one-time code of the present step."""
         return pyotp.TOTP(self.seeds[username]).at(self.clock.now())
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Run one SQL text in a transaction of its own, past every service; rows if it gives any."""
+        """Run one SQL statement in a transaction of its own, past every service; return its rows."""
         with self.app.app_context(), db.engine.begin() as connection:
             result = connection.execute(text(statement), values)
             return list(result) if result.returns_rows else []
 
 
 def new_uid() -> str:
-    """The UID of a new card."""
+    """Return a random card UID."""
     return f"30154B01{secrets.token_hex(4).upper()}"

@@ -1,1 +1,1 @@
-"""Manifests good and bad, with what each program is to say about them."""
+"""Test vectors: valid and invalid manifests, with the result that each program must give."""

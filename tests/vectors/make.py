@@ -1,7 +1,7 @@
-"""Makes the vectors again, byte for byte: `python -m tests.vectors.make`. Keys and signatures are deterministic (RFC 6979).
+"""Makes the vectors, always with the same bytes: `python -m tests.vectors.make`. Keys and signatures are deterministic (RFC 6979).
 
-`index.json` says what our verifier answers for each, and which programs nobody here wrote accept the signature all the same:
-they check less than a reader must (no dates, no rollback, no status), and some of them a header ours refuses.
+`index.json` holds the result of our verifier for each vector, and which independent programs nevertheless accept the signature:
+they check less than a reader must (no dates, no rollback, no status), and some accept a header that our verifier refuses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EVERYBODY = ("jose", "openssl", "jwcrypto", "joserfc", "npm-jose")
 
 
 def private(name: str) -> ec.EllipticCurvePrivateKey:
-    """The key of a name: a fact of this file, and no secret."""
+    """Return the private key of a name. It is derived from the name alone and is not a secret."""
     return ec.derive_private_key(int.from_bytes(hashlib.sha256(f"vector key {name}".encode()).digest(), "big") >> 1, ec.SECP256R1())
 
 
@@ -38,18 +38,18 @@ ROOT, SIGNER, STATUS, REVOKED, OLD, STRANGER, OTHER_ROOT = map(private, ("root",
 
 
 def der(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
-    """A deterministic DER signature."""
+    """Sign deterministically (RFC 6979); return the signature in DER."""
     return key.sign(data, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
 
 def raw(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
-    """The same as r ‖ s."""
+    """Sign deterministically; return r ‖ s (64 bytes)."""
     r, s = utils.decode_dss_signature(der(key, data))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def by_digest(key: ec.EllipticCurvePrivateKey) -> jws.Sign:
-    """What signs a digest, as the HSM does."""
+    """Return a function that signs a digest, as the HSM does."""
 
     def sign(digest: bytes) -> bytes:
         signature = key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True))
@@ -60,17 +60,17 @@ def by_digest(key: ec.EllipticCurvePrivateKey) -> jws.Sign:
 
 
 def kid(key: ec.EllipticCurvePrivateKey) -> str:
-    """RFC 7638."""
+    """Return the thumbprint of the key (RFC 7638)."""
     return jws.thumbprint(key.public_key())
 
 
 def b64(data: bytes) -> bytes:
-    """base64url without padding."""
+    """Encode as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def payload(**changes: Any) -> dict[str, Any]:
-    """A good payload, changed."""
+    """Return a valid payload with changes."""
     return {
         "ver": 1, "iss": "https://sifilma.example.go.id", "jti": "01945b7e-8c00-7000-8000-000000000001", "sub": UID, "fn": "RW",
         "epoch": 1, "seq": 3, "iat": ISSUED, "nbf": ISSUED, "exp": ENDS, "grace": GRACE,
@@ -84,24 +84,24 @@ def payload(**changes: Any) -> dict[str, Any]:
 
 
 def header(key: ec.EllipticCurvePrivateKey = SIGNER, **changes: Any) -> dict[str, Any]:
-    """A good header, changed; a value of None leaves the member out."""
+    """Return a valid header with changes; the value None removes a member."""
     return {k: v for k, v in ({"alg": "ES256", "kid": kid(key), "typ": jws.MANIFEST_TYPE} | changes).items() if v is not None}
 
 
 def signed(body: bytes, head: dict[str, Any] | None = None, key: ec.EllipticCurvePrivateKey = SIGNER) -> bytes:
-    """A compact JWS over these bytes."""
+    """Return a compact JWS of these bytes."""
     to_sign = b64(json.dumps(head or header(key), separators=(",", ":")).encode()) + b"." + b64(body)
     return to_sign + b"." + b64(raw(key, to_sign))
 
 
 def good(**changes: Any) -> bytes:
-    """A good manifest with a changed payload."""
+    """Return a validly signed manifest with a changed payload."""
     return signed(rfc8785.dumps(payload(**changes)))
 
 
 @dataclass(frozen=True)
 class Vector:
-    """One file: what ours says (`valid`, or the reason of its refusal), and who accepts the signature all the same."""
+    """One file: the result of our verifier (`valid`, or the reason of its refusal), and who accepts the signature nevertheless."""
 
     name: str
     data: bytes
@@ -111,7 +111,7 @@ class Vector:
 
 
 def vectors() -> Iterator[Vector]:
-    """Every vector. Signatures come first, then what only a reader checks."""
+    """Return every vector: first faults of signatures, then faults that only a reader checks."""
     plain = good()
     head, body, signature = plain.split(b".")
     yield Vector("good", plain, "valid", EVERYBODY)
@@ -176,7 +176,7 @@ def _readers_checks() -> Iterator[Vector]:
 
 
 def keyset() -> Keyset:
-    """The vectors' keyset."""
+    """Return the keyset of the vectors."""
     entries = ((SIGNER, "manifest", AT + 10**7, None), (STATUS, "status", AT + 10**7, None), (REVOKED, "manifest", AT + 10**7, AT - 5),
                (OLD, "manifest", ISSUED - 1, None))  # fmt: skip
     keys = [
@@ -187,7 +187,7 @@ def keyset() -> Keyset:
 
 
 def files() -> dict[str, bytes]:
-    """Every file of this folder but this one, by name."""
+    """Return the content of every generated file of this folder, by name."""
     made = {f"{vector.name}.jws": vector.data for vector in vectors()}
     listed = StatusList.build(
         iss=payload()["iss"],

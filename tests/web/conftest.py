@@ -1,4 +1,4 @@
-"""An installation that the tests of the pages' foundation only read, or leave as they found it."""
+"""An installation that the tests of this folder only read, or leave unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.world import World
 
 @pytest.fixture(scope="module")
 def house(fresh_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """A whole installation on SQLite for a module of tests."""
+    """Yield a whole installation on SQLite, one for each test module."""
     url = fresh_sqlite.make()
     with closing(World(url, tmp_path_factory.mktemp("home"), signing_token, root_token)) as made:
         yield made

@@ -1,4 +1,4 @@
-"""What pages take from npm packages is an allow-list, and its address names its content."""
+"""Assets from npm packages: only listed files are served, and their URLs contain their digest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.world import World
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_the_list_is_served_as_it_was_installed_and_kept_by_browsers(house: World, name: str) -> None:
+def test_a_listed_file_is_served_unchanged_and_cached_by_browsers(house: World, name: str) -> None:
     response = Visitor(house).get(f"/static/npm/{name}")
     assert response.status_code == 200
     assert response.get_data() == (NODE_MODULES / FILES[name]).read_bytes()
@@ -30,15 +30,15 @@ def test_a_file_of_the_list_is_served_as_it_was_installed_and_kept_by_browsers(h
         "bootstrap.css/", "%2e%2e/%2e%2e/app.py", "....//app.py",
     ],
 )  # fmt: skip
-def test_nothing_else_is_served(house: World, path: str) -> None:
+def test_a_file_outside_the_list_is_not_served(house: World, path: str) -> None:
     assert Visitor(house).get(f"/static/npm/{path}").status_code == 404
 
 
-def test_an_address_with_a_nul_is_refused_at_the_door(house: World) -> None:
+def test_a_url_with_a_nul_is_refused_first(house: World) -> None:
     assert Visitor(house).get("/static/npm/bootstrap.css%00").status_code == 422
 
 
-def test_every_asset_of_a_page_is_there_and_named_by_its_digest(house: World) -> None:
+def test_every_asset_of_a_page_exists_and_is_named_by_its_digest(house: World) -> None:
     visitor = Visitor(house)
     found = re.findall(r'(?:href|src)="(/static/[^"]+)"', visitor.get("/masuk").get_data(as_text=True))
     assert len(found) >= 5
@@ -48,7 +48,7 @@ def test_every_asset_of_a_page_is_there_and_named_by_its_digest(house: World) ->
         assert address.partition("?v=")[2] == hashlib.sha256(response.get_data()).hexdigest()[:12], address
 
 
-def test_an_icon_is_hidden_from_screen_readers_and_only_a_name_makes_one() -> None:
+def test_an_icon_is_hidden_from_screen_readers_and_must_have_a_known_name() -> None:
     assert 'aria-hidden="true"' in icon("truck")
     for name in ("../x", "Truck", "a b", ""):
         with pytest.raises(ValueError, match="no icon"):

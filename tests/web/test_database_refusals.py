@@ -1,10 +1,10 @@
-"""What the database itself refuses, or somebody else changed first: words on the form as it was typed, or a page, never a bare fault."""
+"""Refusals by the database and changes that somebody else made first: the form keeps its input and gives a reason."""
 
 from __future__ import annotations
 
 import io
 
-from sifilma.demo.props import photo
+from sifilma.demo.sample_files import photo
 from sifilma.kernel.db import db
 from tests.support.visitor import Visitor, one_id, value_of
 from tests.support.world import World
@@ -19,7 +19,7 @@ QUICKER = "Orang lain baru saja mengubah ini. Periksa kembali."
 
 
 def plant(world: World, event: str, table: str, does: dict[str, str]) -> None:
-    """A trigger of the test's own."""
+    """Create a trigger for this test."""
     with world.app.app_context(), db.engine.begin() as connection:
         kind = connection.dialect.name
         if kind == "sqlite":
@@ -30,7 +30,7 @@ def plant(world: World, event: str, table: str, does: dict[str, str]) -> None:
         connection.exec_driver_sql(f"CREATE TRIGGER planted BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION planted()")
 
 
-def test_a_triggers_refusal_gives_the_form_again_as_it_was_typed(world: World) -> None:
+def test_a_form_refused_by_a_trigger_keeps_its_input(world: World) -> None:
     plant(world, "INSERT", "unit", REFUSES)
     visitor = Visitor(world, "magetan.kepala")
     answer = visitor.send("/unit/daftar", hardware_number="HW-TIDAK-HILANG", model="LEN-ENC-1", function="RW")
@@ -39,7 +39,7 @@ def test_a_triggers_refusal_gives_the_form_again_as_it_was_typed(world: World) -
     assert world.sql("SELECT count(*) FROM unit WHERE hardware_number = 'HW-TIDAK-HILANG'") == [(0,)]
 
 
-def test_a_refusal_of_the_last_row_of_an_act_comes_back_to_the_form_too(world: World) -> None:
+def test_a_form_refused_at_the_last_row_of_its_act_keeps_its_input(world: World) -> None:
     [uid] = world.received()
     plant(world, "INSERT", "card_photo", REFUSES)
     visitor = Visitor(world, "magetan.kepala")
@@ -50,7 +50,7 @@ def test_a_refusal_of_the_last_row_of_an_act_comes_back_to_the_form_too(world: W
     assert world.sql("SELECT state FROM card") == [("received",)]
 
 
-def test_whoever_was_slower_has_their_note_still_and_is_told(world: World) -> None:
+def test_the_slower_of_two_users_keeps_their_note_and_is_told(world: World) -> None:
     request = world.submitted()["id"]
     plant(world, "UPDATE", "personalisation_request", NOTHING_CHANGES)
     visitor = Visitor(world, "penyetuju1")
@@ -60,7 +60,7 @@ def test_whoever_was_slower_has_their_note_still_and_is_told(world: World) -> No
     assert world.sql("SELECT state FROM personalisation_request") == [("submitted",)]
 
 
-def test_outside_a_form_a_refusal_is_a_page_with_words(world: World) -> None:
+def test_a_refusal_outside_a_form_is_a_page_with_a_reason(world: World) -> None:
     visitor = Visitor(world, "magetan.kepala")
     session = one_id(world, "SELECT s.id FROM login_session s JOIN user_account u ON u.id = s.user_id WHERE u.username = 'magetan.kepala'")
     plant(world, "UPDATE OF ended_at", "login_session", REFUSES)

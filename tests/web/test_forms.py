@@ -1,4 +1,4 @@
-"""A form gives back what was typed and says what was wrong, by field and by row, in the language of the screen."""
+"""A refused form keeps its input and names the faults by field and by row, in the language of the page."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.world import World
 
 
 def refused(world: World, error: Exception) -> Form:
-    """A form that was refused so."""
+    """Return a form whose attempt raised this error."""
     form = Form()
     with world.app.test_request_context("/"), world.context() as ctx, form.attempt(ctx):
         raise error
     return form
 
 
-def test_what_was_typed_stays_and_each_field_says_what_is_wrong(house: World) -> None:
+def test_the_input_is_kept_and_each_wrong_field_is_explained(house: World) -> None:
     visitor = Visitor(house, "magetan.kepala")
     typed = {"hardware_number": "  crd 1 ", "model": "LEN-ENC-1", "function": "RW", "pcid": "<script>'\"", "sam_perso": "x" * 40}
     response = visitor.send("/unit/daftar", **typed)
@@ -45,7 +45,7 @@ def test_what_was_typed_stays_and_each_field_says_what_is_wrong(house: World) ->
     assert "selected>LEN-ENC-1" in page
 
 
-def test_a_refusal_of_the_service_stands_by_its_field(house: World) -> None:
+def test_a_refusal_of_the_service_is_shown_at_its_field(house: World) -> None:
     [number] = house.units("magetan.kepala", 1)
     visitor = Visitor(house, "magetan.kepala")
     response = visitor.send("/unit/daftar", hardware_number=number, model="LEN-ENC-1", function="RW")
@@ -54,7 +54,7 @@ def test_a_refusal_of_the_service_stands_by_its_field(house: World) -> None:
     assert house.sql("SELECT count(*) FROM unit WHERE hardware_number = :number", number=number) == [(1,)]
 
 
-def test_a_good_form_leads_to_what_it_made_and_says_so_once(house: World) -> None:
+def test_an_accepted_form_leads_to_the_new_object_and_reports_it_once(house: World) -> None:
     visitor = Visitor(house, "magetan.kepala")
     response = visitor.send("/unit/daftar", hardware_number="baik 1", model="LEN-ENC-1", function="RW", pcid="")
     assert response.status_code == 303
@@ -77,13 +77,13 @@ def test_a_good_form_leads_to_what_it_made_and_says_so_once(house: World) -> Non
         (TooMany(retry_after=45), 429, [("", "Terlalu banyak percobaan. Coba lagi dalam 45 detik.")]),
     ],
 )  # fmt: skip
-def test_refusals_are_kept_in_words(house: World, error: SifilmaError, status: int, errors: list[Any]) -> None:
+def test_a_refusal_is_kept_as_a_translated_message(house: World, error: SifilmaError, status: int, errors: list[Any]) -> None:
     form = refused(house, error)
     assert (form.status, form.errors, form.rows) == (status, errors, [])
     assert form.error(errors[0][0]) == errors[0][1]
 
 
-def test_rows_are_listed_with_their_numbers(house: World) -> None:
+def test_wrong_rows_are_listed_with_their_numbers(house: World) -> None:
     rows: list[dict[str, Any]] = [
         {"row": 3, "field": "pcid", "message": "This PCID belongs to another unit."},
         {"field": "batch", "message": "The file is empty."},
@@ -95,12 +95,12 @@ def test_rows_are_listed_with_their_numbers(house: World) -> None:
 
 
 @pytest.mark.parametrize("error", [NotFound(), Forbidden(), RuntimeError("x")])
-def test_what_is_no_refusal_of_a_form_is_not_kept(house: World, error: Exception) -> None:
+def test_an_exception_that_is_not_a_refusal_of_a_form_is_raised(house: World, error: Exception) -> None:
     with pytest.raises(type(error)):
         refused(house, error)
 
 
-def test_a_refused_attempt_leaves_nothing_and_the_page_can_read_on(house: World) -> None:
+def test_a_refused_attempt_saves_nothing_and_the_page_can_still_read(house: World) -> None:
     before = house.sql("SELECT count(*) FROM organisation")
     form = Form()
     with house.app.test_request_context("/"), house.context() as ctx:
@@ -114,7 +114,7 @@ def test_a_refused_attempt_leaves_nothing_and_the_page_can_read_on(house: World)
     assert house.sql("SELECT count(*) FROM organisation") == before
 
 
-def test_empty_fields_count_as_not_given_and_white_space_is_taken_off() -> None:
+def test_empty_fields_count_as_missing_and_white_space_is_stripped() -> None:
     form = Form(MultiDict({"hardware_number": " a-1 ", "model": "M", "function": "R", "pcid": "  ", "planted": "x"}))
     made = form.model(UnitIn)
     assert (made.hardware_number, made.pcid) == ("A-1", None)
@@ -122,12 +122,12 @@ def test_empty_fields_count_as_not_given_and_white_space_is_taken_off() -> None:
     assert form.get("nowhere", "else") == "else"
 
 
-def test_a_form_is_filled_in_with_what_there_is() -> None:
+def test_a_form_is_filled_in_with_existing_values() -> None:
     form = Form.of(day=date(2026, 11, 24), count=3, note=None, id=UUID(int=1))
     assert dict(form.values) == {"day": "2026-11-24", "count": "3", "id": str(UUID(int=1))}
 
 
-def test_too_many_tries_tell_when_to_come_back(house: World) -> None:
+def test_a_throttled_form_has_a_retry_after_header(house: World) -> None:
     form = refused(house, TooMany(retry_after=45))
     with house.app.test_request_context("/masuk"):
         assert form.again("sign_in/masuk.html").headers["Retry-After"] == "45"

@@ -1,4 +1,4 @@
-"""What is told about the process: a disk that is away, and how long requests take, all of it."""
+"""Health and metrics: an unavailable disk is reported, and the whole time of requests is measured."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from tests.support.visitor import Visitor
 from tests.support.world import World, done
 
 
-def test_a_file_store_that_is_away_is_said_and_no_fault(sqlite_world: World, tmp_path: Path) -> None:
-    away = sqlite_world.settings.model_copy(update={"home": tmp_path / "unmounted"})
-    sqlite_world.app.extensions["sifilma.settings"] = away
+def test_an_unavailable_file_store_is_reported_without_an_exception(sqlite_world: World, tmp_path: Path) -> None:
+    sqlite_world.configure(home=tmp_path / "unmounted")
     told = done(sqlite_world.app.test_client().get("/readyz"), 503)
     assert told["status"] == "not ready"
     assert told["checks"]["disk"] == {"ok": False, "error": "FileNotFoundError"}
@@ -20,7 +19,7 @@ def test_a_file_store_that_is_away_is_said_and_no_fault(sqlite_world: World, tmp
     assert "Penuh atau tidak dapat dijangkau." in visitor.seen
 
 
-def test_the_time_of_a_request_begins_before_anybody_asks_who_it_is(house: World) -> None:
+def test_the_measured_time_of_a_request_includes_authentication(house: World) -> None:
     def seconds() -> float:
         return health.REGISTRY.get_sample_value("sifilma_request_seconds_sum", {"route": "/kartu"}) or 0.0
 
@@ -29,7 +28,7 @@ def test_the_time_of_a_request_begins_before_anybody_asks_who_it_is(house: World
     assert seconds() > before
 
 
-def test_invented_methods_make_no_series_of_their_own(house: World) -> None:
+def test_unknown_http_methods_make_no_metric_series_of_their_own(house: World) -> None:
     client = house.app.test_client()
     client.open("/", method="FIRST")
     before = len(next(iter(health.REQUESTS.collect())).samples)

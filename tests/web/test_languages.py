@@ -1,4 +1,4 @@
-"""Bahasa Indonesia first, English by a switch; one form for any number in Indonesian, two in English."""
+"""Languages: Bahasa Indonesia is the default, a switch chooses English, and plurals follow the language."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def test_the_cookie_chooses_and_indonesian_is_the_default(house: World, cookie: 
     assert f"<h1>{heading}</h1>" in page
 
 
-def test_the_browser_does_not_choose(house: World) -> None:
-    """A ministry's pages are in Indonesian also on an English telephone."""
+def test_the_language_of_the_browser_is_ignored(house: World) -> None:
+    """The pages of a ministry are in Indonesian also in a browser that prefers English."""
     assert '<html lang="id">' in Visitor(house).client.get("/masuk", headers={"Accept-Language": "en"}).get_data(as_text=True)
 
 
 @pytest.mark.parametrize(("language", "one", "many"), [("id", "1 hari", "3 hari"), ("en", "1 day", "3 days")])
-def test_numbers_have_their_forms(house: World, language: str, one: str, many: str) -> None:
+def test_plural_forms_follow_the_language(house: World, language: str, one: str, many: str) -> None:
     with house.app.test_request_context("/", headers={"Cookie": f"bahasa={language}"}):
         assert [ngettext("%(num)s day", "%(num)s days", count) for count in (1, 3)] == [one, many]
 
 
-def test_a_text_nobody_knows_stays_english(house: World) -> None:
+def test_an_untranslated_text_stays_english(house: World) -> None:
     with house.app.test_request_context("/"):
         assert gettext("Never said before") == "Never said before"
         assert ngettext("%(num)s planted", "%(num)s planted ones", 2) == "2 planted ones"
@@ -56,7 +56,7 @@ def test_the_switch_keeps_the_page_and_its_query(house: World) -> None:
     assert "Sesi Anda" in visitor.seen
 
 
-def test_a_language_there_is_not_is_not_kept(house: World) -> None:
+def test_an_unknown_language_is_not_stored(house: World) -> None:
     visitor = Visitor(house)
     assert visitor.send("/bahasa", bahasa="fr", kembali="/masuk").status_code == 303
     assert visitor.client.get_cookie("bahasa") is None
@@ -68,15 +68,15 @@ def test_a_language_there_is_not_is_not_kept(house: World) -> None:
         ("/", "/"), ("/masuk", "/masuk"), ("/unit?cursor=x&unduh=", "/unit?cursor=x&unduh="),
         ("//example.org", "/"), ("/\\example.org", "/"), ("\\\\example.org", "/"), ("https://example.org/", "/"),
         ("/\t/example.org", "/"), ("/unit\r\nSet-Cookie: x=1", "/"), ("javascript:alert(1)", "/"), ("", "/"), ("masuk", "/"),
-        ("/profil/kata-sandi", "/profil"),  # answers only to a form: the page above it
+        ("/profil/kata-sandi", "/profil"),  # this path answers only POST, so the page above it is shown
         ("/sesi/x/akhiri", "/"), ("/nowhere?x=1", "/"), ("/unit/", "/unit"),
     ],
 )  # fmt: skip
-def test_nobody_is_sent_elsewhere(house: World, address: str, leads_to: str) -> None:
+def test_the_switch_leads_only_to_pages_of_this_site(house: World, address: str, leads_to: str) -> None:
     assert Visitor(house).send("/bahasa", bahasa="id", kembali=address).location == leads_to
 
 
-def test_after_a_refused_form_the_switch_leads_to_its_page(house: World) -> None:
+def test_the_switch_leads_to_the_page_of_a_refused_form(house: World) -> None:
     visitor = Visitor(house, "magetan.kepala")
     response = visitor.send("/profil/kata-sandi", current="salah", password="x", repeat="y")
     assert response.status_code == 422
@@ -84,7 +84,7 @@ def test_after_a_refused_form_the_switch_leads_to_its_page(house: World) -> None
     assert visitor.send("/bahasa", bahasa="en", kembali="/profil/kata-sandi").location == "/profil"
 
 
-def test_a_way_back_of_any_length_is_answered(house: World) -> None:
+def test_a_return_path_of_any_length_is_answered(house: World) -> None:
     visitor = Visitor(house)
     assert visitor.send("/bahasa", bahasa="en", kembali="/x" * 400).location == "/"
     assert visitor.send("/bahasa", bahasa="en", kembali="/x" * 40_000).location == "/"

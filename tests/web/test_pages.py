@@ -1,4 +1,4 @@
-"""Moments in the reader's zone, numbers and spans in words, addresses of pages, error pages."""
+"""Times in the reader's zone, numbers and durations, URLs of pages, error pages, the side bar."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.support.world import START, World
         ("51.06", "24 Nov 2026 02.12 WITA"), ("73", "24 Nov 2026 02.12 WITA"), ("91.71", "24 Nov 2026 03.12 WIT"),
     ],
 )  # fmt: skip
-def test_moments_are_shown_in_the_zone_of_the_readers_region(house: World, region: str | None, shown: str) -> None:
+def test_times_are_shown_in_the_zone_of_the_readers_region(house: World, region: str | None, shown: str) -> None:
     with house.app.test_request_context("/"):
         g.actor = Actor(region_code=region)
         assert moment(datetime(2026, 11, 23, 18, 12, tzinfo=UTC)) == shown
 
 
-def test_somebody_in_bali_reads_wita(house: World) -> None:
+def test_a_reader_in_bali_sees_wita(house: World) -> None:
     visitor = Visitor(house, "bangli.kepala")
     visitor.get("/profil")
     assert "23 Nov 2026 11.00 WITA" in visitor.seen
 
 
-def test_days_and_numbers_are_written_as_in_indonesia(house: World) -> None:
+def test_dates_and_numbers_are_written_as_in_indonesia(house: World) -> None:
     with house.app.test_request_context("/"):
         assert [number(value) for value in (0, 1250, 1234567, 2.5, None)] == ["0", "1.250", "1.234.567", "2,5", "–"]
         assert [day(value) for value in (date(2026, 5, 3), None)] == ["3 Mei 2026", "–"]
@@ -48,10 +48,10 @@ def test_days_and_numbers_are_written_as_in_indonesia(house: World) -> None:
     [
         (timedelta(0), "baru saja"), (timedelta(seconds=59), "baru saja"), (timedelta(minutes=1), "1 menit"),
         (timedelta(hours=3, minutes=59), "3 jam"), (timedelta(days=2, hours=23), "2 hari"),
-        (timedelta(seconds=-5), "baru saja"),  # another node's clock is a little ahead
+        (timedelta(seconds=-5), "baru saja"),  # the clock of another node is slightly ahead
     ],
 )  # fmt: skip
-def test_how_long_ago(house: World, ago: timedelta, shown: str) -> None:
+def test_elapsed_times_are_written_in_words(house: World, ago: timedelta, shown: str) -> None:
     with house.app.test_request_context("/"):
         assert since(START - ago) == shown
 
@@ -64,19 +64,19 @@ def test_how_long_ago(house: World, ago: timedelta, shown: str) -> None:
         (timedelta(days=-2), "lewat 2 hari"), (timedelta(hours=-2), "lewat 2 jam"),
     ],
 )  # fmt: skip
-def test_how_long_there_is_yet(house: World, left: timedelta, shown: str) -> None:
+def test_remaining_times_are_written_in_words(house: World, left: timedelta, shown: str) -> None:
     with house.app.test_request_context("/"):
         assert until(START + left) == shown
 
 
-def test_a_pages_address_with_some_of_its_query_changed(house: World) -> None:
+def test_a_page_url_is_built_with_a_changed_query(house: World) -> None:
     with house.app.test_request_context("/unit?hardware_number=A%26B&cursor=x&kosong=&selesai=saved"):
         assert page_url() == "/unit?hardware_number=A%26B&cursor=x"
         assert page_url(cursor=None, unduh="csv") == "/unit?hardware_number=A%26B&unduh=csv"
         assert page_url(cursor=None, hardware_number=None) == "/unit"
 
 
-def test_a_state_without_words_is_shown_by_its_name(house: World) -> None:
+def test_a_state_without_a_text_is_shown_by_its_name(house: World) -> None:
     with house.app.test_request_context("/"):
         assert (str(state("planted").name), state("planted").tone) == ("planted", "quiet")
         assert kind("planted") == "planted"
@@ -94,7 +94,7 @@ def test_a_state_without_words_is_shown_by_its_name(house: World) -> None:
         ("", "/nowhere", 404, "Tidak ditemukan"),
     ],
 )
-def test_error_pages_say_in_words_what_is_the_matter(house: World, user: str, path: str, status: int, words: str) -> None:
+def test_error_pages_explain_the_error(house: World, user: str, path: str, status: int, words: str) -> None:
     visitor = Visitor(house, user)
     response = visitor.get(path)
     assert response.status_code == status
@@ -103,14 +103,14 @@ def test_error_pages_say_in_words_what_is_the_matter(house: World, user: str, pa
     assert "SI-FILMA" in visitor.seen
 
 
-def test_a_form_without_the_sessions_token_is_refused(house: World) -> None:
+def test_a_form_without_the_csrf_token_is_refused(house: World) -> None:
     visitor = Visitor(house, "magetan.kepala")
     visitor.csrf = "planted"
     assert visitor.send("/unit/daftar", hardware_number="A-1").status_code == 403
     assert "X-CSRF-Token sesi ini tidak ada atau salah." in visitor.seen
 
 
-def test_the_side_bar_shows_where_one_is_and_only_what_one_may(house: World) -> None:
+def test_the_side_bar_marks_the_present_page_and_offers_only_permitted_ones(house: World) -> None:
     page = Visitor(house, "magetan.kepala").get("/unit").get_data(as_text=True)
     assert page.count('aria-current="page"') == 1
     assert '<a href="/unit" aria-current="page">' in page

@@ -1,13 +1,11 @@
-"""Every text of the screens has its Indonesian; refusals of services and schemas are said in the language somebody reads."""
+"""Every text of the pages is translated; refusals of services and schemas are in the reader's language."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 import sifilma
 from sifilma.activation.schemas import ActivationIn
-from sifilma.cards.identity import normalise_uid, perso_warning
+from sifilma.cards.identifiers import normalise_uid, perso_warning
 from sifilma.cards.models import CARD, Card
 from sifilma.cards.schemas import UnitIn
 from sifilma.cards.serializers import units_out
@@ -25,20 +23,11 @@ from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.text import Wrong, joined, say
 from sifilma.web.states import KINDS, STATES, THINGS
 from sifilma.web.texts import VALIDATION, translate, validation_text
+from tests.support import scripts
 from tests.support.house import ROOT
 from tests.support.world import World
 
-
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("texts", ROOT / "scripts" / "texts.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TEXTS = _script()
+TEXTS = scripts.load("texts")
 
 
 def indonesian(world: World, sentence: str) -> str:
@@ -49,13 +38,13 @@ def indonesian(world: World, sentence: str) -> str:
 # --- the catalogues --------------------------------------------------------------------------------------------------
 
 
-def test_every_text_of_today_is_translated() -> None:
+def test_every_text_of_the_code_is_translated() -> None:
     assert [wrong for path in TEXTS.catalogues() for wrong in TEXTS.check(path)] == []
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A package of its own, all of whose texts are translated."""
+    """Copy a package whose texts are all translated; return its folder."""
     package = tmp_path / "sifilma" / "copied"
     shutil.copytree(ROOT / "sifilma" / "handover", package, ignore=shutil.ignore_patterns("__pycache__"))
     assert TEXTS.check(package / "translations" / "id.po") == []
@@ -74,20 +63,20 @@ def copy(tmp_path: Path) -> Path:
         ("RowError(row, column, 'A planted text')\n", "A planted text"),
     ],
 )
-def test_a_text_nobody_translated_is_named(copy: Path, module: str, text: str) -> None:
+def test_an_untranslated_text_is_named(copy: Path, module: str, text: str) -> None:
     (copy / "planted.py").write_text(module)
     found = TEXTS.check(copy / "translations" / "id.po")
     assert f"copied: {text}" in found
     assert "copied: the catalogue is not of today's texts: make texts" in found
 
 
-def test_a_text_of_a_template_is_named(copy: Path) -> None:
+def test_an_untranslated_text_of_a_template_is_named(copy: Path) -> None:
     (copy / "templates").mkdir(exist_ok=True)
     (copy / "templates" / "planted.html").write_text("{{ _('A planted text') }}")
     assert "copied: A planted text" in TEXTS.check(copy / "translations" / "id.po")
 
 
-def test_a_lost_value_a_guess_and_a_text_of_yesterday_are_named(copy: Path) -> None:
+def test_a_missing_placeholder_a_fuzzy_text_and_an_obsolete_text_are_named(copy: Path) -> None:
     path = copy / "translations" / "id.po"
     (copy / "planted.py").write_text("say('%(count)s planted', count=1)\nsay('Planted guess')\n")
     planted = """
@@ -113,7 +102,7 @@ msgstr "Kemarin"
 
 
 def test_one_english_text_has_one_translation() -> None:
-    """Two packages that say the same in English say the same in Indonesian: the catalogues are one at run time."""
+    """Equal English texts of two packages have equal translations, because the catalogues are merged at run time."""
     said: dict[Any, set[Any]] = {}
     for path in TEXTS.catalogues():
         for message in TEXTS.known(path):
@@ -125,7 +114,7 @@ def test_one_english_text_has_one_translation() -> None:
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-def test_a_sentence_is_itself_to_the_api_and_translated_on_the_screen(house: World) -> None:
+def test_a_sentence_is_english_in_the_api_and_translated_on_the_page(house: World) -> None:
     sentence = say("The card is %(state)s.", state="lost")
     assert sentence == "The card is lost."
     assert indonesian(house, sentence) == "Kartu SAM berstatus “Hilang”."
@@ -133,7 +122,7 @@ def test_a_sentence_is_itself_to_the_api_and_translated_on_the_screen(house: Wor
         assert translate(sentence) == "The card is Lost."
 
 
-def test_sentences_within_sentences_numbers_roles_and_kinds_are_translated(house: World) -> None:
+def test_values_within_sentences_are_translated(house: World) -> None:
     hint = say("%(left)s tries are left.", left=4)
     assert indonesian(house, say("The token is not this card's. %(hint)s", hint=hint)).endswith("Tersisa 4 percobaan.")
     words = joined("; ", [say("missing columns: %(names)s", names="pcid"), say("unknown columns: %(names)s", names="x, y")])
@@ -145,7 +134,7 @@ def test_sentences_within_sentences_numbers_roles_and_kinds_are_translated(house
     assert indonesian(house, say("Choose from: %(roles)s.", roles="head, staff")) == "Pilih dari: Kepala, Petugas."
 
 
-def test_a_step_the_table_does_not_have_is_refused_in_words(house: World) -> None:
+def test_a_step_that_the_table_does_not_allow_is_refused_with_a_reason(house: World) -> None:
     with pytest.raises(Conflict) as refused:
         CARD.require(Card(state="destroyed"), "active")
     assert refused.value.detail == "A card that is destroyed cannot become active."
@@ -153,20 +142,20 @@ def test_a_step_the_table_does_not_have_is_refused_in_words(house: World) -> Non
     assert told == "Objek ini (kartu SAM) berstatus “Dimusnahkan” sehingga tidak dapat menjadi “Aktif”."
 
 
-def test_what_is_typed_is_never_taken_for_a_template_or_a_text(house: World) -> None:
-    """Values are put in last: a `%` in a file's name or a unit called `Active` stays what it is."""
+def test_input_is_not_interpreted_as_a_template_or_a_text(house: World) -> None:
+    """Values are inserted last: a `%` in a file name or a unit called `Active` stays unchanged."""
     typed = say("The photo %(name)s is damaged.", name="100%(name)s Active.jpg")
     assert indonesian(house, typed) == "Foto 100%(name)s Active.jpg rusak."
     assert indonesian(house, say("The buyer has registered no unit %(number)s.", number="Active")).endswith("Active.")
 
 
-def test_a_value_error_of_an_identifier_is_translated_with_what_it_names(house: World) -> None:
+def test_a_value_error_of_an_identifier_is_translated_with_its_value(house: World) -> None:
     with pytest.raises(ValueError, match="A card UID has 16 hexadecimal digits") as refused:
         normalise_uid("12")
     assert indonesian(house, refused.value.args[0]) == "UID kartu SAM terdiri atas 16 angka heksadesimal"
 
 
-def test_a_warning_is_still_a_sentence_behind_its_schema(house: World) -> None:
+def test_a_warning_remains_translatable_in_its_schema(house: World) -> None:
     [number] = house.units("magetan.kepala", 1)
     house.sql("UPDATE unit SET sam_perso = 'KURANG' WHERE hardware_number = :number", number=number)
     with house.context() as ctx:
@@ -180,13 +169,13 @@ def test_a_warning_is_still_a_sentence_behind_its_schema(house: World) -> None:
     assert '"warnings":["SAM Perso' in shown.model_dump_json()
 
 
-def test_every_refusal_has_a_title_in_indonesian(house: World) -> None:
+def test_every_kind_of_refusal_has_an_indonesian_title(house: World) -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SifilmaError)]
     assert len(kinds) > 8
     assert [kind for kind in kinds if indonesian(house, kind.title) == kind.title] == []
 
 
-def test_every_state_kind_and_thing_has_a_word_of_its_own(house: World) -> None:
+def test_every_state_and_kind_has_a_text_of_its_own(house: World) -> None:
     with house.app.test_request_context("/"):
         shown = [str(shown.name) for shown in STATES.values()] + [str(word) for word in (*KINDS.values(), *THINGS.values())]
         with force_locale("en"):
@@ -201,7 +190,7 @@ WRONG: tuple[Any, ...] = (None, "", "x", "x" * 5000, -1, 0, 10**12, 1.5, float("
 
 
 def schemas() -> list[type[BaseModel]]:
-    """Every schema input is validated with."""
+    """Return every schema that validates input."""
     found: dict[str, type[BaseModel]] = {}
     for module in pkgutil.walk_packages(sifilma.__path__, "sifilma."):
         if module.name.endswith(".schemas") or module.name.startswith("sifilma.api."):
@@ -212,7 +201,7 @@ def schemas() -> list[type[BaseModel]]:
 
 
 def faults(schema: type[BaseModel]) -> list[Any]:
-    """What is found wrong with each field filled in wrongly in every way, with nothing at all, with too much, with no object."""
+    """Return the faults of a schema: for each field with each wrong value, for an empty object, for an extra field, for no object."""
     tries: list[Any] = [{}, {"planted": 1}, [], *({name: value} for name in schema.model_fields for value in WRONG)]
     found = []
     for given in tries:
@@ -223,7 +212,7 @@ def faults(schema: type[BaseModel]) -> list[Any]:
     return found
 
 
-def test_no_schema_speaks_english_on_a_page(house: World) -> None:
+def test_no_message_of_a_schema_is_english_on_a_page(house: World) -> None:
     english: set[str] = set()
     kinds: set[str] = set()
     with house.app.test_request_context("/"):
@@ -240,7 +229,7 @@ def test_no_schema_speaks_english_on_a_page(house: World) -> None:
     assert len(kinds) > 12
 
 
-def test_a_fault_keeps_its_english_for_the_api_and_never_repeats_what_was_typed(house: World) -> None:
+def test_a_fault_is_english_in_the_api_and_does_not_repeat_the_input(house: World) -> None:
     with pytest.raises(ValidationError) as refused:
         ActivationIn.model_validate({"token": "x" * 500, "sam_uid": "12"})
     with house.app.test_request_context("/"):
@@ -249,7 +238,7 @@ def test_a_fault_keeps_its_english_for_the_api_and_never_repeats_what_was_typed(
             assert "xxx" not in validation_text(error)
 
 
-def test_a_limit_is_named(house: World) -> None:
+def test_a_message_names_the_limit(house: World) -> None:
     with pytest.raises(ValidationError) as refused:
         UnitIn.model_validate({"hardware_number": "A-1", "model": "M", "function": "R", "sam_perso": "x" * 300})
     with house.app.test_request_context("/"):

@@ -1,4 +1,4 @@
-"""Activation by file on the web: the sheet to be filled in, its upload, and the failed rows with their tokens."""
+"""Activation by file on the web: the sheet to fill in, its upload, and the failed rows with their tokens."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
-from sifilma.activation.bulk import files as bulk_files
 from sifilma.activation.bulk import job as bulk
+from sifilma.activation.bulk import job_sheets
 from sifilma.activation.requests import form_choices
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.jobs import service
-from sifilma.jobs.files import Sheet
+from sifilma.jobs.failed_rows import Sheet
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -28,17 +28,17 @@ blueprint = Blueprint("bulk_pages", __name__, url_prefix="/aktivasi/berkas", tem
 @blueprint.get("")
 @operation("activation_request.submit")
 def form() -> Response:
-    """The sheet, and where to send it. Whoever may ask for an activation sees it; sending it needs a fresh code."""
+    """Show the sheet and the upload. It needs only the permission to request activations; the upload needs a fresh code."""
     return _form(Form())
 
 
 @blueprint.post("")
 @operation("activate", reads_first=True)
 def begin() -> AnyResponse:
-    """Take a file in."""
+    """Queue a job for the uploaded file."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        job = bulk.begin(ctx, resources.settings(), resources.hsm(), upload("file"))
+        job = bulk.begin(ctx, resources().settings, resources().hsm, upload("file"))
         return seen("job_pages.show", "taken_in", job_id=job.id)
     return _form(form)
 
@@ -46,24 +46,24 @@ def begin() -> AnyResponse:
 @blueprint.get("/templat.<kind>")
 @operation("activation_request.submit")
 def template(kind: str) -> Response:
-    """The sheet with the cards that can be activated, without their tokens."""
-    return _table(kind, _("activation"), bulk_files.template(context()))
+    """Return the sheet with the cards that can be activated, without their tokens."""
+    return _table(kind, _("activation"), job_sheets.template(context()))
 
 
 @blueprint.post("/templat")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def template_with_tokens() -> Response:
-    """The same with the tokens; recorded."""
-    return _table(request.form.get("kind", "xlsx"), _("activation"), bulk_files.template_with_tokens(context(), resources.hsm()))
+    """Return the same sheet with the tokens. This is recorded."""
+    return _table(request.form.get("kind", "xlsx"), _("activation"), job_sheets.template_with_tokens(context(), resources().hsm))
 
 
 @blueprint.post("/<uuid:job_id>/perbaikan")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def corrected(job_id: UUID) -> Response:
-    """The failed rows of a file with their tokens, to be put right and sent again; recorded."""
+    """Return the failed rows with their tokens, to be corrected and uploaded again. This is recorded."""
     ctx = context()
-    job = service.get(ctx, job_id)
-    sheet = bulk_files.corrected_with_tokens(ctx, resources.settings(), resources.hsm(), job, translate)
+    job = service.get_job(ctx, job_id)
+    sheet = job_sheets.corrected_with_tokens(ctx, resources().settings, resources().hsm, job, translate)
     return _table(request.form.get("kind", "xlsx"), f"{_('corrections')} {job.stem}", sheet)
 
 
@@ -73,4 +73,4 @@ def _table(kind: str, name: str, sheet: Sheet) -> Response:
 
 def _form(form: Form) -> Response:
     cards = form_choices.open_cards(context())
-    return form.again("activation/bulk.html", cards=len(cards), required=bulk_files.REQUIRED, max_rows=resources.settings().bulk_max_rows)
+    return form.again("activation/bulk.html", cards=len(cards), required=job_sheets.REQUIRED, max_rows=resources().settings.bulk_max_rows)

@@ -1,4 +1,4 @@
-"""Activations on the web: where cards stand, what was found about each place, and the manifest's file."""
+"""Activations on the web: where cards stand, what the place check found, and the manifest's file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.manifests import download
 from sifilma.activation.serializers import shown
 from sifilma.activation.trust import keyset
-from sifilma.cards.identity import normalise_uid
-from sifilma.documents import lists
+from sifilma.cards.identifiers import normalise_uid
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
 from sifilma.kernel.errors import Invalid
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment
@@ -51,20 +51,20 @@ REVIEWS = ["waiting", "accepted", "rejected", "none"]
 @blueprint.get("")
 @operation("manifest.view")
 def index() -> Response:
-    """The activations the actor may see."""
+    """List the activations the actor may see."""
     ctx, form = context(), Form(request.args)
     review = form.get("review") if form.get("review") in REVIEWS else None
-    listing = queries.activations_page(ctx, review, _uid(form.get("uid")))
-    return lists.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
+    listing = queries.list_activations(ctx, review, _uid(form.get("uid")))
+    return list_views.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
 
 
 @blueprint.get("/<uuid:activation_id>")
 @operation("manifest.view")
 def show(activation_id: UUID) -> str:
-    """One activation: card, machine, place, and the manifest it gave."""
+    """Show one activation: card, machine, place, and the manifest it gave."""
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
-    settings, own = resources.settings(), found.organisation_id == ctx.actor.organisation_id
+    settings, own = resources().settings, found.organisation_id == ctx.actor.organisation_id
     return render_template(
         "activation/activation.html", one=shown(ctx, [found])[0], own=own, public_url=settings.public_url, pin=keyset.load(settings).pin
     )
@@ -73,15 +73,15 @@ def show(activation_id: UUID) -> str:
 @blueprint.post("/<uuid:activation_id>/unduh")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(activation_id: UUID) -> AnyResponse:
-    """The manifest's file; recorded."""
+    """Return the manifest's file. The download is recorded."""
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
-    file = download.download(ctx, resources.hsm(), found.manifest_id, "jws")
+    file = download.download(ctx, resources().hsm, found.manifest_id, "jws")
     return attachment(file.data, "application/jose", file.name)
 
 
 def _uid(typed: str) -> str | None:
-    """A UID as somebody types it into a filter; None for none."""
+    """Return the UID of a filter field, or None if it is empty. Raise Invalid for text that is no UID."""
     if not typed.strip():
         return None
     try:

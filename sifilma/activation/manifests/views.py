@@ -1,4 +1,4 @@
-"""Manifests on the web: list, one manifest's page, its file, and taking it back by two persons."""
+"""Manifests on the web: list, one manifest's page, its file, and revoking it by two persons."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation import queries
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.manifests.pages import Proposal, proposals_shown, shown
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState
 from sifilma.activation.schemas import DownloadIn, RevokeIn
 from sifilma.cards.serializers import timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.actor import Role
+from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -64,37 +64,39 @@ PROPOSALS = Export(
 @blueprint.get("")
 @operation("manifest.view")
 def index() -> Response:
-    """The manifests the actor may see."""
-    ctx, form, url = context(), Form(request.args), resources.settings().public_url
+    """List the manifests the actor may see."""
+    ctx, form, url = context(), Form(request.args), resources().settings.public_url
     before = ctx.now + SOON if form.get("soon") else None
-    listing = queries.manifests_page(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
+    listing = queries.list_manifests(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
     states = named(ManifestState)
-    return lists.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
+    return list_views.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
 
 
 @blueprint.get("/usulan")
 @operation("manifest.view")
 def proposals() -> Response:
-    """What is proposed to be revoked and waits for a decision, oldest first."""
-    ctx, url = context(), resources.settings().public_url
-    listing = queries.proposals_page(ctx)
-    return lists.answer("activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True)
+    """List the proposals to revoke that wait for a decision, oldest first."""
+    ctx, url = context(), resources().settings.public_url
+    listing = queries.list_revocations(ctx)
+    return list_views.answer(
+        "activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True
+    )
 
 
 @blueprint.get("/<uuid:manifest_id>")
 @operation("manifest.view")
 def show(manifest_id: UUID) -> Response:
-    """What is known about a manifest; never its body."""
+    """Show the metadata of a manifest, never its body."""
     return _page(manifest_id, Form())
 
 
 @blueprint.post("/<uuid:manifest_id>/unduh")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(manifest_id: UUID) -> AnyResponse:
-    """The file; recorded."""
+    """Return the manifest's file. The download is recorded."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        file = download.download(ctx, resources.hsm(), manifest_id, form.model(DownloadIn).form)
+        file = download.download(ctx, resources().hsm, manifest_id, form.model(DownloadIn).form)
         return attachment(file.data, "application/jose", file.name)
     return _page(manifest_id, form)
 
@@ -102,7 +104,7 @@ def fetch(manifest_id: UUID) -> AnyResponse:
 @blueprint.post("/<uuid:manifest_id>/usul-cabut")
 @operation("manifest.revoke")
 def propose(manifest_id: UUID) -> AnyResponse:
-    """An operator asks to take it back."""
+    """Propose to revoke the manifest."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         revocation.propose(ctx, manifest_id, form.model(RevokeIn).reason)
@@ -113,20 +115,20 @@ def propose(manifest_id: UUID) -> AnyResponse:
 @blueprint.post("/<uuid:manifest_id>/putusan")
 @operation("manifest.revoke", reads_first=True)
 def decide(manifest_id: UUID) -> AnyResponse:
-    """An approver, who is another person, executes or rejects; always with a fresh code, whatever else they may do."""
-    require_fresh(g.actor, resources.settings())
+    """Execute or reject the proposal. A fresh code is required here, since the permission table asks none of an operator."""
+    require_fresh(g.actor, resources().settings)
     ctx, form = context(), Form.sent()
     ctx.uow.begin_write()
     with form.attempt(ctx):
         given = form.model(RevokeIn)
         executed = given.decision == "execute"
-        revocation.decide(ctx, revocation.open_proposal(ctx, manifest_id), execute=executed, note=given.reason)
+        revocation.decide(ctx, revocation.get_open_proposal(ctx, manifest_id), execute=executed, note=given.reason)
         return seen("manifest_pages.show", "withdrawn" if executed else "rejected", manifest_id=manifest_id)
     return _page(manifest_id, form)
 
 
 def _page(manifest_id: UUID, form: Form) -> Response:
-    ctx, url = context(), resources.settings().public_url
+    ctx, url = context(), resources().settings.public_url
     manifest = queries.get_manifest(ctx, manifest_id)
     chain = shown(ctx, queries.chain(ctx, manifest.card_id), url)
     return form.again(
@@ -143,5 +145,5 @@ def _page(manifest_id: UUID, form: Form) -> Response:
 
 def _proposal(manifest_id: UUID, url: str) -> Proposal | None:
     ctx = context()
-    found = queries.open_revocation(ctx, manifest_id)
+    found = queries.find_open_revocation(ctx, manifest_id)
     return proposals_shown(ctx, [found], url)[0] if found else None

@@ -9,27 +9,28 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
-from sifilma.activation import queries
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
-from sifilma.activation.requests import form_choices, service
+from sifilma.activation.queries import get_request
+from sifilma.activation.requests import form_choices, queries, service
 from sifilma.activation.requests.batch_approval import TOGETHER
+from sifilma.activation.requests.service import REQUESTS, WAY
 from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
 from sifilma.activation.serializers import brief, requested_cards
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
 from sifilma.approvals.file_access import hand_out
+from sifilma.approvals.forms import wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import number_warning
-from sifilma.approvals.queries import wanted
 from sifilma.approvals.service import given
 from sifilma.cards.serializers import returned, timeline
-from sifilma.documents import lists
+from sifilma.documents import list_views, lists
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import paper
 from sifilma.kernel.context import Context
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -58,17 +59,17 @@ KINDS = [str(name) for name in RequestKind]
 @blueprint.get("")
 @operation("activation_request.view")
 def index() -> Response:
-    """The requests the actor may see."""
+    """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.requests_page(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
-    return lists.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
+    return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
 
 @blueprint.get("/baru")
 @operation("activation_request.draft")
 def new() -> Response:
-    """The form, for the kind of request in the address."""
+    """Show the form, for the kind of request named in the URL."""
     return _form(Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
 
 
@@ -78,7 +79,7 @@ def draft() -> AnyResponse:
     """Save a draft with its letter."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.draft(ctx, resources.files(), _sent(form), upload("letter"))
+        made = service.draft(ctx, resources().files, _sent(form), upload("letter"))
         return seen("activation_pages.show", "saved", request_id=made.id)
     return _form(form)
 
@@ -86,8 +87,8 @@ def draft() -> AnyResponse:
 @blueprint.get("/<uuid:request_id>/ubah")
 @operation("activation_request.draft")
 def edit_form(request_id: UUID) -> Response:
-    """The form of a draft or a returned request."""
-    found = service.own(context(), request_id)
+    """Show the form of a draft or a returned request."""
+    found = REQUESTS.get_own(context(), request_id)
     form = Form.of(
         letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
     )
@@ -98,40 +99,40 @@ def edit_form(request_id: UUID) -> Response:
 @blueprint.post("/<uuid:request_id>/ubah")
 @operation("activation_request.draft")
 def edit(request_id: UUID) -> AnyResponse:
-    """Save a draft again; a letter that does not come again stays."""
+    """Save a draft again. Without a new letter the stored one stays."""
     ctx, form = context(), Form.sent()
-    found = service.own(ctx, request_id)
+    found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
-        service.edit(ctx, resources.files(), request_id, data, upload("letter"))
+        service.edit(ctx, resources().files, request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
-    return _form(form, service.own(ctx, request_id))
+    return _form(form, REQUESTS.get_own(ctx, request_id))
 
 
 @blueprint.get("/<uuid:request_id>")
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
-    """A request beside its letter, with what waits to be done."""
+    """Show a request beside its letter, with what can be done now."""
     return _page(request_id, Form())
 
 
 @blueprint.get("/<uuid:request_id>/surat")
 @operation("activation_request.view")
 def letter(request_id: UUID) -> Response:
-    """The letter; handing it out is recorded."""
+    """Return the letter. The download is recorded."""
     ctx = context()
-    found = queries.get_request(ctx, request_id)
-    file = hand_out(ctx, resources.files(), found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
+    found = get_request(ctx, request_id)
+    file = hand_out(ctx, resources().files, found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
     return paper(file.data, file.media_type, file.filename)
 
 
 @blueprint.post("/<uuid:request_id>/token")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(request_id: UUID) -> Response:
-    """The open tokens in clear, on a page that no address leads to and no browser keeps."""
+    """Show the open tokens in clear. The page answers a POST only, so it has no URL that a history could keep."""
     ctx, form = context(), Form()
     with form.attempt(ctx):
-        shown = tokens.reveal(ctx, resources.hsm(), request_id)
+        shown = tokens.reveal(ctx, resources().hsm, request_id)
         return form.again("activation/tokens.html", shown=shown, request_id=request_id)
     return _page(request_id, form)
 
@@ -139,16 +140,16 @@ def reveal(request_id: UUID) -> Response:
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reissue(request_id: UUID, uid: str) -> Response:
-    """One card's token anew; the old one does not count any more."""
+    """Issue one card's token anew. The old one is cancelled."""
     ctx, form = context(), Form()
     with form.attempt(ctx):
-        made = tokens.reissue(ctx, resources.settings(), resources.hsm(), request_id, uid)
+        made = tokens.reissue(ctx, resources().settings, resources().hsm, request_id, uid)
         return form.again("activation/tokens.html", shown=[made], request_id=request_id)
     return _page(request_id, form)
 
 
 def _sent(form: Form, **more: Any) -> ActivationRequestIn:
-    """What the form asks for: as many machines as cards were chosen."""
+    """Return the request as typed. `machines` is the number of cards chosen."""
     typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
     cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
     return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
@@ -164,7 +165,7 @@ def _form(form: Form, found: ActivationRequest | None = None) -> Response:
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = queries.get_request(ctx, request_id)
+    found = get_request(ctx, request_id)
     return form.again(
         "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=given(ctx, found), can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
@@ -172,10 +173,9 @@ def _page(request_id: UUID, form: Form) -> Response:
 
 
 def _can(found: ActivationRequest) -> set[str]:
-    """What the state of a request, and who asks, allow; whether the actor's role does is the template's question."""
+    """Return what the request's state and the actor's organisation allow. The template also asks for the actor's permissions."""
     actor, allows = context().actor, ACTIVATION_REQUEST.allows
     own = found.organisation_id == actor.organisation_id
-    mine = any(approval.person_id == actor.person_id and approval.digest == found.digest for approval in found.approvals)
     waiting = found.state == RequestState.SUBMITTED
     answers = {
         "edit": own and found.state in EDITABLE,
@@ -184,22 +184,22 @@ def _can(found: ActivationRequest) -> set[str]:
         "tokens": own and found.state == RequestState.APPROVED,
         "verify": waiting and found.verified_at is None,
         "decide": waiting,
-        "approve": waiting and not mine and actor.person_id != found.submitted_by_person,
+        "approve": WAY.objection(context(), found) is None,
     }
     return {name for name, answer in answers.items() if answer}
 
 
 def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
-    service.approve(ctx, resources.settings(), resources.hsm(), request_id, digest, note)
+    service.approve(ctx, resources().settings, resources().hsm, request_id, digest, note)
 
 
 add_decisions(
     blueprint, "/<uuid:request_id>", "show", _page,
-    Decision("ajukan", "activation_request.submit", noted(service.submit), "submitted"),
-    Decision("verifikasi", "activation_request.verify", noted(service.verify), "verified"),
-    Decision("kembalikan", "activation_request.return", remarked(service.send_back, ActivationReturnIn), "returned"),
+    Decision("ajukan", "activation_request.submit", noted(REQUESTS.submit), "submitted"),
+    Decision("verifikasi", "activation_request.verify", noted(REQUESTS.verify), "verified"),
+    Decision("kembalikan", "activation_request.return", remarked(REQUESTS.send_back, ActivationReturnIn), "returned"),
     Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
-    Decision("tolak", "activation_request.approve", noted(service.reject), "rejected"),
-    Decision("batalkan", "activation_request.submit", noted(service.cancel), "cancelled"),
+    Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected"),
+    Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled"),
 )  # fmt: skip
 add_together(blueprint, TOGETHER)

@@ -1,4 +1,4 @@
-"""The review of doubtful places on the web: the queue, and one place with its map."""
+"""The review of places on the web: the queue, and one place with its map."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma import resources
 from sifilma.activation.models import Activation
 from sifilma.activation.review import service as review
 from sifilma.activation.review.pages import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
-from sifilma.documents import lists
+from sifilma.documents import list_views
 from sifilma.documents.lists import Export
+from sifilma.regions.sources import place_check
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -44,11 +45,11 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("place.see")
 def index() -> Response:
-    """What waits, oldest first; or what was decided."""
+    """List the places that wait, or those that were decided, oldest first."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
-    listing, values = review.page(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
-    return lists.answer(
+    listing, values = review.list_reviews(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
+    return list_views.answer(
         "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
     )
 
@@ -56,7 +57,7 @@ def index() -> Response:
 @blueprint.get("/<uuid:activation_id>")
 @operation("place.see")
 def show(activation_id: UUID) -> Response:
-    """The claimed place beside the one that was found."""
+    """Show the stated place beside the one that was found."""
     return _page(activation_id, Form())
 
 
@@ -74,5 +75,5 @@ def decide(activation_id: UUID) -> AnyResponse:
 
 def _page(activation_id: UUID, form: Form) -> Response:
     ctx = context()
-    doubt = doubts(ctx, [review.get(ctx, activation_id)])[0]
-    return form.again("activation/review.html", one=doubt, found=found_at(ctx, resources.places(), doubt))
+    doubt = doubts(ctx, [review.get_review(ctx, activation_id)])[0]
+    return form.again("activation/review.html", one=doubt, found=found_at(ctx, place_check(resources().settings.home), doubt))

@@ -1,4 +1,4 @@
-"""Activation by file: each row once, errors in the file's own rows, nothing secret left, nothing crossed."""
+"""Activation by file: each row runs once, errors name the file's own rows, no secret is left, and organisations stay apart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESULT = ("hardware_number", "outcome", "manifest", "seq", "expires_at", "activa
 OFFICE, MAGETAN = "magetan.kepala", "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
 
 
-def test_every_row_becomes_an_activation_and_the_file_is_gone(world: World) -> None:
+def test_every_row_becomes_an_activation_and_the_file_is_deleted(world: World) -> None:
     ready = world.ready(OFFICE, "R", 3)
     office = world.client(OFFICE)
     job = sent(office, sheet(rows_of(ready)))
@@ -41,11 +41,11 @@ def test_every_row_becomes_an_activation_and_the_file_is_gone(world: World) -> N
     assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
-def test_rows_with_errors_are_told_by_their_own_numbers_and_come_back_to_be_put_right(world: World) -> None:
+def test_rows_with_errors_are_returned_with_their_row_numbers_for_correction(world: World) -> None:
     ready = world.ready(OFFICE, "R", 4)
     office = world.client(OFFICE)
     rows = rows_of(ready)
-    rows[1][HEADER.index("region_code")] = "51.06.02.1004"  # far away, without a reason
+    rows[1][HEADER.index("region_code")] = "51.06.02.1004"  # a distant place without a reason
     rows[2][HEADER.index("token")] = "x" * 10
     rows[3][HEADER.index("latitude")] = "tujuh"
     blank: list[object] = [""] * len(HEADER)
@@ -65,14 +65,14 @@ def test_rows_with_errors_are_told_by_their_own_numbers_and_come_back_to_be_put_
     assert kept[0]["error"].startswith("reason: ")
     for row, uid in zip(kept, ready.uids[1:], strict=True):
         row |= {"token": ready.tokens[uid], "reason": "dipinjamkan", "latitude": "-7,6536"}
-    job = sent(office, sheet([list(row.values()) for row in kept], header))  # the column of errors is passed over
+    job = sent(office, sheet([list(row.values()) for row in kept], header))  # the column of errors is ignored
     worked(world)
     assert done(office.get(f"/jobs/{job['id']}"))["failed"] == 0
     assert world.sql("SELECT COUNT(*) FROM manifest")[0][0] == 4
     assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
-def test_a_file_that_is_no_table_of_activations_is_refused_at_once(sqlite_world: World) -> None:
+def test_a_file_that_is_not_a_table_of_activations_is_refused_at_once(sqlite_world: World) -> None:
     office = sqlite_world.client(OFFICE)
     for data, words in ((b"nama,umur\nA,1\n", "missing columns"), (b"", "empty"), (sheet([]), "no rows")):
         refused = send(office, data)
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_table_of_activations_is_refused_at_once(sqlite_world:
     assert send(sqlite_world.client(OFFICE, fresh=False), sheet([])).json["type"].endswith("step-up-required")
 
 
-def test_the_same_card_twice_and_the_same_machine_twice_are_settled_one_by_one(world: World) -> None:
+def test_repeated_cards_and_machines_are_decided_row_by_row(world: World) -> None:
     ready = world.ready(OFFICE, "R", 3)
     rows = rows_of(ready)
     rows[2][HEADER.index("hardware_number")] = rows[0][HEADER.index("hardware_number")]
@@ -97,7 +97,7 @@ def test_the_same_card_twice_and_the_same_machine_twice_are_settled_one_by_one(w
     assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
-def test_a_job_stops_when_its_user_is_disabled_and_nothing_more_is_done(world: World) -> None:
+def test_a_job_stops_when_its_user_is_disabled(world: World) -> None:
     ready = world.ready(OFFICE, "R", 2)
     office = world.client(OFFICE)
     job = sent(office, sheet(rows_of(ready)))
@@ -108,7 +108,7 @@ def test_a_job_stops_when_its_user_is_disabled_and_nothing_more_is_done(world: W
     assert job["state"] == "queued"
 
 
-def test_a_machines_key_sends_files_and_a_revoked_one_stops(world: World) -> None:
+def test_an_api_key_sends_files_until_it_is_revoked(world: World) -> None:
     ready = world.ready(OFFICE, "R", 2)
     machine = world.machine(MAGETAN)
     job = sent(machine, sheet(rows_of(ready)[:1]))
@@ -120,7 +120,7 @@ def test_a_machines_key_sends_files_and_a_revoked_one_stops(world: World) -> Non
     assert done(world.client(OFFICE).get(f"/jobs/{job['id']}"))["state"] == "stopped"
 
 
-def test_nobody_else_sees_a_job(world: World) -> None:
+def test_other_organisations_cannot_see_a_job(world: World) -> None:
     ready = world.ready(OFFICE, "R", 1)
     job = sent(world.client(OFFICE), sheet(rows_of(ready)))
     for path in ("", "/errors", "/corrected", "/result"):
@@ -130,15 +130,15 @@ def test_nobody_else_sees_a_job(world: World) -> None:
     assert [one["id"] for one in done(world.client(OFFICE).get("/jobs"))["items"]] == [job["id"]]
 
 
-def test_a_worker_that_lost_its_job_settles_nothing(world: World) -> None:
-    """Another has it meanwhile: what the first has made is rolled back with its rows."""
+def test_a_worker_that_lost_its_job_saves_nothing(world: World) -> None:
+    """Another worker has taken the job: the work of the first is rolled back with its rows."""
     ready = world.ready(OFFICE, "R", 2)
     sent(world.client(OFFICE), sheet(rows_of(ready)))
     with world.app.app_context():
         mine = tools(world)
         job = worker._take(mine)
         assert job is not None
-        assert worker._take(tools(world, "another")) is None  # its lease holds
+        assert worker._take(tools(world, "another")) is None  # the lease of the first worker is still valid
         world.clock.advance(seconds=worker.LEASE.seconds + 1)
         assert worker._take(tools(world, "another")) is not None
         assert worker._serve(Taken(mine, job, time.monotonic() + 5)) == 0
@@ -148,7 +148,7 @@ def test_a_worker_that_lost_its_job_settles_nothing(world: World) -> None:
     assert world.sql("SELECT state FROM job")[0][0] == "completed"
 
 
-def test_while_the_hsm_is_away_a_job_waits_and_then_goes_on(sqlite_world: World, softhsm: SoftHSM) -> None:
+def test_a_job_waits_while_the_hsm_is_away_and_then_continues(sqlite_world: World, softhsm: SoftHSM) -> None:
     world = sqlite_world
     ready, office = world.ready(OFFICE, "R", 2), world.client(OFFICE)
     job = sent(office, sheet(rows_of(ready)))
@@ -166,7 +166,7 @@ def test_while_the_hsm_is_away_a_job_waits_and_then_goes_on(sqlite_world: World,
     assert world.sql("SELECT SUM(tries) FROM token")[0][0] == 0
 
 
-def test_a_sentence_is_kept_in_pieces_that_every_language_can_say() -> None:
+def test_an_error_is_stored_so_that_every_language_can_show_it() -> None:
     told = say("%(left)s tries are left.", left=3)
     whole = say("The token is not this card's. %(hint)s", hint=told)
     again = unpacked(json.loads(json.dumps(packed(whole))))

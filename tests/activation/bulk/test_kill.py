@@ -1,4 +1,4 @@
-"""Workers killed amid a file (PostgreSQL): every row is done once, whatever was cut off, and a file that was begun is ended."""
+"""Workers are killed in the middle of a file (PostgreSQL): every row runs once, and the file is finished."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OFFICE = "magetan.kepala"
 
 
 class Worker:
-    """A real worker, in a process group of its own."""
+    """A real worker process, in a process group of its own."""
 
     def __init__(self, world: World) -> None:
         self._log = (world.settings.home / "worker.log").open("ab")
@@ -39,7 +39,7 @@ class Worker:
         )  # fmt: skip
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL to the process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -48,13 +48,13 @@ class Worker:
 
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """An installation whose time is the workers' time."""
+    """Yield an installation whose clock shows the real time, which the workers use."""
     with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as made:
         yield made
 
 
 def progress(world: World, job: Any, beyond: int, seconds: float = 60) -> int:
-    """Wait until more rows are done than `beyond`, or all; how many are."""
+    """Wait until more rows than `beyond`, or all, are done; return their number."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         (state, count) = world.sql("SELECT state, done FROM job WHERE id = :id", id=job["id"])[0]
@@ -64,7 +64,7 @@ def progress(world: World, job: Any, beyond: int, seconds: float = 60) -> int:
     raise TimeoutError((world.settings.home / "worker.log").read_text()[-2000:])
 
 
-def test_workers_killed_amid_a_file_leave_every_row_done_exactly_once(present_world: World) -> None:
+def test_every_row_runs_exactly_once_although_workers_are_killed(present_world: World) -> None:
     world = present_world
     ready = world.ready(OFFICE, "R", ROWS)
     rows = rows_of(ready)
@@ -78,7 +78,7 @@ def test_workers_killed_amid_a_file_leave_every_row_done_exactly_once(present_wo
             time.sleep(random.uniform(0, 0.1))
         finally:
             worker.kill()
-        world.sql("UPDATE job SET taken_until = NULL")  # not to wait out the dead one's lease
+        world.sql("UPDATE job SET taken_until = NULL")  # ends the lease of the killed worker, so that the test need not wait for it
     worker = Worker(world)
     try:
         until = time.monotonic() + 120
@@ -87,7 +87,7 @@ def test_workers_killed_amid_a_file_leave_every_row_done_exactly_once(present_wo
     finally:
         worker.kill()
     assert seen == sorted(seen)
-    assert len(set(seen)) > 3  # it rose while it ran, over several workers
+    assert len(set(seen)) > 3  # the number grew under several workers
     shown = done(world.client(OFFICE).get(f"/jobs/{job['id']}"))
     assert (shown["state"], shown["done"], shown["failed"]) == ("completed", ROWS, 1)
     for table in ("activation", "manifest"):

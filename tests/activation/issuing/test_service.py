@@ -1,4 +1,4 @@
-"""From token and place to a manifest."""
+"""Activation: a token and a place become a manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifests import conf
 from sifilma.kernel.db import db
 from tests.activation.conftest import check, verified
 from tests.support.counting import counted
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, World, done
 
 Fetch = Callable[[Client, str], bytes]
@@ -25,7 +25,7 @@ def problem(response: Any) -> str:
     return str(response.json["type"]).rpartition(":")[2]
 
 
-def test_the_manifest_opens_this_card_in_this_machine_at_this_place(world: World, signing_token: HSM, fetch: Fetch) -> None:
+def test_the_manifest_is_for_this_card_in_this_machine_at_this_place(world: World, signing_token: HSM, fetch: Fetch) -> None:
     ready = world.ready()
     uid, client = ready.uids[0], world.client("magetan.kepala")
     answer = done(client.post("/activations", world.activation(ready, uid)), 201)
@@ -42,7 +42,7 @@ def test_the_manifest_opens_this_card_in_this_machine_at_this_place(world: World
     assert made.card.kcv == kcv(key)
 
 
-def test_an_activation_records_what_the_place_check_said(world: World) -> None:
+def test_an_activation_records_the_result_of_the_place_check(world: World) -> None:
     _, answers = world.active()
     shown = done(world.client("auditor1").get(f"/activations/{answers[0]['id']}"))
     place = shown["place"]
@@ -55,7 +55,7 @@ def test_an_activation_records_what_the_place_check_said(world: World) -> None:
     assert [entry["action"] for entry in entries] == ["activation.create"]
 
 
-def test_a_token_opens_its_card_once(world: World) -> None:
+def test_a_token_activates_its_card_once(world: World) -> None:
     ready = world.ready()
     client, body = world.client("magetan.kepala"), world.activation(ready, ready.uids[0])
     done(client.post("/activations", body), 201)
@@ -64,10 +64,10 @@ def test_a_token_opens_its_card_once(world: World) -> None:
     assert done(client.get(f"/activation-requests/{ready.request}"))["state"] == "completed"
 
 
-def test_fifty_at_once_on_one_token_give_one_manifest_and_clear_refusals(world: World) -> None:
+def test_fifty_simultaneous_activations_with_one_token_give_one_manifest_and_clear_refusals(world: World) -> None:
     ready = world.ready()
     client, body = world.client("magetan.kepala"), world.activation(ready, ready.uids[0])
-    answers = together([lambda: client.post("/activations", body)] * 50)
+    answers = run_simultaneously([lambda: client.post("/activations", body)] * 50)
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 49}
     assert {problem(answer) for answer in answers if answer.status_code == 409} <= {"no-token", "token-used", "request-not-approved"}
     assert world.sql("SELECT COUNT(*) FROM manifest")[0][0] == 1
@@ -75,11 +75,11 @@ def test_fifty_at_once_on_one_token_give_one_manifest_and_clear_refusals(world: 
     assert world.sql("SELECT state, seq FROM card")[0] == ("active", 1)
 
 
-def test_two_that_finish_a_request_at_once_complete_it(world: World) -> None:
+def test_two_simultaneous_last_activations_complete_the_request(world: World) -> None:
     ready = world.ready(count=2)
     client = world.client("magetan.kepala")
     bodies = [world.activation(ready, uid) for uid in ready.uids]
-    answers = together([partial(client.post, "/activations", body) for body in bodies])
+    answers = run_simultaneously([partial(client.post, "/activations", body) for body in bodies])
     assert [answer.status_code for answer in answers] == [201, 201]
     assert done(client.get(f"/activation-requests/{ready.request}"))["state"] == "completed"
 
@@ -87,7 +87,7 @@ def test_two_that_finish_a_request_at_once_complete_it(world: World) -> None:
 def test_an_activation_takes_at_most_ten_statements_and_one_commit(world: World) -> None:
     ready = world.ready(count=3)
     client = world.client("magetan.kepala")
-    done(client.post("/activations", world.activation(ready, ready.uids[0])), 201)  # the month's data key is made
+    done(client.post("/activations", world.activation(ready, ready.uids[0])), 201)  # the first activation of a month also makes a data key
     with world.app.app_context():
         engine = db.engine
     with counted(engine) as found:
@@ -100,7 +100,7 @@ def test_an_activation_takes_at_most_ten_statements_and_one_commit(world: World)
     assert len(found.statements) <= 10, found.statements
 
 
-def test_wrong_tokens_are_counted_and_the_fifth_cancels(world: World) -> None:
+def test_wrong_tokens_are_counted_and_the_fifth_cancels_the_token(world: World) -> None:
     ready = world.ready()
     client, body = world.client("magetan.kepala"), world.activation(ready, ready.uids[0])
     for left in (4, 3, 2, 1):
@@ -109,20 +109,20 @@ def test_wrong_tokens_are_counted_and_the_fifth_cancels(world: World) -> None:
         assert f"{left} tries" in refused.json["detail"]
         assert "AAAAAAAAAA" not in refused.get_data(as_text=True)
     assert "cancelled now" in client.post("/activations", body | {"token": "AAAAAAAAAA"}).json["detail"]
-    assert client.post("/activations", body).status_code == 409  # the right one does not help any more
+    assert client.post("/activations", body).status_code == 409  # the right token is refused now as well
     token = done(client.get(f"/activation-requests/{ready.request}"))["tokens"][0]
     assert (token["state"], token["tries_left"]) == ("cancelled", 0)
     actions = world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.refused'")
     assert actions[0][0] == 5
 
 
-def test_another_cards_token_is_a_wrong_token(world: World) -> None:
+def test_the_token_of_another_card_counts_as_a_wrong_token(world: World) -> None:
     ready = world.ready(count=2)
     body = world.activation(ready, ready.uids[0], token=ready.tokens[ready.uids[1]])
     assert problem(world.client("magetan.kepala").post("/activations", body)) == "token-refused"
 
 
-def test_a_token_lapses_after_its_days(world: World) -> None:
+def test_a_token_expires_after_its_days(world: World) -> None:
     ready = world.ready()
     world.clock.advance(days=14, seconds=1)
     refused = world.client("magetan.kepala").post("/activations", world.activation(ready, ready.uids[0]))
@@ -140,7 +140,7 @@ def test_only_the_holder_activates_its_card(world: World) -> None:
     done(world.machine("Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan").post("/activations", body), 201)
 
 
-def test_a_place_that_does_not_fit_needs_a_reason_and_waits_for_review(world: World) -> None:
+def test_a_place_outside_the_region_needs_a_reason_and_waits_for_review(world: World) -> None:
     ready = world.ready("bangli.kepala", "R")
     client, uid = world.client("bangli.kepala"), ready.uids[0]
     far = {"latitude": MAGETAN_PLACE["latitude"], "longitude": MAGETAN_PLACE["longitude"], "region_code": BANGLI_PLACE["region_code"]}
@@ -158,7 +158,7 @@ def test_a_place_that_does_not_fit_needs_a_reason_and_waits_for_review(world: Wo
     assert operator.post(f"/activations/{answer['id']}/review", review).status_code == 409
 
 
-def test_zero_zero_foreign_land_and_unknown_villages_are_refused_and_cost_no_try(world: World) -> None:
+def test_impossible_places_are_refused_and_cost_no_try(world: World) -> None:
     ready = world.ready()
     client, uid = world.client("magetan.kepala"), ready.uids[0]
     for change, word in (
@@ -174,7 +174,7 @@ def test_zero_zero_foreign_land_and_unknown_villages_are_refused_and_cost_no_try
     done(client.post("/activations", world.activation(ready, uid)), 201)
 
 
-def test_a_card_goes_only_into_a_machine_that_is_meant_for_it(world: World) -> None:
+def test_a_card_is_activated_only_in_a_machine_it_is_meant_for(world: World) -> None:
     ready = world.ready(count=2)
     client, uid = world.client("magetan.kepala"), ready.uids[0]
     reader = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
@@ -190,12 +190,12 @@ def test_a_card_goes_only_into_a_machine_that_is_meant_for_it(world: World) -> N
         assert (refused.status_code, problem(refused)) == (status, word), hardware
 
 
-def test_a_relocation_supersedes_the_old_manifest_in_the_very_commit(world: World, fetch: Fetch) -> None:
+def test_a_relocation_supersedes_the_old_manifest_in_the_same_commit(world: World, fetch: Fetch) -> None:
     ready, answers = world.active()
     uid, client = ready.uids[0], world.client("magetan.kepala")
     first = fetch(client, answers[0]["manifest"]["id"])
     _, tokens = world.tokens("magetan.kepala", [uid], "relocation")
-    assert check(world, first).valid  # the old one counts until that very commit
+    assert check(world, first).valid  # the old manifest counts until that commit
     moved = world.activation(ready, uid, token=tokens[uid], latitude=-7.67, longitude=111.226, region_code="35.20.06.1014")
     answer = done(client.post("/activations", moved), 201)
     assert answer["manifest"]["seq"] == 2
@@ -203,13 +203,13 @@ def test_a_relocation_supersedes_the_old_manifest_in_the_very_commit(world: Worl
     assert check(world, first).reason == "revoked"
     made = verified(world, second)
     assert made.prev == hash_of(first)
-    assert check(world, second, min_seq=3).reason == "older-than-seen"  # a reader that has seen a newer one
+    assert check(world, second, min_seq=3).reason == "older-than-seen"  # a reader that has seen a newer manifest
     history = [(s["from_state"], s["to_state"]) for s in done(client.get(f"/cards/{uid}/history"))["items"]]
     assert history[-2:] == [("received", "active"), ("active", "active")]
 
 
 def hash_of(data: bytes) -> str:
-    """b64url SHA-256 of a manifest's payload."""
+    """Return the base64url SHA-256 of a manifest's payload."""
     body = data.split(b".")[1]
     digest = hashlib.sha256(base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4))).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

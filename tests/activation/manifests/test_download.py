@@ -1,4 +1,4 @@
-"""The manifest's file leaves only for its holder."""
+"""Only the holder downloads the manifest's file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from manifests.verifier import Expectations, verify
 from sifilma.activation.tokens import sealing
 from tests.activation.conftest import verified
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 
@@ -29,7 +29,7 @@ def test_the_holder_gets_one_ascii_line_named_after_card_and_sequence(world: Wor
     assert verified(world, response.get_data()).sub == ready.uids[0]
 
 
-def test_nobody_else_gets_it(world: World) -> None:
+def test_nobody_but_the_holder_gets_the_file(world: World) -> None:
     _, answers = world.active()
     path = f"/manifests/{answers[0]['manifest']['id']}/download"
     for name in ("operator1", "penyetuju1", "auditor1"):
@@ -37,26 +37,28 @@ def test_nobody_else_gets_it(world: World) -> None:
     for name in ("bangli.kepala", "jatim.kepala"):
         assert world.client(name).post(path).status_code == 404, name
     assert world.client("magetan.kepala", fresh=False).post(path).json["type"].endswith("step-up-required")
-    assert world.client("magetan.kepala").get(path).status_code == 405  # never by a link
+    assert world.client("magetan.kepala").get(path).status_code == 405  # a GET never returns it
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'manifest.download'")[0][0] == 0
 
 
-def test_metadata_never_hold_the_body(world: World) -> None:
+def test_the_metadata_do_not_contain_the_body(world: World) -> None:
     ready, answers = world.active()
     for name in ("operator1", "auditor1", "magetan.kepala"):
         shown = done(world.client(name).get("/manifests", sam_uid=ready.uids[0]))["items"]
         assert [item["id"] for item in shown] == [answers[0]["manifest"]["id"]]
         assert not {"body", "sealed_body", "conf", "jws"} & set(shown[0])
-    assert done(world.client("jatim.kepala").get("/manifests", sam_uid=ready.uids[0]))["items"] == []  # a province sees its own only
+    assert (
+        done(world.client("jatim.kepala").get("/manifests", sam_uid=ready.uids[0]))["items"] == []
+    )  # a province sees only its own manifests
 
 
-def test_the_body_lies_sealed_in_the_database(world: World) -> None:
+def test_the_body_is_sealed_in_the_database(world: World) -> None:
     world.active()
     sealed = bytes(world.sql("SELECT sealed_body FROM manifest")[0][0])
     assert b"eyJ" not in sealed
 
 
-def test_a_machine_gets_it_as_a_jwe_to_the_units_key_and_in_no_other_form(world: World) -> None:
+def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) -> None:
     private = ECKey.generate_key("P-256", private=True)
     ready = world.institution_ready()
     uid, bank = ready.uids[0], world.machine("BANK MANDIRI")
@@ -76,7 +78,7 @@ def test_a_machine_gets_it_as_a_jwe_to_the_units_key_and_in_no_other_form(world:
     assert world.client("mandiri.kepala").post(path).get_data().count(b".") == 2
 
 
-def test_a_private_key_is_never_taken_for_a_unit(world: World) -> None:
+def test_a_private_key_is_refused_as_the_key_of_a_unit(world: World) -> None:
     private = ECKey.generate_key("P-256", private=True).as_dict(private=True)
     body = {"hardware_number": "KEY-1", "model": "LEN-CRD-1", "function": "R", "public_jwk": private}
     refused = world.client("magetan.kepala").post("/units", body)
@@ -84,7 +86,7 @@ def test_a_private_key_is_never_taken_for_a_unit(world: World) -> None:
     assert private["d"] not in refused.get_data(as_text=True)
 
 
-def test_a_manifest_that_does_not_stand_is_not_given_out(world: World) -> None:
+def test_the_file_of_a_manifest_that_is_not_active_is_refused(world: World) -> None:
     ready, answers = world.active()
     client = world.client("magetan.kepala")
     done(client.post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang di jalan"}))
@@ -92,13 +94,13 @@ def test_a_manifest_that_does_not_stand_is_not_given_out(world: World) -> None:
     assert refused.status_code == 409
 
 
-def test_a_manifest_revoked_while_its_file_is_opened_is_not_given_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_a_manifest_revoked_during_the_download_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ready, answers = world.active()
     client, opened = world.client("magetan.kepala"), sealing.open_sealed
 
     def lost_meanwhile(*given: Any) -> bytes:
         body = {"condition": "lost", "note": "hilang di jalan"}
-        done(meanwhile(lambda: client.post(f"/cards/{ready.uids[0]}/reports", body))())
+        done(start_in_background(lambda: client.post(f"/cards/{ready.uids[0]}/reports", body))())
         return opened(*given)
 
     monkeypatch.setattr(sealing, "open_sealed", lost_meanwhile)
@@ -106,7 +108,7 @@ def test_a_manifest_revoked_while_its_file_is_opened_is_not_given_out(world: Wor
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'manifest.download'")[0][0] == 0
 
 
-def test_the_database_refuses_to_exchange_bodies(world: World) -> None:
+def test_the_database_refuses_an_exchange_of_bodies(world: World) -> None:
     world.active(count=2)
     body = bytes(world.sql("SELECT sealed_body FROM manifest ORDER BY id LIMIT 1")[0][0])
     with pytest.raises(IntegrityError):

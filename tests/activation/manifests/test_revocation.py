@@ -1,4 +1,4 @@
-"""Taking a manifest back: by two persons, by a report, by time."""
+"""A manifest ends: revoked by two persons, by a report, or by time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sifilma.activation import tasks
 from sifilma.activation.manifests import revocation
 from tests.activation.conftest import check
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 
-def test_two_persons_revoke_and_the_card_is_back_at_received(world: World) -> None:
+def test_two_persons_revoke_a_manifest_and_its_card_is_received_again(world: World) -> None:
     ready, answers = world.active()
     path = f"/manifests/{answers[0]['manifest']['id']}/revoke"
     data = world.client("magetan.kepala").post(f"/manifests/{answers[0]['manifest']['id']}/download").get_data()
@@ -43,7 +43,7 @@ def test_a_rejected_proposal_changes_nothing(world: World) -> None:
     assert (shown["state"], shown["revocation"]["state"]) == ("active", "rejected")
 
 
-def test_a_proposal_that_came_too_late_can_still_be_rejected(sqlite_world: World) -> None:
+def test_a_proposal_for_an_ended_manifest_can_still_be_rejected(sqlite_world: World) -> None:
     world = sqlite_world
     ready, answers = world.active()
     path = f"/manifests/{answers[0]['manifest']['id']}/revoke"
@@ -54,43 +54,43 @@ def test_a_proposal_that_came_too_late_can_still_be_rejected(sqlite_world: World
     assert (shown["state"], shown["revocation"]["state"]) == ("revoked", "rejected")
 
 
-def test_who_executes_and_who_rejects_at_once_do_not_both_win(postgresql_world: World) -> None:
+def test_one_of_two_simultaneous_contrary_decisions_wins(postgresql_world: World) -> None:
     world = postgresql_world
     _, answers = world.active()
     manifest = UUID(answers[0]["manifest"]["id"])
     done(world.client("operator1").post(f"/manifests/{manifest}/revoke", {"reason": "mesin dicuri"}), 202)
     client = world.client("penyetuju2")
     with world.acting("penyetuju1") as ctx:
-        revocation.decide(ctx, revocation.open_proposal(ctx, manifest), execute=True)
+        revocation.decide(ctx, revocation.get_open_proposal(ctx, manifest), execute=True)
         rejects = {"decision": "reject", "reason": "tidak terbukti"}
-        other = meanwhile(partial(client.post, f"/manifests/{manifest}/revoke", rejects))
+        other = start_in_background(partial(client.post, f"/manifests/{manifest}/revoke", rejects))
     assert other().status_code == 409
     assert world.sql("SELECT state FROM revocation") == [("executed",)]
     assert world.sql("SELECT state FROM manifest") == [("revoked",)]
     with pytest.raises(IntegrityError, match="what is decided stays"):
-        world.sql("UPDATE revocation SET state = 'rejected'")
+        world.sql("UPDATE revocation SET state = 'rejected', revision = revision + 1, act_id = id")
 
 
-def test_two_who_propose_at_once_leave_one_proposal(postgresql_world: World) -> None:
+def test_two_simultaneous_proposals_leave_one(postgresql_world: World) -> None:
     world = postgresql_world
     _, answers = world.active()
     manifest = UUID(answers[0]["manifest"]["id"])
     client = world.client("operator2")
     with world.acting("operator1") as ctx:
         revocation.propose(ctx, manifest, "mesin dicuri")
-        other = meanwhile(partial(client.post, f"/manifests/{manifest}/revoke", {"reason": "mesin hilang"}))
+        other = start_in_background(partial(client.post, f"/manifests/{manifest}/revoke", {"reason": "mesin hilang"}))
     assert other().status_code == 409
     assert world.sql("SELECT reason FROM revocation") == [("mesin dicuri",)]
 
 
-def test_others_neither_propose_nor_execute(world: World) -> None:
+def test_other_people_may_neither_propose_nor_execute(world: World) -> None:
     _, answers = world.active()
     path = f"/manifests/{answers[0]['manifest']['id']}/revoke"
     for name in ("magetan.kepala", "auditor1", "admin1", "jatim.kepala"):
         assert world.client(name).post(path, {"reason": "alasan"}).status_code == 403, name
 
 
-def test_a_damaged_card_takes_its_manifest_and_tokens_with_it(world: World) -> None:
+def test_a_damage_report_revokes_the_manifest_and_cancels_the_tokens(world: World) -> None:
     ready, answers = world.active()
     uid, client = ready.uids[0], world.client("magetan.kepala")
     data = client.post(f"/manifests/{answers[0]['manifest']['id']}/download").get_data()
@@ -101,7 +101,7 @@ def test_a_damaged_card_takes_its_manifest_and_tokens_with_it(world: World) -> N
     assert client.post(f"/cards/{uid}/reports", {"condition": "found", "note": "ketemu"}).status_code == 409
 
 
-def test_a_lost_card_that_is_found_works_again_only_with_a_new_manifest(world: World) -> None:
+def test_a_found_card_needs_a_new_manifest(world: World) -> None:
     ready, _ = world.active()
     uid, client = ready.uids[0], world.client("magetan.kepala")
     done(client.post(f"/cards/{uid}/reports", {"condition": "lost", "note": "hilang"}))
@@ -111,7 +111,7 @@ def test_a_lost_card_that_is_found_works_again_only_with_a_new_manifest(world: W
     assert answer["manifest"]["seq"] == 2
 
 
-def test_past_its_end_and_its_grace_a_manifest_expires_and_its_card_returns(world: World) -> None:
+def test_a_manifest_expires_after_its_grace_period_and_its_card_is_received_again(world: World) -> None:
     ready, answers = world.active()
     data = world.client("magetan.kepala").post(f"/manifests/{answers[0]['manifest']['id']}/download").get_data()
     world.clock.advance(days=365 * 3 + 2)

@@ -1,4 +1,4 @@
-"""Manifests on the web: metadata, the file for its holder alone, two persons to take one back."""
+"""The pages for manifests: metadata, the file for its holder alone, revocation by two persons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.visitor import Visitor, landed, words
 from tests.support.world import World
 
 
-def test_a_manifest_shows_all_but_its_body(world: World) -> None:
+def test_the_page_of_a_manifest_shows_everything_but_its_body(world: World) -> None:
     ready, answers = world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
     for name in ("magetan.staf", "operator1", "auditor1"):
@@ -22,12 +22,12 @@ def test_a_manifest_shows_all_but_its_body(world: World) -> None:
         for said in (uid_pairs(ready.uids[0]), "/status/1.jws", "Rangkaian manifest", "ini yang pertama", "Masa tenggang sampai"):
             assert said in found, (name, said)
         assert ("Unduh manifest" in found) is (name == "magetan.staf")
-    for name in ("bangli.kepala", "jatim.kepala"):  # a province sees its regencies' cards, not their manifests
+    for name in ("bangli.kepala", "jatim.kepala"):  # a province sees the cards of its regencies, not their manifests
         assert Visitor(world, name).get(path).status_code == 404
     assert Visitor(world, "operator1").send(f"{path}/unduh", form="jws").status_code == 403
 
 
-def test_the_list_finds_parts_of_a_uid_and_what_ends_soon(world: World) -> None:
+def test_the_list_finds_manifests_by_part_of_a_uid_and_by_expiry(world: World) -> None:
     ready, _ = world.active(count=2)
     one, other = ready.uids
     page = Visitor(world, "magetan.staf")
@@ -52,7 +52,7 @@ def test_the_file_needs_a_fresh_code_and_is_recorded(world: World) -> None:
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'manifest.download'")[0][0] == 1
 
 
-def test_encrypted_only_where_the_machine_has_a_key(sqlite_world: World) -> None:
+def test_encryption_is_offered_only_where_the_machine_has_a_key(sqlite_world: World) -> None:
     ready, answers = sqlite_world.active()
     path, page = f"/manifest/{answers[0]['manifest']['id']}", Visitor(sqlite_world, "magetan.staf")
     assert 'value="jwe"' not in page.get(path).get_data(as_text=True)
@@ -68,11 +68,11 @@ def _json(key: ECKey) -> str:
     return json.dumps(key.as_dict(private=False))
 
 
-def test_one_proposes_and_another_revokes(world: World) -> None:
+def test_one_person_proposes_a_revocation_and_another_executes_it(world: World) -> None:
     ready, answers = world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
     operator, approver = Visitor(world, "operator1"), Visitor(world, "penyetuju1")
-    assert words(approver.send(f"{path}/putusan", decision="execute"), 409)  # nothing is proposed
+    assert words(approver.send(f"{path}/putusan", decision="execute"), 409)  # no proposal exists yet
     assert "harus diperbaiki" in words(operator.send(f"{path}/usul-cabut", reason=""), 422)
     landed(operator.send(f"{path}/usul-cabut", reason="mesin dicuri"))
     assert "mesin dicuri" in approver.text("/manifest/usulan")
@@ -80,11 +80,11 @@ def test_one_proposes_and_another_revokes(world: World) -> None:
     assert words(operator.send(f"{path}/putusan", decision="execute"), 409)  # an operator does not decide
     assert words(Visitor(world, "penyetuju1", fresh=False).send(f"{path}/putusan", decision="execute"), 403)
     assert "Dicabut" in approver.text(landed(approver.send(f"{path}/putusan", decision="execute")))
-    assert "mesin dicuri" in Visitor(world, "magetan.staf").text(f"/kartu/{ready.uids[0]}")  # its time line says why
+    assert "mesin dicuri" in Visitor(world, "magetan.staf").text(f"/kartu/{ready.uids[0]}")  # the time line says why
     assert "Tidak ada usulan" in approver.text("/manifest/usulan")
 
 
-def test_a_rejected_proposal_leaves_the_manifest_standing(sqlite_world: World) -> None:
+def test_a_rejected_proposal_leaves_the_manifest_active(sqlite_world: World) -> None:
     _, answers = sqlite_world.active()
     path = f"/manifest/{answers[0]['manifest']['id']}"
     landed(Visitor(sqlite_world, "operator1").send(f"{path}/usul-cabut", reason="salah lapor"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from sifilma import resources
 from sifilma.activation.requests import service
 from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.documents.service import Upload
-from tests.support.together import meanwhile
+from sifilma.resources import resources
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import Client, World, done, letter
 
 
@@ -22,14 +22,14 @@ def test_a_request_names_received_cards_of_its_own_organisation(world: World) ->
     uids = world.received()
     client = world.client("magetan.kepala")
     made = done(draft(world, client, [" ".join(uids[0][i : i + 2] for i in range(0, 16, 2)).lower()]), 201)
-    assert made["cards"] == uids  # as printed, in pairs, lower case: the same card
+    assert made["cards"] == uids  # the same UID as it is printed: in pairs, lower case
     assert made["state"] == "draft"
     assert draft(world, world.client("bangli.kepala"), uids).status_code == 422
     assert draft(world, client, world.personalised()).status_code == 422  # not received yet
     assert draft(world, client, uids).json["errors"][0]["message"].endswith("is in another open request.")
 
 
-def test_machines_are_as_many_as_cards_and_all_of_one_function(world: World) -> None:
+def test_a_request_has_as_many_machines_as_cards_all_of_one_function(world: World) -> None:
     client, uids = world.client("magetan.kepala"), world.received()
     refused = draft(world, client, uids, machines=2)
     assert refused.json["errors"][0]["field"] == "machines"
@@ -46,18 +46,18 @@ def test_relocation_and_renewal_are_for_active_cards(world: World) -> None:
     assert draft(world, client, world.received(), kind="relocation").status_code == 422
 
 
-def test_two_drafts_at_once_do_not_take_the_same_card(postgresql_world: World) -> None:
+def test_two_simultaneous_drafts_cannot_take_the_same_card(postgresql_world: World) -> None:
     world = postgresql_world
     uids, client = world.received(), world.client("magetan.staf")
     with world.acting("magetan.kepala") as ctx:
         stated = ActivationRequestIn.model_validate(world.letter() | {"machines": 1, "cards": uids})
-        service.draft(ctx, resources.files(), stated, Upload("surat.pdf", letter()))
-        other = meanwhile(partial(draft, world, client, uids))
+        service.draft(ctx, resources().files, stated, Upload("surat.pdf", letter()))
+        other = start_in_background(partial(draft, world, client, uids))
     assert other().status_code == 422
     assert world.sql("SELECT COUNT(*) FROM activation_request_card") == [(1,)]
 
 
-def test_rw_takes_two_approvers_r_takes_one(world: World) -> None:
+def test_rw_needs_two_approvers_and_r_needs_one(world: World) -> None:
     uids = world.received()
     request = world.requested("magetan.kepala", uids)
     first = world.approve("activation-requests", request["id"], "penyetuju1")
@@ -79,20 +79,20 @@ def test_an_approval_binds_what_was_seen(world: World) -> None:
     assert stale.json["type"].endswith("step-up-required")
 
 
-def test_a_returned_request_is_edited_and_approved_anew(world: World) -> None:
+def test_a_returned_request_is_edited_and_approved_again(world: World) -> None:
     uids = world.received(count=2)
     request = world.requested("magetan.kepala", uids[:1])
     client, path = world.client("magetan.kepala"), f"/activation-requests/{request['id']}"
     world.approve("activation-requests", request["id"], "penyetuju1")
     stated = world.letter() | {"machines": 2, "cards": uids}
-    assert client.send(path, stated, method="PUT").status_code == 409  # what is submitted does not change
-    assert world.client("operator1").post(f"{path}/return", {"note": ""}).status_code == 422  # a note says what to mend
+    assert client.send(path, stated, method="PUT").status_code == 409  # a submitted request cannot be edited
+    assert world.client("operator1").post(f"{path}/return", {"note": ""}).status_code == 422  # a note must say what to correct
     done(world.client("operator1").post(f"{path}/return", {"note": "satu kartu kurang"}))
     edited = done(client.send(path, stated, method="PUT"))
     assert edited["cards"] == uids
     again = done(client.post(f"{path}/submit"))
     assert again["digest"] != request["digest"]
-    assert again["approvals"] == []  # the yes to the old content counts no more
+    assert again["approvals"] == []  # the approval of the old content does not count
     assert world.approve("activation-requests", request["id"], "penyetuju1", "penyetuju2")["state"] == "approved"
 
 
@@ -106,7 +106,7 @@ def test_cards_that_changed_since_are_named_at_approval(world: World) -> None:
     assert uids[0] in refused.json["detail"]
 
 
-def test_a_machine_drafts_but_does_not_submit(world: World) -> None:
+def test_an_api_key_may_draft_but_not_submit(world: World) -> None:
     uids = world.received()
     machine = world.machine("Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan")
     made = done(draft(world, machine, uids), 201)
@@ -114,7 +114,7 @@ def test_a_machine_drafts_but_does_not_submit(world: World) -> None:
     done(world.client("magetan.kepala").post(f"/activation-requests/{made['id']}/submit"))
 
 
-def test_a_rejected_or_cancelled_request_frees_letter_and_cards(world: World) -> None:
+def test_a_rejected_or_cancelled_request_releases_its_letter_and_cards(world: World) -> None:
     uids = world.received()
     client = world.client("magetan.kepala")
     stated = world.letter() | {"machines": 1, "cards": uids}

@@ -1,4 +1,4 @@
-"""Doubtful places on the web: the queue with the oldest first, and one place decided once."""
+"""The pages for doubtful places: the queue, oldest first, and one decision for each place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def doubtful(world: World, count: int = 1) -> list[Any]:
     return [done(client.post("/activations", world.activation(ready, uid, **FAR)), 201) | {"uid": uid} for uid in ready.uids]
 
 
-def test_the_oldest_waits_at_the_top_and_pages_go_on_to_the_newest(world: World) -> None:
+def test_the_queue_begins_with_the_oldest_place_and_continues_to_the_newest(world: World) -> None:
     made = doubtful(world, 27)
     page = Visitor(world, "operator1")
     first = page.get("/tinjauan")
@@ -32,7 +32,7 @@ def test_the_oldest_waits_at_the_top_and_pages_go_on_to_the_newest(world: World)
     assert uid_pairs(made[24]["uid"]) not in second
 
 
-def test_a_place_shows_what_was_claimed_beside_what_was_found(world: World) -> None:
+def test_the_page_shows_the_claimed_place_beside_the_found_one(world: World) -> None:
     made = doubtful(world)[0]
     found = Visitor(world, "operator1").text(f"/tinjauan/{made['id']}")
     there = (
@@ -48,7 +48,7 @@ def test_a_place_shows_what_was_claimed_beside_what_was_found(world: World) -> N
         assert said in found, said
 
 
-def test_an_operator_decides_once_with_a_note_and_the_manifest_stands(world: World) -> None:
+def test_an_operator_decides_once_with_a_note_and_the_manifest_stays_active(world: World) -> None:
     made = doubtful(world)[0]
     path, page = f"/tinjauan/{made['id']}", Visitor(world, "operator1")
     assert "harus diperbaiki" in words(page.send(f"{path}/putusan", decision="rejected", note=" "), 422)
@@ -62,7 +62,7 @@ def test_an_operator_decides_once_with_a_note_and_the_manifest_stands(world: Wor
     assert uid_pairs(made["uid"]) in page.text("/tinjauan", state="rejected")
 
 
-def test_an_auditor_reads_and_others_see_nothing(world: World) -> None:
+def test_an_auditor_reads_the_queue_and_others_see_nothing(world: World) -> None:
     made = doubtful(world)[0]
     auditor = Visitor(world, "auditor1")
     assert 'name="decision"' not in auditor.get(f"/tinjauan/{made['id']}").get_data(as_text=True)
@@ -71,7 +71,7 @@ def test_an_auditor_reads_and_others_see_nothing(world: World) -> None:
         assert Visitor(world, name).get("/tinjauan").status_code == 403, name
 
 
-def test_a_place_that_passed_is_no_case_for_a_review(sqlite_world: World) -> None:
+def test_a_place_that_passed_the_check_cannot_be_reviewed(sqlite_world: World) -> None:
     _, answers = sqlite_world.active()
     assert Visitor(sqlite_world, "operator1").get(f"/tinjauan/{answers[0]['id']}").status_code == 404
 

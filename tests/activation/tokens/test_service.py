@@ -1,4 +1,4 @@
-"""Tokens: seen by their organisation alone, issued anew, lapsed."""
+"""Tokens: who sees them, how they are reissued, when they expire."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from uuid import UUID
 
 from sifilma.activation import tasks
 from sifilma.activation.tokens import service as tokens
-from tests.support.together import meanwhile
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
 
-def test_tokens_are_ten_mixed_alphanumerics_and_no_two_alike(world: World) -> None:
+def test_tokens_are_ten_mixed_alphanumerics_and_unique(world: World) -> None:
     ready = world.ready(count=5)
     assert len(set(ready.tokens.values())) == 5
     assert all(len(token) == 10 and token.isalnum() for token in ready.tokens.values())
 
 
-def test_no_token_lies_in_clear_in_the_database(world: World) -> None:
+def test_no_token_is_in_clear_in_the_database(world: World) -> None:
     ready = world.ready()
     token = ready.tokens[ready.uids[0]].encode()
     for mac, sealed in world.sql("SELECT mac, sealed FROM token"):
@@ -42,7 +42,7 @@ def test_only_the_organisation_that_asked_sees_its_tokens(world: World) -> None:
     assert shown[0][0] == 3
 
 
-def test_everybody_who_may_see_the_request_sees_that_tokens_exist(world: World) -> None:
+def test_whoever_may_see_the_request_sees_that_tokens_exist(world: World) -> None:
     ready = world.ready()
     for name in ("operator1", "auditor1", "jatim.kepala", "magetan.kepala"):
         shown = done(world.client(name).get(f"/activation-requests/{ready.request}"))
@@ -50,7 +50,7 @@ def test_everybody_who_may_see_the_request_sees_that_tokens_exist(world: World) 
         assert ready.tokens[ready.uids[0]] not in str(shown)
 
 
-def test_a_token_issued_anew_replaces_the_old_one(world: World) -> None:
+def test_a_reissued_token_replaces_the_old_one(world: World) -> None:
     ready = world.ready()
     uid, client = ready.uids[0], world.client("magetan.kepala")
     fresh = done(client.post(f"/activation-requests/{ready.request}/tokens/{uid}/reissue"))["tokens"][0]
@@ -62,20 +62,20 @@ def test_a_token_issued_anew_replaces_the_old_one(world: World) -> None:
     assert again.status_code == 409
 
 
-def test_a_token_issued_anew_while_its_request_is_cancelled_is_cancelled_too(postgresql_world: World) -> None:
+def test_a_token_reissued_while_its_request_is_cancelled_is_cancelled_too(postgresql_world: World) -> None:
     world = postgresql_world
     ready, client = world.ready(), world.client("magetan.staf")
-    for _ in range(5):  # no token is open: nothing but the request holds the two apart
+    for _ in range(5):  # no token is open, so only the lock of the request serialises the two calls
         assert client.post("/activations", world.activation(ready, ready.uids[0], token="x" * 10)).status_code == 422
     with world.acting("magetan.kepala") as ctx:
         tokens.reissue(ctx, world.settings, world.hsm, UUID(ready.request), ready.uids[0])
-        other = meanwhile(partial(client.post, f"/activation-requests/{ready.request}/cancel"))
+        other = start_in_background(partial(client.post, f"/activation-requests/{ready.request}/cancel"))
     assert done(other())["state"] == "cancelled"
     assert world.sql("SELECT COUNT(*) FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
                      " WHERE t.state = 'issued' AND r.state <> 'approved'") == [(0,)]  # fmt: skip
 
 
-def test_after_five_wrong_tries_a_fresh_token_helps(world: World) -> None:
+def test_a_reissued_token_works_after_five_wrong_tries(world: World) -> None:
     ready = world.ready()
     uid, client = ready.uids[0], world.client("magetan.kepala")
     for _ in range(5):
@@ -92,7 +92,7 @@ def test_a_card_the_request_does_not_name_gets_no_token(world: World) -> None:
     assert answer.status_code == 404
 
 
-def test_lapsed_tokens_expire_and_the_last_one_takes_the_request_with_it(world: World) -> None:
+def test_tokens_expire_and_the_request_expires_with_the_last_one(world: World) -> None:
     ready = world.ready(count=2)
     done(world.client("magetan.kepala").post("/activations", world.activation(ready, ready.uids[0])), 201)
     world.clock.advance(days=13)
@@ -106,7 +106,7 @@ def test_lapsed_tokens_expire_and_the_last_one_takes_the_request_with_it(world: 
 
 
 def run(world: World) -> tuple[int, int]:
-    """One round of what time brings: tokens and requests expired."""
+    """Run the worker's expiry once; return the numbers of expired tokens and requests."""
     with world.context() as ctx:
         tokens = tasks.expire_tokens(ctx)
     with world.context() as ctx:
@@ -123,7 +123,7 @@ def test_cancelling_a_request_cancels_its_open_tokens(world: World) -> None:
     assert client.post("/activations", world.activation(ready, ready.uids[1])).status_code == 409
 
 
-def test_a_card_that_broke_gets_no_token_anew(world: World) -> None:
+def test_a_damaged_card_gets_no_new_token(world: World) -> None:
     ready = world.ready()
     client, uid = world.client("magetan.kepala"), ready.uids[0]
     done(client.post(f"/cards/{uid}/reports", {"condition": "lost", "note": "hilang"}))

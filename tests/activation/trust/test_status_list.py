@@ -1,4 +1,4 @@
-"""Status lists: published when something changed, growing, never un-revoking."""
+"""Status lists: published after a change, with a growing sequence; a revocation is never withdrawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifests.status import StatusValue, verify_status
 from sifilma.activation.trust import status_list
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db
-from tests.support.together import together
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
@@ -25,12 +25,12 @@ def fetch(world: World, number: int = 1) -> bytes:
 
 
 def values(world: World, data: bytes) -> tuple[int, list[StatusValue]]:
-    """Sequence and the first four entries, verified with the token's public key."""
+    """Verify a list with the token's public key; return its sequence and its first four entries."""
     listed = verify_status(data, world.hsm.public_key("status-sign"))
     return listed.seq, [listed.value(index) for index in range(4)]
 
 
-def test_a_list_is_published_anew_only_when_something_changed(world: World) -> None:
+def test_a_list_is_published_again_only_after_a_change(world: World) -> None:
     ready, _ = world.active()
     first = fetch(world)
     assert fetch(world) == first
@@ -39,7 +39,7 @@ def test_a_list_is_published_anew_only_when_something_changed(world: World) -> N
     assert values(world, fetch(world)) == (2, [StatusValue.REVOKED, *[StatusValue.VALID] * 3])
 
 
-def test_a_list_is_renewed_before_it_lapses(world: World) -> None:
+def test_a_list_is_renewed_before_it_expires(world: World) -> None:
     world.active()
     first, _ = values(world, fetch(world))
     world.clock.advance(hours=11)
@@ -48,29 +48,29 @@ def test_a_list_is_renewed_before_it_lapses(world: World) -> None:
     assert values(world, fetch(world))[0] == first + 1
 
 
-def test_an_unknown_list_is_not_there(world: World) -> None:
+def test_an_unknown_list_is_not_found(world: World) -> None:
     assert world.app.test_client(use_cookies=False).get("/status/7.jws").status_code == 404
     for number in (2**31, 10**25):
         assert world.anonymous().open("GET", f"/status/{number}.jws").status_code == 404
 
 
-def test_many_readers_at_once_agree_and_the_sequence_only_grows(world: World) -> None:
+def test_simultaneous_readers_get_one_list_and_the_sequence_only_grows(world: World) -> None:
     world.active()
-    answers = together([lambda: fetch(world)] * 12)
+    answers = run_simultaneously([lambda: fetch(world)] * 12)
     seqs = sorted({values(world, data)[0] for data in answers})
     assert seqs == list(range(1, len(seqs) + 1))
-    assert len(set(answers)) == len(seqs)  # one sequence, one text
+    assert len(set(answers)) == len(seqs)  # all readers got the same sequence and text
     assert values(world, fetch(world))[0] == seqs[-1]
 
 
 @pytest.mark.parametrize("changes", ["3", "(SELECT changes FROM published_status_list)"], ids=["changed_since", "as_published"])
-def test_a_restored_older_database_never_un_revokes(world: World, changes: str) -> None:
+def test_a_restored_older_database_does_not_withdraw_a_revocation(world: World, changes: str) -> None:
     ready, _ = world.active(count=2)
     before = fetch(world)
     done(world.client("magetan.kepala").post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
     seq, revoked = values(world, fetch(world))
     assert revoked[0] == StatusValue.REVOKED
-    restore_older(world, changes)  # as if the database came from yesterday's copy: the revocation is unknown to it
+    restore_older(world, changes)  # as after a restore of yesterday's copy, which does not hold the revocation
     assert before != fetch(world)
     later, shown = values(world, fetch(world))
     assert later > seq
@@ -80,7 +80,7 @@ def test_a_restored_older_database_never_un_revokes(world: World, changes: str) 
 
 
 def restore_older(world: World, changes: str) -> None:
-    """Take the revocation and its publication out of the database, past its rules, as a restore would."""
+    """Remove the revocation and its publication from the database without its triggers, as a restore of an older copy would."""
     with world.app.app_context(), db.engine.begin() as connection:
         triggers.uninstall(connection)
         connection.exec_driver_sql("UPDATE manifest SET state = 'active'")
@@ -92,7 +92,7 @@ def restore_older(world: World, changes: str) -> None:
 
 @pytest.fixture
 def small_lists(sqlite_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """An installation whose status lists have eight entries."""
+    """Yield an installation whose status lists have eight entries."""
     with closing(World(sqlite_url, tmp_path / "home", signing_token, root_token, status_list_size=8)) as made:
         yield made
 

@@ -1,0 +1,62 @@
+"""Changes of accounts that one person proposes and another executes."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sifilma.approvals import four_eyes
+from sifilma.approvals.models import ProposalState, Proposed, proposal_cycle
+from sifilma.kernel import triggers
+from sifilma.kernel.db import Base
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.lifecycle import state_check
+
+_PROPOSED = "state = 'proposed'"
+USER_CHANGE = proposal_cycle("user_change", "the account is changed, or a one-time link is made")
+
+
+class UserChange(Proposed, Base):
+    """A change of an account that waits for a second person. `change` is invite, roles, disable or enable (central accounts), or factor
+    (a second factor is lost: anybody's, `lost_factors`).
+    """
+
+    __tablename__ = "user_change"
+    __table_args__ = (
+        Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
+        CheckConstraint(state_check(ProposalState), name="state"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    change: Mapped[str] = mapped_column(String(20))
+    roles: Mapped[str] = mapped_column(String(100), default="")
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+
+four_eyes.protect_proposal("user_change", "user_id", "change", "roles")
+triggers.guard(
+    "user_change_not_own",
+    "user_change",
+    "UPDATE",
+    "NEW.state = 'executed' AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.decided_by_person)",
+    "user_change: nobody decides on their own account",
+)
+triggers.guard(
+    "factor_given_up",
+    "user_account",
+    "UPDATE",
+    "OLD.totp_sealed IS NOT NULL AND NEW.totp_sealed IS NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.user_id = NEW.id"
+    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))",
+    "user_account: a second factor is given up by two persons",
+)
+triggers.guard(
+    "invitation_agreed",
+    "invitation",
+    "INSERT",
+    "NEW.change_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.id = NEW.change_id AND c.user_id = NEW.user_id"
+    " AND c.change = 'factor' AND c.state = 'executed')",
+    "invitation: of a proposal that was executed for this account",
+)

@@ -1,0 +1,102 @@
+"""Sheets about activation by file: the one to fill in, the results, and the failed rows with their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+
+from config.settings import Settings
+from hsm import HSM
+from sifilma.activation.models import Activation, Manifest
+from sifilma.activation.requests import form_choices
+from sifilma.activation.tokens import service as tokens
+from sifilma.cards.identifiers import normalise_uid
+from sifilma.cards.models import Card, Unit
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected, in_one
+from sifilma.jobs.models import Job, JobRow
+from sifilma.jobs.service import failed_rows
+from sifilma.kernel.context import Context
+
+REQUIRED = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "address", "region_code")
+OPTIONAL = ("accuracy_m", "source", "reason", ERROR)
+COLUMNS = (
+    "sam_uid", "token", "hardware_number", "latitude", "longitude", "accuracy_m", "source", "address", "region_code", "reason",
+)  # fmt: skip
+SECRET = "token"  # noqa: S105  # a column's name
+AT_ONCE = 500
+RESULT = ("row", "sam_uid", "hardware_number", "outcome", "manifest", "seq", "expires_at", "activation", "error")
+
+
+def template(ctx: Context, shown: Mapping[str, str] | None = None) -> Sheet:
+    """Return a sheet with one row for each card of the organisation that can be activated. `shown` are tokens by UID.
+
+    A card that is tied to a machine gets that machine. For the others the free machines of their function are proposed in order.
+    """
+    cards = form_choices.open_cards(ctx)
+    free = {function: iter(form_choices.free_machines(ctx, function)) for function in {card.function for card in cards}}
+    rows = [(card.uid, (shown or {}).get(card.uid, ""), card.unit or next(free[card.function], "")) for card in cards]
+    return Sheet(COLUMNS, [_line(*row) for row in rows])
+
+
+def _line(uid: str, token: str, hardware: str) -> list[str]:
+    filled = {"sam_uid": uid, SECRET: token, "hardware_number": hardware}
+    return [filled.get(name, "") for name in COLUMNS]
+
+
+def template_with_tokens(ctx: Context, hsm: HSM) -> Sheet:
+    """Return the same sheet with the tokens in clear, which is recorded."""
+    return template(ctx, tokens.reveal_for_cards(ctx, hsm, [card.uid for card in form_choices.open_cards(ctx)]))
+
+
+def corrected_with_tokens(ctx: Context, settings: Settings, hsm: HSM, job: Job, say: Say) -> Sheet:
+    """Return the failed rows with the open tokens of their cards, which the job does not store. This is recorded."""
+    uids = {row.number: _uid(cells_of(settings, row).get("sam_uid", "")) for row in failed_rows(ctx, job)}
+    shown = tokens.reveal_for_cards(ctx, hsm, {uid for uid in uids.values() if uid})
+    secrets = {number: {SECRET: shown[uid]} for number, uid in uids.items() if uid in shown}
+    return corrected(ctx, settings, job, say, secrets)
+
+
+def _uid(typed: str) -> str:
+    try:
+        return normalise_uid(typed)
+    except ValueError:
+        return ""
+
+
+def result(ctx: Context, settings: Settings, job: Job, say: Say = str) -> Sheet:
+    """Return the result of every row that has one."""
+    return Sheet(RESULT, _results(ctx, settings, job, say))
+
+
+def _results(ctx: Context, settings: Settings, job: Job, say: Say) -> Iterator[Sequence[object]]:
+    after = 0
+    while True:
+        query = select(JobRow).where(JobRow.job_id == job.id, JobRow.number > after).order_by(JobRow.number).limit(AT_ONCE)
+        rows = list(ctx.session.scalars(query))
+        made = _made(ctx, [row.result_id for row in rows if row.result_id is not None])
+        for row in rows:
+            if row.result_id is not None:
+                yield (row.number, *made[row.result_id], "")
+            else:
+                cells = cells_of(settings, row)
+                yield (row.number, cells.get("sam_uid", ""), cells.get("hardware_number", ""), "error", "", "", "", "", in_one(row, say))
+        if len(rows) < AT_ONCE:
+            return
+        after = rows[-1].number
+
+
+def _made(ctx: Context, ids: Sequence[UUID]) -> dict[UUID, tuple[object, ...]]:
+    """Return activations by id, as columns of the result."""
+    query = (
+        select(Activation.id, Card.uid, Unit.hardware_number, Manifest.id, Manifest.seq, Manifest.expires_at)
+        .join(Card, Card.id == Activation.card_id)
+        .join(Unit, Unit.id == Activation.unit_id)
+        .join(Manifest, Manifest.id == Activation.manifest_id)
+        .where(Activation.id.in_(ids))
+    )
+    return {
+        found: (uid, hardware, "activated", str(manifest), seq, ends.isoformat(), str(found))
+        for found, uid, hardware, manifest, seq, ends in ctx.session.execute(query)
+    }

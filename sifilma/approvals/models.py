@@ -1,0 +1,121 @@
+"""Columns of what is submitted and approved, of one approval, of a request with its letter, and of what one person proposes to another."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Text
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+
+from sifilma.approvals.letters import Lettered
+from sifilma.kernel.db import UtcDateTime
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
+
+
+class Submitted:
+    """Columns of what somebody submits and others approve. `digest` is the SHA-256 (hex) of the content as submitted."""
+
+    digest: Mapped[str | None] = mapped_column(String(64))
+    required_approvals: Mapped[int] = mapped_column(Integer, default=1)
+    submitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @declared_attr
+    @classmethod
+    def submitted_by_person(cls) -> Mapped[UUID | None]:
+        """The person who submitted: whoever it is, never approves."""
+        return mapped_column(ForeignKey("person.id"))
+
+    @declared_attr
+    @classmethod
+    def submitted_by_user(cls) -> Mapped[UUID | None]:
+        """The account the person used."""
+        return mapped_column(ForeignKey("user_account.id"))
+
+
+class Approval:
+    """Columns of one approval. It binds the digest its approver saw."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    digest: Mapped[str] = mapped_column(String(64))
+    note: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @declared_attr
+    @classmethod
+    def person_id(cls) -> Mapped[UUID]:
+        """The person who approved."""
+        return mapped_column(ForeignKey("person.id"))
+
+    @declared_attr
+    @classmethod
+    def user_id(cls) -> Mapped[UUID]:
+        """The account the person used."""
+        return mapped_column(ForeignKey("user_account.id"))
+
+    @declared_attr
+    @classmethod
+    def act_id(cls) -> Mapped[UUID]:
+        """The audit entry of the approval."""
+        return mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+
+
+class Requested(Lettered, Submitted, Stateful):
+    """Columns of a request for cards of one function, made by a letter: what both kinds of request share."""
+
+    function: Mapped[str] = mapped_column(String(2))
+    notes: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def request_checks(states: type[StrEnum]) -> tuple[CheckConstraint, ...]:
+    """The constraints both kinds of request share: RW needs two approvers, and nothing is submitted without its digest."""
+    return (
+        CheckConstraint(state_check(states), name="state"),
+        CheckConstraint("function IN ('R', 'RW')", name="function"),
+        CheckConstraint("function = 'R' OR required_approvals >= 2", name="two_approvers"),
+        CheckConstraint("state IN ('draft', 'returned', 'cancelled') OR digest IS NOT NULL", name="digest"),
+    )
+
+
+class ProposalState(StrEnum):
+    """States of a proposal: another person executes or rejects it, or its proposer takes it back (rejected too)."""
+
+    PROPOSED = "proposed"
+    EXECUTED = "executed"
+    REJECTED = "rejected"
+
+
+def proposal_cycle(kind: str, entails: str) -> LifeCycle:
+    """The life of a kind of proposal, which is the name of its table too; `entails` says what its execution brings."""
+    return LifeCycle(
+        kind,
+        kind,
+        initial=[ProposalState.PROPOSED],
+        transitions=[
+            Transition(ProposalState.PROPOSED, ProposalState.EXECUTED, entails=entails),
+            Transition(ProposalState.PROPOSED, ProposalState.REJECTED),
+        ],
+    )
+
+
+class Proposed(Stateful):
+    """Columns of a proposal. `decided_by_person` executed or rejected it; nobody, where it lapsed."""
+
+    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @declared_attr
+    @classmethod
+    def proposed_by_person(cls) -> Mapped[UUID]:
+        """The person who proposed: whoever it is, never executes."""
+        return mapped_column(ForeignKey("person.id"))
+
+    @declared_attr
+    @classmethod
+    def decided_by_person(cls) -> Mapped[UUID | None]:
+        """The person who decided."""
+        return mapped_column(ForeignKey("person.id"))

@@ -1,0 +1,226 @@
+"""The objects whose access is tested: two organisations of each kind, and every object in the database with its owners, by SQL."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sifilma.demo.facts import ACCOUNTS, Account
+from sifilma.documents.sheets import write_csv
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.notifications import outbox
+from sifilma.notifications.contract import Channel
+from sifilma.notifications.outbox import Recipient
+from sifilma.sign_in.models import Passkey
+from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
+from tests.oversight.case_steps import applied
+from tests.support.transparency_log import sequence
+from tests.support.visitor import Visitor, goes_to
+from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
+
+BALI = "Dinas Kependudukan dan Pencatatan Sipil Provinsi Bali"
+MORE_PEOPLE = (
+    ("bali.kepala", "bali", Role.HEAD),
+    ("jatim.staf", "jatim.kepala", Role.STAFF),
+    ("softorb.staf", "softorb.kepala", Role.STAFF),
+    ("mandiri.staf", "mandiri.kepala", Role.STAFF),
+    ("magetan.lama", "magetan.kepala", Role.STAFF),
+    ("bangli.staf", "bangli.kepala", Role.STAFF),
+    ("magetan.baru", "magetan.kepala", Role.STAFF),
+    ("jatim.baru", "jatim.kepala", Role.STAFF),
+    ("softorb.baru", "softorb.kepala", Role.STAFF),
+    ("mandiri.baru", "mandiri.kepala", Role.STAFF),
+    ("operator3", "operator1", Role.OPERATOR),
+)
+"""User name, whose organisation, role. The `baru` are there to be looked at: nobody signs in as they."""
+OFFICES = ("magetan.kepala", "bangli.kepala", "jatim.kepala", "bali.kepala")
+TRADES = (("softorb.kepala", "mandiri.kepala", "SOFTORB-CRD-1"), ("len.kepala", "bpjs.kepala", "LEN-CRD-1"))
+WITH_KEYS = (
+    "magetan.kepala",
+    "bangli.kepala",
+    "jatim.kepala",
+    "bali.kepala",
+    "softorb.kepala",
+    "len.kepala",
+    "mandiri.kepala",
+    "bpjs.kepala",
+)
+
+
+@dataclass(frozen=True)
+class OwnedObject:
+    """One object: its key in URLs, its state, a text that only it has (`mark`), its owners, those linked by a batch, and a part of it."""
+
+    kind: str
+    key: str
+    state: str
+    mark: str
+    owners: frozenset[UUID]
+    linked: frozenset[UUID] = frozenset()
+    part: str = ""
+
+
+# Each select returns key, state, mark, two owners and one linked organisation. A batch links its maker to its cards. To prepare
+# a batch, the maker of a model reads all units of that model and the cards tied to them.
+# An audit entry belongs to an organisation and to the person who acted; a session belongs to its person.
+SELECTS: dict[str, str] = {
+    "card": "SELECT c.uid, c.state, c.uid, c.holder_id, c.buyer_id, COALESCE(m.manufacturer_id, r.requester_id) FROM card c"
+    " JOIN personalisation_request r ON r.id = c.personalisation_request_id"
+    " LEFT JOIN unit u ON u.id = c.unit_id LEFT JOIN device_model m ON m.id = u.model_id",
+    "unit": "SELECT u.id, 'registered', u.hardware_number, u.organisation_id, NULL, m.manufacturer_id FROM unit u"
+    " JOIN device_model m ON m.id = u.model_id",
+    "personalisation_request": "SELECT id, state, letter_number, requester_id, buyer_id, NULL FROM personalisation_request",
+    "handover": "SELECT id, state, number, issuer_id, receiver_id, NULL FROM handover",
+    "activation_request": "SELECT id, state, letter_number, organisation_id, NULL, NULL FROM activation_request",
+    "activation": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation",
+    "doubtful_place": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation WHERE review_state <> 'none'",
+    "job": "SELECT id, state, id, organisation_id, NULL, NULL FROM job",
+    "manifest": "SELECT id, state, id, organisation_id, NULL, NULL FROM manifest",
+    "destruction": "SELECT id, state, id, organisation_id, NULL, NULL FROM destruction",
+    "device_model": "SELECT id, function, name, manufacturer_id, NULL, NULL FROM device_model",
+    "model_case": "SELECT id, state, id, organisation_id, NULL, NULL FROM model_case",
+    "reference_change": "SELECT id, state, id, NULL, NULL, NULL FROM reference_change",
+    "institution": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind = 'institution'",
+    "maker": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind = 'manufacturer'",
+    "organisation": "SELECT id, kind, name, id, NULL, NULL FROM organisation",
+    "buyer": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind NOT IN ('directorate', 'manufacturer')",
+    "user": "SELECT id, state, id, organisation_id, NULL, NULL FROM user_account",
+    "central_user": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
+    " JOIN organisation o ON o.id = a.organisation_id WHERE o.kind = 'directorate'",
+    "invited_head": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
+    " WHERE a.state = 'invited' AND a.roles = 'head'",
+    "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
+    "lost_factor": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id"
+    " WHERE c.change = 'factor'",
+    "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
+    "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
+    "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
+    "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
+    "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
+    "audit_entry": "SELECT id, 'recorded', id, organisation_id, user_id, NULL FROM audit_entry",
+}
+
+# The part of an object: what a second parameter of its URL names, or the unit to which a card is tied.
+PARTS: dict[str, str] = {
+    "card": "SELECT c.uid, u.hardware_number FROM card c JOIN unit u ON u.id = c.unit_id",
+    "activation_request": "SELECT k.activation_request_id, MIN(c.uid) FROM activation_request_card k JOIN card c ON c.id = k.card_id"
+    " GROUP BY k.activation_request_id",
+}
+
+
+def objects_of(world: World, kind: str) -> list[OwnedObject]:
+    """Return every object of a kind."""
+    parts = {_text(key): str(part) for key, part in world.sql(PARTS[kind])} if kind in PARTS else {}
+    return [
+        OwnedObject(
+            kind, _text(key), str(state), _text(mark), frozenset(_ids(one, two)), frozenset(_ids(linked)), parts.get(_text(key), "")
+        )
+        for key, state, mark, one, two, linked in world.sql(SELECTS[kind] + " ORDER BY 1")
+    ]
+
+
+def _ids(*values: Any) -> list[UUID]:
+    return [UUID(str(value)) for value in values if value is not None]
+
+
+def _text(value: Any) -> str:
+    """Write a UUID with hyphens (SQLite returns 32 hex digits); leave other texts as they are."""
+    text = str(value)
+    return str(UUID(text)) if len(text) == 32 else text
+
+
+def populate(world: World) -> None:
+    """Make people, keys, and objects of every kind in several states, for two organisations of each kind."""
+    _people(world)
+    _passkeys(world)
+    for office in OFFICES:
+        _office(world, office)
+    for trade in TRADES:
+        _trade(world, *trade)
+    for maker, _, model in TRADES:
+        applied(world, "testing", maker, model)
+    header, row = ("kind", "name", "region_code", "address"), ("institution", "BANK CONTOH", "", "Jakarta")
+    goes_to(Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=(io.BytesIO(write_csv(header, [row])), "berkas.csv")))
+    for name in WITH_KEYS:
+        done(world.client(name).post("/api-keys", {"name": "mesin lama"}), 201)
+    for username in ("magetan.baru", "jatim.baru", "softorb.baru", "mandiri.baru", "bangli.staf"):
+        head = f"{username.partition('.')[0]}.kepala"
+        done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
+    _messages(world)
+    operator3 = str(world.users["operator3"])
+    done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
+    sequence(world)
+
+
+def _people(world: World) -> None:
+    with world.context() as ctx:
+        world.add_organisation(ctx, OrganisationKind.PROVINCE_OFFICE, BALI, "51")
+    homes = {account.username: account.organisation for account in ACCOUNTS} | {"bali": BALI}
+    with world.context() as ctx:
+        for number, (username, like, role) in enumerate(MORE_PEOPLE):
+            world.add_user(ctx, Account(username, f"{username} Contoh", homes[like], frozenset({role}), f"X-{number:04}"))
+
+
+def _passkeys(world: World) -> None:
+    with world.context() as ctx:
+        ctx.session.add_all(
+            Passkey(user_id=user, name="laptop", credential_id=user.bytes, public_key=b"", sign_count=0, created_at=ctx.now)
+            for user in world.users.values()
+        )
+
+
+def _messages(world: World) -> None:
+    with world.context() as ctx:
+        for user in world.users.values():
+            outbox.enqueue(ctx, world.settings, Recipient(Channel.EMAIL, "surat@contoh.example", user), "reminder", "Pengingat", "Isi")
+
+
+def _office(world: World, who: str) -> None:
+    """Make a submitted request, a draft, an open BAST, two activation requests, a manifest, and a card to be destroyed."""
+    client = world.client(who)
+    world.active(who, "R")
+    world.ready(who, "R")
+    elsewhere = world.ready(who, "R")
+    doubtful = world.activation(elsewhere, elsewhere.uids[0], region_code=BANGLI_PLACE["region_code"], reason="dipinjamkan")
+    done(client.post("/activations", doubtful), 201)
+    world.submitted(who, "R")
+    done(client.send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 2}, letter=letter()), 201)
+    waiting, asked, broken = world.personalised(who, "R", 3), world.received(who, "R"), world.received(who, "R")
+    body = {"to": str(world.organisation_of(who)), "cards": waiting[:2]}
+    done(world.client("operator1").post("/handovers", body), 201)
+    world.requested(who, asked)
+    _to_be_destroyed(world, who, broken)
+    sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
+    for uid in uids:
+        done(world.client(who).post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "patah"}))
+    done(world.client(who).post("/destructions", {"cards": uids, "cause": "damaged"}), 201)
+
+
+def _trade(world: World, maker: str, buyer: str, model: str) -> None:
+    """Make a buyer's active card, one its maker still holds, one damaged there, a waiting batch, and an activation request."""
+    ready = world.institution_ready(buyer, maker, model)
+    made = done(world.client(buyer).post("/activations", world.activation(ready, ready.uids[0])), 201)
+    done(world.client("operator1").post(f"/manifests/{made['manifest']['id']}/revoke", {"reason": "salah tempat"}), 202)
+    numbers, uids = world.units(buyer, 4, model, "R", pcid=False), [new_uid() for _ in range(3)]
+    request = world.batch(
+        [(number, model, secrets.token_hex(16), uid) for number, uid in zip(numbers[:3], uids, strict=True)], buyer, maker
+    )
+    world.approve("personalisation-requests", request, "penyetuju1")
+    results = {"results": [{"sam_uid": uid, "outcome": "personalised"} for uid in uids]}
+    done(world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
+    for giver, receiver, cards in (("operator1", maker, uids), (maker, buyer, uids[:1])):
+        bast = done(world.client(giver).post("/handovers", {"to": str(world.organisation_of(receiver)), "cards": cards}), 201)
+        done(world.client(receiver).post(f"/handovers/{bast['id']}/receive"))
+    done(world.client(maker).post("/handovers", {"to": str(world.organisation_of(buyer)), "cards": uids[1:2]}), 201)
+    world.requested(buyer, uids[:1])
+    sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
+    refused_batch(world, maker, buyer)
+    _to_be_destroyed(world, maker, uids[2:])
+    _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
+    world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)

@@ -1,0 +1,85 @@
+"""Statements compiled once do what SQLAlchemy's own way does. They use its private parts: the versions they were checked with are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import bindparam, event, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from sifilma.identity.models import Organisation
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.prepared import Prepared, run_all
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+CHECKED_WITH = {"2.1.9"}
+"""The versions of SQLAlchemy that `sifilma/kernel/prepared.py` was read against."""
+TO_CHECK = """
+sifilma/kernel/prepared.py uses what SQLAlchemy does not promise to keep. Before {version} goes into CHECKED_WITH, look into its source:
+- SQLCompiler: `bind_names`, `positiontup`, `_bind_processors`, `_result_columns` and their entries' `keyname` and `type`; whether a
+  bindparam's `required` and `effective_value` mean what they did; whether a processor is a tuple for expanding parameters only.
+- Types: `dialect_impl(dialect).result_processor(dialect, None)` gives the processor of a column.
+- Connection and Engine: `_has_events`, and the arguments of `dispatch.before_cursor_execute`; `connection.connection.cursor()`.
+- Faults: `dialect.is_disconnect`, `DBAPIError.instance(...)`, `dialect.loaded_dbapi`.
+- `make bench`: SQLAlchemy's own way may have become fast enough to leave this module out.
+The tests of this file, of tests/activation/issuing and of tests/faults must pass."""
+
+COLUMNS = (Organisation.id, Organisation.name, Organisation.region_code, Organisation.created_at)
+BY_ID = select(*COLUMNS).where(Organisation.id == bindparam("wanted"))
+ADD = insert(Organisation).values(
+    {name: bindparam(name) for name in ("id", "name", "region_code", "created_at")} | {"kind": "institution", "address": ""}
+)
+RENAME = update(Organisation).where(Organisation.name == bindparam("old")).values(name=bindparam("new")).returning(Organisation.id)
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    engine = make_engine(database_url, pool_size=2)
+    with Session(engine) as made:
+        yield made
+    engine.dispose()
+
+
+def organisation(name: str) -> dict[str, Any]:
+    return {"id": uuid7(), "name": name, "region_code": None, "created_at": NOW}
+
+
+def test_the_installed_sqlalchemy_is_one_that_was_checked() -> None:
+    assert sqlalchemy.__version__ in CHECKED_WITH, TO_CHECK.format(version=sqlalchemy.__version__)
+
+
+def test_a_row_is_the_one_that_sqlalchemy_reads(session: Session) -> None:
+    added = organisation("A")
+    Prepared(ADD).first(session, added)
+    found = Prepared(BY_ID).first(session, {"wanted": added["id"]})
+    assert found == tuple(session.execute(BY_ID, {"wanted": added["id"]}).one())
+    assert found == (added["id"], "A", None, NOW)
+    assert (found.id, found.region_code, found.created_at) == (added["id"], None, NOW)
+    assert Prepared(BY_ID).first(session, {"wanted": uuid7()}) is None
+
+
+def test_listeners_see_every_statement(session: Session) -> None:
+    seen: list[str] = []
+    event.listen(session.get_bind(), "before_cursor_execute", lambda _c, _cursor, statement, *_more: seen.append(statement))
+    Prepared(BY_ID).first(session, {"wanted": uuid7()})
+    assert [statement.split()[0] for statement in seen if "organisation" in statement] == ["SELECT"]
+
+
+def test_a_refusal_of_the_database_is_sqlalchemys(session: Session) -> None:
+    twice, statement = organisation("A"), Prepared(ADD)
+    statement.first(session, twice)
+    with pytest.raises(IntegrityError, match=r"(?i)unique constraint"):
+        statement.first(session, twice)
+
+
+def test_writes_that_run_together_say_which_touched_no_row(session: Session) -> None:
+    add, rename = Prepared(ADD), Prepared(RENAME)
+    assert run_all(session, [(add, organisation("A")), (rename, {"old": "A", "new": "B"})]) is None
+    assert session.scalars(select(Organisation.name)).all() == ["B"]
+    assert run_all(session, [(add, organisation("C")), (rename, {"old": "A", "new": "D"})]) == 1

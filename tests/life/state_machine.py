@@ -1,0 +1,288 @@
+"""A hypothesis state machine: takes each step in the model and in the application, and compares their states after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+
+from sifilma.activation import tasks
+from sifilma.demo.sample_files import photo
+from sifilma.fsck.registry import Needs
+from tests.life.model import TOKEN_LIFE, TRIES, Card, Manifest, Request, Token
+from tests.support.fsck_findings import fsck_findings
+from tests.support.world import MAGETAN_PLACE, START, Client, World, done, letter
+
+OFFICE, OPERATOR, APPROVER = "magetan.kepala", "operator1", "penyetuju1"
+PHOTO = photo(8, 8)[:2]
+_PERSON = {"name": "Satria Contoh", "id_kind": "employee", "position": "Auditor"}
+WITNESSES = [_PERSON | {"id_number": f"A-{number}", "office": "Inspektorat"} for number in (1, 2)]
+
+
+ACTS: list[tuple[str, dict[str, Any]]] = [
+    *[("onward", {})] * 16,
+    ("issue", {}),
+    ("issue", {}),
+    *[("answer_the_bast", {"how": how}) for how in ("receive", "refuse", "cancel")],
+    *[("ask", {"kind": kind}) for kind in ("new", "relocation", "renewal")],
+    ("approve", {}),
+    ("withdraw_the_request", {}),
+    ("issue_the_token_anew", {}),
+    ("issue_the_token_anew", {}),
+    *[("activate", {"right": right}) for right in (True, True, False, False)],
+    ("try_wrong_tokens_until_it_is_cancelled", {}),
+    *[("report", {"condition": what, "who": OFFICE}) for what in ("lost", "found", "damaged", "locked")],
+    *[("report", {"condition": what, "who": OPERATOR}) for what in ("lost", "lost", "found", "locked")],
+    *[("propose_to_revoke", {})] * 3,
+    *[("decide_on_the_revocation", {"decision": decision}) for decision in ("execute", "execute", "reject")],
+    ("destroy", {}),
+    *[("time_passes", {"days": days}) for days in (5, 15, 1200)],
+]
+
+
+class Life(RuleBasedStateMachine):
+    """The life of cards of one office, function R.
+
+    `world` must be set before a run. Each run makes cards of its own. `taken` counts the calls by verb and by whether they were allowed.
+    """
+
+    world: ClassVar[World]
+    model: ClassVar[type[Card]] = Card
+    taken: ClassVar[Counter[str]] = Counter()
+    cards = Bundle("cards")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.clock.set(START)
+        self.known: list[Card] = []
+        self._clients: dict[tuple[str, datetime], Client] = {}
+
+    # --- new cards ---------------------------------------------------------------------------------------------------
+
+    @initialize(target=cards)
+    def a_card_with_a_token_and_one_without(self) -> Any:
+        ready = self.world.ready(OFFICE, "R")
+        first = self._know(ready.uids[0], ready.hardware[ready.uids[0]], state="received", holder="office")
+        token = Token(ready.tokens[first.uid], self.world.clock.now() + TOKEN_LIFE)
+        first.requests.append(Request(ready.request, "new", "approved", [token]))
+        return multiple(first, self._personalised())
+
+    @precondition(lambda self: len(self.known) < 3)
+    @rule(target=cards)
+    def personalise(self) -> Card:
+        return self._personalised()
+
+    def _personalised(self) -> Card:
+        uid = self.world.personalised(OFFICE, "R")[0]
+        return self._know(uid, self.world.units(OFFICE, 1, "LEN-CRD-1", "R")[0])
+
+    def _know(self, uid: str, hardware: str, state: str = "personalised", holder: str = "directorate") -> Card:
+        card = self.model(uid, hardware, state, holder)
+        self.known.append(card)
+        return card
+
+    @rule(card=cards, act=st.sampled_from(ACTS))
+    def step(self, card: Card, act: tuple[str, dict[str, Any]]) -> None:
+        """Take one act, allowed or not. ACTS holds `onward` often, so that a run reaches late states."""
+        name, how = act
+        getattr(self, name)(card, **how)
+
+    def onward(self, card: Card) -> None:
+        """Take the usual next step in the state of the card."""
+        if card.state in ("received", "active"):
+            self._next_of_request(card)
+        elif card.state in ("damaged", "locked"):
+            self.destroy(card)
+        elif card.state == "handed_over":
+            self.answer_the_bast(card, "receive")
+        elif card.state == "lost":
+            self.report(card, "found", OFFICE)
+        else:
+            self.issue(card)
+
+    def _next_of_request(self, card: Card) -> None:
+        if card.may_be_approved():
+            self.approve(card)
+        elif card.may_be_activated(self.world.clock.now()):
+            self.activate(card, right=True)
+        elif card.may_have_a_new_token():
+            self.issue_the_token_anew(card)
+        elif any(request.open for request in card.requests):
+            self.withdraw_the_request(card)
+        else:
+            self.ask(card, "new" if card.state == "received" else "relocation")
+
+    # --- custody -----------------------------------------------------------------------------------------------------
+
+    def issue(self, card: Card) -> None:
+        body = {"to": str(self.world.organisation_of(OFFICE)), "cards": [card.uid]}
+        answer = self._call(OPERATOR, "/handovers", body, allowed=card.state == "personalised")
+        if answer:
+            card.state, card.bast, card.bast_open = "handed_over", answer["id"], True
+
+    def answer_the_bast(self, card: Card, how: str) -> None:
+        if card.bast is None:
+            return
+        who = OPERATOR if how == "cancel" else OFFICE
+        if self._call(who, f"/handovers/{card.bast}/{how}", {"note": "catatan"}, allowed=card.bast_open):
+            card.bast_open = False
+            card.holder = "office" if how == "receive" else card.holder
+            if card.state == "handed_over":
+                card.state = "received" if how == "receive" else "personalised"
+
+    # --- activation --------------------------------------------------------------------------------------------------
+
+    def ask(self, card: Card, kind: str) -> None:
+        body = self.world.letter() | {"kind": kind, "machines": 1, "cards": [card.uid]}
+        answer = self._client(OFFICE).send("/activation-requests", body, letter=letter())
+        if self._expect(answer, card.may_be_asked_for(kind)):
+            card.requests.append(Request(answer.json["id"], kind))
+            done(self._client(OFFICE).post(f"/activation-requests/{answer.json['id']}/submit"))
+
+    def approve(self, card: Card) -> None:
+        if card.request is None:
+            return
+        path = f"/activation-requests/{card.request.id}"
+        digest = done(self._client(APPROVER).get(path))["digest"]
+        if self._call(APPROVER, f"{path}/approve", {"digest": digest}, allowed=card.may_be_approved()):
+            card.request.state = "approved"
+            shown = done(self._client(OFFICE).post(f"{path}/tokens"))["tokens"]
+            card.request.tokens.append(Token(shown[0]["token"], self.world.clock.now() + TOKEN_LIFE))
+
+    def withdraw_the_request(self, card: Card) -> None:
+        if card.request is None:
+            return
+        allowed = card.request.state in ("submitted", "approved")
+        if self._call(OFFICE, f"/activation-requests/{card.request.id}/cancel", {}, allowed=allowed):
+            card.request.state = "cancelled"
+            for token in card.request.tokens:
+                token.state = "cancelled" if token.state == "issued" else token.state
+
+    def issue_the_token_anew(self, card: Card) -> None:
+        if card.request is None:
+            return
+        allowed = card.may_have_a_new_token()
+        answer = self._call(OFFICE, f"/activation-requests/{card.request.id}/tokens/{card.uid}/reissue", None, allowed=allowed)
+        if answer:
+            if card.token:
+                card.token.state = "cancelled"
+            card.request.tokens.append(Token(answer["tokens"][0]["token"], self.world.clock.now() + TOKEN_LIFE))
+
+    def activate(self, card: Card, right: bool) -> None:
+        now, token = self.world.clock.now(), card.token
+        may = card.may_be_activated(now)
+        body = {
+            "sam_uid": card.uid, "token": token.text if token and right else "salahsalah", "hardware_number": card.hardware,
+            "accuracy_m": 10, "source": "device", "address": "Kantor",
+        } | MAGETAN_PLACE  # fmt: skip
+        answer = self._call(OFFICE, "/activations", body, allowed=may and right)
+        if answer:
+            expires = datetime.fromisoformat(answer["manifest"]["expires_at"])
+            card.activate(Manifest(answer["manifest"]["id"], expires + timedelta(days=30)))
+        elif may and token:
+            token.tries += 1
+            token.state = "cancelled" if token.tries == TRIES else token.state
+
+    def try_wrong_tokens_until_it_is_cancelled(self, card: Card) -> None:
+        for _ in range(TRIES):
+            self.activate(card, right=False)
+
+    # --- reports, revocation, destruction, time ----------------------------------------------------------------------
+
+    def report(self, card: Card, condition: str, who: str) -> None:
+        allowed = card.may_become(condition) and (who == OPERATOR or card.holder == "office")
+        if self._call(who, f"/cards/{card.uid}/reports", {"condition": condition, "note": "catatan"}, allowed=allowed):
+            card.report(condition)
+
+    def propose_to_revoke(self, card: Card) -> None:
+        if not card.manifests:
+            return
+        newest = card.manifests[-1]
+        allowed = newest.state == "active" and not newest.proposed
+        if self._call(OPERATOR, f"/manifests/{newest.id}/revoke", {"reason": "salah tempat"}, allowed=allowed):
+            newest.proposed = True
+
+    def decide_on_the_revocation(self, card: Card, decision: str) -> None:
+        if not card.manifests:
+            return
+        newest = card.manifests[-1]
+        allowed = newest.state == "active" and newest.proposed
+        if self._call(APPROVER, f"/manifests/{newest.id}/revoke", {"reason": "benar", "decision": decision}, allowed=allowed):
+            newest.proposed = False
+            if decision == "execute":
+                card.withdraw("revoked")
+
+    def destroy(self, card: Card) -> None:
+        who = OFFICE if card.holder == "office" else OPERATOR
+        cause = card.state if card.state in ("damaged", "locked") else "damaged"
+        made = self._call(who, "/destructions", {"cards": [card.uid], "cause": cause}, allowed=card.state in ("damaged", "locked"))
+        if made:
+            self.world.approve("destructions", made["id"], APPROVER)
+            record = {
+                "place": "Kantor", "executed_at": self.world.clock.now().isoformat(), "method": "dipotong", "witnesses": WITNESSES,
+                "official": _PERSON | {"id_number": "A-0"},
+            }  # fmt: skip
+            done(self._client(who).send(f"/destructions/{made['id']}/record", record, part="record", photos=[PHOTO]))
+            card.state = "destroyed"
+
+    def time_passes(self, _card: Card, days: int) -> None:
+        self.world.clock.set(self.world.clock.now() + timedelta(days=days))
+        for task in (tasks.expire_tokens, tasks.expire_requests, tasks.expire_manifests):
+            with self.world.context() as ctx:
+                task(ctx)
+        for card in self.known:
+            card.lapse(self.world.clock.now())
+
+    # --- comparison --------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_application_says_what_the_model_says(self) -> None:
+        for card in self.known:
+            assert self._told(card) == _expected(card), card
+
+    def teardown(self) -> None:
+        """Run fsck at the end of a run and not after each step: it reads the whole installation, with the cards of earlier runs."""
+        assert fsck_findings(self.world, without=(Needs.HSM, Needs.FILES)) == []
+
+    def _told(self, card: Card) -> dict[str, Any]:
+        rows = self.world.sql("SELECT id, state, holder_id FROM card WHERE uid = :uid", uid=card.uid)
+        card_id, state, holder = rows[0]
+        tokens = self.world.sql("SELECT state, tries FROM token WHERE card_id = :id ORDER BY id", id=card_id)
+        manifests = self.world.sql("SELECT state FROM manifest WHERE card_id = :id ORDER BY seq", id=card_id)
+        asked = "SELECT r.state FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
+        requests = self.world.sql(f"{asked} WHERE k.card_id = :id ORDER BY r.id", id=card_id)
+        return {
+            "card": (state, "office" if holder == self.world.organisation_of(OFFICE) else "directorate"),
+            "requests": [row[0] for row in requests],
+            "tokens": [tuple(row) for row in tokens],
+            "manifests": [row[0] for row in manifests],
+        }
+
+    def _call(self, who: str, path: str, body: Any, *, allowed: bool) -> Any:
+        """Post a step and return its JSON, None if it was refused. AssertionError unless it succeeds exactly when the model allows it."""
+        answer = self._client(who).post(path, body)
+        self.taken[f"{path.rpartition('/')[2]} {allowed}"] += 1
+        return answer.json if self._expect(answer, allowed) else None
+
+    def _client(self, who: str) -> Client:
+        """Return a client whose one-time code is fresh at the present time of the clock."""
+        key = (who, self.world.clock.now())
+        return self._clients.get(key) or self._clients.setdefault(key, self.world.client(who))
+
+    def _expect(self, answer: Any, allowed: bool) -> bool:
+        text = answer.get_data(as_text=True)
+        assert (answer.status_code < 300) == allowed, (answer.status_code, text)
+        assert allowed or 400 <= answer.status_code < 500, (answer.status_code, text)
+        return allowed
+
+
+def _expected(card: Card) -> dict[str, Any]:
+    return {
+        "card": (card.state, card.holder),
+        "requests": [request.state for request in card.requests],
+        "tokens": [(token.state, token.tries) for request in card.requests for token in request.tokens],
+        "manifests": [manifest.state for manifest in card.manifests],
+    }

@@ -1,0 +1,107 @@
+"""The table "Who may do what" of docs/domain.md, written independently of sifilma/identity/permissions.py, to find errors there."""
+
+from __future__ import annotations
+
+COLUMNS = ("approver", "operator", "auditor", "user_admin", "custodian", "manufacturer", "regency", "province", "institution", "key")
+CENTRAL = COLUMNS[:5]
+NEVER = "-"
+
+# `A` all, `J` own jurisdiction, `O` own organisation, `L` linked by batch, `-` never; `!` fresh one-time code, `h` the head only.
+# Every group is named by its row of docs/domain.md; where that row has "a / b", by the part. Reading follows writing.
+_ROWS: dict[str, tuple[tuple[str, str], ...]] = {
+    "manage central users": (
+        ("users.central",                "-  -  -  A! -   -   -   -   -   -"),
+    ),
+    "manage own organisation's users": (
+        ("users.own",                    "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),
+        ("users.see",                    "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
+        ("users.factor",                 "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
+        ("messages.see",                 "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
+        ("messages.send",                "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
+        ("api_keys",                     "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),
+        ("api_keys.see",                 "-  -  -  -  -   Oh  Oh  Oh  Oh  -"),
+    ),
+    "reference data": (
+        ("reference.read",               "A  A  A  A  A   A   A   A   A   A"),
+        ("reference.proposals.view",     "A  A  A  -  -   -   -   -   -   -"),
+        ("reference.draft",              "-  A  -  -  -   -   -   -   -   -"),
+        ("reference.execute",            "A! -  -  -  -   -   -   -   -   -"),
+        ("model.view",                   "A  A  A  -  -   O   A   A   A   -"),
+        ("model.case.view",              "A  A  A  -  -   O   -   -   -   -"),
+        ("model.apply",                  "-  -  -  -  -   O   -   -   -   -"),
+        ("model.case",                   "-  A  -  -  -   -   -   -   -   -"),
+        ("model.return",                 "A! A  -  -  -   -   -   -   -   -"),
+        ("model.certify",                "A! -  -  -  -   -   -   -   -   -"),
+    ),
+    "register units": (
+        ("unit.register",                "-  -  -  -  -   -   O   O   O   O"),
+        ("unit.supply",                  "-  -  -  -  -   L   O   O   O   O"),
+        ("unit.read",                    "A  A  A  -  -   L   O   J   O   O"),
+    ),
+    "personalisation request": (
+        ("personalisation.draft",        "-  -  -  -  -   L   O   O   -   L"),
+        ("personalisation.submit",       "-  -  -  -  -   L   O   O   -   -"),
+        ("personalisation.view",         "A  A  A  -  -   L   O   J   L   L"),
+        ("personalisation.verify",       "-  A  -  -  -   -   -   -   -   -"),
+        ("personalisation.return",       "A! A  -  -  -   -   -   -   -   -"),
+        ("personalisation.approve",      "A! -  -  -  -   -   -   -   -   -"),
+    ),
+    "personalise, record results": (
+        ("personalise",                  "-  A  -  -  -   -   -   -   -   -"),
+    ),
+    "issue or cancel BAST / receive or refuse it": (
+        ("handover.view",                "A  A  A  -  -   L   O   J   O   -"),
+        ("handover.issue",               "-  A  -  -  -   L   -   -   -   -"),
+        ("handover.receive",             "-  -  -  -  -   L   O   O   O   -"),
+    ),
+    "activation request": (
+        ("activation_request.draft",     "-  -  -  -  -   -   O   O   O   O"),
+        ("activation_request.submit",    "-  -  -  -  -   -   O   O   O   -"),
+        ("activation_request.view",      "A  A  A  -  -   -   O   J   O   O"),
+        ("activation_request.verify",    "-  A  -  -  -   -   -   -   -   -"),
+        ("activation_request.return",    "A! A  -  -  -   -   -   -   -   -"),
+        ("activation_request.approve",   "A! -  -  -  -   -   -   -   -   -"),
+    ),
+    "see tokens exist / reveal in clear": (
+        ("token.see",                    "A  A  A  -  -   -   O   O   O   O"),
+        ("token.reveal",                 "-  -  -  -  -   -   O!  O!  O!  -"),
+    ),
+    "activate": (
+        ("activate",                     "-  -  -  -  -   -   O!  O!  O!  O"),
+    ),
+    "work by file, whatever it is that one may do": (
+        ("job.see",                      "-  -  -  -  -   O   O   O   O   O"),
+    ),
+    "manifest: metadata / body": (
+        ("manifest.view",                "A  A  A  -  -   -   O   O   O   O"),
+        ("manifest.body",                "-  -  -  -  -   -   O!  O!  O!  O"),
+    ),
+    "suspend, revoke, sanction": (
+        ("manifest.propose",             "-  A  -  -  -   -   -   J   -   -"),
+        ("manifest.revoke",              "A! A  -  -  -   -   -   -   -   -"),
+    ),
+    "report card damaged, locked, lost": (
+        ("card.view",                    "A  A  A  -  -   L   O   J   O   O"),
+        ("card.report",                  "-  A  -  -  -   L   O   O   O   O"),
+    ),
+    "destruction: propose / approve / record / verify": (
+        ("destruction.view",             "A  A  A  -  -   O   O   J   O   -"),
+        ("destruction.propose",          "-  A  -  -  -   O   O   O   O   -"),
+        ("destruction.approve",          "A! -  -  -  -   -   -   -   -   -"),
+        ("destruction.record",           "-  O! -  -  -   O!  O!  O!  O!  -"),
+        ("destruction.verify",           "-  A  -  -  -   -   -   -   -   -"),
+    ),
+    "review of a place": (
+        ("place.review",                 "-  A  -  -  -   -   -   -   -   -"),
+        ("place.see",                    "-  A  A  -  -   -   -   -   -   -"),
+    ),
+    "audit: read / verify, export": (
+        ("audit.read",                   "O  O  A  -  -   O   O   J   O   -"),
+        ("audit.verify",                 "-  -  A! -  -   -   -   -   -   -"),
+        ("audit.export",                 "-  -  A! -  -   O   O   J   O   -"),
+    ),
+}  # fmt: skip
+
+TABLE: dict[str, dict[str, str]] = {
+    operation: dict(zip(COLUMNS, cells.split(), strict=True)) for rows in _ROWS.values() for operation, cells in rows
+}
