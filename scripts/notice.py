@@ -21,6 +21,7 @@ LONGEST_NAME = 60
 """Characters of a licence's name: some packages put its whole text where its name belongs."""
 
 PYTHON = {
+    "a2wsgi": "the application in threads behind the server",
     "alembic": "migrations of the database",
     "argon2-cffi": "password hashes",
     "cryptography": "signatures, certificates, AES-GCM",
@@ -29,7 +30,7 @@ PYTHON = {
     "flask-login": "who is signed in, for the pages",
     "flask-openapi3": "the API's OpenAPI document, made from its schemas",
     "flask-sqlalchemy-lite": "the database in the application",
-    "granian": "the production server",
+    "httptools": "reading HTTP in the server",
     "httpx": "calls to SMS gateways; the demonstration",
     "joserfc": "JWE to a reader's key",
     "prometheus-client": "/metrics",
@@ -49,6 +50,8 @@ PYTHON = {
     "sqlalchemy": "the database",
     "structlog": "logs",
     "typst": "PDF documents",
+    "uvicorn": "the server",
+    "uvloop": "the event loop of the server",
     "webauthn": "passkeys",
     "xlsxwriter": "writing XLSX",
     "zxcvbn": "the strength of new passwords",

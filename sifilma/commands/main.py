@@ -62,7 +62,7 @@ def up(port: int | None, prepare_only: bool) -> None:
 
 @cli.command("serve", with_appcontext=False)
 def serve() -> None:
-    """Serve with granian. Nothing is made or migrated: see `hsm init` and `db upgrade`."""
+    """Serve. Nothing is made or migrated: see `hsm init` and `db upgrade`."""
     server.serve()
 
 

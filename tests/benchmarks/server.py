@@ -1,4 +1,4 @@
-"""Runs a server under measurement (granian, one worker) and reads its CPU time from /proc."""
+"""Runs a server under measurement (tests/benchmarks/serving.py) and reads its CPU time from /proc."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def free_port() -> int:
 def serving(target: str, environment: dict[str, str], probe: str = "/livez") -> Iterator[tuple[int, int]]:
     """Start a server of `module:app`, yield its port and process id, and end it afterwards."""
     port = free_port()
-    command = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--port", str(port), "--workers", "1"]
-    command += ["--blocking-threads", "4", "--no-ws", "--log-level", "warning", target]
+    command = [sys.executable, "-m", "tests.benchmarks.serving", target, str(port)]
     process = subprocess.Popen(command, env=os.environ | environment, cwd=ROOT, start_new_session=True)
     try:
         _wait(port, probe)

@@ -108,11 +108,11 @@ LIBRARIES = {
         "model_cases personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
-    "app": "audit_commands blueprints command_groups factory hooks",
+    "app": "asgi audit_commands blueprints command_groups factory hooks",
     # a part of the record or of its transparency log
     "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
     # a command that makes the application itself
-    "commands": "main serve",
+    "commands": "main serve supervisor",
     # a part of the play: who, with what, in which scenes
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
