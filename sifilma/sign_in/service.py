@@ -190,7 +190,7 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
     if recovery_codes.accept(ctx, settings, user.id, typed):
         record(as_user(ctx, user, session_id), Action.SESSION_RECOVERY_CODE, "user", user.id, left=recovery_codes.left(ctx, user.id))
         return {"factor": "recovery code"}
-    # Read the id now: the rollback in `record_refusal` expires the user.
+    # Read the id now: the rollback in `separately` expires the user.
     user_id = user.id
     ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")
