@@ -1,4 +1,4 @@
-"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (DOMAIN.md, rules 1 and 2)."""
+"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (docs/domain.md, rules 1 and 2)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sifilma.kernel.ids import uuid7
 
 
 class IdKind(StrEnum):
-    """How a person is known. A NIK is never taken (DOMAIN.md, rule 12)."""
+    """How a person is known. A NIK is never taken (docs/domain.md, rule 12)."""
 
     NIP = "nip"
     NRP = "nrp"

@@ -1,4 +1,4 @@
-"""Changes of reference data: an operator drafts them, an approver, another person, executes them (DOMAIN.md, reference data)."""
+"""Changes of reference data: an operator drafts them, an approver, another person, executes them (docs/domain.md, reference data)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of the house (ARCHITECTURE) that no linter knows, as functions from a source to its faults.
+"""The rules of the house (docs/architecture.md) that no linter knows, as functions from a source to its faults.
 
 Every rule takes a `Source` and yields `Fault`s; `tests/test_house.py` runs them over the tree, and over planted faults.
 """
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def package(self) -> str:
-        """The package of the feature: `cards` for `sifilma/cards/views.py`."""
+        """The package of the feature: `cards` for `sifilma/cards/service.py`."""
         parts = self.path.split("/")
         return parts[1] if len(parts) > 2 else ""
 
