@@ -207,5 +207,6 @@ def _demo(settings: Settings) -> Settings:
 def _production(settings: Settings) -> Settings:
     if len(settings.secret("secret_key")) < 32:
         raise SettingsError("SIFILMA_SECRET_KEY is too short: at least 32 characters.")
+    # The value is not used here. A missing PIN shall stop the start and not the first activation.
     settings.secret("hsm_pin")
     return settings

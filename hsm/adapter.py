@@ -77,6 +77,7 @@ class HSMPrivateKey(ec.EllipticCurvePrivateKey):
         """Raise HSMMisuse: the key is not extractable."""
         raise HSMMisuse("the key never leaves the HSM")
 
+    # The interface of `cryptography` demands copies. The key in the HSM has none, so a copy is the same object.
     def __copy__(self) -> HSMPrivateKey:
         return self
 

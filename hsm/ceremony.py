@@ -37,6 +37,7 @@ def create_keys(hsm: HSM, plan: Sequence[KeyPlan]) -> list[KeyInfo]:
     Raise HSMMisuse if a key's attributes or its CKA_ID differ from what the plan demands.
     """
     for key in plan:
+        # One call per key: `run` may run its function twice, and `_create` then finds the key that the first run made.
         hsm.run(partial(_create, key))
     found = hsm.keys(tuple(plan))
     wrong = {info.label: faults for info, key in zip(found, plan, strict=True) if (faults := _faults(info, key))}

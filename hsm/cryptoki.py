@@ -44,6 +44,7 @@ def initialise(path: str, *, locking: bool) -> None:
     library still runs as python-pkcs11 started it, without locking.
     """
     finalise(path)
+    # python-pkcs11 has initialised the library already, without locking: hence C_Finalize first.
     args = _InitializeArgs(flags=CKF_OS_LOCKING_OK)
     result = _CALL(_functions(path).initialize)(ctypes.cast(ctypes.pointer(args), ctypes.c_void_p) if locking else None)
     if result:
@@ -57,6 +58,7 @@ def finalise(path: str) -> None:
 
 def _functions(path: str) -> _FunctionList:
     functions = ctypes.POINTER(_FunctionList)()
+    # The loader returns the library that python-pkcs11 has already loaded from this path, with the same state.
     ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(functions))
     return functions.contents
 
@@ -74,5 +76,6 @@ def file_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise HSMUnavailable(f"{path} cannot be opened: {type(error).__name__}", 30.0) from None
     with handle:
+        # Closing the file ends the lock. The kernel does so too when the process dies, so a crash leaves no lock behind.
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

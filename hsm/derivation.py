@@ -23,6 +23,7 @@ def fixed_input(uid: bytes) -> bytes:
 
 def blocks(uid: bytes) -> tuple[bytes, bytes]:
     """Return the two messages whose CMACs (16 bytes each), joined, are the card's 32-byte open key."""
+    # AES-CMAC gives 16 bytes, and the key has 32: hence two blocks, numbered from 1.
     fixed = fixed_input(uid)
     return (1).to_bytes(4, "big") + fixed, (2).to_bytes(4, "big") + fixed
 

@@ -176,6 +176,7 @@ class Module:
         sessions: dict[str, TokenSession] = self._local.sessions
         if config.token_label not in sessions:
             token = self._login(config)
+            # Read/write, because the ceremony makes keys through the same sessions.
             sessions[config.token_label] = TokenSession(token.open(rw=True))
         return sessions[config.token_label]
 

@@ -15,7 +15,7 @@ from hsm.errors import HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse
 from hsm.keys import KeyInfo, KeyKind, KeyPlan
 
 IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
-_CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}
+_CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
 _READ_BACK = (
     "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "SIGN", "VERIFY", "ENCRYPT",
     "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER",
@@ -90,6 +90,7 @@ class TokenSession:
         for name in _READ_BACK:
             try:
                 attributes[name] = bool(key[Attribute[name]])
+            # Tokens refuse attributes that do not apply to the type of the key.
             except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
                 continue
         return KeyInfo(plan.label, bytes(key.id), plan.kind, attributes)
@@ -144,6 +145,7 @@ class TokenSession:
         return method
 
     def _generate_ec(self, plan: KeyPlan) -> None:
+        # `local`: the curve is needed for the template only and is not stored as an object on the token.
         parameters = self._session.create_domain_parameters(
             KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}, local=True
         )

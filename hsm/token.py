@@ -148,6 +148,7 @@ class HSM:
             return seen[1]
         problem = ""
         try:
+            # The digest is new each time, so that an old signature cannot pass for an answer.
             self.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
         except HSMError as error:
             problem = str(error)

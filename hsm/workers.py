@@ -66,15 +66,17 @@ class Workers:
             call.abandoned = True
             if call.running:
                 self._lost += 1
-                self._started -= 1
+                self._started -= 1  # the next call starts a replacement
             return True
 
     def _need_thread(self) -> None:
+        # Read without the lock: after the first calls all threads run, and every call passes here.
         if self._started >= self._size:
             return
         with self._lock:
             if self._started < self._size:
                 self._started += 1
+                # A daemon, because a thread that hangs in the library must not keep the process from ending.
                 threading.Thread(target=self._work, name="hsm", daemon=True).start()
 
     def _work(self) -> None:
@@ -99,6 +101,6 @@ class Workers:
         with self._lock:
             call.ended = True
             if call.abandoned:
-                self._lost -= 1
+                self._lost -= 1  # the thread came back after all
         call.done.release()
         return not call.abandoned

@@ -23,6 +23,7 @@ def b64url(data: bytes) -> str:
 def from_b64url(text: str | bytes) -> bytes:
     """Return the decoded bytes. Raise Malformed for padding, white space, other alphabets and non-zero trailing bits."""
     raw = text.encode() if isinstance(text, str) else text
+    # No number of bytes is encoded to 4n + 1 characters.
     if not _B64URL.fullmatch(raw) or len(raw) % 4 == 1:
         raise Malformed("not base64url without padding")
     try:

@@ -78,6 +78,7 @@ def split(data: bytes, typ: str) -> Parts:
 
     Other members (`jwk`, `jku`, `crit`, `b64` …) are refused, because a verifier could take a key or other rules from them.
     """
+    # White space is not stripped: a trailing newline makes the third part malformed, so there is one form of each file.
     parts = data.split(b".")
     if len(parts) != 3 or not all(parts):
         raise Malformed("not three parts")

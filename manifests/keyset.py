@@ -71,6 +71,7 @@ class Keyset(BaseModel):
 
     @model_validator(mode="after")
     def _one_key_once(self) -> Keyset:
+        # A key has one use: what it signs for one purpose must not pass for another. The root signs keysets and certificates only.
         kids = [key.kid for key in self.keys]
         if len(set(kids)) != len(kids) or jws.thumbprint(self.root.key()) in kids:
             raise ValueError("a key occurs twice")

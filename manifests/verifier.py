@@ -143,6 +143,7 @@ def _check_times(manifest: Manifest, at: int) -> str:
 
 
 def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) -> None:
+    # The list is optional, because a reader may be without a network.
     if expected.status is None:
         return
     try:

@@ -10,7 +10,7 @@ context.configure(
     target_metadata=METADATA,
     render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by rebuilding it
     compare_type=True,
-    transaction_per_migration=False,
+    transaction_per_migration=False,  # one transaction for all: a failed upgrade leaves the database as it was
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -96,6 +96,7 @@ def enumeration(kind: type[Enum]) -> list[str]:
 def surface() -> dict[str, Any]:
     """Return the whole public surface as one document."""
     with tempfile.TemporaryDirectory() as home:
+        # The demo's settings need no secrets, and a home of its own keeps the script away from an installation.
         os.environ |= {"SIFILMA_ENV": "demo", "SIFILMA_HOME": home}
         app = first(FACTORIES).create_app()
         permissions = first(PERMISSIONS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[1]
+# The installation is the tests', and `tests` is not an installed package.
 sys.path.insert(0, str(ROOT))
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN  # noqa: E402

@@ -72,6 +72,7 @@ def renewed(path: Path) -> bytes:
     """
     catalog = known(path)
     catalog.update(collected(path.parents[1]), no_fuzzy_matching=True)
+    # Texts that are gone would stay as comments for ever. The header holds dates, which would change the file at every run.
     catalog.obsolete.clear()
     out = io.BytesIO()
     write_po(out, catalog, width=140, sort_output=True, no_location=True, omit_header=True)

@@ -60,6 +60,10 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (house.skipping, "tests/test_x.py", "def test(): pytest.skip('later')\n"),
     (house.unexplained_ignores, SERVICE, "x = y  # type" + ": ignore\n"),
     (house.unexplained_ignores, SERVICE, "x = y  # type" + ": ignore[arg-type]\n"),
+    (house.strange_lookups, SERVICE, "def cards(ctx) -> Listing[Card]: ...\n"),
+    (house.strange_lookups, SERVICE, "def cards(ctx) -> Select[Card]: ...\n"),
+    (house.strange_lookups, SERVICE, "def get_card(ctx) -> Card | None: ...\n"),
+    (house.strange_lookups, SERVICE, "def find_card(ctx) -> Card: ...\n"),
     (house.registry_hosts, "requirements/run.txt", "--index-url https://example.org/simple\n"),
     (house.registry_hosts, "requirements/run.txt", "flask @ https://example.org/flask.whl\n"),
     (house.registry_hosts, "package-lock.json", '"resolved": "https://example.org/jose.tgz",\n'),
@@ -86,6 +90,7 @@ SOUND: list[tuple[Rule, str, str]] = [
     (house.untranslatable, SERVICE, "log.info(f'{uid} seen')\nraise LogBroken(f'The entry {uid} is gone.')\n"),
     (house.untranslatable, "sifilma/cards/cli.py", "raise Invalid(f'There is no file {name}.')\n"),
     (house.unexplained_ignores, SERVICE, "x = y  # type" + ": ignore[arg-type]  # the stub lacks it\n"),
+    (house.strange_lookups, SERVICE, "def list_cards(ctx) -> Listing[Card]: ...\ndef find_card(ctx) -> Card | None: ...\n"),
     (house.registry_hosts, "requirements/run.txt", "flask==3.1.3 \\\n    --hash=sha256:00\n"),
     (house.machine_paths, "README.md", "see https://example.org/home/page and tests/home/x\n"),
 ]

@@ -34,7 +34,7 @@ def create() -> AnyResponse:
     """Make a key; the answer shows it, once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        key, secret = service.create_api_key(ctx, service.own_organisation(ctx).id, form.model(ApiKeyIn).name)
+        key, secret = service.create_api_key(ctx, service.get_own_organisation(ctx).id, form.model(ApiKeyIn).name)
         return make_response(render_template("accounts/api_key.html", key=key, secret=secret), 201)
     return _keys(form)
 

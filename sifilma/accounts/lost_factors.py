@@ -17,7 +17,7 @@ from config.settings import Settings
 from sifilma.accounts import service
 from sifilma.accounts.models import UserChange
 from sifilma.accounts.proposals import PROPOSALS, make_proposal, settle
-from sifilma.accounts.queries import seen_user
+from sifilma.accounts.queries import get_visible_user
 from sifilma.approvals.four_eyes import is_proposer
 from sifilma.identity.models import AccountState, User
 from sifilma.identity.permissions import Operation
@@ -47,7 +47,7 @@ def reports(actor: Actor, user: User) -> bool:
 
 def report(ctx: Context, user_id: UUID, reason: str) -> UserChange:
     """Propose that everything ends which a lost device opens. Nothing ends before a second person agrees."""
-    user = seen_user(ctx, user_id)
+    user = get_visible_user(ctx, user_id)
     if user.person_id == ctx.actor.person_id:
         raise Forbidden("Nobody reports their own second factor: ask another.", type="four-eyes")
     if not reports(ctx.actor, user):

@@ -73,7 +73,7 @@ def keep_contact() -> AnyResponse:
 def _profile(form: Form) -> Response:
     ctx = context()
     assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
-    user = service.user(ctx, ctx.actor.user_id)
+    user = service.get_user(ctx, ctx.actor.user_id)
     preferences = Form.of(language=user.language, time_zone=user.time_zone)
     contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
     here = passkeys.site(resources().settings, request.host_url.rstrip("/"))
@@ -112,7 +112,7 @@ def invitation_form(secret: str) -> AnyResponse:
 def _invitation(secret: str, form: Form) -> Response:
     ctx, settings = context(), resources().settings
     service.keep_enrolment_seed(ctx, settings, secret)  # made at the first look and kept at once, whatever becomes of this request
-    invitation = service.open_invitation(ctx, secret)
-    user, seed = service.user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
+    invitation = service.get_invitation(ctx, secret)
+    user, seed = service.get_user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
     uri = totp.provisioning_uri(seed, user.username)
     return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=qr_address(uri))

@@ -29,7 +29,7 @@ def users_query(ctx: Context) -> Select[User]:
     return scoped(select(User), ctx.actor, Operation.USERS_SEE, User.organisation_id)
 
 
-def users_page(ctx: Context, name: str = "", state: str = "", organisation: str = "") -> Listing[User]:
+def list_users(ctx: Context, name: str = "", state: str = "", organisation: str = "") -> Listing[User]:
     """Accounts by a part of the person's name or of the user name, by state, and by a part of the organisation's name."""
     query = users_query(ctx)
     if name:
@@ -41,7 +41,7 @@ def users_page(ctx: Context, name: str = "", state: str = "", organisation: str 
     return (query.where(User.state == state) if state else query), User.id
 
 
-def seen_user(ctx: Context, user_id: UUID) -> User:
+def get_visible_user(ctx: Context, user_id: UUID) -> User:
     """An account the actor may see; NotFound for any other."""
     found = ctx.session.scalars(users_query(ctx).where(User.id == user_id)).first()
     if found is None:
@@ -79,7 +79,7 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
     return [(entry, name) for entry, name in ctx.session.execute(query)]
 
 
-def organisation_or_none(ctx: Context, organisation_id: str) -> Organisation | None:
+def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None:
     """The organisation somebody named in an address."""
     try:
         return ctx.session.get(Organisation, UUID(organisation_id))

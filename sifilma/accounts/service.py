@@ -151,7 +151,7 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     _check_new(organisation, new)
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
-    person = find_or_make_person(ctx, organisation, new)
+    person = person_of(ctx, organisation, new)
     check_capabilities(ctx, person, new.roles)
     user = User(
         id=uuid7(), person_id=person.id, organisation_id=organisation.id, username=new.username,
@@ -173,7 +173,7 @@ def _check_new(organisation: Organisation, new: NewUser) -> None:
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
 
 
-def find_or_make_person(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
+def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
     """The person behind an identity, so that two accounts of one human being count as one pair of eyes."""
     scope = f"{organisation.id}:" if new.id_kind is IdKind.EMPLOYEE else ""
     identity = f"{new.id_kind}:{scope}{new.id_number}"
@@ -205,7 +205,7 @@ def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], bes
         raise Conflict("These capabilities never meet in one person.", type="capabilities")
 
 
-def open_invitation(ctx: Context, secret: str) -> Invitation:
+def get_invitation(ctx: Context, secret: str) -> Invitation:
     """The invitation of a link; NotFound when unknown, used or past its time: the answer is the same."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
     if found is None or found.used_at is not None or found.expires_at < ctx.now:
@@ -222,17 +222,17 @@ def enrolment_seed(settings: Settings, invitation: Invitation) -> str:
 
 def keep_enrolment_seed(ctx: Context, settings: Settings, secret: str) -> None:
     """Make the seed of an invitation if it has none yet, in a transaction of its own: a look at the page must keep it."""
-    if open_invitation(ctx, secret).totp_sealed is None:
+    if get_invitation(ctx, secret).totp_sealed is None:
         hashed = secret_hash(secret)
         ctx.uow.separately(lambda session: _seal_first_seed(session, settings, hashed))
 
 
 def first_seed(ctx: Context, settings: Settings, secret: str) -> str:
     """The seed of an invitation, made in the present transaction if there is none yet."""
-    open_invitation(ctx, secret)
+    get_invitation(ctx, secret)
     _seal_first_seed(ctx.session, settings, secret_hash(secret))
     ctx.session.flush()
-    return enrolment_seed(settings, open_invitation(ctx, secret))
+    return enrolment_seed(settings, get_invitation(ctx, secret))
 
 
 def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
@@ -243,7 +243,7 @@ def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
 
 def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: str) -> User:
     """Choose a password and confirm the authenticator: the account becomes active, the link is used up."""
-    invitation = open_invitation(ctx, secret)
+    invitation = get_invitation(ctx, secret)
     user = ctx.session.get_one(User, invitation.user_id)
     check_strength(password, user.username, settings.password_min)
     seed = enrolment_seed(settings, invitation)
@@ -253,7 +253,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     hashed = hash_password(password)  # takes its time: the account may be disabled, or the link used, meanwhile
     for row in (user, invitation):
         hold(ctx.session, row)
-    if open_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
+    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
         raise NotFound(UNKNOWN_INVITATION)
     invitation.used_at = ctx.now
     user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
@@ -269,7 +269,7 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
     user_id, subject = user.id, f"password:{user.id}"
     throttle.require_calm(ctx.session, ctx.now, subject)
     if not verify_password(user.password_hash, current):
-        ctx.uow.record_refusal(lambda session: _count_wrong(session, ctx, user_id, subject))
+        ctx.uow.separately(lambda session: _count_wrong(session, ctx, user_id, subject))
         raise Invalid.field("current", "This is not the current password.")
     throttle.forgive(ctx.session, subject)
     check_strength(new, user.username, settings.password_min)
@@ -290,7 +290,7 @@ def keep_preferences(ctx: Context, language: str, time_zone: str, notices: Seque
     record(ctx, Action.USER_PREFERENCES, "user", user.id)
 
 
-def user(ctx: Context, user_id: UUID) -> User:
+def get_user(ctx: Context, user_id: UUID) -> User:
     """An account; NotFound. The caller has checked that the actor may see it."""
     found = ctx.session.get(User, user_id)
     if found is None:
@@ -298,7 +298,7 @@ def user(ctx: Context, user_id: UUID) -> User:
     return found
 
 
-def organisation(ctx: Context, organisation_id: UUID | None) -> Organisation:
+def get_organisation(ctx: Context, organisation_id: UUID | None) -> Organisation:
     """An organisation by its id; Invalid when it is not named or not known."""
     found = ctx.session.get(Organisation, organisation_id) if organisation_id else None
     if found is None:
@@ -306,12 +306,12 @@ def organisation(ctx: Context, organisation_id: UUID | None) -> Organisation:
     return found
 
 
-def own_organisation(ctx: Context) -> Organisation:
+def get_own_organisation(ctx: Context) -> Organisation:
     """The actor's organisation."""
     return ctx.session.get_one(Organisation, ctx.actor.organisation_id)
 
 
-def organisations_query(kind: str | None, text: str | None) -> Listing[Organisation]:
+def list_organisations(kind: str | None, text: str | None) -> Listing[Organisation]:
     """Organisations to choose from, by kind and by a part of the name."""
     query = select(Organisation)
     if kind:
@@ -323,7 +323,7 @@ def organisations_query(kind: str | None, text: str | None) -> Listing[Organisat
 
 def machine_facts(ctx: Context) -> dict[str, Any]:
     """Who an API key is."""
-    own = own_organisation(ctx)
+    own = get_own_organisation(ctx)
     known = {"id": str(own.id), "name": own.name, "kind": own.kind, "region_code": own.region_code}
     return {"username": ctx.actor.username, "name": ctx.actor.username, "roles": ["key"], "organisation": known}
 
@@ -336,12 +336,12 @@ def change(ctx: Context, user: User, what: str, roles: frozenset[Role]) -> None:
         set_disabled(ctx, user, what == "disable")
 
 
-def own_users(ctx: Context) -> Listing[User]:
+def list_own_users(ctx: Context) -> Listing[User]:
     """The accounts of the actor's organisation."""
     return select(User).where(User.organisation_id == ctx.actor.organisation_id), User.id
 
 
-def own_user(ctx: Context, user_id: UUID) -> User:
+def get_own_user(ctx: Context, user_id: UUID) -> User:
     """An account of the actor's organisation; NotFound for any other."""
     user = ctx.session.get(User, user_id)
     if user is None or user.organisation_id != ctx.actor.organisation_id:
@@ -394,14 +394,14 @@ def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiK
     return key, secret
 
 
-def api_keys_query(ctx: Context) -> Listing[ApiKey]:
+def list_api_keys(ctx: Context) -> Listing[ApiKey]:
     """The keys of the actor's organisation, to be paged."""
     return select(ApiKey).where(ApiKey.organisation_id == ctx.actor.organisation_id), ApiKey.id
 
 
 def api_keys(ctx: Context) -> list[ApiKey]:
     """All of them, in the order they were made."""
-    query, key = api_keys_query(ctx)
+    query, key = list_api_keys(ctx)
     return list(ctx.session.scalars(query.order_by(key)))
 
 

@@ -8,8 +8,7 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.accounts import lost_factors, queries, service
-from sifilma.accounts import proposals as administration
+from sifilma.accounts import lost_factors, proposals, queries, service
 from sifilma.accounts.pages import EXPORT, InvitationLink, account_page, invitation_link, list_lines, proposal_lines, roles_of
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.approvals.decision_views import attempted
@@ -31,7 +30,7 @@ DONE = {"disable": "disabled", "enable": "enabled", "roles": "roles"}
 def index() -> Response:
     """The accounts of one's own organisation; a user administrator's, of all."""
     ctx, form = context(), Form(request.args)
-    listing = queries.users_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
+    listing = queries.list_users(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
     waiting = len(queries.open_changes(ctx))
     return list_views.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
 
@@ -50,7 +49,7 @@ def invite() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
-        user, secret = service.invite(ctx, resources().settings, service.own_organisation(ctx), body.new_user())
+        user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
         return _handed_out(invitation_link(resources().settings, user, secret, service.known_otherwise(user, body.name)))
     return _invitation_form(ctx, form)
 
@@ -62,8 +61,8 @@ def invite_by_admin() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"))
-        organisation = service.organisation(ctx, body.organisation)
-        user, _, secret = administration.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
+        organisation = service.get_organisation(ctx, body.organisation)
+        user, _, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
         otherwise = service.known_otherwise(user, body.name)
         if secret:
             return _handed_out(invitation_link(resources().settings, user, secret, otherwise))
@@ -75,13 +74,13 @@ def _invitation_form(ctx: Context, form: Form) -> Response:
     """With the roles the organisation has; without an organisation, the organisations to choose from."""
     if not grants(ctx.actor, Operation.USERS_CENTRAL):
         return form.again(
-            "accounts/user_new.html", organisation=None, roles=roles_of(service.own_organisation(ctx)), action="/pengguna/baru"
+            "accounts/user_new.html", organisation=None, roles=roles_of(service.get_own_organisation(ctx)), action="/pengguna/baru"
         )
-    chosen = queries.organisation_or_none(ctx, form.get("organisation"))
+    chosen = queries.find_organisation(ctx, form.get("organisation"))
     if chosen is None:
         text = request.args.get("cari", "").strip()[:100]
         found = queries.organisations_without_head(ctx, text)
-        return form.again("accounts/user_where.html", found=found, text=text, directorate=service.own_organisation(ctx))
+        return form.again("accounts/user_where.html", found=found, text=text, directorate=service.get_own_organisation(ctx))
     return form.again("accounts/user_new.html", organisation=chosen, roles=roles_of(chosen), action="/pengguna/pusat/baru")
 
 
@@ -99,7 +98,7 @@ def show(user_id: UUID) -> Response:
 
 def _account(user_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("accounts/user.html", **account_page(ctx, queries.seen_user(ctx, user_id)))
+    return form.again("accounts/user.html", **account_page(ctx, queries.get_visible_user(ctx, user_id)))
 
 
 @blueprint.post("/<uuid:user_id>/ubah")
@@ -108,7 +107,7 @@ def _account(user_id: UUID, form: Form) -> Response:
 def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Disable, enable or re-role somebody of one's own organisation."""
     body = _change(form)
-    service.change(ctx, service.own_user(ctx, user_id), body.change, body.role_set())
+    service.change(ctx, service.get_own_user(ctx, user_id), body.change, body.role_set())
     return seen("user_pages.show", DONE[body.change], user_id=user_id)
 
 
@@ -117,7 +116,7 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 @attempted(_account)
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """A new link for somebody who has not taken up theirs."""
-    user, settings = service.own_user(ctx, user_id), resources().settings
+    user, settings = service.get_own_user(ctx, user_id), resources().settings
     return _handed_out(invitation_link(settings, user, service.invite_again(ctx, settings, user)))
 
 
@@ -126,8 +125,8 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @attempted(_account)
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
-    user, settings = queries.seen_user(ctx, user_id), resources().settings
-    return _handed_out(invitation_link(settings, user, administration.invite_head_again(ctx, settings, user)))
+    user, settings = queries.get_visible_user(ctx, user_id), resources().settings
+    return _handed_out(invitation_link(settings, user, proposals.invite_head_again(ctx, settings, user)))
 
 
 @blueprint.post("/<uuid:user_id>/pusat/usulan")
@@ -135,12 +134,12 @@ def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @attempted(_account)
 def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Propose to change a central account."""
-    user = queries.seen_user(ctx, user_id)
+    user = queries.get_visible_user(ctx, user_id)
     if form.get("change") == "invite":
-        administration.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
+        proposals.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
     else:
         body = _change(form)
-        administration.propose_change(ctx, user, body.change, body.role_set(), body.reason)
+        proposals.propose_change(ctx, user, body.change, body.role_set(), body.reason)
     return seen("user_pages.proposals", "proposed")
 
 
@@ -149,9 +148,9 @@ def _change(form: Form) -> UserChangeIn:
     return form.model(UserChangeIn, **values)
 
 
-@blueprint.get("/usulan")
+@blueprint.get("/usulan", endpoint="proposals")
 @operation("users.see")
-def proposals() -> Response:
+def list_proposals() -> Response:
     """What waits for a second person."""
     return _proposals(None, Form())
 
@@ -165,7 +164,7 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
-    proposal, secret = administration.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute")
+    proposal, secret = proposals.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute")
     return _decided(ctx, proposal.user_id, secret)
 
 
@@ -191,4 +190,4 @@ def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
 def _decided(ctx: Context, user_id: UUID, secret: str | None) -> AnyResponse:
     if not secret:
         return seen("user_pages.proposals", "decided")
-    return _handed_out(invitation_link(resources().settings, service.user(ctx, user_id), secret))
+    return _handed_out(invitation_link(resources().settings, service.get_user(ctx, user_id), secret))

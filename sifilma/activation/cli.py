@@ -1,4 +1,4 @@
-"""`sifilma hsm …`: the ceremony, the inventory, the health of the token."""
+"""`sifilma hsm …`: the key ceremony, the inventory of keys, the check of the token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def init() -> None:
         click.echo(f"token {token.config.token_label}: {'made' if made else 'found'}, {len(keys)} keys sound")
     published = keyset.publish(settings, signing, root, resources().clock.now())
     with command_context() as ctx:
-        record(ctx, Action.KEYS_CEREMONY, "keyset", str(published.keyset.version), pin=published.pin, epoch=published.epoch)
+        version = str(published.keyset.version)
+        record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=published.pin, epoch=published.epoch)
     click.echo(f"keyset version {published.keyset.version}, epoch {published.epoch}, root SPKI SHA-256 {published.pin}")
 
 

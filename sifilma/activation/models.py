@@ -23,7 +23,7 @@ _STANDING = "state IN ('active', 'suspended')"
 
 
 class RequestKind(StrEnum):
-    """Why cards are to be activated."""
+    """The reason why cards are to be activated."""
 
     NEW = "new"
     RELOCATION = "relocation"
@@ -31,7 +31,7 @@ class RequestKind(StrEnum):
 
 
 READY = {RequestKind.NEW: CardState.RECEIVED, RequestKind.RELOCATION: CardState.ACTIVE, RequestKind.RENEWAL: CardState.ACTIVE}
-"""The state a card must be in for each kind of request."""
+"""The state in which a card must be for each kind of request."""
 
 
 class RequestState(StrEnum):
@@ -114,7 +114,7 @@ MANIFEST = LifeCycle(
 
 
 class ActivationRequest(Requested, Base):
-    """A letter that asks to activate `machines` cards, named one by one; `redeemed` counts the tokens used."""
+    """A letter that requests to activate `machines` cards, named one by one. `redeemed` counts the tokens used."""
 
     __tablename__ = "activation_request"
     __table_args__ = (
@@ -145,7 +145,7 @@ class ActivationRequest(Requested, Base):
 
 
 class ActivationRequestCard(Base):
-    """One card a request names."""
+    """One card that a request names."""
 
     __tablename__ = "activation_request_card"
 
@@ -155,7 +155,7 @@ class ActivationRequestCard(Base):
 
 
 class ActivationApproval(Approval, Base):
-    """One approver's yes to one digest of the request."""
+    """One approver's approval of one digest of the request."""
 
     __tablename__ = "activation_approval"
     __table_args__ = (UniqueConstraint("activation_request_id", "person_id", "digest"),)
@@ -164,7 +164,7 @@ class ActivationApproval(Approval, Base):
 
 
 class StatusList(Base):
-    """One signed status list. `next_index` is the first free index; `changes` grows with every change of a manifest in it."""
+    """One signed status list. `next_index` is the first free index. `changes` grows with every change of state of a manifest in it."""
 
     __tablename__ = "status_list"
 
@@ -175,7 +175,7 @@ class StatusList(Base):
 
 
 class PublishedStatusList(Base):
-    """One publication: `seq` only grows, also after a restore (the highest ever published wins)."""
+    """One publication of a status list. `seq` only grows, even after an older database was restored."""
 
     __tablename__ = "published_status_list"
 
@@ -188,7 +188,11 @@ class PublishedStatusList(Base):
 
 
 class Token(Stateful, Base):
-    """One card's right to one activation. `mac`: HMAC-SHA-256 in the HSM over request ‖ UID ‖ token; `sealed` shows it again."""
+    """A token: one card's right to one activation.
+
+    `mac` is HMAC-SHA-256, made in the HSM, over request ‖ UID ‖ token. `sealed` is the id of the data key (16 bytes) and the sealed token,
+    with which it can be shown again.
+    """
 
     __tablename__ = "token"
     __table_args__ = (
@@ -213,7 +217,7 @@ class Token(Stateful, Base):
 
 
 class Activation(Base):
-    """One card made to work in one unit at one place. Coordinates are integers of 1e-7 degrees (WGS 84)."""
+    """The activation of one card in one unit at one place. Coordinates are integers of 1e-7 degrees (WGS 84)."""
 
     __tablename__ = "activation"
     __table_args__ = (
@@ -227,6 +231,7 @@ class Activation(Base):
         Index(None, "card_id", "id"),
         Index(None, "review_state", "id"),
         Index(None, "at"),
+        # The map counts by the beginning of the code. LIKE uses this index in any collation of the database.
         Index(None, "region_code", postgresql_ops={"region_code": "varchar_pattern_ops"}),
     )
 
@@ -236,6 +241,7 @@ class Activation(Base):
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), index=True)
+    # Activation and manifest name each other: this key is checked at commit, so the activation can be inserted first.
     manifest_id: Mapped[UUID] = mapped_column(
         ForeignKey("manifest.id", name="fk_activation_manifest_id", use_alter=True, deferrable=True, initially="DEFERRED"), unique=True
     )
@@ -263,7 +269,7 @@ class Activation(Base):
 
 
 class DataKey(Base):
-    """The key that seals one organisation's manifests of one month (`YYYY-MM`), itself sealed by `seal-kek` in the HSM."""
+    """The key that seals an organisation's tokens and manifests of one month (`YYYY-MM`). It is itself sealed by `seal-kek` in the HSM."""
 
     __tablename__ = "data_key"
     __table_args__ = (UniqueConstraint("organisation_id", "month"),)
@@ -275,7 +281,7 @@ class DataKey(Base):
 
 
 class Manifest(Stateful, Base):
-    """The product. `id` is its `jti`; `sealed_body` the JWS under a data key; `payload_hash` b64url SHA-256 of the payload."""
+    """A manifest. `id` is its `jti`, `sealed_body` the JWS sealed under a data key, `payload_hash` the base64url SHA-256 of the payload."""
 
     __tablename__ = "manifest"
     __table_args__ = (
@@ -283,6 +289,7 @@ class Manifest(Stateful, Base):
         UniqueConstraint("card_id", "epoch", "seq"),
         UniqueConstraint("status_list", "status_index"),
         Index(
+            # A card has at most one manifest in force. The index includes the activation, so that the map reads no sealed bodies.
             "uq_manifest_standing", "card_id", unique=True, sqlite_where=text(_STANDING), postgresql_where=text(_STANDING),
             postgresql_include=["activation_id"],
         ),

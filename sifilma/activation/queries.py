@@ -19,22 +19,25 @@ from sifilma.kernel.paging import Listing
 
 
 def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[ActivationRequest]:
-    """The activation requests the actor may see."""
+    """Return a query of the activation requests the actor may see."""
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
 
 
-def activations_page(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
-    """Activations, by what was found about their places, and by card."""
+def list_activations(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
+    """Return the activations the actor may see, by state of the place's review and by card; None means any."""
     query = activations_query(ctx)
     if uid:
         query = query.where(Activation.card_id.in_(select(Card.id).where(Card.uid == uid)))
     return (query.where(Activation.review_state == review) if review else query), Activation.id
 
 
-def manifests_page(
+def list_manifests(
     ctx: Context, state: str | None, uid: str | None, *, part: str = "", ends_before: datetime | None = None
 ) -> Listing[Manifest]:
-    """Manifests, by state and card (or a part of its UID); with `ends_before` those that stand and whose validity ends by then."""
+    """Return the manifests the actor may see, by state and by card (or a part of its UID).
+
+    With `ends_before`, only those active or suspended whose validity ends by then.
+    """
     query = manifests_query(ctx, uid=uid)
     if part:
         digits = re.sub(r"[\s:\-]", "", part).upper()
@@ -45,7 +48,7 @@ def manifests_page(
 
 
 def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.ACTIVATION_VIEW) -> ActivationRequest:
-    """One activation request; NotFound outside the actor's scope."""
+    """Return one activation request. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(requests_query(ctx, operation).where(ActivationRequest.id == request_id)).first()
     if found is None:
         raise NotFound()
@@ -53,12 +56,12 @@ def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation
 
 
 def activations_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW) -> Select[Activation]:
-    """The activations the actor may see."""
+    """Return a query of the activations the actor may see."""
     return scoped(select(Activation), ctx.actor, operation, Activation.organisation_id)
 
 
 def get_activation(ctx: Context, activation_id: UUID, operation: Operation = Operation.MANIFEST_VIEW) -> Activation:
-    """One activation; NotFound outside the actor's scope."""
+    """Return one activation. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(activations_query(ctx, operation).where(Activation.id == activation_id)).first()
     if found is None:
         raise NotFound()
@@ -66,13 +69,13 @@ def get_activation(ctx: Context, activation_id: UUID, operation: Operation = Ope
 
 
 def manifests_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW, uid: str | None = None) -> Select[Manifest]:
-    """The manifests the actor may see, of one card if `uid` is given: metadata, never a body."""
+    """Return a query of the manifests whose metadata the actor may see, of one card if `uid` is given."""
     query = scoped(select(Manifest), ctx.actor, operation, Manifest.organisation_id)
     return query.where(Manifest.card_id.in_(select(Card.id).where(Card.uid == uid))) if uid else query
 
 
 def get_manifest(ctx: Context, manifest_id: UUID, operation: Operation = Operation.MANIFEST_VIEW) -> Manifest:
-    """One manifest; NotFound outside the actor's scope."""
+    """Return one manifest. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(manifests_query(ctx, operation).where(Manifest.id == manifest_id)).first()
     if found is None:
         raise NotFound()
@@ -80,23 +83,23 @@ def get_manifest(ctx: Context, manifest_id: UUID, operation: Operation = Operati
 
 
 def chain(ctx: Context, card_id: UUID) -> list[Manifest]:
-    """The manifests of a card, newest first."""
+    """Return the manifests of a card that the actor may see, newest first."""
     query = manifests_query(ctx).where(Manifest.card_id == card_id)
     return list(ctx.session.scalars(query.order_by(Manifest.epoch.desc(), Manifest.seq.desc())))
 
 
-def open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
-    """The proposal to revoke this manifest that waits for a decision."""
+def find_open_revocation(ctx: Context, manifest_id: UUID) -> Revocation | None:
+    """Return the proposal to revoke this manifest that waits for a decision, or None."""
     query = select(Revocation).where(Revocation.manifest_id == manifest_id, Revocation.state == ProposalState.PROPOSED)
     return ctx.session.scalars(query).first()
 
 
-def proposals_page(ctx: Context) -> Listing[Revocation]:
-    """The proposals to revoke that wait for a decision, on the manifests the actor may see."""
+def list_revocations(ctx: Context) -> Listing[Revocation]:
+    """Return the proposals to revoke that wait for a decision, on manifests the actor may see."""
     seen = manifests_query(ctx).with_only_columns(Manifest.id)
     return select(Revocation).where(Revocation.state == ProposalState.PROPOSED, Revocation.manifest_id.in_(seen)), Revocation.id
 
 
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:
-    """UIDs by card id."""
+    """Return UIDs by card id."""
     return dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(card_ids))).all())

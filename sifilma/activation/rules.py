@@ -1,4 +1,4 @@
-"""What the database itself refuses around tokens, activations and manifests (QUALITY.md, Correct)."""
+"""What the database refuses about tokens, activations and manifests (docs/quality.md, Correct)."""
 
 from __future__ import annotations
 

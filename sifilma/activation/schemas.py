@@ -1,4 +1,4 @@
-"""What comes in and goes out about activation requests, activations and manifests."""
+"""The schemas of activation requests, activations and manifests, for JSON and forms."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TokenStateOut(BaseModel):
 
 
 class ActivationRequestBrief(BaseModel):
-    """A request in a list."""
+    """Return a request for a list."""
 
     id: UUID
     state: str

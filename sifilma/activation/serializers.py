@@ -1,4 +1,4 @@
-"""Activation requests, activations and manifests as the API shows them. Never a token, never a body."""
+"""Convert activation requests, activations and manifests to schemas and page objects. Tokens and bodies are never among them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ VERBS = {
 
 
 def brief(request: ActivationRequest) -> ActivationRequestBrief:
-    """A request in a list."""
+    """Return a request for a list."""
     return ActivationRequestBrief.model_validate(_common(request))
 
 
 def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
-    """A request with all it holds."""
+    """Return a request with its cards, the states of its tokens and its steps."""
     named = uids(ctx, [card.card_id for card in request.cards])
     warning = number_warning(request.letter_number)
     return ActivationRequestOut(
@@ -80,7 +80,7 @@ def _common(request: ActivationRequest) -> dict[str, Any]:
 
 
 def manifests_out(ctx: Context, manifests: list[Manifest], public_url: str) -> list[ManifestOut]:
-    """Metadata of manifests, with the latest word on revoking each."""
+    """Return the metadata of manifests, each with the latest proposal to revoke it."""
     named = uids(ctx, [manifest.card_id for manifest in manifests])
     query = select(Revocation).where(Revocation.manifest_id.in_([m.id for m in manifests])).order_by(Revocation.id)
     proposals = {proposal.manifest_id: proposal for proposal in ctx.session.scalars(query)}
@@ -106,7 +106,7 @@ def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revoc
 
 
 def activations_out(ctx: Context, activations: list[Activation]) -> list[ActivationOut]:
-    """Activations with their places and what was found about them."""
+    """Return activations with their places and what the place check found."""
     named = uids(ctx, [activation.card_id for activation in activations])
     query = select(Manifest).where(Manifest.id.in_([a.manifest_id for a in activations]))
     manifests = {manifest.id: manifest for manifest in ctx.session.scalars(query)}
@@ -151,7 +151,7 @@ def _activation_out(activation: Activation, named: dict[UUID, str], manifests: d
 
 @dataclass(frozen=True)
 class RequestedCard:
-    """A card of a request with its latest token; `token` is empty before the approval."""
+    """A card of a request with its latest token. `token` is the token's state, empty before the approval."""
 
     card: CardOut
     token: str = ""
@@ -160,7 +160,7 @@ class RequestedCard:
 
 
 def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedCard]:
-    """The cards of a request in its order, in three statements."""
+    """Return the cards of a request in its order, in a fixed number of queries."""
     order = {named.card_id: named.position for named in request.cards}
     cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
     latest = {token.card_id: token for token, _ in of_request(ctx.session, request.id)}
@@ -175,7 +175,7 @@ def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedC
 
 @dataclass(frozen=True)
 class ShownActivation:
-    """An activation as a page shows it: with names beside the codes and ids."""
+    """An activation for a page, with names beside codes and ids."""
 
     of: ActivationOut
     hardware_number: str
@@ -188,7 +188,7 @@ class ShownActivation:
 
 
 def shown(ctx: Context, activations: list[Activation]) -> list[ShownActivation]:
-    """Activations with the names of machines, organisations and places, in three more statements."""
+    """Return activations with the names of machines, organisations and places, in three more queries."""
     units = _pairs(ctx, Unit.id, Unit.hardware_number, {a.unit_id for a in activations})
     organisations = _pairs(ctx, Organisation.id, Organisation.name, {a.organisation_id for a in activations})
     names = names_of(ctx.session, [code for a in activations for code in (a.region_code, a.place_nearest)])

@@ -1,4 +1,4 @@
-"""What time alone brings about: tokens lapse, requests and manifests expire."""
+"""What happens by time: tokens, requests and manifests expire. The worker calls these functions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from sifilma.audit.service import record
 from sifilma.kernel.context import Context
 from sifilma.kernel.text import say
 
+# At most so many in one transaction.
 AT_ONCE = 200
 
 
 def expire_tokens(ctx: Context) -> int:
-    """Open tokens past their time become `expired`, each an act of its own; how many (at most AT_ONCE)."""
+    """Move open tokens past their time to `expired`, each by an act of its own. Return their number."""
     late = select(Token).where(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.now).order_by(Token.expires_at).limit(AT_ONCE)
+    # A token that an activation or another worker has locked is left for the next run.
     rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
     for token in rows:
         act = record(ctx, Action.TOKEN_EXPIRE, "token", token.id, organisation_id=token.organisation_id)
@@ -26,7 +28,10 @@ def expire_tokens(ctx: Context) -> int:
 
 
 def expire_requests(ctx: Context) -> int:
-    """Approved requests whose last token has lapsed become `expired`. While a cancelled token could still be issued anew, they wait."""
+    """Move approved requests whose last token has expired to `expired`. Return their number.
+
+    A request waits while one of its cancelled tokens has time left, since that token can be issued anew until then.
+    """
     still_open = exists().where(Token.activation_request_id == ActivationRequest.id, Token.expires_at > ctx.now)
     late = select(ActivationRequest).where(
         ActivationRequest.state == RequestState.APPROVED,
@@ -35,6 +40,7 @@ def expire_requests(ctx: Context) -> int:
         exists().where(Token.activation_request_id == ActivationRequest.id),
         ~exists().where(Token.activation_request_id == ActivationRequest.id, Token.state == TokenState.ISSUED),
     )
+    # Only the request is locked, and one that an approver or another worker has locked is left for the next run.
     rows = list(ctx.session.scalars(late.limit(AT_ONCE).with_for_update(of=ActivationRequest, skip_locked=True)))
     for request in rows:
         act = record(ctx, Action.ACTIVATION_EXPIRE, "activation_request", request.id, organisation_id=request.organisation_id)
@@ -44,7 +50,7 @@ def expire_requests(ctx: Context) -> int:
 
 
 def expire_manifests(ctx: Context) -> int:
-    """Manifests past `exp` and grace become `expired`; their cards are back at received."""
+    """Move manifests past `exp` and `grace` to `expired`, and their cards back to `received`. Return their number."""
     late = select(Manifest).where(Manifest.state.in_(STANDING), Manifest.refuse_after <= ctx.now).limit(AT_ONCE)
     rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
     for manifest in rows:

@@ -1,4 +1,4 @@
-"""Where a unit stands, for its page: the place of its latest activation, as far as the actor may see it."""
+"""Where a unit stands, for its page: the place of its latest activation, within the actor's scope."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sifilma.regions.models import Region
 
 
 def register_hooks() -> None:
-    """Answer whoever shows a unit."""
-    answer_with(standing_of)
+    """Register the answer with `sifilma/cards/unit_place.py`."""
+    answer_with(find_standing)
 
 
-def standing_of(ctx: Context, unit_id: UUID) -> Standing | None:
-    """The place of the latest activation in this unit."""
+def find_standing(ctx: Context, unit_id: UUID) -> Standing | None:
+    """Return the place of the latest activation in this unit that the actor may see, or None."""
     query = activations_query(ctx, Operation.UNIT_READ).where(Activation.unit_id == unit_id).order_by(Activation.id.desc()).limit(1)
     found = ctx.session.scalars(query).first()
     return _standing(ctx, found) if found is not None else None
@@ -35,7 +35,7 @@ def _standing(ctx: Context, found: Activation) -> Standing:
 
 
 def _region(ctx: Context, code: str) -> str:
-    """The names from the village up; a code that is closed by now keeps its name."""
+    """Return the names from the village up to the province. Codes that are closed by now keep their names."""
     chain = [code, code[:8], code[:5], code[:2]]
     names: dict[str, str] = dict(ctx.session.execute(select(Region.code, Region.name).where(Region.code.in_(chain))).all())
     return ", ".join(names[part] for part in chain if part in names)

@@ -1,4 +1,4 @@
-"""/api/v1: the services as JSON. OpenAPI is generated from the schemas that validate."""
+"""/api/v1: the services as JSON. The OpenAPI document is generated from the schemas that validate the requests (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BLUEPRINTS = (
 
 
 def register(app: Application) -> None:
-    """Attach every route of /api/v1."""
+    """Register every route of /api/v1."""
     for api in BLUEPRINTS:
         app.register_api(api)
     app.register_blueprint(documentation.blueprint)

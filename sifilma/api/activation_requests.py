@@ -1,4 +1,4 @@
-"""Activation requests and their tokens."""
+"""The routes of activation requests and their tokens."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ActivationRequestForm(BaseModel):
 
 
 class TokenPath(IdPath, UidPath):
-    """A request, and one of its cards."""
+    """The id of a request, and the UID of one of its cards."""
 
 
 @api.post(PATH, responses={201: ActivationRequestOut}, summary="Draft a request")
@@ -57,7 +57,7 @@ def draft(form: ActivationRequestForm) -> Response:
 @operation("activation_request.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = queries.requests_page(context(), Wanted(query.state or ""))
+    select, key = queries.list_requests(context(), Wanted(query.state or ""))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 

@@ -1,4 +1,4 @@
-"""Activations: one card, one machine, one place."""
+"""The routes of activations: one at a time, by file, and the review of places."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ api = blueprint("activations")
 
 
 class ActivationsQuery(ListQuery):
-    """Which activations."""
+    """A page of activations, and the state of the place's review."""
 
     review: Literal["none", "waiting", "accepted", "rejected"] | None = None
 
@@ -94,7 +94,7 @@ def activate_many(form: ActivationsFile) -> Response:
 def list_activations(query: ActivationsQuery) -> Response:
     """Newest first; `review=waiting` is the operator's queue."""
     ctx = context()
-    select, key = queries.activations_page(ctx, query.review)
+    select, key = queries.list_activations(ctx, query.review)
     return page_of(select, key, query, lambda rows: activations_out(ctx, rows))
 
 

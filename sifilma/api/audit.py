@@ -1,4 +1,4 @@
-"""The record of acts, and its transparency log."""
+"""The routes of the audit entries, and of checkpoints and proofs of the transparency log."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ LONGEST = 2**53 - 1
 
 
 class AuditQuery(ListQuery):
-    """Which entries."""
+    """A page of entries, by object or act."""
 
     object: str | None = Field(None, max_length=64, description="id of the object")
     action: str | None = Field(None, max_length=40)
 
 
 class PlacePath(BaseModel):
-    """A place in the log, from 0."""
+    """A place in the log, counted from 0."""
 
     seq: int = Field(ge=0, le=LONGEST)
 
 
 class CheckpointQuery(BaseModel):
-    """What the proof of growth begins with."""
+    """The size from which a consistency proof is requested (RFC 6962, section 2.1.2)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class CheckpointQuery(BaseModel):
 
 
 class VerificationQuery(BaseModel):
-    """How much is verified in one answer; `sifilma audit verify` reads everything."""
+    """The number of newest entries to verify. `sifilma audit verify` verifies all."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +54,7 @@ class VerificationQuery(BaseModel):
 def list_entries(query: AuditQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = audit_queries.entries(ctx, Wanted(query.object or "", query.action or ""))
+    select, key = audit_queries.list_entries(ctx, Wanted(query.object or "", query.action or ""))
     return page_of(select, key, query, lambda rows: audit_queries.entries_out(ctx, rows))
 
 
@@ -63,7 +63,7 @@ def list_entries(query: AuditQuery) -> Response:
 def show_checkpoint(query: CheckpointQuery) -> Response:
     """Size and root, signed; with `since` the proof that the log of that size is its beginning."""
     ctx = context()
-    found = checkpoints.newest(ctx.session)
+    found = checkpoints.get_newest(ctx.session)
     consistency = None if query.since is None else proofs.prove_consistency(ctx, query.since, found)
     return answer(log_serializers.checkpoint_out(found, query.since, consistency))
 
@@ -72,7 +72,7 @@ def show_checkpoint(query: CheckpointQuery) -> Response:
 @operation("audit.read")
 def prove(path: PlacePath) -> Response:
     """Against the newest checkpoint."""
-    return answer(log_serializers.proof_out(log_serializers.proof(context(), path.seq)))
+    return answer(log_serializers.proof_out(log_serializers.get_proof(context(), path.seq)))
 
 
 @api.get("/audit/verification", responses={200: VerificationOut}, summary="Verify the end of the log")

@@ -1,4 +1,4 @@
-"""Cards: where each is in its life, and what is reported about it."""
+"""The routes of cards: state, steps, and reports about their condition."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ api = blueprint("cards")
 
 
 class CardsQuery(StateQuery):
-    """Which cards."""
+    """A page of cards, by state or function."""
 
     function: str | None = Field(None, pattern="^(R|RW)$")
 
@@ -31,7 +31,7 @@ class CardsQuery(StateQuery):
 def list_cards(query: CardsQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = service.cards_page(ctx, CardFilter(query.state or "", query.function or ""))
+    select, key = service.list_cards(ctx, CardFilter(query.state or "", query.function or ""))
     return page_of(select, key, query, lambda cards: cards_out(ctx, cards))
 
 

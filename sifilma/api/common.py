@@ -1,4 +1,4 @@
-"""What every route of the API shares: paths, pages, answers, multipart forms, the problem document."""
+"""What all routes of the API share: paths, pages, answers, multipart forms, the problem document."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SIGNED_IN: list[dict[str, list[str]]] = [{"session": [], "csrf": []}, {"key": []
 
 
 def security_schemes(settings: Settings) -> dict[str, Any]:
-    """How a caller shows who it is; the cookie has the name it has on this installation."""
+    """Return the security schemes for OpenAPI. The session cookie has the name it has on this installation."""
     cookie = {"type": "apiKey", "in": "cookie", "name": cookie_name(settings), "description": "POST /session, then POST /session/otp"}
     return {
         "session": cookie,
@@ -78,13 +78,13 @@ class IdPath(BaseModel):
 
 
 class UidPath(BaseModel):
-    """A card's UID as printed: spaces and colons are accepted."""
+    """A card's UID. Spaces and colons, as printed on cards, are accepted."""
 
     uid: Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise_uid)]
 
 
 class ListQuery(BaseModel):
-    """Which page of a list."""
+    """A page of a list: its length, and the cursor of the page before it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,13 +93,13 @@ class ListQuery(BaseModel):
 
 
 class StateQuery(ListQuery):
-    """Which page of which state."""
+    """A page of a list, by state."""
 
     state: str | None = Field(None, max_length=20)
 
 
 def blueprint(name: str, *, signed_in: bool = True) -> APIBlueprint:
-    """A part of the API, with the refusals every route may answer."""
+    """Return a blueprint of the API whose routes document the common refusals."""
     return APIBlueprint(
         f"api_{name.replace('-', '_')}",
         __name__,
@@ -115,26 +115,29 @@ def _refusal(status: HTTPStatus) -> dict[str, Any]:
 
 
 def file_of(*media_types: str) -> dict[str, Any]:
-    """What the document says of an answer that is a file."""
+    """Return the description of an answer that is a file, for the OpenAPI document."""
     schema = {"type": "string", "format": "binary"}
     return {"description": "The file", "content": {media_type: {"schema": schema} for media_type in media_types}}
 
 
 def answer(model: BaseModel, status: int = 200) -> Response:
-    """A model as JSON."""
+    """Return a model as a JSON response."""
     return Response(model.model_dump_json(), status, content_type="application/json")
 
 
 def page_of(
     query: Select[Any], key: Any, which: ListQuery, show: Callable[[list[Any]], Iterable[BaseModel]], *, order: Order = NEWEST_FIRST
 ) -> Response:
-    """One page of a select; codes in their order are OLDEST_FIRST."""
+    """Return one page of a select as JSON. Codes in ascending order need OLDEST_FIRST. Raise Invalid for an unreadable cursor."""
     found = paging.page(context().session, query, key, limit=which.limit, cursor=which.cursor, order=order)
     return answer(Page[Any](items=list(show(found.items)), next=found.next))
 
 
 def takes(api: APIBlueprint, path: str, body: type[BaseModel], form: type[BaseModel]) -> None:
-    """Say in the document that a POST takes JSON or this multipart form: the view itself looks which, a parameter of it can be but one."""
+    """Document that a POST takes either JSON or this multipart form.
+
+    The framework derives the body from the view's parameters, and these can name only one of the two; so the view reads the body itself.
+    """
     called = api.paths[API + path].post
     content = {}
     for found, schemas in (parse_body(body), parse_form(form)):
@@ -144,18 +147,18 @@ def takes(api: APIBlueprint, path: str, body: type[BaseModel], form: type[BaseMo
 
 
 def _json_part(value: object) -> object:
-    """A multipart part with JSON: sent as a field, or as a file of type application/json."""
+    """Return the JSON of a multipart part, which comes as a plain field or as a file of type application/json. Raise ValueError."""
     if isinstance(value, str) or hasattr(value, "read"):
         try:
             value = json.loads(value if isinstance(value, str) else value.read())
-        except (ValueError, RecursionError) as broken:
+        except (ValueError, RecursionError) as broken:  # RecursionError: JSON that is nested too deeply
             raise ValueError("this part must be JSON") from broken
         characters.require_fit("request", value)
     return value
 
 
 def _file_part(value: object) -> object:
-    """A part sent as a plain field, without a file name, is no file."""
+    """Return the part. Raise ValueError for a plain field, which has no file name and is no file."""
     if value is not None and not hasattr(value, "filename"):
         raise ValueError("this part must be a file")
     return value
@@ -166,14 +169,14 @@ File = Annotated[FileStorage, BeforeValidator(_file_part)]
 
 
 def upload(file: FileStorage | None) -> Upload | None:
-    """An uploaded file, None for a part that is not there or has no name."""
+    """Return an uploaded file, or None if the part is missing or has no file name."""
     if file is None or not file.filename:
         return None
     return Upload(file.filename, file.read())
 
 
 def needed(file: FileStorage | None, field: str) -> Upload:
-    """An uploaded file that must be there."""
+    """Return an uploaded file. Raise Invalid if it is missing."""
     found = upload(file)
     if found is None:
         raise Invalid.field(field, "This file is missing.")

@@ -1,4 +1,4 @@
-"""The decisions every request knows, as routes: submit, verify, reject, cancel. To return and to approve differ by kind."""
+"""The decisions that all requests have as routes: submit, verify, reject, cancel. Return and approve differ by kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Decide = Callable[[Context, UUID, str], Any]
 def add_decisions(
     api: APIBlueprint, path: str, prefix: str, requests: Requests[Any], full: Callable[[Context, Any], BaseModel], shown: type[BaseModel]
 ) -> None:
-    """Add the four routes below `path`; `prefix` begins the names of their operations."""
+    """Add the four routes below `path`. The names of their operations begin with `prefix`."""
     for verb, name, does, summary in (
         ("submit", "submit", requests.submit, "Submit: what is submitted does not change"),
         ("verify", "verify", requests.verify, "Verify (optional): the operator has looked at it"),

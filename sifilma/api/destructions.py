@@ -1,4 +1,4 @@
-"""Destructions and their Berita Acara."""
+"""The routes of destructions and their Berita Acara."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def propose(body: DestructionIn) -> Response:
 @operation("destruction.view")
 def list_destructions(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.page(context(), query.state)
+    select, key = service.list_destructions(context(), query.state)
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -50,7 +50,7 @@ def list_destructions(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
     ctx = context()
-    return answer(full(ctx, service.get(ctx, path.id)))
+    return answer(full(ctx, service.get_destruction(ctx, path.id)))
 
 
 @api.post("/destructions/<uuid:id>/approve", responses={200: DestructionOut}, summary="Approve exactly what was seen")
@@ -100,6 +100,6 @@ def verify(path: IdPath, body: NoteIn) -> Response:
 def pdf(path: IdPath) -> Response:
     """The same bytes each time."""
     ctx = context()
-    found = service.get(ctx, path.id)
+    found = service.get_destruction(ctx, path.id)
     data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
     return attachment(data, "application/pdf", f"BA-{(found.number or '').replace('/', '-')}.pdf")

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its reference page, without anything from elsewhere."""
+"""The OpenAPI document and its reference page, which loads nothing from other sites."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ blueprint = Blueprint("api_documentation", __name__, url_prefix=API, template_fo
 
 
 def document() -> dict[str, Any]:
-    """OpenAPI 3.1."""
+    """Return the OpenAPI 3.1 document."""
     app = cast(Application, current_app)
     return cast("dict[str, Any]", app.api_doc)
 
@@ -22,12 +22,12 @@ def document() -> dict[str, Any]:
 @blueprint.get("/openapi.json")
 @operation("public")
 def openapi() -> Response:
-    """The API as a document."""
+    """Return the OpenAPI document as JSON."""
     return jsonify(document())
 
 
 @blueprint.get("/docs")
 @operation("public")
 def docs() -> str:
-    """The API as a page."""
+    """Show the OpenAPI document as a page."""
     return render_template("api/docs.html", document=document())

@@ -1,4 +1,4 @@
-"""Handovers (BAST)."""
+"""The routes of handovers (BAST)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def issue(body: HandoverIn) -> Response:
 @operation("handover.view")
 def list_handovers(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.page(context(), query.state)
+    select, key = service.list_handovers(context(), query.state)
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -38,7 +38,7 @@ def list_handovers(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its cards."""
     ctx = context()
-    return answer(full(ctx, service.get(ctx, path.id)))
+    return answer(full(ctx, service.get_handover(ctx, path.id)))
 
 
 @api.post("/handovers/<uuid:id>/receive", responses={200: HandoverOut}, summary="Receive the cards")
@@ -70,6 +70,6 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
 def pdf(path: IdPath) -> Response:
     """The same bytes each time."""
     ctx = context()
-    found = service.get(ctx, path.id)
+    found = service.get_handover(ctx, path.id)
     data = bast.bast(ctx, resources().settings.public_url, found)
     return attachment(data, "application/pdf", f"BAST-{found.number.replace('/', '-')}.pdf")

@@ -1,4 +1,4 @@
-"""Jobs: what was asked by file, how far it is, and what became of it."""
+"""The routes of jobs: progress, errors by row, and the files with results and failed rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE: dict[str | int | HTTPStatus, Any] = {200: file_of("text/csv", sheets.XLSX_
 
 
 class FileQuery(BaseModel):
-    """As which kind of file."""
+    """The type of a file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class ErrorsOut(BaseModel):
 @operation("job.see")
 def list_jobs(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.listing(context(), query.state or "")
+    select, key = service.list_jobs(context(), query.state or "")
     return page_of(select, key, query, lambda rows: map(serializers.job_out, rows))
 
 
@@ -46,7 +46,7 @@ def list_jobs(query: StateQuery) -> Response:
 @operation("job.see")
 def show(path: IdPath) -> Response:
     """`done` of `total` rows are settled, `failed` of those with errors. What is away (`waits_for`) is waited for."""
-    return answer(serializers.job_out(service.get(context(), path.id)))
+    return answer(serializers.job_out(service.get_job(context(), path.id)))
 
 
 @api.get("/jobs/<uuid:id>/errors", responses={200: ErrorsOut}, summary="What was wrong with the rows of a job")
@@ -54,7 +54,7 @@ def show(path: IdPath) -> Response:
 def errors(path: IdPath) -> Response:
     """By the file's own row numbers."""
     ctx = context()
-    return answer(ErrorsOut(items=serializers.errors_out(ctx, service.get(ctx, path.id))))
+    return answer(ErrorsOut(items=serializers.errors_out(ctx, service.get_job(ctx, path.id))))
 
 
 @api.get("/jobs/<uuid:id>/corrected", responses=FILE, summary="The failed rows, to be put right and sent again")
@@ -62,7 +62,7 @@ def errors(path: IdPath) -> Response:
 def corrected(path: IdPath, query: FileQuery) -> Response:
     """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""
     ctx = context()
-    job = service.get(ctx, path.id)
+    job = service.get_job(ctx, path.id)
     sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, str)
     return lists.table(query.kind, "errors", sheet.header, sheet.rows)
 
@@ -72,6 +72,6 @@ def corrected(path: IdPath, query: FileQuery) -> Response:
 def result(path: IdPath, query: FileQuery) -> Response:
     """Rows that are settled, in the order of the file."""
     ctx = context()
-    job = service.get(ctx, path.id)
+    job = service.get_job(ctx, path.id)
     sheet = worker.KINDS[job.kind].result(ctx, resources().settings, resources().files, job, str)
     return lists.table(query.kind, "result", sheet.header, sheet.rows)

@@ -1,4 +1,4 @@
-"""Manifests: metadata for those who may see them, the file for its holder alone."""
+"""The routes of manifests: metadata, the file (for the holder of the card only), and revocation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ api = blueprint("manifests")
 
 
 class ManifestsQuery(StateQuery):
-    """Which manifests."""
+    """A page of manifests, by state or card."""
 
     sam_uid: Uid | None = Field(None)
 
@@ -31,7 +31,7 @@ class ManifestsQuery(StateQuery):
 def list_manifests(query: ManifestsQuery) -> Response:
     """Newest first; of one card if `sam_uid` is given."""
     ctx = context()
-    select, key = queries.manifests_page(ctx, query.state, query.sam_uid)
+    select, key = queries.list_manifests(ctx, query.state, query.sam_uid)
     return page_of(select, key, query, lambda rows: manifests_out(ctx, rows, resources().settings.public_url))
 
 
@@ -57,7 +57,7 @@ def revoke(path: IdPath, body: RevokeIn) -> Response:
     """By an operator a proposal (202); by an approver who is another person, with a fresh code, its execution (200)."""
     ctx = context()
     manifest = queries.get_manifest(ctx, path.id)
-    proposal = queries.open_revocation(ctx, path.id)
+    proposal = queries.find_open_revocation(ctx, path.id)
     if proposal is None:
         revocation.propose(ctx, path.id, body.reason)
         status = 202

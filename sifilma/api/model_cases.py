@@ -1,4 +1,4 @@
-"""Applications for models: to be tested, to be certified (Permendagri 76/2020, arts. 12-16)."""
+"""The routes of applications to have models tested and certified (Permendagri 76/2020, articles 12-16)."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class CertificateForm(BaseModel):
 def apply(form: CaseForm) -> Response:
     """By its manufacturer, one application of a kind at a time."""
     made = cases.apply(context(), resources().files, form.request.model, form.request, upload(form.letter))
-    return answer(case_out(cases.get(context(), made.id)), 201)
+    return answer(case_out(cases.get_case(context(), made.id)), 201)
 
 
 @api.get(PATH, responses={200: Page[CaseOut]}, summary="Applications")
 @operation("model.case.view")
 def list_cases(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = cases.page(context(), query.state)
+    select, key = cases.list_cases(context(), query.state)
     return page_of(select, key, query, lambda rows: map(case_out, rows))
 
 
@@ -61,7 +61,7 @@ def list_cases(query: StateQuery) -> Response:
 @operation("model.case.view")
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
-    return answer(case_out(cases.get(context(), path.id)))
+    return answer(case_out(cases.get_case(context(), path.id)))
 
 
 @api.post(f"{PATH}/<uuid:id>/certificate", responses={200: CaseOut}, summary="Record the certificate that was issued")

@@ -1,4 +1,4 @@
-"""Personalisation requests and their results."""
+"""The routes of personalisation requests and their results."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class PersonalisationForm(BaseModel):
     batch: File | None = None
 
     def files(self) -> Files:
-        """The files that came."""
+        """Return the uploaded files."""
         return Files(upload(self.letter), upload(self.purchase_order), upload(self.batch))
 
 
 class ResultsBody(RawModel):
-    """Results as JSON or as CSV."""
+    """The body of results, which is JSON or CSV."""
 
     mimetypes = ["application/json", "text/csv"]  # noqa: RUF012  # the framework's own way
 
@@ -57,7 +57,7 @@ def draft(form: PersonalisationForm) -> Response:
 @operation("personalisation.view")
 def list_requests(query: StateQuery) -> Response:
     """Newest first."""
-    select, key = service.page(context(), query.state)
+    select, key = service.list_by_state(context(), query.state)
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 
@@ -66,7 +66,7 @@ def list_requests(query: StateQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
     ctx = context()
-    return answer(full(ctx, service.get(ctx, path.id)))
+    return answer(full(ctx, service.get_request(ctx, path.id)))
 
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: PersonalisationOut}, summary="Edit a draft or a returned request")

@@ -1,4 +1,4 @@
-"""What a form or a maker needs to choose from: organisations, models, regions."""
+"""The routes of reference data: organisations, models, region codes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ api = blueprint("reference")
 
 
 class OrganisationQuery(ListQuery):
-    """Which organisations."""
+    """A page of organisations, by kind and a part of the name (`q`)."""
 
     kind: Literal["directorate", "province_office", "regency_office", "institution", "manufacturer"] | None = None
     q: str | None = Field(None, max_length=100)
 
 
 class RegionQuery(ListQuery):
-    """Whose children; provinces if none is named."""
+    """A page of region codes below `parent`; of provinces without it."""
 
     parent: str | None = Field(None, max_length=13)
 
@@ -67,7 +67,7 @@ class LocatedOut(BaseModel):
 @operation("reference.read")
 def organisations(query: OrganisationQuery) -> Response:
     """Newest first."""
-    select, key = accounts.organisations_query(query.kind, query.q)
+    select, key = accounts.list_organisations(query.kind, query.q)
     return page_of(select, key, query, lambda rows: map(organisation_out, rows))
 
 
@@ -75,7 +75,7 @@ def organisations(query: OrganisationQuery) -> Response:
 @operation("reference.read")
 def models(query: ListQuery) -> Response:
     """Newest first."""
-    select, key = cards.models_query()
+    select, key = cards.list_models()
     return page_of(select, key, query, models_out)
 
 

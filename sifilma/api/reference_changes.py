@@ -1,4 +1,4 @@
-"""Changes of reference data: an operator proposes, an approver, another person, has them registered."""
+"""The routes of changes of reference data. An operator proposes them; an approver, who is another person, executes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH = "/reference-changes"
 
 
 class ChangesQuery(StateQuery):
-    """Which changes."""
+    """A page of changes, by state or kind."""
 
     kind: Literal["organisations", "agreements", "models"] | None = None
 
@@ -49,7 +49,7 @@ def propose_models(body: ModelsIn) -> Response:
 @operation("reference.proposals.view")
 def list_changes(query: ChangesQuery) -> Response:
     """Newest first."""
-    select, key = reference.listing(context(), query.state or "", query.kind or "")
+    select, key = reference.list_changes(context(), query.state or "", query.kind or "")
     return page_of(select, key, query, lambda rows: map(change_brief, rows))
 
 
@@ -57,7 +57,7 @@ def list_changes(query: ChangesQuery) -> Response:
 @operation("reference.proposals.view")
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
-    return answer(change_out(reference.get(context(), path.id)))
+    return answer(change_out(reference.get_change(context(), path.id)))
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: ReferenceChangeOut}, summary="Register exactly what was seen")

@@ -1,4 +1,4 @@
-"""Signing in, stepping up, signing out; who am I; my sessions."""
+"""The routes of signing in, step-up, signing out, the signed-in user, and their sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ api = blueprint("session", signed_in=False)
 
 
 class PasswordIn(Strict):
-    """The first step."""
+    """Show the first step."""
 
     username: str = Field(min_length=1, max_length=60)
     password: str = Field(min_length=1, max_length=256)
@@ -66,7 +66,7 @@ def one_time_code(body: CodeIn) -> Response:
     """A code counts once. The session gets a new cookie."""
     ctx, settings = context(), resources().settings
     done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), body.code)
-    user = service.user(ctx, done.user_id)
+    user = service.get_user(ctx, done.user_id)
     return set_cookie(answer(SignedInOut(user=me_out(user), csrf=done.csrf)), settings, done.cookie)
 
 
@@ -84,7 +84,7 @@ def step_up(body: CodeIn) -> Response:
 def end() -> Response:
     """The session ends on the server: its cookie is worth nothing from here on."""
     ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx).id)
     return clear_cookie(make_response("", 204), resources().settings)
 
 
@@ -95,7 +95,7 @@ def me() -> Response:
     ctx = context()
     if ctx.actor.user_id is None:
         return jsonify(service.machine_facts(ctx))
-    return answer(me_out(service.user(ctx, ctx.actor.user_id)))
+    return answer(me_out(service.get_user(ctx, ctx.actor.user_id)))
 
 
 @api.get("/sessions", responses={200: Page[SessionOut]}, summary="My running sessions")
@@ -112,5 +112,5 @@ def list_sessions() -> Response:
 def end_one(path: IdPath) -> Response:
     """Another device, or this one."""
     ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx, path.id).id, "ended by its owner")
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx, path.id).id, "ended by its owner")
     return make_response("", 204)

@@ -1,4 +1,4 @@
-"""Readers and encoders."""
+"""The routes of readers and encoders."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max
     """One unit, or up to a thousand."""
 
     def units(self) -> list[UnitIn]:
-        """As a list."""
+        """Return the units as a list."""
         return self.root if isinstance(self.root, list) else [self.root]
 
 
 class UnitsQuery(ListQuery):
-    """Which units."""
+    """A page of units, by hardware number."""
 
     hardware_number: str | None = Field(None, max_length=40)
 
@@ -45,7 +45,7 @@ def register(body: UnitsIn) -> Response:
 def list_units(query: UnitsQuery) -> Response:
     """Newest first; by hardware number if one is given."""
     ctx = context()
-    select, key = service.units_page(ctx, service.UnitFilter(hardware_number=query.hardware_number or ""))
+    select, key = service.list_units(ctx, service.UnitFilter(hardware_number=query.hardware_number or ""))
     return page_of(select, key, query, lambda units: units_out(ctx, units))
 
 

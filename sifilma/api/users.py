@@ -1,4 +1,4 @@
-"""People of one's own organisation, central people (two administrators), invitations, API keys."""
+"""The routes of accounts: the own organisation's, central ones (by two administrators), invitations, API keys."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _link(secret: str | None) -> str | None:
 @operation("users.see")
 def list_users(query: ListQuery) -> Response:
     """Every account, newest first, without contact data."""
-    select, key = service.own_users(context())
+    select, key = service.list_own_users(context())
     return page_of(select, key, query, lambda rows: map(user_out, rows))
 
 
@@ -63,7 +63,7 @@ def list_users(query: ListQuery) -> Response:
 def invite(body: UserIn) -> Response:
     """The answer holds the one-time link: hand it over in person or by a channel of your own."""
     ctx = context()
-    user, secret = service.invite(ctx, resources().settings, service.own_organisation(ctx), body.new_user())
+    user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
     otherwise = service.known_otherwise(user, body.name)
     return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret), known_otherwise=otherwise), 201)
 
@@ -73,7 +73,7 @@ def invite(body: UserIn) -> Response:
 def change_user(path: IdPath, body: UserChangeIn) -> Response:
     """In force with the person's next request; their sessions end."""
     ctx = context()
-    user = service.own_user(ctx, path.id)
+    user = service.get_own_user(ctx, path.id)
     service.change(ctx, user, body.change, body.role_set())
     return answer(user_out(user))
 
@@ -83,7 +83,7 @@ def change_user(path: IdPath, body: UserChangeIn) -> Response:
 def invite_central(body: UserIn) -> Response:
     """A first head is invited at once; a central person waits for a second user administrator."""
     ctx = context()
-    organisation = service.organisation(ctx, body.organisation)
+    organisation = service.get_organisation(ctx, body.organisation)
     user, proposal, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
     otherwise = service.known_otherwise(user, body.name)
     invited = InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret), known_otherwise=otherwise)
@@ -95,7 +95,7 @@ def invite_central(body: UserIn) -> Response:
 def propose_change(path: IdPath, body: UserChangeIn) -> Response:
     """A second user administrator executes it."""
     ctx = context()
-    proposal = proposals.propose_change(ctx, service.user(ctx, path.id), body.change, body.role_set(), body.reason)
+    proposal = proposals.propose_change(ctx, service.get_user(ctx, path.id), body.change, body.role_set(), body.reason)
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
 
 
@@ -143,7 +143,7 @@ def change_password(body: PasswordChangeIn) -> Response:
 @operation("api_keys.see")
 def list_keys(query: ListQuery) -> Response:
     """Newest first, by their first characters."""
-    select, key = service.api_keys_query(context())
+    select, key = service.list_api_keys(context())
     return page_of(select, key, query, lambda rows: map(api_key_out, rows))
 
 
@@ -152,7 +152,7 @@ def list_keys(query: ListQuery) -> Response:
 def make_key(body: ApiKeyIn) -> Response:
     """The key is in this answer and nowhere else."""
     ctx = context()
-    key, secret = service.create_api_key(ctx, service.own_organisation(ctx).id, body.name)
+    key, secret = service.create_api_key(ctx, service.get_own_organisation(ctx).id, body.name)
     return answer(api_key_out(key, secret), 201)
 
 

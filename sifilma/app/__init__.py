@@ -1,1 +1,1 @@
-"""The application put together: factory, blueprints, transition hooks, command groups."""
+"""The assembled application: factory, blueprints, transition hooks and command groups."""

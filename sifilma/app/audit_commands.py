@@ -1,4 +1,7 @@
-"""`sifilma audit …`: the transparency log. Above the packages, because whose signatures count is said by activation's trust."""
+"""`sifilma audit …`: the commands of the transparency log.
+
+They are here and not in `audit`, because `activation.trust` says whose signatures count, and `audit` may not import it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ group = AppGroup("audit", help="The transparency log.")
 
 
 def keep_log(*, now: bool = False) -> int:
-    """Take every waiting entry into the log, batch by batch, and sign when it is time (or `now`); how many were taken."""
+    """Take every waiting entry into the log, in batches, and sign a checkpoint when it is due (or `now`). Return how many were taken."""
     total, taken = 0, sequencing.BATCH
     while taken == sequencing.BATCH:
         with command_context() as ctx:
@@ -29,24 +32,28 @@ def keep_log(*, now: bool = False) -> int:
 
 @group.command("sequence")
 def sequence() -> None:
-    """What the worker does all the time, at once: take waiting entries into the log and sign a checkpoint."""
+    """Take waiting entries into the log and sign a checkpoint now. The worker does this all the time."""
     click.echo(f"{keep_log(now=True)} entries taken into the log")
 
 
 @group.command("checkpoint")
 def checkpoint() -> None:
-    """Print the newest checkpoint: keep it where nobody of this installation can reach it."""
+    """Print the newest checkpoint. Keep it where nobody of this installation can change it."""
     with command_context() as ctx:
         ctx.uow.begin_read()
-        click.echo(checkpoints.newest(ctx.session).note, nl=False)
+        click.echo(checkpoints.get_newest(ctx.session).note, nl=False)
 
 
 @group.command("verify")
 @click.option(
-    "--checkpoint", "files", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, help="One kept elsewhere."
+    "--checkpoint",
+    "files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A checkpoint kept elsewhere.",
 )
 def verify(files: tuple[Path, ...]) -> None:
-    """Hash every entry again, rebuild the tree, check every checkpoint; name what is broken, exit 1 if anything is."""
+    """Hash every entry again, rebuild the tree and check every checkpoint. Name what is broken; exit 1 if anything is."""
     settings = resources().settings
     kept = [*checkpoints.kept_note(settings), *(path.read_text() for path in files)]
     with command_context() as ctx:
@@ -62,7 +69,7 @@ def verify(files: tuple[Path, ...]) -> None:
 
 @group.command("export")
 def export_() -> None:
-    """Write leaves, checkpoints and the key to standard output, as JSON lines a stranger can verify; no personal data."""
+    """Write leaves, checkpoints and keys to standard output, as JSON lines that a stranger can verify. No personal data."""
     settings = resources().settings
     with command_context() as ctx:
         for line in export.lines(ctx, settings.log_name, keyset.load(settings).keys("audit")):

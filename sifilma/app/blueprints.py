@@ -1,4 +1,4 @@
-"""Every page of the HTML side, and what strangers fetch: registered in one place."""
+"""Register all blueprints of pages and public files in one place."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ BLUEPRINTS = (
 
 
 def register(app: Flask) -> None:
-    """Attach the blueprints, the languages, and what every template is given."""
+    """Attach the blueprints and the languages, and give templates their functions."""
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     languages.register(app, _zone, _language)
@@ -65,20 +65,20 @@ def register(app: Flask) -> None:
 
 
 def may(operation: str) -> bool:
-    """Whether whoever is signed in has a grant of the operation: what they may not do is not offered."""
+    """Return whether the signed-in user has a grant of the operation. Pages do not offer what the user may not do."""
     actor: Actor | None = g.get("actor")
     return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
 
 
 def needs_code(operation: str) -> bool:
-    """Whether a form for this operation asks for a one-time code along with it."""
+    """Return whether a form for this operation asks for a one-time code."""
     found = grants(g.actor, Operation(operation))
     asked = operation == Operation.SESSION_SELF or (bool(found) and all(grant.fresh for grant in found))
     return asked and not is_fresh(g.actor, resources().settings)
 
 
 def navigation() -> list[tuple[Entry, bool]]:
-    """The side bar's entries for whoever is signed in, and which of them this page belongs to."""
+    """Return the side bar's entries for the signed-in user, each with whether this page belongs to it."""
     section = request.path.split("/")[1]
     known = current_app.view_functions
     return [(entry, entry.section == section) for entry in ENTRIES if entry.endpoint in known and may(entry.operation)]

@@ -1,4 +1,4 @@
-"""Every command that needs the application: each package brings its own group."""
+"""Attach all commands that need the application. Each package has its own group."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import keep_log
 from sifilma.fsck.cli import fsck
-from sifilma.jobs import worker as running
+from sifilma.jobs import worker
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
@@ -31,19 +31,19 @@ from sifilma.resources import resources
 from sifilma.schema import migrate
 from sifilma.web.command import command_context
 
-EVERY_SECONDS = 10
+EVERY_SECONDS = 10  # between two rounds of the worker
 EXPECTED = (SifilmaError, HSMError, SQLAlchemyError, OSError)
-"""Faults of a job that explain themselves; any other is logged with its trace."""
+"""Faults of a job that explain themselves. All others are logged with their trace."""
 
 log = structlog.get_logger()
 database = AppGroup("db", help="The database's schema.")
 
 
 def register(app: Flask) -> None:
-    """Attach the groups."""
+    """Attach the groups and commands."""
     for group in (database, hsm, users, organisations, models, agreements, regions, audit):
         app.cli.add_command(group)
-    for command in (worker, fsck):
+    for command in (worker_command, fsck):
         app.cli.add_command(command)
 
 
@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 @database.command("check")
 def check() -> None:
-    """Compare tables, indexes and triggers with the code; exit 1 if anything differs."""
+    """Compare tables, indexes and triggers with the code. Exit 1 if anything differs."""
     found = migrate.check(resources().settings.database)
     click.echo(f"database {found.database_head}, code {found.code_head}")
     for text in (
@@ -71,9 +71,9 @@ def check() -> None:
 
 @click.command("worker")
 @with_appcontext
-@click.option("--once", is_flag=True, help="One round, then end; exit 1 if a job failed.")
-def worker(once: bool) -> None:
-    """What time alone brings about: acts come into the log, tokens lapse, requests and manifests expire, people are reminded."""
+@click.option("--once", is_flag=True, help="Run one round, then end; exit 1 if a job failed.")
+def worker_command(once: bool) -> None:
+    """Do what is due: take acts into the log, send messages, work on files, expire tokens, requests and manifests, remind people."""
     while True:
         counts, failed = run_once()
         if any(counts.values()) or once:
@@ -86,7 +86,7 @@ def worker(once: bool) -> None:
 
 
 def _wait() -> None:
-    """Until the next round; messages leave within a second of their act meanwhile (somebody waits for a code), and files are worked on."""
+    """Wait for the next round. Messages are sent within a second meanwhile, since somebody waits for a code, and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
         if not run_job(ROWS, _work):
@@ -95,14 +95,17 @@ def _wait() -> None:
 
 
 def run_once() -> tuple[dict[str, int], list[str]]:
-    """One round, each job in transactions of its own: what was done, and which jobs failed. The others, and the next round, go on."""
+    """Run one round. Return the count of each job, and the names of the failed ones.
+
+    Each job has transactions of its own, so a failing job stops neither the others nor the next round.
+    """
     counts = {what: run_job(what, job) for what, job in JOBS.items()}
     failed = [what for what, count in counts.items() if count is None]
     return {what: count for what, count in counts.items() if count is not None}, failed
 
 
 def run_job(what: str, job: Callable[[], int]) -> int | None:
-    """How many a job did, None if it failed, in whatever way: the other jobs and the next round go on."""
+    """Run one job. Return its count, or None if it failed in whatever way: the worker goes on."""
     try:
         return job()
     except Exception as fault:  # noqa: BLE001  # the worker's edge
@@ -120,11 +123,11 @@ def _deliver() -> int:
 
 def _work() -> int:
     held = resources()
-    return running.work(running.Tools(command_context, held.settings, held.hsm, held.files, partial(place_check, held.settings.home)))
+    return worker.work(worker.Tools(command_context, held.settings, held.hsm, held.files, partial(place_check, held.settings.home)))
 
 
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
-    """A job that is one transaction."""
+    """Return the job as one transaction."""
 
     def run() -> int:
         with command_context() as ctx:

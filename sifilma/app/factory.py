@@ -1,4 +1,4 @@
-"""create_app(): settings, extensions, blueprints, error handlers, commands. Touches no database and no HSM."""
+"""Make the application: settings, extensions, blueprints, error handlers and commands. Touches neither database nor HSM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sifilma.web.application import Application
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None, hsm: HSM | None = None) -> Application:
-    """The application. Tests give their own settings, clock or HSM; everything else is as in production."""
+    """Return the application. Tests pass their own settings, clock or HSM; everything else is as in production."""
     settings = settings or load_settings()
     logging.configure(settings.log_level, as_json=settings.log_json)
     app = Application(
@@ -39,9 +39,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     app.config.update(_flask_config(settings))
     attach(app, _resources(app, settings, clock, hsm))
     db.init_app(app)
-    # What the extension closes after each request are sessions of its own, which nobody opens here: the unit of work has ours.
-    # Closing the asynchronous ones alone starts a thread and an event loop, at every request.
-    app.teardown_appcontext_funcs.clear()
     with app.app_context():
         prepare_engine(db.engine)
     errors.register(app)
@@ -53,6 +50,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     blueprints.register(app)
     register_hooks()
     command_groups.register(app)
+    # Only as many addresses as there are own proxies are taken from X-Forwarded-For; all others are the client's word.
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     return app

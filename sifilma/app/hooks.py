@@ -1,4 +1,7 @@
-"""What acts upward, against the layers, registered once at start-up (DOMAIN.md, rule 13)."""
+"""Register what lower packages trigger in higher ones: transition hooks, kinds of jobs and papers (docs/domain.md, rule 13).
+
+A lower package may not import a higher one, so the application connects them once at start-up.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from sifilma.resources import resources
 
 
 def register() -> None:
-    """Attach every hook; safe to call twice."""
+    """Attach every hook. Calling it twice is harmless."""
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)

@@ -1,1 +1,1 @@
-"""Four eyes: who may decide, what was decided, and the queues of what waits for a decision."""
+"""Four eyes: who may decide, requests and proposals that wait for another person, what was decided, and the queues."""

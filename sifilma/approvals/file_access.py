@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.documents.service import get
+from sifilma.documents.service import get_document
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.file_store import FileStore
@@ -29,7 +29,7 @@ def hand_out(ctx: Context, store: FileStore, document_id: UUID | None, kind: str
     """
     if document_id is None:
         raise NotFound()
-    document = get(ctx, document_id)
+    document = get_document(ctx, document_id)
     data = store.get(document.sha256)
     ctx.uow.begin_write()
     record(ctx, Action.DOCUMENT_DOWNLOAD, kind, object_id, organisation_id=organisation_id, file=document.kind, sha256=document.sha256)

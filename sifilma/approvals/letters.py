@@ -1,4 +1,4 @@
-"""The letter (surat dinas) behind a request: number, date, subject (DOMAIN.md, Words)."""
+"""The letter (surat dinas) behind a request: number, date, subject (docs/domain.md, Words)."""
 
 from __future__ import annotations
 

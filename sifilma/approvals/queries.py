@@ -11,10 +11,8 @@ from sqlalchemy import ColumnElement, Select, func, or_
 
 from sifilma.approvals.letters import letter_key
 from sifilma.approvals.service import Requests
-from sifilma.documents import lists
 from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
-from sifilma.web.forms import Form
 
 T = TypeVar("T")
 
@@ -32,13 +30,7 @@ class Wanted:
     days: int = 0
 
 
-def wanted(form: Form) -> Wanted:
-    """What the filters of a queue's page ask for."""
-    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
-    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
-
-
-def narrowed(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
+def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
     """The requests of `model` that fit, but for `waiting`; `named` says which belong to an organisation of the wanted text."""
     if wanted.state:
         query = query.where(model.state == wanted.state)

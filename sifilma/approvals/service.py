@@ -1,4 +1,4 @@
-"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (DOMAIN.md, rules 1 and 2)."""
+"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (docs/domain.md, rules 1 and 2)."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class Requests(Generic[R]):
     require_right: Callable[[Context, R], None]
     cancelled: Callable[[Context, R, Act], None] = _nothing_follows
 
-    def own(self, ctx: Context, request_id: UUID) -> R:
+    def get_own(self, ctx: Context, request_id: UUID) -> R:
         """One request the actor's organisation made. Who sees it otherwise (a buyer, a province) changes nothing."""
         found = self.get(ctx, request_id, self.operations.view)
         if getattr(found, self.way.owner) != ctx.actor.organisation_id:
@@ -183,7 +183,7 @@ class Requests(Generic[R]):
 
     def submit(self, ctx: Context, request_id: UUID, note: str = "") -> R:
         """Submit: from here on nothing of it changes, unless it is returned."""
-        request = self.own(ctx, request_id)
+        request = self.get_own(ctx, request_id)
         self.way.submit(ctx, request, self.content(ctx, request), note)
         return request
 
@@ -216,7 +216,7 @@ class Requests(Generic[R]):
 
     def cancel(self, ctx: Context, request_id: UUID, note: str = "") -> R:
         """The requester withdraws it."""
-        request = self.own(ctx, request_id)
+        request = self.get_own(ctx, request_id)
         act = self.way.move(ctx, request, "cancelled", "cancel", note)
         self.cancelled(ctx, request, act)
         return request

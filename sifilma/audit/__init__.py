@@ -1,1 +1,1 @@
-"""The record of every act, and of every refusal worth remembering."""
+"""The audit log: an entry for every act and for refusals that matter, and the transparency log over these entries (RFC 6962)."""

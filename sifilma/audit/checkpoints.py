@@ -1,4 +1,7 @@
-"""Checkpoints: the log's size and root, signed in the HSM, kept in the database and beside it."""
+"""Checkpoints: size and root of the log, signed in the HSM. They are stored in the database and in a file beside it.
+
+The file lets `sign` notice a database that was restored to an older state.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -16,18 +18,19 @@ from sifilma.audit.models import AuditEntry, LogCheckpoint, LogLeaf, PendingEntr
 from sifilma.audit.note import Checkpoint, NoteRefused, claim, sign_checkpoint
 from sifilma.audit.store import LogBroken, StoredTree, log_size
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
 
 LABEL = "audit-sign"
 EVERY = timedelta(seconds=45)
-"""A checkpoint younger than this is not followed by another yet; with the worker's rounds that makes one within the minute."""
+"""The least age of the newest checkpoint before the next is signed. With the worker's rounds one is signed at least once a minute."""
 SETTLED = timedelta(seconds=30)
-"""A checkpoint older than this is committed and seen everywhere: what refers to it by time never finds another one later."""
+"""The age at which a checkpoint is committed and visible everywhere. A reference to a checkpoint by time then never changes."""
 
 
-def newest(session: Session) -> LogCheckpoint:
-    """The newest checkpoint; NotFound before the first."""
+def get_newest(session: Session) -> LogCheckpoint:
+    """Return the newest checkpoint. Raise NotFound before the first."""
     found = _newest(session)
     if found is None:
         raise NotFound("Nothing has been signed yet: the first checkpoint comes within a minute of the first entry.")
@@ -35,7 +38,7 @@ def newest(session: Session) -> LogCheckpoint:
 
 
 def unsigned_since(session: Session) -> datetime | None:
-    """The moment of the oldest entry no checkpoint covers yet: in the log, or waiting for it. None when all is signed."""
+    """Return the moment of the oldest entry that no checkpoint covers, in the log or waiting for it. None if all are signed."""
     last = _newest(session)
     in_log = select(AuditEntry.at).join(LogLeaf, LogLeaf.entry_id == AuditEntry.id).where(LogLeaf.seq == (0 if last is None else last.size))
     waiting = select(AuditEntry.at).join(PendingEntry, PendingEntry.entry_id == AuditEntry.id).order_by(PendingEntry.entry_id).limit(1)
@@ -43,9 +46,10 @@ def unsigned_since(session: Session) -> datetime | None:
 
 
 def printed(session: Session, moment: datetime) -> dict[str, str] | None:
-    """What a document of this moment says of the log, and says for ever: the newest checkpoint that was settled then.
+    """Return what a document of this moment states about the log: the newest checkpoint that was settled at this moment.
 
-    Whoever holds the paper can hold the log to it. None for a document from before the first checkpoint.
+    The answer never changes, so that the document can be made again with the same bytes. Whoever holds the paper can check the log
+    against it. Return None for a document from before the first checkpoint.
     """
     query = select(LogCheckpoint).where(LogCheckpoint.at <= moment - SETTLED).order_by(LogCheckpoint.at.desc(), LogCheckpoint.size.desc())
     found = session.scalars(query.limit(1)).first()
@@ -53,10 +57,11 @@ def printed(session: Session, moment: datetime) -> dict[str, str] | None:
 
 
 def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False) -> int | None:
-    """Sign the log's present state, if something is new and the last checkpoint is EVERY old (or `now`); the size signed, or None.
+    """Sign the log's present state and return its size, or None if nothing was signed.
 
-    Reads, then signs without a transaction, then writes. LogBroken, and no signature, where the log is not the continuation of what was
-    signed last. Raises as `Signer.sign`; nothing is half done then, the next call signs.
+    A signature is due if entries were added and the last checkpoint is EVERY old (or `now`). The steps are: read, sign without a
+    transaction, write. Raise LogBroken, without signing, if the log does not continue what was signed last. Raise as `Signer.sign` does;
+    nothing is then half done, and the next call signs.
     """
     ctx.uow.begin_read()
     size, last = log_size(ctx.session), _newest(ctx.session)
@@ -64,6 +69,7 @@ def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False)
     if size == 0 or not is_due:
         return None
     tree = StoredTree(ctx.session)
+    # Both are compared: a restored database can be older than the file, and a new node has no file yet.
     for known in (_as_checkpoint(last), kept(settings)):
         _require_continuation(tree, size, known, settings.log_name)
     made = Checkpoint(settings.log_name, size, tree.root(size))
@@ -76,7 +82,7 @@ def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False)
 
 
 def kept(settings: Settings) -> Checkpoint | None:
-    """What the copy beside the database says, None without a readable one."""
+    """Return the checkpoint in the file beside the database, or None if there is no readable one."""
     try:
         return claim(_path(settings).read_text())
     except (OSError, UnicodeDecodeError, NoteRefused):
@@ -84,7 +90,7 @@ def kept(settings: Settings) -> Checkpoint | None:
 
 
 def kept_note(settings: Settings) -> list[str]:
-    """The copy beside the database, as `verify` takes it: a list of one, or none."""
+    """Return the note in the file as `verify` takes it: a list of one note, or an empty list."""
     return [_path(settings).read_text()] if kept(settings) is not None else []
 
 
@@ -97,7 +103,7 @@ def _as_checkpoint(row: LogCheckpoint | None) -> Checkpoint | None:
 
 
 def _require_continuation(tree: StoredTree, size: int, known: Checkpoint | None, name: str) -> None:
-    """LogBroken unless the log still begins with what was signed before. A log of another name was another log."""
+    """Raise LogBroken unless the log begins with what was signed before. A checkpoint of another origin belongs to another log."""
     if known is None or known.origin != name or known.size == 0:
         return
     if known.size > size:
@@ -107,10 +113,9 @@ def _require_continuation(tree: StoredTree, size: int, known: Checkpoint | None,
 
 
 def _store(ctx: Context, made: Checkpoint, note: str) -> None:
-    """Of two signed at once over the same entries the first counts."""
-    insert = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    """Store a checkpoint. If two processes sign at the same time over the same entries, the first is kept."""
     values = {"size": made.size, "root": made.root, "origin": made.origin, "note": note, "at": ctx.now}
-    ctx.session.execute(insert(LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
+    ctx.session.execute(upsert(ctx.session, LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
 
 
 def _path(settings: Settings) -> Path:
@@ -118,9 +123,10 @@ def _path(settings: Settings) -> Path:
 
 
 def _keep(settings: Settings, note: str) -> None:
-    """The copy is written before the commit: the leaves it speaks of are committed already."""
+    """Write the file before the commit of the checkpoint. The leaves that it covers are committed already."""
     path = _path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own per process, then a rename: readers never see a partial file.
     temporary = path.with_name(f".{path.name}.{uuid7().hex}")
     temporary.write_text(note)
     temporary.replace(path)

@@ -1,4 +1,4 @@
-"""Why an entry does not fit its place: it was edited, or stands where another stood."""
+"""Tell why an entry does not match its place in the log: it was edited, or it was logged at another place."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sifilma.audit.store import Row
 from sifilma.audit.tree import leaf_hash
 
 COMPARED = 50
-"""How many misfits are tried against each other's places."""
+"""How many misfits are compared with each other's places. It bounds the work, which is quadratic."""
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """An entry (by column) that is not what its place (with this hash) was made from."""
+    """An entry (its columns by name) whose leaf does not have the hash that is stored at its place."""
 
     seq: int
     entry: Row
@@ -24,9 +24,10 @@ class Misfit:
 
 
 def explain(misfits: Sequence[Misfit], report: Report) -> None:
-    """Name what happened to each. A leaf holds its place, so an entry that was moved is recognised by the place it was logged at."""
+    """Add a finding for each misfit. A leaf contains its place, so a moved entry is recognised by the place it was logged at."""
     origins = {misfit.seq: _origin(misfit, misfits) for misfit in misfits}
     moved = {seq: origin for seq, origin in origins.items() if origin is not None}
+    # Entries that only changed places among each other were reordered. Otherwise an insertion or a deletion shifted all that follow.
     swapped = set(moved) == set(moved.values())
     previous = 0
     for misfit in misfits:
@@ -37,7 +38,7 @@ def explain(misfits: Sequence[Misfit], report: Report) -> None:
         elif swapped:
             told = f"entry {misfit.entry['id']} stands at place {misfit.seq}, but was logged at place {origin}"
             report.add(Fault.REORDERED, told, misfit.seq, misfit.entry["id"])
-        elif misfit.seq - origin != previous:  # said once for all that follow
+        elif misfit.seq - origin != previous:  # reported once for all entries with the same shift
             previous = misfit.seq - origin
             _tell_shift(misfit, origin, report)
 
@@ -54,7 +55,7 @@ def _tell_shift(misfit: Misfit, origin: int, report: Report) -> None:
 
 
 def _origin(misfit: Misfit, others: Sequence[Misfit]) -> int | None:
-    """The place an entry was logged at, as far as its neighbours and the other misfits tell."""
+    """Return the place at which an entry was logged, if it is next to its present place or that of another misfit."""
     hashes = {other.seq: other.hash for other in others[:COMPARED]}
     for place in (misfit.seq - 1, misfit.seq + 1, *hashes):
         if place >= 0 and place != misfit.seq and leaf_hash(leaf_bytes(place, misfit.entry)) in (misfit.hash, hashes.get(place)):

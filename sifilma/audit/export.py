@@ -1,8 +1,8 @@
-"""The log as a file a stranger can verify without this software: one JSON object a line.
+"""Export the log as a file that a stranger can verify without this software: one JSON object per line.
 
-First `{"log": {origin, size, keys}}` (keys as SubjectPublicKeyInfo, base64), then a line per leaf, `{"leaf": text}`, whose UTF-8 bytes are
-what is hashed; where a checkpoint was signed, it follows the last leaf it speaks of, `{"checkpoint": note}`. No personal data: see
-`sifilma.audit.leaf`.
+The first line is `{"log": {origin, size, keys}}` with the keys as SubjectPublicKeyInfo in base64. Then follows a line per leaf,
+`{"leaf": text}`; the UTF-8 bytes of `text` are hashed. A checkpoint follows the last leaf it covers:
+`{"checkpoint": note}`. The file holds no personal data (see `sifilma.audit.leaf`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ CHUNK = 1000
 
 
 def lines(ctx: Context, origin: str, keys: Sequence[ec.EllipticCurvePublicKey]) -> Iterator[str]:
-    """The lines, each with its newline. LogBroken where an entry is gone: then `verify` says more. `ctx` is a unit of its own."""
+    """Yield the lines, each with its newline. `ctx` needs a unit of work of its own, which is restarted between chunks.
+
+    Raise LogBroken if an entry is missing; `verify` then reports more.
+    """
     ctx.uow.begin_read()
     size = log_size(ctx.session)
     yield _line({"log": {"origin": origin, "size": size, "keys": [base64.b64encode(note.spki(key)).decode() for key in keys]}})

@@ -1,4 +1,4 @@
-"""What a verification of the log can find, and how it is told."""
+"""The faults that a verification of the log can find, and its report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-AT_MOST = 20
+AT_MOST = 20  # findings listed per fault
 
 
 class Fault(StrEnum):
@@ -25,7 +25,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what was done, in words, and where (`seq` is the place in the log)."""
+    """One fault: its kind, a sentence about it, and where it is (`seq` is the place in the log)."""
 
     fault: Fault
     text: str
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """A verification. Of each fault at most AT_MOST findings are listed, `more` counts the others."""
+    """The result of a verification. At most AT_MOST findings of each fault are listed; `more` counts the others."""
 
     size: int
     checkpoints: int = 0
@@ -45,11 +45,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the log is what was signed."""
+        """Return whether the log is what was signed."""
         return not self.findings
 
     def add(self, fault: Fault, text: str, seq: int | None = None, entry_id: UUID | None = None) -> None:
-        """Note a finding."""
+        """Add a finding."""
         if sum(found.fault is fault for found in self.findings) < AT_MOST:
             self.findings.append(Finding(fault, text, seq, entry_id))
         else:

@@ -1,9 +1,9 @@
-"""What stands in the log for an entry: one line of RFC 8785 JSON, the same bytes for ever.
+"""The leaf of an entry in the log: one line of RFC 8785 JSON, whose bytes never change.
 
-In clear stand what was done, when, to which object, in whose affair, in which request: names and ids, which lead nowhere without the
-database. Who did it (account, person, address) and the words that came with it (`data` may hold what somebody typed) are personal or
-may be: they stand there only as SHA-256(salt ‖ RFC 8785 JSON), with 16 random bytes that are kept beside the entry and never leave. `seq`
-is part of the leaf, so that an entry moved to another place is no longer itself.
+In clear it holds the act, its moment, object, organisation, API key and request: names and ids that tell nothing without the database.
+Who acted (account, person, address) and `data`, which may hold typed text, are personal or can be. The leaf holds only
+SHA-256(salt ‖ RFC 8785 JSON) of them. The salt is 16 random bytes; it is stored beside the entry and never published, so that nobody can
+guess the values. `seq` is part of the leaf, so an entry that is moved to another place no longer matches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VERSION = 1
 
 
 def leaf_bytes(seq: int, entry: Mapping[Any, Any]) -> bytes:
-    """The leaf of an entry (its columns by name) at a place."""
+    """Return the leaf of an entry (its columns by name) at a place."""
     at: datetime = entry["at"]
     return rfc8785.dumps({
         "v": VERSION,
@@ -38,11 +38,11 @@ def leaf_bytes(seq: int, entry: Mapping[Any, Any]) -> bytes:
 
 
 def sealed_hash(entry: Mapping[Any, Any]) -> str:
-    """The salted hash (hex) of what must not be read off the leaf."""
+    """Return the salted hash (hex) of the parts of an entry that the leaf must not show."""
     personal = {"user": _text(entry["user_id"]), "person": _text(entry["person_id"]), "ip": entry["ip"], "data": entry["data"]}
     try:
         plain = rfc8785.dumps(personal)
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError):  # a number or text RFC 8785 has no form for, put there by other hands
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):  # values without an RFC 8785 form: this program never writes them, SQL can
         plain = rfc8785.dumps(personal | {"data": json.dumps(entry["data"], sort_keys=True)})
     return hashlib.sha256(bytes(entry["salt"]) + plain).hexdigest()
 

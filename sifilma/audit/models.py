@@ -1,4 +1,4 @@
-"""The record of acts: one entry per act, written in its transaction, never changed."""
+"""The entries of acts, each written in the transaction of its act and never changed, and the tables of the transparency log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sifilma.kernel.db import Base, Json, UtcDateTime
 
 
 class Action(StrEnum):
-    """Everything that can be recorded, as `object.action`. The list is closed: a new act is a new name here."""
+    """Every act that can be recorded, as `object.action`. The list is closed: a new kind of act needs a new name here."""
 
     ACCESS_DENIED = "access.denied"
     ACCESS_NOT_FOUND = "access.not_found"
@@ -112,7 +112,7 @@ class Action(StrEnum):
 
 
 class AuditEntry(Base):
-    """One act. `data` holds facts of the act, never secrets, never personal data beyond ids."""
+    """One act. `data` holds facts of the act, but no secrets and no personal data except ids."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (Index(None, "object_kind", "object_id", "id"), Index(None, "organisation_id", "id"))
@@ -130,11 +130,14 @@ class AuditEntry(Base):
     ip: Mapped[str] = mapped_column(String(45))
     data: Mapped[dict[str, Any]] = mapped_column(Json)
     salt: Mapped[bytes] = mapped_column(LargeBinary)
-    """16 random bytes that keep what the leaf only hashes from being guessed (`sifilma.audit.leaf`)."""
+    """16 random bytes that keep the hashed parts of the leaf from being guessed (`sifilma.audit.leaf`)."""
 
 
 class PendingEntry(Base):
-    """An entry that is not in the log yet. Put there by a trigger, in the entry's transaction: whenever it commits, it is not missed."""
+    """An entry that is not in the log yet. A trigger writes it in the entry's transaction.
+
+    So the sequencer finds an entry however late its transaction commits. A query for entries after the last id would miss late ones.
+    """
 
     __tablename__ = "audit_pending"
 
@@ -145,7 +148,7 @@ _Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is an INT
 
 
 class LogLeaf(Base):
-    """The entry at one place of the log. No foreign key: where an entry is deleted, its place must say so."""
+    """The entry at one place of the log. It has no foreign key, so that its place still names an entry that somebody deleted."""
 
     __tablename__ = "log_leaf"
 
@@ -155,7 +158,7 @@ class LogLeaf(Base):
 
 
 class LogNode(Base):
-    """The hash of a complete subtree, kept at every fourth height (`sifilma.audit.tree`)."""
+    """The hash of a complete subtree. Subtrees of every fourth height are stored (`sifilma.audit.tree`)."""
 
     __tablename__ = "log_node"
 
@@ -165,7 +168,7 @@ class LogNode(Base):
 
 
 class LogCheckpoint(Base):
-    """A signed statement of the log's size and root. `note` is what was signed; the other columns repeat it for finding it."""
+    """A signed statement of the log's size and root. `note` is the signed text; the other columns repeat its content for queries."""
 
     __tablename__ = "log_checkpoint"
 
@@ -178,6 +181,7 @@ class LogCheckpoint(Base):
 
 for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint"):
     triggers.immutable(_table)
+# A trigger, so that an entry written by SQL reaches the log as well.
 triggers.follow("audit_entry_pending", "audit_entry", "INSERT", "INSERT INTO audit_pending (entry_id) VALUES (NEW.id)")
 triggers.guard("audit_pending_frozen", "audit_pending", "UPDATE", "", "audit_pending: what was recorded does not change")
 triggers.guard(

@@ -1,8 +1,8 @@
-"""C2SP signed notes and tlog-checkpoints, signed by ECDSA P-256. Standard library and cryptography only.
+"""C2SP signed notes and tlog-checkpoints, signed with ECDSA P-256. Imports the standard library and cryptography only.
 
-c2sp.org/signed-note: a text, an empty line, then one line per signature: `— name base64(key id ‖ signature)`. ECDSA is signature type
-0x02: the key id is the first four bytes of the SHA-256 of the key's SubjectPublicKeyInfo, the signature is ASN.1 DER over the SHA-256
-of the text. c2sp.org/tlog-checkpoint: the text is origin, size and root, a line each.
+c2sp.org/signed-note: a text, an empty line, then one line per signature, `— name base64(key id ‖ signature)`. ECDSA is signature type
+0x02: the key id is the first four bytes of the SHA-256 of the key's SubjectPublicKeyInfo, and the signature is ASN.1 DER over the SHA-256
+of the text. c2sp.org/tlog-checkpoint: the text has a line each for origin, size and root.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ _SIGNATURE = re.compile(r"— (?P<name>[^\s+]+) (?P<value>[A-Za-z0-9+/]+={0,2})"
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 Sign = Callable[[bytes], bytes]
-"""Signs a SHA-256 digest: 64 bytes r ‖ s, as an HSM gives them."""
+"""Signs a 32-byte SHA-256 digest and returns 64 bytes r ‖ s, as an HSM does."""
 
 
 class NoteRefused(ValueError):
-    """This is no checkpoint, or none signed by a known key; the text says why."""
+    """This is no checkpoint, or no known key signed it. The text says why."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint says: this log had `size` entries, and this was its root."""
+    """The content of a checkpoint: the log named `origin` had `size` entries and this root hash."""
 
     origin: str
     size: int
     root: bytes
 
     def text(self) -> str:
-        """The text that is signed."""
+        """Return the text that is signed."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
 def spki(key: ec.EllipticCurvePublicKey) -> bytes:
-    """The key's SubjectPublicKeyInfo (DER)."""
+    """Return the key's SubjectPublicKeyInfo in DER."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def key_id(key: ec.EllipticCurvePublicKey) -> bytes:
-    """The four bytes that say which key signed."""
+    """Return the four bytes that identify the signing key."""
     return hashlib.sha256(spki(key)).digest()[:4]
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: ec.EllipticCurvePublicKey, sign: Sign) -> str:
-    """The signed note; the key's name is the origin."""
+    """Return the signed note. The key's name is the origin."""
     text = checkpoint.text()
     raw = sign(hashlib.sha256(text.encode()).digest())
     der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
@@ -63,7 +63,10 @@ def sign_checkpoint(checkpoint: Checkpoint, key: ec.EllipticCurvePublicKey, sign
 
 
 def read_checkpoint(note: str, keys: Iterable[ec.EllipticCurvePublicKey]) -> Checkpoint:
-    """What a note says, if one of the keys signed it under the name of its origin. Signatures by others are ignored."""
+    """Return the content of a note if one of the keys signed it under the name of its origin. Signatures by other keys are ignored.
+
+    Raise NoteRefused if no known key signed it, or if a signature that names a known key is wrong.
+    """
     text, signatures = _parts(note)
     checkpoint = claim(note)
     known = {key_id(key): key for key in keys}
@@ -76,7 +79,10 @@ def read_checkpoint(note: str, keys: Iterable[ec.EllipticCurvePublicKey]) -> Che
 
 
 def claim(note: str) -> Checkpoint:
-    """What a note says, whoever signed it. For what one has signed and kept oneself."""
+    """Return the content of a note without checking signatures, for notes that this installation signed and stored itself.
+
+    Raise NoteRefused if it is no checkpoint.
+    """
     found = _TEXT.fullmatch(_parts(note)[0])
     if found is None:
         raise NoteRefused("the text is not that of a checkpoint")
@@ -84,8 +90,9 @@ def claim(note: str) -> Checkpoint:
 
 
 def _parts(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
-    """The text, and name, key id and signature of each signature line."""
+    """Return the text, and name, key id and signature of each signature line. Raise NoteRefused if it is no signed note."""
     text, empty_line, lines = note.rpartition("\n\n")
+    # C2SP signed-note: no control characters except the newline.
     if not empty_line or not lines.endswith("\n") or _CONTROL.search(note) or len(note) > MAX_BYTES:
         raise NoteRefused("this is not a signed note")
     return text + "\n", [_signature(line) for line in lines[:-1].split("\n")]

@@ -1,7 +1,8 @@
-"""`python -m sifilma.audit.offline FILE`: a stranger verifies an exported log. Standard library and cryptography only.
+"""`python -m sifilma.audit.offline FILE` verifies an exported log. Imports the standard library and cryptography only.
 
-Builds the tree from the leaves and holds every checkpoint of the file, and every one kept elsewhere (`--checkpoint`), against it. Whose
-signatures they are says `--key`: the certificate or public key (PEM) that must have made them; without it, the file's own word counts.
+It builds the tree from the leaves and compares it with every checkpoint of the file and with those kept elsewhere (`--checkpoint`).
+`--key` gives the certificate or public key (PEM) that must have signed them. Without it the keys named in the file are used, which
+proves only that the file is consistent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Keys = Sequence[ec.EllipticCurvePublicKey]
 
 
 class Check:
-    """One reading of an export: what is wrong (`wrong`), and where it ended (`frontier`)."""
+    """One reading of an export. `wrong` lists the faults in words, `frontier` is the tree that was read."""
 
     def __init__(self, lines: Iterable[str], kept: Sequence[str] = (), keys: Keys = ()) -> None:
         self.frontier, self.checkpoints = Frontier(), 0
@@ -48,9 +49,9 @@ class Check:
             yield from self._meet_kept()
 
     def _meet_kept(self) -> Iterator[str]:
-        """Kept checkpoints over as many entries as were read."""
+        """Compare the kept checkpoints over as many entries as were read so far."""
         for note in [note for note in self._kept if _size(note) == self.frontier.size]:
-            self._kept.remove(note)
+            self._kept.remove(note)  # what is left at the end fits no size that was read
             yield from self._compare(note, f"the kept checkpoint over {self.frontier.size} entries")
 
     def _end(self, announced: int) -> Iterator[str]:
@@ -69,13 +70,13 @@ class Check:
 
 
 def _keys_of(head: dict[str, Any]) -> Keys:
-    """The keys the file itself names."""
+    """Return the keys that the file itself names."""
     found = [serialization.load_der_public_key(base64.b64decode(key)) for key in head["keys"]]
     return [key for key in found if isinstance(key, ec.EllipticCurvePublicKey)]
 
 
 def _size(note: str) -> int | None:
-    """The size a note speaks of, None where it is no checkpoint."""
+    """Return the size that a note states, or None if it is no checkpoint."""
     size = note.split("\n")[1:2]
     return int(size[0]) if size and size[0].isdecimal() else None
 
@@ -90,7 +91,7 @@ def _key(path: Path) -> ec.EllipticCurvePublicKey:
 
 
 def main() -> int:
-    """The command."""
+    """Run the command. Return 1 if something is wrong, else 0."""
     parser = argparse.ArgumentParser(description="Verify an exported transparency log.")
     parser.add_argument("file", type=Path, help="what `sifilma audit export` wrote")
     parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="a checkpoint kept elsewhere")

@@ -1,4 +1,4 @@
-"""What shows a stranger that an entry is in the log, and that the log only grew."""
+"""Proofs for strangers that an entry is in the log, and that the log only grew (RFC 6962, sections 2.1.1 and 2.1.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.audit.checkpoints import newest
+from sifilma.audit.checkpoints import get_newest
 from sifilma.audit.leaf import leaf_bytes
 from sifilma.audit.models import LogCheckpoint, LogLeaf
 from sifilma.audit.store import ENTRY, StoredTree
@@ -27,8 +27,8 @@ class Inclusion:
     checkpoint: LogCheckpoint
 
 
-def leaf_at(ctx: Context, seq: int) -> LogLeaf:
-    """The leaf at a place; NotFound beyond the log's end."""
+def get_leaf(ctx: Context, seq: int) -> LogLeaf:
+    """Return the leaf at a place. Raise NotFound beyond the end of the log."""
     found = ctx.session.get(LogLeaf, seq)
     if found is None:
         raise NotFound("The log has no such place.")
@@ -36,8 +36,8 @@ def leaf_at(ctx: Context, seq: int) -> LogLeaf:
 
 
 def prove_inclusion(ctx: Context, leaf: LogLeaf) -> Inclusion:
-    """Against the newest checkpoint; Conflict while the entry waits for the next one."""
-    checkpoint = newest(ctx.session)
+    """Return the inclusion proof of a leaf for the newest checkpoint. Raise Conflict while no checkpoint covers the leaf."""
+    checkpoint = get_newest(ctx.session)
     if checkpoint.size <= leaf.seq:
         raise Conflict("This entry is in the log, but not signed yet: the next checkpoint comes within a minute.", type="not-signed-yet")
     entry = ctx.session.execute(select(ENTRY).where(ENTRY.c.id == leaf.entry_id)).mappings().one()
@@ -46,7 +46,10 @@ def prove_inclusion(ctx: Context, leaf: LogLeaf) -> Inclusion:
 
 
 def prove_consistency(ctx: Context, since: int, checkpoint: LogCheckpoint) -> list[bytes]:
-    """That the log of `since` entries is the beginning of the checkpoint's; Invalid where it is longer, or nothing."""
+    """Return the proof that the log of `since` entries is the beginning of the checkpoint's log.
+
+    Raise Invalid if `since` is 0 or greater than the checkpoint's size.
+    """
     try:
         return StoredTree(ctx.session).hashes(consistency(since, checkpoint.size))
     except ProofRefused as refused:
@@ -54,6 +57,6 @@ def prove_consistency(ctx: Context, since: int, checkpoint: LogCheckpoint) -> li
 
 
 def places_of(ctx: Context, entry_ids: list[UUID]) -> dict[UUID, int]:
-    """Where entries stand in the log; those that wait are left out."""
+    """Return the places of entries in the log. Entries that still wait are left out."""
     query = select(LogLeaf.entry_id, LogLeaf.seq).where(LogLeaf.entry_id.in_(entry_ids))
     return dict(ctx.session.execute(query).all())

@@ -1,4 +1,4 @@
-"""The sequencer: gives waiting entries their places in the log."""
+"""The sequencer: it gives waiting entries their places in the log."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sifilma.audit.store import ENTRY, LEAF, NODE, Row, StoredTree, log_size, ro
 from sifilma.audit.tree import leaf_hash
 from sifilma.kernel.context import Context
 
-BATCH = 500
-LOCK_ID = 0x51F10C
+BATCH = 500  # entries per transaction
+LOCK_ID = 0x51F10C  # of an advisory lock; any number that no other lock of this database has
 
 
 def append(ctx: Context) -> int:
-    """Take the oldest waiting entries into the log, at most BATCH, in the caller's writing transaction; how many were taken.
+    """Take the oldest waiting entries into the log, at most BATCH, in the caller's writing transaction. Return their number.
 
-    An entry waits from its own transaction on (a trigger sees to that), so it is found however late that committed. Where another
-    sequencer is at work nothing is done. An entry other hands took away or made unreadable stays waiting: `verify` names it.
+    An entry waits from its own transaction on (a trigger records it), so it is found however late that transaction commits. Does nothing
+    while another sequencer works. An entry that somebody deleted or made unreadable stays waiting; `verify` reports it.
     """
     session = ctx.session
     if not _alone(session):
@@ -42,14 +42,15 @@ def _waiting() -> Select[UUID]:
 
 
 def _alone(session: Session) -> bool:
-    """Whether this is the one sequencer, until the transaction ends. On SQLite the write lock says so already."""
+    """Return whether this is the only sequencer until the transaction ends. On SQLite the write lock ensures it already."""
     if session.get_bind().dialect.name == "sqlite":
         return True
+    # Try, do not wait: a second worker has other work to do.
     return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": LOCK_ID}).scalar())
 
 
 def _extend(session: Session, entries: list[Row]) -> None:
-    """Leaves, the subtrees they complete, and the end of their waiting."""
+    """Insert the leaves and the subtrees they complete, and remove the entries from the queue."""
     frontier = StoredTree(session).frontier(log_size(session))
     leaves: list[dict[str, Any]] = []
     nodes: list[dict[str, Any]] = []

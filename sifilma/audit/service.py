@@ -1,4 +1,4 @@
-"""Writing the record. An act whose entry cannot be written does not happen: both are one transaction."""
+"""Record acts. Entry and act are one transaction: if the entry cannot be written, the act does not happen."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SALT_BYTES = 16
 def record(
     ctx: Context, action: Action, object_kind: str, object_id: UUID | str, *, organisation_id: UUID | None = None, **data: Any
 ) -> Act:
-    """Write the entry of an act in its own transaction; the Act is named by every state change that follows.
+    """Write the entry of an act in the act's transaction. Return the Act, which every state change that follows must name.
 
-    `organisation_id` is whose affair it is (default: the actor's); `data` must be JSON and free of secrets.
+    `organisation_id` is the organisation concerned (by default the actor's). `data` must be JSON and free of secrets.
     """
     values = entry_values(ctx, action, object_kind, object_id, organisation_id, data)
     ctx.session.execute(insert(AuditEntry), values)
@@ -29,7 +29,7 @@ def record(
 
 
 def record_in(session: Session, ctx: Context, action: Action, object_kind: str, object_id: UUID | str, **data: Any) -> Act:
-    """The same in another session: for refusals that outlive the rollback (`uow.record_refusal`)."""
+    """The same in another session: for refusals that outlive the rollback (`uow.separately`)."""
     values = entry_values(ctx, action, object_kind, object_id, None, data)
     session.execute(insert(AuditEntry), values)
     return Act(values["id"], values["at"], ctx.actor.user_id)
@@ -38,7 +38,7 @@ def record_in(session: Session, ctx: Context, action: Action, object_kind: str, 
 def entry_values(
     ctx: Context, action: Action, object_kind: str, object_id: UUID | str, organisation_id: UUID | None, data: dict[str, Any]
 ) -> dict[str, Any]:
-    """The columns of one entry, for callers that write several statements at once."""
+    """Return the columns of one entry, for callers that send several statements together (`kernel.prepared.run_all`)."""
     actor = ctx.actor
     return {
         "id": uuid7(),

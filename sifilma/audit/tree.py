@@ -1,7 +1,7 @@
-"""RFC 6962 Merkle trees over SHA-256: hashes, proofs, and what must be kept to make them. Standard library only.
+"""RFC 6962 Merkle trees over SHA-256: hashes, proofs, and which hashes must be stored for them. Imports the standard library only.
 
-A tree of `size` leaves is described by ranges `[low, high)` of leaves. A complete subtree is named (height, index): the `index`-th of
-its height from the left, over 2**height leaves. Only complete subtrees of every STRIDE-th height are kept; they never change.
+A tree of `size` leaves is described by ranges `[low, high)` of leaves. A complete subtree is named (height, index): the `index`-th from
+the left of its height, over 2**height leaves. Only complete subtrees of every STRIDE-th height are stored; they never change.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-STRIDE = 4
+STRIDE = 4  # about one stored node per 15 leaves; every other hash is computed from at most 8 stored ones
 HASH_SIZE = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 Range = tuple[int, int]
 Place = tuple[int, int]
-"""(height, index) of a complete subtree; a leaf has height 0."""
+"""(height, index) of a complete subtree. A leaf has height 0."""
 Lookup = Callable[[Place], bytes]
 
 
 class ProofRefused(ValueError):
-    """A proof does not show what it should; the text says why."""
+    """A proof does not show what it should. The text says why."""
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """SHA-256(0x00 ‖ data)."""
+    """Return SHA-256(0x00 ‖ data), the hash of a leaf (RFC 6962, section 2.1)."""
     return hashlib.sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """SHA-256(0x01 ‖ left ‖ right)."""
+    """Return SHA-256(0x01 ‖ left ‖ right), the hash of a node (RFC 6962, section 2.1)."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
@@ -37,15 +37,16 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """The right edge of a tree: the roots of the complete subtrees it consists of, largest first. All that appending needs."""
+    """The right edge of a tree: the roots of the complete subtrees it consists of, largest first. Appending needs nothing else."""
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
         self.size = size
         self.peaks = list(peaks)
 
     def append(self, leaf: bytes) -> list[tuple[Place, bytes]]:
-        """Add a leaf's hash; the subtrees above it that are complete now and are kept."""
+        """Add the hash of a leaf. Return the subtrees to be stored that it completes, with their hashes."""
         made, height, index, found = [], 0, self.size, leaf
+        # Each 1 bit at the end of the index stands for a complete left sibling, which is joined with what was made so far.
         while index & 1:
             found, height, index = node_hash(self.peaks.pop(), found), height + 1, index >> 1
             if height % STRIDE == 0:
@@ -55,12 +56,12 @@ class Frontier:
         return made
 
     def root(self) -> bytes:
-        """The root hash at this size."""
+        """Return the root hash at this size."""
         return fold(self.peaks) if self.peaks else EMPTY_ROOT
 
 
 def fold(peaks: Sequence[bytes]) -> bytes:
-    """The hash over complete subtrees that stand side by side, largest first."""
+    """Return the hash over adjacent complete subtrees, largest first."""
     found = peaks[-1]
     for peak in reversed(peaks[:-1]):
         found = node_hash(peak, found)
@@ -68,7 +69,7 @@ def fold(peaks: Sequence[bytes]) -> bytes:
 
 
 def complete_parts(low: int, high: int) -> list[Place]:
-    """The complete subtrees a subtree `[low, high)` consists of, largest first."""
+    """Return the complete subtrees that a subtree `[low, high)` consists of, largest first."""
     parts = []
     while low < high:
         height = (high - low).bit_length() - 1
@@ -81,7 +82,7 @@ def complete_parts(low: int, high: int) -> list[Place]:
 
 
 def kept_below(place: Place) -> Iterator[Place]:
-    """The kept subtrees (or leaves) from which the hash at a place is made."""
+    """Return the stored subtrees (or leaves) from which the hash at a place is computed."""
     height, index = place
     base = height - height % STRIDE
     width = 1 << (height - base)
@@ -89,12 +90,12 @@ def kept_below(place: Place) -> Iterator[Place]:
 
 
 def needed(ranges: Iterable[Range]) -> set[Place]:
-    """Everything that must be looked up for the hashes of these ranges."""
+    """Return every stored hash that the hashes of these ranges need."""
     return {kept for low, high in ranges for place in complete_parts(low, high) for kept in kept_below(place)}
 
 
 def hash_of(part: Range, lookup: Lookup) -> bytes:
-    """The hash over a range of leaves, from kept hashes."""
+    """Return the hash over a range of leaves, computed from stored hashes."""
     places = complete_parts(*part)
     return fold([_hash_at(place, lookup) for place in places]) if places else EMPTY_ROOT
 
@@ -110,7 +111,10 @@ def _hash_at(place: Place, lookup: Lookup) -> bytes:
 
 
 def inclusion(index: int, size: int) -> list[Range]:
-    """The ranges whose hashes prove that a leaf stands at `index` in a tree of `size`, from the leaf upwards."""
+    """Return the ranges whose hashes prove that a leaf is at `index` in a tree of `size`, from the leaf upwards.
+
+    Raise ProofRefused if the tree has no such leaf.
+    """
     if not 0 <= index < size:
         raise ProofRefused(f"there is no leaf {index} in a tree of {size}")
     path, low, high = [], 0, size
@@ -126,7 +130,10 @@ def inclusion(index: int, size: int) -> list[Range]:
 
 
 def consistency(old: int, new: int) -> list[Range]:
-    """The ranges whose hashes prove that the tree of `old` is the beginning of the tree of `new`."""
+    """Return the ranges whose hashes prove that the tree of `old` leaves is the beginning of the tree of `new` leaves.
+
+    Raise ProofRefused if it cannot be.
+    """
     if not 0 < old <= new:
         raise ProofRefused(f"a tree of {old} cannot be the beginning of one of {new}")
     path, low, high, whole = [], 0, new, True
@@ -142,7 +149,7 @@ def consistency(old: int, new: int) -> list[Range]:
 
 
 def _split(size: int) -> int:
-    """The largest power of two below `size`."""
+    """Return the largest power of two below `size`."""
     return 1 << (size - 1).bit_length() - 1
 
 
@@ -150,7 +157,7 @@ def _split(size: int) -> int:
 
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """ProofRefused unless the proof leads from the leaf's hash to the root."""
+    """Raise ProofRefused unless the proof leads from the leaf's hash to the root."""
     if not 0 <= index < size:
         raise ProofRefused(f"there is no leaf {index} in a tree of {size}")
     at, last, found = index, size - 1, leaf
@@ -168,13 +175,14 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
 
 
 def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> None:
-    """ProofRefused unless the proof leads from the old root to the new one."""
+    """Raise ProofRefused unless the proof leads from the old root to the new one."""
     if not 0 < old <= new:
         raise ProofRefused(f"a tree of {old} cannot be the beginning of one of {new}")
     if old == new:
         if proof or old_root != new_root:
             raise ProofRefused("two roots of one size differ")
         return
+    # A complete old tree is a node of the new one, and the proof leaves its hash out (RFC 9162, section 2.1.4.2).
     hashes = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
     if not hashes:
         raise ProofRefused("the proof is empty")
@@ -200,7 +208,7 @@ def _check_paths(at: int, last: int, hashes: Sequence[bytes], old_root: bytes, n
 
 
 def _climb(at: int, last: int) -> Place:
-    """Up the right edge to where the path is a right child again."""
+    """Move up while the node is a left child, to where the path is a right child again (RFC 9162, section 2.1.3.2)."""
     while not at & 1 and at != 0:
         at, last = at >> 1, last >> 1
     return at, last

@@ -1,4 +1,4 @@
-"""Holding the record against the log, and the log against everything that was signed of it. Streaming: memory does not grow."""
+"""Check the entries against the log, and the log against everything that was signed about it, in constant memory."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from sifilma.kernel.context import Context
 
 __all__ = ["Fault", "Finding", "Report", "verify"]
 
-CHUNK = 1000
-PAGE = 5000
-MISFITS = 500
+CHUNK = 1000  # leaves read at a time
+PAGE = 5000  # entries looked up at a time
+MISFITS = 500  # of them are kept to be explained
 LATE = timedelta(minutes=5)
-"""No transaction takes longer: an entry that comes to the log this long after a checkpoint was not there when that was signed."""
+"""No transaction lasts longer. An entry that enters the log this long after a checkpoint cannot have existed when it was signed."""
 
 Keys = Sequence[ec.EllipticCurvePublicKey]
 
 
 @dataclass(frozen=True)
 class _Signed:
-    """A checkpoint to compare with: what it says, what to call it, and when it was signed if the database says so."""
+    """A checkpoint to compare with: its content, its name in findings, and the moment of signing if the database has it."""
 
     says: Checkpoint
     name: str
@@ -40,11 +40,11 @@ class _Signed:
 
 
 def verify(ctx: Context, keys: Keys, kept: Sequence[str] = (), newest: int | None = None, *, in_one: bool = False) -> Report:
-    """Hash every entry again, build the tree, check every checkpoint, and every note of `kept` (signed here, kept elsewhere).
+    """Hash every entry again, build the tree, and check every checkpoint and every note of `kept` (signed here, stored elsewhere).
 
-    With `newest` only that many entries from the end are read; what lies before counts as its stored hashes say. `ctx` is a reading unit
-    of its own: its transaction is closed in between, so that a long verification holds nothing up; `in_one` leaves it open, it is the
-    caller's. The log may grow meanwhile.
+    With `newest` only that many entries from the end are read; for those before, the stored hashes are trusted. `ctx` needs a reading unit
+    of its own: its transaction is restarted between chunks, so that a long verification blocks nothing. `in_one` leaves the transaction
+    open, for a caller that has it open. The log may grow meanwhile.
     """
     pause = _nothing if in_one else ctx.uow.restart_read
     pause()
@@ -76,7 +76,7 @@ class _Walk:
         self.misfits: list[Misfit] = []
 
     def begin(self, size: int) -> bool:
-        """Start after the first `size` entries; whether that could be done."""
+        """Start after the first `size` entries. Return False, with a finding, if the stored tree is damaged."""
         try:
             self._frontier = StoredTree(self._ctx.session).frontier(size)
         except LogBroken as broken:
@@ -86,7 +86,7 @@ class _Walk:
         return True
 
     def read(self, low: int, high: int) -> None:
-        """Entries, leaves, subtrees and checkpoints of the places `low` to `high` - 1."""
+        """Check entries, leaves, subtrees and checkpoints of the places `low` to `high` - 1."""
         session = self._ctx.session
         leaves = rows_by(session, LEAF, "seq", range(low, high))
         entries = rows_by(session, ENTRY, "id", [leaf["entry_id"] for leaf in leaves.values() if leaf is not None])
@@ -99,7 +99,10 @@ class _Walk:
         self._compare_nodes(made)
 
     def look_beyond(self, size: int) -> None:
-        """Checkpoints over more entries than there are. What was signed while the first `size` were read has its leaves by now."""
+        """Report checkpoints over more entries than the log has.
+
+        Leaves that were added during the reading are counted: what was signed meanwhile has them.
+        """
         beyond = [*self._stored_checkpoints(size, None), *self._kept]
         end = log_size(self._ctx.session)
         for one in beyond:
@@ -107,10 +110,10 @@ class _Walk:
                 self.report.add(Fault.CUT, f"the log ends after {end} entries, but {one.name} was signed: its tail was cut", end)
 
     def _leaf(self, seq: int, leaf: Row | None, entries: Mapping[UUID, Row | None]) -> bytes:
-        """The hash that stands at a place, after holding its entry against it."""
+        """Return the hash stored at a place, after comparing its entry with it."""
         if leaf is None:
             self.report.add(Fault.DELETED, f"place {seq} is missing from the log, or cannot be read", seq)
-            return bytes(HASH_SIZE)
+            return bytes(HASH_SIZE)  # a hash that nothing has, so that the tree goes on and the root differs
         stands, entry_id = as_bytes(leaf["hash"]), leaf["entry_id"]
         if entry_id not in entries:
             self.report.add(Fault.DELETED, f"entry {entry_id}, logged at place {seq}, is gone", seq, entry_id)
@@ -126,24 +129,26 @@ class _Walk:
             if len(self.misfits) < MISFITS:
                 self.misfits.append(Misfit(seq, entry, stands))
         elif self._sealed is not None and at < self._sealed - LATE:
+            # An entry whose moment lies before a checkpoint, but whose place after it, was inserted later with a false moment.
             told = f"entry {entry['id']} at place {seq} says it is of {at:%Y-%m-%d %H:%M:%S} UTC, but came after what was signed later"
             self.report.add(Fault.INSERTED, told, seq, entry["id"])
         self._latest = at if self._latest is None else max(self._latest, at)
 
     def _compare(self, one: _Signed) -> None:
-        """A checkpoint against the tree at its size. After the first that does not fit, the stored ones that follow do not either."""
+        """Compare a checkpoint with the tree at its size. After the first stored one that differs the following ones are not reported."""
         size = one.says.size
         if one.says.root == self._frontier.root():
             self._right_up_to = max(self._right_up_to, size)
             if one.at is not None and self._latest is not None:
                 self._sealed = min(one.at, self._latest)
+        # All later roots differ as well: one finding tells it. Kept checkpoints (without `at`) are reported each.
         elif not self._rewritten or one.at is None:
             self._rewritten = True
             told = f"the log does not lead to {one.name}: something at places {self._right_up_to} to {size - 1} is not what was signed"
             self.report.add(Fault.REWRITTEN, told, self._right_up_to)
 
     def _compare_nodes(self, made: dict[Place, bytes]) -> None:
-        """The kept hashes, from which proofs are made, against those just computed."""
+        """Compare the stored hashes, from which proofs are made, with those just computed."""
         for height in {place[0] for place in made}:
             wanted = [index for at, index in made if at == height]
             query = select(NODE.c.idx, NODE.c.hash).where(NODE.c.height == height, NODE.c.idx.in_(wanted))
@@ -154,7 +159,7 @@ class _Walk:
                     self.report.add(Fault.TREE, f"the kept hash over places {low} to {high - 1} is not theirs", low)
 
     def _stored_checkpoints(self, low: int, high: int | None) -> Iterator[_Signed]:
-        """Those over more than `low`, at most `high` entries, whose signatures are good; the others become findings."""
+        """Yield the checkpoints over more than `low` and at most `high` entries with valid signatures. Others become findings."""
         query = select(LogCheckpoint).where(LogCheckpoint.size > low).order_by(LogCheckpoint.size)
         try:
             rows = self._ctx.session.scalars(query if high is None else query.where(LogCheckpoint.size <= high)).all()
@@ -190,12 +195,13 @@ def _by_size(signed: Iterable[_Signed]) -> dict[int, list[_Signed]]:
 
 
 def _nothing() -> None:
-    """No pause."""
+    """Do nothing: the transaction stays open."""
 
 
 def _find_unlogged(ctx: Context, report: Report, pause: Callable[[], None]) -> None:
-    """Entries that neither stand in the log nor wait for it, and what waits without being there."""
+    """Report entries that are neither in the log nor waiting for it, and waiting entries that do not exist."""
     known = or_(exists().where(LEAF.c.entry_id == ENTRY.c.id), exists().where(PendingEntry.entry_id == ENTRY.c.id))
+    # Keyset paging in pages of their own, so that no transaction lasts for the whole log.
     query = select(ENTRY.c.id, known).order_by(ENTRY.c.id).limit(PAGE)
     after: UUID | None = UUID(int=0)
     while after is not None:

@@ -1,4 +1,4 @@
-"""What recorded acts and their objects are called on screens."""
+"""The names of recorded acts, objects and facts on screens."""
 
 from __future__ import annotations
 
@@ -164,15 +164,15 @@ FACTS: dict[str, LazyString] = {
 
 
 def action(name: str) -> str:
-    """An act in words; one that has none yet by its own name."""
+    """Return the name of an act on screens, or its identifier if it has none."""
     return str(ACTIONS.get(name, name))
 
 
 def object_kind(name: str) -> str:
-    """A kind of object in words."""
+    """Return the name of a kind of object on screens, or its identifier."""
     return str(OBJECTS.get(name, name))
 
 
 def fact(name: str) -> str:
-    """A fact of an act in words."""
+    """Return the name of a fact on screens, or its identifier."""
     return str(FACTS.get(name, name))

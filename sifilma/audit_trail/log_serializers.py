@@ -1,4 +1,4 @@
-"""The transparency log as it is shown: who may have which proof, and in what shape. Hashes are standard base64, as in a checkpoint."""
+"""Convert checkpoints, proofs and reports of the transparency log to schemas. Hashes are in standard base64, as in a checkpoint."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ class VerificationOut(BaseModel):
     more: dict[str, int]
 
 
-def proof(ctx: Context, seq: int) -> Inclusion:
-    """The proof for an entry the actor may read; NotFound for any other."""
-    leaf = proofs.leaf_at(ctx, seq)
-    query, _ = audit_queries.entries(ctx, audit_queries.Wanted())
+def get_proof(ctx: Context, seq: int) -> Inclusion:
+    """Return the inclusion proof of an entry the actor may read. Raise NotFound for any other, Conflict while no checkpoint covers it."""
+    leaf = proofs.get_leaf(ctx, seq)
+    query, _ = audit_queries.list_entries(ctx, audit_queries.Wanted())
     if ctx.session.scalars(query.where(AuditEntry.id == leaf.entry_id)).first() is None:
         raise NotFound("The log has no such place.")
     return proofs.prove_inclusion(ctx, leaf)
 
 
 def checkpoint_out(row: LogCheckpoint, since: int | None = None, consistency: list[bytes] | None = None) -> CheckpointOut:
-    """A checkpoint."""
+    """Return a checkpoint for the API, with a consistency proof if one is given."""
     return CheckpointOut(
         id=str(row.size), size=row.size, root=_text(row.root), origin=row.origin, note=row.note, at=row.at, since=since,
         consistency=None if consistency is None else list(map(_text, consistency)), links={"self": f"{API}/audit/checkpoint"},
@@ -85,7 +85,7 @@ def checkpoint_out(row: LogCheckpoint, since: int | None = None, consistency: li
 
 
 def proof_out(made: Inclusion) -> ProofOut:
-    """A proof."""
+    """Return an inclusion proof for the API."""
     return ProofOut(
         id=str(made.seq), seq=made.seq, leaf=made.leaf.decode(), leaf_hash=_text(leaf_hash(made.leaf)),
         hashes=list(map(_text, made.hashes)), checkpoint=checkpoint_out(made.checkpoint),
@@ -94,7 +94,7 @@ def proof_out(made: Inclusion) -> ProofOut:
 
 
 def verification_out(report: Report) -> VerificationOut:
-    """A report."""
+    """Return a verification's report for the API."""
     return VerificationOut(
         ok=report.ok, size=report.size, checkpoints=report.checkpoints, waiting=report.waiting,
         findings=[FindingOut(fault=f.fault, text=f.text, seq=f.seq, entry_id=f.entry_id) for f in report.findings],

@@ -1,4 +1,4 @@
-"""Entries of the record as pages show them: in words, with the names of who and whose, and the page of the object."""
+"""Audit entries for pages: names for acts, people and organisations, and the URL of the object's page."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ NEEDS = {
     "handover": "handover.view", "manifest": "manifest.view", "organisation": "reference.read",
     "personalisation_request": "personalisation.view", "unit": "unit.read", "user": "users.see",
 }  # fmt: skip
-"""What somebody needs to open the page of an object."""
+"""The operation that somebody needs to open the page of an object."""
 ONLY_OWN = ("activation", "manifest")
-"""Pages a province has not of its regencies, though it reads their record."""
+"""Objects whose pages a province cannot open for its regencies, although it reads their audit entries."""
 
 
 @dataclass(frozen=True)
 class EntryLine:
-    """An entry with names: `who` did it (a person, or a program by its key), `whose` affair it is, where its object's page is."""
+    """An entry with names: who acted (a person, or a program by its key), whose organisation it concerns, the URL of its object's page."""
 
     entry: AuditEntry
     who: str
@@ -60,7 +60,7 @@ class EntryLine:
 
 @dataclass(frozen=True)
 class Proven:
-    """What the log says of an entry: the checkpoint that holds it, and whether the hashes lead from the entry to its root."""
+    """The proof of an entry: the checkpoint that covers it, and whether the hashes lead from the entry to the checkpoint's root."""
 
     seq: int
     size: int
@@ -88,7 +88,7 @@ EXPORT = Export(
 
 
 def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
-    """Entries with their names, in five statements however many they are."""
+    """Return entries with their names, in at most five queries for all."""
     users = _map(
         ctx, select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id), User.id, [e.user_id for e in entries]
     )
@@ -99,11 +99,11 @@ def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
 
 
 def proven(ctx: Context, seq: int | None) -> Proven | None:
-    """The proof of an entry's place, followed to the newest checkpoint's root; None while it waits for its place or its signature."""
+    """Return the checked proof of an entry against the newest checkpoint, or None while the entry has no place or no signed one."""
     if seq is None:
         return None
     try:
-        made = log_serializers.proof(ctx, seq)
+        made = log_serializers.get_proof(ctx, seq)
     except (Conflict, NotFound):
         return None
     signed = made.checkpoint
@@ -124,7 +124,7 @@ def _map(ctx: Context, query: Any, column: Any, ids: list[UUID | None]) -> dict[
 
 
 def _uids(ctx: Context, entries: list[AuditEntry]) -> dict[str, str]:
-    """The UIDs of the cards among the objects: their pages are known by them."""
+    """Return the UIDs of the cards among the objects, by id. The page of a card is addressed by its UID."""
     ids = [UUID(entry.object_id) for entry in entries if entry.object_kind == "card"]
     return {str(card_id): uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids)))} if ids else {}
 
@@ -140,6 +140,7 @@ def _line(ctx: Context, entry: AuditEntry, users: Any, keys: Any, owners: Any, u
 def _address(ctx: Context, entry: AuditEntry, uids: dict[str, str]) -> str:
     if entry.object_kind in ONLY_OWN and not may_reach(ctx.actor, Operation(NEEDS[entry.object_kind]), entry.organisation_id):
         return ""
+    # An entry without an object has the id `-`.
     endpoint, argument = PAGES.get(entry.object_kind, ("", ""))
     key = uids.get(entry.object_id, "") if entry.object_kind == "card" else entry.object_id
     return link_to(endpoint, **{argument: key}) if endpoint and len(key) > 1 else ""

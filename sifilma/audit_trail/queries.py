@@ -1,4 +1,4 @@
-"""Who may read which entries of the record."""
+"""Which audit entries an actor may read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EntryOut(BaseModel):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which entries: of an object, an act, an organisation (a part of its name), a person (user name), from and until a moment."""
+    """A filter of entries. `object_id`, `action` and `username` match whole, `organisation` a part of the name; `until` is exclusive."""
 
     object_id: str = ""
     action: str = ""
@@ -55,7 +55,7 @@ class Wanted:
 
 
 def entries_query(ctx: Context) -> Select[AuditEntry]:
-    """The entries the actor may read: the auditor all, central people their own acts, others those of their organisation."""
+    """Return a query of the entries the actor may read: an auditor all, other central people their own, others their organisation's."""
     query = scoped(select(AuditEntry), ctx.actor, Operation.AUDIT_READ, AuditEntry.organisation_id)
     reach = {grant.scope for grant in grants(ctx.actor, Operation.AUDIT_READ)}
     if ctx.actor.is_central and Scope.ALL not in reach:
@@ -63,8 +63,8 @@ def entries_query(ctx: Context) -> Select[AuditEntry]:
     return query
 
 
-def entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
-    """What the actor may read of what is wanted."""
+def list_entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
+    """Return the entries the actor may read that match the filter."""
     query = entries_query(ctx)
     if wanted.object_id:
         query = query.where(AuditEntry.object_id == wanted.object_id)
@@ -80,8 +80,8 @@ def entries(ctx: Context, wanted: Wanted) -> Listing[AuditEntry]:
     return (query.where(AuditEntry.at < wanted.until) if wanted.until else query), AuditEntry.id
 
 
-def entry(ctx: Context, entry_id: UUID) -> AuditEntry:
-    """One entry; NotFound outside the actor's reach."""
+def get_entry(ctx: Context, entry_id: UUID) -> AuditEntry:
+    """Return one entry. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(entries_query(ctx).where(AuditEntry.id == entry_id)).first()
     if found is None:
         raise NotFound()
@@ -89,7 +89,7 @@ def entry(ctx: Context, entry_id: UUID) -> AuditEntry:
 
 
 def entries_out(ctx: Context, rows: list[AuditEntry]) -> list[EntryOut]:
-    """Entries as the API shows them."""
+    """Return entries for the API."""
     places = places_of(ctx, [entry.id for entry in rows])
     return [_entry_out(entry, places.get(entry.id)) for entry in rows]
 

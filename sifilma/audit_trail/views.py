@@ -1,4 +1,4 @@
-"""The record of acts on the web: filtered, paged, exported; one entry with all its facts."""
+"""The audit trail on the web: filtered, paged, exported; one entry with its facts; verification of the log."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
+# As many of the newest entries as one request can verify in time. `sifilma audit verify` checks all.
 VERIFIED = 10_000
 blueprint = Blueprint("audit_pages", __name__, url_prefix="/jejak", template_folder="templates")
 
@@ -31,7 +32,7 @@ blueprint = Blueprint("audit_pages", __name__, url_prefix="/jejak", template_fol
 @blueprint.get("")
 @operation("audit.read")
 def index() -> AnyResponse:
-    """What was done, newest first."""
+    """List the entries, newest first. A download is redirected to `export`, which needs another operation."""
     if "unduh" in request.args:
         return redirect(f"{url_for('audit_pages.export')}?{request.query_string.decode(errors='replace')}", 303)
     return _list(context(), Form(request.args))
@@ -40,10 +41,10 @@ def index() -> AnyResponse:
 @blueprint.get("/unduh")
 @operation("audit.export")
 def export() -> Response:
-    """The same as a file."""
+    """Return the list as a file."""
     form = Form(request.args)
     ctx = context()
-    listing = audit_queries.entries(ctx, _wanted(ctx, form))
+    listing = audit_queries.list_entries(ctx, _wanted(ctx, form))
     return list_views.answer(
         "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
     )
@@ -52,9 +53,9 @@ def export() -> Response:
 @blueprint.get("/<uuid:entry_id>")
 @operation("audit.read")
 def show(entry_id: UUID) -> str:
-    """One entry."""
+    """Show one entry, with the proof of its place in the log."""
     ctx = context()
-    [line] = audit_pages.lines(ctx, [audit_queries.entry(ctx, entry_id)])
+    [line] = audit_pages.lines(ctx, [audit_queries.get_entry(ctx, entry_id)])
     proven = audit_pages.proven(ctx, line.seq)
     return render_template("audit_trail/entry.html", line=line, proven=proven, needs=audit_pages.NEEDS)
 
@@ -62,9 +63,10 @@ def show(entry_id: UUID) -> str:
 @blueprint.get("/periksa")
 @operation("audit.verify")
 def verify() -> str:
-    """Hold the newest entries against the log, and the log against everything that was signed of it."""
+    """Verify the newest entries against the log, and the log against its checkpoints."""
     ctx, settings = context(), resources().settings
     report = verification.verify(ctx, keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
+    # `verify` ended the read; rendering the page reads again.
     ctx.uow.begin_read()
     return render_template("audit_trail/verification.html", report=report, newest=VERIFIED)
 
@@ -73,7 +75,7 @@ def _list(ctx: Context, form: Form) -> Response:
     wanted = Wanted()
     with form.attempt(ctx):
         wanted = _wanted(ctx, form)
-    listing = audit_queries.entries(ctx, wanted)
+    listing = audit_queries.list_entries(ctx, wanted)
     return list_views.answer(
         "audit_trail/audit.html", listing, lambda found: audit_pages.lines(ctx, found), audit_pages.EXPORT, **_shown(form)
     )
@@ -95,7 +97,7 @@ def _wanted(ctx: Context, form: Form) -> Wanted:
 
 
 def _day(form: Form, name: str) -> date | None:
-    """A day of the form; Invalid for what is none."""
+    """Return a date field of the form, or None if it is empty. Raise Invalid for text that is no date."""
     text = form.get(name).strip()
     try:
         return date.fromisoformat(text) if text else None

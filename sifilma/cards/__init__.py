@@ -1,1 +1,1 @@
-"""Cards and units, and the one transition table of a card's life."""
+"""Cards and units, and the transition table of a card's life."""

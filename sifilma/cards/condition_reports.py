@@ -1,4 +1,4 @@
-"""What is reported about cards: damaged, locked, lost, found; with photos of what there is to be seen."""
+"""Reports about the condition of cards: damaged, locked, lost, found; with photos."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ MAX_PHOTOS = 10
 _CONDITIONS = {"damaged": CardState.DAMAGED, "locked": CardState.LOCKED, "lost": CardState.LOST, "found": CardState.RECEIVED}
 
 
+# "found" leads to the state of a card in its holder's hands. CARD has other steps to that state, so `conditions` checks LOST as well.
 def conditions(ctx: Context, card: Card) -> list[str]:
-    """What the actor may report about a card as it is now."""
+    """Return what the actor may report about a card in its present state: some of `damaged`, `locked`, `lost`, `found`."""
     if not grants(ctx.actor, Operation.CARD_REPORT) or not (ctx.actor.is_central or card.holder_id == ctx.actor.organisation_id):
         return []
     possible = [name for name, state in _CONDITIONS.items() if CARD.allows(card.state, state)]
@@ -35,7 +36,12 @@ def conditions(ctx: Context, card: Card) -> list[str]:
 
 
 def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Sequence[Upload] = ()) -> Card:
-    """Report a card damaged, locked, lost or found. What stands on it (manifest, tokens) falls with it, by hooks."""
+    """Report a card as damaged, locked, lost or found. Return the card.
+
+    Hooks on the card's life cycle revoke its manifest and cancel its tokens in the same transaction (`activation/manifests/revocation.py`).
+    Raise NotFound outside the actor's scope, Conflict if the actor's organisation does not hold the card or the step is not allowed, and
+    Invalid for more than MAX_PHOTOS photos.
+    """
     card = get_card(ctx, uid, Operation.CARD_REPORT)
     _require_reportable(ctx, card, told.condition)
     if len(photos) > MAX_PHOTOS:
@@ -60,19 +66,19 @@ def _require_reportable(ctx: Context, card: Card, condition: str) -> None:
 
 
 def photos_of(ctx: Context, card: Card) -> dict[UUID, list[int]]:
-    """The numbers of a card's photos, by the act of the report they came with. Numbers stay: photos are only added."""
+    """Return the numbers of a card's photos, grouped by the act of their report. A number never changes, since photos are only added."""
     found: dict[UUID, list[int]] = {}
     for number, photo in enumerate(_photos(ctx, card), start=1):
         found.setdefault(photo.act_id, []).append(number)
     return found
 
 
-def photo_of(ctx: Context, uid: str, number: int) -> Document:
-    """One photo of a card the actor may see, by its number; NotFound."""
+def get_photo(ctx: Context, uid: str, number: int) -> Document:
+    """Return photo `number` (from 1) of a card the actor may see. Raise NotFound for an unknown card or number."""
     photos = _photos(ctx, get_card(ctx, uid))
     if not 1 <= number <= len(photos):
         raise NotFound()
-    return documents.get(ctx, photos[number - 1].document_id)
+    return documents.get_document(ctx, photos[number - 1].document_id)
 
 
 def _photos(ctx: Context, card: Card) -> Sequence[CardPhoto]:

@@ -1,4 +1,4 @@
-"""The identifiers printed on cards and machines: how they are accepted and how they are kept."""
+"""The identifiers printed on cards and machines: how they are accepted, and in which form they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _HEX = re.compile(r"[0-9A-F]+")
 
 
 def normalise_hex(text: str, digits: int, what: Text) -> str:
-    """Upper-case hex of exactly `digits`; spaces, colons, dashes and lower case are accepted. ValueError in words."""
+    """Return exactly `digits` upper-case hexadecimal digits. White space, colons, dashes and lower case are accepted.
+
+    Raise ValueError, with a sentence for the user that names `what`, for anything else.
+    """
     plain = re.sub(r"[\s:\-]", "", text).upper()
     if len(plain) != digits or not _HEX.fullmatch(plain):
         raise ValueError(say("%(what)s has %(digits)s hexadecimal digits", what=what, digits=digits))
@@ -21,22 +24,22 @@ def normalise_hex(text: str, digits: int, what: Text) -> str:
 
 
 def normalise_uid(text: str) -> str:
-    """A card UID: 8 bytes, 16 hex digits."""
+    """Return a card UID: 8 bytes as 16 upper-case hexadecimal digits. Raise ValueError."""
     return normalise_hex(text, 16, say("A card UID"))
 
 
 def normalise_pcid(text: str) -> str:
-    """A PCID: 16 bytes, 32 hex digits."""
+    """Return a PCID: 16 bytes as 32 upper-case hexadecimal digits. Raise ValueError."""
     return normalise_hex(text, 32, say("A PCID"))
 
 
 def normalise_kcv(text: str) -> str:
-    """A key check value: 3 bytes, 6 hex digits."""
+    """Return a key check value: 3 bytes as 6 upper-case hexadecimal digits. Raise ValueError."""
     return normalise_hex(text, 6, say("A key check value"))
 
 
 def normalise_hardware(text: str) -> str:
-    """A hardware number: upper case, without white space."""
+    """Return a hardware number in upper case without white space. Raise ValueError if it has other characters, or zeros only."""
     plain = re.sub(r"\s", "", text).upper()
     if not re.fullmatch(r"[A-Z0-9][A-Z0-9./_-]{0,39}", plain):
         raise ValueError(say("A hardware number has 1 to 40 letters, digits, dots, dashes or slashes"))
@@ -46,7 +49,7 @@ def normalise_hardware(text: str) -> str:
 
 
 def perso_warning(text: str) -> str | None:
-    """A warning for a `sam_perso` that is not the 16 characters printed on the card (a digit is easily lost)."""
+    """Return a warning if `sam_perso` is given but has not 16 characters, as printed on the card (a digit is easily lost), else None."""
     length = len(text.strip())
     if not text or length == 16:
         return None

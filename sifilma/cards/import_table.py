@@ -1,4 +1,4 @@
-"""Machines registered by a file: read whole, refused row by row."""
+"""Register machines from a file. The whole file is read, and errors are reported by row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ COLUMNS = (*REQUIRED, *OPTIONAL)
 
 
 def register_file(ctx: Context, file: Upload | None, max_rows: int) -> list[Unit]:
-    """Register the machines of a CSV or XLSX file, all or none. Invalid lists every error of every row, by the file's own numbers."""
+    """Register the machines of a CSV or XLSX file, all or none.
+
+    Raise Invalid with every error of every row, numbered as in the file, or if the file is missing, no table, or longer than `max_rows`.
+    """
     if file is None:
         raise Invalid.field("units", "Choose a file.")
     sheet = sheets.read(file.data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows, field="units")

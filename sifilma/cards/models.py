@@ -1,4 +1,4 @@
-"""Cards, the machines they stand in, and the models of those machines."""
+"""Cards, the machines they are tied to, and the models of those machines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Function(StrEnum):
 
 
 class CardState(StrEnum):
-    """Where a card is in its life (DOMAIN.md, Life of a card)."""
+    """The state of a card (docs/domain.md, Life of a card)."""
 
     REGISTERED = "registered"
     PERSONALISED = "personalised"
@@ -71,7 +71,7 @@ CARD = LifeCycle(
 
 
 class DeviceModel(Base):
-    """A model of reader or encoder, by one manufacturer, for one function."""
+    """A model of reader or encoder: it has one manufacturer and one function."""
 
     __tablename__ = "device_model"
 
@@ -83,7 +83,7 @@ class DeviceModel(Base):
 
 
 class Unit(Base):
-    """One reader or encoder. `pcid` (32 upper-case hex) comes from the manufacturer; `sam_perso` as printed."""
+    """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card."""
 
     __tablename__ = "unit"
     __table_args__ = (
@@ -106,13 +106,17 @@ class Unit(Base):
 
 
 class Card(Stateful, Base):
-    """One SAM card. `uid` is 16 upper-case hex digits; `seq` the sequence of its newest manifest; `unit_id` what it is tied to."""
+    """One SAM card. `uid` has 16 upper-case hexadecimal digits.
+
+    `seq` is the sequence number of its newest manifest, `unit_id` the unit it is tied to. A unit has at most one living card.
+    """
 
     __tablename__ = "card"
     __table_args__ = (
         CheckConstraint(state_check(CardState), name="state"),
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
+        # A unit has at most one living card; former cards keep naming it.
         Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
@@ -133,7 +137,7 @@ class Card(Stateful, Base):
 
 
 class CardSuspension(Base):
-    """One cause for which a card is suspended; the card returns to `former_state` when none is open."""
+    """One cause for which a card is suspended. The card returns to `former_state` when no suspension is open."""
 
     __tablename__ = "card_suspension"
 
@@ -146,7 +150,7 @@ class CardSuspension(Base):
 
 
 class CardPhoto(Base):
-    """One photo of a report on a card; `act_id` is the report's, and that of its step in the card's history."""
+    """One photo of a report on a card. `act_id` names the report's audit entry, which the step in the card's history names too."""
 
     __tablename__ = "card_photo"
     __table_args__ = (Index(None, "card_id", "act_id"),)

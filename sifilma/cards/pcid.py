@@ -1,4 +1,4 @@
-"""What was not known when a unit was registered, above all its PCID, which the manufacturer makes: supplied once, never changed."""
+"""Supply what was not known when a unit was registered, above all its PCID, which the manufacturer makes. It never changes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from sifilma.kernel.errors import Conflict, Invalid
 
 
 def may_supply(ctx: Context, unit: Unit) -> bool:
-    """Whether the unit waits for its PCID, and the actor is one who supplies it: its owner, or the maker of its model."""
+    """Return whether the unit lacks its PCID and the actor may supply it. Its owner and the manufacturer of its model may."""
     return unit.pcid is None and ctx.session.scalar(units_query(ctx, Operation.UNIT_SUPPLY).where(Unit.id == unit.id)) is not None
 
 
 def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
-    """Give a unit the PCID it lacks, and what else it lacks. Conflict if it has one; Invalid if something else is there already."""
+    """Give a unit its PCID and, if they are missing, SAM Perso and public key. Return the unit.
+
+    Raise NotFound outside the actor's scope, Conflict if the unit has a PCID, and Invalid if the PCID is another unit's or a field is set.
+    """
     unit = get_unit(ctx, unit_id, Operation.UNIT_SUPPLY)
     hold(ctx.session, unit)
     if unit.pcid is not None:
@@ -45,7 +48,7 @@ def _require_fitting(ctx: Context, unit: Unit, given: SupplyIn) -> None:
             raise Invalid.field(name, "This is registered already. It does not change.")
     if given.public_jwk is None:
         return
-    if unit.organisation_id != ctx.actor.organisation_id:  # whoever holds its private part reads the unit's manifests
+    if unit.organisation_id != ctx.actor.organisation_id:  # whoever holds the private key can read the unit's manifests
         raise Invalid.field("public_jwk", "Only the organisation whose unit it is registers its public key.")
     if not is_public_ec(given.public_jwk):
         raise Invalid.field("public_jwk", "A public EC key (P-256) as a JWK is needed, without its private part.")

@@ -1,4 +1,4 @@
-"""What comes in and goes out about cards and units."""
+"""The schemas of cards and units, for JSON and forms."""
 
 from __future__ import annotations
 

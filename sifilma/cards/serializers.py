@@ -1,4 +1,4 @@
-"""Cards, units and models as the API shows them."""
+"""Convert cards, units and models to the schemas of the API and of the pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import CARD, Card, DeviceModel, Unit
 from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
 from sifilma.cards.service import cards_in, steps
-from sifilma.cards.unit_place import Standing, standing
+from sifilma.cards.unit_place import Standing, find_standing
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context
 from sifilma.kernel.field_notes import RETURNED, notes_of
@@ -23,7 +23,7 @@ from sifilma.web.links import links
 
 @dataclass(frozen=True)
 class TimelineStep:
-    """One step of a life, and by whom; empty for the system's own. `fields`: what it said of single fields."""
+    """One step of an object's life. `who` is empty if the system took it; `fields` holds its notes on single fields."""
 
     at: datetime
     from_state: str
@@ -36,7 +36,7 @@ class TimelineStep:
 
 @dataclass(frozen=True)
 class UnitPage:
-    """A unit as its page shows it: `steps` are those of the card in it, `former` the cards that were in it before."""
+    """A unit as its page shows it. `steps` are those of its living card; `former` are the cards it had before."""
 
     unit: UnitOut
     owner: str
@@ -47,19 +47,19 @@ class UnitPage:
 
 
 def unit_page(ctx: Context, unit: Unit) -> UnitPage:
-    """A unit with its card, its place and what has happened."""
+    """Return a unit with its card, its place and its card's steps."""
     shown = units_out(ctx, [unit])[0]
     cards = list(ctx.session.scalars(select(Card).where(Card.unit_id == unit.id).order_by(Card.id)))
     living = next((card for card in cards if card.uid == shown.card), None)
     return UnitPage(
         unit=shown, owner=ctx.session.get_one(Organisation, unit.organisation_id).name, registered_at=unit.created_at,
-        standing=standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
+        standing=find_standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
         former=[card for card in cards if card is not living],
     )  # fmt: skip
 
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
-    """Units with the card in each, in two statements."""
+    """Return units with their living cards, in one query for all cards."""
     cards = cards_in(ctx, units)
     return [_unit_out(unit, cards.get(unit.id)) for unit in units]
 
@@ -75,7 +75,7 @@ def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
 
 
 def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
-    """Cards with the number of the unit each is tied to, in one more statement."""
+    """Return cards with the hardware numbers of their units, in one query for all units."""
     query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
     numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [_card_out(card, numbers) for card in cards]
@@ -90,7 +90,7 @@ def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
 
 
 def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
-    """The time line of an object."""
+    """Return the steps of an object, oldest first, for the API. The caller has checked that the actor may see it."""
     taken = steps(ctx, kind, object_id)
     fields = notes_of(ctx.session, taken)
     return [
@@ -103,7 +103,7 @@ def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
 
 
 def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
-    """The time line of an object as a page shows it: with who took each step, in one more statement."""
+    """Return the steps of an object, oldest first, with the names of those who took them. One query reads all names."""
     taken = steps(ctx, kind, object_id)
     query = select(User.id, Person.name, Organisation.name).join(Person, Person.id == User.person_id)
     query = query.join(Organisation, Organisation.id == User.organisation_id).where(User.id.in_({step.user_id for step in taken}))
@@ -120,10 +120,10 @@ def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
 
 
 def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> TimelineStep | None:
-    """The step that returned something, while that is where it stands."""
+    """Return the step that returned an object for correction, if it is still in that state, else None."""
     return timeline(ctx, kind, object_id)[-1] if obj.state == RETURNED else None
 
 
 def models_out(models: Iterable[DeviceModel]) -> list[ModelOut]:
-    """Models to choose from."""
+    """Return models for the API."""
     return [ModelOut(id=model.id, name=model.name, function=model.function, manufacturer_id=model.manufacturer_id) for model in models]

@@ -1,4 +1,4 @@
-"""Registering units, finding cards."""
+"""Register units, models and cards, and find them within the actor's scope."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REV
 
 @dataclass(frozen=True)
 class UnitFilter:
-    """Which units. `state` is that of the card in it, or `free`; `text` a part of the hardware number, the PCID or the card's UID."""
+    """A filter of units. `state` is the state of the living card, or `free` for none.
+
+    `text` is a part of the hardware number, of the PCID or of the UID of a card tied to the unit.
+    """
 
     hardware_number: str = ""
     state: str = ""
@@ -41,7 +44,7 @@ class UnitFilter:
 
 @dataclass(frozen=True)
 class CardFilter:
-    """Which cards. `text` is a part of the UID, or of its unit's hardware number or PCID; `holder` a part of the holder's name."""
+    """A filter of cards. `text` is a part of the UID, hardware number or PCID; `holder` is a part of the holder's name."""
 
     state: str = ""
     function: str = ""
@@ -50,21 +53,21 @@ class CardFilter:
 
 
 def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[Unit]:
-    """The units the actor may see; a manufacturer sees those of its models."""
+    """Return a query of the units the actor may see: those of its organisation and, for a manufacturer, those of its models."""
     mine = Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
     return scoped(select(Unit), ctx.actor, operation, Unit.organisation_id, linked=(mine,))
 
 
 def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Select[Card]:
-    """The cards the actor may see: held by, or made for, its organisation; a manufacturer also those of its models' units."""
+    """Return a query of the cards the actor may see: its organisation holds or buys them or, for a manufacturer, made the unit's model."""
     mine = exists().where(
         Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id
     )
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
 
 
-def units_page(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
-    """The units the actor may see, narrowed by what is wanted."""
+def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
+    """Return the units the actor may see that match the filter."""
     query = units_query(ctx)
     if wanted.hardware_number:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
@@ -80,15 +83,18 @@ def _living_card() -> Exists:
 
 
 def _with_text(query: Select[Unit], text: str) -> Select[Unit]:
-    """As people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
+    """Match the text as people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
     plain = re.sub(r"[\s:]", "", text).upper()
     parts = (Unit.hardware_number, Unit.pcid, Card.uid)
     number, pcid, uid = (part.contains(plain, autoescape=True) for part in parts)
     return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
 
 
-def cards_page(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) -> Listing[Card]:
-    """The cards the actor may see, narrowed by what is wanted; `fitting`: further conditions under which a card fits the text."""
+def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) -> Listing[Card]:
+    """Return the cards the actor may see that match the filter.
+
+    `fitting` are further conditions. A card that meets any of them matches the text as well.
+    """
     query = cards_query(ctx)
     if wanted.state:
         query = query.where(Card.state == wanted.state)
@@ -101,14 +107,15 @@ def cards_page(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) 
 
 
 def _cards_with(query: Select[Card], text: str, *fitting: ColumnElement[bool]) -> Select[Card]:
-    """As people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
+    """Match the text as people copy it: UIDs and PCIDs in pairs, with colons or dashes, in lower case."""
+    # A dash is a separator in a UID and a PCID, but may belong to a hardware number.
     plain, number = re.sub(r"[\s:\-]", "", text).upper(), re.sub(r"\s", "", text).upper()
     parts = (Unit.hardware_number.contains(number, autoescape=True), Unit.pcid.contains(plain, autoescape=True))
     return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts)), *fitting))
 
 
 def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_READ) -> Unit:
-    """One unit; NotFound outside the actor's scope."""
+    """Return one unit. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(units_query(ctx, operation).where(Unit.id == unit_id)).first()
     if found is None:
         raise NotFound()
@@ -116,7 +123,7 @@ def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_
 
 
 def get_card(ctx: Context, uid: str, operation: Operation = Operation.CARD_VIEW) -> Card:
-    """One card by its normalised UID; NotFound outside the actor's scope."""
+    """Return one card by its normalised UID. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(cards_query(ctx, operation).where(Card.uid == uid)).first()
     if found is None:
         raise NotFound()
@@ -124,32 +131,32 @@ def get_card(ctx: Context, uid: str, operation: Operation = Operation.CARD_VIEW)
 
 
 def steps(ctx: Context, kind: str, object_id: UUID) -> list[History]:
-    """The time line of an object the caller has checked."""
+    """Return the steps of an object, oldest first. The caller has checked that the actor may see the object."""
     return list(
         ctx.session.scalars(select(History).where(History.object_kind == kind, History.object_id == object_id).order_by(History.id))
     )
 
 
 def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
-    """Register machines of the actor's organisation, all or none; Invalid names each row that cannot be taken."""
+    """Register machines for the actor's organisation, all or none. Raise Invalid that names each row with an error."""
     require_units(unit_errors(ctx, dict(enumerate(new, start=1))))
     return save_units(ctx, new)
 
 
 def register_unit(ctx: Context, new: UnitIn) -> Unit:
-    """Register one machine; Invalid names its fields."""
+    """Register one machine for the actor's organisation. Raise Invalid that names the fields with errors."""
     require_units([{"field": error["field"], "message": error["message"]} for error in unit_errors(ctx, {1: new})])
     return save_units(ctx, [new])[0]
 
 
 def require_units(errors: list[dict[str, Any]]) -> None:
-    """Refuse, where there is anything to refuse for."""
+    """Raise Invalid if there are errors."""
     if errors:
         raise Invalid("Some units cannot be registered.", errors=errors)
 
 
 def save_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
-    """Register machines that were found to be in order."""
+    """Register machines that `unit_errors` found no error in. `new` is not empty."""
     models = _models(ctx)
     made = [_make_unit(ctx, unit, models[unit.model]) for unit in new]
     ctx.session.add_all(made)
@@ -159,7 +166,7 @@ def save_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
 
 
 def unit_errors(ctx: Context, new: Mapping[int, UnitIn]) -> list[dict[str, Any]]:
-    """What keeps machines, by their row numbers, from being registered by the actor's organisation."""
+    """Return the errors that keep machines (keyed by row number) from being registered: `[{row, field, message}]`."""
     models = _models(ctx)
     numbers = [unit.hardware_number for unit in new.values()]
     known = set(
@@ -199,7 +206,7 @@ def _unit_errors(
 
 
 def is_public_ec(value: dict[str, Any]) -> bool:
-    """Whether this is the public part, and nothing else, of a key a manifest can be encrypted to."""
+    """Return whether `value` is a public EC key on P-256 as a JWK (RFC 7517), without its private part `d`."""
     try:
         return "d" not in value and value.get("crv") == "P-256" and not ECKey.import_key(value).is_private
     except (JoseError, ValueError, KeyError, TypeError):
@@ -214,13 +221,13 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
 
 
 def cards_in(ctx: Context, units: list[Unit]) -> dict[UUID, Card]:
-    """The living card tied to each unit, an active one first."""
+    """Return the living card tied to each unit, by the unit's id. An active card takes precedence."""
     rows = ctx.session.scalars(select(Card).where(Card.unit_id.in_([unit.id for unit in units]), Card.state.not_in(ENDED)))
     return {card.unit_id: card for card in sorted(rows, key=lambda card: card.state == CardState.ACTIVE) if card.unit_id}
 
 
 def register_cards(ctx: Context, cards: list[Card]) -> Act:
-    """Give new cards their birth, in one act. Conflict when a UID is known already."""
+    """Register new cards in one act and return the act. Raise Conflict (`uid-known`) if a UID is registered already."""
     uids = [card.uid for card in cards]
     known = ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))).all()
     if known:
@@ -233,18 +240,18 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     return act
 
 
-def models_query() -> Listing[DeviceModel]:
-    """Every model, to be paged."""
+def list_models() -> Listing[DeviceModel]:
+    """Return every model, as a query to be paged."""
     return select(DeviceModel), DeviceModel.id
 
 
-def find_models(ctx: Context) -> list[DeviceModel]:
-    """Every model, by name."""
+def all_models(ctx: Context) -> list[DeviceModel]:
+    """Return every model, by name."""
     return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))
 
 
 def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Function) -> DeviceModel:
-    """A new model of a manufacturer."""
+    """Register a new model of a manufacturer."""
     model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=str(function), created_at=ctx.now)
     ctx.session.add(model)
     record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, name=name)
@@ -253,7 +260,7 @@ def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Fun
 
 
 def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:
-    """Cards by UID; Invalid naming those that do not fit the conditions or are given twice."""
+    """Return cards by UID, in the order of `uids`. Raise Invalid if a UID is named twice, is unknown or does not meet the conditions."""
     if len(set(uids)) != len(uids):
         raise Invalid.field("cards", "A card is named twice.")
     found = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.uid.in_(uids), *conditions))}

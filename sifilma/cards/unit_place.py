@@ -1,4 +1,4 @@
-"""Where a unit stands. Who activates cards knows it, layers above; whoever shows a unit asks here."""
+"""Where a unit stands. The answer comes from `activation`, a layer above, which registers a function here at start-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sifilma.kernel.context import Context
 
 @dataclass(frozen=True)
 class Standing:
-    """The latest place a unit was made to work at. Degrees are WGS 84; `region` names the village, district, regency and province."""
+    """The latest place for which a unit received a manifest. Degrees are WGS 84; `region` names village, district, regency and province."""
 
     activation_id: UUID
     at: datetime
@@ -30,11 +30,11 @@ _asked: list[Answer] = []
 
 
 def answer_with(answer: Answer) -> None:
-    """Say who knows; called once at start-up (DOMAIN.md, rule 13), and harmless twice."""
+    """Register a function that knows where units stand (docs/domain.md, rule 13). Registering it twice has no effect."""
     if answer not in _asked:
         _asked.append(answer)
 
 
-def standing(ctx: Context, unit_id: UUID) -> Standing | None:
-    """Where the unit stands, as far as the actor may see its activations; None if it never worked."""
+def find_standing(ctx: Context, unit_id: UUID) -> Standing | None:
+    """Return where the unit stands, within the activations the actor may see, or None."""
     return next((found for answer in _asked if (found := answer(ctx, unit_id)) is not None), None)

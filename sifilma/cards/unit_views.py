@@ -1,4 +1,4 @@
-"""Readers and encoders on the web: list, register one or a file of them, one unit's page."""
+"""Readers and encoders on the web: the list, registering one or a file of them, the page of one unit."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("unit.read")
 def index() -> Response:
-    """The units the actor may see."""
+    """List the units the actor may see."""
     ctx, form = context(), Form(request.args)
     wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
     return list_views.answer(
-        "cards/units.html", service.units_page(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
+        "cards/units.html", service.list_units(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
         state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ def index() -> Response:
 @blueprint.get("/daftar")
 @operation("unit.register")
 def new() -> Response:
-    """The form for one unit."""
+    """Show the form for one unit."""
     return _form(Form())
 
 
@@ -75,14 +75,14 @@ def register() -> AnyResponse:
 @blueprint.get("/berkas")
 @operation("unit.register")
 def new_file() -> Response:
-    """The form for a file of units."""
+    """Show the form for a file of units."""
     return _file_form(Form())
 
 
 @blueprint.post("/berkas")
 @operation("unit.register")
 def register_file() -> AnyResponse:
-    """Register a file of units, all or none."""
+    """Register the units of a file, all or none."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         import_table.register_file(ctx, upload("units"), resources().settings.batch_max_rows)
@@ -93,21 +93,21 @@ def register_file() -> AnyResponse:
 @blueprint.get("/templat.<kind>")
 @operation("unit.register")
 def template(kind: str) -> Response:
-    """An empty table with the columns of such a file."""
+    """Return an empty table with the columns of an import file."""
     return lists.table(kind, "unit", import_table.COLUMNS, [])
 
 
 @blueprint.get("/<uuid:unit_id>")
 @operation("unit.read")
 def show(unit_id: UUID) -> Response:
-    """A unit: the card in it, where it stands, and what has happened."""
+    """Show a unit: its card, where it stands, and what has happened."""
     return _unit(unit_id, Form())
 
 
 @blueprint.post("/<uuid:unit_id>/pcid")
 @operation("unit.supply")
 def supply_pcid(unit_id: UUID) -> AnyResponse:
-    """Supply the PCID the unit lacks."""
+    """Supply the PCID that the unit lacks."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         pcid.supply(ctx, unit_id, form.model(SupplyIn, **_public_key(form)))
@@ -129,18 +129,18 @@ def _form(form: Form) -> Response:
 
 
 def _file_form(form: Form) -> Response:
-    models = service.find_models(context())
+    models = service.all_models(context())
     return form.again("cards/unit_file.html", models=models, max_rows=resources().settings.batch_max_rows)
 
 
 def _models() -> list[tuple[str, str]]:
-    return [(model.name, model.name) for model in service.find_models(context())]
+    return [(model.name, model.name) for model in service.all_models(context())]
 
 
 def _public_key(form: Form) -> dict[str, Any]:
-    """The key as it was pasted: JSON, or nothing."""
+    """Return the pasted public key, parsed from JSON, as keyword argument; nothing if the field is empty. Raise Invalid for other text."""
     typed = form.get("public_jwk").strip()
     try:
         return {"public_jwk": json.loads(typed)} if typed else {}
-    except (ValueError, RecursionError) as broken:
+    except (ValueError, RecursionError) as broken:  # RecursionError: JSON that is nested too deeply
         raise Invalid.field("public_jwk", "This is not JSON. Paste the whole key, from { to }.") from broken

@@ -1,1 +1,1 @@
-"""The `sifilma` command, and serving."""
+"""The `sifilma` command, and the server."""

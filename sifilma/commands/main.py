@@ -1,4 +1,4 @@
-"""The `sifilma` command."""
+"""The `sifilma` command: commands that need no application, and those that the application attaches."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sifilma.kernel.errors import SifilmaError
 
 
 class Group(FlaskGroup):
-    """Flask's group without Flask's own options; its help is there even where the settings are not."""
+    """Flask's group without Flask's own options. Its help works even if the settings are missing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, or those that need no application where there can be none."""
+        """Return all commands, or only those that need no application if there are no usable settings to make one."""
         try:
             load_settings()
         except SettingsError:
@@ -36,23 +36,24 @@ def cli() -> None:
     """SI-FILMA: the life of a SAM card, from the first request to its destruction."""
 
 
+# Flask's options (--app, --env-file …) make no sense here: the group always uses create_app.
 cli.params = []
 
 
 @cli.group("manifest", help="Manifests, without a database.")
 def manifest() -> None:
-    """A group of one, so far."""
+    """Hold the commands about manifests."""
 
 
 @manifest.command("verify", with_appcontext=False, context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def verify(arguments: tuple[str, ...]) -> None:
-    """The same as `python -m manifests verify`."""
+    """Verify manifests, as `python -m manifests verify` does."""
     sys.exit(manifests_cli.main(["verify", *arguments]))
 
 
 @cli.command("up", with_appcontext=False)
-@click.option("--port", type=int, envvar="PORT", help="Where to listen; default 8000.")
+@click.option("--port", type=int, envvar="PORT", help="The port to listen on; default 8000.")
 @click.option("--prepare-only", is_flag=True, help="Make everything ready, but do not serve.")
 def up(port: int | None, prepare_only: bool) -> None:
     """Make everything this installation needs (tokens, keys, database, regions, demo accounts), then serve."""
@@ -66,10 +67,10 @@ def serve() -> None:
 
 
 @cli.command("demo", with_appcontext=False)
-@click.option("--url", envvar="SIFILMA_DEMO_URL", help="The running server; default the one `make run` started.")
-@click.option("--code", "who", metavar="USERNAME", help="Play nothing: print this account's password and its one-time code of this moment.")
+@click.option("--url", envvar="SIFILMA_DEMO_URL", help="The URL of the running server; default: the one that `make run` started.")
+@click.option("--code", "who", metavar="USERNAME", help="Print this account's password and its present one-time code instead of playing.")
 def play(url: str | None, who: str | None) -> None:
-    """Play a card's whole life over HTTP against a running server, saying each step."""
+    """Play a card's whole life over HTTP against a running server, and tell each step."""
     if who is None:
         demo.play(url)
     else:
@@ -77,7 +78,7 @@ def play(url: str | None, who: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command; a refusal or fault is one clear sentence and exit status 1."""
+    """Run the command. A refusal or a fault is printed as one sentence, with exit status 1."""
     try:
         cli.main(prog_name="sifilma")
     except (SettingsError, SifilmaError, HSMError) as refused:

@@ -1,4 +1,4 @@
-"""Making an installation ready, and serving it."""
+"""Make an installation ready, and serve it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sifilma.web.command import command_context
 
 
 def up(port: int | None, *, serve: bool) -> None:
-    """Bring everything that is missing, then serve. A second start finds it all there."""
+    """Make everything that is missing, then serve. A second start makes nothing."""
     if port is not None:
         os.environ["SIFILMA_PORT"] = str(port)
         os.environ.setdefault("SIFILMA_PUBLIC_URL", f"http://127.0.0.1:{port}")
@@ -43,7 +43,7 @@ def serve() -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
+    """Make folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     ensure_softhsm(settings)
     migrate.upgrade(settings.database)
@@ -53,6 +53,7 @@ def prepare(settings: Settings) -> None:
         _regions()
         if settings.is_demo:
             accounts = demo.make_accounts(settings)
+            # `sifilma demo` finds the server by this note, whatever its port.
             accounts.with_name("url").write_text(settings.public_url + "\n")
             click.echo(f"demo accounts: {accounts}")
     _close(app)
@@ -76,14 +77,14 @@ def _regions() -> None:
 
 
 def _close(app: Flask) -> None:
-    """The servers are other processes: this one keeps neither token nor connections."""
+    """Close token and connections: the servers are other processes, and this one only waits for them."""
     with app.app_context():
         resources().hsm.close()
         db.engine.dispose()
 
 
 def _run(settings: Settings) -> None:
-    """The worker beside the server, ended with it."""
+    """Serve, with a worker process beside the server that ends with it."""
     worker = subprocess.Popen([sys.executable, "-m", "sifilma", "worker"])
     try:
         _serve(settings)

@@ -1,4 +1,4 @@
-"""The demonstration: invented people at real organisations, and one card's whole life played over HTTP."""
+"""The demonstration: invented people at real organisations, who play the whole life of a card over HTTP."""
 
 from sifilma.demo.accounts import make_accounts
 from sifilma.demo.play import play, tell_code

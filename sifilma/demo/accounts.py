@@ -1,4 +1,4 @@
-"""The demo's organisations, agreements, models and accounts, made once; `home/demo/accounts.json` lists them."""
+"""Make the demo's organisations, agreements, models and accounts once. `home/demo/accounts.json` lists the accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ EARLIER = timedelta(minutes=5)
 
 
 def make_accounts(settings: Settings) -> Path:
-    """Make what is missing; the path of the list. People enrol "five minutes ago", so that their first codes are unused."""
+    """Make the accounts if they do not exist, and return the path of their list.
+
+    People enrol five minutes in the past, so that their codes of the present are unused: a code counts once.
+    """
     path = settings.home / "demo" / "accounts.json"
     if path.exists():
         return path
@@ -53,7 +56,7 @@ def _organisations(ctx: Context) -> dict[str, Organisation]:
 
 
 def _account(ctx: Context, settings: Settings, account: facts.Account, organisation: Organisation) -> dict[str, Any]:
-    """The way everybody goes: invitation, own password, authenticator."""
+    """Enrol an account in the usual way: invitation, own password, authenticator. Return its entry in the list."""
     civil = organisation.kind not in (OrganisationKind.MANUFACTURER, OrganisationKind.INSTITUTION)
     kind = IdKind.NIP if civil else IdKind.EMPLOYEE
     new = NewUser(account.username, account.name, kind, account.id_number, account.roles)
@@ -74,7 +77,7 @@ def _account(ctx: Context, settings: Settings, account: facts.Account, organisat
 
 
 def _write(path: Path, listed: list[dict[str, Any]]) -> None:
-    """Readable by the owner alone, whole or not at all."""
+    """Write the list readable by its owner only, under a temporary name first, so that it is never partial."""
     temporary = path.with_suffix(".new")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
         json.dump(listed, handle, indent=1)

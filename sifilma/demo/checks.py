@@ -1,4 +1,4 @@
-"""What a stranger does with the files: jose, OpenSSL, our verifier. The commands are shown, and run where the programs are there."""
+"""Check files as a stranger does: with jose, OpenSSL and our verifier. Each command is shown, and run if its program is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sifilma.demo.stage import Stage
 
 
 def trust_files(stage: Stage) -> str:
-    """Keep keyset, JWKS and certificates beside the manifests; the root's pin."""
+    """Store keyset, JWKS and certificates beside the manifests, and return the root's pin."""
     for name, path in (
         ("keyset.jws", "/.well-known/sam-keyset.jws"),
         ("jwks.json", "/.well-known/jwks.json"),
@@ -45,13 +45,13 @@ def _openssl(*arguments: str, cwd: Path, data: bytes | None = None) -> bytes:
 
 
 def download(stage: Stage, who: str, manifest_id: str, uid: str) -> None:
-    """The holder fetches the file; a stranger checks it."""
+    """Download the manifest as its holder and check it."""
     data = stage.people[who].post(f"/manifests/{manifest_id}/download")
     check(stage, uid, data)
 
 
 def check(stage: Stage, uid: str, data: bytes) -> None:
-    """Keep the manifest, show the commands that verify it, run them."""
+    """Store the manifest, and show and run the commands that verify it."""
     payload = json.loads(_b64(data.split(b".")[1]))
     name = f"{uid}-{payload['seq']}"
     stage.keep(f"{name}.jws", data)
@@ -72,7 +72,7 @@ def check(stage: Stage, uid: str, data: bytes) -> None:
 
 
 def run(stage: Stage, command: str) -> None:
-    """Show a command and run it in the demo's folder; Refused if it fails."""
+    """Show a command and run it in the demo's folder. Raise Refused if it fails."""
     stage.show(f"$ {command}")
     words = shlex.split(command)
     program = shutil.which(words[0])
@@ -98,7 +98,7 @@ def _ours(stage: Stage, name: str, uid: str, status: str) -> None:
 
 
 def keep_jwe(stage: Stage, uid: str, encrypted: bytes, opened: bytes, private: dict[str, Any]) -> None:
-    """What a machine gets is a JWE to its unit's key; the unit opens it, and finds the same signed file."""
+    """Store the JWE that a machine gets, decrypt it with jose and the unit's key, and check the signed file inside."""
     stage.keep("unit-key.jwk", json.dumps(private).encode())
     stage.keep(f"{uid}.jwe", encrypted)
     stage.say(f"the machine gets the file only encrypted to the unit's key: {uid}.jwe, {len(encrypted)} bytes")

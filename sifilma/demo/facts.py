@@ -1,4 +1,4 @@
-"""What the demonstration plays: the letters of 2018 (sender, number, date, subject, quantities), real organisations, invented people."""
+"""The facts of the demonstration: letters of 2018 (sender, number, date, subject, quantities), real organisations, invented people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BPJS = "BPJS KETENAGAKERJAAN"
 
 @dataclass(frozen=True)
 class Letter:
-    """A letter: number, date, subject."""
+    """A letter: number, date (ISO 8601) and subject."""
 
     number: str
     date: str
@@ -28,7 +28,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class Account:
-    """A demo account of an invented person; `with_key`: its organisation gets an API key as well."""
+    """A demo account of an invented person. `with_key`: its organisation also gets an API key."""
 
     username: str
     name: str
@@ -75,7 +75,7 @@ PERSONALISATION_CARDS = 5
 ACTIVATION = Letter("470 / 773 / Dukcapil/2018", "2018-12-05", "Permohonan Pengaktifan Card Reader")
 ACTIVATION_ADDRESS = "Jln. Merdeka No.89, Bangli-Bali"
 ACTIVATION_READERS = (("CRD12140003", "215BB12LN004813"), ("CRD12140016", "2015BB12LN004826"))
-"""Hardware number and SAM Perso as in the letter's attachment; the first is one digit short there too."""
+"""Hardware number and SAM Perso as in the letter's attachment, where the first hardware number is one digit short too."""
 MAGETAN_TOWN = (-7.6536, 111.3280)
 MAGETAN_PLAOSAN = (-7.6700, 111.2260)
 BANGLI_TOWN = (-8.4543, 115.3549)

@@ -1,4 +1,4 @@
-"""`sifilma demo`: one card's whole life and more, over HTTP, against a running server."""
+"""`sifilma demo`: play the whole life of a card, and more, over HTTP against a running server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sifilma.kernel.clock import SystemClock
 
 
 def play(url: str | None) -> None:
-    """Play every scene; each step says what it does. Refused (exit 1) at the first step that does not go as it should."""
+    """Play every scene; each step says what it does. The first step with another result than expected ends the play with exit 1."""
     os.environ.setdefault("SIFILMA_ENV", "demo")
     settings = load_settings()
     url = url or _served(settings)
@@ -39,7 +39,7 @@ def play(url: str | None) -> None:
 
 
 def tell_code(username: str) -> None:
-    """Print what somebody needs to sign in as a demo account at this moment."""
+    """Print what is needed to sign in to a demo account at this moment."""
     os.environ.setdefault("SIFILMA_ENV", "demo")
     path = load_settings().home / "demo" / "accounts.json"
     if not path.exists():
@@ -52,6 +52,6 @@ def tell_code(username: str) -> None:
 
 
 def _served(settings: Settings) -> str:
-    """Where the server of this home said it serves; else the default."""
+    """Return the URL that the server of this home has noted, else the default."""
     note = settings.home / "demo" / "url"
     return note.read_text().strip() if note.exists() else settings.public_url

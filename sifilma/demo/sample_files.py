@@ -1,4 +1,4 @@
-"""What the players hold in their hands: letters, a purchase order, a photo; made on the spot, all of them invented."""
+"""Make the files that players need: letters, a purchase order and a photo, all of them invented."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PDF = "application/pdf"
 
 
 def letter(sender: str, number: str, date: str, subject: str, text: str) -> tuple[str, bytes, str]:
-    """A letter as a PDF, as a multipart file."""
+    """Return a letter as a PDF, in the form of a multipart file (name, bytes, type)."""
     lines = [f'#set page(paper: "a5")\n#set text(lang: "id")\n= {_escape(sender)}']
     lines += [f"Nomor: {_escape(number)} \\", f"Tanggal: {_escape(date)} \\", f"Perihal: {_escape(subject)}", _escape(text)]
     pdf: bytes = typst.compile("\n\n".join(lines).encode(), font_paths=typst.Fonts(include_system_fonts=False))
@@ -23,7 +23,7 @@ def _escape(text: str) -> str:
 
 
 def photo(width: int = 320, height: int = 200) -> tuple[str, bytes, str]:
-    """A PNG (8-bit RGB) of a cut card, after a fashion."""
+    """Return a PNG (8-bit RGB) that looks roughly like a cut card."""
     rows = b"".join(b"\x00" + bytes(_pixel(x, y, width) for x in range(width) for _ in range(3)) for y in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))

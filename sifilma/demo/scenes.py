@@ -1,4 +1,4 @@
-"""The scenes: an office's RW cards, an office's R readers, an institution through its manufacturer, a relocation, a destruction."""
+"""The scenes: RW cards of an office, R readers of an office, an institution with its manufacturer, a relocation, a destruction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WITNESSES = (
 
 
 def magetan(stage: Stage) -> None:
-    """Five RW cards: two approvers, a failed card and its replacement, a wrong token, five manifests; then a relocation and an end."""
+    """Play five RW cards: two approvers, a failed card and its replacement, a wrong token, five manifests, a relocation, a destruction."""
     who = stage.people["magetan.kepala"]
     numbers = [f"ENC-{stage.tag}-{n}" for n in range(1, facts.PERSONALISATION_CARDS + 1)]
     units = [{"hardware_number": n, "model": "LEN-ENC-1", "function": "RW", "pcid": secrets.token_hex(16)} for n in numbers]
@@ -54,7 +54,7 @@ def _office_request(stage: Stage, who: str, sender: str, function: str, quantity
 
 
 def _personalise(stage: Stage, request: str, quantity: int, *, one_fails: bool = False) -> list[str]:
-    """Results in two parts, when there is more than one; a failed card is damaged at once and replaced."""
+    """Record the results in two parts if there are more than two. A failed card becomes damaged at once and is replaced."""
     uids = [stage.uid() for _ in range(quantity)]
     results: list[dict[str, Any]] = [{"sam_uid": uid, "outcome": "personalised"} for uid in uids]
     if one_fails:
@@ -81,7 +81,7 @@ def _relocate(stage: Stage, uid: str, hardware: str) -> None:
 
 
 def _destroy(stage: Stage, uid: str) -> None:
-    """A locked card: reported, its manifest revoked with it, proposed, approved, destroyed before witnesses, verified."""
+    """Play the end of a locked card: report, revocation of its manifest, proposal, approval, destruction before witnesses, verification."""
     holder = stage.people["magetan.kepala"]
     holder.post(f"/cards/{uid}/reports", {"condition": "locked", "note": "PIN terblokir setelah penggantian mesin"})
     manifest = stage.people["auditor1"].get("/manifests", sam_uid=uid)["items"][0]
@@ -106,7 +106,7 @@ def _destroy(stage: Stage, uid: str) -> None:
 
 
 def bangli(stage: Stage) -> None:
-    """Two R readers of a model of PT LEN; one stands where the map says another regency, with a reason, and is reviewed."""
+    """Play two R readers of PT LEN. One of them is where the map shows another regency: its place gets a reason and a review."""
     who = stage.people["bangli.kepala"]
     readers = [(_free_number(stage, "bangli.kepala", number), perso) for number, perso in facts.ACTIVATION_READERS]
     units = [
@@ -134,13 +134,13 @@ def bangli(stage: Stage) -> None:
 
 
 def _free_number(stage: Stage, who: str, number: str) -> str:
-    """The letter's own hardware number at the first play, one of this play's later."""
+    """Return the hardware number of the letter in the first play, and one with this play's tag later."""
     taken = stage.people[who].get("/units", hardware_number=number)["items"]
     return f"{number}-{stage.tag}" if taken else number
 
 
 def mandiri(stage: Stage) -> None:
-    """An institution: its readers come through a manufacturer, with purchase order, batch and two BASTs; a machine activates."""
+    """Play an institution whose readers come from a manufacturer, with purchase order, batch and two BASTs. A machine activates."""
     who = stage.people["mandiri.kepala"]
     private = ECKey.generate_key("P-256", private=True)
     numbers = [f"BMRI-{stage.tag}-{n}" for n in (1, 2, 3)]
@@ -171,7 +171,7 @@ def mandiri(stage: Stage) -> None:
 
 
 def _batch(stage: Stage, numbers: list[str]) -> tuple[str, list[str]]:
-    """The manufacturer's batch: first with a wrong row, which saves nothing; then right."""
+    """Send the manufacturer's batch, first with a wrong row, so that nothing is saved, then without errors."""
     who, uids = stage.people["softorb.kepala"], [stage.uid() for _ in numbers]
     rows = [(n, "SOFTORB-CRD-1", secrets.token_hex(16).upper(), uid, "") for n, uid in zip(numbers, uids, strict=True)]
     stated = stage.letter_facts(facts.Letter("12/SOFTORB/2018", "2018-12-10", "Permohonan personalisasi kartu SAM pembaca"))
@@ -196,7 +196,7 @@ def _csv(rows: Sequence[tuple[str, ...]]) -> tuple[str, bytes, str]:
 
 
 def _revoke(stage: Stage, uid: str) -> None:
-    """Two persons take a manifest back."""
+    """Revoke a manifest by two persons."""
     manifest = stage.people[OPERATOR].get("/manifests", sam_uid=uid)["items"][0]
     stage.people[OPERATOR].post(f"/manifests/{manifest['id']}/revoke", {"reason": "mesin dikembalikan ke produsen"}, 202)
     done = stage.people["penyetuju2"].post(f"/manifests/{manifest['id']}/revoke", {}, 200)

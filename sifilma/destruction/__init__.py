@@ -1,1 +1,1 @@
-"""The end of a card: damaged or locked ones, with witnesses and a Berita Acara."""
+"""The destruction of damaged, locked and withdrawn cards, with witnesses and a Berita Acara."""

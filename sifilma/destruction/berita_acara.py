@@ -1,4 +1,4 @@
-"""The Berita Acara Pemusnahan as a PDF, the same bytes each time."""
+"""Render the Berita Acara Pemusnahan as a PDF. The same destruction always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ID_WORDS = {IdKind.NIP: "NIP", IdKind.NRP: "NRP", IdKind.EMPLOYEE: "Nomor pegaw
 
 
 def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruction) -> bytes:
-    """Render the Berita Acara; Conflict before it is executed. Its QR leads to the verification page with the digest."""
+    """Return the PDF. Its QR code leads to the verification page with id and digest. Raise Conflict if nothing is recorded yet."""
     if found.executed_at is None or found.number is None:
         raise Conflict("There is no Berita Acara yet: the destruction has not been recorded.", state=found.state)
     zone = indonesian.zone_of(found.organisation.region_code)
@@ -65,7 +65,7 @@ def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruc
 
 
 def identity(kind: str, number: str) -> str:
-    """`NIP 197501012000032001`."""
+    """Return kind and number of an identity, such as `NIP 197501012000032001`."""
     return f"{_ID_WORDS[IdKind(kind)]} {number}"
 
 
@@ -85,7 +85,7 @@ def _cards(ctx: Context, found: Destruction) -> list[dict[str, Any]]:
 
 
 def register_paper() -> None:
-    """Let whoever holds a Berita Acara look it up."""
+    """Register the Berita Acara on the public verification page, so that whoever holds one can look it up."""
     issued_papers.register("ba", issued_papers.Kind(_("Destruction of SAM cards (Berita Acara)"), _paper))
 
 

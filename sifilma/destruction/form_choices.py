@@ -1,4 +1,4 @@
-"""What the form of a proposal offers: broken cards that are in no open destruction, by holder and cause."""
+"""The choices of the form for a proposal: broken cards that are in no open destruction, by holder and cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
-from sifilma.destruction.service import proposed_cards
+from sifilma.destruction.service import proposed_cards_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach, scoped
@@ -25,7 +25,7 @@ MOST_LOTS = 200
 
 @dataclass(frozen=True)
 class Lot:
-    """Cards one destruction can name: of one holder, for one cause."""
+    """Cards that one destruction can name: they have one holder and one cause."""
 
     holder_id: UUID
     holder: str
@@ -34,12 +34,12 @@ class Lot:
 
     @property
     def key(self) -> str:
-        """Its name in an address."""
+        """Return the name of the lot in a URL."""
         return f"{self.holder_id}.{self.cause}"
 
 
 def lots(ctx: Context) -> list[Lot]:
-    """What the actor may propose, the largest heaps first."""
+    """Return the lots that the actor may propose, the largest first; at most MOST_LOTS."""
     query = (
         _free(ctx)
         .with_only_columns(Card.holder_id, Organisation.name, Card.state, func.count())
@@ -52,24 +52,24 @@ def lots(ctx: Context) -> list[Lot]:
 
 
 def chosen(all_lots: Sequence[Lot], key: str) -> Lot | None:
-    """The lot an address names, or the only one there is."""
+    """Return the lot that the URL names, or the only lot if there is one, else None."""
     found = next((lot for lot in all_lots if lot.key == key), None)
     return found or (all_lots[0] if len(all_lots) == 1 else None)
 
 
 def cards_in(ctx: Context, lot: Lot) -> list[CardOut]:
-    """The cards of a lot, by UID; as many as one destruction may name."""
+    """Return the cards of a lot by UID, at most as many as one destruction may name."""
     query = _free(ctx).where(Card.holder_id == lot.holder_id, Card.state == lot.cause)
     return cards_out(ctx, list(ctx.session.scalars(query.order_by(Card.uid).limit(MOST_CARDS))))
 
 
 def may_be_proposed(ctx: Context, card: Card) -> bool:
-    """Whether the actor may propose the destruction of the card: its state allows one, and no open destruction names it."""
+    """Return whether the actor may propose to destroy the card: its state allows it, and no open destruction names it."""
     if not (CARD.allows(card.state, CardState.DESTROYED) and may_reach(ctx.actor, Operation.DESTRUCTION_PROPOSE, card.holder_id)):
         return False
-    return ctx.session.scalar(proposed_cards().where(DestructionCard.card_id == card.id).limit(1)) is None
+    return ctx.session.scalar(proposed_cards_query().where(DestructionCard.card_id == card.id).limit(1)) is None
 
 
 def _free(ctx: Context) -> Select[Card]:
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
-    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards()))
+    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards_query()))

@@ -1,4 +1,4 @@
-"""The Berita Acara as its form sends it: fields named like the paths of the schema, `witnesses.0.name`."""
+"""Read the form of the Berita Acara. Its fields are named by their paths in the schema, such as `witnesses.0.name`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _WITNESS = re.compile(r"witnesses\.(\d{1,3})\.(\w+)")
 
 
 def record_of(form: Form, zone: ZoneInfo) -> RecordIn:
-    """The record as typed; ValidationError names fields as the form does. The moment is local time of the holder of the cards."""
+    """Return the record as typed. The moment is read as local time in `zone`, that of the holder of the cards.
+
+    Raise pydantic's ValidationError, which names the fields as the form does.
+    """
     rows = _close_ranks(form)
     typed = {name: form.get(name).strip() for name in ("place", "method") if form.get(name).strip()}
     moment = {"executed_at": _local(form.get("executed_at"), zone)} if form.get("executed_at").strip() else {}
@@ -22,12 +25,15 @@ def record_of(form: Form, zone: ZoneInfo) -> RecordIn:
 
 
 def rows_shown(form: Form) -> int:
-    """How many rows of witnesses the form shows: those filled in, and some to spare for where no script adds one."""
+    """Return how many rows of witnesses the form shows: those filled in, at least ROWS. A browser without script cannot add rows."""
     return max(ROWS, len(_rows(form)))
 
 
 def _close_ranks(form: Form) -> list[dict[str, str]]:
-    """The witnesses, numbered anew without the rows left empty: what is wrong with one then stands beside it."""
+    """Return the witnesses without empty rows, and rename their fields in the form to match.
+
+    Errors name a witness by its index in this list, so the form needs the same numbers to show them beside the right row.
+    """
     rows = _rows(form)
     for name in [name for name in form.values if _WITNESS.fullmatch(name)]:
         del form.values[name]
@@ -49,7 +55,7 @@ def _below(form: Form, prefix: str) -> dict[str, str]:
 
 
 def _local(typed: str, zone: ZoneInfo) -> datetime | str:
-    """What a browser's field for date and time sends, in the zone; anything else as it is, for the schema to refuse."""
+    """Return the moment in `zone` if `typed` is ISO 8601, as a browser sends it, else `typed`, which the schema refuses."""
     try:
         return datetime.fromisoformat(typed.strip()).replace(tzinfo=zone)
     except ValueError:

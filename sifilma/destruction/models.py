@@ -1,4 +1,4 @@
-"""Destructions: the proposal, its approval, and the record with witnesses and photos."""
+"""Destructions: the proposal, its approvals, and the record with witnesses and photos."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DESTRUCTION = LifeCycle(
 
 
 class Destruction(Submitted, Stateful, Base):
-    """Cards proposed for destruction and, once executed, the Berita Acara."""
+    """Cards proposed for destruction and, once executed, the Berita Acara. `digest` covers the proposal, `record_digest` the record."""
 
     __tablename__ = "destruction"
     __table_args__ = (
@@ -81,7 +81,7 @@ class Destruction(Submitted, Stateful, Base):
 
 
 class DestructionCard(Base):
-    """One card to be destroyed."""
+    """One card named in a destruction."""
 
     __tablename__ = "destruction_card"
 
@@ -91,7 +91,7 @@ class DestructionCard(Base):
 
 
 class DestructionApproval(Approval, Base):
-    """One approver's yes to one digest of the proposal."""
+    """One approver's approval of one digest of the proposal."""
 
     __tablename__ = "destruction_approval"
     __table_args__ = (UniqueConstraint("destruction_id", "person_id", "digest"),)
@@ -100,7 +100,7 @@ class DestructionApproval(Approval, Base):
 
 
 class Witness(Base):
-    """One witness, named as in the Berita Acara."""
+    """One witness, with the particulars printed in the Berita Acara."""
 
     __tablename__ = "destruction_witness"
     __table_args__ = (UniqueConstraint("destruction_id", "id_kind", "id_number"),)
@@ -137,6 +137,7 @@ four_eyes.protect_parts("destruction_card", "destruction", editable=("proposed",
 for _table in ("destruction_witness", "destruction_photo"):
     four_eyes.protect_parts(_table, "destruction", editable=("approved",))
 triggers.guard(
+    # At least two witnesses (docs/domain.md, rule 9). The setting `witnesses_min` may require more.
     "destruction_complete",
     "destruction",
     "UPDATE",

@@ -1,4 +1,4 @@
-"""What comes in and goes out about destructions."""
+"""The schemas of destructions, for JSON and forms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DestructionIn(Strict):
 
 
 class PersonIn(Strict):
-    """Somebody named in a Berita Acara. A NIK (16 digits) is never taken."""
+    """A person named in a Berita Acara. A number of 16 digits is refused: it may be a NIK (docs/domain.md, rule 12)."""
 
     name: str = Field(min_length=3, max_length=200)
     id_kind: IdKind
@@ -64,7 +64,7 @@ class RecordIn(Strict):
 
 
 class DestructionBrief(BaseModel):
-    """A destruction in a list."""
+    """Return a destruction for a list."""
 
     id: UUID
     state: str

@@ -1,4 +1,4 @@
-"""Destructions as the API shows them. Id numbers of officials and witnesses stay on the Berita Acara."""
+"""Convert destructions to the schemas of the API. The identity numbers of officials and witnesses appear only on the Berita Acara."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NEEDED = {
 
 
 def brief(found: Destruction) -> DestructionBrief:
-    """A destruction in a list."""
+    """Return a destruction for a list."""
     return DestructionBrief.model_validate(_common(found))
 
 
 def full(ctx: Context, found: Destruction) -> DestructionOut:
-    """A destruction with its record."""
+    """Return a destruction with its cards, its record and its steps."""
     official = {"name": found.official_name, "position": found.official_position} if found.official_name else None
     return DestructionOut(
         **_common(found),
@@ -69,7 +69,7 @@ def _common(found: Destruction) -> dict[str, Any]:
 
 
 def offered(ctx: Context, found: Destruction) -> frozenset[str]:
-    """What the actor may do with a destruction in its state: `approve` (or reject), `record`, `verify`, `cancel`."""
+    """Return what the actor may do with a destruction in its state: some of `approve` (and reject), `record`, `verify`, `cancel`."""
     barred = {
         "approve": WAY.objection(ctx, found) is not None,
         "verify": ctx.actor.person_id in (found.submitted_by_person, found.recorded_by_person),
@@ -85,7 +85,7 @@ def offered(ctx: Context, found: Destruction) -> frozenset[str]:
 
 
 def people(ctx: Context, found: Destruction) -> dict[UUID, str]:
-    """The names of who proposed, approved, recorded and verified it."""
+    """Return the names of those who proposed, approved, recorded and verified it, by person id."""
     acting = {found.submitted_by_person, found.recorded_by_person, found.verified_by_person} | {one.person_id for one in found.approvals}
     query = select(Person.id, Person.name).where(Person.id.in_(acting - {None}))
     return dict(ctx.session.execute(query).all())

@@ -1,4 +1,4 @@
-"""Destruction: proposed, approved by somebody else, recorded with witnesses and photos, verified by a third (DOMAIN.md, rule 9)."""
+"""Destruction: proposed, approved by a second person, recorded with witnesses and photos, verified by a third (docs/domain.md, rule 9)."""
 
 from __future__ import annotations
 
@@ -46,12 +46,15 @@ MAX_PHOTOS = 20
 
 
 def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTION_VIEW) -> Select[Destruction]:
-    """The destructions the actor may see."""
+    """Return a query of the destructions the actor may see."""
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
 
 
-def page(ctx: Context, state: str | None, cause: str | None = None, text: str | None = None) -> Listing[Destruction]:
-    """What the actor may see: of one state, one cause, by a part of the Berita Acara's number or of a card's UID, where they are named."""
+def list_destructions(ctx: Context, state: str | None, cause: str | None = None, text: str | None = None) -> Listing[Destruction]:
+    """Return the destructions the actor may see; by state, by cause and by `text` if they are given.
+
+    `text` is a part of the Berita Acara's number or of a card's UID.
+    """
     query = destructions_query(ctx)
     if state:
         query = query.where(Destruction.state == state)
@@ -66,8 +69,8 @@ def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:
     return query.where(or_(Destruction.number.icontains(text.strip(), autoescape=True), Destruction.id.in_(named)))
 
 
-def get(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:
-    """One destruction; NotFound outside the actor's scope."""
+def get_destruction(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:
+    """Return one destruction. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(destructions_query(ctx, operation).where(Destruction.id == destruction_id)).first()
     if found is None:
         raise NotFound()
@@ -75,15 +78,19 @@ def get(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DES
 
 
 def propose(ctx: Context, data: DestructionIn) -> Destruction:
-    """Propose to destroy cards that are damaged, locked or withdrawn. Invalid names cards that are not, or are proposed already."""
+    """Propose to destroy cards of one holder that are damaged, locked or withdrawn.
+
+    Raise Invalid if a card is unknown, not in the state named as cause, of another holder, or in an open destruction already.
+    """
     central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
     mine = () if central else (Card.holder_id == ctx.actor.organisation_id,)
     cards = list(by_uids(ctx, list(data.cards), Card.state == data.cause, *mine).values())
     holders = {card.holder_id for card in cards}
     if len(holders) > 1:
         raise Invalid.field("cards", "One destruction is for the cards of one holder.")
+    # Rows are locked in the order of their ids, so that two proposals cannot deadlock.
     named = select(Card.id).where(Card.id.in_([card.id for card in cards])).order_by(Card.id)
-    ctx.session.execute(named.with_for_update(key_share=True))  # two proposals at once would not see each other
+    ctx.session.execute(named.with_for_update(key_share=True))  # otherwise two concurrent proposals would not see each other
     _require_free(ctx, cards)
     made = Destruction(
         id=uuid7(), organisation_id=holders.pop(), cause=data.cause, notes=data.note, required_approvals=1, created_at=ctx.now
@@ -99,14 +106,14 @@ def propose(ctx: Context, data: DestructionIn) -> Destruction:
     return made
 
 
-def proposed_cards() -> Select[UUID]:
-    """The ids of cards whose destruction is proposed or approved."""
+def proposed_cards_query() -> Select[UUID]:
+    """Return a query of the ids of cards that an open destruction names (proposed or approved)."""
     query = select(DestructionCard.card_id).join(Destruction, Destruction.id == DestructionCard.destruction_id)
     return query.where(Destruction.state.in_(OPEN))
 
 
 def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
-    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(proposed_cards()))
+    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(proposed_cards_query()))
     taken = sorted(ctx.session.scalars(busy))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is proposed for destruction already.", uid=uid)} for uid in taken]
@@ -114,7 +121,7 @@ def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
 
 
 def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:
-    """What is proposed and approved."""
+    """Return the content of a proposal, of which its digest is made."""
     return {
         "id": str(destruction.id),
         "organisation": str(destruction.organisation_id),
@@ -125,29 +132,32 @@ def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:
 
 
 def approve(ctx: Context, destruction_id: UUID, digest: str, note: str = "") -> Destruction:
-    """Somebody else's yes to exactly this digest."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
+    """Approve a proposal with exactly this digest. Raise NotFound outside the scope, else what `Submissions.approve` raises."""
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
     WAY.approve(ctx, found, digest, note)
     return found
 
 
 def reject(ctx: Context, destruction_id: UUID, note: str) -> Destruction:
-    """Rejected, with a note."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
+    """Reject a proposal. Needs a note."""
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
     WAY.move(ctx, found, DestructionState.REJECTED, "reject", require_note(note))
     return found
 
 
 def cancel(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
-    """Taken back by the organisation, or the operator, before it is executed."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_PROPOSE)
+    """Cancel a destruction before it is executed. The holder's organisation or an operator may."""
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_PROPOSE)
     WAY.move(ctx, found, DestructionState.CANCELLED, "cancel", note)
     return found
 
 
-def recordable(ctx: Context, destruction_id: UUID) -> Destruction:
-    """A destruction whose Berita Acara the actor may write now."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_RECORD)
+def get_recordable(ctx: Context, destruction_id: UUID) -> Destruction:
+    """Return a destruction whose Berita Acara the actor may record now.
+
+    Raise NotFound outside the scope, Forbidden if the actor's organisation is not the holder, and Conflict unless it is approved.
+    """
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_RECORD)
     if found.organisation_id != ctx.actor.organisation_id:
         raise Forbidden("The holder of the cards records their destruction.", type="not-holder")
     DESTRUCTION.require(found, DestructionState.EXECUTED)
@@ -157,8 +167,11 @@ def recordable(ctx: Context, destruction_id: UUID) -> Destruction:
 def record_execution(
     ctx: Context, settings: Settings, store: FileStore, destruction_id: UUID, data: RecordIn, photos: list[Upload]
 ) -> Destruction:
-    """The Berita Acara. Only with it complete are the cards destroyed; all of it is one commit."""
-    found = recordable(ctx, destruction_id)
+    """Record the Berita Acara and destroy the cards, in one transaction.
+
+    Raise Invalid if something is missing or does not fit (witnesses, photos, moment), and what `recordable` raises. Then no card changes.
+    """
+    found = get_recordable(ctx, destruction_id)
     _require_complete(ctx, settings, found, data, photos)
     kept = [keep_photo(ctx, store, photo) for photo in photos]
     _write_record(ctx, settings, found, data, kept)
@@ -178,7 +191,7 @@ def _require_complete(ctx: Context, settings: Settings, found: Destruction, data
         errors.append({"field": "photos", "message": say("1 to %(most)s photos are needed.", most=MAX_PHOTOS)})
     if data.executed_at > ctx.now:
         errors.append({"field": "executed_at", "message": say("This moment lies in the future.")})
-    if found.approvals and data.executed_at < found.approvals[-1].at.replace(microsecond=0):  # the form has whole seconds
+    if found.approvals and data.executed_at < found.approvals[-1].at.replace(microsecond=0):  # the form sends whole seconds
         errors.append({"field": "executed_at", "message": say("This is before the destruction was approved.")})
     if errors:
         raise Invalid("The Berita Acara is not complete; no card was destroyed.", errors=errors)
@@ -187,7 +200,7 @@ def _require_complete(ctx: Context, settings: Settings, found: Destruction, data
 def _write_record(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Document]) -> None:
     found.number = next_number(ctx.session, ctx.now, SERIES)
     approved_at = max((approval.at for approval in found.approvals), default=data.executed_at)
-    found.executed_at = max(data.executed_at, approved_at)  # of the same second: nothing is done before it was approved
+    found.executed_at = max(data.executed_at, approved_at)  # if typed in the second of the approval: `executed_at` must not precede it
     found.place, found.method = data.place, data.method
     found.official_name, found.official_position = data.official.name, data.official.position
     found.official_id_kind, found.official_id_number = str(data.official.id_kind), data.official.id_number
@@ -205,7 +218,7 @@ def _write_record(ctx: Context, settings: Settings, found: Destruction, data: Re
     ctx.session.flush()
     found.record_digest = content_digest(_record_content(ctx, found, data, photos))
     ctx.session.flush()
-    ctx.session.refresh(found, ["witnesses", "photos"])
+    ctx.session.refresh(found, ["witnesses", "photos"])  # they were added by their foreign keys, not to these lists
 
 
 def _record_content(ctx: Context, found: Destruction, data: RecordIn, photos: list[Document]) -> dict[str, Any]:
@@ -227,8 +240,11 @@ def _destroy(ctx: Context, found: Destruction, act: Act) -> None:
 
 
 def verify(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
-    """An operator who neither proposed nor recorded it has compared the Berita Acara with the cards."""
-    found = get(ctx, destruction_id, Operation.DESTRUCTION_VERIFY)
+    """Confirm that the Berita Acara was compared with the cards.
+
+    Raise NotFound outside the scope, Conflict unless it is executed, and Forbidden if the actor proposed or recorded it.
+    """
+    found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_VERIFY)
     DESTRUCTION.require(found, DestructionState.VERIFIED)
     if ctx.actor.person_id in (found.submitted_by_person, found.recorded_by_person):
         raise Forbidden("Another person verifies a destruction.", type="four-eyes")
@@ -238,14 +254,14 @@ def verify(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
 
 
 def cards_of(ctx: Context, found: Destruction) -> list[Card]:
-    """The cards of a destruction, in its order."""
+    """Return the cards of a destruction, in their order."""
     ids = [named.card_id for named in found.cards]
     cards = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
     return [cards[card_id] for card_id in ids]
 
 
 def photos_of(ctx: Context, found: Destruction) -> list[Document]:
-    """The photos of a destruction, in its order."""
+    """Return the photos of a destruction, in their order."""
     ids = [photo.document_id for photo in found.photos]
     documents = {document.id: document for document in ctx.session.scalars(select(Document).where(Document.id.in_(ids)))}
     return [documents[document_id] for document_id in ids]

@@ -46,9 +46,9 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("destruction.view")
 def index() -> Response:
-    """The destructions the actor may see."""
+    """List the destructions the actor may see."""
     form = Form(request.args)
-    listing = service.page(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
+    listing = service.list_destructions(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
     states, causes = named(DestructionState), named(form_choices.CAUSES)
     return list_views.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
 
@@ -56,14 +56,14 @@ def index() -> Response:
 @blueprint.get("/usul")
 @operation("destruction.propose")
 def new() -> Response:
-    """Which cards are to be destroyed."""
+    """Show the form of a proposal, with the cards that can be named."""
     return _proposal(Form(request.args))
 
 
 @blueprint.post("/usul")
 @operation("destruction.propose")
 def propose() -> AnyResponse:
-    """Propose it; somebody else decides."""
+    """Propose a destruction."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         made = service.propose(ctx, form.model(DestructionIn, cards=form.values.getlist("cards")))
@@ -81,13 +81,13 @@ def _proposal(form: Form) -> Response:
 @blueprint.get("/<uuid:destruction_id>")
 @operation("destruction.view")
 def show(destruction_id: UUID) -> Response:
-    """A destruction: its cards, its approval, its Berita Acara."""
+    """Show a destruction: its cards, its approvals, its Berita Acara."""
     return _page(destruction_id, Form())
 
 
 def _page(destruction_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = service.get(ctx, destruction_id)
+    found = service.get_destruction(ctx, destruction_id)
     return form.again(
         "destruction/destruction.html",
         found=found,
@@ -110,14 +110,14 @@ add_decisions(
 @blueprint.get("/<uuid:destruction_id>/rekam")
 @operation("destruction.view")
 def write(destruction_id: UUID) -> Response:
-    """The form of the Berita Acara. Sending it needs a fresh code, looking at it none."""
+    """Show the form of the Berita Acara. Sending it needs a fresh one-time code, looking at it does not, hence the other operation."""
     return _record(destruction_id, Form())
 
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
 @operation("destruction.record")
 def record(destruction_id: UUID) -> AnyResponse:
-    """The Berita Acara; with it the cards are destroyed."""
+    """Record the Berita Acara, which destroys the cards."""
     ctx, form = context(), Form.sent()
     photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
@@ -129,7 +129,7 @@ def record(destruction_id: UUID) -> AnyResponse:
 
 def _record(destruction_id: UUID, form: Form) -> Response:
     ctx, settings = context(), resources().settings
-    found = service.recordable(ctx, destruction_id)
+    found = service.get_recordable(ctx, destruction_id)
     cards = cards_out(ctx, service.cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
     return form.again("destruction/record.html", found=found, cards=cards, rows=rows_shown(form), limits=limits)
@@ -138,9 +138,9 @@ def _record(destruction_id: UUID, form: Form) -> Response:
 @blueprint.get("/<uuid:destruction_id>/berita-acara")
 @operation("destruction.view")
 def pdf(destruction_id: UUID) -> Response:
-    """The Berita Acara."""
+    """Return the Berita Acara as a PDF."""
     ctx = context()
-    found = service.get(ctx, destruction_id)
+    found = service.get_destruction(ctx, destruction_id)
     data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
     return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
 
@@ -148,9 +148,9 @@ def pdf(destruction_id: UUID) -> Response:
 @blueprint.get("/<uuid:destruction_id>/foto/<int:number>")
 @operation("destruction.view")
 def photo(destruction_id: UUID, number: int) -> Response:
-    """A photo of the destruction."""
+    """Return a photo of the destruction by its number (from 1)."""
     ctx = context()
-    photos = service.photos_of(ctx, service.get(ctx, destruction_id))
+    photos = service.photos_of(ctx, service.get_destruction(ctx, destruction_id))
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]

@@ -33,11 +33,6 @@ def _words(n: int) -> str:
     return f"{_SMALL[n // 10]} puluh {_words(n % 10)}".strip()
 
 
-def long_date(day: date) -> str:
-    """Return `5 Desember 2018`."""
-    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
-
-
 def spoken_date(day: date) -> str:
     """Return `Rabu tanggal lima bulan Desember tahun dua ribu delapan belas`, the form in which a Berita Acara begins."""
     return f"{DAYS[day.weekday()]} tanggal {words(day.day)} bulan {MONTHS[day.month - 1]} tahun {words(day.year)}"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import Integer, String
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sifilma.documents.indonesian import WIB
-from sifilma.kernel.db import Base
+from sifilma.kernel.db import Base, upsert
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 
@@ -30,10 +29,10 @@ def next_number(session: Session, now: datetime, series: str) -> str:
     One upsert takes it. The row stays locked until the commit, so another transaction cannot take the same number, and a rollback gives
     the number back. A database sequence would leave a gap.
     """
+    # The directorate is in Jakarta, so its year begins in WIB.
     today = now.astimezone(WIB)
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    upsert = make(DocumentCounter).values(series=series, year=today.year, last=1)
-    taken = upsert.on_conflict_do_update(
+    first = upsert(session, DocumentCounter).values(series=series, year=today.year, last=1)
+    taken = first.on_conflict_do_update(
         index_elements=[DocumentCounter.series, DocumentCounter.year], set_={"last": DocumentCounter.last + 1}
     ).returning(DocumentCounter.last)
     number = session.execute(taken).scalar_one()

@@ -28,11 +28,12 @@ def inline_pdf(data: bytes, filename: str) -> Response:
 
 def _answer(data: bytes, media_type: str, filename: str, disposition: str, policy: str) -> Response:
     name = clean_name(filename)
+    # RFC 6266: `filename` is for clients that do not know `filename*`.
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "berkas"
     response = Response(data, content_type=media_type)
     response.headers["Content-Disposition"] = f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
     response.headers["Content-Security-Policy"] = policy
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = "private, no-store"  # letters and manifests must not stay in caches
     return response

@@ -45,7 +45,7 @@ def keep_table(ctx: Context, store: FileStore, upload: Upload, media_type: str) 
     return _keep(ctx, store, upload, DocumentKind.BATCH, Facts("", len(upload.data), media_type))
 
 
-def get(ctx: Context, document_id: UUID) -> Document:
+def get_document(ctx: Context, document_id: UUID) -> Document:
     """Return one document, or raise NotFound. The caller has checked that the actor may see the object it belongs to."""
     found = ctx.session.get(Document, document_id)
     if found is None:
@@ -72,5 +72,5 @@ def _keep(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, fa
         created_at=ctx.now,
     )
     ctx.session.add(document)
-    ctx.session.flush()
+    ctx.session.flush()  # assigns the id, which the caller refers to
     return document

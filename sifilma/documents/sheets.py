@@ -69,6 +69,7 @@ def read(data: bytes, *, required: Sequence[str], optional: Sequence[str] = (), 
 
     The first row names the columns, in any order. Blank rows are skipped, but count in the row numbers.
     """
+    # The content decides: name and media type are only the client's word.
     is_xlsx = data.startswith(b"PK\x03\x04")
     most = 2 * max_rows + 2  # leaves room for blank rows in between, but not without end
     lines = _xlsx_lines(data, field, most + 1) if is_xlsx else _csv_lines(data, field, most + 1)
@@ -141,6 +142,7 @@ def _csv_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
 
 
 def _decoded(data: bytes) -> str:
+    # UTF-16 and binary files hold NUL bytes. Windows-1252 would decode them to nonsense without an error.
     if b"\x00" in data:
         raise UnicodeDecodeError("utf-8", data[:16], 0, 1, "a NUL byte")
     try:
@@ -155,6 +157,7 @@ def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
     The child's environment is empty: the parent's may hold secrets.
     """
     _check_zip(data, field)
+    # -I: neither the environment nor the working folder can put modules of their own in place of Python's.
     command = [sys.executable, "-I", str(CHILD), str(most), str(MAX_COLUMNS)]
     try:
         child = subprocess.run(command, input=data, capture_output=True, env={}, timeout=_patience(), check=False)  # noqa: S603
@@ -188,6 +191,7 @@ def _check_zip(data: bytes, field: str) -> None:
                 raise Invalid.field(field, "The XLSX file unpacks to an unreasonable size.")
             for entry in entries:
                 _check_entry(archive, entry, field)
+    # RuntimeError is how zipfile reports an encrypted entry.
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as broken:
         raise Invalid.field(field, "The XLSX file is damaged or encrypted.") from broken
 

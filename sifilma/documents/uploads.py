@@ -19,7 +19,7 @@ from sifilma.kernel.text import say
 
 MAX_PDF = 10 * 1024 * 1024
 MAX_IMAGE = 8 * 1024 * 1024
-MAX_PIXELS = 25_000_000
+MAX_PIXELS = 25_000_000  # a small file can hold a picture that fills the memory when it is decoded
 MAX_INFLATED = 16 * 1024 * 1024
 # Entries that make a viewer run, load or send something (ISO 32000-1, 12.6 and 12.7), or that carry other files.
 LONG = ("JavaScript", "Launch", "EmbeddedFile", "EmbeddedFiles", "XFA", "RichMedia", "SubmitForm", "ImportData", "GoToE", "Rendition")
@@ -52,6 +52,7 @@ class Facts:
 def inspect_pdf(data: bytes, field: str = "letter", limit: int = MAX_PDF) -> Facts:
     """Return the properties of a PDF without active content and without encryption. Raise Invalid, with the field, for any other file."""
     _sized(data, field, limit)
+    # Viewers accept bytes after %%EOF, so it is looked for in the last 1024 bytes, as they do.
     if not data.startswith(b"%PDF-") or b"%%EOF" not in data[-1024:]:
         raise Invalid.field(field, "This is not a complete PDF file.")
     if _ENCRYPT.search(data):
@@ -146,6 +147,7 @@ def _jpeg_size(data: bytes) -> tuple[str, int, int] | None:
         if marker == 0xFF:  # fill byte
             position += 1
             continue
+        # The frame headers SOF0 … SOF15; C4, C8 and CC are other segments.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[position + 5 : position + 9])
             return "image/jpeg", width, height

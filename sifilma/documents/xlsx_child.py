@@ -24,7 +24,7 @@ def main(max_rows: int, max_columns: int) -> int:
     """Print the rows of the first sheet as JSON and return the exit status. Dates become ISO 8601 texts, other cells stay as they are."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would keep the uploaded data
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(sys.stdin.buffer.read())).get_sheet_by_index(0)
     if sheet.end is not None and sheet.end[1] >= max_columns:
         return TOO_WIDE

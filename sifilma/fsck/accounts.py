@@ -1,4 +1,4 @@
-"""People, their accounts, codes and keys."""
+"""Invariants of people, their accounts, codes and keys."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from sifilma.kernel.errors import Unavailable
 from sifilma.sign_in.totp import STEP, open_seed
 
 GRACE_S = 10
-"""A request that was let in before its account was disabled may end within the deadline of a request."""
+"""Seconds. A request that began before its account was disabled may end within its deadline."""
 
+# The accepted codes. Signing in and stepping up are acts of the user; enrolment is an act about the user, who is not signed in yet.
 _CODES = (
     "SELECT CASE e.action WHEN 'user.enrol' THEN e.object_id ELSE dashed(e.user_id) END AS user_id, fact(e.data, step) AS step"
     " FROM audit_entry e WHERE e.action IN ('session.started', 'session.stepped_up', 'user.enrol') AND fact(e.data, step) IS NOT NULL"
@@ -18,7 +19,7 @@ _CODES = (
 
 @in_snapshot("otp-once", "A one-time code's step is used once, ever.")
 def otp_once(now: Snapshot) -> Found:
-    """Each accepted code leaves its step in the record of acts; the account keeps the newest."""
+    """Compare the accepted codes in the audit entries with each other and with the newest step that the account stores."""
     yield from now.find(
         "user",
         f"SELECT w.user_id AS id, w.step, COUNT(*) AS times FROM ({_CODES}) w GROUP BY w.user_id, w.step HAVING COUNT(*) > 1",
@@ -39,6 +40,7 @@ def otp_once(now: Snapshot) -> Found:
     )
 
 
+# The periods in which each account was disabled: from a `user.disable` to the next act that ends it, or open.
 _DISABLED = (
     "SELECT s.object_id AS user_id, s.at, s.until FROM (SELECT e.object_id, e.action, e.at,"
     " LEAD(e.at) OVER (PARTITION BY e.object_id ORDER BY e.id) AS until FROM audit_entry e"
@@ -48,7 +50,7 @@ _DISABLED = (
 
 @in_snapshot("disabled-acts", "Nobody acts after being disabled, and no revoked key does.")
 def disabled(now: Snapshot) -> Found:
-    """Until they are enabled again; what was under way may end (GRACE_S)."""
+    """Check until the account is enabled again. Requests that were running may end (GRACE_S)."""
     yield from now.find(
         "user",
         f"SELECT dashed(e.user_id) AS id, e.action, e.id AS entry FROM audit_entry e JOIN ({_DISABLED}) d ON d.user_id = dashed(e.user_id)"
@@ -71,7 +73,7 @@ def disabled(now: Snapshot) -> Found:
 
 @in_snapshot("account-state", "An account is disabled exactly when the last word on it says so.")
 def state(now: Snapshot) -> Found:
-    """Against the record of acts."""
+    """Compare the account's state with the newest audit entry about it."""
     mine = "SELECT n.id FROM audit_entry n WHERE n.object_kind = 'user' AND n.object_id = dashed(u.id)"
     last = f"({mine} AND n.action IN ('user.disable', 'user.enable', 'user.enrol') ORDER BY n.id DESC LIMIT 1)"
     return now.find(
@@ -85,7 +87,7 @@ def state(now: Snapshot) -> Found:
 
 @in_snapshot("person-once", "One human being is one person: the identity says who it is.")
 def person_once(now: Snapshot) -> Found:
-    """Built again from kind and number; an employee's number counts within the organisation."""
+    """Compare the identity with kind and number. The number of an employee is unique within the organisation only."""
     yield from now.find(
         "person",
         "SELECT id FROM person WHERE id_kind <> 'employee' AND identity <> id_kind || ':' || id_number",
@@ -107,7 +109,7 @@ def person_once(now: Snapshot) -> Found:
 
 @in_snapshot("capabilities", "user_admin and approver never meet in one person, and an auditor holds nothing else.")
 def capabilities(now: Snapshot) -> Found:
-    """Over all accounts of a person that are not disabled."""
+    """Check over all accounts of a person that are not disabled."""
     return now.find(
         "person",
         "SELECT p.id FROM person p JOIN user_account u ON u.person_id = p.id AND u.state <> 'disabled' JOIN user_account v"
@@ -122,7 +124,7 @@ _GIVEN_UP = "user_change c WHERE c.change = 'factor' AND c.state = 'executed'"
 
 @in_snapshot("lost-factor", "A second factor is given up by two persons who may, and nothing of before counts from then on.")
 def lost_factor(now: Snapshot) -> Found:
-    """The proposal has its one link; passkeys, recovery codes and sessions older than it have ended."""
+    """Check that the proposal has its one link, and that older passkeys, recovery codes and sessions have ended."""
     yield from now.find(
         "user_change",
         f"SELECT c.id FROM {_GIVEN_UP} AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id AND i.user_id = c.user_id)",
@@ -150,7 +152,7 @@ def lost_factor(now: Snapshot) -> Found:
 
 @in_snapshot("messages-wiped", "A message that has left has lost its text, and a code that is through has too.")
 def messages_wiped(now: Snapshot) -> Found:
-    """What was given up keeps its text, sealed, so that it can be sent again; a code never."""
+    """Check that only messages that were given up keep their text, sealed, to be sent again; codes are always erased."""
     return now.find(
         "message",
         "SELECT m.id, m.state FROM outbox_message m WHERE LENGTH(m.sealed) > 0"
@@ -161,7 +163,7 @@ def messages_wiped(now: Snapshot) -> Found:
 
 @in_snapshot("seed-opens", "Every authenticator's seed is sealed, and opens with this installation's key, for its account only.")
 def seed_opens(now: Snapshot) -> Found:
-    """In memory, one at a time; none is shown."""
+    """Open each seed in memory, one at a time. None is shown."""
     for row in now.rows("SELECT id, totp_sealed FROM user_account WHERE totp_sealed IS NOT NULL"):
         account = broken("user", row.id, "has a seed that is not sealed for it under the key of this installation")
         try:

@@ -1,4 +1,4 @@
-"""Four eyes: another person, of exactly what was seen."""
+"""Invariants of four eyes: another person approves exactly what was submitted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from sifilma.personalisation.models import PersonalisationRequest
 
 @dataclass(frozen=True)
 class Way:
-    """One kind of thing that is submitted and approved. `past` are the states that only approvals lead to."""
+    """One kind of object that is submitted and approved. `past` lists the states that only approvals lead to.
+
+    `content` returns what the digest of the object is made of.
+    """
 
     table: str
     approvals: str
@@ -48,7 +51,7 @@ WAYS = (
     Way("model_case", "model_case_approval", "model_case.test", "'certified', 'reported'", ModelCase, cases.content),
 )  # fmt: skip
 _HUMAN = "CASE {p}.id_kind WHEN 'employee' THEN {p}.identity ELSE {p}.id_kind || ':' || {p}.id_number END"
-"""Who somebody is, whatever account and whatever row: two rows of one NIP are one pair of eyes."""
+"""The identity of a person, whatever account and row: two rows with the same NIP are the same person."""
 
 
 def _human(alias: str) -> str:
@@ -57,7 +60,7 @@ def _human(alias: str) -> str:
 
 @in_snapshot("four-eyes", "Whoever submitted or proposed never approves, as a person.")
 def four_eyes(now: Snapshot) -> Found:
-    """Requests, destructions, certificates, revocations, changes of central accounts and of reference data alike."""
+    """Check requests, destructions, certificates, revocations, and changes of central accounts and of reference data."""
     for way in WAYS:
         yield from now.find(
             way.table,
@@ -77,7 +80,7 @@ def four_eyes(now: Snapshot) -> Found:
 
 @in_snapshot("approvals-enough", "What is approved has as many approvals of its present digest as it needs, by different persons.")
 def enough(now: Snapshot) -> Found:
-    """RW needs two."""
+    """Count the approvals of the present digest by different persons. RW needs two."""
     for way in WAYS:
         given = (
             f"(SELECT COUNT(DISTINCT {_human('p')}) FROM {way.approvals} a JOIN person p ON p.id = a.person_id"
@@ -97,7 +100,7 @@ def enough(now: Snapshot) -> Found:
 
 @in_snapshot("approval-seen", "An approval binds a digest that was submitted: the record of acts has it, and has the approval.")
 def seen(now: Snapshot) -> Found:
-    """Also approvals of an earlier submission, returned since."""
+    """Check also the approvals of an earlier submission that was returned since."""
     for way in WAYS:
         yield from now.find(
             way.approvals,
@@ -115,7 +118,7 @@ def seen(now: Snapshot) -> Found:
 
 @in_snapshot("approver-account", "An approval was given with an account of its person, of the directorate.")
 def account(now: Snapshot) -> Found:
-    """It is about the person, not the account: so the two must belong together."""
+    """Check that account and person belong together: an approval is a person's act, given with an account."""
     for way in WAYS:
         yield from now.find(
             way.approvals,
@@ -127,10 +130,11 @@ def account(now: Snapshot) -> Found:
 
 @in_snapshot("submitted-content", "What was submitted is still what its digest says.")
 def submitted_content(now: Snapshot) -> Found:
-    """The digest of the rows as they are now against the one that was bound; what may be edited again is left alone."""
+    """Compute each digest again and compare it with the stored one. Objects that may be edited again are left out."""
     ctx = now.context()
     for way in WAYS:
         after = FIRST
+        # Drafts, returned and cancelled requests may be edited, so their content need not match.
         bound = (way.model.digest.is_not(None), way.model.state.not_in(("draft", "returned", "cancelled")))
         while rows := list(ctx.session.scalars(select(way.model).where(way.model.id > after, *bound).order_by(way.model.id).limit(50))):
             for row in rows:
@@ -143,7 +147,7 @@ def submitted_content(now: Snapshot) -> Found:
 
 @in_snapshot("proposed-rows", "A change of reference data holds the rows that were proposed: its digest and the record of acts say so.")
 def proposed_rows(now: Snapshot) -> Found:
-    """Bound when it was proposed; whoever executes it has seen these rows."""
+    """Compare the rows with the digest of the proposal, which the person who executes it has seen."""
     ctx, after = now.context(), FIRST
     query = select(ReferenceChange).order_by(ReferenceChange.id).limit(50)
     while rows := list(ctx.session.scalars(query.where(ReferenceChange.id > after))):

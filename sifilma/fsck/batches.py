@@ -1,4 +1,4 @@
-"""Numbers of a batch are conserved, from the letter to the last card."""
+"""Invariants of batches: their numbers agree, from the letter to the last card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GOOD = "(SELECT COUNT(*) FROM personalisation_result r WHERE r.personalisation_
 
 @in_snapshot("batch-conserved", "As many cards as were ever registered for a request are there, over all states.")
 def conserved(now: Snapshot) -> Found:
-    """What the record of acts counted against the cards."""
+    """Compare the number of cards with the number that the audit entries counted."""
     return now.find(
         "personalisation_request",
         f"SELECT q.id, {_REGISTERED} AS registered, {_CARDS} AS cards FROM personalisation_request q WHERE {_REGISTERED} <> {_CARDS}",
@@ -25,7 +25,7 @@ def conserved(now: Snapshot) -> Found:
 
 @in_snapshot("batch-quantity", "Never more cards are personalised than were approved, and exactly so many when it is completed.")
 def quantity(now: Snapshot) -> Found:
-    """Failed ones are replaced."""
+    """Compare the number of personalised cards with the approved quantity. Failed cards are replaced and do not count."""
     yield from now.find(
         "personalisation_request",
         f"SELECT q.id, q.state, q.quantity, {_GOOD} AS good FROM personalisation_request q WHERE {_GOOD} > q.quantity"
@@ -36,7 +36,7 @@ def quantity(now: Snapshot) -> Found:
 
 @in_snapshot("batch-rows", "What is submitted names as many rows, or cards, as it counts.")
 def rows(now: Snapshot) -> Found:
-    """A batch its quantity, an activation request its machines."""
+    """Compare the rows of a batch with its quantity, and the cards of an activation request with its machines."""
     yield from now.find(
         "personalisation_request",
         "SELECT q.id, q.quantity, COUNT(b.id) AS given FROM personalisation_request q LEFT JOIN batch_row b"
@@ -55,7 +55,7 @@ def rows(now: Snapshot) -> Found:
 
 @in_snapshot("batch-results", "A card was personalised exactly when its result says so.")
 def results(now: Snapshot) -> Found:
-    """The step against the result, both ways."""
+    """Compare the card's step with the result, in both directions."""
     step = (
         "SELECT 1 FROM history h WHERE h.object_kind = 'card' AND h.object_id = c.id"
         " AND h.from_state = 'registered' AND h.to_state = 'personalised'"

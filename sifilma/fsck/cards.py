@@ -1,4 +1,4 @@
-"""Cards and the machines they stand in."""
+"""Invariants of cards and the machines they are in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sifilma.fsck.snapshot import Snapshot
 
 @in_snapshot("card-one-per-unit", "A unit has at most one living card, of its own function.")
 def one_per_unit(now: Snapshot) -> Found:
-    """And an active card stands in a unit."""
+    """Check also that an active card is in a unit."""
     yield from now.find(
         "unit",
         "SELECT unit_id AS id, COUNT(*) AS cards FROM card WHERE unit_id IS NOT NULL"
@@ -25,7 +25,7 @@ def one_per_unit(now: Snapshot) -> Found:
 
 @in_snapshot("card-in-its-unit", "An active card stands in the unit of its newest activation.")
 def in_its_unit(now: Snapshot) -> Found:
-    """What the manifest says is where the card is."""
+    """Compare the card's unit with that of the activation behind its active manifest."""
     return now.find(
         "card",
         "SELECT c.id, c.uid FROM card c JOIN manifest m ON m.card_id = c.id AND m.state = 'active' JOIN activation a"
@@ -36,7 +36,7 @@ def in_its_unit(now: Snapshot) -> Found:
 
 @in_snapshot("card-approved", "A card was born of an approved request, for its buyer and its function.")
 def approved(now: Snapshot) -> Found:
-    """No card comes from nowhere."""
+    """Check that each card comes from an approved request with its buyer and function."""
     return now.find(
         "card",
         "SELECT c.id, c.uid FROM card c LEFT JOIN personalisation_request q ON q.id = c.personalisation_request_id"
@@ -46,6 +46,7 @@ def approved(now: Snapshot) -> Found:
     )
 
 
+# A history id orders steps better than their moments, which can be equal within one act.
 _DESTROYED = "SELECT d.object_id AS card_id, d.id AS moment FROM history d WHERE d.object_kind = 'card' AND d.to_state = 'destroyed'"
 _LATER = (
     ("token", "token", "o.card_id"),
@@ -58,7 +59,7 @@ _LATER = (
 
 @in_snapshot("card-destroyed-for-good", "A destroyed card never gets anything again.")
 def destroyed_for_good(now: Snapshot) -> Found:
-    """No step, no token, no manifest, no handover, no request and no destruction was born after it was destroyed; nothing stands."""
+    """Check that no step, token, manifest, handover, request or destruction began after the card's destruction, and none is open."""
     yield from now.find(
         "card",
         f"SELECT d.card_id AS id, h.to_state FROM ({_DESTROYED}) d JOIN history h ON h.object_kind = 'card' AND h.object_id = d.card_id"
@@ -66,6 +67,7 @@ def destroyed_for_good(now: Snapshot) -> Found:
         "was destroyed, and became {to_state} afterwards",
     )
     for kind, table, card in _LATER:
+        # The tables of cards (`handover_card` …) have no life of their own: the birth of their parent counts.
         key = "o.id" if kind == table else f"o.{kind}_id"
         yield from now.find(
             "card",
@@ -83,7 +85,7 @@ def destroyed_for_good(now: Snapshot) -> Found:
 
 @in_snapshot("card-photo", "A photo of a card came with a report on that very card.")
 def photo(now: Snapshot) -> Found:
-    """Its act says of which."""
+    """Check that the photo's act is a report on the card."""
     return now.find(
         "card",
         "SELECT c.id, c.uid FROM card_photo p JOIN card c ON c.id = p.card_id JOIN document d ON d.id = p.document_id"

@@ -1,4 +1,4 @@
-"""Every theme there is: importing this module registers their invariants, in this order."""
+"""The list of all themes. Importing this module registers their invariants; `fsck` checks them in this order."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ THEMES = (
 
 
 def invariants() -> list[registry.Invariant]:
-    """Every invariant, theme by theme."""
+    """Return every invariant, theme by theme."""
     return sorted(registry.invariants(), key=lambda one: [theme.__name__ for theme in THEMES].index(one.check.__module__))

@@ -1,4 +1,4 @@
-"""`sifilma fsck`."""
+"""The command `sifilma fsck`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sifilma.resources import resources
 
 @click.command("fsck")
 @with_appcontext
-@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
-@click.option("--only", multiple=True, metavar="NAME", help="Look at this invariant only; may be given again.")
-@click.option("--without-hsm", is_flag=True, help="Leave out what is sealed: everything that needs the token.")
-@click.option("--list", "as_list", is_flag=True, help="Name the invariants and look at nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+@click.option("--only", multiple=True, metavar="NAME", help="Check only this invariant; can be given several times.")
+@click.option("--without-hsm", is_flag=True, help="Leave out the checks of sealed values, which need the HSM.")
+@click.option("--list", "as_list", is_flag=True, help="List the invariants without checking them.")
 def fsck(as_json: bool, only: tuple[str, ...], without_hsm: bool, as_list: bool) -> None:
-    """Look whether every invariant holds. Reads only, and may run while the system works; exit 1 names what is broken."""
+    """Check every invariant. Reads only, and may run while the system works. Names what is broken, and exits with 1 then."""
     if as_list:
         for one in catalogue.invariants():
             click.echo(f"{one.name:28} {one.sentence}")
@@ -35,7 +35,7 @@ def fsck(as_json: bool, only: tuple[str, ...], without_hsm: bool, as_list: bool)
 
 
 def installation() -> Installation:
-    """The one this process belongs to."""
+    """Return the installation of this process."""
     return Installation(db.engine, resources().settings, resources().hsm, resources().files, resources().clock)
 
 

@@ -1,4 +1,4 @@
-"""Destructions: nothing is destroyed without a complete Berita Acara."""
+"""Invariants of destructions: nothing is destroyed without a complete Berita Acara."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DONE = "('executed', 'verified')"
 
 @in_snapshot("destroyed-with-record", "A card is destroyed only by an executed destruction that names it.")
 def with_record(now: Snapshot) -> Found:
-    """And an executed destruction has destroyed each of its cards."""
+    """Check also that an executed destruction has destroyed each of its cards."""
     yield from now.find(
         "card",
         "SELECT c.id, c.uid FROM card c WHERE c.state = 'destroyed' AND NOT EXISTS (SELECT 1 FROM destruction d"
@@ -27,7 +27,7 @@ def with_record(now: Snapshot) -> Found:
 
 @in_snapshot("record-complete", "An executed destruction has a complete Berita Acara: facts, official, witnesses, photos.")
 def record_complete(now: Snapshot) -> Found:
-    """Two different witnesses at least, neither of them the official."""
+    """Check the columns, and that there are two witnesses, neither of them the official, and a photo."""
     columns = ("number", "place", "executed_at", "method", "official_name", "official_id_kind", "official_id_number", "official_position",
                "record_digest", "recorded_by_person")  # fmt: skip
     for column in columns:
@@ -52,7 +52,7 @@ def record_complete(now: Snapshot) -> Found:
 
 @in_snapshot("record-after-approval", "A destruction is executed after it was approved, and verified by a person of its own.")
 def after_approval(now: Snapshot) -> Found:
-    """The verifier neither proposed nor recorded it."""
+    """Check the order of the moments, and that the verifier neither proposed nor recorded it."""
     yield from now.find(
         "destruction",
         f"SELECT d.id FROM destruction d WHERE d.state IN {_DONE} AND d.executed_at < (SELECT MAX(a.at) FROM destruction_approval a"

@@ -1,7 +1,8 @@
-"""The few words in which SQLite and PostgreSQL differ, so that each invariant is written once.
+"""Translate the few expressions in which SQLite and PostgreSQL differ, so that each invariant is written once.
 
-`dashed(t.id)`: a UUID as text with dashes, as the record of acts names objects. `fact(e.data, name)`: a fact of an act, as text.
-`later(t.at, 10)`: seconds after a moment. `IS [NOT] DISTINCT FROM` works on every SQLite.
+`dashed(t.id)` is a UUID as text with dashes, as audit entries name objects. `fact(e.data, name)` is a fact of an act, as text.
+`later(t.at, 10)` is the moment so many seconds after another. `IS [NOT] DISTINCT FROM` becomes `IS [NOT]`, because SQLite knows the
+long form only since 3.39.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import re
 
 _DASHED, _FACT, _LATER = re.compile(r"dashed\(([\w.]+)\)"), re.compile(r"fact\(([\w.]+), (\w+)\)"), re.compile(r"later\(([\w.]+), (\d+)\)")
-_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))  # start and length of the five groups of a UUID in SQLite's text without dashes
 
 
 def render(sql: str, dialect: str) -> str:
-    """The text for one database."""
+    """Return the SQL for `sqlite` or `postgresql`."""
     return _sqlite(sql) if dialect == "sqlite" else _postgresql(sql)
 
 
@@ -26,5 +27,6 @@ def _postgresql(sql: str) -> str:
 def _sqlite(sql: str) -> str:
     sql = _DASHED.sub(lambda found: "(" + " || '-' || ".join(f"substr({found[1]}, {at}, {n})" for at, n in _PARTS) + ")", sql)
     sql = _FACT.sub(r"json_extract(\1, '$.\2')", sql)
+    # SQLite stores a moment as text; `\:` keeps SQLAlchemy's text() from taking the colon for a parameter.
     sql = _LATER.sub(r"strftime('%Y-%m-%d %H\:%M\:%f', \1, '+\2 seconds')", sql)
     return sql.replace("IS NOT DISTINCT FROM", "IS").replace("IS DISTINCT FROM", "IS NOT")

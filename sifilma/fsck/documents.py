@@ -1,4 +1,4 @@
-"""Uploaded files are where their rows say, byte by byte."""
+"""Invariants of uploaded files: each is in the store as its row says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sifilma.kernel.errors import Unavailable
 
 @outside("document-file", "Every uploaded document's file is there, with its SHA-256 and its size.", Needs.FILES)
 def file(look: Outside) -> Found:
-    """Each is read once; rows never change, and files come before their rows."""
+    """Read each file once. No transaction is needed: rows never change, and a file is written before its row."""
     for rows in look.batches(select(Document.id, Document.sha256, Document.size, Document.kind), Document.id):
         for row in rows:
             try:
@@ -27,7 +27,7 @@ def file(look: Outside) -> Found:
 
 @in_snapshot("document-uploader", "A document was uploaded by an account of its organisation.")
 def uploader(now: Snapshot) -> Found:
-    """A machine's upload names no account."""
+    """Compare the document's organisation with that of the account. Uploads with an API key name no account."""
     return now.find(
         "document",
         "SELECT d.id, d.kind FROM document d JOIN user_account u ON u.id = d.uploaded_by"

@@ -1,4 +1,4 @@
-"""Histories: the state of a thing is its last step, every step is in the table, and behind each stands an act that fits."""
+"""Invariants of histories: an object's state is that of its last step, each step is in the table, and each has an act that fits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",), "rejected": ("user.change_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
-"""Which acts lead to which state. A new act that moves something is a new name here (today no act suspends or withdraws a card)."""
+"""The acts that lead to each state. An act that newly changes a state must be added here. Today no act suspends or withdraws a card."""
 
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
@@ -69,7 +69,7 @@ ALWAYS_A_STEP = (
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
-"""Acts that have always moved something: an entry without a step tells of something that did not happen."""
+"""Acts that always change a state. An entry of one without a step reports something that did not happen."""
 
 
 def _list(texts: tuple[str, ...]) -> str:
@@ -78,7 +78,7 @@ def _list(texts: tuple[str, ...]) -> str:
 
 @in_snapshot("state-last-step", "The state of a thing is its last step, and its act is that step's.")
 def last_step(now: Snapshot) -> Found:
-    """An edit moves nothing and leaves no step."""
+    """Compare state and act of each object with its last step. Direct SQL past the triggers changes the state without a step."""
     for cycle in CYCLES:
         newest = f"(SELECT MAX(n.id) FROM history n WHERE n.object_kind = '{cycle.kind}' AND n.object_id = o.id)"
         yield from now.find(
@@ -91,7 +91,7 @@ def last_step(now: Snapshot) -> Found:
 
 @in_snapshot("steps-in-table", "Every step is in the transition table of its kind.")
 def in_table(now: Snapshot) -> Found:
-    """The same table that code and triggers use."""
+    """Compare each step with the transition table that code and triggers use."""
     for cycle in CYCLES:
         yield from now.find(
             cycle.kind,
@@ -107,13 +107,14 @@ def in_table(now: Snapshot) -> Found:
 
 
 def _steps(cycle: LifeCycle) -> str:
+    # The first step has no state before it, which the history writes as an empty text.
     births = [f"(h.from_state = '' AND h.to_state = '{state}')" for state in cycle.initial]
     return " OR ".join(births + [f"(h.from_state = '{t.source}' AND h.to_state = '{t.target}')" for t in cycle.transitions])
 
 
 @in_snapshot("steps-join", "Each step begins where the one before ended; a life has one birth, its first step.")
 def join(now: Snapshot) -> Found:
-    """Over everything that ever moved."""
+    """Compare the state in which each step begins with the state in which the step before it ended."""
     return now.find(
         "history",
         "SELECT w.id, w.object_kind, w.from_state, w.before FROM (SELECT h.id, h.object_kind, h.from_state,"
@@ -125,7 +126,7 @@ def join(now: Snapshot) -> Found:
 
 @in_snapshot("history-object", "Nothing is deleted: everything that has a history is there.")
 def objects(now: Snapshot) -> Found:
-    """Births without a row."""
+    """Look for first steps whose object does not exist."""
     for cycle in CYCLES:
         yield from now.find(
             cycle.kind,
@@ -137,7 +138,7 @@ def objects(now: Snapshot) -> Found:
 
 @in_snapshot("step-act", "Every state change has an audit entry of the same transaction, of an action that leads there.")
 def acts(now: Snapshot) -> Found:
-    """Written with one moment and one user; an act on a thing of this kind is about this very thing."""
+    """Compare each step with its audit entry: moment, user, action, and the object if it is of the same kind."""
     yield from now.find(
         "history",
         "SELECT h.id, h.object_kind, h.to_state FROM history h LEFT JOIN audit_entry e ON e.id = h.act_id WHERE e.id IS NULL",
@@ -167,7 +168,7 @@ def acts(now: Snapshot) -> Found:
 
 @in_snapshot("act-step", "An act that moves something has moved something.")
 def moved(now: Snapshot) -> Found:
-    """The reverse of `step-act`."""
+    """Check the reverse of `step-act`: each of these acts has a step."""
     return now.find(
         "audit_entry",
         "SELECT e.id, e.action, e.object_kind, e.object_id FROM audit_entry e LEFT JOIN history h ON h.act_id = e.id"
@@ -178,7 +179,7 @@ def moved(now: Snapshot) -> Found:
 
 @in_snapshot("act-exists", "Everything that names an act names one that is recorded.")
 def exist(now: Snapshot) -> Found:
-    """Rows that carry an act without a life cycle of their own."""
+    """Check the rows that name an act without having a life cycle."""
     tables = (
         "personalisation_result",
         "personalisation_approval",
@@ -198,7 +199,7 @@ def exist(now: Snapshot) -> Found:
 
 @in_snapshot("field-notes", "A note on a field goes with a step that returned a request, and the record of acts has it word for word.")
 def field_notes(now: Snapshot) -> Found:
-    """Also the reverse: none that the record has is gone."""
+    """Check both directions: also that no note in an audit entry is missing."""
     yield from now.find(
         "field_note",
         "SELECT n.id FROM field_note n LEFT JOIN history h ON h.act_id = n.act_id AND h.to_state = 'returned' WHERE h.id IS NULL",

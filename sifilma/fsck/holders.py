@@ -1,4 +1,4 @@
-"""The chain of custody: who held a card, from the directorate on."""
+"""Invariants of the chain of custody: who held a card, from the directorate on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sifilma.fsck.snapshot import FIRST, Snapshot, broken
 from sifilma.handover.models import Handover
 from sifilma.handover.service import cards_of, content
 
+# _RECEIVED: the received handovers with their cards. _CHAIN: each with the receiver of the card's handover before it.
 _RECEIVED = (
     "SELECT k.card_id, h.issuer_id, h.receiver_id, y.id AS moment FROM handover_card k JOIN handover h ON h.id = k.handover_id"
     " JOIN history y ON y.object_kind = 'handover' AND y.object_id = h.id AND y.to_state = 'received'"
@@ -23,7 +24,7 @@ _DIRECTORATE = "(SELECT o.id FROM organisation o WHERE o.kind = 'directorate')"
 
 @in_snapshot("holder-chain", "The chain of holders of a card has no gap: it begins at the directorate and ends at the holder.")
 def chain(now: Snapshot) -> Found:
-    """Each received handover was given by the one who had received the card before."""
+    """Check that each received handover was issued by the organisation that had received the card before."""
     yield from now.find(
         "card",
         f"SELECT w.card_id AS id FROM ({_CHAIN}) w WHERE (w.before IS NULL AND w.issuer_id NOT IN {_DIRECTORATE})"
@@ -46,7 +47,7 @@ def chain(now: Snapshot) -> Found:
 
 @in_snapshot("holder-on-the-way", "A card that is handed over is in exactly one open handover.")
 def on_the_way(now: Snapshot) -> Found:
-    """A card may break on its way; one that is still handed over has a paper."""
+    """Check cards in the state handed over. A card that broke on its way is not in this state any more."""
     return now.find(
         "card",
         "SELECT c.id, c.uid, (SELECT COUNT(*) FROM handover_card k JOIN handover h ON h.id = k.handover_id WHERE k.card_id = c.id"
@@ -58,7 +59,7 @@ def on_the_way(now: Snapshot) -> Found:
 
 @in_snapshot("handover-digest", "The digest of a BAST is that of what its rows say.")
 def digest(now: Snapshot) -> Found:
-    """Computed again as when it was issued."""
+    """Compute the digest of each BAST again from its rows, as when it was issued."""
     ctx = now.context()
     after = FIRST
     while rows := list(ctx.session.scalars(select(Handover).where(Handover.id > after).order_by(Handover.id).limit(100))):

@@ -1,4 +1,4 @@
-"""Idempotency keys: a key that is done has its answer."""
+"""Invariants of idempotency keys: a completed key has its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sifilma.fsck.snapshot import Snapshot
 
 @in_snapshot("idempotency-answer", "An idempotency key is stored with its answer, or is still under way.")
 def answer(now: Snapshot) -> Found:
-    """Only acts that happened are stored. One left without an answer by a crash is taken over by the next try."""
+    """Check stored answers. A key that a crash left without an answer is taken over by the next attempt."""
     yield from now.find(
         "idempotency_key",
         "SELECT id, status FROM idempotency_key WHERE status <> 0 AND (status NOT BETWEEN 200 AND 299 OR (status <> 204"

@@ -1,4 +1,4 @@
-"""Work by file: what is counted is there, and nothing of a file stays longer than its job."""
+"""Invariants of work by file: counts agree with rows, and no content of a file is kept longer than its job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FAILED = f"{_ROWS[:-1]} AND r.is_failed)"
 
 @in_snapshot("job-counts", "A job counts its rows as they are settled, and is completed with all of them.")
 def counts(now: Snapshot) -> Found:
-    """Of a batch only the rows with errors are kept."""
+    """Compare counts and rows. Of a batch only the rows with errors are kept."""
     yield from now.find(
         "job",
         f"SELECT j.id, j.done, j.failed, {_ROWS} AS there, {_FAILED} AS wrong FROM job j"
@@ -27,7 +27,7 @@ def counts(now: Snapshot) -> Found:
 
 @in_snapshot("job-file", "A file's rows are kept sealed exactly until its job ends.")
 def file(now: Snapshot) -> Found:
-    """Tokens stand in them."""
+    """Check that the rows are erased with the end of the job: they contain tokens."""
     yield from now.find(
         "job",
         "SELECT j.id, j.state FROM job j WHERE j.state IN ('completed', 'stopped') AND length(j.sealed) > 0",
@@ -42,7 +42,7 @@ def file(now: Snapshot) -> Found:
 
 @in_snapshot("job-result", "What a row made is there, made for the organisation of its job, by whoever began it.")
 def result(now: Snapshot) -> Found:
-    """Each activation by one row at most: the database sees to that."""
+    """Check what the rows made. The database lets each activation belong to one row at most."""
     rows = "SELECT j.id, r.number FROM job j JOIN job_row r ON r.job_id = j.id AND r.result_id IS NOT NULL LEFT JOIN activation a"
     yield from now.find(
         "job_row",

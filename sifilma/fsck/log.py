@@ -1,4 +1,4 @@
-"""The record of acts, and the log over it."""
+"""Invariants of the audit entries and of the log over them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ACTIONS = ", ".join(f"'{action}'" for action in Action)
 
 @in_snapshot("audit-action", "Every audit entry is of an action that exists, about something.")
 def action(now: Snapshot) -> Found:
-    """The list of actions is closed."""
+    """Check the action against the closed list."""
     return now.find(
         "audit_entry",
         f"SELECT id, action FROM audit_entry WHERE action NOT IN ({_ACTIONS}) OR object_kind = '' OR object_id = ''",
@@ -24,7 +24,7 @@ def action(now: Snapshot) -> Found:
 
 @in_snapshot("audit-person", "An audit entry names the person its account belongs to.")
 def person(now: Snapshot) -> Found:
-    """Who acted is a person, whatever the account."""
+    """Compare the person of each entry with that of its account."""
     return now.find(
         "audit_entry",
         "SELECT e.id FROM audit_entry e LEFT JOIN user_account u ON u.id = e.user_id WHERE e.user_id IS NOT NULL"
@@ -35,7 +35,7 @@ def person(now: Snapshot) -> Found:
 
 @outside("log-tree", "The log's tree rebuilds to every signed checkpoint, and every entry is in it or waits for it.", Needs.FILES)
 def tree(now: Outside) -> Found:
-    """The same as `sifilma audit verify`. The copy beside the database is read first: the log may grow meanwhile."""
+    """Do the same as `sifilma audit verify`. The checkpoint in the file is read first, because the log may grow meanwhile."""
     kept = checkpoints.kept_note(now.settings)
     with now.context() as ctx:
         report = verify(ctx, keyset.load(now.settings).keys("audit"), kept, in_one=True)

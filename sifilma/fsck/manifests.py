@@ -1,4 +1,4 @@
-"""Manifests in the database: none alone, one standing for each card, an unbroken chain."""
+"""Invariants of the rows of manifests: none stands alone, each card has one in use, and the chain has no gap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sifilma.fsck.snapshot import Snapshot
 
 @in_snapshot("manifest-complete", "There is no manifest without its activation, its audit entry and its status index.")
 def complete(now: Snapshot) -> Found:
-    """The activation names the manifest and the manifest the activation; the act is theirs; the index was the token's."""
+    """Check that activation and manifest name each other, that the entry is theirs, and that the index was reserved with the token."""
     yield from now.find(
         "manifest",
         "SELECT m.id FROM manifest m LEFT JOIN activation a ON a.id = m.activation_id AND a.manifest_id = m.id AND a.card_id = m.card_id"
@@ -31,7 +31,7 @@ def complete(now: Snapshot) -> Found:
 
 @in_snapshot("activation-complete", "There is no activation, and no audit entry of one, without its manifest.")
 def activation_complete(now: Snapshot) -> Found:
-    """The reverse."""
+    """Check the reverse of `manifest-complete`."""
     yield from now.find(
         "activation",
         "SELECT a.id FROM activation a LEFT JOIN manifest m ON m.id = a.manifest_id AND m.activation_id = a.id WHERE m.id IS NULL",
@@ -47,7 +47,7 @@ def activation_complete(now: Snapshot) -> Found:
 
 @in_snapshot("manifest-one", "A card has at most one standing manifest.")
 def one(now: Snapshot) -> Found:
-    """Active or suspended."""
+    """Count the manifests that are active or suspended."""
     return now.find(
         "card",
         "SELECT card_id AS id, COUNT(*) AS standing FROM manifest WHERE state IN ('active', 'suspended')"
@@ -58,7 +58,7 @@ def one(now: Snapshot) -> Found:
 
 @in_snapshot("manifest-card", "A card is active exactly while its newest manifest is.")
 def card(now: Snapshot) -> Found:
-    """A suspended card keeps its manifest suspended; a card that fell took it along."""
+    """Compare the states. A suspended card has a suspended manifest; a card that was reported took its manifest with it."""
     yield from now.find(
         "card",
         "SELECT c.id, c.uid FROM card c LEFT JOIN manifest m ON m.card_id = c.id AND m.state = 'active' AND m.seq = c.seq"
@@ -75,9 +75,10 @@ def card(now: Snapshot) -> Found:
 
 @in_snapshot("manifest-chain", "Each manifest of a card carries the hash of the one before, and the next sequence.")
 def chain(now: Snapshot) -> Found:
-    """`prev` is the chain of places; `seq` begins at 1 and the card knows its last."""
+    """Check `prev` (the chain of places) and `seq`, which begins at 1 and ends at the card's number."""
     yield from now.find(
         "manifest",
+        # `epoch` before `seq`: the pair is compared in this order (docs/manifest.md).
         "SELECT w.id, w.seq FROM (SELECT m.id, m.seq, m.previous_hash,"
         " LAG(m.payload_hash) OVER (PARTITION BY m.card_id ORDER BY m.epoch, m.seq) AS hash FROM manifest m) w"
         " WHERE w.previous_hash IS DISTINCT FROM w.hash",
@@ -98,7 +99,7 @@ def chain(now: Snapshot) -> Found:
 
 @in_snapshot("manifest-times", "A manifest ends after it begins, is refused not before it ends, and expires only then.")
 def times(now: Snapshot) -> Found:
-    """`expired` is what time brings about, nothing else."""
+    """Check the order of the times. Only the end of its time makes a manifest `expired`."""
     yield from now.find(
         "manifest",
         "SELECT id FROM manifest WHERE NOT (issued_at < expires_at AND expires_at <= refuse_after)",
@@ -113,7 +114,7 @@ def times(now: Snapshot) -> Found:
 
 @in_snapshot("manifest-revoked", "A manifest is revoked by two persons, or because its card was reported.")
 def revoked(now: Snapshot) -> Found:
-    """The executed proposal is another person's than the decision; see `four-eyes` for who is one person."""
+    """Check that there is an executed proposal or a report. `four-eyes` checks that two different persons proposed and executed it."""
     return now.find(
         "manifest",
         "SELECT m.id FROM manifest m JOIN audit_entry e ON e.id = m.act_id WHERE m.state = 'revoked' AND e.action <> 'card.report'"

@@ -1,4 +1,4 @@
-"""Models of readers and encoders: what they are certified for."""
+"""Invariants of models of readers and encoders: their certificates and makers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sifilma.fsck.snapshot import Snapshot
 
 @in_snapshot("model-certificate", "A tested or certified application has a certificate of its kind; none states less TKDN than asked for.")
 def certificate(now: Snapshot) -> Found:
-    """A test states no percentage at all."""
+    """Check the certificate's kind and TKDN. The certificate of a test states no percentage."""
     yield from now.find(
         "model_case",
         "SELECT m.id, m.state FROM model_case m LEFT JOIN model_certificate c ON c.model_case_id = m.id"
@@ -26,7 +26,7 @@ def certificate(now: Snapshot) -> Found:
 
 @in_snapshot("model-maker", "A manufacturer applies for its own models.")
 def maker(now: Snapshot) -> Found:
-    """Whoever makes a model answers for it."""
+    """Compare the applicant with the model's manufacturer."""
     return now.find(
         "model_case",
         "SELECT m.id FROM model_case m JOIN device_model d ON d.id = m.model_id WHERE d.manufacturer_id <> m.organisation_id",

@@ -1,4 +1,4 @@
-"""Nothing crosses organisations."""
+"""Invariants of organisations: nothing crosses from one to another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNLIKE = "belongs to another organisation than its {other}"
 
 @in_snapshot("one-organisation", "A token, its activation, its manifest, its unit and its data key belong to one organisation.")
 def one_organisation(now: Snapshot) -> Found:
-    """Along the chain that led to a manifest."""
+    """Compare the organisations along the chain that leads to a manifest."""
     pairs = (
         ("activation", "token", "token_id"), ("activation", "activation_request", "activation_request_id"),
         ("activation", "unit", "unit_id"), ("manifest", "activation", "activation_id"), ("manifest", "data_key", "data_key_id"),
@@ -25,7 +25,7 @@ def one_organisation(now: Snapshot) -> Found:
 
 @in_snapshot("holder-acts", "Only the holder of a card has open tokens, standing manifests and destructions for it.")
 def holder_acts(now: Snapshot) -> Found:
-    """The card is in the organisation's hands."""
+    """Compare the organisation of each with the card's holder."""
     card = "JOIN card c ON c.id"
     owned = {
         "token": f"token o {card} = o.card_id WHERE o.state = 'issued'",
@@ -40,7 +40,7 @@ def holder_acts(now: Snapshot) -> Found:
 
 @in_snapshot("who-acts", "People and machines act for their own organisation.")
 def who_acts(now: Snapshot) -> Found:
-    """The account or key behind a row, against the row's organisation."""
+    """Compare the organisation of the account or key behind a row with that of the row."""
     people = (("activation", "user_id", "organisation_id"), ("handover", "issued_by", "issuer_id"),
               ("activation_request", "submitted_by_user", "organisation_id"),
               ("personalisation_request", "submitted_by_user", "requester_id"))  # fmt: skip
@@ -59,7 +59,7 @@ def who_acts(now: Snapshot) -> Found:
 
 @in_snapshot("batch-buyer", "A batch names units of its buyer, of models of its manufacturer; a card is tied to a unit of its buyer.")
 def batch_buyer(now: Snapshot) -> Found:
-    """A manufacturer supplies its own readers."""
+    """Check that a manufacturer supplies its own readers, to the buyer whom the request names."""
     yield from now.find(
         "batch_row",
         "SELECT b.id FROM batch_row b JOIN personalisation_request q ON q.id = b.personalisation_request_id JOIN unit u ON u.id = b.unit_id"
@@ -81,7 +81,7 @@ def batch_buyer(now: Snapshot) -> Found:
 
 @in_snapshot("own-documents", "A request carries documents its own organisation uploaded.")
 def own_documents(now: Snapshot) -> Found:
-    """Letter, purchase order, batch."""
+    """Compare the organisations of letters, purchase orders and batches with that of the request."""
     for table, owner, column in (
         ("activation_request", "organisation_id", "letter_document_id"),
         ("personalisation_request", "requester_id", "letter_document_id"),
@@ -98,7 +98,7 @@ def own_documents(now: Snapshot) -> Found:
 
 @in_snapshot("rw-offices", "Only district and province offices have RW.")
 def rw_offices(now: Snapshot) -> Found:
-    """Units and cards."""
+    """Check units and cards."""
     yield from now.find(
         "unit",
         "SELECT u.id FROM unit u JOIN organisation o ON o.id = u.organisation_id WHERE u.function = 'RW'"

@@ -1,4 +1,4 @@
-"""Region codes, and the boundary layer in force."""
+"""Invariants of region codes and of the boundary layer in use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 
 @in_snapshot("region-parent", "Every region code has its parent, and the level of its length.")
 def parent(now: Snapshot) -> Found:
-    """Closed codes keep theirs."""
+    """Check closed codes too: they keep their parents."""
     yield from now.find(
         "region",
         "SELECT r.code AS id, r.parent_code FROM region r LEFT JOIN region p ON p.code = r.parent_code"
@@ -29,7 +29,7 @@ def parent(now: Snapshot) -> Found:
 
 @in_snapshot("region-known", "Every activation stands in a village that is known, every organisation in a known region.")
 def known(now: Snapshot) -> Found:
-    """Old codes stay known."""
+    """Compare with all codes. Closed ones count as known, because they are never deleted."""
     yield from now.find(
         "activation",
         "SELECT a.id, a.region_code FROM activation a LEFT JOIN region r ON r.code = a.region_code AND r.level = 4 WHERE r.code IS NULL",
@@ -45,7 +45,7 @@ def known(now: Snapshot) -> Found:
 
 @in_snapshot("place-outcome", "A doubtful place has its reason, and was put before the operator.")
 def place(now: Snapshot) -> Found:
-    """REVIEW and FAIL wait for a person; PASS does not."""
+    """Check that REVIEW and FAIL have a reason and a review, and that PASS has none."""
     return now.find(
         "activation",
         "SELECT id, place_outcome, review_state FROM activation WHERE (place_outcome = 'PASS') <> (review_state = 'none')"
@@ -56,7 +56,7 @@ def place(now: Snapshot) -> Found:
 
 @outside("boundary-file", "The boundary layer in force is the file that was imported.", Needs.FILES)
 def boundary_file(look: Outside) -> Found:
-    """By its SHA-256; without a layer, village points are in force."""
+    """Compare the file's SHA-256 with its record. Without a layer the village points are in use, and there is nothing to check."""
     path = look.settings.home / "regions" / "boundaries.json"
     if not path.exists():
         return

@@ -1,4 +1,4 @@
-"""The invariants there are. Themes register theirs when they are imported (`sifilma.fsck.catalogue`)."""
+"""The registry of invariants. Themes register theirs when they are imported (`sifilma.fsck.catalogue`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T", Snapshot, Outside)
 
 
 class Needs(StrEnum):
-    """What a check looks at: one moment of the database, or, with no transaction open, stored files or the HSM."""
+    """What a check reads: one moment of the database, or, without an open transaction, stored files or the HSM."""
 
     SNAPSHOT = "snapshot"
     FILES = "files"
@@ -23,7 +23,7 @@ class Needs(StrEnum):
 
 @dataclass(frozen=True)
 class Invariant:
-    """One sentence that is always true, and how to see whether it is. `check` gives every object for which it is not."""
+    """One statement that must always be true. `check` yields every object for which it is not."""
 
     name: str
     sentence: str
@@ -35,12 +35,12 @@ _invariants: dict[str, Invariant] = {}
 
 
 def in_snapshot(name: str, sentence: str) -> Callable[[Callable[[Snapshot], Found]], Callable[[Snapshot], Found]]:
-    """Register a check of one moment of the database: a reading transaction is open, the HSM is out of reach."""
+    """Register a check of one moment of the database. A reading transaction is open then, so the HSM must not be called."""
     return _register(name, sentence, Needs.SNAPSHOT)
 
 
 def outside(name: str, sentence: str, needs: Needs) -> Callable[[Callable[[Outside], Found]], Callable[[Outside], Found]]:
-    """Register a check of what never changes once stored: read in batches, looked at with no transaction open."""
+    """Register a check of rows that never change. They are read in batches and checked without an open transaction."""
     return _register(name, sentence, needs)
 
 
@@ -55,5 +55,5 @@ def _register(name: str, sentence: str, needs: Needs) -> Callable[[Callable[[T],
 
 
 def invariants() -> list[Invariant]:
-    """Every registered invariant, theme by theme."""
+    """Return every registered invariant, in the order of registration."""
     return list(_invariants.values())

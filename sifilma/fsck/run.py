@@ -1,4 +1,4 @@
-"""One run over the invariants: first the schema, then one moment of the database, then files and sealed things."""
+"""Run the checks: first the schema, then one moment of the database, then files and sealed values."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sifilma.kernel.file_store import FileStore
 from sifilma.schema import migrate
 
 SCHEMA = "schema-head"
-STATEMENT_TIMEOUT = "SET LOCAL statement_timeout = '1h'"  # a server's requests are held to seconds; nobody waits for this one
+STATEMENT_TIMEOUT = "SET LOCAL statement_timeout = '1h'"  # the usual seconds are for requests; a check of many rows takes longer
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is broken: which invariant, for which object."""
+    """One object for which an invariant does not hold."""
 
     invariant: str
     broken: Broken
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a run saw. `left_out` names the invariants it did not look at."""
+    """The result of a run. `left_out` names the invariants that were not checked."""
 
     looked_at: list[Invariant] = field(default_factory=list)
     left_out: list[Invariant] = field(default_factory=list)
@@ -45,13 +45,13 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was looked at holds."""
+        """Return whether everything that was checked holds."""
         return not self.findings
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What is examined."""
+    """The installation that is examined."""
 
     engine: Engine
     settings: Settings
@@ -60,7 +60,7 @@ class Installation:
     clock: Clock
 
     def outside(self) -> Outside:
-        """The view past the snapshot."""
+        """Return the view for checks outside the snapshot."""
         return Outside(self.settings, self.hsm, self.files, self.clock.now(), lambda: reading(self.engine))
 
 
@@ -70,7 +70,10 @@ def examine(
     without: Collection[Needs] = (),
     tell: Callable[[Finding], None] = lambda _finding: None,
 ) -> Report:
-    """Look at every invariant (or those named); `tell` hears each finding at once. A schema of another version is all that is told."""
+    """Check every invariant, or those named, and return the report. `tell` is called with each finding at once.
+
+    If the schema is of another version, only this is reported: the other checks would fail on it. Raise Invalid for an unknown name.
+    """
     chosen = _choose(only)
     todo = [one for one in chosen if one.needs not in without]
     report = Report()
@@ -106,9 +109,10 @@ def _note(report: Report, one: Invariant, tell: Callable[[Finding], None], found
 
 
 def guarded(one: Invariant, now: Snapshot) -> Iterator[Broken]:
-    """A check whose query the database cannot answer (a table or column is not what it was) is a finding, and the run goes on."""
+    """Run one check. If the database refuses its query (a table or column differs), this is the finding, and the run continues."""
     check: Any = one.check
     try:
+        # A savepoint: on PostgreSQL a failed query would end the snapshot's transaction.
         with now.connection.begin_nested():
             yield from check(now)
     except DBAPIError as fault:
@@ -117,7 +121,10 @@ def guarded(one: Invariant, now: Snapshot) -> Iterator[Broken]:
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """One moment of the database, read only: REPEATABLE READ on PostgreSQL, a deferred transaction on SQLite; it hinders nobody."""
+    """Give a connection on one moment of the database, read only, that blocks nobody.
+
+    It is REPEATABLE READ on PostgreSQL and a deferred transaction on SQLite.
+    """
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)  # noqa: PLW2901
@@ -129,6 +136,6 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for one short look."""
+    """Give a connection for one short reading transaction."""
     with engine.connect() as connection:
         yield connection.execution_options(sifilma_read_only=True)

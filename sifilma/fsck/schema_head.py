@@ -1,4 +1,4 @@
-"""The schema is the code's."""
+"""The invariant of the schema: the database has the schema of the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sifilma.schema import migrate
 
 @in_snapshot("schema-head", "The schema's head is the code's head, with every table, index and rule.")
 def head(now: Snapshot) -> Found:
-    """The same as `sifilma db check`."""
+    """Do the same as `sifilma db check`."""
     found = migrate.compare(now.connection)
     if found.database_head != found.code_head:
         yield Broken("schema", str(found.database_head), f"is not the code's {found.code_head}: `sifilma db upgrade` comes first")

@@ -1,6 +1,6 @@
-"""What is sealed, opened in memory and held against its row: every manifest's signature, every token's MAC. Needs the HSM.
+"""Invariants of sealed values: each is opened in memory and compared with its row. They need the HSM.
 
-Manifests and tokens never change once stored, so a batch is read, the reading ended, and only then the HSM is asked.
+Manifests and tokens never change once stored. So a batch is read, the transaction is ended, and then the HSM is called.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ _TOKENS = select(Token.id, Token.activation_request_id, Token.organisation_id, T
     Card, Card.id == Token.card_id
 )
 Opened = dict[UUID, tuple[bytes, bytes]]
-"""By manifest: the line, and the open key of its card."""
+"""By manifest: the JWS, and the open key of its card."""
 
 
 @outside("manifest-verifies", "Every stored manifest verifies, in a program that is not ours too, and says what its row says.", Needs.HSM)
 def manifest_verifies(look: Outside) -> Found:
-    """The signature by joserfc, our verifier everything else; the configuration opens this card in this unit."""
+    """Check the signature with joserfc and the rest with our verifier; `conf` must open this card in this unit."""
     published = keyset.load(look.settings)
     for rows in look.batches(_MANIFESTS, Manifest.id):
         opened, unopened = _open_manifests(look, rows)
@@ -75,6 +75,7 @@ def _open(do: Operations, rows: Sequence[Any]) -> tuple[Opened, list[Broken]]:
     unopened = []
     for row in rows:
         try:
+            # One data key serves an organisation's manifests of a month: it is unsealed once per batch.
             key = keys.get(row.sealed_key) or sealing.open_key(do, row.key_owner, row.month, row.sealed_key)
             keys[row.sealed_key] = key
             line = sealing.open_sealed(key, row.sealed_body, b"manifest", row.id)
@@ -95,6 +96,7 @@ def _manifest_faults(published: Trust, row: Any, line: bytes, open_key: bytes) -
         yield "has a signature that does not verify"
         return
     verdict = verify(line, Expectations(published.pin, published.file, int(row.issued_at.timestamp()), uid=row.uid))
+    # A revoked key makes its manifests invalid on purpose: only one that is still in use is a fault.
     retired = verdict.reason is Reason.REVOKED_KEY and row.state not in STANDING
     if not verdict.valid and not retired:
         yield f"is refused by the verifier: {verdict.reason}"
@@ -103,7 +105,7 @@ def _manifest_faults(published: Trust, row: Any, line: bytes, open_key: bytes) -
 
 
 def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
-    """The signed facts that are not the stored ones."""
+    """Yield the names of signed facts that differ from the stored ones."""
     pairs = {
         "jti": (said.jti, str(row.id)),
         "sub": (said.sub, row.uid),
@@ -125,7 +127,7 @@ def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
         "prev": (said.prev, row.previous_hash),
         "payload hash": (payload_hash(said.to_bytes()), row.payload_hash),
         "status": (
-            (said.status.idx, said.status.uri.endswith(status_list.uri("", row.status_list))),  # the host may have moved since
+            (said.status.idx, said.status.uri.endswith(status_list.uri("", row.status_list))),  # the host may have changed since
             (row.status_index, True),
         ),
     }
@@ -134,7 +136,7 @@ def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
 
 @outside("token-opens", "Every token is sealed under a key of its organisation, and its MAC is of its request and its card.", Needs.HSM)
 def token_opens(look: Outside) -> Found:
-    """So it opens this card of this request, and nothing else."""
+    """Check that each token opens this card of this request and no other."""
     for rows, opened in opened_tokens(look):
         wrong = look.hsm.run(lambda do, rows=rows, opened=opened: _wrong_macs(do, rows, opened))  # type: ignore[misc]  # mypy cannot infer the default
         for row in rows:
@@ -154,7 +156,7 @@ def _wrong_macs(do: Operations, rows: Sequence[Any], opened: dict[UUID, str]) ->
 
 
 def opened_tokens(look: Outside) -> Iterator[tuple[Sequence[Any], dict[UUID, str]]]:
-    """Tokens batch by batch, with those that open, in clear, for the length of a comparison."""
+    """Yield tokens in batches, with those that open in clear. The caller holds them only for a comparison."""
     with look.reading() as connection:
         keys = {key.id: key for key in connection.execute(select(DataKey.id, DataKey.organisation_id, DataKey.month, DataKey.sealed))}
     for rows in look.batches(_TOKENS, Token.id):

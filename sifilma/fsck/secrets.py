@@ -1,4 +1,4 @@
-"""No secret lies in clear in the database."""
+"""Invariants of secrets: none is in clear in the database."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, LargeBinary, String, Table, Text, select
 from sqlalchemy.engine import Row
 
+from sifilma.audit.models import Action
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.sealed import opened_tokens
 from sifilma.fsck.snapshot import AT_ONCE, Outside, Snapshot, broken
@@ -23,18 +24,20 @@ PATTERNS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
 FORBIDDEN_FACTS = frozenset({"token", "password", "secret", "otp", "code", "seed", "pin", "conf", "csrf", "cookie"})
+PUBLIC_FACTS = {Action.KEYS_CEREMONY: frozenset({"pin"})}
+"""Facts of an act that are called like a secret and are public: earlier versions called the root key's fingerprint `pin`."""
 PUBLIC = frozenset({"published_status_list.jws", "unit.pcid", "batch_row.pcid"})
-"""Columns that are made for publication, and PCIDs, whose 32 hex digits are sometimes a possible seed."""
+"""Columns made for publication, and columns of PCIDs, whose 32 hex digits can look like a seed."""
 
 REFERENCE = frozenset({"region"})
 """Tables that a package fills, not a person."""
 
 WORD = re.compile(r"(?<![A-Za-z0-9])(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{10}(?![A-Za-z0-9])")
-"""What might be a token: ten letters and digits of both cases (99 of 100 tokens have both)."""
+"""What could be a token: ten letters and digits, with both cases (as 99 of 100 tokens have)."""
 
 
 def _columns(table: Table) -> list[Column[Any]]:
-    """What may hold text: text, JSON, and bytes."""
+    """Return the columns that can hold text: text, JSON and bytes."""
     kinds = () if table.name in REFERENCE else (String, Text, JSON, LargeBinary)
     return [column for column in table.columns if isinstance(column.type, kinds) and f"{table.name}.{column.name}" not in PUBLIC]
 
@@ -48,18 +51,18 @@ def _texts(row: Row[Any], columns: Iterable[Column[Any]]) -> Iterator[tuple[str,
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
-        return bytes(value).decode("latin-1")
+        return bytes(value).decode("latin-1")  # maps every byte to a character, so that patterns find text inside binary data
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _key(table: Table) -> Column[Any]:
-    """What names a row; of a compound key its first part."""
+    """Return the column that names a row, the first of a compound key."""
     return next(iter(table.primary_key.columns), next(iter(table.columns)))
 
 
 @in_snapshot("no-secret", "No secret lies in clear in the database.")
 def no_secret(now: Snapshot) -> Found:
-    """Every text, document and byte of every table against what secrets look like. The finding names the place, not the secret."""
+    """Search every text, document and byte string of every table for what looks like a secret. The finding names only the place."""
     for table in tables.METADATA.sorted_tables:
         columns = _columns(table)
         if not columns:
@@ -74,16 +77,17 @@ def no_secret(now: Snapshot) -> Found:
 
 @in_snapshot("no-secret-facts", "The record of acts holds no fact that is called like a secret.")
 def no_secret_facts(now: Snapshot) -> Found:
-    """An act says what was done, not with which secret."""
+    """Check the names of facts: an entry tells what was done, not with which secret."""
     entry = tables.METADATA.tables["audit_entry"]
-    for row in now.connection.execute(select(entry.c.id, entry.c.data), execution_options={"stream_results": True, "yield_per": AT_ONCE}):
-        for name in sorted(FORBIDDEN_FACTS & set(row.data)):
+    entries = select(entry.c.id, entry.c.action, entry.c.data)
+    for row in now.connection.execute(entries, execution_options={"stream_results": True, "yield_per": AT_ONCE}):
+        for name in sorted((FORBIDDEN_FACTS & set(row.data)) - PUBLIC_FACTS.get(row.action, frozenset())):
             yield broken("audit_entry", row.id, f"has a fact called {name}")
 
 
 @in_snapshot("hashed", "Passwords are kept by argon2id, links, cookies and keys by SHA-256, nothing else of them.")
 def hashed(now: Snapshot) -> Found:
-    """By their shape."""
+    """Check the form of the stored values."""
     yield from now.find(
         "user",
         "SELECT id FROM user_account WHERE password_hash <> '' AND password_hash NOT LIKE '$argon2id$v=19$m=%'",
@@ -98,7 +102,8 @@ def hashed(now: Snapshot) -> Found:
 
 @in_snapshot("sealed", "Tokens, manifest bodies, data keys and seeds have the length of something sealed.")
 def sealed(now: Snapshot) -> Found:
-    """IV, ciphertext and tag are longer than what they hide; whether they open, `token-opens` and `manifest-verifies` tell."""
+    """Check the lengths. Whether the values open is checked by `token-opens` and `manifest-verifies`."""
+    # A sealed token is the data key's id (16), IV (12), token (10) and tag (16); a sealed data key is IV, key (32) and tag.
     lengths = (("token", "token", "sealed", "= 54"), ("token", "token", "mac", "= 32"), ("data_key", "data_key", "sealed", ">= 60"),
                ("manifest", "manifest", "sealed_body", "> 300"), ("user", "user_account", "totp_sealed", ">= 44"),
                ("invitation", "invitation", "totp_sealed", ">= 44"))  # fmt: skip
@@ -116,7 +121,7 @@ def sealed(now: Snapshot) -> Found:
 
 @outside("no-token", "No token lies in clear in the database.", Needs.HSM)
 def no_token(look: Outside) -> Found:
-    """Every word that might be one is compared with every token there is, in memory."""
+    """Compare every word that could be a token with every token, in memory."""
     words = _words(look)
     if not words:
         return
@@ -129,7 +134,7 @@ def no_token(look: Outside) -> Found:
 
 
 def _words(look: Outside) -> dict[str, tuple[str, Any, str]]:
-    """Each word with the first place it stands in."""
+    """Return each such word with the first place where it occurs."""
     words: dict[str, tuple[str, Any, str]] = {}
     for table in tables.METADATA.sorted_tables:
         columns = _columns(table)

@@ -1,4 +1,4 @@
-"""How checks look: at one moment of the database, or past it at files and sealed things. Nothing here writes or locks."""
+"""Give checks their view: one moment of the database, or files and sealed values outside it. Nothing here writes or locks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.unit_of_work import UnitOfWork
 
-AT_ONCE = 1000
-BATCH = 200
+AT_ONCE = 1000  # rows fetched at a time within the snapshot
+BATCH = 200  # rows per short transaction outside it
 FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True)
 class Broken:
-    """One object for which an invariant does not hold, and what is wrong with it. Never a secret."""
+    """One object for which an invariant does not hold, and a text about it. It never holds a secret."""
 
     kind: str
     id: str
@@ -35,36 +35,36 @@ class Broken:
 
 
 def broken(kind: str, key: object, says: str) -> Broken:
-    """A Broken by the object's key, written as everywhere else (SQLite keeps UUIDs without dashes)."""
+    """Return a Broken for the object's key. A UUID is written with dashes, which SQLite leaves out."""
     plain = str(key)
     is_uuid = len(plain) == 32 and plain == plain.lower() and all(c in "0123456789abcdef" for c in plain)
     return Broken(kind, str(UUID(plain)) if is_uuid else plain, says)
 
 
 class Snapshot:
-    """One moment of the database, in a reading transaction that somebody else ends."""
+    """One moment of the database, in a reading transaction that the caller ends."""
 
     def __init__(self, connection: Connection, settings: Settings, now: datetime) -> None:
         self.connection, self.settings, self.now = connection, settings, now
 
     def rows(self, sql: str, **values: Any) -> Iterator[Row[Any]]:
-        """The rows of a query (see `dialects` for what it may say on both databases), fetched as they are asked for."""
+        """Yield the rows of a query, fetched as they are used. `dialects` lists the expressions that both databases understand."""
         options = {"stream_results": True, "yield_per": AT_ONCE}
         yield from self.connection.execute(text(render(sql, self.connection.dialect.name)), values, execution_options=options)
 
     def find(self, kind: str, sql: str, says: str, **values: Any) -> Iterator[Broken]:
-        """One Broken for each row: `id` names the object, the other columns fill in `says`."""
+        """Yield one Broken per row. The column `id` names the object; the other columns are filled into `says`."""
         for row in self.rows(sql, **values):
             yield broken(kind, row.id, says.format(**row._mapping))
 
     def context(self) -> Context:
-        """A Context on this moment, for services that read; the caller closes its unit of work."""
+        """Return a Context on this moment, for services that read. The caller closes its unit of work."""
         return Context(UnitOfWork(sessionmaker(self.connection)), ManualClock(self.now))
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What is looked at with no transaction open. `reading` gives a connection for one short look."""
+    """What is checked without an open transaction. `reading` gives a connection for one short transaction."""
 
     settings: Settings
     hsm: HSM
@@ -74,7 +74,7 @@ class Outside:
 
     @contextmanager
     def context(self) -> Iterator[Context]:
-        """A Context on one connection, for a service that reads."""
+        """Give a Context on one connection, for a service that reads."""
         with self.reading() as connection:
             unit = UnitOfWork(sessionmaker(connection))
             try:
@@ -83,7 +83,7 @@ class Outside:
                 unit.close()
 
     def batches(self, query: Any, key: InstrumentedAttribute[UUID]) -> Iterator[Sequence[Row[Any]]]:
-        """The rows of a select by its UUIDv7 key (its first column), a few hundred to each short transaction."""
+        """Yield the rows of a select in batches, each in a short transaction, in the order of its UUIDv7 key (its first column)."""
         after = FIRST
         while True:
             with self.reading() as connection:

@@ -1,4 +1,4 @@
-"""Status lists: what is published agrees with the manifests, and every index belongs to one token."""
+"""Invariants of status lists: the published ones agree with the manifests, and every index belongs to one token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from manifests.keyset import Keyset
 from manifests.status import StatusRefused, StatusValue, parse_status
 from sifilma.activation.models import ManifestState
-from sifilma.activation.trust import keyset as trust
+from sifilma.activation.trust import keyset
 from sifilma.activation.trust.status_list import VALUES
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Broken, Snapshot, broken
@@ -25,7 +25,7 @@ _LAST = (
 
 @in_snapshot("status-index", "Every status index is reserved once, with a token, and none is given out twice.")
 def index(now: Snapshot) -> Found:
-    """The list's next free index is the number of its tokens."""
+    """Compare the next free index of each list with the number of its tokens."""
     yield from now.find(
         "status_list",
         "SELECT l.number AS id, l.next_index, l.size, COUNT(t.id) AS tokens FROM status_list l"
@@ -42,18 +42,18 @@ def index(now: Snapshot) -> Found:
 
 @in_snapshot("status-signed", "Every published status list verifies in a program that is not ours, and is the one it says.")
 def signed(now: Snapshot) -> Found:
-    """joserfc, with the status keys of the keyset; number and sequence as in the row."""
-    keyset = trust.load(now.settings).keyset
+    """Verify with joserfc and the status keys of the keyset, and compare number and sequence with the row."""
+    published = keyset.load(now.settings).keyset
     for row in now.rows("SELECT number AS id, seq, jws FROM published_status_list"):
-        fault = _signature_fault(keyset, row)
+        fault = _signature_fault(published, row)
         if fault:
             yield broken("status_list", row.id, f"publication {row.seq} {fault}")
 
 
-def _signature_fault(keyset: Keyset, row: Any) -> str:
+def _signature_fault(published: Keyset, row: Any) -> str:
     try:
         parts, listed = parse_status(row.jws.encode())
-        key = keyset.find(parts.kid, "status")
+        key = published.find(parts.kid, "status")
         if key is None:
             return "is signed by no status key of the keyset"
         jws.deserialize_compact(row.jws, ECKey.import_key(dict(key.jwk.model_dump())), algorithms=["ES256"])
@@ -64,7 +64,7 @@ def _signature_fault(keyset: Keyset, row: Any) -> str:
 
 @in_snapshot("status-agrees", "A published status list agrees with the manifests; what it revoked stays revoked.")
 def agrees(now: Snapshot) -> Found:
-    """Bit by bit where nothing has changed since; else only that nothing revoked stands again."""
+    """Compare all values if nothing has changed since the publication, else only that nothing revoked is valid again."""
     for row in now.rows(_LAST):
         listed = _entries(row.jws)
         if listed is not None:
@@ -72,7 +72,7 @@ def agrees(now: Snapshot) -> Found:
 
 
 def _entries(line: str) -> dict[int, StatusValue] | None:
-    """What a publication says besides VALID; None for one that cannot be read (`status-signed` names it)."""
+    """Return the entries of a publication that are not VALID, or None if it cannot be read (`status-signed` reports it)."""
     try:
         data = parse_status(line.encode())[1].unpacked()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Tokens: one card, one request, one organisation, once."""
+"""Invariants of tokens: each is for one card, one request and one organisation, and is used once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sifilma.fsck.snapshot import Snapshot
 
 @in_snapshot("token-once", "A token is redeemed once.")
 def once(now: Snapshot) -> Found:
-    """Counted in the activations."""
+    """Count the activations of each token."""
     return now.find(
         "token",
         "SELECT token_id AS id, COUNT(*) AS times FROM activation GROUP BY token_id HAVING COUNT(*) > 1",
@@ -18,7 +18,7 @@ def once(now: Snapshot) -> Found:
 
 @in_snapshot("token-redeemed", "A token is redeemed exactly when there is its activation.")
 def redeemed(now: Snapshot) -> Found:
-    """Both ways."""
+    """Check both directions."""
     yield from now.find(
         "token",
         "SELECT t.id FROM token t LEFT JOIN activation a ON a.token_id = t.id WHERE t.state = 'redeemed' AND a.id IS NULL",
@@ -33,7 +33,7 @@ def redeemed(now: Snapshot) -> Found:
 
 @in_snapshot("token-machines", "There are never more tokens, open and used, than approved machines.")
 def machines(now: Snapshot) -> Found:
-    """Lapsed and cancelled ones do not count: they may be issued anew."""
+    """Count open and used tokens. Expired and cancelled ones do not count, because they may be issued again."""
     return now.find(
         "activation_request",
         "SELECT r.id, r.machines, COUNT(*) AS tokens FROM activation_request r JOIN token t ON t.activation_request_id = r.id"
@@ -44,7 +44,7 @@ def machines(now: Snapshot) -> Found:
 
 @in_snapshot("token-count", "A request counts its redeemed tokens, and is completed exactly with the last one.")
 def count(now: Snapshot) -> Found:
-    """The counter lies in the row, so that two activations at once agree."""
+    """Compare the counter in the request's row with its redeemed tokens. It is in the row so that concurrent activations agree."""
     redeemed = "(SELECT COUNT(*) FROM token t WHERE t.activation_request_id = r.id AND t.state = 'redeemed')"
     yield from now.find(
         "activation_request",
@@ -60,7 +60,7 @@ def count(now: Snapshot) -> Found:
 
 @in_snapshot("token-approved", "Tokens exist only of approved requests, and are open only while the request is.")
 def approved(now: Snapshot) -> Found:
-    """An expired or cancelled request keeps its dead tokens."""
+    """Check the states. An expired or cancelled request keeps its tokens, none of them open."""
     yield from now.find(
         "token",
         "SELECT t.id, r.state FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
@@ -77,7 +77,7 @@ def approved(now: Snapshot) -> Found:
 
 @in_snapshot("token-card", "A token opens only a card its request names, for the request's organisation.")
 def card(now: Snapshot) -> Found:
-    """The token against its request, and the activation against the token."""
+    """Compare the token with its request, and the activation with the token."""
     yield from now.find(
         "token",
         "SELECT t.id FROM token t LEFT JOIN activation_request_card k"
@@ -99,7 +99,7 @@ def card(now: Snapshot) -> Found:
 
 @in_snapshot("token-tries", "The fifth wrong try ends a token.")
 def tries(now: Snapshot) -> Found:
-    """Never more than five, and none open with five."""
+    """Check that no token has more than five wrong tries, and that none with five is open."""
     return now.find(
         "token",
         "SELECT id, tries, state FROM token WHERE tries > 5 OR (tries = 5 AND state <> 'cancelled')",
@@ -109,7 +109,7 @@ def tries(now: Snapshot) -> Found:
 
 @in_snapshot("token-of-broken-card", "A card that broke, was lost, locked or withdrawn has no open token.")
 def of_broken_card(now: Snapshot) -> Found:
-    """They are cancelled with the report."""
+    """Check that the report on the card has cancelled its tokens."""
     return now.find(
         "token",
         "SELECT t.id, c.uid, c.state FROM token t JOIN card c ON c.id = t.card_id WHERE t.state = 'issued'"

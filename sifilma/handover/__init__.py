@@ -1,1 +1,1 @@
-"""Who gave which cards to whom: the chain of BAST."""
+"""Who gave which cards to whom: the chain of handovers (BAST)."""

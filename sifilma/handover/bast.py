@@ -1,4 +1,7 @@
-"""The BAST as a PDF. Of its cards it says what its digest holds: what they are bound to later is no matter of it."""
+"""Render the BAST as a PDF.
+
+Of its cards it prints only what its digest covers (UID, function, KCV). The unit of a card is left out, because it may change later.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from sifilma.kernel.context import Context
 
 
 def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
-    """Render the BAST; its QR leads to the verification page with number and digest."""
+    """Return the PDF. Its QR code leads to the verification page with the BAST's id and digest."""
     cards = cards_of(ctx, handover)
     zone = indonesian.zone_of(handover.issuer.region_code)
     day = handover.issued_at.astimezone(zone)
@@ -48,7 +51,7 @@ def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
 
 
 def register_paper() -> None:
-    """Let whoever holds a BAST look it up."""
+    """Register the BAST on the public verification page, so that whoever holds one can look it up."""
     issued_papers.register("bast", issued_papers.Kind(_("Handover of SAM cards (BAST)"), _paper))
 
 

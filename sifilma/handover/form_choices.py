@@ -1,4 +1,4 @@
-"""What a BAST can be issued for: the next in the chain, and the cards that wait for it."""
+"""The choices of the form for a BAST: the next receivers in the chain, and the cards that wait for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_SHOWN = 2000
 
 @dataclass(frozen=True)
 class Receiver:
-    """An organisation that is next in the chain, and how many cards wait for it."""
+    """An organisation that can receive cards now, and how many wait for it."""
 
     id: UUID
     name: str
@@ -33,7 +33,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Lot:
-    """The cards of one personalisation request, by its letter."""
+    """The cards of one personalisation request, named by its letter."""
 
     letter_number: str
     letter_date: date
@@ -41,7 +41,7 @@ class Lot:
 
 
 def receivers(ctx: Context) -> list[Receiver]:
-    """Who can be given cards now, by name."""
+    """Return the organisations that the actor's organisation can hand cards over to now, by name."""
     query = (
         select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
         .select_from(Card)
@@ -55,7 +55,7 @@ def receivers(ctx: Context) -> list[Receiver]:
 
 
 def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
-    """The cards that wait for a receiver, by request, at most MOST_SHOWN of them."""
+    """Return the cards that wait for a receiver, grouped by request; at most MOST_SHOWN cards."""
     query = (
         select(Card, PersonalisationRequest.letter_number, PersonalisationRequest.letter_date)
         .join(PersonalisationRequest, PersonalisationRequest.id == Card.personalisation_request_id)
@@ -75,6 +75,6 @@ def _ready(ctx: Context) -> tuple[Any, ...]:
 
 
 def _next_owner(ctx: Context) -> Any:
-    """The directorate gives to the requester, a manufacturer to the buyer."""
+    """Return the column of the next holder: the directorate gives to the requester, a manufacturer to the buyer."""
     central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
     return PersonalisationRequest.requester_id if central else PersonalisationRequest.buyer_id

@@ -1,4 +1,4 @@
-"""Handovers (BAST) and the cards they carry."""
+"""Handovers (BAST) and their cards."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HANDOVER = LifeCycle(
 
 
 class Handover(Stateful, Base):
-    """One BAST. `digest` is the SHA-256 (hex) of what it says, printed on its PDF."""
+    """One BAST. `digest` is the SHA-256 (hex) of its content (`service.content`); the PDF prints it."""
 
     __tablename__ = "handover"
     __table_args__ = (
@@ -64,7 +64,7 @@ class Handover(Stateful, Base):
 
 
 class HandoverCard(Base):
-    """One card of a handover, with the state it returns to if the handover fails."""
+    """One card of a handover. `former_state` is the state it returns to if the handover is cancelled or refused."""
 
     __tablename__ = "handover_card"
 

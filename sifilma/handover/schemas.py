@@ -1,4 +1,4 @@
-"""What comes in and goes out about handovers."""
+"""The schemas of handovers, for JSON and forms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HandoverIn(Strict):
 
 
 class HandoverBrief(BaseModel):
-    """A handover in a list."""
+    """Return a handover for a list."""
 
     id: UUID
     state: str
@@ -35,7 +35,7 @@ class HandoverBrief(BaseModel):
 
 
 class HandoverOut(HandoverBrief):
-    """A handover with its cards."""
+    """Return a handover with its cards and its steps."""
 
     notes: str
     digest: str

@@ -1,4 +1,4 @@
-"""Handovers as the API shows them."""
+"""Convert handovers to the schemas of the API."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ VERBS = {"receive": HandoverState.RECEIVED, "refuse": HandoverState.REFUSED, "ca
 
 
 def brief(handover: Handover) -> HandoverBrief:
-    """A handover in a list."""
+    """Return a handover for a list."""
     return HandoverBrief.model_validate(_common(handover))
 
 
 def full(ctx: Context, handover: Handover) -> HandoverOut:
-    """A handover with its cards."""
+    """Return a handover with its cards and its steps."""
     return HandoverOut(
         **_common(handover),
         notes=handover.notes,

@@ -1,4 +1,4 @@
-"""Handovers: issue a numbered BAST, receive, refuse, cancel. Cards go only from holder to holder."""
+"""Handovers: issue a numbered BAST, receive, refuse, cancel. A card passes only from its holder to the next organisation in the chain."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SERIES = "BAST-SAM"
 
 
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[Handover]:
-    """The handovers the actor may see: given or taken by its organisation."""
+    """Return a query of the handovers the actor may see: those its organisation issued or receives."""
     return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
 
 
-def page(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
-    """What the actor may see, of one state and by part of the number if they are given."""
+def list_handovers(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
+    """Return the handovers the actor may see; by state and by a part of the number if they are given."""
     query = handovers_query(ctx)
     if number:
         query = query.where(Handover.number.icontains(number, autoescape=True))
     return (query.where(Handover.state == state) if state else query), Handover.id
 
 
-def get(ctx: Context, handover_id: UUID) -> Handover:
-    """One handover; NotFound outside the actor's scope."""
+def get_handover(ctx: Context, handover_id: UUID) -> Handover:
+    """Return one handover. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(handovers_query(ctx).where(Handover.id == handover_id)).first()
     if found is None:
         raise NotFound()
@@ -51,7 +51,10 @@ def get(ctx: Context, handover_id: UUID) -> Handover:
 
 
 def issue(ctx: Context, receiver_id: UUID, uids: list[str], notes: str = "") -> Handover:
-    """Issue a BAST for cards the actor's organisation holds. Invalid names cards that cannot be handed over to this receiver."""
+    """Issue a BAST for cards that the actor's organisation holds, and move them to `handed_over`.
+
+    Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or not ready, or if another organisation is next.
+    """
     issuer_id = ctx.actor.organisation_id
     receiver = ctx.session.get(Organisation, receiver_id)
     if receiver is None or receiver.id == issuer_id:
@@ -64,19 +67,19 @@ def issue(ctx: Context, receiver_id: UUID, uids: list[str], notes: str = "") -> 
     HANDOVER.born(handover, HandoverState.ISSUED, act)
     ctx.session.add(handover)
     ctx.session.flush()
-    _add_cards(ctx, handover, list(cards.values()))
+    _add_cards(ctx, handover, list(cards.values()))  # before the cards' step: it stores their present state as `former_state`
     _move_cards(ctx, list(cards.values()), CardState.HANDED_OVER, act, handover.number)
     ctx.session.refresh(handover)
     return handover
 
 
 def ready_state(ctx: Context) -> CardState:
-    """The state of a card that its holder can hand over: at the directorate fresh from personalisation, at a manufacturer received."""
+    """Return the state in which a holder can hand a card over: `personalised` at the directorate, `received` at a manufacturer."""
     return CardState.PERSONALISED if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE else CardState.RECEIVED
 
 
 def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], central: bool) -> None:
-    """The directorate gives to the requester (manufacturer or office), a manufacturer to the buyer."""
+    """Raise Invalid unless the directorate gives to the requester (manufacturer or office), or a manufacturer to the buyer."""
     ids = {card.personalisation_request_id for card in cards}
     requests = {r.id: r for r in ctx.session.scalars(select(PersonalisationRequest).where(PersonalisationRequest.id.in_(ids)))}
     for card in cards:
@@ -96,7 +99,7 @@ def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -
 
 
 def content(handover: Handover, cards: list[Card]) -> dict[str, Any]:
-    """What a BAST says: number, parties, moment, cards in their order with function and key check value."""
+    """Return the content of a BAST, of which its digest is made. `issued_at` is in seconds since 1970 (UTC); the cards keep their order."""
     return {
         "number": handover.number,
         "issuer": str(handover.issuer_id),
@@ -116,32 +119,39 @@ def _add_cards(ctx: Context, handover: Handover, cards: list[Card]) -> None:
 
 
 def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
-    """The receiver takes the cards: it is their holder from here on."""
+    """Receive the cards of a handover: the receiver becomes their holder.
+
+    Raise NotFound outside the actor's scope, Forbidden if its organisation is not the receiver, and Conflict if it is answered already.
+    """
     handover = _as_receiver(ctx, handover_id)
     act = _decide(ctx, handover, HandoverState.RECEIVED, Action.HANDOVER_RECEIVE, note)
     cards = cards_of(ctx, handover)
     for card in cards:
         card.holder_id = handover.receiver_id
+    # A card that was reported as damaged or locked on its way keeps that state; only its holder changes.
     _move_cards(ctx, [card for card in cards if card.state == CardState.HANDED_OVER], CardState.RECEIVED, act, handover.number)
     return handover
 
 
 def refuse(ctx: Context, handover_id: UUID, note: str) -> Handover:
-    """The receiver does not take the cards; they return to their former state. A note says why."""
+    """Refuse the cards of a handover; they return to their former state. Needs a note. Raise as `receive` does."""
     handover = _as_receiver(ctx, handover_id)
     return _undo(ctx, handover, HandoverState.REFUSED, Action.HANDOVER_REFUSE, require_note(note))
 
 
 def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
-    """The issuer takes a wrong BAST back, before it is received."""
-    handover = get(ctx, handover_id)
+    """Cancel a handover that is not received yet; the cards return to their former state.
+
+    Raise NotFound outside the actor's scope, Forbidden if its organisation is not the issuer, and Conflict if it is answered already.
+    """
+    handover = get_handover(ctx, handover_id)
     if handover.issuer_id != ctx.actor.organisation_id:
         raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
     return _undo(ctx, handover, HandoverState.CANCELLED, Action.HANDOVER_CANCEL, note)
 
 
 def _as_receiver(ctx: Context, handover_id: UUID) -> Handover:
-    handover = get(ctx, handover_id)
+    handover = get_handover(ctx, handover_id)
     if handover.receiver_id != ctx.actor.organisation_id:
         raise Forbidden("Only the named receiver answers a handover.", type="not-receiver")
     return handover
@@ -167,7 +177,7 @@ def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Acti
 
 
 def cards_of(ctx: Context, handover: Handover) -> list[Card]:
-    """The cards of a handover, in its order."""
+    """Return the cards of a handover, in their order on the BAST."""
     ids = [row.card_id for row in handover.cards]
     found = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
     return [found[card_id] for card_id in ids]

@@ -1,4 +1,4 @@
-"""Handovers on the web: list, issue, one BAST, its document, and the answer of its receiver."""
+"""Handovers on the web: list, issue, one BAST, its PDF, and the answer of its receiver."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF
-from sifilma.handover import bast as document
-from sifilma.handover import form_choices, service
+from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
@@ -30,12 +29,12 @@ blueprint = Blueprint("handover_pages", __name__, url_prefix="/bast", template_f
 EXPORT = Export(
     "bast",
     {
-        _("Number"): lambda bast: bast.number,
-        _("Issued"): lambda bast: day(bast.issued_at),
-        _("From"): lambda bast: bast.issuer["name"],
-        _("To"): lambda bast: bast.receiver["name"],
-        _("Cards"): lambda bast: bast.count,
-        _("State"): lambda bast: str(state(bast.state).name),
+        _("Number"): lambda handover: handover.number,
+        _("Issued"): lambda handover: day(handover.issued_at),
+        _("From"): lambda handover: handover.issuer["name"],
+        _("To"): lambda handover: handover.receiver["name"],
+        _("Cards"): lambda handover: handover.count,
+        _("State"): lambda handover: str(state(handover.state).name),
     },
 )
 STATES = [str(name) for name in HandoverState]
@@ -44,24 +43,24 @@ STATES = [str(name) for name in HandoverState]
 @blueprint.get("")
 @operation("handover.view")
 def index() -> Response:
-    """The handovers given or taken by the actor's organisation."""
+    """List the handovers that the actor's organisation issued or receives."""
     number = request.args.get("number", "").strip()[:60] or None
     wanted = request.args.get("state", "")
-    listing = service.page(context(), wanted if wanted in STATES else None, number)
+    listing = service.list_handovers(context(), wanted if wanted in STATES else None, number)
     return list_views.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
 
 
 @blueprint.get("/buat")
 @operation("handover.issue")
 def new() -> Response:
-    """First the receiver, then its cards."""
+    """Show the form: the receiver is chosen first, then the cards that wait for it."""
     return _form(Form(request.args))
 
 
 @blueprint.post("/buat")
 @operation("handover.issue")
 def issue() -> AnyResponse:
-    """Issue a BAST for the cards that were ticked, typed or scanned."""
+    """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
@@ -74,22 +73,22 @@ def issue() -> AnyResponse:
 @blueprint.get("/<uuid:handover_id>")
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
-    """One BAST, and what its receiver or issuer can do now."""
+    """Show one BAST, with what its receiver or issuer can do now."""
     return _page(handover_id, Form())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")
 @operation("handover.view")
 def pdf(handover_id: UUID) -> Response:
-    """The BAST to be read and printed: the same bytes each time."""
-    found = service.get(context(), handover_id)
-    data = document.bast(context(), resources().settings.public_url, found)
+    """Return the BAST as a PDF. The same BAST always gives the same bytes."""
+    found = service.get_handover(context(), handover_id)
+    data = bast.bast(context(), resources().settings.public_url, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 
 def _page(handover_id: UUID, form: Form) -> Response:
     ctx = context()
-    handover = service.get(ctx, handover_id)
+    handover = service.get_handover(ctx, handover_id)
     answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
     cancels = handover.issuer_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.CANCELLED)
     return form.again(

@@ -1,4 +1,4 @@
-"""Organisations, people, their accounts, and everything sign-in needs."""
+"""Organisations, people, their accounts, and what signing in needs of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.kernel.ids import uuid7
 
 
 class IdKind(StrEnum):
-    """How a person is known. A NIK is never taken (DOMAIN.md, rule 12)."""
+    """How a person is known. A NIK is never taken (docs/domain.md, rule 12)."""
 
     NIP = "nip"
     NRP = "nrp"
@@ -24,7 +24,7 @@ class IdKind(StrEnum):
 
 
 class AccountState(StrEnum):
-    """An account is invited, then active; a disabled one can be enabled again."""
+    """The state of an account: invited, then active. A disabled account can be enabled again."""
 
     INVITED = "invited"
     ACTIVE = "active"
@@ -32,7 +32,7 @@ class AccountState(StrEnum):
 
 
 class Organisation(Base):
-    """One of the directorate, the offices, the institutions and the manufacturers."""
+    """The directorate, an office, an institution or a manufacturer."""
 
     __tablename__ = "organisation"
     __table_args__ = (
@@ -49,7 +49,10 @@ class Organisation(Base):
 
 
 class Person(Base):
-    """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…` and unique: four eyes count persons."""
+    """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
+
+    It is unique, because four eyes compare persons: somebody with two accounts is still one person.
+    """
 
     __tablename__ = "person"
 
@@ -63,8 +66,8 @@ class Person(Base):
 class User(Base):
     """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces.
 
-    `time_zone` empty: that of the organisation's province. `notices`: channels reminders go to, separated by spaces. `email` and `phone`
-    are the account's own: what another organisation wrote of the same person counts nothing here.
+    An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
+    and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
     """
 
     __tablename__ = "user_account"
@@ -96,14 +99,14 @@ class User(Base):
 
     @property
     def role_set(self) -> frozenset[Role]:
-        """The roles as a set."""
+        """Return the roles as a set."""
         return frozenset(Role(name) for name in self.roles.split())
 
 
 class Invitation(Base):
-    """A one-time link with which a person chooses a password and enrols an authenticator.
+    """A one-time link by which a person chooses a password and enrols an authenticator.
 
-    `change_id`: the executed proposal that ended an account in use and made this link; each makes one.
+    `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
     """
 
     __tablename__ = "invitation"
@@ -120,7 +123,7 @@ class Invitation(Base):
 
 
 class LoginSession(Base):
-    """A session, known by the SHA-256 of its cookie. `otp_at` is empty until the one-time code was accepted."""
+    """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted."""
 
     __tablename__ = "login_session"
 
@@ -139,7 +142,7 @@ class LoginSession(Base):
 
 
 class ApiKey(Base):
-    """A machine of an organisation. Only the SHA-256 of the key (256 random bits) is kept."""
+    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
 
     __tablename__ = "api_key"
 
@@ -154,7 +157,7 @@ class ApiKey(Base):
 
 
 class Throttle(Base):
-    """Failed attempts per subject (`password:<user name>`, `otp:<user id>`, `ip:<address>`), shared by all nodes."""
+    """Failed attempts by subject, for example `password:<user name>:<network>`, `ip:<network>` or `otp:<user id>`. All nodes share them."""
 
     __tablename__ = "throttle"
 
@@ -164,6 +167,7 @@ class Throttle(Base):
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+# The CHECKs of the table see one account. A person may have several, so these triggers compare all that are not disabled.
 triggers.guard(
     "user_admin_never_approver",
     "user_account",

@@ -1,4 +1,7 @@
-"""Who may do what: DOMAIN.md's table as data. Default deny; one hook asks it for every route."""
+"""Who may do what: the permission table of docs/domain.md as data.
+
+What the table does not grant is denied. The request gate (`sifilma/sign_in/request_gate.py`) asks it for every route.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from sifilma.kernel.actor import Actor, OrganisationKind, Role
 
 
 class Operation(StrEnum):
-    """Every operation a route can name. `public` needs nobody, `self` anybody, `session.self` a signed-in person."""
+    """Every operation a route can name.
+
+    `public` needs no sign-in, `self` any signed-in person or API key, `session.self` a signed-in person.
+    """
 
     PUBLIC = "public"
     SELF = "self"
@@ -74,7 +80,7 @@ class Operation(StrEnum):
 
 
 class Scope(StrEnum):
-    """How far a grant reaches: all, own jurisdiction, own organisation, linked by batch."""
+    """How far a grant reaches: all rows, the own jurisdiction, the own organisation, or rows linked by a batch."""
 
     ALL = "A"
     JURISDICTION = "J"
@@ -83,7 +89,7 @@ class Scope(StrEnum):
 
 
 class Column(StrEnum):
-    """The columns of the table: central capabilities, organisation kinds, API keys."""
+    """The columns of the table: central roles, kinds of organisation, API keys."""
 
     APPROVER = "approver"
     OPERATOR = "operator"
@@ -99,7 +105,7 @@ class Column(StrEnum):
 
 @dataclass(frozen=True)
 class Grant:
-    """One cell. `fresh`: needs a fresh one-time code (`!`); `head`: only the organisation's head."""
+    """One cell of the table. `fresh`: needs a fresh one-time code (`!`). `head`: only for the head of an organisation (`h`)."""
 
     scope: Scope
     fresh: bool = False
@@ -108,7 +114,7 @@ class Grant:
 
 _COLUMNS = tuple(Column)
 
-# Cells in the order of Column; `-` never; letters of Scope; `!` step-up; `h` head only. Order:
+# Cells in the order of Column: `-` is never, a letter is a Scope, `!` needs a fresh code, `h` is for the head only. The order is:
 # approver operator auditor user_admin custodian | manufacturer regency province institution | key
 _TABLE: dict[Operation, str] = {
     Operation.USERS_CENTRAL:           "-  -  -  A! -   -  -  -  -   -",
@@ -190,7 +196,7 @@ _KIND_COLUMN = {
 
 
 def columns(actor: Actor) -> tuple[Column, ...]:
-    """The columns that apply to an actor: several for a central person, one for everybody else."""
+    """Return the columns that apply to an actor: several for a central person, one for everybody else."""
     if actor.api_key_id is not None:
         return (Column.KEY,)
     if actor.organisation_kind is OrganisationKind.DIRECTORATE:
@@ -201,7 +207,7 @@ def columns(actor: Actor) -> tuple[Column, ...]:
 
 
 def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
-    """The actor's grants of an operation; empty means never. A key does nothing that nobody of its organisation may do."""
+    """Return the actor's grants of an operation; an empty result denies it. A key may not do what nobody of its organisation may."""
     row = TABLE.get(operation, {})
     kind = actor.organisation_kind
     if actor.api_key_id is not None and (kind is None or _KIND_COLUMN.get(kind) not in row):

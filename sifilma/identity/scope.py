@@ -1,4 +1,4 @@
-"""What an actor can see of a list: the filter, in one place."""
+"""Which rows of a list an actor may see."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ Query = TypeVar("Query", bound=Select[Any])
 
 
 def scoped(query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = ()) -> Query:
-    """Restrict a select to the rows the actor may see. `owner` is the column (or columns, as a tuple) of owning organisations;
-    `linked` are conditions under which a row is linked to the actor by a batch.
+    """Restrict a query to the rows the actor may see.
+
+    `owner` is the column, or a tuple of columns, that holds owning organisations. `linked` are conditions under which a row is linked to
+    the actor by a batch. An actor without a grant sees nothing.
     """
     owners = owner if isinstance(owner, tuple) else (owner,)
     found = grants(actor, operation)
@@ -26,7 +28,7 @@ def scoped(query: Query, actor: Actor, operation: Operation, owner: Any, *, link
 
 
 def may_reach(actor: Actor, operation: Operation, organisation_id: Any) -> bool:
-    """Whether a grant of the operation covers something the organisation owns (A, or own)."""
+    """Return whether a grant of the operation covers an object of this organisation. J and L count as O: links are not looked up here."""
     found = grants(actor, operation)
     return any(grant.scope is Scope.ALL for grant in found) or (bool(found) and actor.organisation_id == organisation_id)
 
@@ -41,7 +43,7 @@ def _reach(grant: Grant, actor: Actor, owners: tuple[Any, ...], linked: Sequence
 
 
 def _jurisdiction(actor: Actor) -> Select[Any]:
-    """The regency offices of a province office's regencies, by their codes."""
+    """Return a query of the regency offices whose codes lie below the province's code."""
     return select(Organisation.id).where(
         Organisation.region_code.like(f"{actor.region_code or '-'}.%"), Organisation.kind == "regency_office"
     )

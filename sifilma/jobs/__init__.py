@@ -1,1 +1,1 @@
-"""Work by file: what one upload asks for many times, done by the worker, row by row, whatever happens meanwhile."""
+"""Work by file: the worker carries out, row by row, what one uploaded file asks for. The work survives a crash of the worker."""

@@ -1,4 +1,4 @@
-"""What a job gives back: the failed rows as a sheet to be put right and sent again."""
+"""The failed rows of a job as a sheet that can be corrected and uploaded again."""
 
 from __future__ import annotations
 
@@ -23,30 +23,33 @@ _NEGATIVE = re.compile(r"-\d+(?:[.,]\d+)?")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it is written to a file."""
+    """A table to be written to a file."""
 
     header: Sequence[str]
     rows: Iterable[Sequence[object]]
 
 
 def cells_of(settings: Settings, row: JobRow) -> dict[str, str]:
-    """A failed row as it was sent, without its secrets."""
+    """Return a failed row as it was uploaded, without its secrets."""
     opened: dict[str, str] = json.loads(open_sealed(settings, CELLS, f"{row.job_id}:{row.number}", row.cells))
     return opened
 
 
 def errors_of(row: JobRow, say: Say = str) -> Iterator[tuple[str, str]]:
-    """What was wrong with a row: column and words."""
+    """Yield the errors of a row as pairs of column and sentence. `say` translates."""
     return ((str(error["field"]), say(unpacked(error["message"]))) for error in row.errors)
 
 
 def in_one(row: JobRow, say: Say = str) -> str:
-    """The same in one cell."""
+    """Return the errors of a row as the text of one cell."""
     return "; ".join(f"{column}: {words}" if column else words for column, words in errors_of(row, say))
 
 
 def corrected(ctx: Context, settings: Settings, job: Job, say: Say = str, secrets: Mapping[int, Mapping[str, str]] | None = None) -> Sheet:
-    """The file again with its failed rows only, each with what was wrong; `secrets` fills in by row what is not kept."""
+    """Return the uploaded table with its failed rows only, and a column for the errors.
+
+    `secrets` gives, by row number, the cells that are not stored with a row (tokens).
+    """
     return Sheet([*job.columns, ERROR], [_line(settings, job, row, say, secrets or {}) for row in failed_rows(ctx, job)])
 
 
@@ -56,5 +59,8 @@ def _line(settings: Settings, job: Job, row: JobRow, say: Say, secrets: Mapping[
 
 
 def as_number(text: str) -> Any:
-    """A negative number is a number: as a text a spreadsheet would be kept from taking it for a formula, by a quote in front."""
+    """Return a negative number as a float, any other text unchanged.
+
+    The writer puts a quote before a text that a spreadsheet could take for a formula. A negative coordinate must not get one.
+    """
     return float(text.replace(",", ".")) if _NEGATIVE.fullmatch(text) else text

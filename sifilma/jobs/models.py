@@ -1,4 +1,4 @@
-"""Jobs and what became of their rows."""
+"""Jobs and the results of their rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, sta
 
 
 class JobKind(StrEnum):
-    """What a file asks for."""
+    """What the rows of a file ask for."""
 
     ACTIVATION = "activation"
     BATCH = "batch"
@@ -48,10 +48,11 @@ JOB = LifeCycle(
 
 
 class Job(Stateful, Base):
-    """One file of `total` rows, `done` of which are settled, `failed` of those with errors.
+    """One file of `total` rows. `done` of them have a result, and `failed` of those have errors.
 
-    `sealed`: the file's rows, for its kind to open, wiped at the end; or `document_id`, where they hold no secret. `subject_id`: what they
-    are for. `taken_by` has it until `taken_until`; if that worker dies, another takes over. `waits_for`: what was away at the last try.
+    The rows are in `sealed` (encrypted; emptied when the job ends) or, if they hold no secret, in the document `document_id`. `subject_id`
+    is the object they belong to. The worker `taken_by` holds a lease until `taken_until`; after that another worker may take the job.
+    `waits_for` names what was out of reach at the last try.
     """
 
     __tablename__ = "job"
@@ -87,12 +88,12 @@ class Job(Stateful, Base):
 
     @property
     def stem(self) -> str:
-        """The file's name without what says its type."""
+        """Return the file's name without its extension."""
         return self.filename.rpartition(".")[0] or self.filename
 
 
 class JobRow(Base):
-    """What became of one row, `number` as in the file: `result_id`, or `errors` and the row's cells, sealed, without their secrets."""
+    """The result of one row, numbered as in the file: `result_id`, or `errors` with the row's cells, sealed and without their secrets."""
 
     __tablename__ = "job_row"
     __table_args__ = (CheckConstraint("is_failed = (result_id IS NULL)", name="result"),)

@@ -1,4 +1,4 @@
-"""What goes out about jobs."""
+"""The schemas of jobs."""
 
 from __future__ import annotations
 

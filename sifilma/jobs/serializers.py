@@ -1,4 +1,4 @@
-"""Jobs as the API and the pages show them."""
+"""Convert jobs to what the API and the pages show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sifilma.identity.models import ApiKey, Person, User
 from sifilma.jobs.failed_rows import errors_of
 from sifilma.jobs.models import ENDED, JOB, Job
 from sifilma.jobs.schemas import JobOut, RowErrorOut
-from sifilma.jobs.service import failed_rows, get
+from sifilma.jobs.service import failed_rows, get_job
 from sifilma.kernel.context import Context
 from sifilma.web.links import links
 
@@ -22,7 +22,7 @@ SHOWN = 100
 
 @dataclass(frozen=True)
 class Line:
-    """A job in a list, with who began it."""
+    """A job in a list, with the name of who began it."""
 
     of: Job
     who: str
@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class JobPage:
-    """A job with the errors of its first failed rows (`more`: there are others), and its time line."""
+    """A job with the errors of its first failed rows and its steps. `more` is True if there are further failed rows."""
 
     job: Job
     who: str
@@ -41,7 +41,7 @@ class JobPage:
 
 
 def job_out(job: Job) -> JobOut:
-    """One job, for programs."""
+    """Return a job for the API."""
     ways = {"errors": "errors", "corrected": "corrected"} if job.failed else {}
     if job.state in ENDED:
         ways |= {"result": "result"}
@@ -54,13 +54,13 @@ def job_out(job: Job) -> JobOut:
 
 
 def errors_out(ctx: Context, job: Job, say: Callable[[str], str] = str, most: int | None = None) -> list[RowErrorOut]:
-    """What was wrong, row by row."""
+    """Return the errors of failed rows, in the order of the file; of at most `most` rows if it is given."""
     rows = failed_rows(ctx, job, most=most)
     return [RowErrorOut(row=row.number, field=column, message=words) for row in rows for column, words in errors_of(row, say)]
 
 
 def lines(ctx: Context, jobs: Sequence[Job]) -> list[Line]:
-    """Jobs with who began each, in two statements."""
+    """Return jobs with the name of the person or API key that began each, in two queries for all."""
     people = select(User.id, Person.name).join(Person, Person.id == User.person_id).where(User.id.in_([job.user_id for job in jobs]))
     keys = select(ApiKey.id, ApiKey.name).where(ApiKey.id.in_([job.api_key_id for job in jobs]))
     names: dict[UUID, str] = dict(ctx.session.execute(people).all()) | dict(ctx.session.execute(keys).all())
@@ -68,7 +68,7 @@ def lines(ctx: Context, jobs: Sequence[Job]) -> list[Line]:
 
 
 def job_page(ctx: Context, job_id: UUID, say: Callable[[str], str]) -> JobPage:
-    """One job, as its page shows it; NotFound outside the actor's scope."""
-    job = get(ctx, job_id)
+    """Return a job for its page. Raise NotFound if there is none in the actor's scope."""
+    job = get_job(ctx, job_id)
     errors = errors_out(ctx, job, say, SHOWN) if job.failed else []
     return JobPage(job, lines(ctx, [job])[0].who, errors, job.failed > SHOWN, job.state in ENDED, timeline(ctx, JOB.kind, job.id))

@@ -1,4 +1,4 @@
-"""Beginning a job, and finding it again."""
+"""Begin a job, and find it again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_OPEN = 10
 
 @dataclass(frozen=True)
 class NewJob:
-    """What a job is begun with. `id` is made before, where the rows are sealed for it."""
+    """What a job is begun with. `id` is made beforehand, because the rows are sealed for it (it is part of their associated data)."""
 
     id: UUID
     kind: JobKind
@@ -36,7 +36,7 @@ class NewJob:
 
 
 def begin(ctx: Context, new: NewJob) -> Job:
-    """Put a job into the queue, on behalf of the actor. Conflict when the organisation has enough of them there."""
+    """Queue a job on behalf of the actor. Raise Conflict (`too-many-jobs`) if its organisation has MOST_OPEN jobs that have not ended."""
     _require_room(ctx)
     job = Job(
         id=new.id, kind=str(new.kind), organisation_id=ctx.actor.organisation_id, user_id=ctx.actor.user_id,
@@ -58,18 +58,18 @@ def _require_room(ctx: Context) -> None:
 
 
 def jobs_query(ctx: Context) -> Select[Job]:
-    """The jobs of the actor's organisation."""
+    """Return a query of the jobs of the actor's organisation."""
     return scoped(select(Job), ctx.actor, Operation.JOB_SEE, Job.organisation_id)
 
 
-def listing(ctx: Context, state: str = "") -> Listing[Job]:
-    """The jobs, of one state if one is named."""
+def list_jobs(ctx: Context, state: str = "") -> Listing[Job]:
+    """Return the jobs of the actor's organisation, of one state if it is given."""
     query = jobs_query(ctx)
     return (query.where(Job.state == state) if state else query), Job.id
 
 
-def get(ctx: Context, job_id: UUID) -> Job:
-    """One job; NotFound outside the actor's scope."""
+def get_job(ctx: Context, job_id: UUID) -> Job:
+    """Return one job. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(jobs_query(ctx).where(Job.id == job_id)).first()
     if found is None:
         raise NotFound()
@@ -77,6 +77,6 @@ def get(ctx: Context, job_id: UUID) -> Job:
 
 
 def failed_rows(ctx: Context, job: Job, *, after: int = 0, most: int | None = None) -> list[JobRow]:
-    """The rows with errors, in the order of the file."""
+    """Return the rows with errors, in the order of the file: those after row `after`, at most `most`."""
     query = select(JobRow).where(JobRow.job_id == job.id, JobRow.is_failed, JobRow.number > after).order_by(JobRow.number)
     return list(ctx.session.scalars(query.limit(most) if most else query))

@@ -1,4 +1,4 @@
-"""Jobs on the web: how far a file is, what was wrong with its rows, and its files."""
+"""Jobs on the web: progress, errors by row, and the files with results and failed rows."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("job.see")
 def index() -> Response:
-    """The organisation's jobs."""
+    """List the jobs of the actor's organisation."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
-    listing = service.listing(ctx, wanted)
+    listing = service.list_jobs(ctx, wanted)
     return list_views.answer(
         "jobs/jobs.html", listing, lambda jobs: serializers.lines(ctx, jobs), EXPORT, form=form, states=named(JobState)
     )
@@ -51,23 +51,23 @@ def index() -> Response:
 @blueprint.get("/<uuid:job_id>")
 @operation("job.see")
 def show(job_id: UUID) -> str:
-    """One job; the page follows it while it runs."""
+    """Show one job. The page requests `progress` again and again while the job runs."""
     return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/kemajuan")
 @operation("job.see")
 def progress(job_id: UUID) -> str:
-    """What changes of that page, for itself."""
+    """Return the part of the page that changes while the job runs."""
     return render_template("jobs/progress.html", page=serializers.job_page(context(), job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/perbaikan.<kind>")
 @operation("job.see")
 def corrected(job_id: UUID, kind: str) -> Response:
-    """The failed rows as a sheet to be put right and sent again."""
+    """Return the failed rows as a sheet that can be corrected and uploaded again."""
     ctx = context()
-    job = service.get(ctx, job_id)
+    job = service.get_job(ctx, job_id)
     sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
 
@@ -75,8 +75,8 @@ def corrected(job_id: UUID, kind: str) -> Response:
 @blueprint.get("/<uuid:job_id>/hasil.<kind>")
 @operation("job.see")
 def result(job_id: UUID, kind: str) -> Response:
-    """What became of each row."""
+    """Return the result of each row as a sheet."""
     ctx = context()
-    job = service.get(ctx, job_id)
+    job = service.get_job(ctx, job_id)
     sheet = worker.KINDS[job.kind].result(ctx, resources().settings, resources().files, job, translate)
     return lists.table(kind, f"hasil {job.stem}", sheet.header, sheet.rows)

@@ -1,7 +1,7 @@
-"""The worker's side: taking jobs, settling their rows, and giving up nothing when something is away.
+"""The worker: it takes jobs, works on their rows, and waits when a resource (HSM, database, file store) is out of reach.
 
-A row's result is written in the transaction of its act, under the lease of the worker that has the job: after a crash the rows without a
-result are done, and no other. A worker that lost its lease can settle nothing any more.
+The result of a row is written in the same transaction as the row's act, and only by the worker that holds the job's lease. So after a
+crash exactly the rows without a result are done again, and a worker that has lost its lease can write nothing more.
 """
 
 from __future__ import annotations
@@ -34,28 +34,31 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import packed, say
 from sifilma.regions.place import PlaceCheck
-from sifilma.sign_in.authentication import actor_of
+from sifilma.sign_in.authentication import find_actor
 
+# Renewed with every result. It also bounds how long a crashed worker's job stands still.
 LEASE = timedelta(seconds=15)
+# The pause before a job is tried again when a resource was out of reach.
 AGAIN = timedelta(seconds=5)
+# A fault of these kinds is not the row's: the job waits and is tried again. OSError covers the file store.
 OUTAGES = (HSMError, SQLAlchemyError, Unavailable, OSError)
 THIS = str(uuid7())
-"""This process among the workers."""
+"""The name of this process among the workers."""
 
 log = structlog.get_logger()
 
 
 class Lost(Exception):
-    """Another worker has the job now, or it has ended: nothing of this one's counts."""
+    """Another worker holds the lease now, or the job has ended. Nothing this worker still does for the job counts."""
 
 
 class Barred(Exception):
-    """Whoever began the job may not do this any more."""
+    """The person or API key that began the job may not do this any more."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What a worker works with. `open` gives a writing Context of the system; `name` tells this worker from others."""
+    """What a worker needs. `open` gives a writing Context of the system; `name` distinguishes this worker from others."""
 
     open: Callable[[], AbstractContextManager[Context]]
     settings: Settings
@@ -67,22 +70,22 @@ class Tools:
 
 @dataclass(frozen=True)
 class Taken:
-    """A job this worker has, as it was when it was taken."""
+    """A job whose lease this worker holds. `job` is detached and shows the state when it was taken."""
 
     tools: Tools
     job: Job
     until: float
-    """When its turn is over, on the monotonic clock."""
+    """The end of this turn, on the monotonic clock."""
 
     @property
     def in_time(self) -> bool:
-        """Whether its turn goes on."""
+        """Return whether this turn is not over yet."""
         return time.monotonic() < self.until
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of one row: the thing it made, or what was wrong (with its cells, to be put right)."""
+    """The result of one row: the id of the object it made, or its errors with its sealed cells."""
 
     number: int
     result_id: UUID | None = None
@@ -91,20 +94,20 @@ class Settled:
 
 
 class Kind(Protocol):
-    """One kind of job."""
+    """What the worker needs to know of one kind of job."""
 
     operation: Operation
 
     def work(self, taken: Taken) -> bool:
-        """Settle rows while there is time; whether all of them are settled."""
+        """Settle rows until the turn is over. Return whether all rows are settled. May raise Lost, Barred and any of OUTAGES."""
         ...
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """What became of the rows."""
+        """Return a sheet with the result of each row."""
         ...
 
     def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """The rows to be put right and sent again."""
+        """Return a sheet of the failed rows, to be corrected and uploaded again."""
         ...
 
 
@@ -112,12 +115,12 @@ KINDS: dict[str, Kind] = {}
 
 
 def register(name: str, kind: Kind) -> None:
-    """Make a kind known; safe to call twice."""
+    """Register a kind of job. Registering it again replaces it."""
     KINDS[name] = kind
 
 
 def work(tools: Tools, seconds: float = 1.0) -> int:
-    """Work on whatever is due for about so long; how many rows were settled."""
+    """Work on due jobs for about `seconds`. Return the number of rows settled."""
     until, settled = time.monotonic() + seconds, 0
     while time.monotonic() < until and (job := _take(tools)) is not None:
         settled += _serve(Taken(tools, job, until))
@@ -130,12 +133,14 @@ def _due(ctx: Context, tools: Tools) -> ColumnElement[bool]:
 
 
 def _take(tools: Tools) -> Job | None:
-    """The job that waits longest, taken by a conditional UPDATE; None if there is none."""
+    """Take the lease of the job that has waited longest, by a conditional UPDATE. Return the job, or None if none is due."""
     with tools.open() as ctx:
         ctx.uow.begin_read()
         waiting = ctx.session.scalar(select(Job.id).where(_due(ctx, tools)).order_by(Job.due_at, Job.id).limit(1))
         if waiting is None:
             return None
+        # Read first: a poll that finds nothing must not take SQLite's write lock. The UPDATE repeats the condition, since another
+        # worker may have taken the job in between.
         ctx.uow.begin_write()
         lease = {"taken_by": tools.name, "taken_until": ctx.now + LEASE}
         taken = update(Job).where(Job.id == waiting, _due(ctx, tools)).values(**lease).execution_options(synchronize_session=False)
@@ -146,6 +151,7 @@ def _take(tools: Tools) -> Job | None:
             JOB.move(ctx.session, job, JobState.RUNNING, _act(ctx, Action.JOB_RUN, job))
             ctx.session.flush()
         ctx.session.refresh(job)
+        # Work on the rows opens other units of work; the detached job stays readable there.
         ctx.session.expunge(job)
         return job
 
@@ -155,7 +161,10 @@ def _act(ctx: Context, action: Action, job: Job) -> Any:
 
 
 def _serve(taken: Taken) -> int:
-    """One job's turn. What is away is waited for; the lease is given back, so that another may go on."""
+    """Give a job one turn. Return the number of rows settled in it.
+
+    If a resource is out of reach, the job waits, and the lease is given back so that any worker may continue.
+    """
     kind, before = KINDS[taken.job.kind], taken.job.done
     try:
         if kind.work(taken):
@@ -185,7 +194,7 @@ def _give_back(taken: Taken, waits_for: str = "") -> None:
 
 
 def _end(taken: Taken, state: JobState, note: str = "") -> None:
-    """The last step: the file is wiped with it."""
+    """End the job and empty `sealed` in the same step. Do nothing if the lease was lost."""
     with taken.tools.open() as ctx:
         job = ctx.session.scalars(select(Job).where(*_mine(taken))).first()
         if job is None:
@@ -199,27 +208,28 @@ def _end(taken: Taken, state: JobState, note: str = "") -> None:
 
 
 def on_behalf(ctx: Context, taken: Taken) -> Context:
-    """The Context of whoever began the job; Barred when they may not do this any more."""
+    """Return the Context of the person or API key that began the job. Raise Barred if they may not do this any more."""
     job = taken.job
-    actor = actor_of(ctx, job.user_id, job.api_key_id)
+    actor = find_actor(ctx, job.user_id, job.api_key_id)
     if actor is None or actor.organisation_id != job.organisation_id or not grants(actor, KINDS[job.kind].operation):
         raise Barred
     return replace(ctx, actor=actor, request_id=str(job.id))
 
 
 def settled_numbers(ctx: Context, job: Job) -> set[int]:
-    """The rows that have their result."""
+    """Return the numbers of the rows that have a result."""
     return set(ctx.session.scalars(select(JobRow.number).where(JobRow.job_id == job.id)))
 
 
 def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
-    """Keep results in the transaction of their acts, and show progress; Lost when the job is another's."""
+    """Write results in the transaction of their acts, and count them. Raise Lost if another worker holds the lease."""
+    # First the lease: if it is lost, nothing else is written.
     advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
     keep(ctx, taken.job, rows)
 
 
 def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
-    """Count, and renew the lease; Lost when the job is another's."""
+    """Count rows and renew the lease. Raise Lost if another worker holds it. The caller's transaction is then rolled back."""
     values = {"done": Job.done + done, "failed": Job.failed + failed, "taken_until": ctx.now + LEASE, "waits_for": ""}
     counted = update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False)
     if changed(ctx.session.execute(counted)) == 0:
@@ -227,7 +237,7 @@ def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
 
 
 def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
-    """Write what became of rows."""
+    """Insert the results of rows."""
     values = [
         {
             "job_id": job.id,
@@ -244,10 +254,10 @@ def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
 
 
 def sealed_cells(taken: Taken, number: int, cells: bytes) -> bytes:
-    """A row's cells as they are kept: sealed, for nobody knows what somebody typed into the wrong column."""
+    """Return a row's cells, sealed for storage. A secret may have been typed into a column that should hold none."""
     return seal(taken.tools.settings, CELLS, f"{taken.job.id}:{number}", cells)
 
 
 def error(column: str, message: str) -> dict[str, Any]:
-    """One error of a row, as it is kept."""
+    """Return one error of a row in the form in which it is stored."""
     return {"field": column, "message": packed(message)}

@@ -12,6 +12,7 @@ import psycopg
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, Result, make_url
 from sqlalchemy.exc import DisconnectionError
@@ -19,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from sifilma.kernel import deadline
 
+# Migrations drop and alter constraints by name. Without a convention each database would choose its own names.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -91,7 +93,21 @@ class DeadlineConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError("the database did not answer within the deadline") from late
 
 
-db = SQLAlchemy()
+class Database(SQLAlchemy):
+    """The extension without its sessions: it has the engines, the unit of work has the session of a request."""
+
+    def init_app(self, app: Any) -> None:  # the kernel knows no Flask
+        """Make the engines of an application, and take back the teardowns that the extension registers; those of others stay.
+
+        They close the extension's own sessions, which nobody opens here. Its asynchronous one costs a thread and an event loop at
+        every request.
+        """
+        kept = list(app.teardown_appcontext_funcs)
+        super().init_app(app)
+        app.teardown_appcontext_funcs[:] = kept
+
+
+db = Database()
 
 
 def normalise_url(url: str) -> URL:
@@ -108,6 +124,7 @@ def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
     # No overflow: the pool's size is the number of connections that an operator has allowed a process.
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     if url.get_backend_name() == "sqlite":
+        # The pool gives a connection to one thread at a time, but not always to the thread that opened it.
         return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
     settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
     return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
@@ -137,6 +154,14 @@ def hold(session: Session, row: Base) -> None:
     Others that lock it wait. SQLite has no FOR UPDATE and needs none: BEGIN IMMEDIATE lets one writer in at a time.
     """
     session.refresh(row, with_for_update={"of": type(row)})
+
+
+def upsert(session: Session, table: type[Base]) -> postgresql.Insert:
+    """An INSERT into `table` that takes `on_conflict_do_nothing` or `on_conflict_do_update`, in the dialect of the session's database.
+
+    Core's INSERT has no such clause; the two dialects have one each, with the same methods, so the type named is PostgreSQL's.
+    """
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else cast("postgresql.Insert", sqlite.insert(table))
 
 
 def changed(result: Result[Any]) -> int:
@@ -171,6 +196,8 @@ def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # _sqlite_begin begins transactions, not the driver
+    # WAL: readers and the writer do not block each other. FULL: an acknowledged commit survives a power failure.
+    # trusted_schema=OFF: the schema of a tampered file cannot call functions with side effects.
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=3000", "synchronous=FULL", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}")
 

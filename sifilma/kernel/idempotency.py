@@ -56,6 +56,7 @@ def claim(ctx: Context, actor: str, key: str, print_: str) -> StoredAnswer | Non
     """
     if not 1 <= len(key) <= 200 or not key.isprintable():
         raise Invalid.field("Idempotency-Key", "A key has 1 to 200 printable characters.")
+    # Not in the act's transaction: a second request with this key must see the claim while the first is still in flight.
     return ctx.uow.separately(lambda session: _claim(session, ctx.now, actor, key, print_))
 
 

@@ -20,6 +20,7 @@ def uuid7() -> UUID:
     global _last  # noqa: PLW0603  # one counter a process is the point
     stamp = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(74)
     with _lock:
+        # The maximum also keeps the order when the clock is set back.
         _last = max(stamp, _last + 1)
         value = _last
     high, low = value >> 80, value & ((1 << 74) - 1)

@@ -98,7 +98,7 @@ class LifeCycle:
         self.transitions = tuple(transitions)
         self._allowed = {(str(t.source), str(t.target)) for t in self.transitions}
         self._hooks: list[tuple[str, Hook]] = []
-        _protect(self)
+        _protect(self)  # here, so that no life cycle exists without its triggers
 
     def allows(self, source: str, target: str) -> bool:
         """Return whether the table has a step from `source` to `target`."""
@@ -109,6 +109,7 @@ class LifeCycle:
 
         Hooks let a package below cause acts in packages above it, which it may not import. Attaching a hook twice has no effect.
         """
+        # A process of the tests makes the application several times.
         if (str(target), hook) not in self._hooks:
             self._hooks.append((str(target), hook))
 
@@ -158,6 +159,7 @@ def _protect(cycle: LifeCycle) -> None:
         f"{kind}: a step needs a new revision and an act of its own",
     )
     triggers.guard(f"{table}_keep", table, "DELETE", "", f"{kind}: nothing is deleted")
+    # The history is written by the database, so that direct SQL leaves its row as well.
     columns = "INSERT INTO history (object_kind, object_id, from_state, to_state, at, user_id, note, act_id) VALUES"
     values = "NEW.state, NEW.changed_at, NEW.changed_by, NEW.change_note, NEW.act_id)"
     triggers.follow(f"{table}_birth_history", table, "INSERT", f"{columns} ('{kind}', NEW.id, '', {values}")

@@ -70,6 +70,7 @@ def _behind(columns: list[InstrumentedAttribute[Any]], last: list[Any], order: O
 
 
 def _encode(values: list[Any]) -> str:
+    # A cursor is neither sealed nor signed: it only says where to continue in a query that is limited to the actor's scope anyway.
     text = json.dumps([value.isoformat() if isinstance(value, date) else str(value) for value in values], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

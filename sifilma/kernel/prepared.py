@@ -73,6 +73,7 @@ def run_all(session: Session, steps: Sequence[Step]) -> int | None:
     made = [(step.compiled(connection.dialect), values) for step, values in steps]
     if connection.dialect.name != "postgresql":
         return _one_by_one(connection, made)
+    # One cursor per statement: each keeps its own result, which tells what touched a row.
     cursors = [_cursor(connection) for _ in made]
     try:
         with _faults(connection), connection.connection.dbapi_connection.pipeline():  # type: ignore[union-attr]  # psycopg's

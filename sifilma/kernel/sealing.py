@@ -35,4 +35,5 @@ def open_sealed(settings: Settings, purpose: str, row: UUID | str, sealed: bytes
 @lru_cache(maxsize=16)
 def key(secret: str, purpose: str) -> bytes:
     """Return 32 bytes by HKDF-SHA-256 (RFC 5869), a different key for each purpose."""
+    # No salt: the secret is random already (RFC 5869, section 3.1). `info` separates the purposes.
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"sifilma {purpose} v1".encode()).derive(secret.encode())

@@ -52,6 +52,7 @@ def follow(name: str, table: str, event: str, then: str, when: str = "") -> None
 def immutable(table: str, *columns: str, unless: str = "") -> None:
     """Register guards: rows of `table` are never deleted. `columns` (all, if none is named) never change, except where `unless` holds."""
     guard(f"{table}_keep", table, "DELETE", "", f"{table}: nothing is deleted")
+    # IS DISTINCT FROM, because a comparison with NULL by <> is never true.
     changed = " OR ".join(f"(OLD.{c} IS DISTINCT FROM NEW.{c})" for c in columns)
     condition = f"({changed}) AND NOT ({unless})" if changed and unless else changed
     guard(f"{table}_frozen", table, "UPDATE", condition, f"{table}: what was recorded does not change")
@@ -73,6 +74,7 @@ def render(rule: Rule, dialect: str) -> list[str]:
 
 
 def _render_sqlite(rule: Rule) -> list[str]:
+    # SQLite knows IS DISTINCT FROM only since 3.39. IS NOT means the same there.
     body = rule.then or f"SELECT RAISE(ABORT, '{rule.message}')"
     when = re.sub(r"IS DISTINCT FROM", "IS NOT", rule.when)
     timing = "AFTER" if rule.then else "BEFORE"
@@ -95,6 +97,7 @@ def _render_postgresql(rule: Rule) -> list[str]:
 def installed(connection: Connection) -> set[str]:
     """Return the names of this project's enabled triggers in the database."""
     sqlite = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    # A disabled trigger (tgenabled other than O) counts as missing.
     postgresql = (
         "SELECT DISTINCT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
         " WHERE NOT tgisinternal AND tgenabled = 'O' AND c.relnamespace = current_schema()::regnamespace"

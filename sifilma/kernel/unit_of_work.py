@@ -34,6 +34,7 @@ class UnitOfWork:
     def session(self) -> Session:
         """Return the session. A transaction is begun if none is open."""
         if not self._session.in_transaction():
+            # `_sqlite_begin` (sifilma/kernel/db.py) reads this option when the transaction begins.
             options: dict[str, Any] = {"sifilma_read_only": self._read_only}
             if self._read_only and self._session.get_bind().dialect.name == "postgresql":
                 options["isolation_level"] = "AUTOCOMMIT"
@@ -106,14 +107,10 @@ class UnitOfWork:
         if getattr(_current, "unit", None) is self:
             _current.unit = None
 
-    def record_refusal(self, write: Callable[[Session], T]) -> T:
-        """Roll this unit back and run `write` in a short transaction of its own, which remains although the request is refused."""
-        return self.separately(write)
-
     def separately(self, write: Callable[[Session], T]) -> T:
-        """Discard this unit's transaction and run `write` in a short one of its own, whatever becomes of the unit afterwards.
+        """Roll this unit back and run `write` in a short transaction of its own, which stands whatever becomes of the unit afterwards.
 
-        The rollback comes first: on SQLite the second transaction could not get the write lock while this unit holds it.
+        For the record of a refusal (it outlives the refused act's rollback), and for what others must see at once.
         """
         self._session.rollback()
         with self._sessions() as session, session.begin():

@@ -1,1 +1,1 @@
-"""Messages to people: what is sent, and the pages that show it."""
+"""Messages to people: how each fared, sending again, and the pages for it."""

@@ -1,4 +1,4 @@
-"""Messages as pages show them: to whom (masked), how, what became of them and why. Never what they say."""
+"""What pages show of messages: the masked receiver, the channel, the state and its reason. The text of a message is never shown."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from sifilma.documents.lists import Export
 from sifilma.identity.models import User
 from sifilma.kernel.context import Context
 from sifilma.messages import service as messages
-from sifilma.notifications.contract import Channel
+from sifilma.notifications.contract import Channel, Fault
 from sifilma.notifications.models import OutboxMessage
 from sifilma.web.states import state
 
 CHANNELS = {Channel.EMAIL.value: _("E-mail"), Channel.SMS.value: _("SMS")}
 PURPOSES = {"code": _("One-time code"), "reminder": _("Reminder"), "notice": _("Notice"), "security": _("Notice about the account")}
-REASONS = (
-    ("its time was over", _("It could not be sent in time.")),
-    ("this channel is not switched on", _("This channel is not switched on here.")),
-    ("the mail server cannot be reached", _("The mail server cannot be reached.")),
-    ("the mail server refuses this address", _("The mail server does not accept this address.")),
-    ("the mail server answers", _("The mail server does not accept the message.")),
-    ("the SMS centre cannot be reached", _("The SMS centre cannot be reached.")),
-    ("the SMS centre refuses", _("The SMS centre does not accept this number or message.")),
-    ("the SMS centre took only a part", _("The SMS centre took only a part of the message.")),
-    ("the gateway cannot be reached", _("The SMS gateway cannot be reached.")),
-    ("the gateway answers", _("The SMS gateway does not accept the message.")),
-)
+REASONS = {
+    Fault.EXPIRED: _("It could not be sent in time."),
+    Fault.CHANNEL_OFF: _("This channel is not switched on here."),
+    Fault.UNSENDABLE: _("No message can be made of this address and text."),
+    Fault.KEY_CHANGED: _("The message cannot be opened: the secret key of this installation has changed."),
+    Fault.MAIL_UNREACHABLE: _("The mail server cannot be reached."),
+    Fault.MAIL_ADDRESS_REFUSED: _("The mail server does not accept this address."),
+    Fault.MAIL_REFUSED: _("The mail server does not accept the message."),
+    Fault.SMS_UNREACHABLE: _("The SMS centre cannot be reached."),
+    Fault.SMS_REFUSED: _("The SMS centre does not accept this number or message."),
+    Fault.SMS_PARTIAL: _("The SMS centre took only a part of the message."),
+    Fault.GATEWAY_UNREACHABLE: _("The SMS gateway cannot be reached."),
+    Fault.GATEWAY_REFUSED: _("The SMS gateway does not accept the message."),
+}
 
 
 @dataclass(frozen=True)
 class MessageLine:
-    """A message in a list. `again`: it was given up and can be sent again."""
+    """A message in a list. `again` is True if delivery was given up and the message can be queued again."""
 
     message: OutboxMessage
     user: User | None
@@ -44,7 +46,7 @@ class MessageLine:
 
 
 def line(message: OutboxMessage, user: User | None) -> MessageLine:
-    """A message as it is shown."""
+    """Return a message for a list."""
     fate = messages.fate(message)
     kind, channel = str(PURPOSES.get(message.purpose, message.purpose)), str(CHANNELS[message.channel])
     again = fate in ("failed", "lapsed") and bool(message.sealed)
@@ -52,14 +54,15 @@ def line(message: OutboxMessage, user: User | None) -> MessageLine:
 
 
 def lines(ctx: Context, found: list[OutboxMessage]) -> list[MessageLine]:
-    """Messages of a list, with whom they are to."""
+    """Return messages for a list, with their receivers."""
     users = messages.receivers(ctx, found)
     return [line(message, users.get(message.user_id) if message.user_id else None) for message in found]
 
 
 def reason(error: str) -> str:
-    """Why a message did not leave, in words; a sentence nobody foresaw as it is."""
-    return next((str(words) for beginning, words in REASONS if error.startswith(beginning)), error)
+    """Why a message did not leave, in words, by the fault code of `code: detail`. Text without a known code is shown as it is."""
+    code = error.partition(":")[0]
+    return str(REASONS[Fault(code)]) if code in REASONS else error
 
 
 EXPORT = Export(

@@ -1,4 +1,4 @@
-"""Messages to people: what became of each, for those who help them, and sending again what was given up. Nobody reads their texts."""
+"""How messages to people fared, for those who help them, and queueing again what was given up. Nobody can read the texts."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ FATES: dict[str, ColumnElement[bool]] = {
     "failed": M.state == Delivery.FAILED,
     "lapsed": M.state == Delivery.LAPSED,
 }
-"""What a message's state is called on screens: one that failed and is tried again is told apart from one that waits."""
+"""The states shown on screens. A message that failed and is tried again is `retried`; one that waits for its first try is `queued`."""
 
 
 def fate(message: OutboxMessage) -> str:
-    """One of FATES."""
+    """Return the key in FATES that describes the message."""
     if message.state in (Delivery.QUEUED, Delivery.SENDING):
         return "retried" if message.last_error else "queued"
     return message.state
 
 
 def messages_query(ctx: Context, operation: Operation = Operation.MESSAGES_SEE) -> Select[OutboxMessage]:
-    """The messages to people whose accounts the actor looks after."""
+    """Return a query of the messages to people whose accounts the actor administers."""
     query = select(M).outerjoin(User, User.id == M.user_id)
     return scoped(query, ctx.actor, operation, User.organisation_id)
 
 
-def messages_page(ctx: Context, name: str = "", fate: str = "", channel: str = "", purpose: str = "") -> Listing[OutboxMessage]:
-    """Messages by a part of the receiver's name or user name, by what became of them, by channel and by kind."""
+def list_messages(ctx: Context, name: str = "", fate: str = "", channel: str = "", purpose: str = "") -> Listing[OutboxMessage]:
+    """Return messages by a part of the receiver's name or user name, by key of FATES, by channel and by purpose; empty means any."""
     query = messages_query(ctx)
     if name:
         people = select(Person.id).where(Person.name.icontains(name, autoescape=True))
@@ -56,13 +56,16 @@ def messages_page(ctx: Context, name: str = "", fate: str = "", channel: str = "
 
 
 def receivers(ctx: Context, messages: Sequence[OutboxMessage]) -> dict[UUID, User]:
-    """The accounts of messages, in one statement."""
+    """Return the accounts of the receivers by id, in one query."""
     ids = {message.user_id for message in messages if message.user_id}
     return {user.id: user for user in ctx.session.scalars(select(User).where(User.id.in_(ids)))} if ids else {}
 
 
 def send_again(ctx: Context, message_id: UUID) -> OutboxMessage:
-    """Queue a message that was given up; NotFound outside the actor's reach, Conflict where there is nothing to be sent again."""
+    """Queue a message again whose delivery was given up.
+
+    Raise NotFound if there is none in the actor's scope, and Conflict if it cannot be sent again.
+    """
     message = ctx.session.scalars(messages_query(ctx, Operation.MESSAGES_SEND).where(M.id == message_id)).first()
     if message is None:
         raise NotFound()
@@ -76,7 +79,7 @@ def send_again(ctx: Context, message_id: UUID) -> OutboxMessage:
 
 
 def last_to(ctx: Context, user_id: UUID) -> list[OutboxMessage]:
-    """The last code and the last other message to somebody."""
+    """Return the last one-time code and the last other message to a user, without those there are not."""
     mine = select(M).where(M.user_id == user_id).order_by(M.id.desc()).limit(1)
     found = (ctx.session.scalars(mine.where(kind)).first() for kind in (M.purpose == CODE, M.purpose != CODE))
     return [message for message in found if message is not None]

@@ -1,4 +1,4 @@
-"""Messages on the web: which left, which did not and why, and sending again."""
+"""Messages on the web: what was sent, what was not and why, and sending again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ blueprint = Blueprint("message_pages", __name__, url_prefix="/pesan", template_f
 @blueprint.get("")
 @operation("messages.see")
 def index() -> Response:
-    """The messages to people whose accounts one looks after."""
+    """List the messages to people whose accounts the actor administers."""
     return _list(Form(request.args))
 
 
 def _list(form: Form) -> Response:
     ctx = context()
-    listing = messages.messages_page(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("saluran"), form.get("jenis"))
+    listing = messages.list_messages(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("saluran"), form.get("jenis"))
     page = list_views.answer(
         "messages/messages.html", listing, lambda found: lines(ctx, found), EXPORT, form=form, fates=messages.FATES, channels=CHANNELS,
         purposes=PURPOSES,
@@ -39,7 +39,7 @@ def _list(form: Form) -> Response:
 @blueprint.post("/<uuid:message_id>/ulang")
 @operation("messages.send", idempotent=False)
 def send_again(message_id: UUID) -> AnyResponse:
-    """Queue a message that was given up."""
+    """Queue a message again whose delivery was given up."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         messages.send_again(ctx, message_id)

@@ -1,1 +1,1 @@
-"""What leaves for people: mail, SMS, webhook. Written with the act (outbox), sent after its commit, tried again, its fate visible."""
+"""Messages to people by mail, SMS or webhook. They are written with the act (outbox) and sent after its commit, with retries."""

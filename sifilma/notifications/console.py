@@ -1,4 +1,4 @@
-"""Messages for the demonstration: written to a file beside the demo's other output, so that one can read the code one was sent."""
+"""The demonstration's sender: it writes messages to a file, so that a player can read the code that was sent to them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sifilma.notifications.contract import Letter
 
 @dataclass(frozen=True)
 class ConsoleSender:
-    """Appends to `file`; for demo mode only, since codes stand there in clear."""
+    """Appends to `file`. For demo mode only, because codes are in clear there."""
 
     file: Path
 
     def send(self, letter: Letter) -> str:
-        """Write it down."""
+        """Append the message to the file and return its key."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as out:
             out.write(f"--- {letter.to}: {letter.subject}\n{letter.text}\n")

@@ -1,4 +1,4 @@
-"""One round of the worker: whatever is due leaves, each message in transactions of its own."""
+"""One delivery round of the worker: it sends the messages that are due, each in transactions of its own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ Open = Callable[[], AbstractContextManager[Context]]
 
 
 def deliver(open_context: Open, settings: Settings, *, seconds: float = ROUND_SECONDS) -> int:
-    """Send what is due; how many left. A failing sender holds up nothing but its own messages, a slow one a round for `seconds` at most.
+    """Send what is due and return how many messages were sent.
 
-    What is not begun by then waits for the next round: the worker has other things to do, and a message is taken just before it is sent.
+    A failing sender delays only its own messages. A slow one ends the round after `seconds`, since the worker has other work to do. Each
+    message is taken just before it is sent, so the rest of the round stays free for the next one, or for another worker.
     """
     ways, until = senders(settings), time.monotonic() + seconds
     with open_context() as ctx:

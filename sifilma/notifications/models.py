@@ -1,4 +1,4 @@
-"""The outbox: a message is a row of the act's own transaction, and leaves only after it."""
+"""The outbox: a message is a row that the act's transaction writes. It is sent only after the commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.kernel.lifecycle import state_check
 
 
 class Delivery(StrEnum):
-    """What became of a message so far."""
+    """What has become of a message so far."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -26,7 +26,7 @@ class Delivery(StrEnum):
 
 
 CODE = "code"
-"""The purpose of messages that hold a code: such a text is wiped whatever becomes of it."""
+"""The purpose of messages that hold a code. Their text is erased whatever becomes of them."""
 
 
 class OutboxMessage(Base):
@@ -34,7 +34,7 @@ class OutboxMessage(Base):
 
     Address and text are sealed (the text may be a code) and the text is wiped once it has left; what was given up keeps it, so that
     it can be sent again, unless it is a code. `lapses_at`: not sent after that. `taken_until`: a sender has it until then; if it dies,
-    another takes over.
+    another takes over. `last_error`: why the last try failed, as `code: detail` (`contract.Fault`), or empty.
     """
 
     __tablename__ = "outbox_message"
@@ -62,7 +62,7 @@ class OutboxMessage(Base):
 
 
 class Digest(Base):
-    """When somebody is told next what is due for them: moved on by one conditional UPDATE, so that no two workers tell the same person."""
+    """The moment at which a person gets the next reminder. One conditional UPDATE moves it on, so only one worker writes to the person."""
 
     __tablename__ = "digest"
 
@@ -71,7 +71,7 @@ class Digest(Base):
 
 
 class Reminder(Base):
-    """One thing somebody was told of. `occasion` is what made it due; the same one is told once, however often a worker is started."""
+    """One reminder of one thing. `occasion` is what made it due; a person is reminded once per occasion, whatever workers are started."""
 
     __tablename__ = "reminder"
     __table_args__ = (UniqueConstraint("user_id", "task", "object_id", "occasion"),)

@@ -1,4 +1,4 @@
-"""Writing messages with the act, and sending them after its commit."""
+"""Write messages in the act's transaction, and send them after its commit."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import open_sealed, seal
-from sifilma.notifications.contract import Channel, Letter, Sender, SendFailed
+from sifilma.notifications.contract import Channel, Fault, Letter, Sender, SendFailed
 from sifilma.notifications.models import CODE, Delivery, OutboxMessage
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=60)  # a sender that has not finished by then counts as dead
 LIFE = timedelta(days=2)
-FIRST_WAIT = timedelta(seconds=5)
+FIRST_WAIT = timedelta(seconds=5)  # doubled after each failed attempt
 LONGEST_WAIT = timedelta(hours=1)
-AT_ONCE = 20
+AT_ONCE = 20  # messages per round
 GIVEN_UP = (Delivery.FAILED, Delivery.LAPSED)
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who is written to, and where."""
+    """The person to write to, with channel and address."""
 
     channel: Channel
     address: str
@@ -41,7 +41,7 @@ class Recipient:
 def enqueue(
     ctx: Context, settings: Settings, to: Recipient, purpose: str, subject: str, text: str, *, lapse: timedelta = LIFE
 ) -> OutboxMessage:
-    """Write a message into the outbox, in the transaction of the act it tells of."""
+    """Write a message into the outbox in the transaction of the act it reports."""
     message = written(settings, ctx.now, to, purpose, subject, text, lapse=lapse)
     ctx.session.add(message)
     ctx.session.flush()
@@ -51,7 +51,7 @@ def enqueue(
 def written(
     settings: Settings, at: datetime, to: Recipient, purpose: str, subject: str, text: str, *, lapse: timedelta = LIFE
 ) -> OutboxMessage:
-    """A message that waits to be sent, for whoever has no Context but a session to add it to (transition hooks)."""
+    """Return a message that waits to be sent, for callers with a session but without a Context (transition hooks)."""
     message_id = uuid7()
     content = json.dumps({"to": to.address, "subject": subject, "text": text}).encode()
     return OutboxMessage(
@@ -62,7 +62,7 @@ def written(
 
 
 def send_again(ctx: Context, message: OutboxMessage) -> None:
-    """Queue a message that was given up; Conflict where it was not, or where its text is gone."""
+    """Queue a message that was given up. Raise Conflict if it was not given up or its text has been erased."""
     queued = ctx.session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id == message.id, OutboxMessage.state.in_(GIVEN_UP), OutboxMessage.sealed != b"")
@@ -74,7 +74,7 @@ def send_again(ctx: Context, message: OutboxMessage) -> None:
 
 
 def masked(address: str) -> str:
-    """An address as it may be shown: `i•••h@contoh.go.id`, `+62••••••789`."""
+    """Return an address in the form that may be shown: `i•••h@contoh.go.id`, `+62••••••789`."""
     name, at, host = address.partition("@")
     if at:
         return f"{name[:1]}•••{name[-1:]}@{host}"[:60]
@@ -82,7 +82,7 @@ def masked(address: str) -> str:
 
 
 def due(ctx: Context) -> list[UUID]:
-    """Messages to be sent now, the longest due first."""
+    """Return the ids of messages to be sent now, those due for longest first."""
     query = select(OutboxMessage.id).where(OutboxMessage.due_at <= ctx.now, _waiting(ctx)).order_by(OutboxMessage.due_at).limit(AT_ONCE)
     return list(ctx.session.scalars(query))
 
@@ -93,7 +93,7 @@ def _waiting(ctx: Context) -> ColumnElement[bool]:
 
 
 def take(ctx: Context, message_id: UUID) -> bool:
-    """Take a message for this sender, for LEASE, by a conditional UPDATE: no two senders have the same one."""
+    """Take a message for this sender for LEASE. The conditional UPDATE lets only one sender take it."""
     taken = ctx.session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id == message_id, _waiting(ctx))
@@ -104,14 +104,17 @@ def take(ctx: Context, message_id: UUID) -> bool:
 
 
 def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], message_id: UUID) -> Delivery:
-    """Send one message that was taken, holding no transaction while it leaves; then note what became of it."""
+    """Send one message that was taken, without a transaction meanwhile, and record the result.
+
+    A mail server may take seconds. An open transaction would hold a connection, on SQLite the write lock, for that time.
+    """
     message = ctx.session.get_one(OutboxMessage, message_id)
     ctx.uow.end_read()
     if message.lapses_at <= ctx.now:
-        return _note(ctx, message, Delivery.LAPSED, error="its time was over before it could be sent")
+        return _note(ctx, message, Delivery.LAPSED, error=Fault.EXPIRED)
     sender = senders.get(Channel(message.channel))
     if sender is None:
-        return _note(ctx, message, Delivery.FAILED, error="this channel is not switched on")
+        return _note(ctx, message, Delivery.FAILED, error=Fault.CHANNEL_OFF)
     try:
         reference = _leave(settings, sender, message)
     except SendFailed as failed:
@@ -121,18 +124,21 @@ def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], me
 
 
 def _leave(settings: Settings, sender: Sender, message: OutboxMessage) -> str:
-    """Hand one message to its sender. Raises SendFailed; for good where no message can be made of it (an address with a line break)."""
+    """Hand one message to its sender. Raise SendFailed, for good if no message can be made of it (an address with a line break)."""
     try:
         content = json.loads(open_sealed(settings, "outbox", message.id, message.sealed))
         return sender.send(Letter(str(message.id), content["to"], content["subject"], content["text"]))
     except ValueError as wrong:
-        raise SendFailed(f"no message can be made of this ({type(wrong).__name__})", for_good=True) from wrong
+        raise SendFailed(Fault.UNSENDABLE, type(wrong).__name__, for_good=True) from wrong
     except Unavailable as sealed:
-        raise SendFailed(sealed.detail) from sealed
+        raise SendFailed(Fault.KEY_CHANGED) from sealed
 
 
 def _note(ctx: Context, message: OutboxMessage, state: Delivery, *, error: str = "", reference: str = "") -> Delivery:
-    """What became of a try. A message that has left loses its text, and a code always."""
+    """Record the result of an attempt. The text of a sent message is erased, and that of a code in any case.
+
+    The condition on SENDING keeps a sender whose lease has run out from overwriting the result of the one that took over.
+    """
     ctx.uow.begin_write()
     values: dict[str, object] = {"state": state, "last_error": error[:200], "reference": reference[:120], "taken_until": None}
     if state is Delivery.QUEUED:

@@ -1,4 +1,4 @@
-"""Which senders this installation has, by its settings."""
+"""Choose the senders of this installation by its settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sifilma.notifications.webhook import WebhookSender
 
 
 def senders(settings: Settings) -> dict[Channel, Sender]:
-    """A sender for each channel that is switched on. SMS go by SMPP, else by the webhook; the demonstration writes to a file."""
+    """Return a sender for each channel that is switched on. SMS are sent by SMPP, else by the webhook; the demo writes to a file."""
     found: dict[Channel, Sender] = {}
     if settings.smtp_host:
         found[Channel.EMAIL] = SmtpSender(
@@ -26,5 +26,5 @@ def senders(settings: Settings) -> dict[Channel, Sender]:
         found[Channel.SMS] = WebhookSender(settings.sms_webhook_url, settings.optional_secret("sms_webhook_token"))
     if settings.is_demo:
         console = ConsoleSender(settings.home / "demo" / "messages.txt")
-        found = dict.fromkeys(Channel, console) | found
+        found = dict.fromkeys(Channel, console) | found  # a configured channel is used in the demo too
     return found

@@ -1,4 +1,4 @@
-"""SMS by SMPP 3.4, as Indonesian operators and aggregators offer it."""
+"""Send SMS by SMPP 3.4, which Indonesian operators and aggregators offer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import smpplib.consts
 import smpplib.exceptions
 import smpplib.gsm
 
-from sifilma.notifications.contract import Letter, SendFailed
+from sifilma.notifications.contract import Fault, Letter, SendFailed
 
-TIMEOUT = 10
-FOR_GOOD = frozenset({smpplib.consts.SMPP_ESME_RINVDSTADR, smpplib.consts.SMPP_ESME_RINVMSGLEN})
+TIMEOUT = 10  # seconds
+FOR_GOOD = frozenset({smpplib.consts.SMPP_ESME_RINVDSTADR, smpplib.consts.SMPP_ESME_RINVMSGLEN})  # invalid address, invalid length
 
 
 @dataclass(frozen=True)
 class SmppSender:
-    """Binds as a transmitter for each message: an OTP is rare, and a kept connection would have to be watched. `source`: the name shown."""
+    """Binds as a transmitter for each message: messages are rare, and a kept connection would have to be watched.
+
+    `source` is the sender's name on the phone.
+    """
 
     host: str
     port: int
@@ -26,7 +29,7 @@ class SmppSender:
     source: str
 
     def send(self, letter: Letter) -> str:
-        """Submit every part of the text; the identifier of the last. GSM 7-bit or UCS-2, split as the text needs it."""
+        """Submit every part of the text and return the identifier of the last. The text is encoded as GSM 7-bit or UCS-2 and split."""
         parts, encoding, kind = smpplib.gsm.make_parts(letter.text)
         client = smpplib.client.Client(self.host, self.port, timeout=TIMEOUT, allow_unknown_opt_params=True)
         references: list[str] = []
@@ -40,15 +43,15 @@ class SmppSender:
                     dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN, destination_addr=letter.to.lstrip("+"), short_message=part,
                     data_coding=encoding, esm_class=kind, registered_delivery=True,
                 )  # fmt: skip
-                client.read_once()
+                client.read_once()  # the answer to this part, which calls the handler with its reference
         except smpplib.exceptions.PDUError as refused:
-            raise SendFailed(f"the SMS centre refuses it (status {refused.args[-1]})", for_good=refused.args[-1] in FOR_GOOD) from refused
+            raise SendFailed(Fault.SMS_REFUSED, refused.args[-1], for_good=refused.args[-1] in FOR_GOOD) from refused
         except (smpplib.exceptions.ConnectionError, smpplib.exceptions.UnknownCommandError, OSError) as fault:
-            raise SendFailed(f"the SMS centre cannot be reached: {type(fault).__name__}") from fault
+            raise SendFailed(Fault.SMS_UNREACHABLE, type(fault).__name__) from fault
         finally:
             _leave(client)
         if len(references) != len(parts):
-            raise SendFailed("the SMS centre took only a part of the message")
+            raise SendFailed(Fault.SMS_PARTIAL)
         return references[-1]
 
 
@@ -57,7 +60,7 @@ def _text(value: bytes | str | None) -> str:
 
 
 def _leave(client: smpplib.client.Client) -> None:
-    """Unbind and disconnect; what was submitted is submitted, whatever happens here."""
+    """Unbind and disconnect. Errors are ignored, because what was submitted stays submitted."""
     try:
         if client.state in (smpplib.consts.SMPP_CLIENT_STATE_BOUND_TX, smpplib.consts.SMPP_CLIENT_STATE_BOUND_TRX):
             client.unbind()

@@ -56,13 +56,13 @@ def cases_query(ctx: Context, operation: Operation = Operation.MODEL_CASE_VIEW) 
     return scoped(select(ModelCase), ctx.actor, operation, ModelCase.organisation_id)
 
 
-def page(ctx: Context, state: str | None) -> Listing[ModelCase]:
+def list_cases(ctx: Context, state: str | None) -> Listing[ModelCase]:
     """The cases, of one state if one is named."""
     query = cases_query(ctx)
     return (query.where(ModelCase.state == state) if state else query), ModelCase.id
 
 
-def get(ctx: Context, case_id: UUID, operation: Operation = Operation.MODEL_CASE_VIEW) -> ModelCase:
+def get_case(ctx: Context, case_id: UUID, operation: Operation = Operation.MODEL_CASE_VIEW) -> ModelCase:
     """One case; NotFound outside the actor's scope."""
     found = ctx.session.scalars(cases_query(ctx, operation).where(ModelCase.id == case_id)).first()
     if found is None:
@@ -98,7 +98,7 @@ def _given(file: Upload | None, field: str) -> Upload:
 
 def admit(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
     """The operator: the directorate's letter lets the model be tested."""
-    found = get(ctx, case_id, Operation.MODEL_CASE)
+    found = get_case(ctx, case_id, Operation.MODEL_CASE)
     if found.state != CaseState.APPLIED:
         raise Conflict("This application was let through already, or is closed.", state=found.state)
     WAY.move(ctx, found, CaseState.APPROVED_TO_TEST, "admit", note)
@@ -109,7 +109,7 @@ def record_certificate(
     ctx: Context, settings: Settings, store: FileStore, case_id: UUID, data: CertificateIn, file: Upload | None
 ) -> ModelCase:
     """The operator records what the testing or certifying body issued; an approver certifies it. Invalid names what cannot be."""
-    found = get(ctx, case_id, Operation.MODEL_CASE)
+    found = get_case(ctx, case_id, Operation.MODEL_CASE)
     CASE.require(found, CaseState.TESTED)
     _require_valid(ctx, settings, found, data)
     if file is not None or found.certificate is None:
@@ -190,14 +190,14 @@ def _certificate(stated: ModelCertificate, sha256: str | None) -> dict[str, Any]
 
 def certify(ctx: Context, case_id: UUID, digest: str, note: str = "") -> ModelCase:
     """An approver's yes to exactly this certificate; never by whoever recorded it."""
-    found = get(ctx, case_id, Operation.MODEL_CERTIFY)
+    found = get_case(ctx, case_id, Operation.MODEL_CERTIFY)
     WAY.approve(ctx, found, digest, note)
     return found
 
 
 def send_back(ctx: Context, case_id: UUID, note: str) -> ModelCase:
     """The certificate is not recorded as it is: the operator records it once more."""
-    found = get(ctx, case_id, Operation.MODEL_RETURN)
+    found = get_case(ctx, case_id, Operation.MODEL_RETURN)
     if found.state != CaseState.TESTED:
         raise Conflict("Only a certificate that waits for an approver is returned.", state=found.state)
     WAY.move(ctx, found, CaseState.APPROVED_TO_TEST, "return", require_note(note))
@@ -206,28 +206,28 @@ def send_back(ctx: Context, case_id: UUID, note: str) -> ModelCase:
 
 def reject(ctx: Context, case_id: UUID, note: str) -> ModelCase:
     """Ended without a certificate, with a note the manufacturer reads."""
-    found = get(ctx, case_id, Operation.MODEL_RETURN)
+    found = get_case(ctx, case_id, Operation.MODEL_RETURN)
     WAY.move(ctx, found, CaseState.REJECTED, "reject", require_note(note))
     return found
 
 
 def report(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
     """The Minister was told of the certificate."""
-    found = get(ctx, case_id, Operation.MODEL_CASE)
+    found = get_case(ctx, case_id, Operation.MODEL_CASE)
     WAY.move(ctx, found, CaseState.REPORTED, "report", note)
     return found
 
 
 def cancel(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
     """Taken back by the manufacturer, before there is a certificate to decide on."""
-    found = get(ctx, case_id, Operation.MODEL_APPLY)
+    found = get_case(ctx, case_id, Operation.MODEL_APPLY)
     WAY.move(ctx, found, CaseState.CANCELLED, "cancel", note)
     return found
 
 
 def open_file(ctx: Context, store: FileStore, case_id: UUID, name: str) -> HandedOut:
     """The letter (`surat`) or the certificate (`sertifikat`) of a case, recorded; NotFound where there is none."""
-    found = get(ctx, case_id)
+    found = get_case(ctx, case_id)
     stated = found.certificate.document_id if found.certificate else None
     documents = {"surat": found.letter_document_id, "sertifikat": stated}
     return hand_out(ctx, store, documents.get(name), CASE.kind, found.id, found.organisation_id)

@@ -30,7 +30,7 @@ CERTIFICATE = ("number", "issuer", "issued_on", "valid_until", "tkdn")
 def index() -> Response:
     """The models the actor may see."""
     ctx, form = context(), Form(request.args)
-    listing = pages.listing(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
+    listing = pages.list_models(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
     return list_views.answer(
         "oversight/models.html", listing, lambda models: pages.lines(ctx, models), pages.EXPORT, form=form, states=named(CaseState)
     )
@@ -81,7 +81,7 @@ def file(case_id: UUID, name: str) -> Response:
 @operation("model.case")
 def certificate(case_id: UUID) -> Response:
     """The form of a certificate, as it was recorded before."""
-    stated = cases.get(context(), case_id).certificate
+    stated = cases.get_case(context(), case_id).certificate
     return _certificate(case_id, Form.of(**{name: getattr(stated, name) for name in CERTIFICATE}) if stated else Form())
 
 
@@ -104,12 +104,12 @@ def _application(model_id: UUID, form: Form) -> Response:
 
 def _case(case_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("oversight/case.html", page=pages.case_page(ctx, cases.get(ctx, case_id)), allows=CASE.allows)
+    return form.again("oversight/case.html", page=pages.case_page(ctx, cases.get_case(ctx, case_id)), allows=CASE.allows)
 
 
 def _certificate(case_id: UUID, form: Form) -> Response:
     settings = resources().settings
-    found = cases.get(context(), case_id)
+    found = cases.get_case(context(), case_id)
     return form.again("oversight/certificate.html", case=found, least=settings.tkdn_min, basis=settings.legal_basis_tkdn)
 
 

@@ -94,7 +94,7 @@ class ChangePage:
     is_mine: bool
 
 
-def listing(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
+def list_models(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
     """The models the actor may see, by a part of their name or maker, or with an application in a state."""
     query = models_query(ctx)
     if text:

@@ -1,4 +1,4 @@
-"""Changes of reference data: an operator drafts them, an approver, another person, executes them (DOMAIN.md, reference data)."""
+"""Changes of reference data: an operator drafts them, an approver, another person, executes them (docs/domain.md, reference data)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def changes_query(ctx: Context, operation: Operation = Operation.REFERENCE_PROPO
     return scoped(select(ReferenceChange), ctx.actor, operation, ())
 
 
-def listing(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceChange]:
+def list_changes(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceChange]:
     """The proposals, of one state or kind if one is named."""
     query = changes_query(ctx)
     if state:
@@ -50,7 +50,7 @@ def listing(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceC
     return (query.where(ReferenceChange.kind == kind) if kind else query), ReferenceChange.id
 
 
-def get(ctx: Context, change_id: UUID, operation: Operation = Operation.REFERENCE_PROPOSALS_VIEW) -> ReferenceChange:
+def get_change(ctx: Context, change_id: UUID, operation: Operation = Operation.REFERENCE_PROPOSALS_VIEW) -> ReferenceChange:
     """One proposal; NotFound."""
     found = ctx.session.scalars(changes_query(ctx, operation).where(ReferenceChange.id == change_id)).first()
     if found is None:
@@ -113,7 +113,7 @@ def body(change: ReferenceChange) -> dict[str, Any]:
 
 def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> ReferenceChange:
     """An approver's yes to exactly these rows: they are registered, all or none. Invalid or Conflict when they cannot be any more."""
-    found = get(ctx, change_id, Operation.REFERENCE_EXECUTE)
+    found = get_change(ctx, change_id, Operation.REFERENCE_EXECUTE)
     CHANGE.require(found, ChangeState.EXECUTED)
     if content_digest(body(found)) != digest:
         raise not_what_was_seen()
@@ -130,14 +130,14 @@ def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> Refer
 
 def reject(ctx: Context, change_id: UUID, note: str) -> ReferenceChange:
     """An approver's no, with a note the operator reads."""
-    found = get(ctx, change_id, Operation.REFERENCE_EXECUTE)
+    found = get_change(ctx, change_id, Operation.REFERENCE_EXECUTE)
     _decide(ctx, found, execute=False, note=require_note(note))
     return found
 
 
 def withdraw(ctx: Context, change_id: UUID, note: str = "") -> ReferenceChange:
     """Taken back by whoever proposed it."""
-    found = get(ctx, change_id, Operation.REFERENCE_DRAFT)
+    found = get_change(ctx, change_id, Operation.REFERENCE_DRAFT)
     if not PROPOSALS.is_own(ctx, found):
         raise Forbidden("Whoever proposed it may withdraw it.", type="not-proposer")
     _decide(ctx, found, execute=False, note=note)
@@ -152,7 +152,7 @@ def _decide(ctx: Context, change: ReferenceChange, *, execute: bool, note: str) 
     PROPOSALS.decide(ctx, change, execute, act, note)
 
 
-def named_organisation(ctx: Context, organisation_id: UUID, kind: OrganisationKind) -> Organisation:
+def get_organisation_of_kind(ctx: Context, organisation_id: UUID, kind: OrganisationKind) -> Organisation:
     """The organisation a form is for; NotFound unless it is of this kind."""
     found = ctx.session.get(Organisation, organisation_id)
     if found is None or found.kind != kind:

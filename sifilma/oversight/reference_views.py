@@ -44,7 +44,7 @@ EXPORT = Export(
 def index() -> Response:
     """What was proposed."""
     ctx, form = context(), Form(request.args)
-    listing = reference.listing(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
+    listing = reference.list_changes(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
     return list_views.answer(
         "oversight/changes.html", listing, lambda changes: pages.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
         kinds=[(one.value, kind(one)) for one in ChangeKind],
@@ -89,7 +89,7 @@ def propose_agreement(organisation_id: UUID) -> AnyResponse:
     """Propose an agreement."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        institution = reference.named_organisation(ctx, organisation_id, OrganisationKind.INSTITUTION)
+        institution = reference.get_organisation_of_kind(ctx, organisation_id, OrganisationKind.INSTITUTION)
         made = reference.propose_row(ctx, ChangeKind.AGREEMENTS, form.model(AgreementIn, institution=institution.name))
         return seen("reference_pages.show", "proposed", change_id=made.id)
     return _agreement(organisation_id, form)
@@ -108,7 +108,7 @@ def propose_model(organisation_id: UUID) -> AnyResponse:
     """Propose a model."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        maker = reference.named_organisation(ctx, organisation_id, OrganisationKind.MANUFACTURER)
+        maker = reference.get_organisation_of_kind(ctx, organisation_id, OrganisationKind.MANUFACTURER)
         made = reference.propose_row(ctx, ChangeKind.MODELS, form.model(ModelIn, manufacturer=maker.name))
         return seen("reference_pages.show", "proposed", change_id=made.id)
     return _model(organisation_id, form)
@@ -135,7 +135,7 @@ def propose_file(name: str) -> AnyResponse:
 @blueprint.get("/berkas/<name>/templat.<extension>")
 @operation("reference.draft")
 def template(name: str, extension: str) -> Response:
-    """An empty table with the columns of such a file."""
+    """Return an empty table with the columns of an import file."""
     return lists.table(extension, name, reference.TABLES[_kind(name)].columns, [])
 
 
@@ -147,7 +147,7 @@ def _kind(name: str) -> ChangeKind:
 
 def _page(change_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = reference.get(ctx, change_id)
+    found = reference.get_change(ctx, change_id)
     columns = reference.TABLES[ChangeKind(found.kind)].columns
     return form.again("oversight/change.html", page=pages.change_page(ctx, found), columns=columns)
 
@@ -158,12 +158,12 @@ def _organisation(form: Form) -> Response:
 
 
 def _agreement(organisation_id: UUID, form: Form) -> Response:
-    institution = reference.named_organisation(context(), organisation_id, OrganisationKind.INSTITUTION)
+    institution = reference.get_organisation_of_kind(context(), organisation_id, OrganisationKind.INSTITUTION)
     return form.again("oversight/agreement_new.html", institution=institution)
 
 
 def _model(organisation_id: UUID, form: Form) -> Response:
-    maker = reference.named_organisation(context(), organisation_id, OrganisationKind.MANUFACTURER)
+    maker = reference.get_organisation_of_kind(context(), organisation_id, OrganisationKind.MANUFACTURER)
     return form.again("oversight/model_new.html", maker=maker)
 
 

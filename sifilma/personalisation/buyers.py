@@ -28,7 +28,7 @@ class Buyer:
     units: int
 
 
-def find_buyers(ctx: Context, text: str) -> list[Buyer]:
+def buyers_matching(ctx: Context, text: str) -> list[Buyer]:
     """Up to 20 buyers whose names hold the text; those with units of the maker's that wait for a card come first."""
     waiting = _waiting(ctx).subquery()
     count = select(func.count()).where(waiting.c.organisation_id == Organisation.id).scalar_subquery()
@@ -37,7 +37,7 @@ def find_buyers(ctx: Context, text: str) -> list[Buyer]:
     return [Buyer(*row) for row in ctx.session.execute(query.order_by(count.desc(), Organisation.name).limit(MOST))]
 
 
-def buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
+def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
     """One buyer, as an address or a form names it; NotFound for anything else."""
     try:
         found = ctx.session.get(Organisation, UUID(str(organisation_id)))

@@ -83,7 +83,7 @@ class PersonalisationRequest(Requested, Base):
 
 
 class PersonalisationApproval(Approval, Base):
-    """One approver's yes to one digest of the request."""
+    """One approver's approval of one digest of the request."""
 
     __tablename__ = "personalisation_approval"
     __table_args__ = (UniqueConstraint("personalisation_request_id", "person_id", "digest"),)

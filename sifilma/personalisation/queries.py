@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, false, or_
 
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.queries import Wanted, decisions, narrowed
+from sifilma.approvals.queries import Wanted, decisions, narrowed_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -18,16 +18,16 @@ from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.paging import Listing
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
-from sifilma.personalisation.service import KIND, REQUESTS, get, requests_query
+from sifilma.personalisation.service import KIND, REQUESTS, get_request, requests_query
 
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
 R = PersonalisationRequest
 
 
-def listing(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
+def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
     """The requests the actor may see, narrowed by what is wanted; `text` may name the requester or the buyer."""
     name = Organisation.name.icontains(wanted.text, autoescape=True)
-    query = narrowed(ctx, requests_query(ctx), R, wanted, or_(R.requester.has(name), R.buyer.has(name)))
+    query = narrowed_query(ctx, requests_query(ctx), R, wanted, or_(R.requester.has(name), R.buyer.has(name)))
     return (query.where(waiting(ctx)) if wanted.waiting else query), R.id
 
 
@@ -46,7 +46,7 @@ def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
 
 def open_file(ctx: Context, store: FileStore, request_id: UUID, name: str) -> HandedOut:
     """One of the files of a request the actor may see, recorded; NotFound where there is none."""
-    request = get(ctx, request_id)
+    request = get_request(ctx, request_id)
     if name not in FILES:
         raise NotFound()
     return hand_out(ctx, store, getattr(request, FILES[name]), KIND, request.id, request.requester_id)

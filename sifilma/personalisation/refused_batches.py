@@ -12,7 +12,7 @@ from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents import sheets
-from sifilma.documents.service import Upload, get, keep_table
+from sifilma.documents.service import Upload, get_document, keep_table
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
 from sifilma.jobs.failed_rows import ERROR, Say, Sheet, in_one
@@ -90,7 +90,7 @@ class Batches:
         """All its rows, for a batch is taken whole, each with what was wrong."""
         if job.document_id is None:
             raise NotFound()
-        sheet = sheets.read(store.get(get(ctx, job.document_id).sha256), required=REQUIRED, optional=OPTIONAL, max_rows=job.total)
+        sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), required=REQUIRED, optional=OPTIONAL, max_rows=job.total)
         wrong = {row.number: in_one(row, say) for row in service.failed_rows(ctx, job)}
         rows = [[*(row.cells.get(name, "") for name in job.columns), wrong.get(row.number, "")] for row in sheet.rows]
         return Sheet([*job.columns, ERROR], rows)

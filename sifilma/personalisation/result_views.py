@@ -47,13 +47,13 @@ def record(request_id: UUID) -> AnyResponse:
 def template(request_id: UUID, kind: str) -> Response:
     """A table with the cards that are yet to come."""
     ctx = context()
-    rows = results.expected(ctx, service.get(ctx, request_id, Operation.PERSONALISE))
+    rows = results.expected(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
     return lists.table(kind, "hasil", COLUMNS, [(row.sam_uid, "", row.hardware_number, "") for row in rows])
 
 
 def _form(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = service.get(ctx, request_id, Operation.PERSONALISE)
+    found = service.get_request(ctx, request_id, Operation.PERSONALISE)
     coming = results.expected(ctx, found)
     rows = _typed(form) or [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming[:ROWS]]
     wrong = {(error["row"], error["field"]) for error in form.rows}

@@ -27,7 +27,7 @@ from sifilma.kernel.text import Wrong, say
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn
-from sifilma.personalisation.service import KIND, get, new_card
+from sifilma.personalisation.service import KIND, get_request, new_card
 
 OPEN = (State.APPROVED, State.PERSONALISING)
 COLUMNS = (("sam_uid", "outcome"), ("hardware_number", "kcv"))
@@ -84,14 +84,14 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, ro
 
     A failed card is `damaged` at once; a replacement takes its place in the quantity. All rows or none.
     """
-    request, results = get(ctx, request_id, Operation.PERSONALISE), list(rows.values())
+    request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(rows.values())
     _require_open(request)
     key_version = settings.master_version
     versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
     ctx.uow.end_read()
     kcvs = _check_values(hsm, results, versions, key_version)
     ctx.uow.begin_write()
-    request = get(ctx, request_id, Operation.PERSONALISE)
+    request = get_request(ctx, request_id, Operation.PERSONALISE)
     hold(ctx.session, request)  # two files at once would each see too few results
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}

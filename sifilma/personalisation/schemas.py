@@ -79,7 +79,7 @@ class ApprovalOut(BaseModel):
 
 
 class PersonalisationBrief(BaseModel):
-    """A request in a list."""
+    """Return a request for a list."""
 
     id: UUID
     state: str

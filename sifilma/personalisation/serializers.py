@@ -71,12 +71,12 @@ def approval_out(approval: Approval) -> ApprovalOut:
 
 
 def brief(request: PersonalisationRequest) -> PersonalisationBrief:
-    """A request in a list."""
+    """Return a request for a list."""
     return PersonalisationBrief.model_validate(_common(request))
 
 
 def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
-    """A request with all it holds."""
+    """Return a request with its cards, the states of its tokens and its steps."""
     files = {
         "letter": request.letter_document_id,
         "purchase_order": request.purchase_order_document_id,

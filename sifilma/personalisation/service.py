@@ -54,13 +54,13 @@ def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATIO
     return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)
 
 
-def page(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
+def list_by_state(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
     """What the actor may see, of one state if one is named."""
     query = requests_query(ctx)
     return (query.where(PersonalisationRequest.state == state) if state else query), PersonalisationRequest.id
 
 
-def get(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:
+def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:
     """One request; NotFound outside the actor's scope."""
     found = ctx.session.scalars(requests_query(ctx, operation).where(PersonalisationRequest.id == request_id)).first()
     if found is None:
@@ -89,7 +89,7 @@ def edit(
 ) -> PersonalisationRequest:
     """Change a draft or a returned request; files that do not come again stay."""
     table = _table(settings, files)
-    request = REQUESTS.own(ctx, request_id)
+    request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
     _fill(ctx, store, request, data, files, table)
@@ -197,7 +197,8 @@ def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest,
     if files.batch and batch:
         request.batch_document_id = keep_table(ctx, store, files.batch, batch.media_type).id
         request.rows.clear()
-        ctx.session.flush() if request in ctx.session else None
+        if request in ctx.session:
+            ctx.session.flush()
         request.rows.extend(batch.rows)
 
 
@@ -229,7 +230,7 @@ REQUESTS = Requests(
         view=Operation.PERSONALISATION_VIEW, verify=Operation.PERSONALISATION_VERIFY, send_back=Operation.PERSONALISATION_RETURN,
         approve=Operation.PERSONALISATION_APPROVE,
     ),
-    get, content, _require_right,
+    get_request, content, _require_right,
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
-from sifilma.approvals.queries import wanted
+from sifilma.approvals.forms import wanted
 from sifilma.cards.serializers import returned
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
@@ -53,9 +53,9 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("personalisation.view")
 def index() -> Response:
-    """The requests the actor may see."""
+    """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.listing(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
@@ -65,7 +65,7 @@ def index() -> Response:
 def find_buyer() -> str:
     """For whom a manufacturer asks: the first step of its form."""
     text = request.args.get("q", "").strip()[:100]
-    return render_template("personalisation/buyers.html", form=Form(request.args), found=buyers.find_buyers(context(), text))
+    return render_template("personalisation/buyers.html", form=Form(request.args), found=buyers.buyers_matching(context(), text))
 
 
 @blueprint.get("/pembeli/<uuid:buyer_id>/templat.<kind>")
@@ -73,7 +73,7 @@ def find_buyer() -> str:
 def batch_template(buyer_id: UUID, kind: str) -> Response:
     """A batch with the buyer's units of the maker's models filled in."""
     ctx = context()
-    buyer = buyers.buyer(ctx, buyer_id)
+    buyer = buyers.get_buyer(ctx, buyer_id)
     return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, resources().settings.batch_max_rows))
 
 
@@ -103,7 +103,7 @@ def draft() -> AnyResponse:
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
     """The form as it was saved."""
-    found = REQUESTS.own(context(), request_id)
+    found = REQUESTS.get_own(context(), request_id)
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
     return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
 
@@ -137,14 +137,14 @@ def file(request_id: UUID, name: str) -> Response:
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("personalisation/request.html", page=request_page(ctx, service.get(ctx, request_id)))
+    return form.again("personalisation/request.html", page=request_page(ctx, service.get_request(ctx, request_id)))
 
 
 def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:
     """The form of an office, or of a manufacturer for the buyer named in it; `kept`: where a refused batch is found."""
     ctx = context()
-    buyer = buyers.buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
-    back = returned(ctx, PERSONALISATION.kind, REQUESTS.own(ctx, request_id), request_id) if request_id else None
+    buyer = buyers.get_buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
+    back = returned(ctx, PERSONALISATION.kind, REQUESTS.get_own(ctx, request_id), request_id) if request_id else None
     form.notes = back.fields if back else {}
     rows = resources().settings.batch_max_rows
     return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=kept, max_rows=rows)

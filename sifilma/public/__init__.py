@@ -1,1 +1,1 @@
-"""What everybody may read: what SI-FILMA is, how the work flows, how the service does, and the help."""
+"""The pages that everybody may read: what SI-FILMA is, how the work flows, the state of the service, and the help."""

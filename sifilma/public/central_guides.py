@@ -1,4 +1,4 @@
-"""The guides of the people at the directorate."""
+"""The guides for people at the directorate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two ways of a card from request to manifest, as the diagrams show them."""
+"""The two flows of a card from request to manifest, for the diagrams (docs/domain.md)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Step:
-    """One box of a diagram. `lane` says who acts; `back` is the number of the step what is returned goes to."""
+    """One box of a diagram. `lane` says who acts. `back` is the number of the step to which a returned request goes, 0 for none."""
 
     lane: str
     text: LazyString
@@ -19,7 +19,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Flow:
-    """A way of a card: its name, what it says in one sentence, its steps."""
+    """One flow: its name, a sentence about it, and its steps."""
 
     key: str
     title: LazyString

@@ -1,4 +1,4 @@
-"""What a guide is made of, and the steps several guides share."""
+"""The parts of a guide, and the steps that several guides share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do, and the page where it is done: its endpoint and what the link says. `picture` names one of PICTURES."""
+    """One thing to do, with the endpoint of its page and the text of the link to it. `picture` names one of PICTURES."""
 
     title: LazyString
     text: LazyString
@@ -21,7 +21,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Guide:
-    """A role's guide; `columns` are the columns of the permission table it is for."""
+    """The guide of a role. `columns` are the columns of the permission table whose people see it."""
 
     key: str
     title: LazyString

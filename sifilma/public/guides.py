@@ -1,4 +1,4 @@
-"""The three steps (request, activation, manifest) as each role does them, one page of work after the other."""
+"""The guides to the three steps (request, activation, manifest), one per role."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ GUIDES = OUTSIDE + CENTRAL
 
 
 def of_columns(columns: Iterable[str]) -> list[Guide]:
-    """The guides for somebody in these columns of the permission table."""
+    """Return the guides for people in these columns of the permission table."""
     found = set(columns)
     return [guide for guide in GUIDES if found & set(guide.columns)]

@@ -1,4 +1,4 @@
-"""The guides of those who ask for cards: offices, institutions, manufacturers."""
+"""The guides for people who ask for cards: offices, institutions and manufacturers."""
 
 from __future__ import annotations
 

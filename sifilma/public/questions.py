@@ -1,4 +1,4 @@
-"""What is asked most, and the answers."""
+"""The frequent questions and their answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its answer, and the page where it is put right (empty where there is none)."""
+    """A question, its answer, and the page where the problem is solved (empty if there is none)."""
 
     key: str
     title: LazyString

@@ -1,7 +1,7 @@
-"""How the installation does, in words for anybody.
+"""Check the parts of the installation and describe their state in words for everybody.
 
-Each part is looked at in a thread of its own and waited for a moment only: a database or an HSM that stands still holds no page up.
-A part has one thread, so that however many ask, at most one look at it hangs.
+Each part is checked in a thread of its own, and the page waits a moment only, so that a database or an HSM that hangs does not hold it
+up. A part has one thread: however many people ask, at most one check of it hangs.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from sifilma.web import health
 
 PATIENCE = 1.2  # seconds for all parts together
 LATE = timedelta(minutes=5)
-"""The worker signs every minute; an entry that has waited longer is overdue."""
+"""The worker signs every minute. An entry that has waited longer than this is overdue."""
 
 
 class Tone(StrEnum):
-    """How a part does, named as the pages' colours are."""
+    """The state of a part, with the names of the pages' colours."""
 
     GOOD = "good"
     LATE = "wait"
@@ -47,7 +47,7 @@ WORDS = {Tone.GOOD: _("Working"), Tone.LATE: _("Late"), Tone.AWAY: _("Not availa
 
 @dataclass(frozen=True)
 class Look:
-    """What was found of a part; `at`: the moment it did its work last, where that is known."""
+    """The result for a part. `at` is the moment at which it last did its work, if that is known."""
 
     tone: Tone
     at: datetime | None = None
@@ -55,7 +55,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the installation, how to look at it, and what each finding means for people."""
+    """A part of the installation, the function that checks it, and what each result means for users."""
 
     name: LazyString
     look: Callable[[Resources], Look]
@@ -64,24 +64,24 @@ class Part:
 
 @dataclass(frozen=True)
 class Seen:
-    """A part and what was found of it."""
+    """A part and the result of its check."""
 
     part: Part
     look: Look
 
     @property
     def text(self) -> LazyString:
-        """What it means for people."""
+        """Return what the result means for users."""
         return self.part.texts[self.look.tone]
 
     @property
     def word(self) -> LazyString:
-        """The finding in a word."""
+        """Return the result in a word."""
         return WORDS[self.look.tone]
 
     @property
     def icon(self) -> str:
-        """The sign beside the word."""
+        """Return the icon beside the word."""
         return ICONS[self.look.tone]
 
 
@@ -101,12 +101,12 @@ def _log(held: Resources) -> Look:
 
 
 def _pace(session: Session, now: datetime) -> Look:
-    """The log is well as long as the worker signs what is new."""
+    """Return GOOD as long as the worker signs new entries in time."""
     waiting = checkpoints.unsigned_since(session)
     is_late = waiting is not None and now - waiting > LATE
     tone = Tone.LATE if is_late else Tone.GOOD
     try:
-        return Look(tone, checkpoints.newest(session).at)
+        return Look(tone, checkpoints.get_newest(session).at)
     except NotFound:
         return Look(tone)
 
@@ -152,7 +152,7 @@ _THREADS = [ThreadPoolExecutor(1, f"status-{number}") for number in range(len(PA
 
 
 def seen(app: Flask) -> list[Seen]:
-    """Every part, looked at at the same time; what does not answer in time is not available."""
+    """Check all parts at the same time. A part that does not answer in time is not available."""
     looks = [thread.submit(_look, app, part) for thread, part in zip(_THREADS, PARTS, strict=True)]
     until = time.monotonic() + PATIENCE
     return [Seen(part, _answer(look, until)) for part, look in zip(PARTS, looks, strict=True)]
@@ -167,5 +167,5 @@ def _answer(look: Future[Look], until: float) -> Look:
     try:
         return look.result(max(0.0, until - time.monotonic()))
     except TooLate:
-        look.cancel()  # one that has not begun never will: nothing piles up
+        look.cancel()  # a check that has not begun is dropped, so none pile up behind one that hangs
         return Look(Tone.AWAY)

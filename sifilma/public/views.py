@@ -1,4 +1,4 @@
-"""The pages for everybody, and the help of whoever is signed in."""
+"""The pages for everybody, and the help for the signed-in user."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from sifilma.resources import resources
 from sifilma.web.operations import operation
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
-KEEP = 86_400  # seconds a browser keeps a picture
+KEEP = 86_400  # seconds that a browser keeps a picture
 blueprint = Blueprint("public_pages", __name__, template_folder="templates")
 
 
 @blueprint.get("/beranda")
 @operation("public")
 def home() -> str:
-    """What SI-FILMA is and for whom."""
+    """Show what SI-FILMA is and for whom."""
     return render_template("public/home.html")
 
 
 @blueprint.get("/tentang")
 @operation("public")
 def about() -> str:
-    """Why it is there, and what it promises."""
+    """Show why SI-FILMA exists and what it promises."""
     return render_template("public/about.html")
 
 
 @blueprint.get("/alur")
 @operation("public")
 def flow() -> str:
-    """The two ways of a card, as diagrams."""
+    """Show the two flows of a card as diagrams."""
     return render_template("public/flow.html", flows=FLOWS, lanes=LANES)
 
 
 @blueprint.get("/kontak")
 @operation("public")
 def contact() -> str:
-    """How to reach those who run the service, as far as the settings say."""
+    """Show how to reach the service desk, as far as the settings tell."""
     return render_template("public/contact.html", settings=resources().settings)
 
 
 @blueprint.get("/status")
 @operation("public")
 def status() -> str:
-    """How each part of the installation does. Always answered with 200 and soon: the parts' states are what is asked for."""
+    """Show the state of each part. Answers with 200 and quickly whatever the states are; `/readyz` is for load balancers."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # the proxy's own method
     return render_template("public/status.html", parts=parts.seen(app), now=resources().clock.now())
 
@@ -60,14 +60,14 @@ def status() -> str:
 @blueprint.get("/bantuan")
 @operation("public")
 def help_page() -> str:
-    """The three steps, a guide per role, frequent questions."""
+    """Show the three steps, a guide per role, and frequent questions."""
     return render_template("public/help.html", guides=GUIDES, questions=QUESTIONS)
 
 
 @blueprint.get("/bantuan/<role>")
 @operation("public")
 def guide(role: str) -> str:
-    """One role's guide."""
+    """Show the guide of one role. Raise NotFound for an unknown role."""
     found = [guide for guide in GUIDES if guide.key == role]
     if not found:
         raise NotFound()
@@ -77,7 +77,7 @@ def guide(role: str) -> str:
 @blueprint.get("/bantuan/saya")
 @operation("session.self")
 def own_help() -> str:
-    """The guides of whoever is signed in; those without one of their own are shown all."""
+    """Show the guides of the signed-in user, or all guides to users without one of their own."""
     found = of_columns(column.value for column in columns(g.actor))
     if not found:
         return render_template("public/help.html", guides=GUIDES, questions=QUESTIONS)
@@ -87,7 +87,7 @@ def own_help() -> str:
 @blueprint.get("/static/bantuan/<name>.png")
 @operation("public")
 def picture(name: str) -> Response:
-    """A picture of a page, made by scripts/screenshots.py."""
+    """Send a picture of a page, made by scripts/screenshots.py. Raise NotFound for an unknown name."""
     if name not in PICTURES:
         raise NotFound()
     return send_file(SCREENSHOTS / f"{name}-id.png", max_age=KEEP)

@@ -47,6 +47,7 @@ class BoundaryLayer:
             raise Invalid.field("region_code", "There is no such regency.")
         claimed_m = self._metres(latitude, longitude, regency)
         nearest, nearest_m = self._nearest(latitude, longitude)
+        # On a common border the stated regency wins.
         if claimed_m <= nearest_m:
             nearest, nearest_m = regency, claimed_m
         return Measured(claimed_m, nearest_m, nearest, on_land=nearest_m == 0)
@@ -150,6 +151,7 @@ def imported(home: Path) -> BoundaryLayer | None:
     except FileNotFoundError:
         return None
     with _lock:
+        # Under the lock, so that only one thread loads a new layer.
         known = _loaded.get(path)
         if known is None or known[0] != stamp:
             record = json.loads(path.read_text())

@@ -87,6 +87,7 @@ def _arc(arc: list[list[int]], transform: dict[str, list[float]]) -> NDArray[np.
 def _shape(geometry: dict[str, Any], arcs: list[NDArray[np.float64]]) -> BaseGeometry:
     polygons = [geometry["arcs"]] if geometry["type"] == "Polygon" else geometry["arcs"]
     made = [shapely.Polygon(_ring(rings[0], arcs), [_ring(hole, arcs) for hole in rings[1:]]) for rings in polygons]
+    # Quantised coordinates can make rings touch or cross themselves.
     return shapely.make_valid(shapely.MultiPolygon(made))
 
 

@@ -95,6 +95,7 @@ def _geojson(data: bytes, code_property: str | None) -> Pairs:
     name = _code_property(features[0]["properties"] if features else (), code_property)
     for number, feature in enumerate(features, start=1):
         code = _code(feature["properties"].get(name), number)
+        # Heights are of no use here, and would change the packed bytes.
         yield code, shapely.force_2d(from_mapping(_present(feature["geometry"], number)))
 
 

@@ -54,6 +54,7 @@ def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER)
         session.execute(insert(Region), new[start : start + CHUNK])
     changed = [row for row in rows if row["code"] in known and _differs(known[row["code"]], row)]
     for row in changed:
+        # A code that came back in this version is open again.
         session.execute(update(Region).where(Region.code == row["code"]).values(name=row["name"], valid_to=None))
     gone = [code for code, row in known.items() if row.valid_to is None] if known else []
     missing = sorted(set(gone) - {row["code"] for row in rows})

@@ -84,6 +84,7 @@ def require_possible(latitude: float, longitude: float) -> None:
 def _require_indonesian(latitude: float, longitude: float, measured: Measured) -> None:
     if measured.nearest_m > OUTSIDE_M:
         raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
+    # The outlines of countries are coarse. Near a border they may claim Indonesian land, so the source is asked first.
     if not measured.on_land and on_foreign_land(latitude, longitude):
         raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
 

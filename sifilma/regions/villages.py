@@ -46,6 +46,7 @@ class VillagePoints:
         order = np.argsort(regencies, kind="stable")
         for chunk in np.split(order, np.flatnonzero(np.diff(np.unique(regencies[order], return_inverse=True)[1])) + 1):
             regency = codes[chunk[0]][:5]
+            # Two contiguous rows, latitudes and longitudes, make the distances to all points of a regency two vector operations.
             self._of_regency[regency], self._indexes[regency] = np.ascontiguousarray(points[chunk].T), chunk
 
     def measure(self, latitude: float, longitude: float, regency: str) -> Measured:

@@ -1,1 +1,1 @@
-"""What spans the features: everybody's home page, organisations with what they hold, the audit trail on screen."""
+"""Pages that span the stages of a card's life: home, tasks that wait, the card's page, organisations, the map, reminders."""

@@ -1,4 +1,4 @@
-"""A card with all that stands on it: holder and buyer, manifests, documents. Each only as far as the actor may see it."""
+"""A card with everything about it: holder and buyer, manifests, documents. The actor sees each part within their scope."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class CardLine:
-    """A card in a list."""
+    """A card in a list, with the names of its holder and buyer."""
 
     of: CardOut
     holder: str
@@ -63,7 +63,7 @@ class CardLine:
 
 @dataclass(frozen=True)
 class Paper:
-    """A document that names the card. `kind` is its object's kind, `number` empty as long as it has none."""
+    """A document that names the card. `kind` and `id` are those of its object. `number` is empty while it has none."""
 
     kind: str
     id: UUID
@@ -73,7 +73,7 @@ class Paper:
 
 
 def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
-    """Cards with the names of who holds and who bought them, in two statements."""
+    """Return cards with the names of holder and buyer, in one query for all names."""
     parties = {party for card in cards for party in (card.holder_id, card.buyer_id)}
     query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(parties))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
@@ -81,7 +81,7 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
 
 
 def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
-    """Named in a letter, of which the actor may see the request, with this part in its number."""
+    """Return the condition that a card is named in a request whose letter number contains `text` and which the actor may see."""
     made = personalisation.requests_query(ctx).with_only_columns(PersonalisationRequest.id)
     asked = queries.requests_query(ctx).with_only_columns(ActivationRequest.id)
     made, asked = (
@@ -93,35 +93,35 @@ def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
 
 
 def states() -> list[tuple[str, str]]:
-    """The states of a card, as the choices of a filter."""
+    """Return the states of a card for the choices of a filter."""
     return named(CardState)
 
 
 def steps_of(ctx: Context, card: Card) -> list[TimelineStep]:
-    """The card's whole life."""
+    """Return all steps of the card's life, oldest first."""
     return timeline(ctx, CARD.kind, card.id)
 
 
-def unit_of(ctx: Context, card: Card) -> Unit | None:
-    """The unit the card is tied to, if the actor may see it."""
+def find_unit(ctx: Context, card: Card) -> Unit | None:
+    """Return the unit the card is tied to if the actor may see it, else None."""
     return ctx.session.scalars(units_query(ctx).where(Unit.id == card.unit_id)).first() if card.unit_id else None
 
 
 def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
-    """The chain of the card's manifests, newest first: every place it was made to work at."""
+    """Return the card's manifests, newest first, with their places."""
     return shown(ctx, queries.chain(ctx, card.id), public_url)
 
 
 def revocable(ctx: Context, card: Card) -> str:
-    """Whether the actor may ask for its manifest to be taken back: `yes`, `waits` where somebody has asked, else nothing."""
-    standing = revocation.standing_of(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
+    """Return whether the actor may propose to revoke the card's manifest: `yes`, `waits` if a proposal is open, else an empty text."""
+    standing = revocation.find_standing_manifest(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
     if standing is None:
         return ""
-    return "waits" if queries.open_revocation(ctx, standing.id) else "yes"
+    return "waits" if queries.find_open_revocation(ctx, standing.id) else "yes"
 
 
 def papers_of(ctx: Context, card: Card) -> list[Paper]:
-    """Every document that names the card, oldest first."""
+    """Return every document that names the card and that the actor may see, oldest first."""
     P, H, A, D = PersonalisationRequest, Handover, ActivationRequest, Destruction  # noqa: N806  # as the selects read
     born = personalisation.requests_query(ctx).where(P.id == card.personalisation_request_id)
     handed = handovers_query(ctx).where(_names(H.id, HandoverCard.handover_id, HandoverCard.card_id, card))

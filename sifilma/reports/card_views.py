@@ -1,4 +1,4 @@
-"""Cards on the web: list, one card's whole life, and reports about it."""
+"""Cards on the web: the list, the page of one card, and reports about its condition."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ blueprint = Blueprint("card_pages", __name__, url_prefix="/kartu", template_fold
 @blueprint.get("")
 @operation("card.view")
 def index() -> Response:
-    """The cards the actor may see."""
+    """List the cards the actor may see."""
     ctx, form = context(), Form(request.args)
     wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
     choices = {"states": card_page.states(), "functions": functions()}
-    listing = service.cards_page(ctx, wanted, card_page.lettered(ctx, wanted.text))
+    listing = service.list_cards(ctx, wanted, card_page.lettered(ctx, wanted.text))
     return list_views.answer(
         "reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
     )
@@ -46,14 +46,14 @@ def index() -> Response:
 @blueprint.get("/<string:uid>")
 @operation("card.view")
 def show(uid: str) -> Response:
-    """A card with its manifests, its documents and its whole life."""
+    """Show a card with its manifests, its documents and all its steps."""
     return _page(_normal(uid), Form())
 
 
 @blueprint.post("/<string:uid>/lapor")
 @operation("card.report")
 def report(uid: str) -> AnyResponse:
-    """Damaged, locked, lost or found: what stands on the card falls with it."""
+    """Report a card as damaged, locked, lost or found."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
@@ -65,7 +65,7 @@ def report(uid: str) -> AnyResponse:
 @blueprint.post("/<string:uid>/usul-cabut")
 @operation("manifest.propose")
 def propose_revocation(uid: str) -> AnyResponse:
-    """Ask for the card's manifest to be taken back; an approver decides."""
+    """Propose to revoke the card's manifest. An approver decides."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         revocation.propose_of_card(ctx, service.get_card(ctx, uid).id, form.model(RevokeIn).reason)
@@ -76,8 +76,8 @@ def propose_revocation(uid: str) -> AnyResponse:
 @blueprint.get("/<string:uid>/foto/<int:number>")
 @operation("card.view")
 def photo(uid: str, number: int) -> Response:
-    """A photo of what was reported about the card."""
-    found = condition_reports.photo_of(context(), _normal(uid), number)
+    """Return a photo of a report about the card, by its number (from 1)."""
+    found = condition_reports.get_photo(context(), _normal(uid), number)
     return attachment(resources().files.get(found.sha256), found.media_type, found.filename)
 
 
@@ -87,7 +87,7 @@ def _page(uid: str, form: Form) -> Response:
     return form.again(
         "reports/card.html",
         card=card_page.lines(ctx, [card])[0],
-        unit=card_page.unit_of(ctx, card),
+        unit=card_page.find_unit(ctx, card),
         manifests=card_page.manifests_of(ctx, card, resources().settings.public_url),
         sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
         revocable=card_page.revocable(ctx, card),

@@ -1,4 +1,7 @@
-"""What somebody is told at once: what they submitted is approved, returned or rejected. Written in the transaction of that very step."""
+"""Messages sent at once: a submission was approved, returned or rejected.
+
+A hook writes the message to the outbox in the transaction of that step, so it leaves exactly if the step is committed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ PURPOSE = "notice"
 
 
 def register_hooks(resources: Callable[[], Resources]) -> None:
-    """Attach them; safe to call twice. `resources` gives those of the application in which the step is taken."""
+    """Attach the hooks of all decisions. Attaching them twice has no effect.
+
+    `resources` returns those of the application in which the step is taken.
+    """
     for cycle, states in DECISIONS:
         for state in states:
             cycle.on(state, Notice(cycle.kind, state, resources))
@@ -33,21 +39,22 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
 
 @dataclass(frozen=True)
 class Notice:
-    """The hook of one state that somebody decides: equal hooks are one hook, however often they are attached."""
+    """The hook of one state. It is a dataclass, because equal hooks count as one however often they are attached (`LifeCycle.on`)."""
 
     kind: str
     state: str
     resources: Callable[[], Resources]
 
     def __call__(self, session: Session, decided: Any, act: Act) -> None:
-        """Tell whoever submitted it."""
+        """Tell the person who submitted the object."""
         _tell(self.resources(), f"{self.kind}_{self.state}", session, decided, act)
 
 
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
-    """Write a mail to whoever submitted it, unless they did this themselves, are disabled, or want no mail."""
+    """Write an e-mail to the submitter, unless they took the step themselves, are disabled, or have switched e-mail off."""
     if decided.submitted_by_user in (None, act.user_id):
         return
+    # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
         user = session.get_one(User, decided.submitted_by_user)
         address = ways_to(held.settings, user).get(Channel.EMAIL) if user.state == AccountState.ACTIVE else None

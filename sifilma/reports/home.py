@@ -1,4 +1,7 @@
-"""The home page: what waits, what is awaited, what lapses soon, and how things stand. A few statements, however much there is."""
+"""The home page: what waits for the actor, what the actor waits for, what expires soon, and counts.
+
+The number of queries does not depend on the amount of data.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from sifilma.kernel.context import Context
 from sifilma.oversight.models import Agreement
 from sifilma.reports import tasks_waiting
 
+# Lines shown of each list.
 SHOWN = 12
 TOKENS_WITHIN = timedelta(days=7)
 MANIFESTS_WITHIN = timedelta(days=90)
@@ -33,7 +37,7 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class Line:
-    """One thing to do. `key` is the object's id; `at` since when it waits, or when it lapses; `until`: its deadline, if it has one."""
+    """One task. `key` is the object's id. `at` is since when it waits, or when it expires; `until` is its deadline, if it has one."""
 
     task: str
     key: UUID
@@ -46,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """The first lines, oldest first, and how many there are in all."""
+    """The first lines, oldest first, and the number of all."""
 
     items: list[Line]
     total: int
@@ -64,7 +68,7 @@ class AgreementEnd:
 
 @dataclass(frozen=True)
 class Home:
-    """What the home page shows. `cards` counts by state in the order of a card's life; `days` activations by day, the last is today."""
+    """What the home page shows. `cards` counts by state, in the order of a card's life. `days` counts activations by day, up to today."""
 
     waiting: Lines
     awaited: Lines
@@ -75,7 +79,7 @@ class Home:
 
 
 def home(ctx: Context) -> Home:
-    """Everything of it, as far as the actor may see."""
+    """Return everything the home page shows, within the actor's scope."""
     return Home(
         waiting=_lines(ctx, tasks_waiting.waiting(ctx)), awaited=_lines(ctx, tasks_waiting.awaited(ctx)),
         lapsing=_lines(ctx, _lapsing(ctx)),
@@ -84,7 +88,7 @@ def home(ctx: Context) -> Home:
 
 
 def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
-    """All of them as one list, in one statement."""
+    """Return the rows of all selects as one list, in one query."""
     found = list(selects)
     if not found:
         return Lines([], 0)
@@ -95,20 +99,20 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
 
 
 def _lapsing(ctx: Context) -> tasks_waiting.Lines:
-    """Tokens nobody has used, and manifests nobody has renewed."""
+    """Yield selects of unused tokens and active manifests that expire soon."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
-        yield tasks_waiting.tokens(soon, "token_lapses", func.min(Token.expires_at))
+        yield tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.MANIFEST_VIEW):
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        yield tasks_waiting.line(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
-    """An institution's own last agreement always; for operators and approvers those that end soon and have no successor."""
+    """Return the last agreement of the actor's institution or, for operators and approvers, those that end soon without a later one."""
     mine = ctx.actor.organisation_kind is OrganisationKind.INSTITUTION
     if not mine and not (ctx.actor.is_central and grants(ctx.actor, Operation.CARD_VIEW)):
         return []
@@ -136,7 +140,10 @@ def _cards(ctx: Context) -> list[tuple[str, int]]:
 
 
 def _days(ctx: Context) -> list[tuple[date, int]]:
-    """Activations of the last days, in the days of the actor's own zone: one column a day, so that every database counts alike."""
+    """Return the number of activations on each of the last days, by the days of the actor's time zone.
+
+    The query has one column a day, because SQLite and PostgreSQL have no common function for a day in a time zone.
+    """
     if not grants(ctx.actor, Operation.MANIFEST_VIEW):
         return []
     zone = zone_of(ctx.actor.region_code)

@@ -1,4 +1,4 @@
-"""The map of readers: counts by province and regency, the cards of a regency, and what the map draws."""
+"""The map of readers: counts by province and regency, the cards of a regency, and the points the map draws."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOLDERS = (OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE, Or
 
 
 class View(BaseModel):
-    """The part of the map somebody looks at."""
+    """The part of the map that is shown. Degrees are WGS 84."""
 
     zoom: int = Field(ge=reader_locations.ZOOMS[0], le=reader_locations.ZOOMS[1])
     south: float = Field(ge=-90, le=90)
@@ -38,7 +38,7 @@ class View(BaseModel):
 @blueprint.get("")
 @operation("card.view")
 def index() -> Response:
-    """Provinces with their readers; with `wilayah` the regencies of a province, or the cards of what is smaller."""
+    """Show the provinces with their readers; with `wilayah`, the regencies of a province or the cards of a regency, district or village."""
     form = Form(request.args)
     wanted = _wanted(form)
     return _cards(form, wanted) if len(wanted.region) > 2 else _counts(form, wanted)
@@ -58,14 +58,14 @@ def _counts(form: Form, wanted: PlaceFilter) -> Response:
 def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
     shown: dict[str, Any] = {"box": None if request.args.get("unduh") else reader_locations.extent(ctx, wanted)} | _around(wanted)
-    listing = reader_locations.readers_page(ctx, wanted)
+    listing = reader_locations.list_readers(ctx, wanted)
     return list_views.answer(
         "reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), reader_locations.EXPORT, form=form, **shown
     )
 
 
 def _around(wanted: PlaceFilter) -> dict[str, Any]:
-    """What both pages need: the regions above, and the choices of the filters."""
+    """Return what both pages need: the regions above, and the choices of the filters."""
     above = [wanted.region[:end] for end in codes.WIDTHS if len(wanted.region) >= end]
     names = names_of(context().session, above) if above else {}
     return {
@@ -81,7 +81,7 @@ def _around(wanted: PlaceFilter) -> dict[str, Any]:
 @blueprint.get("/titik.json")
 @operation("card.view")
 def points() -> Response:
-    """What the map draws: readers gathered on a grid as fine as the zoom, those of the part that is looked at."""
+    """Return the points of the part that is shown: readers clustered on a grid that fits the zoom (JSON)."""
     form = Form(request.args)
     shown, wanted = form.model(View), _wanted(form)
     found = reader_locations.clusters(context(), wanted, shown.zoom, Box(shown.south, shown.west, shown.north, shown.east))
@@ -94,12 +94,12 @@ def _drawn(cluster: Cluster, wanted: PlaceFilter) -> dict[str, object]:
 
 
 def _chosen(wanted: PlaceFilter) -> dict[str, Any]:
-    """The filters, the region aside, as they stand in addresses."""
+    """Return the filters without the region, as they are written in URLs."""
     return {name: value for name, value in asdict(wanted).items() if value and name != "region"}
 
 
 def _wanted(form: Form) -> PlaceFilter:
-    """NotFound for what is no region code."""
+    """Return the filter of the form. Raise NotFound for text that is no region code."""
     region, (state_, function, holder) = form.get("wilayah").strip(), (form.get(name)[:20] for name in ("state", "function", "kind"))
     try:
         return PlaceFilter(state_, function, holder, codes.normalise(region) if region else "")

@@ -1,4 +1,4 @@
-"""What people are written: in their language and zone, with the page's address, and nothing of it secret or about other people."""
+"""The texts of reminders and notices, in the reader's language and time zone, with links. They hold no secrets and name nobody else."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from sifilma.web.pages import ZONES
 
 SHOWN = 20
 NAMELESS = frozenset({"user_pages.show", "user_pages.proposals", "manifest_pages.show", "manifest_pages.index", "review_pages.show"})
-"""Pages of things whose titles stay out of messages: a person's name, a card's UID."""
+"""Pages of objects whose titles are left out of messages, since they are a person's name or a card's UID."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How somebody reads: their language, and the zone they live in."""
+    """The language and the time zone in which a text is written."""
 
     language: str
     zone: ZoneInfo
 
 
 def reader(user: User) -> Reader:
-    """By what they chose, else by their province."""
+    """Return the language and the time zone the user chose; without one, the time zone of the organisation's province."""
     return Reader(user.language, ZoneInfo(user.time_zone) if user.time_zone else zone_of(user.organisation.region_code))
 
 
 def digest(site: Site, to: Reader, channel: Channel, news: Sequence[Due]) -> tuple[str, str]:
-    """Subject and text of a reminder; an SMS says how much there is and where, a mail says what."""
+    """Return subject and text of a reminder. An SMS says how many things there are and where; an e-mail lists them."""
     with force_locale(to.language):
         subject = ngettext("SI-FILMA: %(num)s thing needs you", "SI-FILMA: %(num)s things need you", len(news))
         if channel is Channel.SMS:
@@ -61,14 +61,14 @@ def _mail(site: Site, to: Reader, news: Sequence[Due]) -> list[str]:
 
 
 def notice(site: Site, to: Reader, task: str, title: str, key: UUID) -> tuple[str, str]:
-    """Subject and text of what became of something just now."""
+    """Return subject and text of a notice about one decision."""
     with force_locale(to.language):
         words = str(TASKS[task].words)
         return f"SI-FILMA: {words}", "\n".join(filter(None, (words, title, address(site, TASKS[task], key))))
 
 
 def _thing(site: Site, to: Reader, due: Due) -> tuple[str, str]:
-    """One thing in two lines: what and since or until when; where."""
+    """Return one thing as two lines: what and since or until when, then the URL."""
     task = TASKS[due.task]
     parts = [str(task.words)]
     if due.title and task.endpoint not in NAMELESS:
@@ -81,10 +81,10 @@ def _thing(site: Site, to: Reader, due: Due) -> tuple[str, str]:
 
 
 def moment(at: datetime, to: Reader) -> str:
-    """`24 Nov 2026 08.12 WIB`, where somebody lives."""
+    """Return a moment in the reader's zone, such as `24 Nov 2026 08.12 WIB`."""
     return f"{format_datetime(at.astimezone(to.zone), 'd MMM y HH.mm', locale=to.language)} {ZONES[str(to.zone)]}"
 
 
 def address(site: Site, task: Task, key: UUID) -> str:
-    """The page of a thing."""
+    """Return the URL of the page about a thing."""
     return site.page(task.endpoint, **({task.argument: key} if task.argument else {}))

@@ -1,4 +1,4 @@
-"""Organisations on the web: the list to search, and one with what it holds."""
+"""Organisations on the web: the searchable list, and one with what it holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 
-from sifilma.accounts.service import organisations_query
+from sifilma.accounts.service import list_organisations
 from sifilma.documents import list_views
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.actor import OrganisationKind
@@ -22,9 +22,9 @@ blueprint = Blueprint("organisation_pages", __name__, url_prefix="/organisasi", 
 @blueprint.get("")
 @operation("reference.read")
 def index() -> Response:
-    """Every organisation, by kind and a part of the name."""
+    """List organisations by kind and a part of the name."""
     form = Form(request.args)
-    listing = organisations_query(form.get("jenis") or None, form.get("nama").strip()[:100] or None)
+    listing = list_organisations(form.get("jenis") or None, form.get("nama").strip()[:100] or None)
     return list_views.answer(
         "reports/organisations.html", listing, list, organisations.EXPORT, form=form, kinds=[(k.value, kind(k)) for k in OrganisationKind]
     )
@@ -33,7 +33,7 @@ def index() -> Response:
 @blueprint.get("/<uuid:organisation_id>")
 @operation("reference.read")
 def show(organisation_id: UUID) -> str:
-    """One organisation."""
+    """Show one organisation."""
     ctx = context()
     today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
-    return render_template("reports/organisation.html", facts=organisations.facts(ctx, organisation_id), today=today)
+    return render_template("reports/organisation.html", facts=organisations.get_facts(ctx, organisation_id), today=today)

@@ -1,4 +1,4 @@
-"""One organisation with what it holds, as far as the actor may see."""
+"""One organisation with what it holds, within the actor's scope."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class Facts:
-    """What the page shows. None where the actor may not see: `units`, `cards` (by state), `agreements`."""
+    """What the page shows. `units`, `cards` (counts by state) and `agreements` are None if the actor may not see them."""
 
     organisation: Organisation
     region: str
@@ -42,8 +42,8 @@ class Facts:
     agreements: list[Agreement] | None
 
 
-def facts(ctx: Context, organisation_id: UUID) -> Facts:
-    """An organisation; NotFound if there is none."""
+def get_facts(ctx: Context, organisation_id: UUID) -> Facts:
+    """Return an organisation with its facts. Raise NotFound if there is none."""
     found = ctx.session.get(Organisation, organisation_id)
     if found is None:
         raise NotFound()
@@ -53,7 +53,10 @@ def facts(ctx: Context, organisation_id: UUID) -> Facts:
 
 
 def _sees(ctx: Context, found: Organisation, operation: Operation) -> bool:
-    """Somebody sees the counts of all, of their own, or of whoever they are linked with: a count of nothing linked says nothing."""
+    """Return whether counts may be shown at all. Outside the directorate, those of the directorate are not.
+
+    The counts themselves are within the actor's scope: all, the own, or linked rows.
+    """
     return bool(grants(ctx.actor, operation)) and (ctx.actor.is_central or found.kind != OrganisationKind.DIRECTORATE)
 
 
@@ -74,14 +77,20 @@ def _cards(ctx: Context, found: Organisation) -> list[tuple[str, int]] | None:
 
 
 def _reaches(ctx: Context, found: Organisation) -> bool:
-    """Whether nothing found means that there is nothing: for central people, one's own, and a province's regencies."""
+    """Return whether the actor's scope covers all rows of the organisation, so that a count of zero means there are none.
+
+    True for central people, the own organisation, and the regencies of a province office.
+    """
     own_regency = ctx.actor.organisation_kind is OrganisationKind.PROVINCE_OFFICE and found.kind == OrganisationKind.REGENCY_OFFICE
     in_province = own_regency and (found.region_code or "").startswith(f"{ctx.actor.region_code}.")
     return ctx.actor.is_central or found.id == ctx.actor.organisation_id or in_province
 
 
 def _agreements(ctx: Context, found: Organisation, *, linked: bool) -> list[Agreement] | None:
-    """PKS: central people and offices read all, an institution its own, a manufacturer those of its buyers."""
+    """Return the agreements (PKS), latest first, or None if the actor may not see them.
+
+    Central people and offices read all, an institution its own, a manufacturer those of its buyers.
+    """
     reads_all = ctx.actor.is_central or (ctx.actor.organisation_kind is not None and ctx.actor.organisation_kind.is_office)
     if found.kind != OrganisationKind.INSTITUTION or not (reads_all or linked or found.id == ctx.actor.organisation_id):
         return None

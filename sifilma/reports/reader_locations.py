@@ -1,4 +1,4 @@
-"""Where readers stand: counted by region, gathered on a grid for the map, and listed. Each as far as the actor may see its card."""
+"""The locations of readers: counted by region, clustered for the map, and listed. All within the actor's scope of cards."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from sifilma.reports.card_page import CardLine
 from sifilma.web.pages import moment
 from sifilma.web.states import state
 
+# Positions are stored as whole numbers of 1e-7 degrees.
 E7 = 10_000_000
-CELL_PIXELS = 64  # the width of a cell of the grid on the screen; a tile of 256 pixels is 360 degrees at zoom 0
-APART = 0.7  # of a cell: circles closer than this are one
-SOUTH_E7 = 200_000_000  # added to latitudes, so that whole-number division rounds the same way on both sides of the equator
+CELL_PIXELS = 64  # width of a grid cell on the screen; 256 pixels (one tile) are 360 degrees at zoom 0
+APART = 0.7  # in cells: circles nearer than this are merged
+SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
 ZOOMS = (3, 17)
 STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
 EXPORT = Export(
@@ -47,7 +48,7 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class PlaceFilter:
-    """Which readers. `state` is a key of STANDING, `kind` the holder's kind of organisation, `region` a code of any level."""
+    """A filter of readers. `state` is a key of STANDING, `kind` a kind of organisation (the holder's), `region` a code of any level."""
 
     state: str = ""
     function: str = ""
@@ -57,7 +58,7 @@ class PlaceFilter:
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the map, in degrees."""
+    """A part of the map, in degrees (WGS 84)."""
 
     south: float
     west: float
@@ -67,7 +68,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Count:
-    """How many readers stand in a region, by the function of their cards; `box` is where."""
+    """The number of readers in a region by the function of their cards. `box` encloses them."""
 
     code: str
     name: str
@@ -77,13 +78,13 @@ class Count:
 
     @property
     def total(self) -> int:
-        """Both together."""
+        """Return the sum of both."""
         return self.r + self.rw
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Readers that stand close together. `region` is the code they have in common; `uid` is there where it is one."""
+    """Readers that stand close together. `region` is the deepest code they have in common. `uid` is set if it is a single reader."""
 
     latitude: float
     longitude: float
@@ -95,7 +96,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Reader:
-    """A card at work, with its place. `place` names village and district."""
+    """An active or suspended card with its location. `place` names village and district."""
 
     card: CardLine
     place: str
@@ -103,7 +104,7 @@ class Reader:
 
 
 def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
-    """The cards that work, each joined with the activation it works by."""
+    """Return a query of the cards that match, each joined with its manifest in force and that manifest's activation."""
     standing = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
     query = cards_query(ctx).join(Manifest, Manifest.card_id == Card.id).join(Activation, Activation.id == Manifest.activation_id)
     query = query.where(Card.state.in_(STANDING.get(wanted.state, ())), Manifest.state.in_(standing))
@@ -118,7 +119,7 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
 
 
 def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
-    """The regions below the wanted one (provinces, else regencies) with their readers, the most first; two statements."""
+    """Return the provinces, or the regencies of the wanted province, with their readers; the most first. Needs two queries."""
     part = func.substr(Activation.region_code, 1, 5 if wanted.region else 2)
     by_function = (func.sum(case((Card.function == function, 1), else_=0)) for function in (Function.R, Function.RW))
     query = readers_query(ctx, wanted).with_only_columns(part, *by_function, *_EXTENT).group_by(part)
@@ -136,7 +137,7 @@ def _box(extent: Iterable[int]) -> Box:
 
 
 def around(boxes: list[Box]) -> Box | None:
-    """The box around all of them; None for none."""
+    """Return the box around all boxes, or None without any."""
     if not boxes:
         return None
     south, west = min(box.south for box in boxes), min(box.west for box in boxes)
@@ -144,15 +145,19 @@ def around(boxes: list[Box]) -> Box | None:
 
 
 def extent(ctx: Context, wanted: PlaceFilter) -> Box | None:
-    """Where the wanted readers stand; None if there are none."""
+    """Return the box around the readers that match, or None without any."""
     row: Sequence[Any] = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
     return None if row[0] is None else _box(row)
 
 
 def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[Cluster]:
-    """What stands in the shown part of the map, gathered on a grid: as many circles as have room, however many readers there are."""
+    """Return the readers in the shown part of the map, clustered on a grid by the database.
+
+    The number of clusters depends on the size of the map on the screen, not on the number of readers.
+    """
     cell = 360 * CELL_PIXELS / 256 / 2**zoom
     size = int(cell * E7)
+    # Cells of the grid are whole-number quotients, so the database can group by them.
     north, east = (Activation.latitude_e7 + SOUTH_E7) // size, Activation.longitude_e7 // size
     inside = (
         Activation.latitude_e7.between(int(shown.south * E7), int(shown.north * E7)),
@@ -171,12 +176,12 @@ def _cluster(row: Any) -> Cluster:
 
 
 def in_common(one: str, other: str) -> str:
-    """The deepest code above (or equal to) both; empty where not even the province is the same."""
+    """Return the deepest code that is equal to or above both, or an empty text if they have not even the province in common."""
     return next((one[:end] for end in reversed(codes.WIDTHS) if len(one) >= end and one[:end] == other[:end]), "")
 
 
 def _merged(found: list[Cluster], apart: float) -> list[Cluster]:
-    """Neighbours across a line of the grid, whose circles would lie on each other, become one: the smaller goes to the larger."""
+    """Merge clusters of neighbouring cells whose circles would overlap. The smaller one is merged into the larger."""
     kept: list[Cluster] = []
     for one in sorted(found, key=lambda cluster: -cluster.count):
         near = next((n for n, other in enumerate(kept) if _distance(one, other) < apart), None)
@@ -201,13 +206,13 @@ def _together(one: Cluster, other: Cluster) -> Cluster:
     return Cluster(latitude, longitude, count, box, in_common(one.region, other.region), "")
 
 
-def readers_page(ctx: Context, wanted: PlaceFilter) -> Listing[Card]:
-    """The cards at work in a region."""
+def list_readers(ctx: Context, wanted: PlaceFilter) -> Listing[Card]:
+    """Return the cards that match, to be listed."""
     return readers_query(ctx, wanted), Card.id
 
 
 def readers(ctx: Context, cards: list[Card]) -> list[Reader]:
-    """Cards at work with their places, in five statements."""
+    """Return cards with their places, in a fixed number of queries."""
     standing = Manifest.state.in_((ManifestState.ACTIVE, ManifestState.SUSPENDED))
     query = select(Activation).join(Manifest, Manifest.activation_id == Activation.id)
     made = {at.card_id: at for at in ctx.session.scalars(query.where(standing, Manifest.card_id.in_([card.id for card in cards])))}

@@ -1,4 +1,4 @@
-"""Reminders: what is due for somebody, told once per occasion, all of it in one message a day to each of their channels."""
+"""Reminders: once a day each person gets one message per channel about what is due, and is told once of each occasion."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import changed
+from sifilma.kernel.db import changed, upsert
 from sifilma.kernel.ids import uuid7
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -30,6 +28,7 @@ from sifilma.reports.reminders_due import Due, dues
 from sifilma.resources import Site
 from sifilma.sign_in import contacts
 
+# People handled in one run, so that a run ends soon.
 AT_ONCE = 50
 PURPOSE = "reminder"
 Open = Callable[[], AbstractContextManager[Context]]
@@ -37,7 +36,7 @@ log = structlog.get_logger()
 
 
 def remind(open_context: Open, settings: Settings, site: Site) -> int:
-    """Tell everybody whose hour has come, each in a transaction of their own; how many were told something."""
+    """Remind everybody whose time has come, each in a transaction of their own. Return how many got a message."""
     with open_context() as ctx:
         _begin(ctx, settings)
         come = select(Digest.user_id).join(User, User.id == Digest.user_id).where(Digest.due_at <= ctx.now)
@@ -46,15 +45,15 @@ def remind(open_context: Open, settings: Settings, site: Site) -> int:
 
 
 def _begin(ctx: Context, settings: Settings) -> None:
-    """Whoever is new is told from their next morning on."""
+    """Give new accounts their first reminder time, the next morning."""
     new = select(User).outerjoin(Digest, Digest.user_id == User.id).where(User.state == AccountState.ACTIVE, Digest.user_id.is_(None))
     rows = [{"user_id": user.id, "due_at": _morning(ctx.now, user, settings)} for user in ctx.session.scalars(new.limit(AT_ONCE))]
     if rows:
-        ctx.session.execute(_insert(ctx, Digest).values(rows).on_conflict_do_nothing())
+        ctx.session.execute(upsert(ctx.session, Digest).values(rows).on_conflict_do_nothing())
 
 
 def _remind(open_context: Open, settings: Settings, site: Site, user_id: UUID) -> bool:
-    """Tell one person what is due. A fault with one is logged and holds up nobody else; it is tried again."""
+    """Remind one person. A database error is logged and does not stop the others; a later run tries again."""
     try:
         with open_context() as ctx:
             user = ctx.session.get_one(User, user_id)
@@ -65,7 +64,7 @@ def _remind(open_context: Open, settings: Settings, site: Site, user_id: UUID) -
 
 
 def _claim(ctx: Context, settings: Settings, user: User) -> bool:
-    """Whether this worker tells this person today: one conditional UPDATE moves them on to their next morning."""
+    """Return whether this worker reminds this person now: one conditional UPDATE sets their next time, and only one worker can win it."""
     taken = ctx.session.execute(
         update(Digest)
         .where(Digest.user_id == user.id, Digest.due_at <= ctx.now)
@@ -76,7 +75,7 @@ def _claim(ctx: Context, settings: Settings, user: User) -> bool:
 
 
 def _tell(ctx: Context, settings: Settings, site: Site, user: User) -> bool:
-    """One message a channel, if there is anything new and any way to this person."""
+    """Enqueue one message per channel, if there is something new and at least one channel. Return whether there is news."""
     ways = ways_to(settings, user)
     news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user)), settings))) if ways else []
     if news:
@@ -87,32 +86,30 @@ def _tell(ctx: Context, settings: Settings, site: Site, user: User) -> bool:
 
 
 def ways_to(settings: Settings, user: User) -> dict[Channel, str]:
-    """The channels somebody wants to be reminded by that are switched on and lead to them, with the address."""
+    """Return the channels that the user wants, that are switched on and for which there is an address."""
     addresses = contacts.addresses(user)
     wanted = user.notices.split()
     return {channel: addresses[channel] for channel in senders(settings) if channel in wanted and addresses[channel]}
 
 
 def _new(ctx: Context, user: User, found: list[Due]) -> list[Due]:
-    """Those nobody has told them of yet. The unique key decides: a second worker, or a second start, finds none."""
+    """Return those the user has not been told of yet, and record them.
+
+    The unique key of `Reminder` decides, so that no second worker and no second run tells anything twice.
+    """
     if not found:
         return []
     rows = [
         {"id": uuid7(), "user_id": user.id, "task": due.task, "object_id": due.key, "occasion": due.occasion, "at": ctx.now}
         for due in found
     ]
-    insert = _insert(ctx, Reminder).values(rows).on_conflict_do_nothing()
+    insert = upsert(ctx.session, Reminder).values(rows).on_conflict_do_nothing()
     told = {tuple(row) for row in ctx.session.execute(insert.returning(Reminder.task, Reminder.object_id, Reminder.occasion))}
     return [due for due in found if (due.task, due.key, due.occasion) in told]
 
 
-def _insert(ctx: Context, table: type[Digest | Reminder]) -> Any:
-    make = postgresql.insert if ctx.session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return make(table)
-
-
 def actor_of(user: User) -> Actor:
-    """Somebody as who acts: what waits for them is what they would see."""
+    """Return the user as an actor, so that queries find what they would see after signing in."""
     home = user.organisation
     return Actor(
         organisation_id=home.id, organisation_kind=OrganisationKind(home.kind), region_code=home.region_code, user_id=user.id,
@@ -121,7 +118,7 @@ def actor_of(user: User) -> Actor:
 
 
 def _morning(now: datetime, user: User, settings: Settings) -> datetime:
-    """The next time it is the hour of reminding where somebody lives."""
+    """Return the next moment of the reminder hour in the user's time zone."""
     here = now.astimezone(message_texts.reader(user).zone)
     hour = here.replace(hour=settings.remind_hour, minute=0, second=0, microsecond=0)
     return hour if hour > here else hour + timedelta(days=1)

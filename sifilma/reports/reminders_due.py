@@ -1,4 +1,4 @@
-"""What is due for somebody: what waits for them too long, and what of theirs soon lapses. Each with the occasion it is told of once."""
+"""What is due for a person: what has waited for them too long, and what of theirs expires soon. Each thing has an occasion."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.reports import home, tasks_waiting
 
-MOST = 200  # the oldest things of a kind of telling; what is beyond them is told when these are done
+MOST = 200  # only the oldest of a kind; the others become due when these are done
 AGAIN = timedelta(days=7)
 SOON = frozenset({"mend_personalisation", "mend_activation", "receive_handover"})
-"""Told at the next reminder, however short they wait: something came back, or is on its way."""
+"""Tasks that are reminded of at once: a request came back, or cards are on their way."""
 UNTOLD = ("submit_personalisation", "submit_activation", "activate")
-"""One's own drafts, and tokens: those are told of before they lapse."""
+"""Tasks that are not reminded of: one's own drafts, and tokens, which have reminders before they expire."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """Something to tell. `at` is since when it waits, or when it lapses; the same `occasion` of the same thing is told once."""
+    """Something to remind of. `at` is since when it waits, or when it expires. The same `occasion` of the same object is told once."""
 
     task: str
     key: UUID
@@ -44,7 +44,7 @@ class Due:
 
 
 def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
-    """Everything that is due for the actor, told already or not."""
+    """Yield everything that is due for the actor, including what they were told already."""
     yield from _waiting(ctx, timedelta(days=settings.remind_after_days))
     if grants(ctx.actor, Operation.ACTIVATE):
         yield from _lapsing(ctx, _tokens(ctx, settings.remind_token_days), settings.remind_token_days)
@@ -54,7 +54,7 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
 
 
 def _waiting(ctx: Context, patience: timedelta) -> Iterator[Due]:
-    """What waits for the actor longer than it should: told then, and again every week."""
+    """Yield what has waited for the actor longer than `patience`. The occasion changes every week, so it is told again then."""
     for task, key, title, organisation, at, count, _until in _rows(ctx, tasks_waiting.waiting(ctx), ctx.now - patience):
         weeks = max(ctx.now - at - patience, timedelta()) // AGAIN
         yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%dT%H%M%S} {weeks}")
@@ -70,20 +70,20 @@ def _rows(ctx: Context, selects: Iterable[Select[Any]], before: datetime) -> Ite
 
 
 def _tokens(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
-    """Open tokens of the actor's own organisation that lapse soon, by their requests."""
+    """Return a query of the unused tokens of the actor's organisation that expire soon, by request."""
     issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
     soon = issued.where(Token.expires_at > ctx.now, Token.expires_at <= ctx.now + timedelta(days=max(days, default=0)))
-    return tasks_waiting.tokens(soon, "token_lapses", func.min(Token.expires_at))
+    return tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
 
 
 def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
-    """Active manifests of the actor's own organisation that expire soon, by the day: thousands are one line."""
+    """Return a query of the active manifests of the actor's organisation that expire soon, by day, so that thousands become one line."""
     until = ctx.now + timedelta(days=max(days, default=0))
     ending = manifests_query(ctx).where(Manifest.state == ManifestState.ACTIVE, Manifest.expires_at > ctx.now, Manifest.expires_at <= until)
     mine = ending.where(Manifest.organisation_id == ctx.actor.organisation_id)
     by_day = mine.group_by(func.date(Manifest.expires_at), Organisation.id, Organisation.name)
     first = func.min(Manifest.expires_at)
-    return tasks_waiting.line(
+    return tasks_waiting.line_query(
         by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
     )
 
@@ -104,5 +104,5 @@ def _agreements(ctx: Context, days: tuple[int, ...]) -> Iterator[Due]:
 
 
 def _stage(left: timedelta, days: tuple[int, ...]) -> int:
-    """The number of days before the end that has been reached: each is an occasion of its own."""
+    """Return the smallest number in `days` that the time left does not exceed (0 if none). Each is an occasion of its own."""
     return min((stage for stage in days if left <= timedelta(days=stage)), default=0)

@@ -1,4 +1,4 @@
-"""What the lines of the home page, of reminders and notices are called, and which page each leads to."""
+"""The tasks on the home page, in reminders and in notices: their words, icons and pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of work: its words, its icon, and the page of its object (`argument` is what the page calls the id; empty for a list)."""
+    """A kind of task. `argument` is the name of the id in the endpoint's URL; it is empty for a list."""
 
     words: LazyString
     icon: str

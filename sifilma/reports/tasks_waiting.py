@@ -1,4 +1,4 @@
-"""What waits for somebody, and what somebody waits for: one select a kind of work, all of the same columns, so that they make one list."""
+"""What waits for the actor, and what the actor waits for. Each kind of task is one select; all have the same columns, for UNION ALL."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
-P, A, D, H = PersonalisationRequest, ActivationRequest, Destruction, Handover
 Lines = Iterator[Select[Any]]
 MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 
 
-def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None) -> Select[Any]:
-    """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many, until when."""
+def line_query(
+    query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None
+) -> Select[Any]:
+    """Return a select in the common columns: task, id, title, organisation, since when, count, deadline."""
     return query.with_only_columns(
         literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
         at.label("at"), (count if count is not None else literal(0, Integer)).label("count"),
@@ -59,7 +60,7 @@ def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: An
 
 
 def waiting(ctx: Context) -> Lines:
-    """What the actor is to do next."""
+    """Yield what the actor has to do next."""
     yield from _approvals(ctx)
     yield from _looks(ctx)
     yield from _own_papers(ctx)
@@ -75,27 +76,33 @@ def waiting(ctx: Context) -> Lines:
 
 
 def awaited(ctx: Context) -> Lines:
-    """What others are to do next for the actor."""
+    """Yield what the actor waits for others to do."""
     own = ctx.actor.organisation_id
     if not ctx.actor.is_central:
-        mine = personalisation.requests_query(ctx).where(P.requester_id == own)
-        yield _personalisation(mine.where(P.state == PersonalisationState.SUBMITTED), "personalisation_submitted", P.submitted_at)
-        yield _personalisation(mine.where(P.state.in_(MAKING)), "personalisation_running", P.changed_at)
-        yield _activation(_own_activation(ctx, RequestState.SUBMITTED), "activation_submitted", A.submitted_at)
-        yield _made(ctx, "bast_awaited", P.requester_id == own, Card.state == CardState.PERSONALISED)
+        mine = personalisation.requests_query(ctx).where(PersonalisationRequest.requester_id == own)
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state == PersonalisationState.SUBMITTED),
+            "personalisation_submitted",
+            PersonalisationRequest.submitted_at,
+        )
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state.in_(MAKING)), "personalisation_running", PersonalisationRequest.changed_at
+        )
+        yield _activation(_own_activation(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at)
+        yield _made(ctx, "bast_awaited", PersonalisationRequest.requester_id == own, Card.state == CardState.PERSONALISED)
         yield _destruction(_own_destruction(ctx, DestructionState.PROPOSED), "destruction_proposed")
         yield _destruction(_own_destruction(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
-    yield _handover(ctx, "handover_issued", H.issuer_id == own, H.receiver_id)
+    yield _handover(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     yield from _awaited_people(ctx)
 
 
 def _awaited_people(ctx: Context) -> Lines:
-    """Second approvers, deciders of one's own proposals, people who have not taken up their invitation."""
+    """Yield what awaits a second approver, a decision on one's own proposal, or the acceptance of an invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
         asked = _personalisation_approvals(ctx, PERSONALISATION.awaits_another(ctx))
-        yield _personalisation(asked, "personalisation_second", P.submitted_at)
-        yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", A.submitted_at)
+        yield _personalisation(asked, "personalisation_second", PersonalisationRequest.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
         yield _revocation(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
@@ -104,7 +111,7 @@ def _awaited_people(ctx: Context) -> Lines:
         yield _user_change(ctx, "user_change_proposed", USER_CHANGES.own(ctx))
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
-        yield line(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
+        yield line_query(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
 
 
 # --- decisions of central people -------------------------------------------------------------------------------------
@@ -112,9 +119,11 @@ def _awaited_people(ctx: Context) -> Lines:
 
 def _approvals(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        yield _personalisation(_personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", P.submitted_at)
+        yield _personalisation(
+            _personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", PersonalisationRequest.submitted_at
+        )
     if grants(ctx.actor, Operation.ACTIVATION_APPROVE):
-        yield _activation(_activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", A.submitted_at)
+        yield _activation(_activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.DESTRUCTION_APPROVE):
         proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
         yield _destruction(proposed, "approve_destruction")
@@ -131,20 +140,20 @@ def _activation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[An
 
 
 def _looks(ctx: Context) -> Lines:
-    """What an operator looks at."""
+    """Yield what an operator checks or records."""
     if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
         query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
-        yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", P.submitted_at)
+        yield _personalisation(query.where(PERSONALISATION.verifiable()), "verify_personalisation", PersonalisationRequest.submitted_at)
     if grants(ctx.actor, Operation.ACTIVATION_VERIFY):
         asked = activation.requests_query(ctx, Operation.ACTIVATION_VERIFY)
-        yield _activation(asked.where(ACTIVATION.verifiable()), "verify_activation", A.submitted_at)
+        yield _activation(asked.where(ACTIVATION.verifiable()), "verify_activation", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.PERSONALISE):
-        made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(P.state.in_(MAKING))
-        yield _personalisation(made, "record_results", P.changed_at)
+        made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(PersonalisationRequest.state.in_(MAKING))
+        yield _personalisation(made, "record_results", PersonalisationRequest.changed_at)
     if grants(ctx.actor, Operation.PLACE_REVIEW):
         doubted = activation.activations_query(ctx, Operation.PLACE_REVIEW).where(Activation.review_state == "waiting")
         doubted = doubted.where(Card.id == Activation.card_id)
-        yield line(doubted, "review_place", Activation.id, Card.uid, Activation.organisation_id, Activation.at)
+        yield line_query(doubted, "review_place", Activation.id, Card.uid, Activation.organisation_id, Activation.at)
 
 
 # --- papers and cards of one's own organisation ----------------------------------------------------------------------
@@ -152,41 +161,76 @@ def _looks(ctx: Context) -> Lines:
 
 def _own_papers(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.PERSONALISATION_SUBMIT):
-        mine = personalisation.requests_query(ctx, Operation.PERSONALISATION_SUBMIT).where(P.requester_id == ctx.actor.organisation_id)
-        yield _personalisation(mine.where(P.state == PersonalisationState.RETURNED), "mend_personalisation", P.changed_at)
-        yield _personalisation(mine.where(P.state == PersonalisationState.DRAFT), "submit_personalisation", P.changed_at)
+        mine = personalisation.requests_query(ctx, Operation.PERSONALISATION_SUBMIT).where(
+            PersonalisationRequest.requester_id == ctx.actor.organisation_id
+        )
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state == PersonalisationState.RETURNED),
+            "mend_personalisation",
+            PersonalisationRequest.changed_at,
+        )
+        yield _personalisation(
+            mine.where(PersonalisationRequest.state == PersonalisationState.DRAFT),
+            "submit_personalisation",
+            PersonalisationRequest.changed_at,
+        )
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
-        yield _activation(_own_activation(ctx, RequestState.RETURNED), "mend_activation", A.changed_at)
-        yield _activation(_own_activation(ctx, RequestState.DRAFT), "submit_activation", A.changed_at)
+        yield _activation(_own_activation(ctx, RequestState.RETURNED), "mend_activation", ActivationRequest.changed_at)
+        yield _activation(_own_activation(ctx, RequestState.DRAFT), "submit_activation", ActivationRequest.changed_at)
 
 
 def _own_activation(ctx: Context, state: RequestState) -> Select[Any]:
-    return activation.requests_query(ctx).where(A.organisation_id == ctx.actor.organisation_id, A.state == state)
+    return activation.requests_query(ctx).where(
+        ActivationRequest.organisation_id == ctx.actor.organisation_id, ActivationRequest.state == state
+    )
 
 
 def _cards(ctx: Context) -> Lines:
     own = ctx.actor.organisation_id
     if grants(ctx.actor, Operation.HANDOVER_RECEIVE):
-        yield _handover(ctx, "receive_handover", H.receiver_id == own, H.issuer_id)
+        yield _handover(ctx, "receive_handover", Handover.receiver_id == own, Handover.issuer_id)
     if grants(ctx.actor, Operation.HANDOVER_ISSUE):
         ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
         yield _made(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
     if grants(ctx.actor, Operation.ACTIVATE):
         issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
-        yield tokens(issued.where(Token.expires_at > ctx.now), "activate", func.min(A.changed_at), func.min(Token.expires_at))
+        yield tokens_query(
+            issued.where(Token.expires_at > ctx.now), "activate", func.min(ActivationRequest.changed_at), func.min(Token.expires_at)
+        )
 
 
-def tokens(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
-    """Tokens by their requests."""
-    grouped = query.where(A.id == Token.activation_request_id).group_by(A.id, A.letter_number, Organisation.name)
-    return line(grouped, task, A.id, A.letter_number, A.organisation_id, at, func.count(Token.id), until)
+def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
+    """Return tokens, grouped by their requests."""
+    grouped = query.where(ActivationRequest.id == Token.activation_request_id).group_by(
+        ActivationRequest.id, ActivationRequest.letter_number, Organisation.name
+    )
+    return line_query(
+        grouped,
+        task,
+        ActivationRequest.id,
+        ActivationRequest.letter_number,
+        ActivationRequest.organisation_id,
+        at,
+        func.count(Token.id),
+        until,
+    )
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Cards by the request they were made for, and whom they go to."""
-    to = P.requester_id if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE else P.buyer_id
-    query = select(Card).where(P.id == Card.personalisation_request_id, *conditions).group_by(P.id, P.letter_number, Organisation.name)
-    return line(query, task, P.id, P.letter_number, to, func.min(Card.changed_at), func.count(Card.id))
+    """Return cards, grouped by the request they were made for, with the organisation they go to."""
+    to = (
+        PersonalisationRequest.requester_id
+        if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
+        else PersonalisationRequest.buyer_id
+    )
+    query = (
+        select(Card)
+        .where(PersonalisationRequest.id == Card.personalisation_request_id, *conditions)
+        .group_by(PersonalisationRequest.id, PersonalisationRequest.letter_number, Organisation.name)
+    )
+    return line_query(
+        query, task, PersonalisationRequest.id, PersonalisationRequest.letter_number, to, func.min(Card.changed_at), func.count(Card.id)
+    )
 
 
 def _destructions(ctx: Context) -> Lines:
@@ -194,17 +238,19 @@ def _destructions(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.DESTRUCTION_RECORD):
         yield _destruction(_own_destruction(ctx, DestructionState.APPROVED), "record_destruction")
     if grants(ctx.actor, Operation.DESTRUCTION_VERIFY):
-        done = destructions_query(ctx, Operation.DESTRUCTION_VERIFY).where(D.state == DestructionState.EXECUTED)
-        others = done.where(D.submitted_by_person != me, or_(D.recorded_by_person.is_(None), D.recorded_by_person != me))
+        done = destructions_query(ctx, Operation.DESTRUCTION_VERIFY).where(Destruction.state == DestructionState.EXECUTED)
+        others = done.where(
+            Destruction.submitted_by_person != me, or_(Destruction.recorded_by_person.is_(None), Destruction.recorded_by_person != me)
+        )
         yield _destruction(others, "verify_destruction")
 
 
 def _own_destruction(ctx: Context, state: DestructionState) -> Select[Any]:
-    return destructions_query(ctx).where(D.organisation_id == ctx.actor.organisation_id, D.state == state)
+    return destructions_query(ctx).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.state == state)
 
 
 def _models(ctx: Context) -> Lines:
-    """Applications for models: the operator's steps, and the approver's."""
+    """Yield applications for models that wait for an operator or an approver."""
     if grants(ctx.actor, Operation.MODEL_CASE):
         mine = cases_query(ctx, Operation.MODEL_CASE)
         yield _case(mine.where(ModelCase.state == CaseState.APPLIED), "admit_model")
@@ -218,34 +264,62 @@ def _models(ctx: Context) -> Lines:
 
 
 def _personalisation(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    return line(query, task, P.id, P.letter_number, P.requester_id, at, P.quantity)
+    return line_query(
+        query,
+        task,
+        PersonalisationRequest.id,
+        PersonalisationRequest.letter_number,
+        PersonalisationRequest.requester_id,
+        at,
+        PersonalisationRequest.quantity,
+    )
 
 
 def _activation(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    return line(query, task, A.id, A.letter_number, A.organisation_id, at, A.machines)
+    return line_query(
+        query,
+        task,
+        ActivationRequest.id,
+        ActivationRequest.letter_number,
+        ActivationRequest.organisation_id,
+        at,
+        ActivationRequest.machines,
+    )
 
 
 def _handover(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
-    return line(handovers_query(ctx).where(mine, H.state == HandoverState.ISSUED), task, H.id, H.number, other, H.issued_at)
+    return line_query(
+        handovers_query(ctx).where(mine, Handover.state == HandoverState.ISSUED),
+        task,
+        Handover.id,
+        Handover.number,
+        other,
+        Handover.issued_at,
+    )
 
 
 def _destruction(query: Select[Any], task: str) -> Select[Any]:
-    return line(query, task, D.id, func.coalesce(D.number, ""), D.organisation_id, D.changed_at)
+    return line_query(
+        query, task, Destruction.id, func.coalesce(Destruction.number, ""), Destruction.organisation_id, Destruction.changed_at
+    )
 
 
 def _revocation(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
     query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
-    return line(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
+    return line_query(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
 
 
 def _others(ctx: Context) -> ColumnElement[bool]:
-    """Proposals neither by the actor nor about them."""
+    """Return the condition of proposals that the actor may decide, and that are not about themselves."""
     return USER_CHANGES.decidable(ctx) & (User.person_id != ctx.actor.person_id)
 
 
 def _of_heads() -> ColumnElement[bool]:
-    """Proposals a head decides on: a second factor of staff is lost, and there is another head than the one who reported it."""
+    """Return the condition of proposals that a head decides.
+
+    A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
+    """
     of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~User.roles.like("%head%")
     return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
 
@@ -253,15 +327,15 @@ def _of_heads() -> ColumnElement[bool]:
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
     query = query.where(*who, User.id == UserChange.user_id, Person.id == User.person_id)
-    return line(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
+    return line_query(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
 def _case(query: Select[Any], task: str) -> Select[Any]:
     named = query.where(DeviceModel.id == ModelCase.model_id)
-    return line(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
+    return line_query(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
 
 
 def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
-    """Rows to be added, by the organisation of whoever proposed them."""
+    """Return a select of proposed reference data, with the proposer's organisation."""
     query = changes_query(ctx).where(who, User.id == ReferenceChange.changed_by)
-    return line(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)
+    return line_query(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

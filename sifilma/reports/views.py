@@ -1,4 +1,4 @@
-"""Where everybody begins."""
+"""The home page."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ blueprint = Blueprint("home", __name__, template_folder="templates")
 @blueprint.get("/")
 @operation("session.self")
 def show() -> str:
-    """What waits, what is awaited, what lapses soon, how things stand."""
+    """Show what waits, what is awaited, what expires soon, and counts."""
     return render_template("reports/home.html", home=home.home(context()), tasks=TASKS)

@@ -1,1 +1,1 @@
-"""The database's schema: every table in one place, migrations, and the comparison with the code."""
+"""The database schema: all tables in one place, migrations, and the comparison of a database with the code."""

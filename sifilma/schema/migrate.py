@@ -1,4 +1,4 @@
-"""Bringing a database to the code's schema, under a lock and with time-outs, and telling whether it is there."""
+"""Migrate a database to the code's schema, under a lock and with time-outs, and check whether it has this schema."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sifilma.kernel.errors import Conflict
 from sifilma.schema import tables
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
-LOCK_ID = 0x51F11A
+LOCK_ID = 0x51F11A  # of an advisory lock; any number that no other lock of this database has
 
 
 @dataclass(frozen=True)
 class SchemaCheck:
-    """What `sifilma db check` found. Everything is empty or equal when the database fits the code."""
+    """The result of `sifilma db check`. Its lists are empty and the heads equal if the database fits the code."""
 
     database_head: str | None
     code_head: str | None
@@ -36,12 +36,12 @@ class SchemaCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether schema, triggers and revision are what the code expects."""
+        """Return whether schema, triggers and revision are what the code expects."""
         return self.database_head == self.code_head and not (self.differences or self.missing_rules or self.unknown_rules)
 
 
 def configuration(connection: Connection | None = None) -> Config:
-    """Alembic's configuration, made in code: there is no ini file to keep in step."""
+    """Return Alembic's configuration, made in code: an ini file would have to be kept in step."""
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection
@@ -50,16 +50,17 @@ def configuration(connection: Connection | None = None) -> Config:
 
 @cache
 def head() -> str | None:
-    """The newest revision the code knows."""
+    """Return the newest revision that the code knows."""
     return ScriptDirectory.from_config(configuration()).get_current_head()
 
 
 def upgrade(url: str | URL, revision: str = "head") -> None:
-    """Migrate forward to `revision` in one transaction; a second migrator is refused (Conflict), not made to wait.
+    """Migrate forward to `revision` in one transaction. Raise Conflict at once if another migration is running.
 
-    Triggers are taken off first and put back last (only at the head), in the same transaction: data stays guarded.
+    Triggers are removed first and installed last (only at the head), in the same transaction, so no other session sees unguarded data.
+    They would refuse what a migration must change, and SQLite drops those of a table it rebuilds.
     """
-    from alembic import command  # noqa: PLC0415  # 14 MB a server never needs
+    from alembic import command  # noqa: PLC0415  # 14 MB that a server does not need
 
     engine = make_engine(url, pool_size=1)
     try:
@@ -74,12 +75,12 @@ def upgrade(url: str | URL, revision: str = "head") -> None:
 
 @contextmanager
 def migration_lock(engine: Engine) -> Iterator[Connection]:
-    """A connection in a transaction that only one migrator at a time can have."""
+    """Give a connection with a transaction that only one migrator at a time can have. Commit it at the end of the block."""
     if engine.dialect.name == "sqlite":
         with _file_lock(engine), engine.connect() as connection:
             driver = connection.connection.dbapi_connection
             assert driver is not None  # noqa: S101
-            driver.execute("PRAGMA foreign_keys=OFF")  # only possible outside a transaction; tables are rebuilt, checked below
+            driver.execute("PRAGMA foreign_keys=OFF")  # possible outside a transaction only; rebuilding a table needs it, checked below
             yield connection
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken:
@@ -88,6 +89,7 @@ def migration_lock(engine: Engine) -> Iterator[Connection]:
             connection.commit()
     else:
         with engine.begin() as connection:
+            # A migration that waits for a lock makes every later query on the table wait behind it, so it gives up soon.
             connection.execute(text("SET LOCAL lock_timeout = '5s'"))
             connection.execute(text("SET LOCAL statement_timeout = '600s'"))
             if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": LOCK_ID}).scalar():
@@ -97,7 +99,10 @@ def migration_lock(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _file_lock(engine: Engine) -> Iterator[None]:
-    """The file stays: where it was taken away, one could lock it and another its successor of the same name."""
+    """Hold a lock on a file beside the database. The file stays afterwards.
+
+    If it were deleted, one process could hold a lock on the deleted file while another locks a new file of the same name.
+    """
     path = Path(f"{engine.url.database}.migrating")
     with path.open("w") as handle:
         try:
@@ -108,7 +113,7 @@ def _file_lock(engine: Engine) -> Iterator[None]:
 
 
 def current(connection: Connection) -> str | None:
-    """The revision the database is at."""
+    """Return the revision that the database has."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -123,7 +128,7 @@ def check(url: str | URL) -> SchemaCheck:
 
 
 def compare(connection: Connection) -> SchemaCheck:
-    """Compare the database with the code: revision, tables, columns, indexes, triggers."""
+    """Compare the database with the code: revision, tables, columns, indexes and triggers."""
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # as in `upgrade`
 
     migration = MigrationContext.configure(connection, opts={"compare_type": True, "target_metadata": tables.METADATA})

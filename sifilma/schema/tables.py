@@ -1,4 +1,4 @@
-"""Every table and every rule of the database: importing this module registers them all."""
+"""All tables and database rules. Importing this module registers them, because the models do so when they are imported."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Signing in: password, second factors, sessions, and the gate every request passes."""
+"""Signing in: password, second factors, sessions, and the gate that every request passes."""

@@ -1,4 +1,4 @@
-"""From a cookie or an API key to an actor, in one statement."""
+"""Find the actor behind a session cookie or an API key, in one query."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.prepared import Prepared
 
+# How often `last_seen_at` is written. Every request would be a write otherwise.
 SEEN_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who was found. `csrf` is None for API keys, which no browser sends by itself."""
+    """The result of authentication. `csrf` is None for an API key, since browsers do not send one by themselves."""
 
     actor: Actor
     csrf: str | None
 
 
 def cookie_name(settings: Settings) -> str:
-    """The session cookie's name: `__Host-` binds it to this host, and needs https."""
+    """Return the name of the session cookie. The prefix `__Host-` binds it to this host and needs https (RFC 6265bis, section 4.1.3)."""
     return "__Host-sifilma_session" if settings.https else "sifilma_session"
 
 
 def secret_hash(secret: str) -> str:
-    """SHA-256 (hex) of a random secret of at least 128 bits: how cookies, links and keys are stored."""
+    """Return the SHA-256 (hex) of a random secret of at least 128 bits. Cookies, links and keys are stored in this form."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def identify(ctx: Context, settings: Settings, authorization: str | None, cookie: str | None) -> Identity | None:
-    """The actor behind a request, None if there is none. Dead sessions, disabled people and revoked keys are none."""
+    """Return the identity behind a request, or None for ended or expired sessions, disabled accounts and revoked keys.
+
+    An `Authorization` header excludes the cookie, even if it is invalid.
+    """
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
         return _by_key(ctx, key.strip()) if scheme.lower() == "bearer" and key else None
@@ -101,19 +105,19 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
 
 
 def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_at: datetime) -> bool:
-    """Whether a session is past its idle time or its whole time."""
+    """Return whether a session has exceeded its idle time or its total time."""
     idle, whole = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
     return now - last_seen_at > idle or now - created_at > whole
 
 
 def _touch(ctx: Context, session_id: object) -> None:
-    """Note that the session is in use: in a transaction of its own, at most once a minute."""
+    """Note that the session is in use, in a transaction of its own: the request itself may only read."""
     now = ctx.now
     ctx.uow.separately(lambda session: session.execute(update(LoginSession).where(LoginSession.id == session_id).values(last_seen_at=now)))
 
 
-def actor_of(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
-    """Somebody on whose behalf work goes on after their request: None once the account is disabled or the key revoked."""
+def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
+    """Return the actor on whose behalf work continues after the request, or None if the account is disabled or the key revoked."""
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)
         return _person(user) if user is not None and user.state == AccountState.ACTIVE else None

@@ -1,4 +1,4 @@
-"""Where somebody is written to: an account's own addresses, which the person themselves corrects."""
+"""The e-mail address and phone number of an account. The person themselves may change them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PURPOSE = "security"
 
 
 def addresses(user: User) -> dict[Channel, str]:
-    """The addresses of an account, empty where there is none."""
+    """Return the addresses of an account by channel; empty where there is none."""
     return {Channel.EMAIL: user.email, Channel.SMS: user.phone}
 
 
 def keep_contact(ctx: Context, settings: Settings, email: str, phone: str) -> None:
-    """Keep one's own new addresses; the former ones are told, for whoever did not ask for this."""
+    """Store the actor's new addresses, and warn the former ones in case somebody else made the change. Raise Conflict if none changes."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
     former = addresses(user)
     user.email, user.phone = email.strip(), phone.strip()

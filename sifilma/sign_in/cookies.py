@@ -1,4 +1,4 @@
-"""The session's cookie: set and cleared in one place."""
+"""Set and clear the session cookie."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sifilma.sign_in.authentication import cookie_name
 
 
 def set_cookie(response: Response, settings: Settings, value: str) -> Response:
-    """HttpOnly, SameSite=Lax, for this host only; Secure and `__Host-` under https."""
+    """Set the cookie: HttpOnly, SameSite=Lax, for this host only; with https also Secure and prefixed `__Host-`."""
     response.set_cookie(
         cookie_name(settings), value, max_age=settings.session_hours * 3600, httponly=True, samesite="Lax", secure=settings.https, path="/"
     )
@@ -17,6 +17,6 @@ def set_cookie(response: Response, settings: Settings, value: str) -> Response:
 
 
 def clear_cookie(response: Response, settings: Settings) -> Response:
-    """Take the cookie back from the browser."""
+    """Delete the cookie in the browser."""
     response.delete_cookie(cookie_name(settings), httponly=True, samesite="Lax", secure=settings.https, path="/")
     return response

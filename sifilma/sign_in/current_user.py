@@ -1,4 +1,4 @@
-"""Flask-Login's view of who is signed in: `current_user` for pages. Sessions themselves lie in the database (`authentication`)."""
+"""Flask-Login's `current_user` for pages. The sessions themselves are in the database (`authentication`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.web.states import kind
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
-    """The person behind a request; names are looked up when a page shows them."""
+    """The person behind a request. Their names are read from the database when a page first shows one."""
 
     def __init__(self, actor: Actor) -> None:
         self.id = str(actor.user_id)
@@ -26,32 +26,32 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
 
     @property
     def name(self) -> str:
-        """The person's name."""
+        """Return the person's name."""
         return str(self._names[0])
 
     @property
     def organisation_name(self) -> str:
-        """The organisation's name."""
+        """Return the organisation's name."""
         return str(self._names[1])
 
     @property
     def language(self) -> str:
-        """The language kept for them."""
+        """Return the language stored for the account."""
         return str(self._names[2])
 
     @property
     def time_zone(self) -> str:
-        """The time zone they chose; empty: that of their province."""
+        """Return the time zone the person chose; empty means that of their province."""
         return str(self._names[3])
 
     @property
     def organisation_kind(self) -> str:
-        """The organisation's kind."""
+        """Return the organisation's kind."""
         return str(self._actor.organisation_kind or "")
 
     @property
     def role_names(self) -> str:
-        """The roles in words."""
+        """Return the names of the roles, separated by commas."""
         return ", ".join(kind(role) for role in sorted(self._actor.roles))
 
     @cached_property
@@ -62,7 +62,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
 
 
 def register(app: Flask) -> None:
-    """Attach Flask-Login. Its own session cookie is never set: a signed cookie would survive the sign-out."""
+    """Attach Flask-Login without its own session cookie. That cookie is signed, not stored, so it would stay valid after signing out."""
     manager = LoginManager(app)
     manager.session_protection = None
     manager.request_loader(_load)

@@ -1,4 +1,4 @@
-"""Second factors on the web besides the authenticator app: sent codes, recovery codes, passkeys."""
+"""Second factors on the web, besides the authenticator app: sent codes, recovery codes, passkeys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _json(options: str) -> Response:
 @blueprint.post("/masuk/kode/kirim")
 @operation("public", idempotent=False)
 def send_code() -> AnyResponse:
-    """A code by SMS or e-mail, where that is switched on."""
+    """Send a code by SMS or e-mail, if the channel is switched on."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         sign_in.send_code(ctx, resources().settings, _cookie(), form.get("channel"))
@@ -53,14 +53,14 @@ def send_code() -> AnyResponse:
 @blueprint.post("/masuk/kunci-sandi/opsi")
 @operation("public", idempotent=False)
 def sign_in_options() -> Response:
-    """What the browser signs in place of the one-time code."""
+    """Return the options for `navigator.credentials.get` in the second step of signing in (JSON)."""
     return _json(sign_in.passkey_options(context(), _site(), _cookie()))
 
 
 @blueprint.post("/masuk/kunci-sandi")
 @operation("public", idempotent=False)
 def sign_in_by_passkey() -> AnyResponse:
-    """The second step by a passkey."""
+    """Accept a passkey as the second step."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         return signed_in(sign_in.check_passkey(ctx, _site(), _cookie(), passkeys.read_credential(form.get("passkey"))))
@@ -70,16 +70,16 @@ def sign_in_by_passkey() -> AnyResponse:
 @blueprint.post("/masuk/ulang/kunci-sandi/opsi")
 @operation("session.self", idempotent=False)
 def step_up_options() -> Response:
-    """What the browser signs for a fresh second factor."""
+    """Return the options for `navigator.credentials.get` for a fresh second factor (JSON)."""
     ctx = context()
-    assert ctx.actor.user_id is not None and ctx.actor.session_id is not None  # noqa: S101, PT018  # the hook lets only people in
+    assert ctx.actor.user_id is not None and ctx.actor.session_id is not None  # noqa: S101, PT018  # the gate admits only people
     return _json(passkeys.sign_in_options(ctx, _site(), ctx.actor.user_id, ctx.actor.session_id))
 
 
 @blueprint.post("/masuk/ulang/kunci-sandi")
 @operation("session.self", idempotent=False)
 def step_up_by_passkey() -> AnyResponse:
-    """A fresh second factor by a passkey, then back to where it was needed."""
+    """Accept a passkey as a fresh second factor, then redirect to the page that needed it."""
     done = sign_in.step_up_by_passkey(context(), _site(), passkeys.read_credential(request.form.get("passkey", "")))
     return set_cookie(make_response(redirect(own_address(request.form.get("kembali", "/")), 303)), resources().settings, done.cookie)
 
@@ -87,7 +87,7 @@ def step_up_by_passkey() -> AnyResponse:
 @blueprint.post("/profil/kode-pemulihan")
 @operation("session.self", idempotent=False)
 def make_recovery_codes() -> str:
-    """Ten new recovery codes, shown once."""
+    """Make ten new recovery codes and show them, this one time."""
     ctx, settings = context(), resources().settings
     require_fresh(ctx.actor, settings)
     return render_template("sign_in/kode_pemulihan.html", codes=recovery_codes.make(ctx, settings))
@@ -96,14 +96,14 @@ def make_recovery_codes() -> str:
 @blueprint.post("/profil/kunci-sandi/opsi")
 @operation("session.self", idempotent=False)
 def registration_options() -> Response:
-    """What the browser makes a new passkey from."""
+    """Return the options for `navigator.credentials.create` (JSON)."""
     return _json(passkeys.registration_options(context(), _site()))
 
 
 @blueprint.post("/profil/kunci-sandi")
 @operation("session.self", idempotent=False)
 def register() -> AnyResponse:
-    """Keep the passkey the browser made."""
+    """Store the passkey that the browser made."""
     ctx = context()
     require_fresh(ctx.actor, resources().settings)
     passkeys.register(ctx, _site(), request.form.get("name", ""), passkeys.read_credential(request.form.get("passkey", "")))
@@ -113,7 +113,7 @@ def register() -> AnyResponse:
 @blueprint.post("/profil/kunci-sandi/<uuid:passkey_id>/hapus")
 @operation("session.self", idempotent=False)
 def remove(passkey_id: UUID) -> AnyResponse:
-    """Take a passkey away for good."""
+    """Remove one of the actor's passkeys for good."""
     ctx = context()
     require_fresh(ctx.actor, resources().settings)
     passkeys.remove(ctx, passkey_id)

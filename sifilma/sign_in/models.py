@@ -1,4 +1,4 @@
-"""Second factors besides the authenticator app: codes that were sent, recovery codes, passkeys."""
+"""Second factors besides the authenticator app: sent codes, recovery codes, passkeys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sifilma.kernel.ids import uuid7
 
 
 class SentCode(Base):
-    """A 6-digit code that was sent for one sign-in or step-up of one session; only its HMAC is kept."""
+    """A 6-digit code sent for one sign-in or step-up of one session. Only its HMAC is stored."""
 
     __tablename__ = "sent_code"
 
@@ -30,7 +30,7 @@ class SentCode(Base):
 
 
 class RecoveryCode(Base):
-    """One of the codes somebody keeps for the day the phone is gone; counts once."""
+    """One recovery code, for when the authenticator is lost. It is accepted once. Only its HMAC is stored."""
 
     __tablename__ = "recovery_code"
 
@@ -42,7 +42,7 @@ class RecoveryCode(Base):
 
 
 class Passkey(Base):
-    """A WebAuthn credential: as good as the authenticator app. `sign_count` never goes back where the device counts."""
+    """A WebAuthn credential. `sign_count` is 0 on devices that do not count; on others it only grows."""
 
     __tablename__ = "passkey"
 
@@ -58,7 +58,7 @@ class Passkey(Base):
 
 
 class PasskeyChallenge(Base):
-    """What a session's browser must sign next; used once, by a conditional UPDATE."""
+    """The challenge that a session's browser must sign next. It is used once: `_take_challenge` deletes it."""
 
     __tablename__ = "passkey_challenge"
 

@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn Level 3): a second factor as good as the authenticator app, and bound to this site's name by the browser."""
+"""Passkeys (WebAuthn Level 3) as a second factor equal to the authenticator app. The browser binds them to this site's name."""
 
 from __future__ import annotations
 
@@ -33,23 +33,27 @@ from sifilma.sign_in.models import Passkey, PasskeyChallenge
 
 LIFE = timedelta(minutes=5)
 MOST = 10
-VERIFIED = UserVerificationRequirement.PREFERRED  # the password came before: presence is the second factor
+VERIFIED = UserVerificationRequirement.PREFERRED  # the password came before, so the user's presence is enough as a second factor
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where the browser stands: the origin it signs for, and the name (RP ID) its keys are bound to."""
+    """The origin the browser signs for (`https://host`). Its host name is the RP ID its keys are bound to."""
 
     origin: str
 
     @property
     def name(self) -> str:
-        """The host's name."""
+        """Return the host name, used as RP ID."""
         return urlsplit(self.origin).hostname or ""
 
 
 def site(settings: Settings, origin: str) -> Site | None:
-    """The site of a request, if passkeys work there: this installation's own name (never an address), under https or on localhost."""
+    """Return the site of a request, or None if passkeys do not work there.
+
+    They work under the configured public URL if its host is a name (WebAuthn allows no IP address as RP ID) and, outside production, under
+    localhost.
+    """
     own = {settings.public_url.rstrip("/")} | ({f"http://localhost:{urlsplit(origin).port}"} if settings.env != "production" else set())
     found = Site(origin)
     return found if origin in own and not _is_address(found.name) else None
@@ -64,13 +68,13 @@ def _is_address(host: str) -> bool:
 
 
 def of_user(ctx: Context, user_id: UUID) -> list[Passkey]:
-    """The passkeys somebody has, oldest first."""
+    """Return a user's passkeys, oldest first."""
     query = select(Passkey).where(Passkey.user_id == user_id, Passkey.ended_at.is_(None)).order_by(Passkey.id)
     return list(ctx.session.scalars(query))
 
 
 def registration_options(ctx: Context, where: Site) -> str:
-    """What the browser makes a new key from (JSON). The session keeps the challenge."""
+    """Return the options for a new passkey (JSON), and store their challenge for the session. Raise Conflict if the user has MOST."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
     there = of_user(ctx, user.id)
     if len(there) >= MOST:
@@ -87,7 +91,10 @@ def registration_options(ctx: Context, where: Site) -> str:
 
 
 def register(ctx: Context, where: Site, name: str, credential: dict[str, Any]) -> Passkey:
-    """Keep the key the browser made. Invalid if its answer does not fit the challenge or the site."""
+    """Store the passkey the browser made.
+
+    Raise Invalid if its answer does not fit the challenge or the site, and Conflict if there is no challenge or it has expired.
+    """
     challenge = _take_challenge(ctx, _session(ctx))
     try:
         made = webauthn.verify_registration_response(
@@ -106,7 +113,7 @@ def register(ctx: Context, where: Site, name: str, credential: dict[str, Any]) -
 
 
 def remove(ctx: Context, passkey_id: UUID) -> None:
-    """Take one of one's own keys away for good."""
+    """Remove one of the actor's passkeys for good. Raise NotFound for any other."""
     passkey = next((found for found in of_user(ctx, _user(ctx)) if found.id == passkey_id), None)
     if passkey is None:
         raise NotFound()
@@ -115,7 +122,10 @@ def remove(ctx: Context, passkey_id: UUID) -> None:
 
 
 def sign_in_options(ctx: Context, where: Site, user_id: UUID, session_id: UUID) -> str:
-    """What the browser signs to show that it has one of the account's keys (JSON)."""
+    """Return the options for signing in with one of the account's passkeys (JSON), and store their challenge.
+
+    Raise Conflict if the account has no passkey.
+    """
     there = of_user(ctx, user_id)
     if not there:
         raise Conflict("This account has no passkey.", type="no-passkey")
@@ -125,7 +135,10 @@ def sign_in_options(ctx: Context, where: Site, user_id: UUID, session_id: UUID) 
 
 
 def accept(ctx: Context, where: Site, user_id: UUID, session_id: UUID, credential: dict[str, Any]) -> bool:
-    """Whether one of the account's keys signed this session's challenge, which is used up by it."""
+    """Return whether one of the account's passkeys signed this session's challenge. The challenge is used up in any case.
+
+    Raise Conflict if there is no challenge, or it has expired.
+    """
     challenge = _take_challenge(ctx, session_id)
     passkey = _by_credential(ctx, user_id, credential)
     if passkey is None:
@@ -137,6 +150,7 @@ def accept(ctx: Context, where: Site, user_id: UUID, session_id: UUID, credentia
         )  # fmt: skip
     except WebAuthnException:
         return False
+    # Conditional on the counter that was checked: if another use has raised it in between, this one fails.
     counted = ctx.session.execute(
         update(Passkey)
         .where(Passkey.id == passkey.id, Passkey.sign_count == passkey.sign_count, Passkey.ended_at.is_(None))
@@ -165,7 +179,10 @@ def _keep_challenge(ctx: Context, session_id: UUID, challenge: bytes) -> None:
 
 
 def _take_challenge(ctx: Context, session_id: UUID) -> bytes:
-    """The session's challenge, once, whatever becomes of the try: one DELETE … RETURNING, committed at once."""
+    """Return the session's challenge and delete it, committed at once, so that a refused answer uses it up too.
+
+    Raise Conflict if there is none, or it has expired.
+    """
     used_up = (
         delete(PasskeyChallenge)
         .where(PasskeyChallenge.session_id == session_id, PasskeyChallenge.expires_at > ctx.now)
@@ -179,17 +196,17 @@ def _take_challenge(ctx: Context, session_id: UUID) -> bytes:
 
 
 def _session(ctx: Context) -> UUID:
-    assert ctx.actor.session_id is not None  # noqa: S101  # the hook lets only sessions in
+    assert ctx.actor.session_id is not None  # noqa: S101  # the gate admits only sessions
     return ctx.actor.session_id
 
 
 def _user(ctx: Context) -> UUID:
-    assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
+    assert ctx.actor.user_id is not None  # noqa: S101  # the gate admits only people
     return ctx.actor.user_id
 
 
 def read_credential(text: str) -> dict[str, Any]:
-    """The browser's answer as it was sent in a form field; Invalid if it is none."""
+    """Return the browser's answer from a form field (JSON). Raise Invalid if it is no JSON object."""
     try:
         found = json.loads(text)
     except ValueError as broken:

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, a length, and a list of what everybody tries (OWASP ASVS 5.0, 6.2)."""
+"""Passwords: argon2id, a minimum length, and a list of common passwords (OWASP ASVS 5.0, 6.2)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from sifilma.kernel.text import say
 
 MAX_LENGTH = 256
 CONTEXT = ("sifilma", "dukcapil", "disdukcapil", "kemendagri", "indonesia", "samcard", "kartusam", "ktpel")
-_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's parameters: 18 ms of CPU
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # the parameters OWASP recommends: 18 ms of CPU
+# At most two at a time in a process (docs/quality.md): each hash takes 19 MiB of memory and a core.
 _two_at_a_time = threading.BoundedSemaphore(2)
 
 
 def hash_password(password: str) -> str:
-    """argon2id, PHC string."""
+    """Return the argon2id hash as a PHC string."""
     with _two_at_a_time:
         return _hasher.hash(password)
 
 
 def verify_password(hashed: str, password: str) -> bool:
-    """Whether it fits. An empty or unknown hash takes the same time: nobody learns which accounts exist."""
+    """Return whether the password fits the hash.
+
+    An empty or unknown hash takes the same time, so that the time does not tell which accounts exist. A longer password than MAX_LENGTH is
+    refused without hashing.
+    """
     if len(password) > MAX_LENGTH:
         return False
     with _two_at_a_time:
         try:
+            # Without a hash the password is compared with a dummy: that takes the same time.
             _hasher.verify(hashed or _dummy(), password)
             return bool(hashed)
         except (VerificationError, InvalidHashError):
@@ -36,10 +42,14 @@ def verify_password(hashed: str, password: str) -> bool:
 
 
 def check_strength(password: str, username: str, minimum: int) -> None:
-    """Invalid, in words, for a password that is short, common, or made of this system's words. No composition rules."""
+    """Raise Invalid, with a sentence for the user, if a password is too short or long, common, or made of this system's words.
+
+    There are no rules on its composition (OWASP ASVS 5.0, 6.2.5).
+    """
     if not minimum <= len(password) <= MAX_LENGTH:
         raise Invalid.field("password", say("A password has %(least)s to %(most)s characters.", least=minimum, most=MAX_LENGTH))
     plain = password.casefold()
+    # A common word with digits or signs around it is as easy to guess.
     core = plain.strip("0123456789!@#$%^&*()-_=+.,?")
     if plain in _common() or core in _common() or core in CONTEXT or username.casefold() in plain or len(set(plain)) < 5:
         raise Invalid.field("password", "This password is too easy to guess: choose several words nobody would put together.")
@@ -47,7 +57,7 @@ def check_strength(password: str, username: str, minimum: int) -> None:
 
 @lru_cache(maxsize=1)
 def _common() -> frozenset[str]:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415  # 10 MB nobody needs before somebody chooses a password
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415  # 10 MB that are needed only when somebody chooses a password
 
     return frozenset(FREQUENCY_LISTS["passwords"]) | frozenset(CONTEXT)
 

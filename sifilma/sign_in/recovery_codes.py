@@ -1,4 +1,4 @@
-"""Recovery codes: ten, made at once, each good once, for the day the phone is gone."""
+"""Recovery codes: ten are made at once, each is accepted once, for when the authenticator is lost."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sifilma.kernel.ids import uuid7
 from sifilma.sign_in.models import RecoveryCode
 
 COUNT = 10
-LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
 LENGTH = 12
 
 
 def make(ctx: Context, settings: Settings) -> list[str]:
-    """Ten new codes of the actor's, shown once; the former ones are worth nothing from here on."""
+    """Return ten new codes for the actor, to be shown once. All former codes end."""
     user_id = ctx.actor.user_id
-    assert user_id is not None  # noqa: S101  # the hook lets only people in
+    assert user_id is not None  # noqa: S101  # the gate admits only people
     ctx.session.execute(
         update(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None)).values(ended_at=ctx.now)
     )
@@ -38,13 +38,13 @@ def make(ctx: Context, settings: Settings) -> list[str]:
 
 
 def left(ctx: Context, user_id: UUID) -> int:
-    """How many are still good."""
+    """Return how many of a user's codes have not been used."""
     query = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None))
     return ctx.session.scalar(query) or 0
 
 
 def accept(ctx: Context, settings: Settings, user_id: UUID, code: str) -> bool:
-    """Whether this is one of the account's codes; it is used up by one conditional UPDATE."""
+    """Return whether this is one of the account's codes. It is used up by one conditional UPDATE."""
     plain = re.sub(r"[\s-]", "", code).lower()
     if len(plain) != LENGTH:
         return False

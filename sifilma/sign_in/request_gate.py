@@ -1,4 +1,4 @@
-"""The one hook before every view: who is it, and may they? Default deny."""
+"""The gate before every view: it finds the actor and asks the permission table. What the table does not grant is denied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FREE = frozenset({"static", "web.static"})
 
 
 def register(app: Flask) -> None:
-    """Attach the request cycle, in its order."""
+    """Attach the request cycle. The order matters: the gate needs the context, and the view begins only for what the gate admits."""
     app.before_request(requests.open_request)
     app.before_request(authorise)
     app.before_request(characters.refuse)
@@ -36,7 +36,11 @@ def register(app: Flask) -> None:
 
 
 def authorise() -> None:
-    """Find the actor and hold the view's operation against the table."""
+    """Find the actor and check the view's operation against the permission table.
+
+    Raise Forbidden for a request from another site, a missing CSRF token, a route without operation or a missing grant; Unauthenticated
+    without a valid session or key; StepUpRequired if all grants need a fresh code and none was given.
+    """
     g.actor = Actor(ip=request.remote_addr or "")
     if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
         return
@@ -61,13 +65,13 @@ def _cookie(settings: Settings) -> str | None:
 
 
 def _refuse_other_sites() -> None:
-    """Browsers say where a request was begun (Fetch Metadata); one begun on another site changes nothing here, signed in or not."""
+    """Refuse unsafe requests that another site began, signed in or not. Browsers name the site in `Sec-Fetch-Site` (Fetch Metadata)."""
     if request.method not in requests.SAFE and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         raise Forbidden("This request was begun on another site.", type="csrf")
 
 
 def _require_csrf(expected: str | None) -> None:
-    """Unsafe calls with a cookie carry the session's token, in a header or a form field; API keys need none."""
+    """Require the session's token with unsafe requests, in a header or a form field. API keys need none."""
     if expected is None or request.method in requests.SAFE:
         return
     sent = request.headers.get("X-CSRF-Token")
@@ -88,7 +92,7 @@ def _require_grant(actor: Actor, operation: Operation, settings: Settings) -> No
 
 
 def require_fresh(actor: Actor, settings: Settings) -> None:
-    """StepUpRequired unless the actor gave a one-time code a short while ago, or gives one with this very form."""
+    """Raise StepUpRequired unless the actor gave a one-time code recently, or gives a right one with this form."""
     if is_fresh(actor, settings):
         return
     code = request.form.get(CODE_FIELD, "")[:20] if request.method not in requests.SAFE and actor.user_id is not None else ""
@@ -98,7 +102,7 @@ def require_fresh(actor: Actor, settings: Settings) -> None:
 
 
 def _step_up(settings: Settings, code: str) -> None:
-    """Take the code in a unit of work of its own: it counts once, whatever becomes of the form it came with."""
+    """Accept the code in a transaction of its own, so that it is used up even if the form it came with is refused."""
     ctx = requests.context()
     try:
         done = ctx.uow.at_once(lambda: sign_in.step_up(ctx, settings, code))
@@ -109,20 +113,20 @@ def _step_up(settings: Settings, code: str) -> None:
 
 
 def renew_cookie(response: Response) -> Response:
-    """The session's new cookie, after a one-time code that came with a form."""
+    """Set the session's new cookie after a one-time code that came with a form."""
     if "renewed_cookie" in g:
         set_cookie(response, resources().settings, g.renewed_cookie)
     return response
 
 
 def is_fresh(actor: Actor, settings: Settings) -> bool:
-    """Whether the actor gave a one-time code within the step-up window (default 10 minutes; signing in counts)."""
+    """Return whether the actor gave a second factor within the step-up window (default 10 minutes; signing in counts)."""
     now = requests.context().now
     return actor.otp_at is not None and now - actor.otp_at <= timedelta(minutes=settings.step_up_minutes)
 
 
 def record_denial(response: Response) -> Response:
-    """A 403, or a 404 on something named, leaves an entry that survives the rollback."""
+    """Record a 403, and a 404 for an object named in the URL, in an entry that survives the rollback."""
     refusal: SifilmaError | None = g.get("refusal")
     actor: Actor = g.get("actor") or Actor()
     if refusal is None or actor.is_system:
@@ -133,8 +137,8 @@ def record_denial(response: Response) -> Response:
 
 
 def note_denial(refusal: SifilmaError) -> None:
-    """Write the entry of a denial in a transaction of its own; what this unit has not committed is forgotten."""
+    """Write the entry of a denial in a transaction of its own. What this unit of work has not committed is discarded."""
     action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
     ctx = requests.context()
     facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
-    ctx.uow.record_refusal(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
+    ctx.uow.separately(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))

@@ -1,4 +1,4 @@
-"""6-digit codes by SMS or e-mail: bound to one session, good for five minutes and five tries, used once."""
+"""6-digit codes by SMS or e-mail. A code belongs to one session, is valid for five minutes and five tries, and is accepted once."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ from sifilma.sign_in.models import SentCode
 
 LIFE = timedelta(minutes=5)
 TRIES = 5
-EVERY = throttle.Limit(4)  # codes asked for, per account: the fifth within a quarter of an hour waits
+EVERY = throttle.Limit(4)  # requests for a code by one account: the fifth within 15 minutes has to wait
 SUBJECT = "Kode SI-FILMA"
 
 
 def ways(settings: Settings, user: User) -> dict[Channel, str]:
-    """The channels that are switched on and lead to this account's person, with the masked address."""
+    """Return the channels that are switched on and for which the account has an address, with the masked address."""
     found = contacts.addresses(user).items()
     return {channel: outbox.masked(address) for channel, address in found if address and channel.value in settings.code_channels}
 
 
 def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel: str) -> None:
-    """Send a new code for this session; the former ones of the session are worth nothing from here on."""
+    """Send a new code for this session; its former codes end.
+
+    Raise Conflict if the channel is not among `ways`, and TooMany if too many codes were requested.
+    """
     if channel not in {way.value for way in ways(settings, user)}:
         raise Conflict("Codes are not sent to you this way.", type="no-such-way")
     throttle.require_calm(ctx.session, ctx.now, f"code:{user.id}")
@@ -60,7 +63,7 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
 
 
 def accept(ctx: Context, settings: Settings, session_id: UUID, code: str) -> bool:
-    """Whether this is the code sent for this session; it is used up by one conditional UPDATE."""
+    """Return whether this is the code sent for this session. It is used up by one conditional UPDATE."""
     row = ctx.session.scalars(_open(ctx, session_id)).first()
     if row is None or not hmac.compare_digest(row.mac, _mac(settings, row.id, code)):
         return False
@@ -74,7 +77,7 @@ def accept(ctx: Context, settings: Settings, session_id: UUID, code: str) -> boo
 
 
 def count_wrong(session: Session, session_id: UUID) -> None:
-    """One wrong try on whatever code is open for the session."""
+    """Count one wrong try for every open code of the session."""
     still_open = (SentCode.session_id == session_id, SentCode.used_at.is_(None))
     session.execute(update(SentCode).where(*still_open).values(tries=SentCode.tries + 1))
 

@@ -1,4 +1,4 @@
-"""Signing in: password, then one-time code; step-up; sign-out. Sessions live in the database."""
+"""Signing in (password, then second factor), step-up and signing out. Sessions are stored in the database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REFUSED = say("User name, password or code is not right.")
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A new cookie, the session's CSRF token, and whose session it is."""
+    """The new cookie, the session's CSRF token, and the user of the session."""
 
     cookie: str
     csrf: str
@@ -41,19 +41,20 @@ class SignedIn:
 
 
 def check_password(ctx: Context, username: str, password: str, agent: str) -> str:
-    """The first step: the cookie of a session that still lacks its one-time code.
+    """Check the first step. Return the cookie of a session that still lacks its second factor.
 
-    Raises Unauthenticated for any wrong pair, known or unknown, in the same time; TooMany when throttled.
+    Raise Unauthenticated for any wrong pair, in the same time whether the user name exists or not, and TooMany when throttled.
     """
     username = username.strip().casefold()[:60]
     place = throttle.network(ctx.actor.ip)
     subjects = (f"password:{username}:{place}", f"ip:{place}")
     throttle.require_calm(ctx.session, ctx.now, *subjects)
     row = ctx.session.execute(select(User.id, User.password_hash, User.state).where(User.username == username)).first()
+    # Hashing takes long, so no transaction is open during it.
     ctx.uow.end_read()
     right = verify_password(row.password_hash if row else "", password)
     if row is None or not right or row.state != AccountState.ACTIVE:
-        ctx.uow.record_refusal(lambda session: _count_password(session, ctx, subjects))
+        ctx.uow.separately(lambda session: _count_password(session, ctx, subjects))
         raise Unauthenticated(REFUSED, type="sign-in-refused")
     cookie = secrets.token_urlsafe(32)
     ctx.session.add(
@@ -73,14 +74,17 @@ def _count_password(session: Session, ctx: Context, subjects: tuple[str, str]) -
 
 
 def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -> SignedIn:
-    """The second step: a new cookie for a whole session. Unauthenticated when challenge or code are not good."""
+    """Check the second step by a code. Return a new cookie for a complete session.
+
+    Raise Unauthenticated if the sign-in has expired or the code is wrong, and TooMany when throttled.
+    """
     pending = _pending(ctx, cookie)
     user = ctx.session.get_one(User, pending.user_id)
     return _begin(ctx, pending, user, **_require_code(ctx, settings, user, code, pending.id))
 
 
 def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict[str, Any]) -> SignedIn:
-    """The second step by a passkey instead of a code."""
+    """Check the second step by a passkey. Raise as `check_otp` does, and Conflict if the challenge has expired."""
     pending = _pending(ctx, cookie)
     user = ctx.session.get_one(User, pending.user_id)
     _require_passkey(ctx, site, user, pending.id, credential)
@@ -88,8 +92,9 @@ def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict
 
 
 def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> SignedIn:
-    """The session begins, under a new cookie; `how` the second factor was given is recorded."""
+    """Complete the session and give it a new cookie. `how` (which second factor) is recorded."""
     new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    # Conditional, so that two requests with two right codes cannot both complete it.
     claimed = ctx.session.execute(
         update(LoginSession)
         .where(LoginSession.id == pending.id, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None))
@@ -104,18 +109,18 @@ def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> Signe
 
 
 def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
-    """A fresh one-time code in a running session: the session gets a new cookie, as after every authentication."""
+    """Accept a fresh code in a running session. The session gets a new cookie, as after every authentication."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
     session_id = ctx.actor.session_id
-    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    assert session_id is not None  # noqa: S101  # the gate admits only sessions
     return _freshen(ctx, user, session_id, **_require_code(ctx, settings, user, code, session_id))
 
 
 def step_up_by_passkey(ctx: Context, site: Site, credential: dict[str, Any]) -> SignedIn:
-    """The same by a passkey."""
+    """Accept a passkey as a fresh second factor. The session gets a new cookie."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
     session_id = ctx.actor.session_id
-    assert session_id is not None  # noqa: S101  # the hook lets only sessions in
+    assert session_id is not None  # noqa: S101  # the gate admits only sessions
     _require_passkey(ctx, site, user, session_id, credential)
     return _freshen(ctx, user, session_id, factor="passkey")
 
@@ -129,13 +134,13 @@ def _freshen(ctx: Context, user: User, session_id: UUID, **how: Any) -> SignedIn
 
 
 def sign_out(ctx: Context, session_id: UUID, reason: str = "signed out") -> None:
-    """End a session on the server: its cookie is worth nothing from here on."""
+    """End a session in the database. Its cookie is not accepted any more."""
     end_sessions(ctx, reason, LoginSession.id == session_id)
     record(ctx, Action.SESSION_ENDED, "session", session_id, reason=reason)
 
 
-def own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
-    """A running session of the actor's (the present one, if none is named); NotFound for anybody else's."""
+def get_own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
+    """Return a running session of the actor, the present one if none is named. Raise NotFound for any other."""
     found = ctx.session.get(LoginSession, session_id or ctx.actor.session_id)
     if found is None or found.user_id != ctx.actor.user_id or found.ended_at is not None:
         raise NotFound()
@@ -143,14 +148,14 @@ def own_session(ctx: Context, session_id: UUID | None = None) -> LoginSession:
 
 
 def running_sessions(ctx: Context, settings: Settings) -> list[LoginSession]:
-    """Every running session of the actor's, newest first."""
+    """Return all running sessions of the actor, newest first."""
     mine = (LoginSession.user_id == ctx.actor.user_id, LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None))
     rows = ctx.session.scalars(select(LoginSession).where(*mine).order_by(LoginSession.id.desc()))
     return [row for row in rows if not expired(ctx.now, settings, row.created_at, row.last_seen_at)]
 
 
 def end_sessions(ctx: Context, reason: str, *where: object) -> None:
-    """End every running session that fits."""
+    """End every running session that meets the conditions."""
     ctx.session.execute(
         update(LoginSession)
         .where(LoginSession.ended_at.is_(None), *where)  # type: ignore[arg-type]  # column expressions
@@ -171,7 +176,10 @@ def _pending(ctx: Context, cookie: str | None) -> LoginSession:
 
 
 def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> dict[str, Any]:
-    """Accept a code once, ever: an authenticator's, one that was sent, or a recovery code. What is recorded of it."""
+    """Accept a code of the authenticator, a sent code or a recovery code, each once ever. Return the facts to record.
+
+    Raise Unauthenticated for any other code, and TooMany when throttled.
+    """
     throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
     typed = code.strip().replace(" ", "")
     step = _totp_step(ctx, settings, user, typed)
@@ -182,8 +190,9 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
     if recovery_codes.accept(ctx, settings, user.id, typed):
         record(as_user(ctx, user, session_id), Action.SESSION_RECOVERY_CODE, "user", user.id, left=recovery_codes.left(ctx, user.id))
         return {"factor": "recovery code"}
+    # Read the id now: the rollback in `separately` expires the user.
     user_id = user.id
-    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated(REFUSED, type="otp-refused")
 
 
@@ -192,28 +201,31 @@ def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, cre
     if user.state == AccountState.ACTIVE and passkeys.accept(ctx, site, user.id, session_id, credential):
         return
     user_id = user.id
-    ctx.uow.record_refusal(lambda session: _count_otp(session, ctx, user_id, session_id))
+    ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
     raise Unauthenticated("The passkey was not accepted.", type="otp-refused")
 
 
 def passkey_options(ctx: Context, site: Site, cookie: str | None) -> str:
-    """What the browser signs in a sign-in that waits for its second step."""
+    """Return the options for a passkey (JSON) in a sign-in that waits for its second step."""
     pending = _pending(ctx, cookie)
     return passkeys.sign_in_options(ctx, site, pending.user_id, pending.id)
 
 
 def has_passkey(ctx: Context, cookie: str | None) -> bool:
-    """Whether the account of a sign-in that waits has a passkey."""
+    """Return whether the account of a sign-in that waits for its second step has a passkey."""
     return bool(passkeys.of_user(ctx, _pending(ctx, cookie).user_id))
 
 
 def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
-    """Whether the account of a sign-in that waits has recovery codes left."""
+    """Return whether the account of a sign-in that waits for its second step has unused recovery codes."""
     return recovery_codes.left(ctx, _pending(ctx, cookie).user_id) > 0
 
 
 def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int | None:
-    """The step of an authenticator's code, used up by one conditional UPDATE (pyotp accepts the same code twice); None if it is none."""
+    """Return the time step of an authenticator's code, or None if the code is wrong or its step was used before.
+
+    One conditional UPDATE uses the step up. RFC 6238, section 5.2 requires it; pyotp alone accepts a code twice.
+    """
     seed = totp.open_seed(settings, str(user.id), user.totp_sealed or b"")
     step = totp.matching_step(seed, code, ctx.now)
     if step is None:
@@ -228,13 +240,13 @@ def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int |
 
 
 def send_code(ctx: Context, settings: Settings, cookie: str | None, channel: str) -> None:
-    """Send the code of a sign-in that waits for it, by a channel that is switched on."""
+    """Send the code for a sign-in that waits for its second step. Raise as `sent_codes.send` does."""
     pending = _pending(ctx, cookie)
     sent_codes.send(ctx, settings, ctx.session.get_one(User, pending.user_id), pending.id, channel)
 
 
 def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Channel, str]:
-    """Where a code can be sent to for a sign-in that waits for it: channel and masked address."""
+    """Return where a code can be sent for a sign-in that waits for its second step: channel and masked address."""
     pending = _pending(ctx, cookie)
     return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id))
 
@@ -251,6 +263,6 @@ def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) 
 
 
 def as_user(ctx: Context, user: User, session_id: UUID) -> Context:
-    """The context of somebody whose sign-in has just succeeded."""
+    """Return the context of the user whose sign-in has just succeeded. Until then the actor of the request is nobody."""
     actor = Actor(organisation_id=user.organisation_id, user_id=user.id, person_id=user.person_id, session_id=session_id, ip=ctx.actor.ip)
     return Context(ctx.uow, ctx.clock, actor, ctx.request_id)

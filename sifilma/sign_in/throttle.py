@@ -1,4 +1,4 @@
-"""Slowing down guessing, in the database: all nodes count together, and a restart forgets nothing."""
+"""Throttle the guessing of passwords and codes. Failures are counted in the database, so all nodes share them and a restart keeps them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record_in
 from sifilma.identity.models import Throttle
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import TooMany
 
 WINDOW = timedelta(minutes=15)
@@ -23,18 +23,18 @@ WINDOW = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Limit:
-    """After `free` failures within WINDOW every further one doubles the wait, from 30 s to 15 min."""
+    """How many failures are free within WINDOW. Each further one doubles the waiting time, from 30 seconds to 15 minutes."""
 
     free: int
 
 
-PASSWORD = Limit(5)  # per user name and address: the owner, elsewhere, is not locked out
+PASSWORD = Limit(5)  # per user name and network: the user is not locked out elsewhere
 ADDRESS = Limit(100)
 OTP = Limit(10)  # per account, over all its sessions
 
 
 def network(ip: str) -> str:
-    """Where somebody is, as one: of IPv6 every line has at least a /64, whose addresses change at will."""
+    """Return the network of an address for counting. An IPv6 line has at least a /64 and changes its address within it at will."""
     try:
         address = ip_address(ip)
     except ValueError:
@@ -43,7 +43,7 @@ def network(ip: str) -> str:
 
 
 def require_calm(session: Session, now: datetime, *subjects: str) -> None:
-    """Pass, or TooMany with the seconds left."""
+    """Raise TooMany, with the seconds left, if any subject is blocked."""
     rows = session.scalars(select(Throttle.blocked_until).where(Throttle.subject.in_(subjects), Throttle.blocked_until > now))
     until = max((moment for moment in rows if moment is not None), default=None)
     if until is not None:
@@ -51,26 +51,32 @@ def require_calm(session: Session, now: datetime, *subjects: str) -> None:
 
 
 def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UUID | str = "-") -> None:
-    """Count one failure by one statement (upsert), and block when the limit is passed; the first block of a window is recorded."""
+    """Count one failure, and block the subject when the limit is passed. The first block of a window is recorded.
+
+    One upsert counts, so that concurrent failures are not lost.
+    """
     now = ctx.now
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    fresh: dict[Any, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
-    statement = make(Throttle).values(subject=subject, **fresh)
-    counted = statement.on_conflict_do_update(
-        index_elements=[Throttle.subject],
-        set_={"failures": Throttle.failures + 1},
-        where=Throttle.first_at > now - WINDOW,
-    ).returning(Throttle.failures)
+    fresh: dict[str, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
+    counted = (
+        upsert(session, Throttle)
+        .values(subject=subject, **fresh)
+        .on_conflict_do_update(
+            index_elements=[Throttle.subject],
+            set_={"failures": Throttle.failures + 1},
+            where=Throttle.first_at > now - WINDOW,
+        )
+        .returning(Throttle.failures)
+    )
     failures = session.execute(counted).scalar()
     if failures is None:  # the window is over: begin anew
-        session.query(Throttle).filter_by(subject=subject).update(fresh)
+        session.execute(update(Throttle).where(Throttle.subject == subject).values(**fresh))
     elif failures >= limit.free:
         wait = min(30 * 2 ** (failures - limit.free), 900)
-        session.query(Throttle).filter_by(subject=subject).update({"blocked_until": now + timedelta(seconds=wait)})
+        session.execute(update(Throttle).where(Throttle.subject == subject).values(blocked_until=now + timedelta(seconds=wait)))
         if failures == limit.free:
             record_in(session, ctx, Action.SESSION_THROTTLED, "user", user_id, kind=subject.partition(":")[0])
 
 
 def forgive(session: Session, *subjects: str) -> None:
-    """Forget the failures of somebody who got in."""
-    session.query(Throttle).filter(Throttle.subject.in_(subjects)).delete()
+    """Delete the failures of subjects that signed in."""
+    session.execute(delete(Throttle).where(Throttle.subject.in_(subjects)))

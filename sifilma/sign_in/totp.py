@@ -1,4 +1,4 @@
-"""One-time codes by authenticator app (RFC 6238): sealed seeds, each step accepted once."""
+"""One-time codes of authenticator apps (RFC 6238). Seeds are stored sealed; a time step is accepted once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PURPOSE = "totp seeds"
 
 
 def new_seed() -> str:
-    """A fresh seed: 160 random bits, base32."""
+    """Return a new seed: 160 random bits in base32."""
     return pyotp.random_base32()
 
 
 def provisioning_uri(seed: str, username: str) -> str:
-    """The `otpauth://` address an authenticator app scans."""
+    """Return the `otpauth://` URI that an authenticator app scans."""
     return pyotp.TOTP(seed).provisioning_uri(name=username, issuer_name="SI-FILMA")
 
 
 def matching_step(seed: str, code: str, now: datetime) -> int | None:
-    """The time step this code belongs to: the present one or the one before; None if neither."""
+    """Return the time step of this code, the present or the previous one (RFC 6238, section 5.2), or None."""
     present = int(now.timestamp()) // STEP
     totp = pyotp.TOTP(seed)
     for step in (present, present - 1):
@@ -35,10 +35,10 @@ def matching_step(seed: str, code: str, now: datetime) -> int | None:
 
 
 def seal_seed(settings: Settings, user_id: str, seed: str) -> bytes:
-    """Sealed under a key from the settings: an HSM outage must not stop sign-in."""
+    """Return the seed, sealed with a key from the settings instead of the HSM: an HSM outage must not stop people from signing in."""
     return sealing.seal(settings, PURPOSE, user_id, seed.encode())
 
 
 def open_seed(settings: Settings, user_id: str, sealed: bytes) -> str:
-    """The seed; Unavailable when SIFILMA_SECRET_KEY is not the one it was sealed with."""
+    """Return the seed. Raise Unavailable if it was sealed with another SIFILMA_SECRET_KEY."""
     return sealing.open_sealed(settings, PURPOSE, user_id, sealed).decode()

@@ -1,4 +1,4 @@
-"""Signing in and out on the web: password, one-time code, step-up, one's own sessions, and the language of a visitor."""
+"""Signing in and out on the web: password, second factor, step-up, one's own sessions, and a visitor's language."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CODE_LENGTH = 20  # a recovery code with its dashes is the longest
 @blueprint.get("/masuk")
 @operation("public")
 def sign_in_page() -> str:
-    """The first step."""
+    """Show the first step."""
     return render_template("sign_in/masuk.html", form=Form())
 
 
 @blueprint.post("/masuk")
 @operation("public", reads_first=True, idempotent=False)
 def sign_in_form() -> AnyResponse:
-    """User name and password; on to the one-time code."""
+    """Check user name and password, then redirect to the second step."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         cookie = sign_in.check_password(ctx, form.get("username"), form.get("password"), request.user_agent.string)
@@ -46,14 +46,14 @@ def sign_in_form() -> AnyResponse:
 @blueprint.get("/masuk/kode")
 @operation("public")
 def code_page() -> Response:
-    """The second step."""
+    """Show the second step."""
     return code_step(Form())
 
 
 @blueprint.post("/masuk/kode")
 @operation("public", idempotent=False)
 def code_form() -> AnyResponse:
-    """The one-time code; a code counts once."""
+    """Check the code of the second step."""
     form, ctx, settings = Form.sent(), context(), resources().settings
     with form.attempt(ctx):
         done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), form.get("code")[:CODE_LENGTH])
@@ -62,14 +62,14 @@ def code_form() -> AnyResponse:
 
 
 def signed_in(done: sign_in.SignedIn) -> Response:
-    """The session's cookie, and on to the page that asked to sign in, else home."""
+    """Set the session's cookie and redirect to the page that needed the sign-in, else home."""
     response = make_response(redirect(own_address(request.cookies.get(BACK, "/")), 303))
     response.delete_cookie(BACK, path="/masuk")
     return set_cookie(response, resources().settings, done.cookie)
 
 
 def code_step(form: Form) -> Response:
-    """The page of the second step: one-time code, code that is sent, recovery code or passkey; back to the first if it has lapsed."""
+    """Show the second step with every factor the account has. Redirect to the first step if the sign-in has expired."""
     settings = resources().settings
     try:
         cookie = request.cookies.get(cookie_name(settings))
@@ -82,7 +82,7 @@ def code_step(form: Form) -> Response:
 @blueprint.post("/masuk/ulang")
 @operation("session.self", idempotent=False)
 def step_up_form() -> AnyResponse:
-    """A fresh one-time code for a page that needs one, then back to it."""
+    """Accept a fresh one-time code, then redirect to the page that needed it."""
     ctx, settings = context(), resources().settings
     try:
         done = sign_in.step_up(ctx, settings, request.form.get("otp_code", "")[:CODE_LENGTH])
@@ -96,14 +96,14 @@ def step_up_form() -> AnyResponse:
 def sign_out() -> AnyResponse:
     """End this session."""
     ctx = context()
-    sign_in.sign_out(ctx, sign_in.own_session(ctx).id)
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx).id)
     return clear_cookie(make_response(redirect("/masuk", 303)), resources().settings)
 
 
 @blueprint.post("/bahasa")
 @operation("public", idempotent=False)
 def choose_language() -> AnyResponse:
-    """Keep the language somebody chose, for a year, in a cookie of its own."""
+    """Store a visitor's language for a year in a cookie of its own."""
     response = make_response(redirect(own_address(request.form.get("kembali", "/")), 303))
     chosen = request.form.get("bahasa", "id")
     if chosen in LANGUAGES:
@@ -112,7 +112,10 @@ def choose_language() -> AnyResponse:
 
 
 def own_address(address: str) -> str:
-    """A page of this site: this one, else (where a form was answered) the nearest above it. Nobody is sent elsewhere from here."""
+    """Return a path of this site that can be shown: `address`, else the nearest page above it, else `/`.
+
+    An address on another site becomes `/` (no open redirect). The address of a form's POST has no page of its own, but one above it.
+    """
     if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
         return "/"
     path = address.partition("?")[0]
@@ -132,8 +135,8 @@ def _is_page(path: str) -> bool:
 @blueprint.post("/sesi/<uuid:session_id>/akhiri")
 @operation("session.self", idempotent=False)
 def end_session(session_id: UUID) -> AnyResponse:
-    """End one of one's own sessions, on another device or here."""
+    """End one of the actor's sessions, on this or another device."""
     ctx = context()
     is_this = session_id == ctx.actor.session_id
-    sign_in.sign_out(ctx, sign_in.own_session(ctx, session_id).id)
+    sign_in.sign_out(ctx, sign_in.get_own_session(ctx, session_id).id)
     return clear_cookie(make_response(redirect("/masuk", 303)), resources().settings) if is_this else seen("accounts.profile", "ended")

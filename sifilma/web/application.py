@@ -25,6 +25,7 @@ class Application(OpenAPI):
 
         An answer that was sent before could promise an act that is then lost.
         """
+        # An exception of the view passes through here, so nothing is committed.
         response: Response = self.make_response(super().dispatch_request())
         unit = requests.unit_of_work()
         if unit is None:

@@ -64,5 +64,6 @@ def icon(name: str) -> Markup:
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise ValueError(f"{name!r} is no icon")
     svg = (ICONS / f"{name}.svg").read_text()
+    # Only the shapes are taken: the file's own <svg> has a size and classes of its own.
     inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")].strip()
     return Markup('<svg class="icon" viewBox="0 0 16 16" fill="currentColor" aria-hidden="true">{}</svg>').format(Markup(inner))  # noqa: S704  # an installed package's file

@@ -38,6 +38,7 @@ def answer(error: SifilmaError) -> Response:
     if error.status >= 500:
         log.warning("request refused", type=error.type, detail=error.detail, status=error.status)
     response = _problem(error) if wants_json() else _page(error)
+    # The redirect to the sign-in keeps its own status.
     if response.status_code != HTTPStatus.SEE_OTHER:
         response.status_code = error.status
     if isinstance(error, TooMany | Unavailable):
@@ -84,6 +85,7 @@ def _page(error: SifilmaError) -> Response:
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
     if error.type == Unavailable.type:
         _forget_names()
+    # Only an outage is worth sending the same form again, and no page repeats a password or token.
     fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
     return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
 
@@ -132,6 +134,7 @@ def _from_http(error: HTTPException) -> SifilmaError:
 
 def _from_database(error: DBAPIError) -> SifilmaError:
     if isinstance(error, IntegrityError):
+        # No fault: constraints and triggers refuse what two requests at the same time could otherwise do together.
         log.info("refused by the database", reason=str(error.orig).splitlines()[0])
         return Conflict("The database refused this: it contradicts what is recorded.", type="refused-by-database")
     log.error("database fault", error=type(error.orig).__name__, reason=str(error.orig).splitlines()[:1])

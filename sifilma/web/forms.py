@@ -23,6 +23,7 @@ from sifilma.web.texts import translate, validation_text
 
 Model = TypeVar("Model", bound=BaseModel)
 REFUSALS = (Invalid, Conflict, Unauthenticated, TooMany, ValidationError)
+# HSMMisuse is not listed: it is a bug, which no second attempt cures.
 _HSM = (HSMUnavailable, HSMCredential, HSMKeyMissing, HSMKeyAmbiguous, HSMKeyChanged)
 FAULTS = (Unavailable, *_HSM, OperationalError, InterfaceError, PoolTimeout, StaleDataError, IntegrityError)
 """Something the act needs does not answer, or another request was faster. The form stays as typed and can be sent again."""
@@ -67,6 +68,7 @@ class Form:
 
     def model(self, schema: type[Model], **more: Any) -> Model:
         """Validate the form with the schema that the API uses. Empty fields count as not given. Raise ValidationError."""
+        # A browser sends an empty text for each field left out; the API leaves the member out.
         typed = {name: self.values[name].strip() for name in schema.model_fields if self.values.get(name, "").strip()}
         return schema.model_validate(typed | more)
 
@@ -77,7 +79,7 @@ class Form:
             yield
         except (*REFUSALS, *FAULTS) as refused:
             ctx.uow.rollback()
-            ctx.uow.begin_read()
+            ctx.uow.begin_read()  # for the page with the form
             self.refuse(errors.refusal_of(refused) if isinstance(refused, FAULTS) else refused)
 
     def refuse(self, refused: Exception) -> None:

@@ -6,6 +6,7 @@ from flask import Flask, Response, g, request
 
 from config.settings import Settings
 
+# `data:` is for QR codes. Inline scripts and styles are not allowed anywhere.
 CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"

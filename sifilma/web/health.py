@@ -42,6 +42,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def _count(response: Response) -> Response:
+    # The rule and not the path: ids in paths would make a label value each.
     route = str(request.url_rule or "-")
     method = request.method if request.method in METHODS else "other"  # invented methods would make endless label values
     REQUESTS.labels(method, route, response.status_code).inc()
@@ -89,6 +90,7 @@ def check_database() -> dict[str, Any]:
     """Check that the database answers and has the schema this code expects."""
     expected = resources().schema_head
     try:
+        # Read only, so that SQLite takes no write lock for it.
         with db.engine.connect().execution_options(sifilma_read_only=True) as connection:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     except SQLAlchemyError as fault:

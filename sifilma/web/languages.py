@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-from babel.messages.catalog import Message
+from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, request
@@ -35,21 +35,19 @@ def catalogue(language: str) -> NullTranslations:
     """Return the texts of a language from all packages."""
     if language == "en":
         return NullTranslations()
-    texts = Translations()
-    texts._catalog, texts.plural = {}, lambda _: 0  # Indonesian nouns have one form for any number
-    for path in sorted(PACKAGES.glob(f"*/translations/{language}.po")):
-        with path.open("rb") as file:
-            texts._catalog.update(filter(None, map(_entry, read_po(file, locale=language))))
-    return texts
+    first, *others = (_compiled(path, language) for path in sorted(PACKAGES.glob(f"*/translations/{language}.po")))
+    for texts in others:
+        first.merge(texts)
+    return first
 
 
-def _entry(message: Message) -> tuple[Any, str] | None:
-    """Return a translation as gettext stores it. The key of a plural is the pair of its text and the form's number."""
-    if not message.id or not message.string or message.fuzzy:
-        return None
-    if isinstance(message.id, str):
-        return message.id, str(message.string)
-    return (message.id[0], 0), message.string[0]
+def _compiled(path: Path, language: str) -> Translations:
+    """One package's catalogue as gettext reads it (MO), in memory. Fuzzy and empty texts are left out: they stay English."""
+    compiled = BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
 
 
 def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) -> None:

@@ -79,7 +79,7 @@ def register(app: Flask) -> None:
 def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
     """Redirect to the page of what was done, so that reloading it repeats nothing. `done` names a text of DONE."""
     told: dict[str, Any] = {"selesai": done} if done else {}
-    return redirect(url_for(endpoint, **values, **told), 303)
+    return redirect(url_for(endpoint, **values, **told), 303)  # 303 makes the browser use GET
 
 
 def link_to(endpoint: str, **values: Any) -> str:
@@ -94,6 +94,7 @@ def done_text() -> str:
 
 def page_url(**changes: str | None) -> str:
     """Return this page's URL with parts of its query changed. None removes a part."""
+    # The note about what was done belongs to one visit of the page: links do not carry it on.
     query = {name: value for name, value in request.args.items() if value and name != "selesai"} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path

@@ -19,6 +19,7 @@ from sifilma.resources import resources
 from sifilma.web.operations import Policy, policy_of
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Other values could bring foreign text into log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -76,6 +77,7 @@ def _claim_key(found: Policy) -> Response | None:
     if not key or not found.idempotent or who is None:
         return None
     unit = open_unit()
+    # The claim runs in a transaction of its own.
     unit.end_read()
     print_ = idempotency.fingerprint(request.method, request.full_path, _body())
     stored = idempotency.claim(context(), str(who), key, print_)
@@ -95,7 +97,7 @@ def _body() -> bytes:
     parts = [["text", name, text] for name, text in request.form.items(multi=True)]
     for name, file in request.files.items(multi=True):
         parts.append(["file", name, file.filename or "", hashlib.file_digest(file.stream, "sha256").hexdigest()])  # type: ignore[arg-type]  # a file
-        file.stream.seek(0)
+        file.stream.seek(0)  # the view reads it again
     return json.dumps(parts).encode()
 
 

@@ -32,7 +32,7 @@ def seed_of(world: World, secret: str) -> str:
     page = world.app.test_client().get(f"/undangan/{secret}")
     assert page.status_code == 200
     with world.context() as ctx:
-        return service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
+        return service.enrolment_seed(world.settings, service.get_invitation(ctx, secret))
 
 
 def test_an_invitation_is_accepted_once_with_a_password_of_ones_own(world: World) -> None:
@@ -156,7 +156,7 @@ def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(
     secret = made["invitation"].rpartition("/")[2]
     world.anonymous().open("GET", f"/undangan/{secret}")
     with world.context() as ctx:
-        seed = service.enrolment_seed(world.settings, service.open_invitation(ctx, secret))
+        seed = service.enrolment_seed(world.settings, service.get_invitation(ctx, secret))
 
     def disabled_meanwhile(password: str) -> str:
         done(start_in_background(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())

@@ -44,7 +44,7 @@ def test_a_letter_is_stored_and_found_again(ctx: Context, store: DiskStore) -> N
     data = letter()
     kept = service.keep_pdf(ctx, store, Upload("../Surat 470.pdf", data), DocumentKind.LETTER, "letter")
     ctx.uow.commit()
-    found = service.get(ctx, kept.id)
+    found = service.get_document(ctx, kept.id)
     assert (found.kind, found.filename, found.media_type, found.size) == ("letter", "Surat 470.pdf", "application/pdf", len(data))
     assert found.created_at == NOW
     assert store.get(found.sha256) == data
@@ -81,7 +81,7 @@ def test_no_row_is_written_if_the_file_cannot_be_stored(ctx: Context, tmp_path: 
 
 def test_an_unknown_document_is_not_found(ctx: Context) -> None:
     with pytest.raises(NotFound):
-        service.get(ctx, uuid7())
+        service.get_document(ctx, uuid7())
 
 
 @pytest.mark.parametrize("statement", ["UPDATE document SET sha256 = sha256, size = 0", "DELETE FROM document"])

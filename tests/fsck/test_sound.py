@@ -6,11 +6,14 @@ import json
 import threading
 from typing import Any
 
+from pydantic import SecretStr
+
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Report, examine
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
+from tests.support import softhsm
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
@@ -83,3 +86,11 @@ def test_an_unknown_invariant_is_refused_by_name(sqlite_world: World) -> None:
     told = sqlite_world.app.test_cli_runner().invoke(args=["fsck", "--only", "token-twice"])
     assert told.exit_code == 1
     assert "token-twice" in str(told.exception)
+
+
+def test_the_entry_of_a_key_ceremony_is_no_finding(sqlite_world: World) -> None:
+    sqlite_world.configure(hsm_so_pin=SecretStr(softhsm.SO_PIN), root_pin=SecretStr(softhsm.PIN))
+    result = sqlite_world.app.test_cli_runner().invoke(args=["hsm", "init"])
+    assert result.exit_code == 0, result.output
+    assert sqlite_world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'keys.ceremony'") == [(1,)]
+    assert findings(examine(installation(sqlite_world))) == []

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from sifilma.documents.numbering import DocumentCounter
 from sifilma.identity.models import Organisation
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import make_engine
+from sifilma.kernel.db import make_engine, normalise_url
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
@@ -40,6 +45,38 @@ def unit(sessions: sessionmaker[Session]) -> Iterator[UnitOfWork]:
     made.close()
 
 
+class CountingLoops(asyncio.DefaultEventLoopPolicy):
+    """The usual event loops, counted."""
+
+    made = 0
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        self.made += 1
+        return super().new_event_loop()
+
+
+def test_the_database_extension_takes_back_its_own_teardowns_only_and_a_request_starts_no_thread_and_no_event_loop(
+    database_url: str,
+) -> None:
+    app = Flask("planted")
+    called: list[str] = []
+    app.config["SQLALCHEMY_ENGINES"] = {"default": {"url": normalise_url(database_url), **db.engine_options(database_url)}}
+    app.teardown_appcontext(lambda _fault: called.append("before"))
+    db.Database().init_app(app)
+    app.teardown_appcontext(lambda _fault: called.append("after"))
+    app.add_url_rule("/", view_func=lambda: "")
+    loops, threads = CountingLoops(), []
+    asyncio.set_event_loop_policy(loops)
+    threading.setprofile(lambda *_: threads.append(threading.current_thread().name))  # called in every thread that starts from here on
+    try:
+        assert app.test_client().get("/").status_code == 200
+    finally:
+        threading.setprofile(None)
+        asyncio.set_event_loop_policy(None)
+    assert sorted(called) == ["after", "before"]
+    assert (threads, loops.made) == ([], 0)
+
+
 def organisation(name: str) -> Organisation:
     return Organisation(id=uuid7(), kind="institution", name=name, created_at=NOW)
 
@@ -47,6 +84,29 @@ def organisation(name: str) -> Organisation:
 def count(sessions: sessionmaker[Session]) -> int:
     with sessions() as session:
         return session.scalar(select(func.count()).select_from(Organisation)) or 0
+
+
+def test_an_upsert_leaves_the_row_that_came_first_or_changes_it(unit: UnitOfWork) -> None:
+    def counter(last: int) -> Any:
+        return db.upsert(unit.session, DocumentCounter).values(series="BA", year=2026, last=last)
+
+    unit.begin_write()
+    kept = [
+        unit.session.execute(counter(last).on_conflict_do_nothing(index_elements=["series", "year"]).returning(DocumentCounter.last)).all()
+        for last in (7, 9)
+    ]
+    assert kept == [[(7,)], []]
+    again = counter(9).on_conflict_do_update(index_elements=["series", "year"], set_={"last": DocumentCounter.last + 1})
+    assert unit.session.execute(again.returning(DocumentCounter.last)).scalar_one() == 8
+
+
+def test_one_upsert_of_two_at_once_puts_the_row_in(sessions: sessionmaker[Session]) -> None:
+    def insert(last: int) -> int:
+        with sessions.begin() as session:
+            made = db.upsert(session, DocumentCounter).values(series="BA", year=2026, last=last).on_conflict_do_nothing()
+            return len(session.execute(made.returning(DocumentCounter.last)).all())
+
+    assert sum(run_simultaneously([lambda: insert(1), lambda: insert(2)])) == 1
 
 
 def test_nothing_is_saved_without_a_commit(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
@@ -65,7 +125,7 @@ def test_a_refusal_is_recorded_although_the_act_is_rolled_back(unit: UnitOfWork,
     unit.begin_write()
     unit.session.add(organisation("the act"))
     unit.session.flush()
-    unit.record_refusal(lambda session: session.add(organisation("the refusal")))
+    unit.separately(lambda session: session.add(organisation("the refusal")))
     unit.rollback()
     with sessions() as session:
         assert session.scalars(select(Organisation.name)).all() == ["the refusal"]

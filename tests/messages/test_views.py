@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask_babel import force_locale
 
 from sifilma.kernel.db import db
+from sifilma.messages import pages
 from sifilma.notifications import outbox
-from sifilma.notifications.contract import Channel
+from sifilma.notifications.contract import Channel, Fault, SendFailed
 from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from tests.notifications import receivers
@@ -53,6 +55,17 @@ def test_the_list_shows_the_state_of_a_message_but_not_its_text(world: World) ->
     assert "+62••••••123 Pengingat SMS Terkirim 2" in seen
     assert TEXT not in seen
     assert TO not in seen
+
+
+def test_every_fault_has_a_text_in_both_languages_and_unknown_text_is_shown_as_it_is(sqlite_world: World) -> None:
+    shown: dict[str, set[str]] = {}
+    for language in ("en", "id"):
+        with sqlite_world.app.test_request_context(), force_locale(language):
+            shown[language] = {pages.reason(str(SendFailed(fault, detail))) for fault in Fault for detail in ("", "ConnectError")}
+            assert pages.reason("planted: something else") == "planted: something else"
+    assert set(pages.REASONS) == set(Fault)
+    assert {len(texts) for texts in shown.values()} == {len(Fault)}
+    assert shown["en"].isdisjoint(shown["id"])
 
 
 def test_heads_see_messages_to_their_own_people_and_others_see_none(sqlite_world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from smpplib import consts
 
-from sifilma.notifications.contract import Letter, SendFailed
+from sifilma.notifications.contract import Fault, Letter, SendFailed
 from sifilma.notifications.smpp import SmppSender
 from sifilma.notifications.smtp import SmtpSender
 from sifilma.notifications.webhook import WebhookSender
@@ -29,6 +29,7 @@ def test_a_refused_address_is_permanent_only_if_the_server_says_so(answer: str, 
     with receivers.mail_server(answer) as server, pytest.raises(SendFailed) as failed:
         SmtpSender("127.0.0.1", server.port, "sifilma@contoh.example", "none").send(Letter("k", "nobody@contoh.example", "s", "t"))
     assert failed.value.for_good is for_good
+    assert (failed.value.fault, str(failed.value)) == (Fault.MAIL_ADDRESS_REFUSED, f"mail-address-refused: {answer[:3]}")
 
 
 def test_a_mail_server_without_tls_is_not_used_where_tls_is_required() -> None:
@@ -56,7 +57,7 @@ def test_a_long_sms_is_sent_in_parts() -> None:
 def test_a_number_unknown_to_the_centre_is_not_retried(status: int, for_good: bool) -> None:
     with receivers.sms_centre(status) as centre, pytest.raises(SendFailed) as failed:
         SmppSender("127.0.0.1", centre.port, "sifilma", "secret", "KEMENDAGRI").send(Letter("k", "+62812", "", "t"))
-    assert failed.value.for_good is for_good
+    assert (failed.value.for_good, failed.value.fault) == (for_good, Fault.SMS_REFUSED)
 
 
 def test_a_gateway_receives_the_idempotency_key_and_the_token() -> None:
@@ -71,17 +72,17 @@ def test_a_gateway_receives_the_idempotency_key_and_the_token() -> None:
 def test_a_refusal_of_a_gateway_is_retried_only_if_that_can_help(status: int, for_good: bool) -> None:
     with receivers.gateway(status) as server, pytest.raises(SendFailed) as failed:
         WebhookSender(f"http://127.0.0.1:{server.port}/send", "t").send(LETTER)
-    assert failed.value.for_good is for_good
+    assert (failed.value.for_good, str(failed.value)) == (for_good, f"gateway-refused: {status}")
 
 
 def test_an_unreachable_receiver_is_a_temporary_failure() -> None:
     port = free_port()
     senders = (
-        SmtpSender("127.0.0.1", port, "a@b.example", "none"),
-        SmppSender("127.0.0.1", port, "s", "p", "N"),
-        WebhookSender(f"http://127.0.0.1:{port}/", "t"),
+        (SmtpSender("127.0.0.1", port, "a@b.example", "none"), Fault.MAIL_UNREACHABLE),
+        (SmppSender("127.0.0.1", port, "s", "p", "N"), Fault.SMS_UNREACHABLE),
+        (WebhookSender(f"http://127.0.0.1:{port}/", "t"), Fault.GATEWAY_UNREACHABLE),
     )
-    for sender in senders:
+    for sender, fault in senders:
         with pytest.raises(SendFailed) as failed:
             sender.send(LETTER)
-        assert not failed.value.for_good
+        assert (failed.value.for_good, failed.value.fault) == (False, fault)

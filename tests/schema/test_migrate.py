@@ -17,6 +17,7 @@ from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
+from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
 from tests.fsck.conftest import installation
 from tests.support.databases import Cluster
@@ -213,6 +214,45 @@ def back_to_0012(connection: Connection) -> None:
                 batch.alter_column("state", existing_type=String(20), type_=String(10), existing_nullable=False)
         undo.create_index(f"uq_{table}_proposed", table, [key], unique=True, sqlite_where=waits, postgresql_where=waits)
     connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
+
+
+FAULTS = {
+    "its time was over before it could be sent": "expired",
+    "this channel is not switched on": "channel-off",
+    "no message can be made of this (ValueError)": "unsendable: ValueError",
+    "A sealed value cannot be opened: the secret key of this installation has changed.": "key-changed",
+    "the mail server cannot be reached: ConnectionRefusedError": "mail-unreachable: ConnectionRefusedError",
+    "the mail server refuses this address (550)": "mail-address-refused: 550",
+    "the mail server answers 421": "mail-refused: 421",
+    "the SMS centre cannot be reached: ConnectionError": "sms-unreachable: ConnectionError",
+    "the SMS centre refuses it (status 11)": "sms-refused: 11",
+    "the SMS centre took only a part of the message": "sms-partial",
+    "the gateway cannot be reached: ConnectError": "gateway-unreachable: ConnectError",
+    "the gateway answers 422": "gateway-refused: 422",
+    "": "",
+    "a sentence of somebody else (x)": "a sentence of somebody else (x)",
+}
+
+
+def test_sentences_of_faults_become_codes(empty: str) -> None:
+    """Every sentence that was ever written to the outbox before 0014; others, and messages without a fault, stay as they are."""
+    migrate.upgrade(empty, "0012")
+    engine = make_engine(empty, pool_size=1)
+    insert = text(
+        "INSERT INTO outbox_message"
+        " (id, channel, purpose, shown_to, sealed, state, tries, created_at, due_at, lapses_at, reference, last_error)"
+        " VALUES (:id, 'sms', 'notice', '', :sealed, 'failed', 1, :at, :at, :at, :was, :was)"
+    )
+    with engine.begin() as connection:
+        for was in FAULTS:
+            values = {"id": uuid7().hex, "sealed": b"", "at": "2026-01-01 00:00:00+00", "was": was}
+            connection.execute(insert, values)
+    migrate.upgrade(empty)
+    with engine.begin() as connection:
+        found = {row.reference: row.last_error for row in connection.execute(text("SELECT reference, last_error FROM outbox_message"))}
+    engine.dispose()
+    assert found == FAULTS
+    assert {code.partition(":")[0] for was, code in FAULTS.items() if was != code} == set(Fault)
 
 
 BACK_TO_0009 = (

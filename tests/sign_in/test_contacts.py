@@ -101,7 +101,7 @@ def admin(world: World) -> Actor:
 
 
 def made(ctx: Context, username: str, role: Role) -> User:
-    own = service.own_organisation(ctx)
+    own = service.get_own_organisation(ctx)
     return service.make_user(ctx, own, NewUser(username, "Umi Contoh", IdKind.NIP, NIP, frozenset({role})))
 
 
@@ -141,7 +141,7 @@ def test_a_proposal_that_could_not_be_executed_is_refused(sqlite_world: World, s
     world = sqlite_world
     world.sql("UPDATE user_account SET state = :state WHERE username = 'operator1'", state=state)
     with world.context(admin(world)) as ctx, pytest.raises(Conflict):
-        proposals.propose_change(ctx, service.user(ctx, world.users["operator1"]), change, roles)
+        proposals.propose_change(ctx, service.get_user(ctx, world.users["operator1"]), change, roles)
 
 
 def test_an_account_is_not_enabled_beside_an_incompatible_one(sqlite_world: World) -> None:

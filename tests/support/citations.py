@@ -24,6 +24,10 @@ FORMER = re.compile(r"\b(?:DOMAIN|MANIFEST|ARCHITECTURE|QUALITY|INTERFACE)\b(?:\
 MADE_AT_RUN_TIME = {"var/", "home/", ".venv/", "node_modules/", ".cache/"}
 PATTERNS = {"get_x", "find_x", "list_xs", "x_query"}
 """Names that stand for a family of names."""
+OF_OTHERS = {"HttpOnly", "SameSite", "pg_dump", "pg_basebackup"}
+"""Names of other programs and standards."""
+MADE_OF_NAMES = re.compile(r"_(?:bucket|count|created|sum|total)$|^sifilma_(?=.*_(?:key|pin|token|password)$)")
+"""What Prometheus adds to the name of a metric, and pydantic-settings to that of a secret's file."""
 
 
 def documents() -> list[Source]:
@@ -112,13 +116,19 @@ def objection(what: str) -> str:
             return f"names {symbol} in {path}, which has no such name"
         return ""
     name = what.removesuffix("()").removesuffix("(…)").rpartition(".")[2]
-    if (SNAKE.fullmatch(name) or CAMEL.fullmatch(name)) and name not in words() | PATTERNS:
+    if (SNAKE.fullmatch(name) or CAMEL.fullmatch(name)) and not {name, MADE_OF_NAMES.sub("", name)} & (words() | PATTERNS | OF_OTHERS):
         return f"names {name}, which occurs nowhere in the code"
     return ""
 
 
 def _looks_like_a_path(text: str) -> bool:
-    if "…" in text or "NNNN" in text or "*" in text or not PATH.fullmatch(text) or any(text.startswith(made) for made in MADE_AT_RUN_TIME):
+    if (
+        "…" in text
+        or re.search("NNNN|NAME", text)
+        or "*" in text
+        or not PATH.fullmatch(text)
+        or any(text.startswith(made) for made in MADE_AT_RUN_TIME)
+    ):
         return False
     return Path(text).suffix in SUFFIXES and not text.startswith((".", "/")) and not text[0].isupper()
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from sifilma.app import blueprints, factory
-from sifilma.commands import main as cli
-from sifilma.commands import serve as server
+from sifilma.commands import main as commands
+from sifilma.commands import serve
 from sifilma.regions import villages
 from tests.support import templates
 
-READY = (cli, factory, blueprints, villages)
+READY = (commands, factory, blueprints, villages)
 """Modules that are imported here so that the forked servers need not import them."""
 
 
-def main() -> None:
+def start_servers() -> None:
     """Start servers until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended servers are reaped by the kernel: nobody waits for them here
     templates.compile_once()
@@ -42,10 +42,10 @@ def _fork(wanted: dict[str, Any]) -> int:
             for stream, target in ((nothing, 0), (log, 1), (log, 2)):
                 os.dup2(stream.fileno(), target)
         os.environ.update(wanted["environment"])
-        server.serve()
+        serve.serve()
     finally:
         os._exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    start_servers()

@@ -1,4 +1,4 @@
-"""The rules of the house (ARCHITECTURE) that no linter knows, as functions from a source to its faults.
+"""The rules of the house (docs/architecture.md) that no linter knows, as functions from a source to its faults.
 
 Every rule takes a `Source` and yields `Fault`s; `tests/test_house.py` runs them over the tree, and over planted faults.
 """
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def package(self) -> str:
-        """The package of the feature: `cards` for `sifilma/cards/views.py`."""
+        """The package of the feature: `cards` for `sifilma/cards/service.py`."""
         parts = self.path.split("/")
         return parts[1] if len(parts) > 2 else ""
 
@@ -401,6 +401,27 @@ def machine_paths(source: Source) -> Iterator[Fault]:
             yield source.fault(number, f"a path of one machine: {MACHINE_PATH.findall(line)[0]}…")
 
 
+# --- names of look-ups -----------------------------------------------------------------------------------------------
+
+LOOKUPS = {"Listing": "list_", "Select": "_query"}
+
+
+def strange_lookups(source: Source) -> Iterator[Fault]:
+    """Name a look-up by what it returns: `list_xs` a Listing, `x_query` a Select, `find_x` an object or None, `get_x` an object."""
+    if not source.path.startswith("sifilma/") or source.package in ("kernel", "documents") or source.name.endswith("views.py"):
+        return
+    for node in source.tree.body:
+        if isinstance(node, ast.FunctionDef) and node.returns is not None and not node.name.startswith("_"):
+            kind, optional = ast.unparse(node.returns).partition("[")[0], "None" in ast.unparse(node.returns).split(" | ")
+            affix = LOOKUPS.get(kind)
+            if affix is not None and not (node.name.startswith(affix) or node.name.endswith(affix)):
+                yield source.fault(node.lineno, f"{node.name} returns a {kind}: {affix} belongs to its name")
+            elif node.name.startswith("get_") and optional:
+                yield source.fault(node.lineno, f"{node.name} may return None: find_")
+            elif node.name.startswith("find_") and not optional:
+                yield source.fault(node.lineno, f"{node.name} never returns None: get_, or a name that says what it gives")
+
+
 PYTHON_RULES: tuple[Rule, ...] = (
     long_functions,
     long_modules,
@@ -415,5 +436,6 @@ PYTHON_RULES: tuple[Rule, ...] = (
     untranslatable,
     skipping,
     unexplained_ignores,
+    strange_lookups,
 )
 TEXT_RULES: tuple[Rule, ...] = (registry_hosts, machine_paths)

@@ -31,6 +31,7 @@ ROOMS = frozenset({
 ROLES = {
     "models": "tables, their states and life cycles",
     "service": "what is done: the acts, each with its checks and its entry in the record",
+    "proposals": "what one person proposes and another executes",
     "rules": "what the database refuses, and what an act requires",
     "schemas": "what is sent to the API and to forms, checked by pydantic",
     "queries": "what is read: selects, listings, get and find",
@@ -49,7 +50,6 @@ ROLES = {
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
-    "accounts/proposals": "a change of an account, proposed by one person and executed by another",
     "activation/bulk/job": "the kind of job that activates row by row",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
     "activation/issuing/place_form": "the place of an activation while its form is filled in",
@@ -60,7 +60,7 @@ NAMES_USED_ONCE = {
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
-    "approvals/four_eyes": "approvals by another person, and their triggers",
+    "approvals/four_eyes": "the rule who may approve or execute: predicate, SQL and trigger",
     "approvals/letters": "the letter (surat dinas) behind a request",
     "cards/condition_reports": "cards reported as damaged, locked, lost or found",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",

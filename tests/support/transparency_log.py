@@ -46,7 +46,7 @@ def verify(world: World, *kept: str, beside: bool = True, newest: int | None = N
 def newest_note(world: World) -> str:
     """Return the text of the newest checkpoint."""
     with world.context() as ctx:
-        return checkpoints.newest(ctx.session).note
+        return checkpoints.get_newest(ctx.session).note
 
 
 def as_superuser(world: World, *statements: str, **values: Any) -> None:

@@ -40,7 +40,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
 from sifilma.resources import attach, resources
-from sifilma.sign_in.authentication import actor_of, secret_hash
+from sifilma.sign_in.authentication import find_actor, secret_hash
 from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
 from tests.support import routing, statements, templates
@@ -164,7 +164,7 @@ class World:
     def acting(self, username: str) -> Iterator[Context]:
         """Yield a Context of a user. Its transaction stays open until the end of the block, so that other calls meet unfinished work."""
         with self.context() as ctx:
-            actor = actor_of(ctx, self.users[username], None)
+            actor = find_actor(ctx, self.users[username], None)
         assert actor is not None
         with self.context(actor) as ctx:
             yield ctx

@@ -1,6 +1,7 @@
-"""Activation by file: the rows of a sheet, each an activation of its own, done by the worker.
+"""Activation by file: each row of a sheet is an activation of its own, carried out by the worker.
 
-The file is sealed as tokens are: under the organisation's data key of the month, which only the HSM opens. It is wiped when the job ends.
+The rows hold tokens, so they are sealed under the organisation's data key of the month, which only the HSM opens. They are deleted when
+the job ends.
 """
 
 from __future__ import annotations
@@ -42,29 +43,30 @@ from sifilma.kernel.text import Wrong
 
 NUMBERS = ("latitude", "longitude", "accuracy_m")
 SEALED = b"job"
+# Rows per transaction and per HSM call.
 AT_ONCE = 50
 REFUSALS = (Invalid, Conflict, NotFound, ValidationError)
-ROW_KEY = 16
+ROW_KEY = 16  # bytes: the id of the data key, before the sealed rows
 
 
 class RowIn(ActivationIn):
-    """A row: numbers may be written with a comma, and a position nobody took from a device or map was typed."""
+    """One row. Numbers may have a comma. Without a source (device, map) the position counts as typed."""
 
     @field_validator(*NUMBERS, mode="before")
     @classmethod
     def with_a_point(cls, value: object) -> object:
-        """`-7,6536` as spreadsheets here write it, and the minus sign they make of a hyphen."""
+        """Return a number with a point: spreadsheets here write `-7,6536`, and some replace the hyphen by a minus sign."""
         return value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value
 
 
 def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Job:
-    """Take a file in. Invalid when it cannot be read as a whole; what is wrong with its rows is found one by one, later."""
+    """Queue a job for an uploaded file. Raise Invalid if the file cannot be read; errors of single rows are found later, by the worker."""
     if file is None:
         raise Invalid.field("file", "Choose a file.")
     ctx.uow.end_read()
     sheet = sheets.read(file.data, required=REQUIRED, optional=OPTIONAL, max_rows=settings.bulk_max_rows, field="file")
     job_id, organisation = uuid7(), ctx.actor.organisation_id
-    assert organisation is not None  # noqa: S101  # the hook lets nobody else in
+    assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
     ctx.uow.begin_read()
     data_key = sealing.ensure_key(ctx, hsm, organisation)
     key = sealing.unwrap(hsm, data_key)
@@ -79,20 +81,20 @@ def _packed(rows: Sequence[Row]) -> bytes:
 
 
 class Activations:
-    """The kind of job."""
+    """The kind of job that activates cards."""
 
     operation = Operation.ACTIVATE
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """Each row with its activation, or what was wrong."""
+        """Return each row with its activation or its errors."""
         return job_sheets.result(ctx, settings, job, say)
 
     def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """The failed rows, without tokens."""
+        """Return the failed rows, without tokens."""
         return corrected(ctx, settings, job, say)
 
     def work(self, taken: Taken) -> bool:
-        """A few rows at once, while there is time."""
+        """Activate AT_ONCE rows at a time until the turn is over. Return whether all rows have a result."""
         with taken.tools.open() as ctx:
             ctx.uow.begin_read()
             worker.on_behalf(ctx, taken)
@@ -107,7 +109,7 @@ class Activations:
 
 
 def _opened(ctx: Context, taken: Taken) -> list[Row]:
-    """The file's rows, in memory only."""
+    """Return the file's rows. They are opened in memory only."""
     job, hsm = taken.job, taken.tools.hsm
     data_key = ctx.session.get_one(DataKey, UUID(bytes=job.sealed[:ROW_KEY]))
     ctx.uow.end_read()
@@ -117,7 +119,7 @@ def _opened(ctx: Context, taken: Taken) -> list[Row]:
 
 
 def _do(taken: Taken, rows: Sequence[Row]) -> None:
-    """Rows in one transaction; when somebody was faster with one of them, each in its own."""
+    """Activate rows in one transaction. If one of them fails in it, activate each in a transaction of its own."""
     try:
         _together(taken, rows)
     except (Conflict, IntegrityError):
@@ -126,7 +128,10 @@ def _do(taken: Taken, rows: Sequence[Row]) -> None:
 
 
 def _together(taken: Taken, rows: Sequence[Row]) -> None:
-    """Check and sign all, then commit what can be, with every row's result. Conflict and IntegrityError: nothing is done yet."""
+    """Check and sign all rows, then commit those that succeed, with the result of every row.
+
+    Raise Conflict or IntegrityError if another act came first; then nothing of these rows is written.
+    """
     with taken.tools.open() as system:
         system.uow.begin_read()
         ctx = worker.on_behalf(system, taken)
@@ -159,7 +164,7 @@ def _parsed(row: Row) -> ActivationIn:
 
 
 def _wrong_token(ctx: Context, taken: Taken, row: Row, ready: Ready) -> Settled:
-    """The wrong try is counted in the transaction of the row's result: once, whatever happens."""
+    """Count the wrong try in the transaction of the row's result, so that a repetition after a crash does not count it twice."""
     return _failed(taken, row, issuing.wrong_token(tokens.count_wrong_try(ctx.session, ctx, ready.row.token_id)))
 
 
@@ -173,7 +178,7 @@ def _alone(taken: Taken, row: Row) -> None:
 
 
 def _failed(taken: Taken, row: Row, refused: Exception) -> Settled:
-    """A row with what was wrong, and its cells without the token."""
+    """Return the result of a failed row: its errors, and its cells without the token."""
     cells = {name: text for name, text in row.cells.items() if name not in (SECRET, ERROR)}
     sealed = worker.sealed_cells(taken, row.number, json.dumps(cells).encode())
     return Settled(row.number, errors=_errors(refused), cells=sealed)
@@ -190,5 +195,5 @@ def _errors(refused: Exception) -> list[dict[str, Any]]:
 
 
 def register_kind() -> None:
-    """Let the worker know this kind."""
+    """Register this kind of job."""
     worker.register(JobKind.ACTIVATION, Activations())

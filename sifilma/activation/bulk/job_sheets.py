@@ -1,4 +1,4 @@
-"""Files about activation by file: the sheet to be filled in, what became of its rows, and the failed ones with their tokens."""
+"""Sheets about activation by file: the one to fill in, the results, and the failed rows with their tokens."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ RESULT = ("row", "sam_uid", "hardware_number", "outcome", "manifest", "seq", "ex
 
 
 def template(ctx: Context, shown: Mapping[str, str] | None = None) -> Sheet:
-    """The organisation's cards that can be activated, a row each. The machine a card is tied to is filled in; to others the free machines
-    of their function are proposed, in order. `shown` are tokens by UID.
+    """Return a sheet with one row for each card of the organisation that can be activated. `shown` are tokens by UID.
+
+    A card that is tied to a machine gets that machine. For the others the free machines of their function are proposed in order.
     """
     cards = form_choices.open_cards(ctx)
     free = {function: iter(form_choices.free_machines(ctx, function)) for function in {card.function for card in cards}}
@@ -45,12 +46,12 @@ def _line(uid: str, token: str, hardware: str) -> list[str]:
 
 
 def template_with_tokens(ctx: Context, hsm: HSM) -> Sheet:
-    """The same with the tokens in clear; recorded."""
+    """Return the same sheet with the tokens in clear, which is recorded."""
     return template(ctx, tokens.reveal_for_cards(ctx, hsm, [card.uid for card in form_choices.open_cards(ctx)]))
 
 
 def corrected_with_tokens(ctx: Context, settings: Settings, hsm: HSM, job: Job, say: Say) -> Sheet:
-    """The failed rows with the open tokens of their cards, which the job does not keep; recorded."""
+    """Return the failed rows with the open tokens of their cards, which the job does not store. This is recorded."""
     uids = {row.number: _uid(cells_of(settings, row).get("sam_uid", "")) for row in failed_rows(ctx, job)}
     shown = tokens.reveal_for_cards(ctx, hsm, {uid for uid in uids.values() if uid})
     secrets = {number: {SECRET: shown[uid]} for number, uid in uids.items() if uid in shown}
@@ -65,7 +66,7 @@ def _uid(typed: str) -> str:
 
 
 def result(ctx: Context, settings: Settings, job: Job, say: Say = str) -> Sheet:
-    """What became of every row that was settled."""
+    """Return the result of every row that has one."""
     return Sheet(RESULT, _results(ctx, settings, job, say))
 
 
@@ -87,7 +88,7 @@ def _results(ctx: Context, settings: Settings, job: Job, say: Say) -> Iterator[S
 
 
 def _made(ctx: Context, ids: Sequence[UUID]) -> dict[UUID, tuple[object, ...]]:
-    """Activations by id, as columns of the result."""
+    """Return activations by id, as columns of the result."""
     query = (
         select(Activation.id, Card.uid, Unit.hardware_number, Manifest.id, Manifest.seq, Manifest.expires_at)
         .join(Card, Card.id == Activation.card_id)

@@ -1,4 +1,4 @@
-"""Activation by file on the web: the sheet to be filled in, its upload, and the failed rows with their tokens."""
+"""Activation by file on the web: the sheet to fill in, its upload, and the failed rows with their tokens."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ blueprint = Blueprint("bulk_pages", __name__, url_prefix="/aktivasi/berkas", tem
 @blueprint.get("")
 @operation("activation_request.submit")
 def form() -> Response:
-    """The sheet, and where to send it. Whoever may ask for an activation sees it; sending it needs a fresh code."""
+    """Show the sheet and the upload. It needs only the permission to request activations; the upload needs a fresh code."""
     return _form(Form())
 
 
 @blueprint.post("")
 @operation("activate", reads_first=True)
 def begin() -> AnyResponse:
-    """Take a file in."""
+    """Queue a job for the uploaded file."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         job = bulk.begin(ctx, resources().settings, resources().hsm, upload("file"))
@@ -46,23 +46,23 @@ def begin() -> AnyResponse:
 @blueprint.get("/templat.<kind>")
 @operation("activation_request.submit")
 def template(kind: str) -> Response:
-    """The sheet with the cards that can be activated, without their tokens."""
+    """Return the sheet with the cards that can be activated, without their tokens."""
     return _table(kind, _("activation"), job_sheets.template(context()))
 
 
 @blueprint.post("/templat")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def template_with_tokens() -> Response:
-    """The same with the tokens; recorded."""
+    """Return the same sheet with the tokens. This is recorded."""
     return _table(request.form.get("kind", "xlsx"), _("activation"), job_sheets.template_with_tokens(context(), resources().hsm))
 
 
 @blueprint.post("/<uuid:job_id>/perbaikan")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def corrected(job_id: UUID) -> Response:
-    """The failed rows of a file with their tokens, to be put right and sent again; recorded."""
+    """Return the failed rows with their tokens, to be corrected and uploaded again. This is recorded."""
     ctx = context()
-    job = service.get(ctx, job_id)
+    job = service.get_job(ctx, job_id)
     sheet = job_sheets.corrected_with_tokens(ctx, resources().settings, resources().hsm, job, translate)
     return _table(request.form.get("kind", "xlsx"), f"{_('corrections')} {job.stem}", sheet)
 

@@ -1,4 +1,4 @@
-"""Activations on the web: where cards stand, what was found about each place, and the manifest's file."""
+"""Activations on the web: where cards stand, what the place check found, and the manifest's file."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ REVIEWS = ["waiting", "accepted", "rejected", "none"]
 @blueprint.get("")
 @operation("manifest.view")
 def index() -> Response:
-    """The activations the actor may see."""
+    """List the activations the actor may see."""
     ctx, form = context(), Form(request.args)
     review = form.get("review") if form.get("review") in REVIEWS else None
-    listing = queries.activations_page(ctx, review, _uid(form.get("uid")))
+    listing = queries.list_activations(ctx, review, _uid(form.get("uid")))
     return list_views.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
 
 
 @blueprint.get("/<uuid:activation_id>")
 @operation("manifest.view")
 def show(activation_id: UUID) -> str:
-    """One activation: card, machine, place, and the manifest it gave."""
+    """Show one activation: card, machine, place, and the manifest it gave."""
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
     settings, own = resources().settings, found.organisation_id == ctx.actor.organisation_id
@@ -73,7 +73,7 @@ def show(activation_id: UUID) -> str:
 @blueprint.post("/<uuid:activation_id>/unduh")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(activation_id: UUID) -> AnyResponse:
-    """The manifest's file; recorded."""
+    """Return the manifest's file. The download is recorded."""
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
     file = download.download(ctx, resources().hsm, found.manifest_id, "jws")
@@ -81,7 +81,7 @@ def fetch(activation_id: UUID) -> AnyResponse:
 
 
 def _uid(typed: str) -> str | None:
-    """A UID as somebody types it into a filter; None for none."""
+    """Return the UID of a filter field, or None if it is empty. Raise Invalid for text that is no UID."""
     if not typed.strip():
         return None
     try:

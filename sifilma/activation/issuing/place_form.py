@@ -1,4 +1,4 @@
-"""The place of an activation while its form is filled in: what the map proposes, what the selects offer, what the check says."""
+"""The place of an activation while the form is filled in: the proposal for a position, the choices, the result of the check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTS = ("province", "regency", "district", "region_code")
 
 @dataclass(frozen=True)
 class Place:
-    """`outcome` is empty while something is missing; `problem` says why a position cannot be taken."""
+    """A place while it is typed. `outcome` is empty while something is missing; `problem` says why the position cannot be accepted."""
 
     levels: Levels
     outcome: str = ""
@@ -25,17 +25,17 @@ class Place:
 
     @property
     def needs_reason(self) -> bool:
-        """Whether this place is accepted with a reason only."""
+        """Return whether the place is accepted only with a reason."""
         return self.outcome in (Outcome.REVIEW, Outcome.FAIL)
 
     def name(self, length: int) -> str:
-        """The name of the chosen province (2), regency (5), district (8) or village (13)."""
+        """Return the name of the chosen province (2), regency (5), district (8) or village (13): the length of its code."""
         offered = {2: self.levels.provinces, 5: self.levels.regencies, 8: self.levels.districts, 13: self.levels.villages}[length]
         return next((name for code, name in offered if code == self.levels.part(length)), "")
 
 
 def look(ctx: Context, places: PlaceCheck, typed: Mapping[str, str], *, follow: bool) -> Place:
-    """The place as it is typed; with `follow` the regency and the nearest village of the position are proposed."""
+    """Return the place as typed. With `follow`, the nearest village or the regency of the position replaces the typed region."""
     position, code, problem = position_of(typed), regions.deepest(*(typed.get(part, "") for part in PARTS)), ""
     try:
         if position and follow:
@@ -54,13 +54,13 @@ def look(ctx: Context, places: PlaceCheck, typed: Mapping[str, str], *, follow: 
 
 
 def position_of(typed: Mapping[str, str]) -> tuple[float, float] | None:
-    """Latitude and longitude, None unless both are numbers."""
+    """Return latitude and longitude in degrees, or None unless both are numbers."""
     latitude, longitude = degrees(typed.get("latitude", "")), degrees(typed.get("longitude", ""))
     return None if latitude is None or longitude is None else (latitude, longitude)
 
 
 def degrees(text: str) -> float | None:
-    """A number as people type it: `-7,6536` as well as `-7.6536`."""
+    """Return a number as people type it, with comma or point (`-7,6536`), or None."""
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Activation: UID, token, machine and place become a manifest. Read, sign, commit once (MANIFEST.md, Issuing).
+"""Activation: UID, token, machine and place become a manifest (docs/manifest.md, Issuing).
 
-At most ten statements and one commit; the statements are built once. Locks are taken in one order everywhere: request, token,
-manifest, card.
+An activation reads in one statement, signs in the HSM with no transaction open, and writes in one transaction. It needs at most ten
+statements, which are compiled once. Everywhere locks are taken in the same order: request, token, manifest, card.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ DAY_END = time(23, 59, 59)
 
 @dataclass(frozen=True)
 class Issued:
-    """What an activation gave: its id and the manifest's, with the manifest's sequence and times."""
+    """The result of an activation: its id, and the manifest's id, sequence and times."""
 
     activation_id: UUID
     manifest_id: UUID
@@ -65,7 +65,7 @@ class Issued:
 
 @dataclass(frozen=True)
 class Ready:
-    """An activation nothing speaks against, but its token: what was asked, what was read, what is to be made."""
+    """An activation that passed every check but that of its token: the input, the row that was read, the place, the manifest's new id."""
 
     data: ActivationIn
     row: Any
@@ -76,7 +76,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Signed:
-    """What the HSM made, outside any transaction."""
+    """What the HSM made. No transaction was open."""
 
     manifest: payload.Manifest
     payload_hash: str
@@ -85,10 +85,10 @@ class Signed:
 
 
 def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Issued:
-    """Open one card in one machine at one place.
+    """Activate one card in one machine at one place, and issue its manifest.
 
-    Raises NotFound (no such card in the organisation's hands), Conflict (token, card, unit or agreement do not allow it), Invalid
-    (place, or a wrong token: each wrong try is counted, the fifth cancels the token). A fault leaves the token as it was.
+    Raise NotFound if the organisation holds no such card, Conflict if token, card, unit or agreement do not allow it, and Invalid for a
+    wrong place or a wrong token. Each wrong try is counted, and the fifth cancels the token. A fault (HSM, database) does not change it.
     """
     ready = check(ctx, hsm, places, data)
     signed = sign(ctx, settings, hsm, [ready])[0]
@@ -99,7 +99,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
 
 
 def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Ready:
-    """Everything that can be said before anything is signed; ends the reading transaction. Raises as `activate`."""
+    """Check everything that can be checked before signing, and end the reading transaction. Raise as `activate` does."""
     code = codes.normalise(data.region_code)
     row = _read(ctx, data, code)
     if row.data_key_sealed is None:  # the organisation's first manifest of the month
@@ -113,14 +113,14 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
 
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
-    """Their manifests, in one visit to the HSM and outside any transaction; None for a wrong token."""
+    """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token."""
     published = keyset.load(settings)
     kid = published.kid(hsm, "manifest-sign", "manifest")
     return hsm.run(lambda do: [_sign(do, ctx, settings, one, published.epoch, kid) for one in ready])
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
-    """In one transaction: what was read must still hold, then all of it is there, or nothing. Conflict when somebody was faster."""
+    """Write the activations in one transaction. Raise Conflict if something that was read has changed since; then nothing is written."""
     issued, steps = [], list[Step]()
     for ready, signed in pairs:
         made, activation_id = signed.manifest, uuid7()
@@ -133,7 +133,7 @@ def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
 
 
 def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
-    """Everything that is needed, in one statement."""
+    """Read everything an activation needs in one statement. Raise as `activate` does."""
     row = READ.first(
         ctx.session,
         {
@@ -155,7 +155,7 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
 
 
 def _require_ready(ctx: Context, row: Any) -> None:
-    """Refuse, in words, before anything is signed."""
+    """Raise Conflict or Invalid, with a sentence for the user, if anything that was read forbids the activation."""
     if row.token_id is None:
         raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
     if row.token_expires_at <= ctx.now:
@@ -190,17 +190,17 @@ def _refuse_place(placed: Placed, regency: str) -> NoReturn:
 
 
 def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:
-    raise wrong_token(ctx.uow.record_refusal(lambda session: tokens.count_wrong_try(session, ctx, token_id)))
+    raise wrong_token(ctx.uow.separately(lambda session: tokens.count_wrong_try(session, ctx, token_id)))
 
 
 def wrong_token(left: int) -> Invalid:
-    """What is said of a wrong token, once the try is counted."""
+    """Return the refusal for a wrong token after the try was counted."""
     hint = say("%(left)s tries are left.", left=left) if left else say("It is cancelled now; ask for a new one.")
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
 def _sign(do: Operations, ctx: Context, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
-    """Compare the token, derive the card's key, sign, seal. None for a wrong token."""
+    """Compare the token, derive the card's key, sign and seal. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
@@ -242,7 +242,7 @@ def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
 
 
 def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
-    """`exp` in seconds: the same day `years` on (28 February for the 29th), but not beyond the last day of the PKS (WIB)."""
+    """Return `exp` in seconds since 1970: the same day `years` later (28 February for the 29th), at most the end of the PKS (WIB)."""
     leap_day = (now.month, now.day) == (2, 29)
     end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
     if agreement_end is not None:
@@ -251,7 +251,10 @@ def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
 
 
 def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
-    """The writes of one activation: conditional UPDATEs of what was read, then what is new."""
+    """Return the writes of one activation, in the order of the locks: conditional UPDATEs of what was read, and INSERTs.
+
+    Activation, manifest and card come after the token: the triggers of each require what stands before it (`activation/rules.py`).
+    """
     data, row, placed = ready.data, ready.row, ready.placed
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
@@ -282,7 +285,7 @@ _LATE = {
 
 
 def _refuse_late(step: Prepared) -> NoReturn:
-    """What was read does not hold any more: somebody was faster."""
+    """Raise Conflict for the step whose condition does not hold any more, since another act came first."""
     kind, text = _LATE[step]
     raise Conflict(text, type=kind)
 

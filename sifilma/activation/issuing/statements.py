@@ -1,4 +1,4 @@
-"""The statements of an activation, built and compiled once."""
+"""The statements of an activation, built at import and compiled once per database."""
 
 from __future__ import annotations
 
@@ -63,12 +63,11 @@ READ = Prepared(
     .order_by(Token.id.desc())
     .limit(1)
 )  # fmt: skip
-"""Everything an activation looks at; binds uid, organisation, hardware, month (`YYYY-MM`), today (date), code (a
-village), regency."""
+"""Everything an activation reads. Parameters: uid, organisation, hardware, month (`YYYY-MM`), today (date), code (a village), regency."""
 
 
 def _binds(model: Any, *besides: str) -> dict[str, Any]:
-    """A bind for every column, named like it."""
+    """Return a bound parameter for every column, with the column's name."""
     return {column.name: bindparam(column.name, type_=column.type) for column in model.__table__.columns if column.name not in besides}
 
 
@@ -78,7 +77,7 @@ INSERT_MANIFEST = Prepared(insert(Manifest.__table__).values(_binds(Manifest))) 
 
 
 def _stamp(model: Any) -> dict[str, Any]:
-    """What every step carries: a new revision, its act, its moment, its user."""
+    """Return the values that every step of a life cycle sets: a new revision, its act, time and user."""
     return {
         "revision": model.revision + 1,
         **{name: bindparam(f"b_{name}", type_=getattr(model, name).type) for name in ("act_id", "changed_at", "changed_by")},
@@ -98,7 +97,10 @@ COMPLETE = Prepared(
     )
     .returning(_r.id)
 )
-"""Count one more redeemed token; the last one completes the request. The counter lies in the row so that two that finish at once agree."""
+"""Count one more redeemed token, and complete the request with the last.
+
+The counter is in the row, so that of two concurrent activations exactly one is the last.
+"""
 
 REDEEM = Prepared(
     update(Token)

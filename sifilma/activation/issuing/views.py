@@ -1,4 +1,4 @@
-"""Activating a card on the web: the form, what its map and selects ask while it is filled in, and the map's data."""
+"""Activating a card on the web: the form, what its map and selects request while it is filled in, and the map's data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ A_DAY = "private, max-age=86400"
 @blueprint.get("")
 @operation("activation_request.submit")
 def form() -> Response:
-    """The form. Whoever may ask for an activation sees it; sending it needs a fresh code."""
+    """Show the form. It needs only the permission to request activations; sending it needs a fresh code."""
     region = g.actor.region_code or ""
     return _form(Form.of(sam_uid=request.args.get("uid"), province=region[:2], regency=region[:5] if len(region) >= 5 else ""))
 
@@ -37,14 +37,14 @@ def form() -> Response:
 @blueprint.post("/isi")
 @operation("activation_request.submit", reads_first=True, idempotent=False)
 def fill() -> Response:
-    """The form with what is typed so far: coming from the page of the tokens, or step by step where no script runs."""
+    """Show the form with what is typed so far: coming from the page of tokens, or step by step where no script runs."""
     return _form(Form.sent(), follow=not request.form.get("regency"))
 
 
 @blueprint.post("")
 @operation("activate", reads_first=True)
 def activate() -> AnyResponse:
-    """Card, token, machine and place become a manifest."""
+    """Activate the card."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         made = _activate(_typed(form))
@@ -55,33 +55,33 @@ def activate() -> AnyResponse:
 @blueprint.get("/tempat")
 @operation("activation_request.submit")
 def place() -> str:
-    """The selects and the check of a position, for the script of the form."""
+    """Return the selects and the check of a position, for the form's script."""
     return render_template("activation/place.html", **_place(Form(MultiDict(request.args)), follow=bool(request.args.get("ikuti"))))
 
 
 @blueprint.get("/mesin")
 @operation("activation_request.submit")
 def machine() -> str:
-    """The machines a card may go into, for the script of the form."""
+    """Return the machines a card may go into, for the form's script."""
     return render_template("activation/machine.html", **_machine(Form(MultiDict(request.args))))
 
 
 @blueprint.get("/peta/negara.json")
 @operation("reference.read")
 def countries() -> Response:
-    """The outlines of Indonesia and its neighbours."""
+    """Return the outlines of Indonesia and its neighbours (GeoJSON)."""
     return _geojson(geometry.outlines())
 
 
 @blueprint.get("/peta/<string:code>.json")
 @operation("reference.read")
 def regency(code: str) -> Response:
-    """A regency's outline or village points."""
+    """Return a regency's outline or village points (GeoJSON)."""
     return _geojson(drawing.regency(context().session, place_check(resources().settings.home), code))
 
 
 def _activate(data: ActivationIn) -> issuing.Issued:
-    """An unknown card is a mistake in a field here: nothing of the form is lost for it."""
+    """Activate, and turn an unknown card into an error of its field, so that the form keeps what was typed."""
     try:
         return issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), data)
     except NotFound as unknown:
@@ -93,7 +93,7 @@ def _geojson(text: str) -> Response:
 
 
 def _typed(form: Form) -> ActivationIn:
-    """The form as the schema; numbers may be written with a comma, and a position nobody took from a device or map was typed."""
+    """Return the form as the schema. Numbers may have a comma. Without a source (device, map) the position counts as typed."""
     numbers = {name: form.get(name).strip().replace(",", ".") for name in ("latitude", "longitude") if form.get(name).strip()}
     return form.model(ActivationIn, source=form.get("source") or "typed", **numbers)
 
@@ -107,7 +107,7 @@ def _form(form: Form, *, follow: bool = False) -> Response:
 
 
 def _place(form: Form, *, follow: bool) -> dict[str, Any]:
-    """The place as it is typed; the form then says what is chosen of the selects."""
+    """Return the place as typed, and set the form's selects to it."""
     found = place_form.look(context(), place_check(resources().settings.home), form.values, follow=follow)
     for name, length in zip(place_form.PARTS, (2, 5, 8, 13), strict=True):
         form.values.setlist(name, [found.levels.part(length)])

@@ -1,4 +1,4 @@
-"""The manifest leaves: to a person with a fresh code, or as a JWE that only the unit can open."""
+"""Download a manifest: by a person with a fresh code, or as a JWE that only the unit can open."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ALGORITHMS = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "typ": "sam-manifest+j
 
 @dataclass(frozen=True)
 class File:
-    """What is sent: `30154B0100001234-3.jws`, one ASCII line, `application/jose`."""
+    """A file to be sent: its name, such as `30154B0100001234-3.jws`, and one ASCII line of type `application/jose`."""
 
     name: str
     data: bytes
 
 
 def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
-    """The body, opened in memory and recorded. A machine (API key) gets it as a JWE to the unit's key and in no other form.
+    """Open the body in memory, record the download, and return the file. An API key gets a JWE to the unit's key, and no other form.
 
-    Raises NotFound for other organisations' people, Conflict when the manifest does not stand or the unit has no key.
+    Raise NotFound outside the actor's scope, and Conflict if the manifest is not active or the unit has no public key.
     """
     manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_BODY)
     _require_standing(manifest.state)
@@ -50,7 +50,8 @@ def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     key = sealing.unwrap(hsm, data_key)
     line = sealing.open_sealed(key, manifest.sealed_body, b"manifest", manifest_id)
     ctx.uow.begin_write()
-    _require_standing(ctx.session.scalars(select(Manifest.state).where(Manifest.id == manifest_id).with_for_update()).one())  # meanwhile
+    # It may have been revoked since it was read. The lock keeps it active until the record of this download is committed.
+    _require_standing(ctx.session.scalars(select(Manifest.state).where(Manifest.id == manifest_id).with_for_update()).one())
     record(ctx, Action.MANIFEST_DOWNLOAD, "manifest", manifest_id, form="jwe" if wants_jwe else "jws", card=uid, seq=manifest.seq)
     if wants_jwe and public_jwk is not None:
         return File(f"{name}.jwe", encrypt(line, public_jwk))
@@ -74,5 +75,5 @@ def _card_and_key(ctx: Context, manifest: Manifest) -> tuple[str, dict[str, Any]
 
 
 def encrypt(line: bytes, public_jwk: dict[str, Any]) -> bytes:
-    """A compact JWE (RFC 7516; ECDH-ES+A256KW, A256GCM) around the JWS."""
+    """Return a compact JWE around the JWS (RFC 7516; `alg` ECDH-ES+A256KW, `enc` A256GCM; docs/manifest.md, JWE)."""
     return jwe.encrypt_compact(_ALGORITHMS, line, ECKey.import_key(public_jwk), algorithms=["ECDH-ES+A256KW", "A256GCM"]).encode()

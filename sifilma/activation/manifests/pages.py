@@ -1,4 +1,4 @@
-"""Manifests as pages show them: with their machine, their place and their proposals. Never a body."""
+"""Manifests for pages, with machine, place and proposals. The body is never shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sifilma.regions.service import names_of
 
 @dataclass(frozen=True)
 class Shown:
-    """A manifest, the machine and the place it is for. `region` names the village, the district, the regency and the province."""
+    """A manifest with the machine and the place it is for. `region` names village, district, regency and province."""
 
     of: ManifestOut
     organisation_id: UUID
@@ -41,7 +41,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposal to revoke a manifest: by whom, and whether somebody else decides it."""
+    """A proposal to revoke a manifest. `is_own` is True if the actor proposed it, so that somebody else must decide."""
 
     id: UUID
     manifest: Shown
@@ -52,7 +52,7 @@ class Proposal:
 
 
 def shown(ctx: Context, manifests: list[Manifest], public_url: str) -> list[Shown]:
-    """Manifests as a page shows them, in four statements."""
+    """Return manifests for a page, in a fixed number of queries."""
     query = (
         select(Activation.manifest_id, Activation.address, Activation.region_code, Unit.id, Unit.hardware_number, Unit.public_jwk)
         .add_columns(DeviceModel.name.label("model"), Organisation.name.label("organisation"))
@@ -79,13 +79,13 @@ def _shown(manifest: Manifest, out: ManifestOut, row: Row[tuple[object, ...]], n
 
 
 def place_name(names: dict[str, str], code: str) -> str:
-    """The names of a code from the village up to the province; parts nobody knows are left out."""
+    """Return the names of a code from the village up to the province. Unknown parts are left out."""
     parts = [code[:end] for end in reversed(WIDTHS) if end <= len(code)]
     return ", ".join(names[part] for part in parts if part in names)
 
 
 def proposals_shown(ctx: Context, proposals: list[Revocation], public_url: str) -> list[Proposal]:
-    """Proposals with their manifests and proposers."""
+    """Return proposals with their manifests and the names of their proposers."""
     query = select(Manifest).where(Manifest.id.in_([proposal.manifest_id for proposal in proposals]))
     manifests = {one.of.id: one for one in shown(ctx, list(ctx.session.scalars(query)), public_url)}
     persons = select(Person.id, Person.name).where(Person.id.in_({proposal.proposed_by_person for proposal in proposals}))

@@ -1,4 +1,4 @@
-"""Taking a manifest back: proposed by an operator, executed by an approver; or at once, when its card is reported."""
+"""Revoke a manifest: proposed by an operator or the province, decided by an approver; at once when its card is reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sifilma.activation.models import MANIFEST, REVOCATION, Manifest, ManifestState, Revocation, Token
-from sifilma.activation.queries import get_manifest, manifests_query, open_revocation
+from sifilma.activation.queries import find_open_revocation, get_manifest, manifests_query
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import require_note
@@ -27,12 +27,16 @@ STANDING = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
 
 
 def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
-    """An operator, or the card's province, asks with a reason; nothing changes yet. Conflict if it does not stand, or one waits already."""
+    """Propose to revoke a manifest. Nothing changes yet. Return the proposal.
+
+    Raise NotFound outside the actor's scope, and Conflict if the manifest is not active or suspended, a proposal is open, or the actor may
+    only decide.
+    """
     able = grants(ctx.actor, Operation.MANIFEST_PROPOSE)
     manifest = _standing(ctx, manifest_id, Operation.MANIFEST_PROPOSE if able else Operation.MANIFEST_REVOKE)
     if not able:
         raise Conflict("Nobody has proposed to revoke this manifest: an operator does that first.", type="no-proposal")
-    if open_revocation(ctx, manifest_id) is not None:
+    if find_open_revocation(ctx, manifest_id) is not None:
         raise Conflict("A proposal to revoke this manifest waits already.", type="proposed-already")
     act = record(ctx, Action.MANIFEST_REVOKE_PROPOSE, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=reason)
     proposal = Revocation(id=uuid7(), manifest_id=manifest.id, reason=require_note(reason))
@@ -40,32 +44,33 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
     return proposal
 
 
-def standing_of(ctx: Context, card_id: UUID) -> Manifest | None:
-    """The standing manifest of a card, if the actor may propose to revoke it."""
+def find_standing_manifest(ctx: Context, card_id: UUID) -> Manifest | None:
+    """Return the active or suspended manifest of a card if the actor may propose to revoke it, else None."""
     query = manifests_query(ctx, Operation.MANIFEST_PROPOSE).where(Manifest.card_id == card_id, Manifest.state.in_(STANDING))
     return ctx.session.scalars(query).first()
 
 
 def propose_of_card(ctx: Context, card_id: UUID, reason: str) -> Revocation:
-    """Ask for it by the card, for a province that sees the card and not its manifest."""
-    manifest = standing_of(ctx, card_id)
+    """Propose to revoke a card's manifest, for a province that may see the card but not the manifest. Raise NotFound if there is none."""
+    manifest = find_standing_manifest(ctx, card_id)
     if manifest is None:
         raise NotFound()
     return propose(ctx, manifest.id, reason)
 
 
-def open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
-    """The proposal that waits for a decision; Conflict where there is none."""
-    found = open_revocation(ctx, get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE).id)
+def get_open_proposal(ctx: Context, manifest_id: UUID) -> Revocation:
+    """Return the proposal that waits for a decision. Raise Conflict if there is none."""
+    found = find_open_revocation(ctx, get_manifest(ctx, manifest_id, Operation.MANIFEST_REVOKE).id)
     if found is None:
         raise Conflict("No proposal to revoke this manifest waits for a decision.", type="no-proposal")
     return found
 
 
 def decide(ctx: Context, proposal: Revocation, *, execute: bool, note: str = "") -> Manifest:
-    """An approver, who is not the proposer, executes or rejects. Executed: status 1, and the card is back at received.
+    """Execute or reject a proposal. The actor is an approver and not the proposer.
 
-    Rejected is also what came too late, for a manifest that does not stand any more.
+    Executing sets status 1 (revoked) and moves the card back to `received`. A proposal for a manifest that has ended meanwhile can only be
+    rejected. Raise Conflict if the actor is no approver or the manifest has ended, and what `Proposals` raises.
     """
     manifest = _standing(ctx, proposal.manifest_id) if execute else get_manifest(ctx, proposal.manifest_id, Operation.MANIFEST_REVOKE)
     if Role.APPROVER not in ctx.actor.roles:
@@ -88,7 +93,10 @@ def _standing(ctx: Context, manifest_id: UUID, operation: Operation = Operation.
 
 
 def withdraw(session: Session, manifest: Manifest, target: ManifestState, act: Act, note: str) -> None:
-    """End a standing manifest; its card, if active, is back at received. The manifest goes first: the database wants it so."""
+    """End an active or suspended manifest, and move its card back to `received` if it is active.
+
+    The manifest comes first: the trigger `card_leaves_active` refuses the card's step while its manifest is in force.
+    """
     MANIFEST.move(session, manifest, target, act, note)
     session.flush()
     card = session.get_one(Card, manifest.card_id)
@@ -98,7 +106,7 @@ def withdraw(session: Session, manifest: Manifest, target: ManifestState, act: A
 
 
 def when_card_falls(session: Session, card: Card, act: Act) -> None:
-    """Hook: a card about to be damaged, locked, lost or revoked takes its manifest and its open tokens with it."""
+    """Revoke the manifest and cancel the open tokens of a card that is about to be damaged, locked, lost or revoked (a hook)."""
     with session.no_autoflush:
         tokens.cancel_open(session, act, f"the card is no longer {card.state}", Token.card_id == card.id)
         manifest = session.scalars(select(Manifest).where(Manifest.card_id == card.id, Manifest.state.in_(STANDING))).first()
@@ -108,6 +116,6 @@ def when_card_falls(session: Session, card: Card, act: Act) -> None:
 
 
 def register_hooks() -> None:
-    """Attach to the card's life (rule 13)."""
+    """Attach the hook to the card's life cycle (docs/domain.md, rule 13)."""
     for state in (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED):
         CARD.on(state, when_card_falls)

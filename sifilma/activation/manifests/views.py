@@ -1,4 +1,4 @@
-"""Manifests on the web: list, one manifest's page, its file, and taking it back by two persons."""
+"""Manifests on the web: list, one manifest's page, its file, and revoking it by two persons."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ PROPOSALS = Export(
 @blueprint.get("")
 @operation("manifest.view")
 def index() -> Response:
-    """The manifests the actor may see."""
+    """List the manifests the actor may see."""
     ctx, form, url = context(), Form(request.args), resources().settings.public_url
     before = ctx.now + SOON if form.get("soon") else None
-    listing = queries.manifests_page(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
+    listing = queries.list_manifests(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
     states = named(ManifestState)
     return list_views.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
 
@@ -75,9 +75,9 @@ def index() -> Response:
 @blueprint.get("/usulan")
 @operation("manifest.view")
 def proposals() -> Response:
-    """What is proposed to be revoked and waits for a decision, oldest first."""
+    """List the proposals to revoke that wait for a decision, oldest first."""
     ctx, url = context(), resources().settings.public_url
-    listing = queries.proposals_page(ctx)
+    listing = queries.list_revocations(ctx)
     return list_views.answer(
         "activation/proposals.html", listing, lambda rows: proposals_shown(ctx, rows, url), PROPOSALS, oldest_first=True
     )
@@ -86,14 +86,14 @@ def proposals() -> Response:
 @blueprint.get("/<uuid:manifest_id>")
 @operation("manifest.view")
 def show(manifest_id: UUID) -> Response:
-    """What is known about a manifest; never its body."""
+    """Show the metadata of a manifest, never its body."""
     return _page(manifest_id, Form())
 
 
 @blueprint.post("/<uuid:manifest_id>/unduh")
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch(manifest_id: UUID) -> AnyResponse:
-    """The file; recorded."""
+    """Return the manifest's file. The download is recorded."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         file = download.download(ctx, resources().hsm, manifest_id, form.model(DownloadIn).form)
@@ -104,7 +104,7 @@ def fetch(manifest_id: UUID) -> AnyResponse:
 @blueprint.post("/<uuid:manifest_id>/usul-cabut")
 @operation("manifest.revoke")
 def propose(manifest_id: UUID) -> AnyResponse:
-    """An operator asks to take it back."""
+    """Propose to revoke the manifest."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         revocation.propose(ctx, manifest_id, form.model(RevokeIn).reason)
@@ -115,14 +115,14 @@ def propose(manifest_id: UUID) -> AnyResponse:
 @blueprint.post("/<uuid:manifest_id>/putusan")
 @operation("manifest.revoke", reads_first=True)
 def decide(manifest_id: UUID) -> AnyResponse:
-    """An approver, who is another person, executes or rejects; always with a fresh code, whatever else they may do."""
+    """Execute or reject the proposal. A fresh code is required here, since the permission table asks none of an operator."""
     require_fresh(g.actor, resources().settings)
     ctx, form = context(), Form.sent()
     ctx.uow.begin_write()
     with form.attempt(ctx):
         given = form.model(RevokeIn)
         executed = given.decision == "execute"
-        revocation.decide(ctx, revocation.open_proposal(ctx, manifest_id), execute=executed, note=given.reason)
+        revocation.decide(ctx, revocation.get_open_proposal(ctx, manifest_id), execute=executed, note=given.reason)
         return seen("manifest_pages.show", "withdrawn" if executed else "rejected", manifest_id=manifest_id)
     return _page(manifest_id, form)
 
@@ -145,5 +145,5 @@ def _page(manifest_id: UUID, form: Form) -> Response:
 
 def _proposal(manifest_id: UUID, url: str) -> Proposal | None:
     ctx = context()
-    found = queries.open_revocation(ctx, manifest_id)
+    found = queries.find_open_revocation(ctx, manifest_id)
     return proposals_shown(ctx, [found], url)[0] if found else None

@@ -1,4 +1,4 @@
-"""Several activation requests before one approver."""
+"""Several activation requests approved together by one approver."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sifilma.resources import Resources
 
 
 def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
-    """The chosen requests the actor may see, in four statements however many they are."""
+    """Return the chosen requests that the actor may see, each with what keeps it from being approved, in a fixed number of queries."""
     found = list(ctx.session.scalars(requests_query(ctx).where(R.id.in_(chosen))))
     changed = cards_changed(ctx, [one for one in found if WAY.missing(one) <= 1])
     lacking = lacking_right(ctx, [one.organisation for one in found])
@@ -27,7 +27,7 @@ def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
 
 
 def _approve(ctx: Context, held: Resources, request_id: UUID, digest: str, note: str) -> int:
-    ctx.uow.begin_read()  # the service reads, makes the tokens in the HSM, and only then writes
+    ctx.uow.begin_read()  # `approve` reads, makes the tokens in the HSM with no transaction open, and begins to write only then
     return WAY.missing(approve(ctx, held.settings, held.hsm, request_id, digest, note))
 
 

@@ -1,4 +1,4 @@
-"""What forms about activation offer: cards for a request, cards with an open token, machines for a card."""
+"""The choices of forms about activation: cards for a request, cards with an open token, machines for a card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, exists, select
 
 from sifilma.activation.models import READY, RequestKind, Token, TokenState
-from sifilma.activation.requests.service import busy_cards
+from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.schemas import CardOut
@@ -25,7 +25,7 @@ MOST_MACHINES = 200
 
 @dataclass(frozen=True)
 class Lot:
-    """The cards of one function: a request is for one of them."""
+    """The cards of one function. A request names cards of one function only."""
 
     function: str
     cards: list[CardOut] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Lot:
 
 @dataclass(frozen=True)
 class OpenCard:
-    """A card with an open token: it can be activated now."""
+    """A card with an open token, which can be activated now."""
 
     uid: str
     function: str
@@ -44,7 +44,7 @@ class OpenCard:
 
 @dataclass(frozen=True)
 class Machines:
-    """The machines a card may go into: the one it is `tied` to, or the free ones; `more` when not all of them are listed."""
+    """The machines a card may go into: the one it is tied to (`tied`), or the free ones. `more` is True if not all free ones are listed."""
 
     units: list[Unit]
     tied: bool = False
@@ -52,9 +52,9 @@ class Machines:
 
 
 def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[Lot]:
-    """The cards a request of this kind can name, by function; those in another open request are left out."""
+    """Return the cards that a request of this kind can name, by function. Cards of another open request are left out."""
     query = select(Card).where(
-        Card.holder_id == ctx.actor.organisation_id, Card.state == READY[RequestKind(kind)], Card.id.not_in(busy_cards(request_id))
+        Card.holder_id == ctx.actor.organisation_id, Card.state == READY[RequestKind(kind)], Card.id.not_in(busy_cards_query(request_id))
     )
     found = ctx.session.scalars(query.order_by(Card.function, Card.uid).limit(MOST_CARDS))
     lots: dict[str, Lot] = {}
@@ -64,7 +64,7 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
 
 
 def open_cards(ctx: Context) -> list[OpenCard]:
-    """The organisation's cards with an open token, those whose token lapses first at the top."""
+    """Return the organisation's cards with an open token, those whose token expires first at the top."""
     waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
     query = (
         select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries)
@@ -80,7 +80,7 @@ def open_cards(ctx: Context) -> list[OpenCard]:
 
 
 def machines(ctx: Context, uid: str) -> Machines:
-    """The machines for a card of the organisation; for an unknown UID all that are free."""
+    """Return the machines for a card of the actor's organisation; for an unknown UID all free ones."""
     card = ctx.session.scalars(select(Card).where(Card.uid == uid, Card.holder_id == ctx.actor.organisation_id)).first()
     if card is not None and card.unit_id is not None:
         return Machines(list(ctx.session.scalars(select(Unit).where(Unit.id == card.unit_id))), tied=True)
@@ -89,7 +89,7 @@ def machines(ctx: Context, uid: str) -> Machines:
 
 
 def free_machines(ctx: Context, function: str) -> list[str]:
-    """The hardware numbers of the organisation's machines of a function that have no card."""
+    """Return the hardware numbers of the organisation's machines of a function that hold no card."""
     query = _free(ctx, function).with_only_columns(Unit.hardware_number)
     return list(ctx.session.scalars(query.limit(MOST_CARDS)))
 

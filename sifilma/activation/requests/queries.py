@@ -1,4 +1,4 @@
-"""Which activation requests somebody looks for, and which of them wait for that person."""
+"""The list of activation requests, and which of them wait for the actor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sifilma.activation.models import ActivationRequest
 from sifilma.activation.queries import requests_query
 from sifilma.activation.requests.service import REQUESTS
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.queries import Wanted, decisions, narrowed
+from sifilma.approvals.queries import Wanted, decisions, narrowed_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -19,15 +19,15 @@ from sifilma.kernel.paging import Listing
 A = ActivationRequest
 
 
-def requests_page(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
+def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
     """The requests the actor may see, narrowed by what is wanted."""
     named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
-    query = narrowed(ctx, requests_query(ctx), A, wanted, named)
+    query = narrowed_query(ctx, requests_query(ctx), A, wanted, named)
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id
 
 
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
-    """What the actor can do something about now: approve, verify, or submit."""
+    """Yield the conditions of requests that the actor can approve, verify or submit now."""
     yield from decisions(ctx, REQUESTS)
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
         yield and_(A.state.in_(EDITABLE), A.organisation_id == ctx.actor.organisation_id)

@@ -1,4 +1,4 @@
-"""Activation requests: draft, submit, verify, return, approve (tokens), reject, cancel."""
+"""Activation requests: draft, edit and approve. `REQUESTS` has submit, verify, return, reject and cancel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ OPEN = (State.DRAFT, State.SUBMITTED, State.RETURNED, State.APPROVED)
 
 
 def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upload | None) -> ActivationRequest:
-    """Save a draft with its letter. Invalid names what is missing; nothing is saved then."""
+    """Save a draft with its letter.
+
+    Raise Invalid that names what is missing or wrong, and Conflict (`letter-known`) if another request has this letter.
+    """
     if letter is None:
         raise Invalid.field("letter", "The letter (PDF) is missing.")
     request = ActivationRequest(id=uuid7(), organisation_id=ctx.actor.organisation_id, redeemed=0, created_at=ctx.now)
@@ -60,8 +63,11 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
 
 
 def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationRequestIn, letter: Upload | None) -> ActivationRequest:
-    """Change a draft or a returned request; a letter that does not come again stays."""
-    request = REQUESTS.own(ctx, request_id)
+    """Change a draft or a returned request. Without a new letter the stored one stays.
+
+    Raise as `draft` does, and Conflict in another state.
+    """
+    request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
     _fill(ctx, store, request, data, letter)
@@ -92,28 +98,32 @@ def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: Acti
     if letter:
         request.letter_document_id = keep_pdf(ctx, store, letter, DocumentKind.LETTER, "letter").id
     request.cards.clear()
+    # The old rows are deleted first: the new ones may have the same keys.
     if request in ctx.session:
         ctx.session.flush()
     request.cards.extend(ActivationRequestCard(card_id=card.id, position=position) for position, card in enumerate(cards, start=1))
 
 
 def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) -> list[Card]:
-    """The named cards: held by the organisation, in the state the kind needs, of one function, in no other open request."""
+    """Return the named cards.
+
+    Raise Invalid unless the organisation holds them all, in the state the kind needs, of one function, and in no other open request.
+    """
     ready = READY[RequestKind(data.kind)]
     cards = list(by_uids(ctx, list(data.cards), Card.holder_id == ctx.actor.organisation_id, Card.state == ready).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
     named = Card.id.in_([card.id for card in cards])
     ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())  # two drafts at once would not see each other
-    taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards(request.id)))))
+    taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is in another open request.", uid=uid)} for uid in taken]
         raise Invalid("Some cards are in another open request.", errors=errors)
     return cards
 
 
-def busy_cards(besides: UUID | None) -> Select[UUID]:
-    """The cards of open requests, `besides` aside, whose token was not used yet."""
+def busy_cards_query(besides: UUID | None) -> Select[UUID]:
+    """Return a query of the cards of open requests (except `besides`) whose token has not been used."""
     named = ActivationRequestCard.card_id
     used = exists().where(
         Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED
@@ -142,7 +152,7 @@ def _require_own_batch(ctx: Context, request_id: UUID) -> None:
 
 
 def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
-    """What is submitted and approved: every field, the letter by its SHA-256, the cards one by one."""
+    """Return the content of a request, of which its digest is made: every field, the letter by its SHA-256, the cards by UID."""
     ids = [named.card_id for named in request.cards]
     uids = dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).all())
     return {
@@ -178,9 +188,10 @@ REQUESTS = Requests(
 
 
 def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest: str, note: str = "") -> ActivationRequest:
-    """One approver's yes to exactly this digest. With the last one needed each card gets its token and its status index.
+    """Approve exactly this digest. With the last approval that is needed, each card gets its token and its status index.
 
-    The tokens are made in the HSM first, with no transaction open; the approval and the tokens are one commit.
+    The tokens are made in the HSM first, with no transaction open; approval and tokens are one commit. Raise NotFound outside the scope,
+    Conflict or Forbidden as `Submissions.approve` does, and Conflict (`cards-changed`) if a card is not ready any more.
     """
     seen = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
     WAY.require_approvable(ctx, seen, digest)
@@ -189,7 +200,7 @@ def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest
     fresh = _make_tokens(ctx, hsm, seen) if is_last else []
 
     def store(request: ActivationRequest, act: Act) -> None:
-        if not is_last:  # another approver was faster than our reading
+        if not is_last:  # another approver approved after our read, so no tokens were made
             raise Conflict("Somebody else approved this a moment ago. Look again.")
         tokens.store(ctx, settings, request, fresh, act)
 
@@ -198,7 +209,11 @@ def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest
 
 
 def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[UUID, Text]:
-    """By request, in words: which cards left the needed state or the organisation's hands since it was made. One statement."""
+    """Return, for each request with changed cards, a sentence that names them, in one query for all.
+
+    A card has changed if it left the state the request needs, or its organisation.
+    """
+    # CASE maps each request's kind to the state its cards need, so one query serves requests of all kinds.
     needed = case({str(kind): str(state) for kind, state in READY.items()}, value=ActivationRequest.kind)
     query = select(ActivationRequestCard.activation_request_id, Card.uid).join(Card, Card.id == ActivationRequestCard.card_id)
     query = query.join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
@@ -216,7 +231,7 @@ def _changed(request: ActivationRequest, uids: Sequence[str]) -> Text:
 
 
 def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tokens.Fresh]:
-    """Cards that left the needed state since the request was made are named, not skipped."""
+    """Make a token for each card. Raise Conflict that names the cards that are not ready any more; none is skipped."""
     changed = cards_changed(ctx, [request])
     if changed:
         raise Conflict(changed[request.id], type="cards-changed")

@@ -20,9 +20,9 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
 from sifilma.approvals.file_access import hand_out
+from sifilma.approvals.forms import wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import number_warning
-from sifilma.approvals.queries import wanted
 from sifilma.approvals.service import given
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists
@@ -59,9 +59,9 @@ KINDS = [str(name) for name in RequestKind]
 @blueprint.get("")
 @operation("activation_request.view")
 def index() -> Response:
-    """The requests the actor may see."""
+    """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.requests_page(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
@@ -69,7 +69,7 @@ def index() -> Response:
 @blueprint.get("/baru")
 @operation("activation_request.draft")
 def new() -> Response:
-    """The form, for the kind of request in the address."""
+    """Show the form, for the kind of request named in the URL."""
     return _form(Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
 
 
@@ -87,8 +87,8 @@ def draft() -> AnyResponse:
 @blueprint.get("/<uuid:request_id>/ubah")
 @operation("activation_request.draft")
 def edit_form(request_id: UUID) -> Response:
-    """The form of a draft or a returned request."""
-    found = REQUESTS.own(context(), request_id)
+    """Show the form of a draft or a returned request."""
+    found = REQUESTS.get_own(context(), request_id)
     form = Form.of(
         letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
     )
@@ -99,27 +99,27 @@ def edit_form(request_id: UUID) -> Response:
 @blueprint.post("/<uuid:request_id>/ubah")
 @operation("activation_request.draft")
 def edit(request_id: UUID) -> AnyResponse:
-    """Save a draft again; a letter that does not come again stays."""
+    """Save a draft again. Without a new letter the stored one stays."""
     ctx, form = context(), Form.sent()
-    found = REQUESTS.own(ctx, request_id)
+    found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
         service.edit(ctx, resources().files, request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
-    return _form(form, REQUESTS.own(ctx, request_id))
+    return _form(form, REQUESTS.get_own(ctx, request_id))
 
 
 @blueprint.get("/<uuid:request_id>")
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
-    """A request beside its letter, with what waits to be done."""
+    """Show a request beside its letter, with what can be done now."""
     return _page(request_id, Form())
 
 
 @blueprint.get("/<uuid:request_id>/surat")
 @operation("activation_request.view")
 def letter(request_id: UUID) -> Response:
-    """The letter; handing it out is recorded."""
+    """Return the letter. The download is recorded."""
     ctx = context()
     found = get_request(ctx, request_id)
     file = hand_out(ctx, resources().files, found.letter_document_id, ACTIVATION_REQUEST.kind, found.id, found.organisation_id)
@@ -129,7 +129,7 @@ def letter(request_id: UUID) -> Response:
 @blueprint.post("/<uuid:request_id>/token")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reveal(request_id: UUID) -> Response:
-    """The open tokens in clear, on a page that no address leads to and no browser keeps."""
+    """Show the open tokens in clear. The page answers a POST only, so it has no URL that a history could keep."""
     ctx, form = context(), Form()
     with form.attempt(ctx):
         shown = tokens.reveal(ctx, resources().hsm, request_id)
@@ -140,7 +140,7 @@ def reveal(request_id: UUID) -> Response:
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def reissue(request_id: UUID, uid: str) -> Response:
-    """One card's token anew; the old one does not count any more."""
+    """Issue one card's token anew. The old one is cancelled."""
     ctx, form = context(), Form()
     with form.attempt(ctx):
         made = tokens.reissue(ctx, resources().settings, resources().hsm, request_id, uid)
@@ -149,7 +149,7 @@ def reissue(request_id: UUID, uid: str) -> Response:
 
 
 def _sent(form: Form, **more: Any) -> ActivationRequestIn:
-    """What the form asks for: as many machines as cards were chosen."""
+    """Return the request as typed. `machines` is the number of cards chosen."""
     typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
     cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
     return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
@@ -173,7 +173,7 @@ def _page(request_id: UUID, form: Form) -> Response:
 
 
 def _can(found: ActivationRequest) -> set[str]:
-    """What the state of a request, and who asks, allow; whether the actor's role does is the template's question."""
+    """Return what the request's state and the actor's organisation allow. The template also asks for the actor's permissions."""
     actor, allows = context().actor, ACTIVATION_REQUEST.allows
     own = found.organisation_id == actor.organisation_id
     waiting = found.state == RequestState.SUBMITTED

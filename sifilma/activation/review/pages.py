@@ -1,4 +1,4 @@
-"""Doubtful places as the operator sees them: what was claimed beside what was found."""
+"""Places under review as the operator sees them: what was stated beside what was found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sifilma.regions.service import names_of
 
 @dataclass(frozen=True)
 class Doubt:
-    """One place that did not pass. `claimed` and `nearest` are names, `of` the activation itself."""
+    """One place that did not pass the check. `claimed` and `nearest` are names; `of` is the activation."""
 
     of: Activation
     uid: str
@@ -36,18 +36,18 @@ class Doubt:
 
     @property
     def latitude(self) -> float:
-        """Degrees, WGS 84."""
+        """Return the latitude in degrees (WGS 84)."""
         return self.of.latitude_e7 / 1e7
 
     @property
     def longitude(self) -> float:
-        """Degrees, WGS 84."""
+        """Return the longitude in degrees (WGS 84)."""
         return self.of.longitude_e7 / 1e7
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies at the position today: names from the village up where the source knows villages, and how far it is."""
+    """What lies at the position now. `names` go from the village up, if the source has villages. Distances are in metres."""
 
     names: str
     distance_m: int
@@ -59,7 +59,7 @@ class Found:
 
 
 def doubts(ctx: Context, activations: Iterable[Activation]) -> list[Doubt]:
-    """Doubtful places with the names of all that belongs to them, in two statements."""
+    """Return places under review with the names of what belongs to them, in two queries for all."""
     found = {activation.id: activation for activation in activations}
     query = (
         select(Activation.id, Card.uid, Unit.hardware_number, Organisation.name, Manifest.state, Manifest.seq)
@@ -82,7 +82,7 @@ def _doubt(one: Activation, row: list[Any], names: dict[str, str]) -> Doubt:
 
 
 def found_at(ctx: Context, places: PlaceCheck, doubt: Doubt) -> Found:
-    """What lies there, by the boundaries in force now, and the rings a map shows."""
+    """Return what lies at the position by the boundaries in use now, and the radii of the rings on the map."""
     located = places.source.locate(doubt.latitude, doubt.longitude)
     code = located.village or located.regency
     names = names_of(ctx.session, [code])

@@ -1,4 +1,4 @@
-"""The operator looks at places that did not pass."""
+"""The operator's review of places that did not pass the check."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing
 
 
-def page(ctx: Context, state: str) -> Listing[Activation]:
-    """The places that did not pass: those that wait, or those decided so."""
+def list_reviews(ctx: Context, state: str) -> Listing[Activation]:
+    """Return the activations whose review is in this state."""
     return activations_query(ctx, Operation.PLACE_SEE).where(Activation.review_state == state), Activation.id
 
 
-def get(ctx: Context, activation_id: UUID) -> Activation:
-    """An activation whose place did not pass; NotFound for any other."""
+def get_review(ctx: Context, activation_id: UUID) -> Activation:
+    """Return an activation whose place did not pass. Raise NotFound for any other."""
     activation = get_activation(ctx, activation_id, Operation.PLACE_SEE)
     if activation.review_state == "none":
         raise NotFound()
@@ -29,7 +29,10 @@ def get(ctx: Context, activation_id: UUID) -> Activation:
 
 
 def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activation:
-    """Accept or reject the place, once, with a note. The manifest stands either way: revoking it is an act of its own."""
+    """Accept or reject a place, once, with a note. The manifest stays in force: revoking it is an act of its own.
+
+    Raise NotFound outside the scope, and Conflict if the place does not wait for a review.
+    """
     activation = get_activation(ctx, activation_id, Operation.PLACE_REVIEW)
     if activation.review_state != "waiting":
         raise Conflict("This place does not wait for a review.", state=activation.review_state)

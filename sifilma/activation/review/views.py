@@ -1,4 +1,4 @@
-"""The review of doubtful places on the web: the queue, and one place with its map."""
+"""The review of places on the web: the queue, and one place with its map."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("place.see")
 def index() -> Response:
-    """What waits, oldest first; or what was decided."""
+    """List the places that wait, or those that were decided, oldest first."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
-    listing, values = review.page(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
+    listing, values = review.list_reviews(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
     return list_views.answer(
         "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
     )
@@ -57,7 +57,7 @@ def index() -> Response:
 @blueprint.get("/<uuid:activation_id>")
 @operation("place.see")
 def show(activation_id: UUID) -> Response:
-    """The claimed place beside the one that was found."""
+    """Show the stated place beside the one that was found."""
     return _page(activation_id, Form())
 
 
@@ -75,5 +75,5 @@ def decide(activation_id: UUID) -> AnyResponse:
 
 def _page(activation_id: UUID, form: Form) -> Response:
     ctx = context()
-    doubt = doubts(ctx, [review.get(ctx, activation_id)])[0]
+    doubt = doubts(ctx, [review.get_review(ctx, activation_id)])[0]
     return form.again("activation/review.html", one=doubt, found=found_at(ctx, place_check(resources().settings.home), doubt))

@@ -1,1 +1,1 @@
-"""Tokens: made at approval, sealed for showing, matched at activation."""
+"""Tokens: made at approval, sealed so that they can be shown, compared at activation."""

@@ -1,4 +1,4 @@
-"""Sealing tokens and manifest bodies: AES-256-GCM under a data key per organisation and month, itself sealed in the HSM."""
+"""Seal tokens and manifest bodies with AES-256-GCM. The data key is one per organisation and month, and is itself sealed in the HSM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hsm import HSM
@@ -18,6 +17,7 @@ from hsm.errors import HSMMisuse
 from hsm.token import Operations
 from sifilma.activation.models import DataKey
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.ids import uuid7
 
 KEK = "seal-kek"
@@ -25,23 +25,24 @@ IV = 12
 
 
 def month_of(now: datetime) -> str:
-    """`YYYY-MM` (UTC)."""
+    """Return the month as `YYYY-MM` (UTC)."""
     return f"{now:%Y-%m}"
 
 
 def key_identity(organisation_id: UUID, month: str) -> bytes:
-    """The associated data a data key is sealed with."""
+    """Return the associated data with which a data key is sealed."""
     return b"data-key|" + organisation_id.bytes + month.encode()
 
 
 def ensure_key(ctx: Context, hsm: HSM, organisation_id: UUID) -> DataKey:
-    """This month's data key of an organisation, made if it is the first need; ends the reading transaction.
+    """Return this month's data key of an organisation, and make it if there is none. Ends the reading transaction.
 
-    Two that make it at once agree on the row that came first: it is stored before anything is sealed with it.
+    The row is committed before anything is sealed with the key, so that two processes that make it at once both use the first row.
     """
     month = month_of(ctx.now)
     found = _find(ctx.session, organisation_id, month)
     ctx.uow.end_read()
+    # No transaction is open: sealing is a call to the HSM.
     if found is None:
         sealed = hsm.seal(KEK, os.urandom(32), key_identity(organisation_id, month))
         ctx.uow.separately(lambda session: _insert(session, organisation_id, month, sealed))
@@ -57,29 +58,28 @@ def _find(session: Session, organisation_id: UUID, month: str) -> DataKey | None
 
 
 def _insert(session: Session, organisation_id: UUID, month: str, sealed: bytes) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values: dict[str, Any] = {"id": uuid7(), "organisation_id": organisation_id, "month": month, "sealed": sealed}
-    session.execute(insert(DataKey).values(values).on_conflict_do_nothing(index_elements=["organisation_id", "month"]))
+    session.execute(upsert(session, DataKey).values(values).on_conflict_do_nothing(index_elements=["organisation_id", "month"]))
 
 
 def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> AESGCM:
-    """The data key, opened in the HSM; it lives in memory for one act."""
+    """Return the data key, opened in the HSM. The caller keeps it in memory for one act only."""
     return AESGCM(do.open_sealed(KEK, sealed, key_identity(organisation_id, month)))
 
 
 def unwrap(hsm: HSM, data_key: DataKey) -> AESGCM:
-    """The data key of a row, opened in one visit to the HSM. No transaction may be open."""
+    """Return the data key of a row, opened in one call to the HSM. No transaction may be open."""
     return hsm.run(lambda do: open_key(do, data_key.organisation_id, data_key.month, data_key.sealed))
 
 
 def seal(key: AESGCM, plaintext: bytes, what: bytes, row_id: UUID) -> bytes:
-    """IV ‖ ciphertext ‖ tag; the row's identity is the associated data."""
+    """Return IV ‖ ciphertext ‖ tag (12, n and 16 bytes). The associated data are `what` and the row's id."""
     iv = os.urandom(IV)
     return iv + key.encrypt(iv, plaintext, what + b"|" + row_id.bytes)
 
 
 def open_sealed(key: AESGCM, sealed: bytes, what: bytes, row_id: UUID) -> bytes:
-    """The plaintext; HSMMisuse when the row was changed or exchanged."""
+    """Return the plaintext. Raise HSMMisuse if the row was changed, or its bytes come from another row."""
     try:
         return key.decrypt(sealed[:IV], sealed[IV:], what + b"|" + row_id.bytes)
     except InvalidTag as changed:

@@ -1,4 +1,4 @@
-"""Tokens: made at approval, shown to their organisation, issued anew, counted when they are wrong, lapsed."""
+"""Tokens: made at approval, shown to their organisation, issued anew, and cancelled after too many wrong tries."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ from sifilma.kernel.text import say
 LENGTH = 10
 ALPHABET = string.ascii_letters + string.digits
 MAX_TRIES = 5
+# Cards per HSM call and rows per query: an HSM call has a time-out, and `IN` a limit on parameters.
 AT_ONCE = 500
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """A token that exists in memory only: made in the HSM, not yet in the database."""
+    """A token that is made in the HSM but not stored yet."""
 
     id: UUID
     card_id: UUID
@@ -51,7 +52,7 @@ class Fresh:
 
 @dataclass(frozen=True)
 class Revealed:
-    """A token in clear, for its organisation's eyes."""
+    """A token in clear, to be shown to its organisation."""
 
     sam_uid: str
     token: str
@@ -59,17 +60,17 @@ class Revealed:
 
 
 def message(request_id: UUID, uid: str, token: str) -> bytes:
-    """What `token-mac` authenticates: request ‖ UID ‖ token (16, 8 and 10 bytes)."""
+    """Return the message of which `token-mac` makes the HMAC: request ‖ UID ‖ token (16, 8 and 10 bytes)."""
     return request_id.bytes + bytes.fromhex(uid) + token.encode()
 
 
 def matches(do: Operations, request_id: UUID, uid: str, token: str, mac: bytes) -> bool:
-    """Whether a typed token is the one behind a stored MAC, compared in constant time."""
+    """Return whether a typed token is the one behind the stored MAC. The comparison takes constant time."""
     return hmac.compare_digest(do.hmac("token-mac", message(request_id, uid, token)), mac)
 
 
 def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
-    """A token for each (card id, UID). Outside any transaction; a few hundred to each HSM call."""
+    """Make a token for each pair of card id and UID. No transaction may be open."""
     made: list[Fresh] = []
     for start in range(0, len(cards), AT_ONCE):
         part = cards[start : start + AT_ONCE]
@@ -88,7 +89,7 @@ def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], d
 
 
 def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: Sequence[Fresh], act: Act) -> None:
-    """Issue tokens of an approved request, each with its status index reserved."""
+    """Store the tokens of an approved request as issued, each with a reserved status index."""
     places = status_list.reserve(ctx.session, len(fresh), settings.status_list_size)
     for made, (number, index) in zip(fresh, places, strict=True):
         token = Token(
@@ -101,7 +102,7 @@ def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: S
 
 
 def of_request(session: Session, request_id: UUID) -> list[tuple[Token, str]]:
-    """Every token of a request with its card's UID, oldest first."""
+    """Return every token of a request with its card's UID, oldest first."""
     rows = session.execute(
         select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Token.activation_request_id == request_id).order_by(Token.id)
     )
@@ -109,7 +110,10 @@ def of_request(session: Session, request_id: UUID) -> list[tuple[Token, str]]:
 
 
 def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
-    """The open tokens of the actor's own request, in clear; recorded. Conflict when there is none to show."""
+    """Return the open tokens of a request of the actor's organisation in clear, and record it.
+
+    Raise NotFound outside the scope, and Conflict (`no-token`) if there is none to show.
+    """
     request = _own_approved(ctx, request_id)
     rows = [(token, uid) for token, uid in of_request(ctx.session, request.id) if token.state == TokenState.ISSUED]
     open_rows = [(token, uid) for token, uid in rows if token.expires_at > ctx.now]
@@ -152,7 +156,7 @@ def _open(do: Operations, rows: Sequence[tuple[Token, str]], keys: dict[UUID, Da
 
 
 def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str, str]:
-    """The open tokens of these cards of the actor's organisation, in clear, by UID; recorded, request by request."""
+    """Return the open tokens of these cards of the actor's organisation in clear, by UID, and record it for each request."""
     found: list[tuple[Token, str]] = []
     waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
     mine = scoped(waiting, ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id)
@@ -175,25 +179,33 @@ def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str,
 
 
 def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: str) -> Revealed:
-    """One card's token anew, while its request is approved: the old one, if still open, is cancelled. Shown at once, recorded."""
+    """Issue one card's token anew and cancel the old one if it is open. The new token is returned in clear, which is recorded.
+
+    Raise NotFound outside the scope or if the request does not name the card; Conflict if the request is not approved, the card's token has
+    been used, or the card is not ready any more.
+    """
     request = _own_approved(ctx, request_id)
     card_id = _card_without_activation(ctx, request, uid)
     data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)
     fresh = make(hsm, request_id, [(card_id, uid)], data_key)
     token = sealing.open_sealed(sealing.unwrap(hsm, data_key), fresh[0].sealed[16:], b"token", fresh[0].id).decode()
     ctx.uow.begin_write()
-    hold(ctx.session, _own_approved(ctx, request_id))  # a request cancelled at once either cancels the new token too, or is seen here
+    # A concurrent cancellation of the request is either seen after this lock, or waits for it and then cancels the new token too.
+    hold(ctx.session, _own_approved(ctx, request_id))
     request = _own_approved(ctx, request_id)
     act = record(ctx, Action.TOKEN_REISSUE, "activation_request", request.id, card=uid)
     cancel_open(ctx.session, act, say("issued anew"), Token.activation_request_id == request.id, Token.card_id == card_id)
-    hold(ctx.session, ctx.session.get_one(Card, card_id))  # after the tokens, as everywhere
+    hold(ctx.session, ctx.session.get_one(Card, card_id))  # after the tokens: locks are taken in the order request, token, manifest, card
     _card_without_activation(ctx, request, uid)
     store(ctx, settings, request, fresh, act)
     return Revealed(uid, token, ctx.now + timedelta(days=settings.token_days))
 
 
 def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str) -> UUID:
-    """The card, if the request names it, it has not used a token of this request, and it is still what was asked for."""
+    """Return the id of a card that can still be activated by this request.
+
+    Raise NotFound if the request does not name it, and Conflict if its token was used or it is not in the needed state and hands.
+    """
     tokens = [token for token, its_uid in of_request(ctx.session, request.id) if its_uid == uid]
     if not tokens:
         raise NotFound("This request names no such card.")
@@ -206,7 +218,7 @@ def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str)
 
 
 def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
-    """Cancel every open token that fits; how many."""
+    """Cancel every open token that meets the conditions. Return their number."""
     tokens = list(session.scalars(select(Token).where(Token.state == TokenState.ISSUED, *where)))  # type: ignore[arg-type]  # column expressions
     for token in tokens:
         TOKEN.move(session, token, TokenState.CANCELLED, act, note)
@@ -215,7 +227,10 @@ def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
 
 
 def count_wrong_try(session: Session, ctx: Context, token_id: UUID) -> int:
-    """Count one wrong try, in a transaction of its own; the fifth cancels the token. The tries left."""
+    """Count one wrong try; the fifth cancels the token. Return the tries left.
+
+    The caller's transaction must be one that is committed although the token is refused.
+    """
     act = record_in(session, ctx, Action.TOKEN_REFUSED, "token", token_id)
     tries = session.scalar(
         update(Token)

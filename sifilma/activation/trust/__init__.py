@@ -1,1 +1,1 @@
-"""What strangers verify with: keyset, certificates, status lists."""
+"""What verifiers outside need: keyset, certificates, status lists."""

@@ -1,4 +1,7 @@
-"""What strangers trust: the keyset signed by the root, its pin, and the X.509 chain. Files under `home/trust`, read when they change."""
+"""The trust anchors of verifiers: the keyset signed by the root, its pin, and the X.509 certificates.
+
+They are files under `home/trust`. A process reads them again when the keyset has changed. The formats are in docs/manifest.md, Trust.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ USES: tuple[tuple[str, Use], ...] = (
 
 @dataclass(frozen=True)
 class Trust:
-    """The published keyset. `file` is served as it is; `pin` is the root's SPKI SHA-256 (hex)."""
+    """The published keyset. `file` is served unchanged. `pin` is the SHA-256 (hex) of the root's SPKI (docs/manifest.md, Trust)."""
 
     file: bytes
     keyset: Keyset
@@ -40,18 +43,18 @@ class Trust:
 
     @property
     def epoch(self) -> int:
-        """The epoch every manifest carries."""
+        """Return the epoch that every manifest carries."""
         return self.keyset.epoch
 
     def keys(self, use: Use) -> list[ec.EllipticCurvePublicKey]:
-        """The public keys for a use, past ones included, revoked ones not."""
+        """Return the public keys for a use, including former ones, without revoked ones."""
         return [key.jwk.key() for key in self.keyset.keys if key.use == use and key.revoked_at is None]
 
     def kid(self, hsm: HSM, label: str, use: Use) -> str:
-        """The key id of a signing key; Unavailable if the keyset does not hold this key, or holds it as revoked."""
+        """Return the key id of a signing key. Raise Unavailable if the keyset does not hold this key, or holds it as revoked."""
         public = hsm.public_key(label)
         known = self._kids.get(label)
-        if known is not None and known[0] is public:  # pinned by the HSM, found in this keyset before
+        if known is not None and known[0] is public:  # the same object as before (the HSM pins it), and this keyset holds it
             return known[1]
         kid = jws.thumbprint(public)
         key = self.keyset.find(kid, use)
@@ -67,7 +70,7 @@ _loaded: dict[Path, tuple[float, Trust]] = {}
 
 
 def load(settings: Settings) -> Trust:
-    """The keyset in force; Unavailable when there is none, or none this installation's root has signed."""
+    """Return the keyset in use. Raise Unavailable if there is none, or the pinned root has not signed it."""
     path = settings.trust / "sam-keyset.jws"
     try:
         changed = path.stat().st_mtime_ns
@@ -83,7 +86,10 @@ def load(settings: Settings) -> Trust:
 
 
 def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust:
-    """Sign and publish a keyset of the token's present keys, and the certificates; nothing is done if it is published already."""
+    """Sign and publish a keyset of the token's keys, and the certificates. If it is published already, nothing changes.
+
+    Raise Unavailable if the root token holds another root than the published keyset.
+    """
     keys = {label: signing.public_key(label) for label, _ in USES}
     before = _published(settings)
     kids = {jws.thumbprint(key) for key in keys.values()}
@@ -95,6 +101,7 @@ def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust
     _replace(settings.trust / "root.sha256", (root_sha256(root.public_key("root")) + "\n").encode())
     for name, data in _certificates(signing, root, now).items():
         _replace(settings.trust / name, data)
+    # The keyset comes last: `load` reads the pin again when this file changes.
     _replace(settings.trust / "sam-keyset.jws", line.encode())
     return load(settings)
 
@@ -104,7 +111,7 @@ def _published(settings: Settings) -> Trust | None:
 
 
 def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
-    """Version N+1: the keys published before stay (their manifests are in the field), the new ones come."""
+    """Return the next version of the keyset. Keys published before stay in it, since readers hold manifests signed with them."""
     start = int(now.timestamp())
     end = int((now + timedelta(days=365 * KEY_YEARS)).timestamp())
     old = list(before.keyset.keys) if before else []
@@ -121,7 +128,7 @@ def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root
 
 
 def _certificates(signing: HSM, root: HSM, now: datetime) -> dict[str, bytes]:
-    """Root → signer, for programs that know X.509 only."""
+    """Return the certificates of root and signing keys (PEM, by file name), for programs that only know X.509."""
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SI-FILMA Root"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
     files = {"root.crt": _certificate(root, issuer, issuer, root.public_key("root"), now, ROOT_YEARS, authority=True)}
     for label, use in USES:
@@ -155,7 +162,7 @@ def _certificate(
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Readers see the old file or the new one, never a part."""
+    """Replace a file atomically: readers see the old file or the new one."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_bytes(data)
     temporary.replace(path)

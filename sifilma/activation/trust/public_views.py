@@ -1,4 +1,4 @@
-"""What strangers fetch and check: keyset, keys, certificates, status lists, and the public verification page."""
+"""Public files and pages: keyset, keys, certificates, status lists, and the verification page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from flask_babel import lazy_gettext as _
 
 from manifests.verifier import Expectations, Reason, verify
-from sifilma.activation.trust import keyset as trust
-from sifilma.activation.trust import status_list as status
+from sifilma.activation.trust import keyset, status_list
 from sifilma.documents import issued_papers
 from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
@@ -34,7 +33,7 @@ OTHER = _("This file is no valid SI-FILMA manifest.")
 
 
 def _public(data: bytes, media_type: str) -> Response:
-    """A public file: anybody may fetch it from anywhere, and keep it for a minute."""
+    """Return a file that any site may fetch and keep for a minute."""
     response = Response(data, content_type=media_type)
     response.headers["Cache-Control"] = "public, max-age=60"
     response.headers["Access-Control-Allow-Origin"] = "*"
@@ -42,24 +41,24 @@ def _public(data: bytes, media_type: str) -> Response:
     return response
 
 
-@blueprint.get("/.well-known/sam-keyset.jws")
+@blueprint.get("/.well-known/sam-keyset.jws", endpoint="keyset")
 @operation("public")
-def keyset() -> Response:
-    """The keyset, signed by the root."""
-    return _public(trust.load(resources().settings).file, "application/jose")
+def keyset_file() -> Response:
+    """Return the keyset, signed by the root."""
+    return _public(keyset.load(resources().settings).file, "application/jose")
 
 
 @blueprint.get("/.well-known/jwks.json")
 @operation("public")
 def jwks() -> Response:
-    """The same keys as a plain JWKS (RFC 7517)."""
-    return _public(jsonify(trust.load(resources().settings).keyset.jwks()).get_data(), "application/jwk-set+json")
+    """Return the same keys as a plain JWKS (RFC 7517)."""
+    return _public(jsonify(keyset.load(resources().settings).keyset.jwks()).get_data(), "application/jwk-set+json")
 
 
 @blueprint.get("/.well-known/sam-<name>.crt")
 @operation("public")
 def certificate(name: str) -> Response:
-    """The X.509 chain, root → signer, PEM."""
+    """Return a certificate of the X.509 chain (PEM)."""
     if name not in CERTIFICATES:
         raise NotFound()
     path = resources().settings.trust / f"{name}.crt"
@@ -68,13 +67,13 @@ def certificate(name: str) -> Response:
     return _public(path.read_bytes(), "application/x-pem-file")
 
 
-@blueprint.get("/status/<int:number>.jws")
+@blueprint.get("/status/<int:number>.jws", endpoint="status_list")
 @operation("public")
-def status_list(number: int) -> Response:
-    """A signed status list, published anew if something in it changed."""
+def status_list_file(number: int) -> Response:
+    """Return a signed status list, published anew if something in it has changed."""
     if number > LARGEST_INTEGER:
         raise NotFound()
-    return _public(status.current(context(), resources().settings, resources().hsm, number).encode(), "application/jose")
+    return _public(status_list.current(context(), resources().settings, resources().hsm, number).encode(), "application/jose")
 
 
 def _seconds() -> int:
@@ -84,24 +83,25 @@ def _seconds() -> int:
 @blueprint.get("/verifikasi")
 @operation("public")
 def verification_page() -> str:
-    """Anybody may check a manifest file here, or with `jose` and OpenSSL without us; the QR code of a paper leads here as well."""
+    """Show the verification page. The QR code of a BAST or Berita Acara leads here too."""
     paper = issued_papers.look_up(context().session, request.args)
-    return render_template("activation/verifikasi.html", pin=trust.load(resources().settings).pin, paper=paper, result=None, form=Form())
+    return render_template("activation/verifikasi.html", pin=keyset.load(resources().settings).pin, paper=paper, result=None, form=Form())
 
 
 @blueprint.post("/verifikasi")
 @operation("public", reads_first=True, idempotent=False)
 def verification_form() -> Response:
-    """Check an uploaded manifest, its status included. The file is not kept."""
+    """Verify an uploaded manifest with its status. The file is not stored."""
     file = request.files.get("file")
     data = file.read(MAX_FILE + 1) if file else b""
-    published, form = trust.load(resources().settings), Form.sent()
+    published, form = keyset.load(resources().settings), Form.sent()
     if not data:
         form.refuse(Invalid.field("file", "Choose a manifest file."))
         return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=None)
+    # First without a status list: only a manifest that is otherwise valid tells which list to look up.
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
-        listed = status.current(context(), resources().settings, resources().hsm, int(found[1])).encode()
+        listed = status_list.current(context(), resources().settings, resources().hsm, int(found[1])).encode()
         # asked for the time again: a list made this moment may bear the next second
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
     text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""

@@ -1,4 +1,4 @@
-"""Signed status lists: indexes are reserved with the tokens, a list is published anew when something in it has changed."""
+"""Signed status lists. Indexes are reserved with the tokens; a list is published anew when something in it has changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -16,6 +15,7 @@ from manifests.status import StatusRefused, StatusValue, parse_status, sign_stat
 from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
 from sifilma.activation.trust import keyset
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
 
@@ -29,7 +29,7 @@ VALUES = {
 
 
 def reserve(session: Session, count: int, size: int) -> list[tuple[int, int]]:
-    """The next `count` free (list, index) pairs, by conditional UPDATE; a full list is followed by a new one."""
+    """Reserve the next `count` free pairs of list and index. A full list is followed by a new one."""
     places: list[tuple[int, int]] = []
     while len(places) < count:
         number = session.scalar(select(StatusList.number).order_by(StatusList.number.desc()).limit(1))
@@ -42,7 +42,7 @@ def reserve(session: Session, count: int, size: int) -> list[tuple[int, int]]:
 
 
 def _take(session: Session, number: int, wanted: int) -> list[tuple[int, int]]:
-    """As many of `wanted` as the list still has, under the row's lock."""
+    """Take as many of `wanted` indexes as the list still has, under the lock of its row."""
     row = session.execute(select(StatusList.next_index, StatusList.size).where(StatusList.number == number).with_for_update()).one()
     count = min(wanted, row.size - row.next_index)
     if count > 0:
@@ -52,23 +52,26 @@ def _take(session: Session, number: int, wanted: int) -> list[tuple[int, int]]:
 
 
 def _open_list(session: Session, number: int, size: int) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(StatusList).values(number=number, size=size, next_index=0, changes=1)
+    statement = upsert(session, StatusList).values(number=number, size=size, next_index=0, changes=1)
     session.execute(statement.on_conflict_do_nothing(index_elements=["number"]))
 
 
 def uri(public_url: str, number: int) -> str:
-    """Where the list is found; stable in manifests."""
+    """Return the URL of a list. Manifests carry it, so it must not change."""
     return f"{public_url}/status/{number}.jws"
 
 
 def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
-    """The list as a signed line: the one published last, or a new one if something changed or half its time is over."""
-    kept_seq, kept = _kept(settings, number)  # read before the database, which is behind it only when an older one was restored
+    """Return the list as a signed line: the last publication, or a new one if something changed or half its validity is over.
+
+    Raise NotFound for an unknown list, and Unavailable without a usable keyset. Once revoked, an index stays revoked, and `seq` only grows,
+    even if an older database was restored: the last publication is also kept in a file (docs/manifest.md, Status).
+    """
+    kept_seq, kept = _kept(settings, number)  # before the database: a publication in between must not look like a restored, older database
     row = ctx.session.get(StatusList, number)
     if row is None:
         raise NotFound("There is no such status list.")
-    changes, size = row.changes, row.size  # read before the entries: a change in between is published next time
+    changes, size = row.changes, row.size  # before the entries: a change in between is then published next time
     last = _last(ctx.session, number)
     published, previous = (last.seq, last.jws) if last is not None else (0, None)
     fresh_until = ctx.now + timedelta(hours=settings.status_list_hours) / 2
@@ -77,7 +80,7 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     entries = _entries(ctx.session, number)
     ctx.uow.end_read()
     kid = keyset.load(settings).kid(hsm, LABEL, "status")
-    if kept_seq > published:  # an older database was restored: what was published stays
+    if kept_seq > published:  # an older database was restored: continue after what was published
         published, previous = kept_seq, kept
     for index in _revoked(previous):
         entries[index] = StatusValue.REVOKED
@@ -104,19 +107,19 @@ def _entries(session: Session, number: int) -> dict[int, StatusValue]:
 
 
 def _revoked(line: str | None) -> list[int]:
-    """The indexes an earlier publication revoked: revoked is for good, whatever the database says now."""
+    """Return the indexes that an earlier publication revoked. They stay revoked, whatever the database says now."""
     if line is None:
         return []
+    # Two bits an entry, four entries a byte, the lowest bits first (docs/manifest.md, Status).
     data = parse_status(line.encode())[1].unpacked()
     return [at * 4 + part for at, byte in enumerate(data) if byte for part in range(4) if byte >> part * 2 & 3 == StatusValue.REVOKED]
 
 
 def _publish(ctx: Context, settings: Settings, new: PublishedStatusList) -> str:
-    """Keep the publication in the database and beside it; of two made at once the first counts."""
+    """Store the publication in the database and in the file. Of two concurrent ones the first counts. Return the line that counts."""
     session = ctx.session
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {c.name: getattr(new, c.name) for c in PublishedStatusList.__table__.columns}
-    session.execute(insert(PublishedStatusList).values(values).on_conflict_do_nothing(index_elements=["number", "seq"]))
+    session.execute(upsert(session, PublishedStatusList).values(values).on_conflict_do_nothing(index_elements=["number", "seq"]))
     last = _last(session, new.number)
     assert last is not None  # noqa: S101  # inserted above, by us or by another
     _keep(settings, new.number, last.jws)
@@ -128,7 +131,7 @@ def _path(settings: Settings, number: int) -> Path:
 
 
 def _kept(settings: Settings, number: int) -> tuple[int, str | None]:
-    """Sequence and line of the copy beside the database; 0 and None without a readable one."""
+    """Return sequence and line of the copy in the file, or 0 and None without a readable one."""
     try:
         line = _path(settings, number).read_text()
         return parse_status(line.encode())[1].seq, line

@@ -1,4 +1,4 @@
-// The map of an activation, and a form whose selects follow it. The form can be used without any of this.
+// The map of an activation, and a form whose selects follow it. The form works without this script.
 "use strict";
 
 const INDONESIA = [[-11.1, 94.9], [6.2, 141.1]];
@@ -27,8 +27,8 @@ async function layer(address) {
   return answer.json();
 }
 
-// The outline or the village points of a regency; the one before makes way. On a canvas: as elements with a tooltip each of hundreds
-// of points would be a stop of the keyboard.
+// Draws the outline or the village points of a regency and removes the one drawn before. It uses a canvas: as SVG elements with
+// tooltips hundreds of points would each be a stop of the keyboard.
 function regencies(map) {
   const renderer = L.canvas();
   let shown = "", drawn = null;
@@ -53,7 +53,7 @@ function marker(draggable) {
   return L.marker([0, 0], { icon, draggable, keyboard: draggable, title: words.pin });
 }
 
-// One activation: where it is.
+// Shows where one activation is.
 function show() {
   const map = draw();
   const at = [Number(box.dataset.latitude), Number(box.dataset.longitude)];
@@ -62,7 +62,7 @@ function show() {
   regencies(map)(box.dataset.at, false);
 }
 
-// The form.
+// The form of an activation.
 function fill(form) {
   const map = draw(), pin = marker(true), regency = regencies(map);
   const field = (name) => form.elements[name];
@@ -80,7 +80,7 @@ function fill(form) {
     if (zoom) map.setView(at, Math.max(map.getZoom(), 12), { animate: false });
   };
 
-  // What the server makes of the place: selects that follow the position (or stay as they were chosen), and the check.
+  // Asks the server about the place: selects that follow the position (or stay as they were chosen), and the result of the check.
   async function ask(follow) {
     asking?.abort();
     asking = new AbortController();
@@ -125,13 +125,13 @@ function fill(form) {
     }
   });
 
-  // The machines of a card: a field of the same kind stays, another takes its place with the focus.
+  // Fetches the machines of a card. A field of the same kind stays; one of another kind replaces it and takes the focus.
   async function machine() {
     choosing?.abort();
     choosing = new AbortController();
     const box = document.getElementById("mesin"), address = `${form.dataset.machine}?${new URLSearchParams({ sam_uid: field("sam_uid").value })}`;
     const fresh = await part(address, choosing.signal).catch(() => null);
-    if (!fresh) return; // an answer nobody waits for any more, or none: the server looks again when the form is sent
+    if (!fresh) return; // the answer is too late or missing: the server checks again when the form is sent
     const old = control(box), other = control(fresh);
     if (old && old.tagName === other?.tagName) {
       const list = box.querySelector("datalist");
@@ -144,7 +144,7 @@ function fill(form) {
     if (focused) (other ?? box.querySelector("a")).focus();
   }
 
-  // What was scanned; whether all of it could be used: a machine may not be among those to choose from.
+  // Fills in what was scanned. Returns whether all of it could be used: a machine may not be among the choices.
   scanner(document.getElementById("pindai"), async ({ uid, number }) => {
     if (uid) {
       field("sam_uid").value = inPairs(uid);
@@ -161,7 +161,7 @@ function fill(form) {
   regency(document.getElementById("tempat").dataset.regency, !position());
 }
 
-// A part of the form as the server makes it.
+// Fetches a part of the form as the server renders it.
 async function part(address, signal) {
   const answer = await fetch(address, { signal });
   if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
@@ -171,8 +171,8 @@ async function part(address, signal) {
 const control = (inside) => inside.querySelector("input, select");
 const choices = (select) => [...select.options].map((one) => [one.value, one.text, one.disabled].join()).join("\n");
 
-// What a field becomes by an answer. It stays the element it was: it may have the focus, or its list be open. What was typed or chosen
-// since the question counts more than the answer.
+// Updates a field from an answer. The element stays the same, because it may have the focus or an open list. What was typed or chosen
+// after the question is kept.
 function renew(old, fresh, asked) {
   const value = old.value === asked ? fresh.value : old.value;
   for (const name of ["aria-invalid", "aria-describedby", "list"]) {
@@ -189,7 +189,7 @@ function renew(old, fresh, asked) {
   keep(old, value);
 }
 
-// A value, where the field can have it.
+// Sets a value if the field can have it.
 function keep(input, value) {
   if (input.value !== value && (!input.options || [...input.options].some((one) => one.value === value && !one.disabled))) input.value = value;
 }
@@ -202,7 +202,7 @@ function device(button, said, there, found) {
     said.textContent = words.asking;
     navigator.geolocation.getCurrentPosition(
       (at) => {
-        if (there() !== asked) return (said.textContent = ""); // another place was typed or chosen meanwhile
+        if (there() !== asked) return (said.textContent = ""); // the user has typed or chosen another place meanwhile
         const metres = Math.round(at.coords.accuracy);
         said.textContent = (metres > 500 ? words.rough : words.found).replace("{m}", metres);
         found(at.coords);

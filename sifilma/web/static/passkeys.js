@@ -1,4 +1,4 @@
-// Passkeys: a form with `data-passkey="create|get"` asks the browser for a key and sends its answer along.
+// Passkeys (WebAuthn): a form with `data-passkey="create|get"` asks the browser for a key and sends its answer with the form.
 "use strict";
 
 async function ask(form) {

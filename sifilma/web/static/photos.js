@@ -1,5 +1,5 @@
-// Photos of a form: chosen in several goes, shown small, taken away one by one; too many bytes are said before they are sent.
-// A form works without it.
+// Photos of a form: they can be chosen in several steps, are previewed, and can be removed one by one. Too many bytes are reported
+// before they are sent. The form works without this script.
 "use strict";
 
 const photos = (part, kept) => {

@@ -1,4 +1,4 @@
-// A doubtful place on a map without tiles: the position with its accuracy, the claimed village, and outlines where the server has them.
+// Shows a doubtful place on a map without tiles: the position with its accuracy, the stated village, and outlines if the server has them.
 "use strict";
 
 const place = document.querySelector("[data-place]");
@@ -19,7 +19,7 @@ if (place && window.L) {
     L.polyline([position, claimed], { color: "#4d5a67", weight: 2, dashArray: "4 6" }).addTo(shown);
     L.circleMarker(claimed, { radius: 7, color: "#fff", weight: 2, fillColor: "#0d4c8c", fillOpacity: 1 }).bindTooltip(place.dataset.claimedText).addTo(shown);
   }
-  map.setView(position, 13); // a circle knows its bounds only on a map that has a view
+  map.setView(position, 13); // a circle has bounds only on a map that has a view
   shown.addTo(map);
   map.fitBounds(shown.getBounds().pad(0.3), { maxZoom: 15 });
 
@@ -28,7 +28,7 @@ if (place && window.L) {
     const answer = await fetch(address);
     if (!answer.ok) return;
     const dot = (_, latlng) => L.circleMarker(latlng, { radius: 3, stroke: false, fillColor: "#0d4c8c", fillOpacity: 0.5, pane: "outlines", interactive: false });
-    const look = (shape) => (shape.geometry.type === "Point" ? {} : style); // a dot has its own
+    const look = (shape) => (shape.geometry.type === "Point" ? {} : style); // a point has a style of its own
     L.geoJSON(await answer.json(), { style: look, pane: "outlines", interactive: false, pointToLayer: dot }).addTo(map);
   };
   draw(place.dataset.outlines, { color: "#71808e", weight: 1, fillColor: "#fff", fillOpacity: 1 }).then(() =>

@@ -1,8 +1,8 @@
-// The map of readers: circles as the server gathers them for the part that is looked at. The table beside it holds the same figures.
+// The map of readers: circles that the server groups for the visible part. The table beside it has the same figures.
 "use strict";
 
 const INDONESIA = [[-11.1, 94.9], [6.2, 141.1]];
-const clamp = (degrees, most) => Math.max(-most, Math.min(most, degrees)); // a large window shows more than the globe
+const clamp = (degrees, most) => Math.max(-most, Math.min(most, degrees)); // a large window can show more than the globe
 const box = document.getElementById("peta-pembaca");
 
 function start() {

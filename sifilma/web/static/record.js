@@ -1,7 +1,7 @@
-// The form of a Berita Acara: rows of witnesses, and an answer that does not lose the photos (photos.js). All of it works without.
+// The form of a Berita Acara: rows of witnesses, and an answer that keeps the chosen photos (photos.js). The form works without this script.
 "use strict";
 
-// Witnesses: the rows left empty go, buttons add and remove them.
+// Witnesses: empty rows are removed; buttons add and remove rows.
 const renumber = (rows) => {
   rows.forEach((row, number) => {
     for (const one of [row, ...row.querySelectorAll("*")]) {
@@ -47,8 +47,8 @@ const witnesses = (part) => {
   settle();
 };
 
-// The answer is looked at here: where something is wrong, its page comes in place of this one, and the photos stay chosen.
-// Where there is no answer, or the session has ended meanwhile, this page stays as it is, to be sent again.
+// Handles the answer here. If something is wrong, the page of the answer replaces this one, and the photos stay chosen. Without an
+// answer, or if the session has ended, this page stays as it is and can be sent again.
 const send = async (form, chosen, event) => {
   event.preventDefault();
   if (form.dataset.sending) return;
@@ -68,7 +68,7 @@ const send = async (form, chosen, event) => {
   }
 };
 
-// Whether the answer leads to another page.
+// Returns whether the answer leads to another page.
 const take = async (form, chosen, answer) => {
   if (answer.redirected && new URL(answer.url).pathname === "/masuk") {
     form.dataset.ended = "yes";
@@ -88,7 +88,7 @@ const take = async (form, chosen, answer) => {
   return false;
 };
 
-// The token of the session that was begun in another tab.
+// Fetches the CSRF token of a session that was begun in another tab.
 const renew = async (form) => {
   const page = new DOMParser().parseFromString(await (await fetch(form.action)).text(), "text/html");
   const token = page.querySelector("form[data-record] input[name=csrf_token]");
@@ -97,7 +97,7 @@ const renew = async (form) => {
   delete form.dataset.ended;
 };
 
-// What is wrong with more than a field: a code that was used, files too large, a service that stands still.
+// Shows errors that concern no single field: a used code, files that are too large, a service that does not answer.
 const tell = (words, signIn) => {
   const note = document.createElement("p");
   note.className = "note bad";

@@ -1,4 +1,4 @@
-// Tables to be filled in (`data-rows`): a scanner's Enter leads to the next row, and what is copied from a spreadsheet spreads downwards.
+// Tables to be filled in (`data-rows`): a scanner's Enter moves to the next row, and cells pasted from a spreadsheet fill the rows below.
 "use strict";
 
 for (const table of document.querySelectorAll("[data-rows]")) {
@@ -7,7 +7,7 @@ for (const table of document.querySelectorAll("[data-rows]")) {
 
   table.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
-    event.preventDefault(); // a scanner ends every code with Enter: the form is sent by its button
+    event.preventDefault(); // a scanner ends every code with Enter, which must not send the form
     const column = cells(event.target.name);
     column[column.indexOf(event.target) + 1]?.focus();
   });
@@ -31,7 +31,7 @@ for (const table of document.querySelectorAll("[data-rows]")) {
   });
 }
 
-// `data-all-rows="value"`: the same result for every row that names a card.
+// `data-all-rows="value"`: sets the same result in every row that names a card.
 for (const button of document.querySelectorAll("[data-all-rows]")) {
   button.hidden = false;
   button.addEventListener("click", () => {

@@ -1,9 +1,9 @@
-// Reading a code with the camera or from a photo: a QR code or a Code 128 that holds a card's UID, a machine's hardware number, or both.
+// Reads a code with the camera or from a photo: a QR code or a Code 128 with a card's UID, a machine's hardware number, or both.
 "use strict";
 
-const SIZES = [1600, 1000, 640]; // of a photo's longer side: small codes need many pixels, blurred ones few
+const SIZES = [1600, 1000, 640]; // pixels of a photo's longer side: small codes need many, blurred ones few
 
-// `30 15 4B …`, `HW-1`, both parted by `;` or the end of a line, or the address of a card's page; null for anything else.
+// Parses `30 15 4B …`, `HW-1`, both separated by `;` or a line break, or the URL of a card's page; returns null for anything else.
 function codeRead(text) {
   const read = { uid: "", number: "" };
   for (const part of text.split(/[;\r\n]+/).map((one) => one.trim()).filter(Boolean)) {
@@ -18,7 +18,7 @@ function codeRead(text) {
 
 const inPairs = (uid) => uid.replace(/(..)(?=.)/g, "$1 ");
 
-// What finds the text in a canvas, empty if there is none: the browser's own detector, else ZXing's.
+// Returns the function that finds the text in a canvas (empty if there is none): the browser's detector, else ZXing's.
 async function decoder(address) {
   const formats = ["qr_code", "code_128"];
   const own = (await globalThis.BarcodeDetector?.getSupportedFormats()) ?? [];
@@ -36,7 +36,7 @@ async function decoder(address) {
     try {
       return reader.decodeWithState(new ZXing.BinaryBitmap(new ZXing.HybridBinarizer(new ZXing.HTMLCanvasElementLuminanceSource(canvas)))).getText();
     } catch (error) {
-      if (error instanceof ZXing.Exception) return ""; // none found, or none whole
+      if (error instanceof ZXing.Exception) return ""; // no code found, or only a part of one
       throw error;
     }
   };
@@ -52,7 +52,7 @@ function loaded(address) {
   });
 }
 
-// An image or a frame in a canvas, no larger than this.
+// Draws an image or a video frame on a canvas of at most this size.
 function drawn(canvas, source, width, height, longest) {
   const scale = Math.min(1, longest / Math.max(width, height));
   canvas.width = Math.round(width * scale);
@@ -61,7 +61,7 @@ function drawn(canvas, source, width, height, longest) {
   return canvas;
 }
 
-// The part of the form that scans; `found` is given what was read and says whether all of it could be used.
+// The scanning part of the form. `found` gets what was read and returns whether all of it could be used.
 function scanner(part, found) {
   const words = JSON.parse(part.dataset.words), said = part.querySelector("[role=status]"), video = part.querySelector("video");
   const frame = part.querySelector("[data-frame]"), begin = part.querySelector("[data-begin]"), photo = part.querySelector("input[type=file]");
@@ -72,7 +72,7 @@ function scanner(part, found) {
   };
 
   const stop = () => {
-    running += 1; // what is under way finds that it is over
+    running += 1; // running loops see by it that they are over
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = video.srcObject = null;
     begin.hidden = !navigator.mediaDevices;
@@ -80,7 +80,7 @@ function scanner(part, found) {
     frame.hidden = true;
   };
 
-  // Whether the text was of use; words for both.
+  // Returns whether the text could be used, and tells the user.
   const take = async (text) => {
     const read = codeRead(text);
     if (!read) {
@@ -98,7 +98,7 @@ function scanner(part, found) {
     while (turn === running) {
       const text = video.videoWidth ? await decode(drawn(canvas, video, video.videoWidth, video.videoHeight, 1280)) : "";
       if (turn !== running) return;
-      if (text && text === last) { // twice alike: a blurred bar code can be misread once
+      if (text && text === last) { // read twice alike, because a blurred bar code can be misread once
         const read = codeRead(text);
         if (read) stop();
         await take(text);
@@ -139,7 +139,7 @@ function scanner(part, found) {
   photo.addEventListener("change", async () => {
     const [file] = photo.files;
     if (!file) return;
-    photo.value = ""; // at once: the same photo can be chosen again, and none is sent; what is chosen meanwhile stays
+    photo.value = ""; // at once, so that the same photo can be chosen again, none is sent, and one chosen meanwhile is kept
     stop();
     say(words.looking);
     try {
@@ -154,5 +154,5 @@ function scanner(part, found) {
   });
 
   part.hidden = false;
-  begin.hidden = !navigator.mediaDevices; // absent where the page did not come over https
+  begin.hidden = !navigator.mediaDevices; // absent on pages without https
 }

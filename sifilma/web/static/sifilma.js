@@ -1,10 +1,10 @@
-// What every page needs beyond its HTML: nothing here is needed to use a form, only to use it with less effort.
+// What every page has beyond its HTML. Forms work without it; it only saves effort.
 "use strict";
 
-// Send a form once: a second click does nothing until the answer is here.
+// Sends a form once: a second click does nothing until the answer arrives.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || event.defaultPrevented || "download" in form.dataset) return; // after a download the page stays
+  if (form.method !== "post" || event.defaultPrevented || "download" in form.dataset) return; // a download leaves the page as it is
   if (form.dataset.sending) {
     event.preventDefault();
     return;
@@ -19,24 +19,24 @@ window.addEventListener("pageshow", () => {
   }
 });
 
-// While somebody types, their session is in use: a long form must not meet its end.
+// Keeps the session alive while the user types, so that it does not end during a long form.
 let seen = Date.now();
 document.addEventListener("input", () => {
   if (Date.now() - seen < 5 * 60_000 || !document.querySelector("input[name=csrf_token]")) return;
   seen = Date.now();
-  fetch("/api/v1/me").catch(() => {}); // without an answer the form says so itself, when it is sent
+  fetch("/api/v1/me").catch(() => {}); // errors are ignored: the form reports them when it is sent
 });
 
-// The list of what is wrong takes the focus, so that it is read first.
+// Gives the list of errors the focus, so that screen readers read it first.
 document.getElementById("masalah")?.focus();
 
-// htmx parts of unsafe calls carry the session's token.
+// Adds the session's CSRF token to unsafe calls of htmx.
 document.addEventListener("htmx:config:request", (event) => {
   const token = document.querySelector("input[name=csrf_token]")?.value;
   if (token && event.detail.ctx?.request?.headers) event.detail.ctx.request.headers["X-CSRF-Token"] = token;
 });
 
-// `data-copy="#id"`: copy the text of an element.
+// `data-copy="#id"`: copies the text of an element.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -44,12 +44,12 @@ document.addEventListener("click", async (event) => {
   button.dataset.copied = "yes";
 });
 
-// `data-print`: print this page.
+// `data-print`: prints this page.
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });
 
-// `data-all="name"`: choose all boxes of a name at once, those of its own `data-group` that are shown.
+// `data-all="name"`: checks all boxes of a name that are shown and in its own `data-group`.
 document.addEventListener("change", (event) => {
   const all = event.target.closest("[data-all]");
   if (!all) return;
@@ -59,7 +59,7 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// `data-count="name"`: how many boxes of a name are chosen.
+// `data-count="name"`: shows how many boxes of a name are checked.
 const count = () => {
   for (const shown of document.querySelectorAll("[data-count]")) {
     shown.textContent = document.querySelectorAll(`input[name="${shown.dataset.count}"]:checked`).length;
@@ -68,7 +68,7 @@ const count = () => {
 document.addEventListener("change", count);
 count();
 
-// `data-narrow="selector"`: show only the items that contain what is typed, spaces and colons aside.
+// `data-narrow="selector"`: shows only the items that contain the typed text, without regard to spaces and colons.
 const plain = (text) => text.replace(/[\s:-]/g, "").toUpperCase();
 for (const field of document.querySelectorAll("[data-narrow]")) {
   field.closest("[hidden]")?.removeAttribute("hidden");

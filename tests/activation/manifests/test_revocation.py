@@ -61,7 +61,7 @@ def test_one_of_two_simultaneous_contrary_decisions_wins(postgresql_world: World
     done(world.client("operator1").post(f"/manifests/{manifest}/revoke", {"reason": "mesin dicuri"}), 202)
     client = world.client("penyetuju2")
     with world.acting("penyetuju1") as ctx:
-        revocation.decide(ctx, revocation.open_proposal(ctx, manifest), execute=True)
+        revocation.decide(ctx, revocation.get_open_proposal(ctx, manifest), execute=True)
         rejects = {"decision": "reject", "reason": "tidak terbukti"}
         other = start_in_background(partial(client.post, f"/manifests/{manifest}/revoke", rejects))
     assert other().status_code == 409

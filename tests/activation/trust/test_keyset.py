@@ -11,7 +11,7 @@ import pytest
 from hsm import HSM
 from hsm.keys import SIGNING_PLAN
 from manifests.keyset import verify_keyset
-from sifilma.activation.trust import keyset as trust
+from sifilma.activation.trust import keyset
 from sifilma.kernel.errors import Unavailable
 from tests.support import programs
 from tests.support.softhsm import SoftHSM
@@ -26,11 +26,11 @@ def fetch(world: World, path: str) -> bytes:
 
 
 def test_the_keyset_names_one_use_for_each_key(sqlite_world: World) -> None:
-    keyset = verify_keyset(fetch(sqlite_world, "/.well-known/sam-keyset.jws"), sqlite_world.trust.pin)
-    assert sorted(key.use for key in keyset.keys) == ["audit", "document", "manifest", "status"]
-    assert (keyset.version, keyset.epoch) == (1, 1)
+    published = verify_keyset(fetch(sqlite_world, "/.well-known/sam-keyset.jws"), sqlite_world.trust.pin)
+    assert sorted(key.use for key in published.keys) == ["audit", "document", "manifest", "status"]
+    assert (published.version, published.epoch) == (1, 1)
     jwks = json.loads(fetch(sqlite_world, "/.well-known/jwks.json"))
-    assert {key["kid"] for key in jwks["keys"]} == {key.kid for key in keyset.keys}
+    assert {key["kid"] for key in jwks["keys"]} == {key.kid for key in published.keys}
 
 
 def test_openssl_verifies_the_chain_from_root_to_signer(sqlite_world: World, tmp_path: Path) -> None:
@@ -42,13 +42,13 @@ def test_openssl_verifies_the_chain_from_root_to_signer(sqlite_world: World, tmp
 
 
 def test_publishing_again_changes_nothing(sqlite_world: World, root_token: HSM) -> None:
-    again = trust.publish(sqlite_world.settings, sqlite_world.hsm, root_token, START)
+    again = keyset.publish(sqlite_world.settings, sqlite_world.hsm, root_token, START)
     assert again.file == sqlite_world.trust.file
 
 
 def test_a_new_key_makes_the_next_keyset_version_and_the_old_key_stays(sqlite_world: World, root_token: HSM, softhsm: SoftHSM) -> None:
     other = softhsm.token("sifilma-next", SIGNING_PLAN)
-    published = trust.publish(sqlite_world.settings, other, root_token, START)
+    published = keyset.publish(sqlite_world.settings, other, root_token, START)
     assert published.keyset.version == 2
     old = {key.kid for key in sqlite_world.trust.keyset.keys}
     assert old < {key.kid for key in published.keyset.keys}
@@ -64,7 +64,7 @@ def test_a_keyset_that_the_pinned_root_did_not_sign_is_refused(sqlite_world: Wor
         sqlite_world.trust.file + b"\n"
     )  # its time has changed, so it is read again
     with pytest.raises(Unavailable, match="hsm init"):
-        trust.load(sqlite_world.settings)
+        keyset.load(sqlite_world.settings)
     refused = sqlite_world.app.test_client().get("/.well-known/sam-keyset.jws")
     assert refused.status_code == 503
     path.write_text(pin)

@@ -1,0 +1,13 @@
+"""The filters of a queue's page, as the query takes them."""
+
+from __future__ import annotations
+
+from sifilma.approvals.queries import Wanted
+from sifilma.documents import lists
+from sifilma.web.forms import Form
+
+
+def wanted(form: Form) -> Wanted:
+    """What the filters of a queue's page ask for."""
+    text, days = form.get("q").strip()[:100], lists.chosen_age(form)
+    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
