@@ -1,30 +1,65 @@
-"""The few words in which SQLite and PostgreSQL differ, so that each invariant is written once.
+"""What checks need of SQLAlchemy Core beside its own words: tables without their types, and expressions that the two databases spell apart.
 
-`dashed(t.id)`: a UUID as text with dashes, as the record of acts names objects. `fact(e.data, name)`: a fact of an act, as text.
-`later(t.at, 10)`: seconds after a moment. `IS [NOT] DISTINCT FROM` works on every SQLite.
+A check is plain SQL where SQLite and PostgreSQL agree on every word of it, and Core where they do not.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
-_DASHED, _FACT, _LATER = re.compile(r"dashed\(([\w.]+)\)"), re.compile(r"fact\(([\w.]+), (\w+)\)"), re.compile(r"later\(([\w.]+), (\d+)\)")
+from sqlalchemy import ColumnElement, DateTime, FunctionElement, String, TableClause, column, table, type_coerce
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from sifilma.kernel.db import Json
+from sifilma.schema import tables
+
 _PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 
-def render(sql: str, dialect: str) -> str:
-    """The text for one database."""
-    return _sqlite(sql) if dialect == "sqlite" else _postgresql(sql)
+def bare(name: str) -> TableClause:
+    """A table by its name, its columns without types: what is stored is read as it is, also where it is no UUID and no moment."""
+    return table(name, *(column(one.name) for one in tables.METADATA.tables[name].columns))
 
 
-def _postgresql(sql: str) -> str:
-    sql = _DASHED.sub(r"CAST(\1 AS TEXT)", sql)
-    sql = _FACT.sub(r"(\1 ->> '\2')", sql)
-    return _LATER.sub(r"(\1 + interval '\2 seconds')", sql)
+def fact(data: ColumnElement[Any], name: str) -> ColumnElement[str]:
+    """A fact of an act (`audit_entry.data`), as text."""
+    text: ColumnElement[str] = type_coerce(data, Json)[name].as_string()
+    return text
 
 
-def _sqlite(sql: str) -> str:
-    sql = _DASHED.sub(lambda found: "(" + " || '-' || ".join(f"substr({found[1]}, {at}, {n})" for at, n in _PARTS) + ")", sql)
-    sql = _FACT.sub(r"json_extract(\1, '$.\2')", sql)
-    sql = _LATER.sub(r"strftime('%Y-%m-%d %H\:%M\:%f', \1, '+\2 seconds')", sql)
-    return sql.replace("IS NOT DISTINCT FROM", "IS").replace("IS DISTINCT FROM", "IS NOT")
+class dashed(FunctionElement[str]):  # noqa: N801  # read as a function of SQL
+    """A UUID as text with dashes, as the record of acts names objects. SQLite stores 32 hexadecimal digits."""
+
+    type = String()
+    inherit_cache = True
+
+
+class later(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL
+    """A moment and a number of seconds: the moment so much later. SQLite stores moments as text and compares them as such."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(dashed)
+def _dashed(element: dashed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
+
+
+@compiles(dashed, "sqlite")
+def _dashed_by_parts(element: dashed, compiler: SQLCompiler, **options: Any) -> str:
+    digits = compiler.process(element.clauses, **options)
+    return "(" + " || '-' || ".join(f"substr({digits}, {at}, {length})" for at, length in _PARTS) + ")"
+
+
+@compiles(later)
+def _later(element: later, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({moment} + make_interval(secs => {seconds}))"
+
+
+@compiles(later, "sqlite")
+def _later_as_text(element: later, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"strftime('%Y-%m-%d %H:%M:%f', {moment}, '+' || {seconds} || ' seconds')"
