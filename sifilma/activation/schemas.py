@@ -89,7 +89,7 @@ class TokenStateOut(BaseModel):
 
 
 class ActivationRequestBrief(BaseModel):
-    """Return a request for a list."""
+    """A request in a list."""
 
     id: UUID
     state: str

@@ -22,7 +22,7 @@ api = blueprint("session", signed_in=False)
 
 
 class PasswordIn(Strict):
-    """Show the first step."""
+    """The first step."""
 
     username: str = Field(min_length=1, max_length=60)
     password: str = Field(min_length=1, max_length=256)

@@ -64,7 +64,7 @@ class RecordIn(Strict):
 
 
 class DestructionBrief(BaseModel):
-    """Return a destruction for a list."""
+    """A destruction in a list."""
 
     id: UUID
     state: str

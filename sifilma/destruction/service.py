@@ -169,7 +169,7 @@ def record_execution(
 ) -> Destruction:
     """Record the Berita Acara and destroy the cards, in one transaction.
 
-    Raise Invalid if something is missing or does not fit (witnesses, photos, moment), and what `recordable` raises. Then no card changes.
+    Raise Invalid if something is missing or does not fit, and what `get_recordable` raises. No card changes then.
     """
     found = get_recordable(ctx, destruction_id)
     _require_complete(ctx, settings, found, data, photos)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Integer, and_, case, cast, func, literal, or_, select
+
+from sifilma.fsck.dialects import bare, dashed, fact, later
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot, broken
 from sifilma.kernel.errors import Unavailable
@@ -10,11 +13,14 @@ from sifilma.sign_in.totp import STEP, open_seed
 GRACE_S = 10
 """Seconds. A request that began before its account was disabled may end within its deadline."""
 
-# The accepted codes. Signing in and stepping up are acts of the user; enrolment is an act about the user, who is not signed in yet.
+ENTRY, USER, KEY, PERSON = bare("audit_entry"), bare("user_account"), bare("api_key"), bare("person")
+_STEP = fact(ENTRY.c.data, "step")
 _CODES = (
-    "SELECT CASE e.action WHEN 'user.enrol' THEN e.object_id ELSE dashed(e.user_id) END AS user_id, fact(e.data, step) AS step"
-    " FROM audit_entry e WHERE e.action IN ('session.started', 'session.stepped_up', 'user.enrol') AND fact(e.data, step) IS NOT NULL"
+    select(case((ENTRY.c.action == "user.enrol", ENTRY.c.object_id), else_=dashed(ENTRY.c.user_id)).label("user_id"), _STEP.label("step"))
+    .where(ENTRY.c.action.in_(("session.started", "session.stepped_up", "user.enrol")), _STEP.is_not(None))
+    .subquery("code")
 )
+"""Each code that was accepted: whose, and its step."""
 
 
 @in_snapshot("otp-once", "A one-time code's step is used once, ever.")
@@ -22,14 +28,18 @@ def otp_once(now: Snapshot) -> Found:
     """Compare the accepted codes in the audit entries with each other and with the newest step that the account stores."""
     yield from now.find(
         "user",
-        f"SELECT w.user_id AS id, w.step, COUNT(*) AS times FROM ({_CODES}) w GROUP BY w.user_id, w.step HAVING COUNT(*) > 1",
+        select(_CODES.c.user_id.label("id"), _CODES.c.step, func.count().label("times"))
+        .group_by(_CODES.c.user_id, _CODES.c.step)
+        .having(func.count() > 1),
         "used the code of step {step} {times} times",
     )
+    newest = func.max(cast(_CODES.c.step, Integer))
     yield from now.find(
         "user",
-        "SELECT u.id, u.totp_last_step, MAX(CAST(w.step AS INTEGER)) AS newest FROM user_account u"
-        f" JOIN ({_CODES}) w ON w.user_id = dashed(u.id) GROUP BY u.id, u.totp_last_step"
-        " HAVING MAX(CAST(w.step AS INTEGER)) > u.totp_last_step",
+        select(USER.c.id, USER.c.totp_last_step, newest.label("newest"))
+        .join(_CODES, _CODES.c.user_id == dashed(USER.c.id))
+        .group_by(USER.c.id, USER.c.totp_last_step)
+        .having(newest > USER.c.totp_last_step),
         "has step {totp_last_step} as its newest, and used step {newest}",
     )
     yield from now.find(
@@ -40,12 +50,18 @@ def otp_once(now: Snapshot) -> Found:
     )
 
 
-# The periods in which each account was disabled: from a `user.disable` to the next act that ends it, or open.
-_DISABLED = (
-    "SELECT s.object_id AS user_id, s.at, s.until FROM (SELECT e.object_id, e.action, e.at,"
-    " LEAD(e.at) OVER (PARTITION BY e.object_id ORDER BY e.id) AS until FROM audit_entry e"
-    " WHERE e.object_kind = 'user' AND e.action IN ('user.disable', 'user.enable', 'user.enrol')) s WHERE s.action = 'user.disable'"
+_SWITCHED = (
+    select(
+        ENTRY.c.object_id.label("user_id"),
+        ENTRY.c.action,
+        ENTRY.c.at,
+        func.lead(ENTRY.c.at).over(partition_by=ENTRY.c.object_id, order_by=ENTRY.c.id).label("until"),
+    )
+    .where(ENTRY.c.object_kind == "user", ENTRY.c.action.in_(("user.disable", "user.enable", "user.enrol")))
+    .subquery("switched")
 )
+_DISABLED = select(_SWITCHED).where(_SWITCHED.c.action == "user.disable").subquery("disabled")
+"""When somebody was disabled, and until when."""
 
 
 @in_snapshot("disabled-acts", "Nobody acts after being disabled, and no revoked key does.")
@@ -53,8 +69,14 @@ def disabled(now: Snapshot) -> Found:
     """Check until the account is enabled again. Requests that were running may end (GRACE_S)."""
     yield from now.find(
         "user",
-        f"SELECT dashed(e.user_id) AS id, e.action, e.id AS entry FROM audit_entry e JOIN ({_DISABLED}) d ON d.user_id = dashed(e.user_id)"
-        f" AND e.at > later(d.at, {GRACE_S}) AND (d.until IS NULL OR e.at < d.until)",
+        select(dashed(ENTRY.c.user_id).label("id"), ENTRY.c.action, ENTRY.c.id.label("entry")).join(
+            _DISABLED,
+            and_(
+                _DISABLED.c.user_id == dashed(ENTRY.c.user_id),
+                ENTRY.c.at > later(_DISABLED.c.at, GRACE_S),
+                or_(_DISABLED.c.until.is_(None), ENTRY.c.at < _DISABLED.c.until),
+            ),
+        ),
         "was disabled, and acted afterwards: {action} (audit entry {entry})",
     )
     yield from now.find(
@@ -65,8 +87,9 @@ def disabled(now: Snapshot) -> Found:
     )
     yield from now.find(
         "api_key",
-        "SELECT k.id, e.action FROM api_key k JOIN audit_entry e ON e.api_key_id = k.id"
-        f" WHERE k.revoked_at IS NOT NULL AND e.at > later(k.revoked_at, {GRACE_S})",
+        select(KEY.c.id, ENTRY.c.action)
+        .join(ENTRY, ENTRY.c.api_key_id == KEY.c.id)
+        .where(KEY.c.revoked_at.is_not(None), ENTRY.c.at > later(KEY.c.revoked_at, GRACE_S)),
         "was revoked, and used afterwards: {action}",
     )
 
@@ -74,13 +97,23 @@ def disabled(now: Snapshot) -> Found:
 @in_snapshot("account-state", "An account is disabled exactly when the last word on it says so.")
 def state(now: Snapshot) -> Found:
     """Compare the account's state with the newest audit entry about it."""
-    mine = "SELECT n.id FROM audit_entry n WHERE n.object_kind = 'user' AND n.object_id = dashed(u.id)"
-    last = f"({mine} AND n.action IN ('user.disable', 'user.enable', 'user.enrol') ORDER BY n.id DESC LIMIT 1)"
+    word = ENTRY.alias("word")
+    last = (
+        select(word.c.id)
+        .where(word.c.object_kind == "user", word.c.object_id == dashed(USER.c.id))
+        .where(word.c.action.in_(("user.disable", "user.enable", "user.enrol")))
+        .order_by(word.c.id.desc())
+        .limit(1)
+        .correlate(USER)
+        .scalar_subquery()
+    )
+    is_off, says_off = USER.c.state == "disabled", ENTRY.c.action == "user.disable"
     return now.find(
         "user",
-        f"SELECT u.id, u.state FROM user_account u LEFT JOIN audit_entry e ON e.id = {last}"
-        " WHERE (u.state = 'disabled' AND (e.action IS NULL OR e.action <> 'user.disable'))"
-        " OR (u.state = 'active' AND e.action = 'user.disable')",
+        select(USER.c.id, USER.c.state)
+        .select_from(USER)
+        .outerjoin(ENTRY, ENTRY.c.id == last)
+        .where(or_(and_(is_off, ENTRY.c.action.is_distinct_from("user.disable")), and_(USER.c.state == "active", says_off))),
         "is {state}, the record of acts says otherwise",
     )
 
@@ -95,8 +128,10 @@ def person_once(now: Snapshot) -> Found:
     )
     yield from now.find(
         "person",
-        "SELECT p.id FROM person p JOIN user_account u ON u.person_id = p.id WHERE p.id_kind = 'employee'"
-        " AND p.identity <> 'employee:' || dashed(u.organisation_id) || ':' || p.id_number",
+        select(PERSON.c.id)
+        .join(USER, USER.c.person_id == PERSON.c.id)
+        .where(PERSON.c.id_kind == "employee")
+        .where(PERSON.c.identity != literal("employee:") + dashed(USER.c.organisation_id) + ":" + PERSON.c.id_number),
         "has an identity that is not its organisation and number",
     )
     yield from now.find(

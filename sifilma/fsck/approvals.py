@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, exists, select
 
 from sifilma.activation.models import ActivationRequest
 from sifilma.activation.requests import service as activation
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
+from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import FIRST, Snapshot, broken
 from sifilma.kernel.context import Context
@@ -101,17 +102,20 @@ def enough(now: Snapshot) -> Found:
 @in_snapshot("approval-seen", "An approval binds a digest that was submitted: the record of acts has it, and has the approval.")
 def seen(now: Snapshot) -> Found:
     """Check also the approvals of an earlier submission that was returned since."""
+    entry = bare("audit_entry")
     for way in WAYS:
+        given = bare(way.approvals)
+        same = and_(entry.c.object_id == dashed(given.c[f"{way.table}_id"]), fact(entry.c.data, "digest") == given.c.digest)
         yield from now.find(
             way.approvals,
-            f"SELECT a.id FROM {way.approvals} a WHERE NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.object_kind = '{way.table}'"
-            f" AND e.object_id = dashed(a.{way.table}_id) AND e.action = '{way.submit}' AND fact(e.data, digest) = a.digest)",
+            select(given.c.id).where(~exists().where(entry.c.object_kind == way.table, entry.c.action == way.submit, same)),
             "is of a digest that was never submitted",
         )
         yield from now.find(
             way.approvals,
-            f"SELECT a.id FROM {way.approvals} a LEFT JOIN audit_entry e ON e.id = a.act_id AND fact(e.data, digest) = a.digest"
-            f" AND e.object_id = dashed(a.{way.table}_id) AND e.person_id = a.person_id WHERE e.id IS NULL",
+            select(given.c.id)
+            .outerjoin(entry, and_(entry.c.id == given.c.act_id, entry.c.person_id == given.c.person_id, same))
+            .where(entry.c.id.is_(None)),
             "is not the approval its audit entry records",
         )
 
@@ -157,9 +161,15 @@ def proposed_rows(now: Snapshot) -> Found:
         after = rows[-1].id
         ctx.session.expunge_all()
     ctx.uow.close()
+    change, entry = bare("reference_change"), bare("audit_entry")
+    proposed = exists().where(
+        entry.c.object_kind == "reference_change",
+        entry.c.object_id == dashed(change.c.id),
+        entry.c.action == "reference.propose",
+        fact(entry.c.data, "digest") == change.c.digest,
+    )
     yield from now.find(
         "reference_change",
-        "SELECT r.id FROM reference_change r WHERE NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.object_kind = 'reference_change'"
-        " AND e.object_id = dashed(r.id) AND e.action = 'reference.propose' AND fact(e.data, digest) = r.digest)",
+        select(change.c.id).where(~proposed),
         "has a digest that was never proposed",
     )

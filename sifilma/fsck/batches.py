@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Integer, cast, func, select
+
+from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 
-_REGISTERED = (
-    "(SELECT COALESCE(SUM(CAST(fact(e.data, count) AS INTEGER)), 0) FROM audit_entry e WHERE e.object_kind = 'personalisation_request'"
-    " AND e.object_id = dashed(q.id) AND e.action = 'card.register')"
-)
-_CARDS = "(SELECT COUNT(*) FROM card c WHERE c.personalisation_request_id = q.id)"
 _GOOD = "(SELECT COUNT(*) FROM personalisation_result r WHERE r.personalisation_request_id = q.id AND r.outcome = 'personalised')"
 
 
 @in_snapshot("batch-conserved", "As many cards as were ever registered for a request are there, over all states.")
 def conserved(now: Snapshot) -> Found:
     """Compare the number of cards with the number that the audit entries counted."""
+    asked, entry, card = bare("personalisation_request"), bare("audit_entry"), bare("card")
+    registered = (
+        select(func.coalesce(func.sum(cast(fact(entry.c.data, "count"), Integer)), 0))
+        .where(entry.c.object_kind == "personalisation_request", entry.c.object_id == dashed(asked.c.id))
+        .where(entry.c.action == "card.register")
+        .scalar_subquery()
+    )
+    there = select(func.count()).where(card.c.personalisation_request_id == asked.c.id).scalar_subquery()
     return now.find(
         "personalisation_request",
-        f"SELECT q.id, {_REGISTERED} AS registered, {_CARDS} AS cards FROM personalisation_request q WHERE {_REGISTERED} <> {_CARDS}",
+        select(asked.c.id, registered.label("registered"), there.label("cards")).where(registered != there),
         "has {cards} cards over all states, {registered} were registered",
     )
 

@@ -1,32 +1,65 @@
-"""Translate the few expressions in which SQLite and PostgreSQL differ, so that each invariant is written once.
+"""What checks need of SQLAlchemy Core beside its own words: tables without their types, and expressions that the two databases spell apart.
 
-`dashed(t.id)` is a UUID as text with dashes, as audit entries name objects. `fact(e.data, name)` is a fact of an act, as text.
-`later(t.at, 10)` is the moment so many seconds after another. `IS [NOT] DISTINCT FROM` becomes `IS [NOT]`, because SQLite knows the
-long form only since 3.39.
+A check is plain SQL where SQLite and PostgreSQL agree on every word of it, and Core where they do not.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
-_DASHED, _FACT, _LATER = re.compile(r"dashed\(([\w.]+)\)"), re.compile(r"fact\(([\w.]+), (\w+)\)"), re.compile(r"later\(([\w.]+), (\d+)\)")
-_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))  # start and length of the five groups of a UUID in SQLite's text without dashes
+from sqlalchemy import ColumnElement, DateTime, FunctionElement, String, TableClause, column, table, type_coerce
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
+from sifilma.kernel.db import Json
+from sifilma.schema import tables
 
-def render(sql: str, dialect: str) -> str:
-    """Return the SQL for `sqlite` or `postgresql`."""
-    return _sqlite(sql) if dialect == "sqlite" else _postgresql(sql)
-
-
-def _postgresql(sql: str) -> str:
-    sql = _DASHED.sub(r"CAST(\1 AS TEXT)", sql)
-    sql = _FACT.sub(r"(\1 ->> '\2')", sql)
-    return _LATER.sub(r"(\1 + interval '\2 seconds')", sql)
+_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 
-def _sqlite(sql: str) -> str:
-    sql = _DASHED.sub(lambda found: "(" + " || '-' || ".join(f"substr({found[1]}, {at}, {n})" for at, n in _PARTS) + ")", sql)
-    sql = _FACT.sub(r"json_extract(\1, '$.\2')", sql)
-    # SQLite stores a moment as text; `\:` keeps SQLAlchemy's text() from taking the colon for a parameter.
-    sql = _LATER.sub(r"strftime('%Y-%m-%d %H\:%M\:%f', \1, '+\2 seconds')", sql)
-    return sql.replace("IS NOT DISTINCT FROM", "IS").replace("IS DISTINCT FROM", "IS NOT")
+def bare(name: str) -> TableClause:
+    """A table by its name, its columns without types: what is stored is read as it is, also where it is no UUID and no moment."""
+    return table(name, *(column(one.name) for one in tables.METADATA.tables[name].columns))
+
+
+def fact(data: ColumnElement[Any], name: str) -> ColumnElement[str]:
+    """A fact of an act (`audit_entry.data`), as text."""
+    text: ColumnElement[str] = type_coerce(data, Json)[name].as_string()
+    return text
+
+
+class dashed(FunctionElement[str]):  # noqa: N801  # read as a function of SQL
+    """A UUID as text with dashes, as the record of acts names objects. SQLite stores 32 hexadecimal digits."""
+
+    type = String()
+    inherit_cache = True
+
+
+class later(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL
+    """A moment and a number of seconds: the moment so much later. SQLite stores moments as text and compares them as such."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(dashed)
+def _dashed(element: dashed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
+
+
+@compiles(dashed, "sqlite")
+def _dashed_by_parts(element: dashed, compiler: SQLCompiler, **options: Any) -> str:
+    digits = compiler.process(element.clauses, **options)
+    return "(" + " || '-' || ".join(f"substr({digits}, {at}, {length})" for at, length in _PARTS) + ")"
+
+
+@compiles(later)
+def _later(element: later, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({moment} + make_interval(secs => {seconds}))"
+
+
+@compiles(later, "sqlite")
+def _later_as_text(element: later, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"strftime('%Y-%m-%d %H:%M:%f', {moment}, '+' || {seconds} || ' seconds')"

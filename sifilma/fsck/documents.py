@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from sifilma.documents.models import Document
+from sifilma.fsck.dialects import bare
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.snapshot import Outside, Snapshot, broken
 from sifilma.kernel.errors import Unavailable
@@ -28,9 +29,11 @@ def file(look: Outside) -> Found:
 @in_snapshot("document-uploader", "A document was uploaded by an account of its organisation.")
 def uploader(now: Snapshot) -> Found:
     """Compare the document's organisation with that of the account. Uploads with an API key name no account."""
+    document, user = bare("document"), bare("user_account")
     return now.find(
         "document",
-        "SELECT d.id, d.kind FROM document d JOIN user_account u ON u.id = d.uploaded_by"
-        " WHERE d.organisation_id IS DISTINCT FROM u.organisation_id",
+        select(document.c.id, document.c.kind)
+        .join(user, user.c.id == document.c.uploaded_by)
+        .where(document.c.organisation_id.is_distinct_from(user.c.organisation_id)),
         "({kind}) was uploaded by an account of another organisation",
     )

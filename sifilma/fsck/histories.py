@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sqlalchemy import or_, select
+
 from sifilma.accounts.models import USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
 from sifilma.cards.models import CARD
 from sifilma.destruction.models import DESTRUCTION
+from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot, broken
 from sifilma.handover.models import HANDOVER
@@ -144,10 +147,12 @@ def acts(now: Snapshot) -> Found:
         "SELECT h.id, h.object_kind, h.to_state FROM history h LEFT JOIN audit_entry e ON e.id = h.act_id WHERE e.id IS NULL",
         "({object_kind} became {to_state}) has no audit entry",
     )
+    step, entry = bare("history"), bare("audit_entry")
     yield from now.find(
         "history",
-        "SELECT h.id, h.object_kind, h.to_state, e.action FROM history h JOIN audit_entry e ON e.id = h.act_id"
-        " WHERE h.at <> e.at OR h.user_id IS DISTINCT FROM e.user_id",
+        select(step.c.id, step.c.object_kind, step.c.to_state, entry.c.action)
+        .join(entry, entry.c.id == step.c.act_id)
+        .where(or_(step.c.at != entry.c.at, step.c.user_id.is_distinct_from(entry.c.user_id))),
         "({object_kind} became {to_state}) was not written with its audit entry ({action}): moment or user differ",
     )
     for cycle in CYCLES:
@@ -160,8 +165,9 @@ def acts(now: Snapshot) -> Found:
         )
         yield from now.find(
             cycle.kind,
-            "SELECT h.object_id AS id, h.to_state, e.action, e.object_id AS other FROM history h JOIN audit_entry e ON e.id = h.act_id"
-            f" WHERE h.object_kind = '{cycle.kind}' AND e.object_kind = '{cycle.kind}' AND e.object_id <> dashed(h.object_id)",
+            select(step.c.object_id.label("id"), step.c.to_state, entry.c.action, entry.c.object_id.label("other"))
+            .join(entry, entry.c.id == step.c.act_id)
+            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id)),
             "became {to_state} by the act {action} on another one ({other})",
         )
 
@@ -208,7 +214,8 @@ def field_notes(now: Snapshot) -> Found:
     kept: dict[Any, dict[str, str]] = {}
     for note in now.rows("SELECT act_id, field, note FROM field_note"):
         kept.setdefault(note.act_id, {})[note.field] = note.note
-    returns = f"SELECT e.id, fact(e.data, fields) AS fields FROM audit_entry e WHERE e.action IN ('{_P}.return', '{_A}.return')"
+    act = bare("audit_entry")
+    returns = select(act.c.id, fact(act.c.data, "fields").label("fields")).where(act.c.action.in_((f"{_P}.return", f"{_A}.return")))
     for entry in now.rows(returns):
         if json.loads(entry.fields or "{}") != kept.get(entry.id, {}):
             yield broken("audit_entry", entry.id, "says other notes on fields than are kept")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import and_, or_, select
+
+from sifilma.fsck.dialects import bare
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 
@@ -43,14 +46,16 @@ def file(now: Snapshot) -> Found:
 @in_snapshot("job-result", "What a row made is there, made for the organisation of its job, by whoever began it.")
 def result(now: Snapshot) -> Found:
     """Check what the rows made. The database lets each activation belong to one row at most."""
-    rows = "SELECT j.id, r.number FROM job j JOIN job_row r ON r.job_id = j.id AND r.result_id IS NOT NULL LEFT JOIN activation a"
+    job, row, made = bare("job"), bare("job_row"), bare("activation")
+    results = select(job.c.id, row.c.number).join(row, and_(row.c.job_id == job.c.id, row.c.result_id.is_not(None)))
+    results = results.outerjoin(made, made.c.id == row.c.result_id)
     yield from now.find(
         "job_row",
-        f"{rows} ON a.id = r.result_id WHERE a.id IS NULL OR a.organisation_id <> j.organisation_id",
+        results.where(or_(made.c.id.is_(None), made.c.organisation_id != job.c.organisation_id)),
         "(row {number}) has a result that is no activation of its organisation",
     )
     yield from now.find(
         "job_row",
-        f"{rows} ON a.id = r.result_id WHERE a.user_id IS DISTINCT FROM j.user_id OR a.api_key_id IS DISTINCT FROM j.api_key_id",
+        results.where(or_(made.c.user_id.is_distinct_from(job.c.user_id), made.c.api_key_id.is_distinct_from(job.c.api_key_id))),
         "(row {number}) has a result that another made",
     )

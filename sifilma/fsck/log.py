@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy import or_, select
+
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints
 from sifilma.audit.models import Action
 from sifilma.audit.verification import verify
+from sifilma.fsck.dialects import bare
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 
@@ -25,10 +28,12 @@ def action(now: Snapshot) -> Found:
 @in_snapshot("audit-person", "An audit entry names the person its account belongs to.")
 def person(now: Snapshot) -> Found:
     """Compare the person of each entry with that of its account."""
+    entry, user = bare("audit_entry"), bare("user_account")
     return now.find(
         "audit_entry",
-        "SELECT e.id FROM audit_entry e LEFT JOIN user_account u ON u.id = e.user_id WHERE e.user_id IS NOT NULL"
-        " AND (u.id IS NULL OR e.person_id IS DISTINCT FROM u.person_id)",
+        select(entry.c.id)
+        .outerjoin(user, user.c.id == entry.c.user_id)
+        .where(entry.c.user_id.is_not(None), or_(user.c.id.is_(None), entry.c.person_id.is_distinct_from(user.c.person_id))),
         "names an account and a person that do not belong together",
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import and_, func, select
+
+from sifilma.fsck.dialects import bare, dashed
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 
@@ -15,10 +18,11 @@ def complete(now: Snapshot) -> Found:
         " WHERE a.id IS NULL",
         "has no activation of its own",
     )
+    manifest, made, entry = bare("manifest"), bare("activation"), bare("audit_entry")
+    its_act = and_(entry.c.id == made.c.act_id, entry.c.action == "activation.create", entry.c.object_id == dashed(made.c.id))
     yield from now.find(
         "manifest",
-        "SELECT m.id FROM manifest m JOIN activation a ON a.id = m.activation_id LEFT JOIN audit_entry e ON e.id = a.act_id"
-        " AND e.action = 'activation.create' AND e.object_id = dashed(a.id) WHERE e.id IS NULL",
+        select(manifest.c.id).join(made, made.c.id == manifest.c.activation_id).outerjoin(entry, its_act).where(entry.c.id.is_(None)),
         "has no audit entry of its activation",
     )
     yield from now.find(
@@ -37,10 +41,12 @@ def activation_complete(now: Snapshot) -> Found:
         "SELECT a.id FROM activation a LEFT JOIN manifest m ON m.id = a.manifest_id AND m.activation_id = a.id WHERE m.id IS NULL",
         "has no manifest",
     )
+    made, entry = bare("activation"), bare("audit_entry")
     yield from now.find(
         "audit_entry",
-        "SELECT e.id, e.object_id FROM audit_entry e LEFT JOIN activation a ON a.act_id = e.id AND e.object_id = dashed(a.id)"
-        " WHERE e.action = 'activation.create' AND a.id IS NULL",
+        select(entry.c.id, entry.c.object_id)
+        .outerjoin(made, and_(made.c.act_id == entry.c.id, entry.c.object_id == dashed(made.c.id)))
+        .where(entry.c.action == "activation.create", made.c.id.is_(None)),
         "records activation {object_id}, which is not there",
     )
 
@@ -76,12 +82,12 @@ def card(now: Snapshot) -> Found:
 @in_snapshot("manifest-chain", "Each manifest of a card carries the hash of the one before, and the next sequence.")
 def chain(now: Snapshot) -> Found:
     """Check `prev` (the chain of places) and `seq`, which begins at 1 and ends at the card's number."""
+    link = bare("manifest")
+    before = func.lag(link.c.payload_hash).over(partition_by=link.c.card_id, order_by=(link.c.epoch, link.c.seq))
+    links = select(link.c.id, link.c.seq, link.c.previous_hash, before.label("hash")).subquery()
     yield from now.find(
         "manifest",
-        # `epoch` before `seq`: the pair is compared in this order (docs/manifest.md).
-        "SELECT w.id, w.seq FROM (SELECT m.id, m.seq, m.previous_hash,"
-        " LAG(m.payload_hash) OVER (PARTITION BY m.card_id ORDER BY m.epoch, m.seq) AS hash FROM manifest m) w"
-        " WHERE w.previous_hash IS DISTINCT FROM w.hash",
+        select(links.c.id, links.c.seq).where(links.c.previous_hash.is_distinct_from(links.c.hash)),
         "(sequence {seq}) does not carry the hash of the manifest before it",
     )
     yield from now.find(

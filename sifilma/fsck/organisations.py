@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
+from sifilma.fsck.dialects import bare
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 
@@ -89,9 +92,12 @@ def own_documents(now: Snapshot) -> Found:
         ("personalisation_request", "requester_id", "batch_document_id"),
         ("model_case", "organisation_id", "letter_document_id"),
     ):
+        asked, document = bare(table), bare("document")
         yield from now.find(
             table,
-            f"SELECT q.id FROM {table} q JOIN document d ON d.id = q.{column} WHERE d.organisation_id IS DISTINCT FROM q.{owner}",
+            select(asked.c.id)
+            .join(document, document.c.id == asked.c[column])
+            .where(document.c.organisation_id.is_distinct_from(asked.c[owner])),
             f"carries another organisation's document ({column.removesuffix('_document_id').replace('_', ' ')})",
         )
 

@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, Select, text
 from sqlalchemy.orm import InstrumentedAttribute, sessionmaker
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.fsck.dialects import render
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.file_store import FileStore
@@ -47,14 +46,15 @@ class Snapshot:
     def __init__(self, connection: Connection, settings: Settings, now: datetime) -> None:
         self.connection, self.settings, self.now = connection, settings, now
 
-    def rows(self, sql: str, **values: Any) -> Iterator[Row[Any]]:
-        """Yield the rows of a query, fetched as they are used. `dialects` lists the expressions that both databases understand."""
+    def rows(self, query: str | Select[Any], **values: Any) -> Iterator[Row[Any]]:
+        """The rows of a query, fetched as they are asked for: SQL that both databases understand, or a select of Core (see `dialects`)."""
         options = {"stream_results": True, "yield_per": AT_ONCE}
-        yield from self.connection.execute(text(render(sql, self.connection.dialect.name)), values, execution_options=options)
+        statement = text(query) if isinstance(query, str) else query
+        yield from self.connection.execute(statement, values, execution_options=options)
 
-    def find(self, kind: str, sql: str, says: str, **values: Any) -> Iterator[Broken]:
+    def find(self, kind: str, query: str | Select[Any], says: str, **values: Any) -> Iterator[Broken]:
         """Yield one Broken per row. The column `id` names the object; the other columns are filled into `says`."""
-        for row in self.rows(sql, **values):
+        for row in self.rows(query, **values):
             yield broken(kind, row.id, says.format(**row._mapping))
 
     def context(self) -> Context:

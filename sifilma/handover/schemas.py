@@ -22,7 +22,7 @@ class HandoverIn(Strict):
 
 
 class HandoverBrief(BaseModel):
-    """Return a handover for a list."""
+    """A handover in a list."""
 
     id: UUID
     state: str
@@ -35,7 +35,7 @@ class HandoverBrief(BaseModel):
 
 
 class HandoverOut(HandoverBrief):
-    """Return a handover with its cards and its steps."""
+    """A handover with its cards."""
 
     notes: str
     digest: str

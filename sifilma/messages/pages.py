@@ -16,6 +16,7 @@ from sifilma.web.states import state
 
 CHANNELS = {Channel.EMAIL.value: _("E-mail"), Channel.SMS.value: _("SMS")}
 PURPOSES = {"code": _("One-time code"), "reminder": _("Reminder"), "notice": _("Notice"), "security": _("Notice about the account")}
+# The sentence a page shows for each fault code that `sifilma/notifications` stores.
 REASONS = {
     Fault.EXPIRED: _("It could not be sent in time."),
     Fault.CHANNEL_OFF: _("This channel is not switched on here."),
@@ -60,7 +61,7 @@ def lines(ctx: Context, found: list[OutboxMessage]) -> list[MessageLine]:
 
 
 def reason(error: str) -> str:
-    """Why a message did not leave, in words, by the fault code of `code: detail`. Text without a known code is shown as it is."""
+    """Return in words why a message was not sent, by the fault code of `code: detail`. Text without a known code is returned unchanged."""
     code = error.partition(":")[0]
     return str(REASONS[Fault(code)]) if code in REASONS else error
 

@@ -79,7 +79,7 @@ class ApprovalOut(BaseModel):
 
 
 class PersonalisationBrief(BaseModel):
-    """Return a request for a list."""
+    """A request in a list."""
 
     id: UUID
     state: str

@@ -76,7 +76,7 @@ def brief(request: PersonalisationRequest) -> PersonalisationBrief:
 
 
 def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
-    """Return a request with its cards, the states of its tokens and its steps."""
+    """Return a request with its files, its batch, its cards and its steps."""
     files = {
         "letter": request.letter_document_id,
         "purchase_order": request.purchase_order_document_id,

@@ -68,7 +68,7 @@ def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UU
         .returning(Throttle.failures)
     )
     failures = session.execute(counted).scalar()
-    if failures is None:  # the window is over: begin anew
+    if failures is None:  # the window is over, so counting starts again
         session.execute(update(Throttle).where(Throttle.subject == subject).values(**fresh))
     elif failures >= limit.free:
         wait = min(30 * 2 ** (failures - limit.free), 900)

@@ -116,6 +116,8 @@ THINGS = {
     "model_case": _("application for a model"),
     "reference_change": _("change of reference data"),
     "job": _("job"),
+    "revocation": _("proposal to revoke a manifest"),
+    "user_change": _("proposed change of an account"),
 }
 
 FIELDS = {

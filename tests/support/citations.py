@@ -116,9 +116,14 @@ def objection(what: str) -> str:
             return f"names {symbol} in {path}, which has no such name"
         return ""
     name = what.removesuffix("()").removesuffix("(…)").rpartition(".")[2]
-    if (SNAKE.fullmatch(name) or CAMEL.fullmatch(name)) and not {name, MADE_OF_NAMES.sub("", name)} & (words() | PATTERNS | OF_OTHERS):
+    if (SNAKE.fullmatch(name) or CAMEL.fullmatch(name)) and not _spellings(name) & (words() | PATTERNS | OF_OTHERS):
         return f"names {name}, which occurs nowhere in the code"
     return ""
+
+
+def _spellings(name: str) -> set[str]:
+    stem = MADE_OF_NAMES.sub("", name)
+    return {name, stem, f"{stem}_total"}
 
 
 def _looks_like_a_path(text: str) -> bool:

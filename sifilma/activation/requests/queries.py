@@ -20,7 +20,7 @@ A = ActivationRequest
 
 
 def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
-    """The requests the actor may see, narrowed by what is wanted."""
+    """Return the requests the actor may see that match the filter."""
     named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
     query = narrowed_query(ctx, requests_query(ctx), A, wanted, named)
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id

@@ -114,7 +114,8 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
     named = Card.id.in_([card.id for card in cards])
-    ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())  # two drafts at once would not see each other
+    # Without these locks two concurrent drafts would not see each other. The order of ids keeps them from a deadlock.
+    ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())
     taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is in another open request.", uid=uid)} for uid in taken]

@@ -102,7 +102,7 @@ def verification_form() -> Response:
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
         listed = status_list.current(context(), resources().settings, resources().hsm, int(found[1])).encode()
-        # asked for the time again: a list made this moment may bear the next second
+        # the time is read again: a list signed just now may be dated one second later
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
     text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""
     return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=verdict, text=text)
