@@ -7,12 +7,15 @@ event loop waits, within a time limit, and a thread sees complete bodies only (d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi import build_environ
 
 from sifilma.web.errors import PROBLEM_BASE
 
@@ -38,6 +41,33 @@ class Disconnected(Exception):
     """The client went away before its body was complete."""
 
 
+@dataclass
+class Answer:
+    """What a WSGI application answers: status, headers, and the part of the body that was not sent yet."""
+
+    status: int = 500
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+    begun: bool = False
+
+    def start(self, status: str, headers: list[tuple[str, str]], _fault: Any = None) -> Callable[[bytes], object]:
+        """Be the `start_response` of PEP 3333. The `write` function of old applications is not offered."""
+        self.status = int(status.partition(" ")[0])
+        self.headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        return _no_write
+
+    def messages(self, *, more: bool) -> Iterable[Message]:
+        """Return the ASGI messages of what was not sent yet."""
+        start = [] if self.begun else [{"type": "http.response.start", "status": self.status, "headers": self.headers}]
+        self.begun = True
+        body, self.body = self.body, b""
+        return [*start, {"type": "http.response.body", "body": body, "more_body": more}]
+
+
+def _no_write(_part: bytes) -> object:
+    raise NotImplementedError("write() of PEP 3333 is not offered")
+
+
 class Front:
     """An ASGI application around a WSGI one.
 
@@ -45,13 +75,13 @@ class Front:
     """
 
     def __init__(self, application: Any, *, threads: int, seconds: float, largest: int) -> None:
-        self._wsgi = WSGIMiddleware(application, workers=threads)
-        self._seconds, self._largest = seconds, largest
+        self._application = application
+        self._threads, self._seconds, self._largest = threads, seconds, largest
+        self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request. Refusals: 400 (a body where none belongs), 408 (too slow), 413 (too large)."""
         if scope["type"] != "http":
-            await cast(Any, self._wsgi)(scope, receive, send)
             return
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
             try:
@@ -66,8 +96,38 @@ class Front:
                 return
             except Disconnected:
                 return
+            size = body.tell()
             body.seek(0)
-            await cast(Any, self._wsgi)(scope, _replay(cast(BinaryIO, body)), send)
+            await self._answer(scope, cast(BinaryIO, body), size, send)
+
+    async def _answer(self, scope: Message, body: BinaryIO, size: int, send: Send) -> None:
+        """Run the application in a thread. A small answer comes back whole; of a large one the thread sends part after part."""
+        loop = asyncio.get_running_loop()
+        if self._pool is None:  # made after the fork: threads do not live on in a child
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
+
+        def send_now(messages: Iterable[Message]) -> None:
+            asyncio.run_coroutine_threadsafe(_send(send, messages), loop).result()
+
+        environ: dict[str, Any] = cast(Any, build_environ)(scope, body)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole: its length is known, also where it came in chunks
+        environ["CONTENT_LENGTH"] = str(size)
+        answer = await loop.run_in_executor(self._pool, self._run, environ, send_now)
+        await _send(send, answer.messages(more=False))
+
+    def _run(self, environ: Any, send_now: Callable[[Iterable[Message]], None]) -> Answer:
+        """In a thread: call the application and collect its answer. Whatever is more than IN_MEMORY is sent at once."""
+        answer, parts, size = Answer(), list[bytes](), 0
+        result = self._application(environ, answer.start)
+        with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
+            for part in result:
+                parts.append(part)
+                size += len(part)
+                if size > IN_MEMORY:
+                    answer.body, parts, size = b"".join(parts), [], 0
+                    send_now(answer.messages(more=True))
+        answer.body = b"".join(parts)
+        return answer
 
     def _limit(self, scope: Message) -> int:
         """How many bytes the body may have. Refused at once where the headers say that it has more."""
@@ -104,14 +164,9 @@ async def _read(receive: Receive, body: BinaryIO, limit: int) -> None:
             return
 
 
-def _replay(body: BinaryIO) -> Receive:
-    """A `receive` that gives the body from the file, in parts."""
-
-    async def receive() -> Message:
-        part = body.read(IN_MEMORY)
-        return {"type": "http.request", "body": part, "more_body": len(part) == IN_MEMORY}
-
-    return receive
+async def _send(send: Send, messages: Iterable[Message]) -> None:
+    for message in messages:
+        await send(message)
 
 
 async def _refuse(send: Send, refused: Refused) -> None:

@@ -1,6 +1,6 @@
 """Serve one WSGI application as `sifilma serve` does: the same front door, one process, four threads.
 
-    python -m tests.benchmarks.serving MODULE:NAME PORT
+python -m tests.benchmarks.serving MODULE:NAME PORT
 """
 
 from __future__ import annotations

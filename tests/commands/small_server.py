@@ -18,11 +18,13 @@ LARGEST = 6 * 1024 * 1024
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The process's number and the size of the body; `/slow` takes half a second first."""
+    """The process's number and the size of the body; `/slow` takes half a second first, `/large` answers 40 MB."""
     if environ["PATH_INFO"] == "/slow":
         time.sleep(0.5)
-    size = len(environ["wsgi.input"].read())
+    size = len(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/large":
+        return (b"x" * 1024 * 1024 for _ in range(40))
     return [f"{os.getpid()} {size}".encode()]
 
 

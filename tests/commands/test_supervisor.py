@@ -165,6 +165,18 @@ def test_a_whole_body_reaches_the_application() -> None:
             assert int(answer.read().split()[1]) == len(body)
 
 
+def test_a_body_in_chunks_reaches_the_application_with_its_length() -> None:
+    with small_server() as (_, port):
+        connection = sent(port, POST + "Transfer-Encoding: chunked\nConnection: close\n\n", b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            assert b" 5\r\n" in answer.read()
+
+
+def test_a_large_answer_is_sent_in_parts_and_arrives_whole() -> None:
+    with small_server() as (_, port), urllib.request.urlopen(f"http://127.0.0.1:{port}/large", timeout=20) as answer:
+        assert len(answer.read()) == 40 * 1024 * 1024
+
+
 def test_a_killed_process_is_replaced_while_the_others_serve() -> None:
     with small_server(count=2) as (_, port):
         seen = {asked(port) for _ in range(60)}
