@@ -40,8 +40,18 @@ class KeyInfo:
         return sorted(name for name, value in self.attributes.items() if wanted.get(name, value) != value)
 
 
-_NEVER = {"EXTRACTABLE": False, "SENSITIVE": True, "ALWAYS_SENSITIVE": True, "NEVER_EXTRACTABLE": True, "LOCAL": True, "PRIVATE": True,
-          "TOKEN": True, "DERIVE": False, "WRAP": False, "UNWRAP": False}  # fmt: skip
+_NEVER = {
+    "EXTRACTABLE": False,
+    "SENSITIVE": True,
+    "ALWAYS_SENSITIVE": True,
+    "NEVER_EXTRACTABLE": True,
+    "LOCAL": True,
+    "PRIVATE": True,
+    "TOKEN": True,
+    "DERIVE": False,
+    "WRAP": False,
+    "UNWRAP": False,
+}
 WANTED: dict[KeyKind, dict[str, bool]] = {
     KeyKind.EC_SIGN: _NEVER | {"SIGN": True, "DECRYPT": False, "SIGN_RECOVER": False},
     KeyKind.AES_SEAL: _NEVER | {"ENCRYPT": True, "DECRYPT": True, "SIGN": False, "VERIFY": False},

@@ -48,9 +48,15 @@ def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] 
     person_id = ctx.actor.person_id
     assert person_id is not None  # noqa: S101  # the hook lets only people in
     proposal = UserChange(
-        id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason, state="proposed",
-        proposed_by_person=person_id, proposed_at=ctx.now,
-    )  # fmt: skip
+        id=uuid7(),
+        user_id=user.id,
+        change=change,
+        roles=" ".join(sorted(roles)),
+        reason=reason,
+        state="proposed",
+        proposed_by_person=person_id,
+        proposed_at=ctx.now,
+    )
     ctx.session.add(proposal)
     record(ctx, Action.USER_CHANGE_PROPOSE, "user_change", proposal.id, organisation_id=user.organisation_id, change=change)
     return proposal

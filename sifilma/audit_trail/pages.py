@@ -37,10 +37,17 @@ PAGES = {
     "user": ("user_pages.show", "user_id"),
 }
 NEEDS = {
-    "activation": "manifest.view", "activation_request": "activation_request.view", "card": "card.view", "destruction": "destruction.view",
-    "handover": "handover.view", "manifest": "manifest.view", "organisation": "reference.read",
-    "personalisation_request": "personalisation.view", "unit": "unit.read", "user": "users.see",
-}  # fmt: skip
+    "activation": "manifest.view",
+    "activation_request": "activation_request.view",
+    "card": "card.view",
+    "destruction": "destruction.view",
+    "handover": "handover.view",
+    "manifest": "manifest.view",
+    "organisation": "reference.read",
+    "personalisation_request": "personalisation.view",
+    "unit": "unit.read",
+    "user": "users.see",
+}
 """What somebody needs to open the page of an object."""
 ONLY_OWN = ("activation", "manifest")
 """Pages a province has not of its regencies, though it reads their record."""

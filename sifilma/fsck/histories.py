@@ -65,8 +65,15 @@ ALWAYS_A_STEP = (
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
-    f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.revoke", "manifest.expire", "token.expire", "token.reissue",
-)  # fmt: skip
+    f"{_A}.create",
+    f"{_A}.expire",
+    "card.register",
+    "card.report",
+    "manifest.revoke",
+    "manifest.expire",
+    "token.expire",
+    "token.reissue",
+)
 """Acts that have always moved something: an entry without a step tells of something that did not happen."""
 
 

@@ -99,9 +99,14 @@ def hashed(now: Snapshot) -> Found:
 @in_snapshot("sealed", "Tokens, manifest bodies, data keys and seeds have the length of something sealed.")
 def sealed(now: Snapshot) -> Found:
     """IV, ciphertext and tag are longer than what they hide; whether they open, `token-opens` and `manifest-verifies` tell."""
-    lengths = (("token", "token", "sealed", "= 54"), ("token", "token", "mac", "= 32"), ("data_key", "data_key", "sealed", ">= 60"),
-               ("manifest", "manifest", "sealed_body", "> 300"), ("user", "user_account", "totp_sealed", ">= 44"),
-               ("invitation", "invitation", "totp_sealed", ">= 44"))  # fmt: skip
+    lengths = (
+        ("token", "token", "sealed", "= 54"),
+        ("token", "token", "mac", "= 32"),
+        ("data_key", "data_key", "sealed", ">= 60"),
+        ("manifest", "manifest", "sealed_body", "> 300"),
+        ("user", "user_account", "totp_sealed", ">= 44"),
+        ("invitation", "invitation", "totp_sealed", ">= 44"),
+    )
     for kind, table, column, right in lengths:
         yield from now.find(
             kind,

@@ -91,9 +91,13 @@ def _propose(ctx: Context, kind: ChangeKind, rows: list[Any]) -> ReferenceChange
     person_id = ctx.actor.person_id
     assert person_id is not None  # noqa: S101  # the hook lets only people in
     made = ReferenceChange(
-        id=uuid7(), kind=str(kind), content={"rows": [row.model_dump(mode="json") for row in rows]}, count=len(rows),
-        proposed_by_person=person_id, proposed_at=ctx.now,
-    )  # fmt: skip
+        id=uuid7(),
+        kind=str(kind),
+        content={"rows": [row.model_dump(mode="json") for row in rows]},
+        count=len(rows),
+        proposed_by_person=person_id,
+        proposed_at=ctx.now,
+    )
     made.digest = content_digest(body(made))
     act = record(ctx, Action.REFERENCE_PROPOSE, CHANGE.kind, made.id, kind=made.kind, count=made.count, digest=made.digest)
     CHANGE.born(made, ChangeState.PROPOSED, act)

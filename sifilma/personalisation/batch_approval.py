@@ -28,6 +28,10 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> int:
 
 
 TOGETHER = Together(
-    "personalisation", candidates, _approve, counted=_("Cards"), show="personalisation_pages.show",
+    "personalisation",
+    candidates,
+    _approve,
+    counted=_("Cards"),
+    show="personalisation_pages.show",
     letter=lambda request_id: url_for("personalisation_pages.file", request_id=request_id, name="surat"),
-)  # fmt: skip
+)

@@ -118,9 +118,12 @@ def import_layer(
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(packed).hexdigest()
     layer = {
-        "name": file.name[:60], "sha256": digest, "file_sha256": hashlib.sha256(data).hexdigest(), "imported_at": now.isoformat(),
+        "name": file.name[:60],
+        "sha256": digest,
+        "file_sha256": hashlib.sha256(data).hexdigest(),
+        "imported_at": now.isoformat(),
         "regencies": len(expected),
-    }  # fmt: skip
+    }
     note(layer)
     _replace(folder / f"{digest}.wkb.z", packed)
     _replace(folder / "boundaries.json", json.dumps(layer).encode())

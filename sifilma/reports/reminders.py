@@ -107,9 +107,14 @@ def actor_of(user: User) -> Actor:
     """Somebody as who acts: what waits for them is what they would see."""
     home = user.organisation
     return Actor(
-        organisation_id=home.id, organisation_kind=OrganisationKind(home.kind), region_code=home.region_code, user_id=user.id,
-        person_id=user.person_id, username=user.username, roles=user.role_set,
-    )  # fmt: skip
+        organisation_id=home.id,
+        organisation_kind=OrganisationKind(home.kind),
+        region_code=home.region_code,
+        user_id=user.id,
+        person_id=user.person_id,
+        username=user.username,
+        roles=user.role_set,
+    )
 
 
 def _morning(now: datetime, user: User, settings: Settings) -> datetime:

@@ -44,10 +44,14 @@ MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 def line(query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None) -> Select[Any]:
     """A select as lines of work: what is to be done, the object's id, its name, whose it is, since when, how many, until when."""
     return query.with_only_columns(
-        literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
-        at.label("at"), (count if count is not None else literal(0, Integer)).label("count"),
+        literal(task, String).label("task"),
+        key.label("key"),
+        title.label("title"),
+        Organisation.name.label("organisation"),
+        at.label("at"),
+        (count if count is not None else literal(0, Integer)).label("count"),
         (until if until is not None else cast(null(), UtcDateTime)).label("until"),
-    ).where(Organisation.id == owner)  # fmt: skip
+    ).where(Organisation.id == owner)
 
 
 def waiting(ctx: Context) -> Lines:

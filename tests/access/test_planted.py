@@ -112,8 +112,10 @@ def test_a_route_without_operation_and_one_without_recipe_are_seen(crowded: Worl
         return ""
 
     for endpoint, rule, planted in (
-        ("nameless", "/planted", nameless), ("unheard_of", "/planted/polish", unheard_of), ("unknown", "/planted/<uuid:id>", unknown),
-    ):  # fmt: skip
+        ("nameless", "/planted", nameless),
+        ("unheard_of", "/planted/polish", unheard_of),
+        ("unknown", "/planted/<uuid:id>", unknown),
+    ):
         crowded.app.view_functions[endpoint] = planted
         crowded.app.url_map.add(crowded.app.url_rule_class(rule, endpoint=endpoint, methods=["GET"]))
     found = walk(crowded, "operator").faults()

@@ -12,9 +12,14 @@ from tests.support.soundness import sound
 from tests.support.world import World
 
 BOUNDED = settings(
-    max_examples=14, stateful_step_count=40, derandomize=True, deadline=None, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.generate],
-)  # fmt: skip
+    max_examples=14,
+    stateful_step_count=40,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
 
 
 NEEDED = [

@@ -203,9 +203,19 @@ def _dotted(node: ast.expr) -> list[str]:
 # --- sentences -------------------------------------------------------------------------------------------------------
 
 REFUSALS = {
-    "Invalid", "Invalid.field", "Conflict", "Forbidden", "NotFound", "StepUpRequired", "TooLarge", "TooMany", "Unavailable",
-    "Unauthenticated", "RowError", "wrong",
-}  # fmt: skip
+    "Invalid",
+    "Invalid.field",
+    "Conflict",
+    "Forbidden",
+    "NotFound",
+    "StepUpRequired",
+    "TooLarge",
+    "TooMany",
+    "Unavailable",
+    "Unauthenticated",
+    "RowError",
+    "wrong",
+}
 SCHEMAS = {"schemas.py", "identity.py"}
 NOT_ON_SCREENS = {
     "sifilma/regions/layers.py",  # what only commands say

@@ -54,8 +54,10 @@ def test_results_typed_while_the_hsm_is_away_are_not_lost(sqlite_world: World, s
 def test_a_database_that_goes_away_leaves_a_page_that_sends_the_form_again(postgresql_world: World) -> None:
     world = postgresql_world
     visitor = Visitor(world, "magetan.kepala")
-    world.sql("CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-              " RAISE EXCEPTION 'shutting down' USING ERRCODE = 'admin_shutdown'; END $$")  # fmt: skip
+    world.sql(
+        "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'shutting down' USING ERRCODE = 'admin_shutdown'; END $$"
+    )
     with world.app.app_context(), db.engine.begin() as connection:
         connection.execute(text("CREATE TRIGGER planted BEFORE INSERT ON unit FOR EACH ROW EXECUTE FUNCTION planted()"))
     fields = {"hardware_number": "HW-TIDAK-HILANG", "model": "LEN-ENC-1", "function": "RW"}

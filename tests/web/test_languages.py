@@ -65,13 +65,24 @@ def test_a_language_there_is_not_is_not_kept(house: World) -> None:
 @pytest.mark.parametrize(
     ("address", "leads_to"),
     [
-        ("/", "/"), ("/masuk", "/masuk"), ("/unit?cursor=x&unduh=", "/unit?cursor=x&unduh="),
-        ("//example.org", "/"), ("/\\example.org", "/"), ("\\\\example.org", "/"), ("https://example.org/", "/"),
-        ("/\t/example.org", "/"), ("/unit\r\nSet-Cookie: x=1", "/"), ("javascript:alert(1)", "/"), ("", "/"), ("masuk", "/"),
+        ("/", "/"),
+        ("/masuk", "/masuk"),
+        ("/unit?cursor=x&unduh=", "/unit?cursor=x&unduh="),
+        ("//example.org", "/"),
+        ("/\\example.org", "/"),
+        ("\\\\example.org", "/"),
+        ("https://example.org/", "/"),
+        ("/\t/example.org", "/"),
+        ("/unit\r\nSet-Cookie: x=1", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+        ("masuk", "/"),
         ("/profil/kata-sandi", "/profil"),  # answers only to a form: the page above it
-        ("/sesi/x/akhiri", "/"), ("/nowhere?x=1", "/"), ("/unit/", "/unit"),
+        ("/sesi/x/akhiri", "/"),
+        ("/nowhere?x=1", "/"),
+        ("/unit/", "/unit"),
     ],
-)  # fmt: skip
+)
 def test_nobody_is_sent_elsewhere(house: World, address: str, leads_to: str) -> None:
     assert Visitor(house).send("/bahasa", bahasa="id", kembali=address).location == leads_to
 

@@ -38,9 +38,14 @@ def propose(ctx: Context, manifest_id: UUID, reason: str) -> Revocation:
     proposal_id = uuid7()
     act = record(ctx, Action.MANIFEST_REVOKE_PROPOSE, "manifest", manifest.id, organisation_id=manifest.organisation_id, reason=reason)
     proposal = Revocation(
-        id=proposal_id, manifest_id=manifest.id, reason=require_note(reason), state="proposed", proposed_by_person=person_id,
-        proposed_at=ctx.now, act_id=act.id,
-    )  # fmt: skip
+        id=proposal_id,
+        manifest_id=manifest.id,
+        reason=require_note(reason),
+        state="proposed",
+        proposed_by_person=person_id,
+        proposed_at=ctx.now,
+        act_id=act.id,
+    )
     ctx.session.add(proposal)
     ctx.session.flush()
     return proposal

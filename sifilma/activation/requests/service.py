@@ -123,9 +123,7 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
 def busy_cards(besides: UUID | None) -> Select[UUID]:
     """The cards of open requests, `besides` aside, whose token was not used yet."""
     named = ActivationRequestCard.card_id
-    used = exists().where(
-        Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED
-    )  # fmt: skip
+    used = exists().where(Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED)
     query = select(named).join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
     query = query.where(ActivationRequest.state.in_(OPEN), ~used)
     return query.where(ActivationRequest.id != besides) if besides else query
