@@ -20,18 +20,25 @@ settings.register_profile("project", database=None, deadline=None, max_examples=
 settings.load_profile("project")
 SAFE = 2**53 - 1
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=60)
-PAYLOADS = st.fixed_dictionaries({
-    "seq": st.integers(1, SAFE), "epoch": st.integers(0, 1), "fn": st.sampled_from(["R", "RW"]),
-    "org": st.builds(lambda name: make.payload()["org"] | {"name": name}, TEXT),
-    "unit": st.builds(
-        lambda hw, pcid: make.payload()["unit"] | {"hw": hw, "pcid": pcid.hex().upper()},
-        TEXT, st.binary(min_size=16, max_size=16),
-    ),
-    "loc": st.builds(
-        lambda lat, lon, acc: make.payload()["loc"] | {"lat_e7": lat, "lon_e7": lon, "acc_m": acc},
-        st.integers(-900_000_000, 900_000_000), st.integers(-1_800_000_000, 1_800_000_000), st.integers(0, 1_000_000),
-    ),
-})  # fmt: skip
+PAYLOADS = st.fixed_dictionaries(
+    {
+        "seq": st.integers(1, SAFE),
+        "epoch": st.integers(0, 1),
+        "fn": st.sampled_from(["R", "RW"]),
+        "org": st.builds(lambda name: make.payload()["org"] | {"name": name}, TEXT),
+        "unit": st.builds(
+            lambda hw, pcid: make.payload()["unit"] | {"hw": hw, "pcid": pcid.hex().upper()},
+            TEXT,
+            st.binary(min_size=16, max_size=16),
+        ),
+        "loc": st.builds(
+            lambda lat, lon, acc: make.payload()["loc"] | {"lat_e7": lat, "lon_e7": lon, "acc_m": acc},
+            st.integers(-900_000_000, 900_000_000),
+            st.integers(-1_800_000_000, 1_800_000_000),
+            st.integers(0, 1_000_000),
+        ),
+    }
+)
 EXPECTED = Expectations(root_sha256(make.ROOT.public_key()), make.files()["keyset.sig"], make.AT)
 
 
