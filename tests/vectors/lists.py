@@ -52,7 +52,13 @@ def signed_list(body: dict[str, Any] | bytes, key: ec.EllipticCurvePrivateKey = 
     return signed(data, head or header(key, typ=jws.STATUS_TYPE), key)
 
 
-def _of_stream(stream: bytes) -> bytes:
+def body_bytes() -> bytes:
+    """Return the payload of the vectors' list."""
+    return rfc8785.dumps(_body())
+
+
+def of_stream(stream: bytes) -> bytes:
+    """Return the signed list whose `lst` is this stream."""
     return signed_list(_body(lst=b64(stream).decode()))
 
 
@@ -120,8 +126,8 @@ def _cases() -> Iterator[tuple[str, str, str, bytes, dict[str, int | str | None]
     yield "status-with-line-end", "one LF at the end", "valid", line + b"\n", {}
     yield "status-issued-now", "iat is the moment of verification", "valid", signed_list(_body(iat=AT)), {}
     yield "status-in-its-last-second", "exp is the moment of verification", "valid", signed_list(_body(exp=AT)), {}
-    yield "status-reserved-elsewhere", "value 3 for other entries", "valid", _of_stream(stream(b"\xff\x03")), {}
-    yield "status-longest", "inflates to 1048576 bytes", "valid", _of_stream(zeros(LIMIT)), {}
+    yield "status-reserved-elsewhere", "value 3 for other entries", "valid", of_stream(stream(b"\xff\x03")), {}
+    yield "status-longest", "inflates to 1048576 bytes", "valid", of_stream(zeros(LIMIT)), {}
 
 
 def _refused_lines() -> Iterator[tuple[str, str, bytes]]:
@@ -137,7 +143,7 @@ def _refused_lines() -> Iterator[tuple[str, str, bytes]]:
 
 def _refused_bodies() -> Iterator[tuple[str, str, bytes]]:
     missing = {name: value for name, value in _body().items() if name != "exp"}
-    text = rfc8785.dumps(_body())
+    text = body_bytes()
     for name, what, body in (
         ("status-unknown-member", "a member ttl", _body(ttl=1)),
         ("status-missing-member", "no exp", missing),
@@ -169,4 +175,4 @@ def _refused_streams() -> Iterator[tuple[str, str, bytes]]:
         ("status-too-long-inflated", "inflates to 1048577 bytes", zeros(LIMIT + 1)),
         ("status-reserved-value", "value 3 for this manifest", stream(b"\x00\x0c\x00\x00")),
     ):
-        yield name, what, _of_stream(data)
+        yield name, what, of_stream(data)
