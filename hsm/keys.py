@@ -44,8 +44,18 @@ class KeyInfo:
 
 
 # ALWAYS_SENSITIVE, NEVER_EXTRACTABLE and LOCAL prove that the key was generated on this token and never left it.
-_NEVER = {"EXTRACTABLE": False, "SENSITIVE": True, "ALWAYS_SENSITIVE": True, "NEVER_EXTRACTABLE": True, "LOCAL": True, "PRIVATE": True,
-          "TOKEN": True, "DERIVE": False, "WRAP": False, "UNWRAP": False}  # fmt: skip
+_NEVER = {
+    "EXTRACTABLE": False,
+    "SENSITIVE": True,
+    "ALWAYS_SENSITIVE": True,
+    "NEVER_EXTRACTABLE": True,
+    "LOCAL": True,
+    "PRIVATE": True,
+    "TOKEN": True,
+    "DERIVE": False,
+    "WRAP": False,
+    "UNWRAP": False,
+}
 WANTED: dict[KeyKind, dict[str, bool]] = {
     KeyKind.EC_SIGN: _NEVER | {"SIGN": True, "DECRYPT": False, "SIGN_RECOVER": False},
     KeyKind.AES_SEAL: _NEVER | {"ENCRYPT": True, "DECRYPT": True, "SIGN": False, "VERIFY": False},

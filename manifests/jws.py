@@ -17,6 +17,7 @@ from manifests.encoding import Malformed, b64url, from_b64url, strict_json
 MANIFEST_TYPE = "sam-manifest+jws"
 KEYSET_TYPE = "sam-keyset+jws"
 STATUS_TYPE = "sam-status+jws"
+PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1  # of the field of P-256
 Sign = Callable[[bytes], bytes]
 
 
@@ -44,7 +45,10 @@ def key_from_jwk(value: dict[str, Any]) -> ec.EllipticCurvePublicKey:
         x, y = (from_b64url(value[name]) for name in ("x", "y"))
         if len(x) != 32 or len(y) != 32:
             raise Malformed("a P-256 coordinate has 32 bytes")
-        return ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1()).public_key()
+        numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
+        if max(numbers.x, numbers.y) >= PRIME:  # the library would reduce it: one key would then have two JWKs
+            raise Malformed("a P-256 coordinate is below the prime")
+        return numbers.public_key()
     except (KeyError, TypeError, ValueError) as broken:
         raise Malformed("not a P-256 key") from broken
 

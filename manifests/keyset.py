@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from manifests import jws
 from manifests.encoding import Malformed, strict_json
-from manifests.payload import Count, Seconds
+from manifests.payload import MAX_INT, Count, Seconds
 
 MAX_BYTES = 64 * 1024  # checked before anything is parsed; 64 keys in two lines need about 40 KiB
 Use = Literal["manifest", "status", "audit", "document"]
@@ -64,7 +64,7 @@ class Keyset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, le=MAX_INT)]
     epoch: Count
     root: Jwk
     keys: Annotated[list[Key], Field(min_length=1, max_length=64)]
@@ -108,47 +108,53 @@ def verify_keyset(data: bytes, root_pin: str) -> Keyset:
 
     After a root change the file has a second line, signed by the old root. `verify_root_change` uses it to move a verifier's pin.
     """
+    keyset, parts = _parse(data)
+    _check_root_signed(keyset, parts)
+    if root_sha256(keyset.root.key()) != root_pin.lower().replace(":", ""):
+        raise KeysetRefused("the keyset is not signed by the pinned root")
+    return keyset
+
+
+def verify_root_change(data: bytes, held: Keyset) -> Keyset:
+    """Return the new keyset if the root of the keyset that the verifier holds signed it together with the new root.
+
+    Raise KeysetRefused otherwise. The verifier then pins the new root and holds the new keyset. `version` and `epoch` must be higher,
+    so that nobody can move a pin with an older file.
+    """
+    keyset, parts = _parse(data)
+    _check_root_signed(keyset, parts)
+    old_root = held.root.key()
+    old_kid = jws.thumbprint(old_root)
+    by_old = [part for part in parts if part.kid == old_kid]
+    if len(parts) != 2 or len(by_old) != 1 or not jws.verify(by_old[0], old_root):
+        raise KeysetRefused("the old root did not sign this keyset")
+    if old_kid in (jws.thumbprint(keyset.root.key()), *(key.kid for key in keyset.keys)):
+        raise KeysetRefused("the old root is still in the keyset")
+    if keyset.version <= held.version or keyset.epoch <= held.epoch:
+        raise KeysetRefused("the keyset is not newer than the one before the change")
+    return keyset
+
+
+def _parse(data: bytes) -> tuple[Keyset, list[jws.Parts]]:
+    """Check the form of every line. No signature is verified here: the payload names the key that verifies it."""
     if len(data) > MAX_BYTES:
         raise KeysetRefused("the keyset is too large")
     lines = data.removesuffix(b"\n").split(b"\n")
-    if not 1 <= len(lines) <= 2:
+    if len(lines) > 2:
         raise KeysetRefused("a keyset has one line, or two at a root change")
     try:
         parts = [jws.split(line, jws.KEYSET_TYPE) for line in lines]
         # A keyset is one level deeper than a manifest: object, list of keys, key, JWK.
         keyset = Keyset.model_validate(strict_json(parts[0].payload, max_depth=5))
-        return _trusted(keyset, parts, root_pin.lower().replace(":", ""))
     except (Malformed, ValidationError) as broken:
         raise KeysetRefused("the keyset is malformed") from broken
-
-
-def _trusted(keyset: Keyset, parts: list[jws.Parts], pin: str) -> Keyset:
-    root = keyset.root.key()
     if any(part.payload != parts[0].payload for part in parts):
         raise KeysetRefused("the lines of the keyset differ")
+    return keyset, parts
+
+
+def _check_root_signed(keyset: Keyset, parts: list[jws.Parts]) -> None:
+    root = keyset.root.key()
     named = [part for part in parts if part.kid == jws.thumbprint(root)]
     if len(named) != 1 or not jws.verify(named[0], root):
         raise KeysetRefused("the keyset is not signed by the root it names")
-    if root_sha256(root) == pin:
-        return keyset
-    raise KeysetRefused("the keyset is not signed by the pinned root")
-
-
-def verify_root_change(data: bytes, old_root: ec.EllipticCurvePublicKey) -> Keyset:
-    """Return the new keyset if the old root signed it together with the new root. Raise KeysetRefused otherwise.
-
-    A verifier that trusts `old_root` then pins the new root.
-    """
-    lines = data.removesuffix(b"\n").split(b"\n")
-    try:
-        parts = [jws.split(line, jws.KEYSET_TYPE) for line in lines]
-    except Malformed as broken:
-        raise KeysetRefused("the keyset is malformed") from broken
-    by_old = [part for part in parts if part.kid == jws.thumbprint(old_root)]
-    if len(parts) != 2 or len(by_old) != 1 or not jws.verify(by_old[0], old_root):
-        raise KeysetRefused("the old root did not sign this keyset")
-    try:
-        new_root = Keyset.model_validate(strict_json(parts[0].payload, max_depth=5)).root.key()
-    except ValueError as broken:
-        raise KeysetRefused("the keyset is malformed") from broken
-    return verify_keyset(data, root_sha256(new_root))

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests import jws
 from manifests.encoding import Malformed, b64url, from_b64url, strict_json
-from manifests.payload import Seconds, Uri
+from manifests.payload import MAX_INT, Seconds, Uri
 
 MAX_ENTRIES = 1 << 22  # bounds what a hostile list may inflate to (1 MiB)
 MAX_BYTES = 2 * 1024 * 1024  # of `lst`, which is base64url
+MAX_FILE = 3 * 1024 * 1024  # checked before anything is parsed; base64url of the longest `lst` is 2.7 MiB
 
 
 class StatusValue(IntEnum):
@@ -40,8 +41,8 @@ class StatusList(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     iss: Uri
-    list: Annotated[int, Field(ge=1)]
-    seq: Annotated[int, Field(ge=1)]
+    list: Annotated[int, Field(ge=1, le=MAX_INT)]
+    seq: Annotated[int, Field(ge=1, le=MAX_INT)]
     iat: Seconds
     exp: Seconds
     bits: Literal[2]
@@ -90,23 +91,41 @@ def sign_status(status: StatusList, kid: str, signer: jws.Sign) -> str:
     return jws.sign(rfc8785.dumps(status.model_dump(mode="json")), kid, jws.STATUS_TYPE, signer)
 
 
-def parse_status(data: bytes) -> tuple[jws.Parts, StatusList]:
-    """Parse a list without checking its signature. Raise StatusRefused if it is malformed.
+def split_status(data: bytes) -> jws.Parts:
+    """Split a list without parsing its payload. Raise StatusRefused if it is too large or no JWS of this type.
 
     The caller needs the `kid` to choose the key for `verify_status`.
     """
+    if len(data) > MAX_FILE:
+        raise StatusRefused("the status list is too large")
     try:
-        parts = jws.split(data.removesuffix(b"\n"), jws.STATUS_TYPE)
-        return parts, StatusList.model_validate(strict_json(parts.payload))
-    except (Malformed, ValidationError) as broken:
+        return jws.split(data.removesuffix(b"\n"), jws.STATUS_TYPE)
+    except Malformed as broken:
         raise StatusRefused("the status list is malformed") from broken
 
 
+def parse_status(data: bytes) -> tuple[jws.Parts, StatusList]:
+    """Parse a list without checking its signature. Raise StatusRefused if it is malformed."""
+    parts = split_status(data)
+    return parts, _content(parts)
+
+
 def verify_status(data: bytes, key: ec.EllipticCurvePublicKey, *, min_seq: int = 0) -> StatusList:
-    """Return the list if this key signed it and its `seq` is at least `min_seq`. Raise StatusRefused otherwise."""
-    parts, status = parse_status(data)
+    """Return the list if this key signed it and its `seq` is at least `min_seq`. Raise StatusRefused otherwise.
+
+    No byte of the payload is parsed before the signature was verified.
+    """
+    parts = split_status(data)
     if parts.kid != jws.thumbprint(key) or not jws.verify(parts, key):
         raise StatusRefused("the status list is not signed by the expected key")
+    status = _content(parts)
     if status.seq < min_seq:
         raise StatusRefused("the status list is older than one already seen")
     return status
+
+
+def _content(parts: jws.Parts) -> StatusList:
+    try:
+        return StatusList.model_validate(strict_json(parts.payload))
+    except (Malformed, ValidationError) as broken:
+        raise StatusRefused("the status list is malformed") from broken

@@ -147,8 +147,7 @@ def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) ->
     if expected.status is None:
         return
     try:
-        parts, listed = status.parse_status(expected.status)
-        key = keyset.find(parts.kid, "status")
+        key = keyset.find(status.split_status(expected.status).kid, "status")
         if key is None or key.revoked_at is not None:
             raise StatusRefused("no status key of this kid is in the keyset")
         listed = status.verify_status(expected.status, key.jwk.key(), min_seq=expected.min_status_seq)

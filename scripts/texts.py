@@ -16,9 +16,21 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parents[1]
 GETTEXT: dict[str, Any] = dict.fromkeys(("_", "gettext", "lazy_gettext")) | {"ngettext": (1, 2)}
 SAID = {  # the position of the argument that a user reads, by the name of the call
-    "say": 0, "Invalid": 0, "Conflict": 0, "Forbidden": 0, "NotFound": 0, "StepUpRequired": 0, "TooLarge": 0, "TooMany": 0,
-    "Unavailable": 0, "Unauthenticated": 0, "ValueError": 0, "Invalid.field": 1, "wrong": 1, "RowError": 2,
-}  # fmt: skip
+    "say": 0,
+    "Invalid": 0,
+    "Conflict": 0,
+    "Forbidden": 0,
+    "NotFound": 0,
+    "StepUpRequired": 0,
+    "TooLarge": 0,
+    "TooMany": 0,
+    "Unavailable": 0,
+    "Unauthenticated": 0,
+    "ValueError": 0,
+    "Invalid.field": 1,
+    "wrong": 1,
+    "RowError": 2,
+}
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 JINJA = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
 WITHOUT = {"app", "commands", "demo", "schema"}  # their texts appear on a terminal only, in English

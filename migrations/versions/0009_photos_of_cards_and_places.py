@@ -29,6 +29,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_entry_user_id"), "audit_entry", ["user_id"])
     op.drop_index("uq_manifest_standing", "manifest")
     op.create_index(
-        "uq_manifest_standing", "manifest", ["card_id"], unique=True, sqlite_where=STANDING, postgresql_where=STANDING,
+        "uq_manifest_standing",
+        "manifest",
+        ["card_id"],
+        unique=True,
+        sqlite_where=STANDING,
+        postgresql_where=STANDING,
         postgresql_include=["activation_id"],
-    )  # fmt: skip
+    )

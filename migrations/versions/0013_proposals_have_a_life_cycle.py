@@ -29,20 +29,45 @@ def _table(name: str, **columns: sa.types.TypeEngine[Any]) -> sa.TableClause:
 
 
 STEPPED = {
-    "id": sa.Uuid(), "state": sa.String(), "reason": sa.Text(), "proposed_at": MOMENT, "decided_at": MOMENT, "revision": sa.Integer(),
-    "changed_at": MOMENT, "changed_by": sa.Uuid(), "change_note": sa.Text(), "act_id": sa.Uuid(),
-}  # fmt: skip
+    "id": sa.Uuid(),
+    "state": sa.String(),
+    "reason": sa.Text(),
+    "proposed_at": MOMENT,
+    "decided_at": MOMENT,
+    "revision": sa.Integer(),
+    "changed_at": MOMENT,
+    "changed_by": sa.Uuid(),
+    "change_note": sa.Text(),
+    "act_id": sa.Uuid(),
+}
 REVOCATION = _table("revocation", manifest_id=sa.Uuid(), proposed_by_person=sa.Uuid(), **STEPPED)
 USER_CHANGE = _table("user_change", **STEPPED)
 ENTRY = _table(
-    "audit_entry", id=sa.Uuid(), at=MOMENT, action=sa.String(), user_id=sa.Uuid(), person_id=sa.Uuid(), object_kind=sa.String(),
-    object_id=sa.String(), request_id=sa.String(), ip=sa.String(), data=JSON, salt=sa.LargeBinary(),
-)  # fmt: skip
+    "audit_entry",
+    id=sa.Uuid(),
+    at=MOMENT,
+    action=sa.String(),
+    user_id=sa.Uuid(),
+    person_id=sa.Uuid(),
+    object_kind=sa.String(),
+    object_id=sa.String(),
+    request_id=sa.String(),
+    ip=sa.String(),
+    data=JSON,
+    salt=sa.LargeBinary(),
+)
 PENDING = _table("audit_pending", entry_id=sa.Uuid())
 HISTORY = _table(
-    "history", object_kind=sa.String(), object_id=sa.Uuid(), from_state=sa.String(), to_state=sa.String(), at=MOMENT, user_id=sa.Uuid(),
-    note=sa.Text(), act_id=sa.Uuid(),
-)  # fmt: skip
+    "history",
+    object_kind=sa.String(),
+    object_id=sa.Uuid(),
+    from_state=sa.String(),
+    to_state=sa.String(),
+    at=MOMENT,
+    user_id=sa.Uuid(),
+    note=sa.Text(),
+    act_id=sa.Uuid(),
+)
 
 Acts = dict[str, list[Any]]  # audit entries, oldest first, by "action object"
 Find = Callable[[Acts, Any, str], Any]
@@ -112,9 +137,17 @@ def _record(action: str, kind: str, object_id: Any, row: Any) -> Any:
     """An act the record lacks, by nobody; it waits for the log like every entry."""
     at = (None if action.endswith("propose") else row.decided_at) or row.proposed_at
     values = {
-        "id": uuid7(), "at": at, "action": action, "user_id": None, "object_kind": kind, "object_id": str(object_id),
-        "request_id": "migration-0013", "ip": "", "data": {"migration": revision}, "salt": secrets.token_bytes(16),
-    }  # fmt: skip
+        "id": uuid7(),
+        "at": at,
+        "action": action,
+        "user_id": None,
+        "object_kind": kind,
+        "object_id": str(object_id),
+        "request_id": "migration-0013",
+        "ip": "",
+        "data": {"migration": revision},
+        "salt": secrets.token_bytes(16),
+    }
     bind = op.get_bind()
     bind.execute(sa.insert(ENTRY).values(**values))
     bind.execute(sa.insert(PENDING).values(entry_id=values["id"]))

@@ -61,9 +61,12 @@ def other_head() -> ColumnElement[bool]:
     """Whether the account of a proposal has, in its organisation, an active head besides whoever proposed and whoever it is about."""
     head = aliased(User)
     found = exists().where(
-        head.organisation_id == User.organisation_id, head.roles.like("%head%"), head.state == AccountState.ACTIVE,
-        head.person_id != UserChange.proposed_by_person, head.person_id != User.person_id,
-    )  # fmt: skip
+        head.organisation_id == User.organisation_id,
+        head.roles.like("%head%"),
+        head.state == AccountState.ACTIVE,
+        head.person_id != UserChange.proposed_by_person,
+        head.person_id != User.person_id,
+    )
     return found.correlate(User, UserChange)
 
 

@@ -78,11 +78,17 @@ def _profile(form: Form) -> Response:
     contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
     here = passkeys.site(resources().settings, request.host_url.rstrip("/"))
     return form.again(
-        "accounts/profil.html", user=user, preferences=preferences, contact=contact, this=ctx.actor.session_id,
-        sessions=sign_in.running_sessions(ctx, resources().settings), codes_left=recovery_codes.left(ctx, user.id),
-        passkeys=passkeys.of_user(ctx, user.id), passkeys_work=here,
+        "accounts/profil.html",
+        user=user,
+        preferences=preferences,
+        contact=contact,
+        this=ctx.actor.session_id,
+        sessions=sign_in.running_sessions(ctx, resources().settings),
+        codes_left=recovery_codes.left(ctx, user.id),
+        passkeys=passkeys.of_user(ctx, user.id),
+        passkeys_work=here,
         messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
-    )  # fmt: skip
+    )
 
 
 def _require_same(form: Form) -> None:

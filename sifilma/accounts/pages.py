@@ -74,12 +74,19 @@ def account_page(ctx: Context, user: User) -> dict[str, Any]:
     own = user.organisation_id == ctx.actor.organisation_id and bool(grants(ctx.actor, Operation.USERS_OWN))
     admin = bool(grants(ctx.actor, Operation.USERS_CENTRAL))
     return {
-        "user": user, "role_words": role_words(user.role_set), "number": masked(user.person), "roles": roles_of(user.organisation),
-        "last_seen": queries.last_seen(ctx, [user.id]).get(user.id), "link_until": queries.open_link_until(ctx, user),
-        "history": queries.history_of(ctx, user), "myself": user.id == ctx.actor.user_id,
+        "user": user,
+        "role_words": role_words(user.role_set),
+        "number": masked(user.person),
+        "roles": roles_of(user.organisation),
+        "last_seen": queries.last_seen(ctx, [user.id]).get(user.id),
+        "link_until": queries.open_link_until(ctx, user),
+        "history": queries.history_of(ctx, user),
+        "myself": user.id == ctx.actor.user_id,
         "loses": user.state == AccountState.ACTIVE and lost_factors.reports(ctx.actor, user),
-        "changes": own, "proposes": admin and central, "helps_head": admin and not central and Role.HEAD in user.role_set,
-    }  # fmt: skip
+        "changes": own,
+        "proposes": admin and central,
+        "helps_head": admin and not central and Role.HEAD in user.role_set,
+    }
 
 
 @dataclass(frozen=True)

@@ -87,17 +87,28 @@ def me_out(user: User) -> MeOut:
 def user_out(user: User) -> UserOut:
     """An account without contact data: those are shown only where they are needed."""
     return UserOut(
-        id=user.id, state=user.state, username=user.username, name=user.person.name, roles=sorted(user.role_set),
-        organisation=organisation_out(user.organisation), links=links("users", user.id),
-    )  # fmt: skip
+        id=user.id,
+        state=user.state,
+        username=user.username,
+        name=user.person.name,
+        roles=sorted(user.role_set),
+        organisation=organisation_out(user.organisation),
+        links=links("users", user.id),
+    )
 
 
 def session_out(row: LoginSession, this: UUID | None) -> SessionOut:
     """A session, and whether it is the one asking."""
     return SessionOut(
-        id=row.id, state="running", created_at=row.created_at, last_seen_at=row.last_seen_at, ip=row.ip, agent=row.agent,
-        is_this=row.id == this, links=links("sessions", row.id),
-    )  # fmt: skip
+        id=row.id,
+        state="running",
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        ip=row.ip,
+        agent=row.agent,
+        is_this=row.id == this,
+        links=links("sessions", row.id),
+    )
 
 
 def api_key_out(key: ApiKey, secret: str | None = None) -> ApiKeyOut:

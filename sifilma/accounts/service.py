@@ -129,10 +129,14 @@ def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID
     expires = ctx.now + timedelta(hours=settings.invitation_hours)
     ctx.session.add(
         Invitation(
-            user_id=user.id, token_hash=secret_hash(secret), expires_at=expires, created_by=ctx.actor.user_id, created_at=ctx.now,
+            user_id=user.id,
+            token_hash=secret_hash(secret),
+            expires_at=expires,
+            created_by=ctx.actor.user_id,
+            created_at=ctx.now,
             change_id=change_id,
         )
-    )  # fmt: skip
+    )
     return secret
 
 
@@ -154,10 +158,16 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     person = person_of(ctx, organisation, new)
     check_capabilities(ctx, person, new.roles)
     user = User(
-        id=uuid7(), person_id=person.id, organisation_id=organisation.id, username=new.username,
-        roles=" ".join(sorted(new.roles)), state=AccountState.INVITED, created_at=ctx.now,
-        email=new.email, phone=new.phone,
-    )  # fmt: skip
+        id=uuid7(),
+        person_id=person.id,
+        organisation_id=organisation.id,
+        username=new.username,
+        roles=" ".join(sorted(new.roles)),
+        state=AccountState.INVITED,
+        created_at=ctx.now,
+        email=new.email,
+        phone=new.phone,
+    )
     ctx.session.add(user)
     ctx.session.flush()
     return user
@@ -386,9 +396,14 @@ def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiK
     """A key for a machine of the organisation: 256 random bits, shown once."""
     secret = f"sf_{secrets.token_urlsafe(32)}"
     key = ApiKey(
-        id=uuid7(), organisation_id=organisation_id, name=name.strip()[:100], prefix=secret[:8], key_hash=secret_hash(secret),
-        created_by=ctx.actor.user_id, created_at=ctx.now,
-    )  # fmt: skip
+        id=uuid7(),
+        organisation_id=organisation_id,
+        name=name.strip()[:100],
+        prefix=secret[:8],
+        key_hash=secret_hash(secret),
+        created_by=ctx.actor.user_id,
+        created_at=ctx.now,
+    )
     ctx.session.add(key)
     record(ctx, Action.API_KEY_CREATE, "api_key", key.id, organisation_id=organisation_id)
     return key, secret

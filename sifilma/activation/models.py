@@ -123,12 +123,17 @@ class ActivationRequest(Requested, Base):
         CheckConstraint("machines BETWEEN 1 AND 100000", name="machines"),
         CheckConstraint("redeemed BETWEEN 0 AND machines", name="redeemed"),
         Index(
-            "uq_activation_request_letter", "organisation_id", "letter_key", "letter_date", unique=True,
-            sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
+            "uq_activation_request_letter",
+            "organisation_id",
+            "letter_key",
+            "letter_date",
+            unique=True,
+            sqlite_where=text(OPEN_LETTER),
+            postgresql_where=text(OPEN_LETTER),
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "letter_date", "id"),
-    )  # fmt: skip
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
@@ -290,13 +295,17 @@ class Manifest(Stateful, Base):
         UniqueConstraint("status_list", "status_index"),
         Index(
             # A card has at most one manifest in force. The index includes the activation, so that the map reads no sealed bodies.
-            "uq_manifest_standing", "card_id", unique=True, sqlite_where=text(_STANDING), postgresql_where=text(_STANDING),
+            "uq_manifest_standing",
+            "card_id",
+            unique=True,
+            sqlite_where=text(_STANDING),
+            postgresql_where=text(_STANDING),
             postgresql_include=["activation_id"],
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "refuse_after"),
         Index(None, "refuse_after", "id"),
-    )  # fmt: skip
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     activation_id: Mapped[UUID] = mapped_column(ForeignKey("activation.id"), unique=True)

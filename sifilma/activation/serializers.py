@@ -28,9 +28,13 @@ from sifilma.regions.service import names_of
 from sifilma.web.links import API, links, steps
 
 VERBS = {
-    "submit": State.SUBMITTED, "return": State.RETURNED, "approve": State.APPROVED, "reject": State.REJECTED, "cancel": State.CANCELLED,
+    "submit": State.SUBMITTED,
+    "return": State.RETURNED,
+    "approve": State.APPROVED,
+    "reject": State.REJECTED,
+    "cancel": State.CANCELLED,
     "tokens": State.COMPLETED,
-}  # fmt: skip
+}
 
 
 def brief(request: ActivationRequest) -> ActivationRequestBrief:

@@ -28,10 +28,16 @@ def find_standing(ctx: Context, unit_id: UUID) -> Standing | None:
 
 def _standing(ctx: Context, found: Activation) -> Standing:
     return Standing(
-        activation_id=found.id, at=found.at, card=uids(ctx, [found.card_id])[found.card_id], address=found.address,
-        region=_region(ctx, found.region_code), region_code=found.region_code, latitude=found.latitude_e7 / 1e7,
-        longitude=found.longitude_e7 / 1e7, outcome=found.place_outcome,
-    )  # fmt: skip
+        activation_id=found.id,
+        at=found.at,
+        card=uids(ctx, [found.card_id])[found.card_id],
+        address=found.address,
+        region=_region(ctx, found.region_code),
+        region_code=found.region_code,
+        latitude=found.latitude_e7 / 1e7,
+        longitude=found.longitude_e7 / 1e7,
+        outcome=found.place_outcome,
+    )
 
 
 def _region(ctx: Context, code: str) -> str:

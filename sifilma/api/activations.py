@@ -62,16 +62,25 @@ def activate(body: ActivationIn) -> Response:
     """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
     done = issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), body)
     manifest = IssuedManifest(
-        id=done.manifest_id, seq=done.seq, epoch=done.epoch, state="active", issued_at=done.issued_at, expires_at=done.expires_at,
+        id=done.manifest_id,
+        seq=done.seq,
+        epoch=done.epoch,
+        state="active",
+        issued_at=done.issued_at,
+        expires_at=done.expires_at,
         links=links("manifests", done.manifest_id, download="download"),
-    )  # fmt: skip
+    )
     return answer(
         IssuedOut(
-            id=done.activation_id, state="active", place=done.place.outcome.value, distance_m=done.place.distance_m, manifest=manifest,
+            id=done.activation_id,
+            state="active",
+            place=done.place.outcome.value,
+            distance_m=done.place.distance_m,
+            manifest=manifest,
             links=links("activations", done.activation_id),
         ),
         201,
-    )  # fmt: skip
+    )
 
 
 class ActivationsFile(BaseModel):

@@ -52,10 +52,18 @@ class Candidate:
 def candidate(ctx: Context, way: Submissions, one: Any, organisation: str, quantity: int, hindrance: str) -> Candidate:
     """A request of either kind; `hindrance` is what stands against it whoever approves."""
     return Candidate(
-        id=one.id, letter_number=one.letter_number, letter_date=one.letter_date, subject=one.subject, organisation=organisation,
-        function=one.function, quantity=quantity, digest=one.digest or "", given=one.required_approvals - way.missing(one),
-        needed=one.required_approvals, objection=way.objection_told(ctx, one) or hindrance,
-    )  # fmt: skip
+        id=one.id,
+        letter_number=one.letter_number,
+        letter_date=one.letter_date,
+        subject=one.subject,
+        organisation=organisation,
+        function=one.function,
+        quantity=quantity,
+        digest=one.digest or "",
+        given=one.required_approvals - way.missing(one),
+        needed=one.required_approvals,
+        objection=way.objection_told(ctx, one) or hindrance,
+    )
 
 
 @dataclass(frozen=True)

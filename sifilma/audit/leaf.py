@@ -23,18 +23,20 @@ VERSION = 1
 def leaf_bytes(seq: int, entry: Mapping[Any, Any]) -> bytes:
     """Return the leaf of an entry (its columns by name) at a place."""
     at: datetime = entry["at"]
-    return rfc8785.dumps({
-        "v": VERSION,
-        "seq": seq,
-        "id": str(entry["id"]),
-        "at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "action": entry["action"],
-        "object": {"kind": entry["object_kind"], "id": entry["object_id"]},
-        "organisation": _text(entry["organisation_id"]),
-        "api_key": _text(entry["api_key_id"]),
-        "request": entry["request_id"],
-        "sealed": sealed_hash(entry),
-    })  # fmt: skip
+    return rfc8785.dumps(
+        {
+            "v": VERSION,
+            "seq": seq,
+            "id": str(entry["id"]),
+            "at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "action": entry["action"],
+            "object": {"kind": entry["object_kind"], "id": entry["object_id"]},
+            "organisation": _text(entry["organisation_id"]),
+            "api_key": _text(entry["api_key_id"]),
+            "request": entry["request_id"],
+            "sealed": sealed_hash(entry),
+        }
+    )
 
 
 def sealed_hash(entry: Mapping[Any, Any]) -> str:

@@ -79,27 +79,41 @@ def get_proof(ctx: Context, seq: int) -> Inclusion:
 def checkpoint_out(row: LogCheckpoint, since: int | None = None, consistency: list[bytes] | None = None) -> CheckpointOut:
     """Return a checkpoint for the API, with a consistency proof if one is given."""
     return CheckpointOut(
-        id=str(row.size), size=row.size, root=_text(row.root), origin=row.origin, note=row.note, at=row.at, since=since,
-        consistency=None if consistency is None else list(map(_text, consistency)), links={"self": f"{API}/audit/checkpoint"},
-    )  # fmt: skip
+        id=str(row.size),
+        size=row.size,
+        root=_text(row.root),
+        origin=row.origin,
+        note=row.note,
+        at=row.at,
+        since=since,
+        consistency=None if consistency is None else list(map(_text, consistency)),
+        links={"self": f"{API}/audit/checkpoint"},
+    )
 
 
 def proof_out(made: Inclusion) -> ProofOut:
     """Return an inclusion proof for the API."""
     return ProofOut(
-        id=str(made.seq), seq=made.seq, leaf=made.leaf.decode(), leaf_hash=_text(leaf_hash(made.leaf)),
-        hashes=list(map(_text, made.hashes)), checkpoint=checkpoint_out(made.checkpoint),
+        id=str(made.seq),
+        seq=made.seq,
+        leaf=made.leaf.decode(),
+        leaf_hash=_text(leaf_hash(made.leaf)),
+        hashes=list(map(_text, made.hashes)),
+        checkpoint=checkpoint_out(made.checkpoint),
         links={"self": f"{API}/audit/{made.seq}/proof"},
-    )  # fmt: skip
+    )
 
 
 def verification_out(report: Report) -> VerificationOut:
     """Return a verification's report for the API."""
     return VerificationOut(
-        ok=report.ok, size=report.size, checkpoints=report.checkpoints, waiting=report.waiting,
+        ok=report.ok,
+        size=report.size,
+        checkpoints=report.checkpoints,
+        waiting=report.waiting,
         findings=[FindingOut(fault=f.fault, text=f.text, seq=f.seq, entry_id=f.entry_id) for f in report.findings],
         more={str(fault): count for fault, count in report.more.items()},
-    )  # fmt: skip
+    )
 
 
 def _text(value: bytes) -> str:

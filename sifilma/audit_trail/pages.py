@@ -37,10 +37,17 @@ PAGES = {
     "user": ("user_pages.show", "user_id"),
 }
 NEEDS = {
-    "activation": "manifest.view", "activation_request": "activation_request.view", "card": "card.view", "destruction": "destruction.view",
-    "handover": "handover.view", "manifest": "manifest.view", "organisation": "reference.read",
-    "personalisation_request": "personalisation.view", "unit": "unit.read", "user": "users.see",
-}  # fmt: skip
+    "activation": "manifest.view",
+    "activation_request": "activation_request.view",
+    "card": "card.view",
+    "destruction": "destruction.view",
+    "handover": "handover.view",
+    "manifest": "manifest.view",
+    "organisation": "reference.read",
+    "personalisation_request": "personalisation.view",
+    "unit": "unit.read",
+    "user": "users.see",
+}
 """The operation that somebody needs to open the page of an object."""
 ONLY_OWN = ("activation", "manifest")
 """Objects whose pages a province cannot open for its regencies, although it reads their audit entries."""

@@ -96,7 +96,16 @@ def entries_out(ctx: Context, rows: list[AuditEntry]) -> list[EntryOut]:
 
 def _entry_out(entry: AuditEntry, seq: int | None) -> EntryOut:
     return EntryOut(
-        id=entry.id, seq=seq, at=entry.at, action=entry.action, object_kind=entry.object_kind, object_id=entry.object_id,
-        organisation_id=entry.organisation_id, user_id=entry.user_id, api_key_id=entry.api_key_id, request_id=entry.request_id,
-        data=entry.data, links={} if seq is None else {"proof": f"{API}/audit/{seq}/proof"},
-    )  # fmt: skip
+        id=entry.id,
+        seq=seq,
+        at=entry.at,
+        action=entry.action,
+        object_kind=entry.object_kind,
+        object_id=entry.object_id,
+        organisation_id=entry.organisation_id,
+        user_id=entry.user_id,
+        api_key_id=entry.api_key_id,
+        request_id=entry.request_id,
+        data=entry.data,
+        links={} if seq is None else {"proof": f"{API}/audit/{seq}/proof"},
+    )

@@ -89,11 +89,13 @@ def _wanted(ctx: Context, form: Form) -> Wanted:
     zone = zone_of(ctx.actor.region_code)
     first, last = _day(form, "dari"), _day(form, "sampai")
     return Wanted(
-        object_id=form.get("objek").strip()[:64], action=form.get("tindakan") if form.get("tindakan") in ACTIONS else "",
-        organisation=form.get("organisasi").strip()[:100], username=form.get("pengguna").strip()[:60],
+        object_id=form.get("objek").strip()[:64],
+        action=form.get("tindakan") if form.get("tindakan") in ACTIONS else "",
+        organisation=form.get("organisasi").strip()[:100],
+        username=form.get("pengguna").strip()[:60],
         since=datetime.combine(first, time(), zone) if first else None,
         until=datetime.combine(last + timedelta(days=1), time(), zone) if last else None,
-    )  # fmt: skip
+    )
 
 
 def _day(form: Form, name: str) -> date | None:

@@ -52,10 +52,13 @@ def unit_page(ctx: Context, unit: Unit) -> UnitPage:
     cards = list(ctx.session.scalars(select(Card).where(Card.unit_id == unit.id).order_by(Card.id)))
     living = next((card for card in cards if card.uid == shown.card), None)
     return UnitPage(
-        unit=shown, owner=ctx.session.get_one(Organisation, unit.organisation_id).name, registered_at=unit.created_at,
-        standing=find_standing(ctx, unit.id), steps=timeline(ctx, CARD.kind, living.id) if living else [],
+        unit=shown,
+        owner=ctx.session.get_one(Organisation, unit.organisation_id).name,
+        registered_at=unit.created_at,
+        standing=find_standing(ctx, unit.id),
+        steps=timeline(ctx, CARD.kind, living.id) if living else [],
         former=[card for card in cards if card is not living],
-    )  # fmt: skip
+    )
 
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
@@ -67,11 +70,19 @@ def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
 def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
     warning = perso_warning(unit.sam_perso)
     return UnitOut(
-        id=unit.id, state=card.state if card else "free", hardware_number=unit.hardware_number, model=unit.model.name,
-        function=unit.function, pcid=unit.pcid, sam_perso=unit.sam_perso, organisation_id=unit.organisation_id,
-        card=card.uid if card else None, has_public_key=unit.public_jwk is not None, warnings=[warning] if warning else [],
+        id=unit.id,
+        state=card.state if card else "free",
+        hardware_number=unit.hardware_number,
+        model=unit.model.name,
+        function=unit.function,
+        pcid=unit.pcid,
+        sam_perso=unit.sam_perso,
+        organisation_id=unit.organisation_id,
+        card=card.uid if card else None,
+        has_public_key=unit.public_jwk is not None,
+        warnings=[warning] if warning else [],
         links=links("units", unit.id),
-    )  # fmt: skip
+    )
 
 
 def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
@@ -83,10 +94,20 @@ def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
 
 def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
     return CardOut(
-        id=card.id, uid=card.uid, state=card.state, function=card.function, holder_id=card.holder_id, buyer_id=card.buyer_id,
-        unit=numbers.get(card.unit_id) if card.unit_id else None, unit_id=card.unit_id, key_version=card.key_version, kcv=card.kcv,
-        seq=card.seq, changed_at=card.changed_at, links=links("cards", card.uid, history="history", reports="reports"),
-    )  # fmt: skip
+        id=card.id,
+        uid=card.uid,
+        state=card.state,
+        function=card.function,
+        holder_id=card.holder_id,
+        buyer_id=card.buyer_id,
+        unit=numbers.get(card.unit_id) if card.unit_id else None,
+        unit_id=card.unit_id,
+        key_version=card.key_version,
+        kcv=card.kcv,
+        seq=card.seq,
+        changed_at=card.changed_at,
+        links=links("cards", card.uid, history="history", reports="reports"),
+    )
 
 
 def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
@@ -95,11 +116,16 @@ def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
     fields = notes_of(ctx.session, taken)
     return [
         StepOut(
-            at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note, fields=fields.get(step.act_id, {}),
-            act=step.act_id, user_id=step.user_id,
+            at=step.at,
+            from_state=step.from_state,
+            to_state=step.to_state,
+            note=step.note,
+            fields=fields.get(step.act_id, {}),
+            act=step.act_id,
+            user_id=step.user_id,
         )
         for step in taken
-    ]  # fmt: skip
+    ]
 
 
 def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
@@ -111,12 +137,16 @@ def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
     fields = notes_of(ctx.session, taken)
     return [
         TimelineStep(
-            at=step.at, from_state=step.from_state, to_state=step.to_state, note=step.note,
-            who=who.get(step.user_id, "") if step.user_id else "", act=step.act_id,
+            at=step.at,
+            from_state=step.from_state,
+            to_state=step.to_state,
+            note=step.note,
+            who=who.get(step.user_id, "") if step.user_id else "",
+            act=step.act_id,
             fields=fields.get(step.act_id, {}),
         )
         for step in taken
-    ]  # fmt: skip
+    ]
 
 
 def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> TimelineStep | None:

@@ -215,9 +215,17 @@ def is_public_ec(value: dict[str, Any]) -> bool:
 
 def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
     return Unit(
-        id=uuid7(), organisation_id=ctx.actor.organisation_id, model_id=model.id, model=model, hardware_number=new.hardware_number,
-        function=new.function, pcid=new.pcid, sam_perso=new.sam_perso, public_jwk=new.public_jwk, created_at=ctx.now,
-    )  # fmt: skip
+        id=uuid7(),
+        organisation_id=ctx.actor.organisation_id,
+        model_id=model.id,
+        model=model,
+        hardware_number=new.hardware_number,
+        function=new.function,
+        pcid=new.pcid,
+        sam_perso=new.sam_perso,
+        public_jwk=new.public_jwk,
+        created_at=ctx.now,
+    )
 
 
 def cards_in(ctx: Context, units: list[Unit]) -> dict[UUID, Card]:

@@ -49,9 +49,14 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
     return list_views.answer(
-        "cards/units.html", service.list_units(ctx, wanted), lambda units: units_out(ctx, units), EXPORT, form=form,
-        state_choices=[(name, state(name).name) for name in STATES], model_choices=_models(),
-    )  # fmt: skip
+        "cards/units.html",
+        service.list_units(ctx, wanted),
+        lambda units: units_out(ctx, units),
+        EXPORT,
+        form=form,
+        state_choices=[(name, state(name).name) for name in STATES],
+        model_choices=_models(),
+    )
 
 
 @blueprint.get("/daftar")
@@ -119,9 +124,11 @@ def _unit(unit_id: UUID, form: Form) -> Response:
     ctx = context()
     unit = service.get_unit(ctx, unit_id)
     return form.again(
-        "cards/unit.html", page=unit_page(ctx, unit), suppliable=pcid.may_supply(ctx, unit),
+        "cards/unit.html",
+        page=unit_page(ctx, unit),
+        suppliable=pcid.may_supply(ctx, unit),
         is_own=unit.organisation_id == ctx.actor.organisation_id,
-    )  # fmt: skip
+    )
 
 
 def _form(form: Form) -> Response:

@@ -29,9 +29,13 @@ class Group(FlaskGroup):
 
 
 @click.group(
-    cls=Group, create_app=create_app, add_default_commands=False, add_version_option=False, load_dotenv=False,
+    cls=Group,
+    create_app=create_app,
+    add_default_commands=False,
+    add_version_option=False,
+    load_dotenv=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-)  # fmt: skip
+)
 def cli() -> None:
     """SI-FILMA: the life of a SAM card, from the first request to its destruction."""
 

@@ -176,8 +176,10 @@ def _batch(stage: Stage, numbers: list[str]) -> tuple[str, list[str]]:
     rows = [(n, "SOFTORB-CRD-1", secrets.token_hex(16).upper(), uid, "") for n, uid in zip(numbers, uids, strict=True)]
     stated = stage.letter_facts(facts.Letter("12/SOFTORB/2018", "2018-12-10", "Permohonan personalisasi kartu SAM pembaca"))
     request = stated | {
-        "function": "R", "on_behalf_of": stage.organisation(facts.MANDIRI), "purchase_order_number": f"PO-{stage.tag}",
-    }  # fmt: skip
+        "function": "R",
+        "on_behalf_of": stage.organisation(facts.MANDIRI),
+        "purchase_order_number": f"PO-{stage.tag}",
+    }
     pdf = letter(facts.SOFTORB, stated, "Mohon personalisasi kartu untuk Bank Mandiri.")
     order = ("po.pdf", letter(facts.MANDIRI, stated, "Pesanan pembelian.")[1], sample_files.PDF)
     wrong = [(rows[0][0], "SOFTORB-CRD-1", "00", uids[0], ""), *rows[1:]]

@@ -148,8 +148,19 @@ triggers.guard(
     " OR NOT EXISTS (SELECT 1 FROM destruction_photo f WHERE f.destruction_id = NEW.id))",
     "destruction: the Berita Acara is not complete",
 )
-_RECORD = ("number", "place", "executed_at", "method", "official_name", "official_id_kind", "official_id_number", "official_position",
-           "legal_basis", "record_digest", "recorded_by_person")  # fmt: skip
+_RECORD = (
+    "number",
+    "place",
+    "executed_at",
+    "method",
+    "official_name",
+    "official_id_kind",
+    "official_id_number",
+    "official_position",
+    "legal_basis",
+    "record_digest",
+    "recorded_by_person",
+)
 triggers.guard(
     "destruction_recorded",
     "destruction",

@@ -20,13 +20,18 @@ from sifilma.personalisation.serializers import approval_out
 from sifilma.web.links import API, steps
 
 VERBS = {
-    "approve": DestructionState.APPROVED, "reject": DestructionState.REJECTED, "record": DestructionState.EXECUTED,
-    "verify": DestructionState.VERIFIED, "cancel": DestructionState.CANCELLED,
-}  # fmt: skip
+    "approve": DestructionState.APPROVED,
+    "reject": DestructionState.REJECTED,
+    "record": DestructionState.EXECUTED,
+    "verify": DestructionState.VERIFIED,
+    "cancel": DestructionState.CANCELLED,
+}
 _NEEDED = {
-    "approve": Operation.DESTRUCTION_APPROVE, "record": Operation.DESTRUCTION_RECORD, "verify": Operation.DESTRUCTION_VERIFY,
+    "approve": Operation.DESTRUCTION_APPROVE,
+    "record": Operation.DESTRUCTION_RECORD,
+    "verify": Operation.DESTRUCTION_VERIFY,
     "cancel": Operation.DESTRUCTION_PROPOSE,
-}  # fmt: skip
+}
 
 
 def brief(found: Destruction) -> DestructionBrief:

@@ -94,7 +94,7 @@ def propose(ctx: Context, data: DestructionIn) -> Destruction:
     _require_free(ctx, cards)
     made = Destruction(
         id=uuid7(), organisation_id=holders.pop(), cause=data.cause, notes=data.note, required_approvals=1, created_at=ctx.now
-    )  # fmt: skip
+    )
     seal(ctx, made, content(made, [card.uid for card in cards]))
     act = WAY.act(ctx, made, "propose", data.note, digest=made.digest, cards=[card.uid for card in cards])
     DESTRUCTION.born(made, DestructionState.PROPOSED, act, data.note)
@@ -211,10 +211,15 @@ def _write_record(ctx: Context, settings: Settings, found: Destruction, data: Re
     for position, seen in enumerate(data.witnesses, start=1):
         ctx.session.add(
             Witness(
-                destruction_id=found.id, position=position, name=seen.name, id_kind=str(seen.id_kind), id_number=seen.id_number,
-                office=seen.office, job=seen.position,
+                destruction_id=found.id,
+                position=position,
+                name=seen.name,
+                id_kind=str(seen.id_kind),
+                id_number=seen.id_number,
+                office=seen.office,
+                job=seen.position,
             )
-        )  # fmt: skip
+        )
     ctx.session.flush()
     found.record_digest = content_digest(_record_content(ctx, found, data, photos))
     ctx.session.flush()

@@ -99,12 +99,15 @@ def _page(destruction_id: UUID, form: Form) -> Response:
 
 
 add_decisions(
-    blueprint, "/<uuid:destruction_id>", "show", _page,
+    blueprint,
+    "/<uuid:destruction_id>",
+    "show",
+    _page,
     Decision("setujui", "destruction.approve", bound(service.approve), "approved"),
     Decision("tolak", "destruction.approve", noted(service.reject), "rejected"),
     Decision("batal", "destruction.propose", noted(service.cancel), "cancelled"),
     Decision("verifikasi", "destruction.verify", noted(service.verify), "verified"),
-)  # fmt: skip
+)
 
 
 @blueprint.get("/<uuid:destruction_id>/rekam")

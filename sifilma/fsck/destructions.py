@@ -28,8 +28,18 @@ def with_record(now: Snapshot) -> Found:
 @in_snapshot("record-complete", "An executed destruction has a complete Berita Acara: facts, official, witnesses, photos.")
 def record_complete(now: Snapshot) -> Found:
     """Check the columns, and that there are two witnesses, neither of them the official, and a photo."""
-    columns = ("number", "place", "executed_at", "method", "official_name", "official_id_kind", "official_id_number", "official_position",
-               "record_digest", "recorded_by_person")  # fmt: skip
+    columns = (
+        "number",
+        "place",
+        "executed_at",
+        "method",
+        "official_name",
+        "official_id_kind",
+        "official_id_number",
+        "official_position",
+        "record_digest",
+        "recorded_by_person",
+    )
     for column in columns:
         yield from now.find(
             "destruction", f"SELECT id FROM destruction WHERE state IN {_DONE} AND {column} IS NULL", f"is executed without its {column}"

@@ -15,9 +15,12 @@ _UNLIKE = "belongs to another organisation than its {other}"
 def one_organisation(now: Snapshot) -> Found:
     """Compare the organisations along the chain that leads to a manifest."""
     pairs = (
-        ("activation", "token", "token_id"), ("activation", "activation_request", "activation_request_id"),
-        ("activation", "unit", "unit_id"), ("manifest", "activation", "activation_id"), ("manifest", "data_key", "data_key_id"),
-    )  # fmt: skip
+        ("activation", "token", "token_id"),
+        ("activation", "activation_request", "activation_request_id"),
+        ("activation", "unit", "unit_id"),
+        ("manifest", "activation", "activation_id"),
+        ("manifest", "data_key", "data_key_id"),
+    )
     for table, other, key in pairs:
         yield from now.find(
             table,
@@ -44,9 +47,12 @@ def holder_acts(now: Snapshot) -> Found:
 @in_snapshot("who-acts", "People and machines act for their own organisation.")
 def who_acts(now: Snapshot) -> Found:
     """Compare the organisation of the account or key behind a row with that of the row."""
-    people = (("activation", "user_id", "organisation_id"), ("handover", "issued_by", "issuer_id"),
-              ("activation_request", "submitted_by_user", "organisation_id"),
-              ("personalisation_request", "submitted_by_user", "requester_id"))  # fmt: skip
+    people = (
+        ("activation", "user_id", "organisation_id"),
+        ("handover", "issued_by", "issuer_id"),
+        ("activation_request", "submitted_by_user", "organisation_id"),
+        ("personalisation_request", "submitted_by_user", "requester_id"),
+    )
     for table, user, organisation in people:
         yield from now.find(
             table,

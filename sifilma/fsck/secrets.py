@@ -104,9 +104,14 @@ def hashed(now: Snapshot) -> Found:
 def sealed(now: Snapshot) -> Found:
     """Check the lengths. Whether the values open is checked by `token-opens` and `manifest-verifies`."""
     # A sealed token is the data key's id (16), IV (12), token (10) and tag (16); a sealed data key is IV, key (32) and tag.
-    lengths = (("token", "token", "sealed", "= 54"), ("token", "token", "mac", "= 32"), ("data_key", "data_key", "sealed", ">= 60"),
-               ("manifest", "manifest", "sealed_body", "> 300"), ("user", "user_account", "totp_sealed", ">= 44"),
-               ("invitation", "invitation", "totp_sealed", ">= 44"))  # fmt: skip
+    lengths = (
+        ("token", "token", "sealed", "= 54"),
+        ("token", "token", "mac", "= 32"),
+        ("data_key", "data_key", "sealed", ">= 60"),
+        ("manifest", "manifest", "sealed_body", "> 300"),
+        ("user", "user_account", "totp_sealed", ">= 44"),
+        ("invitation", "invitation", "totp_sealed", ">= 44"),
+    )
     for kind, table, column, right in lengths:
         yield from now.find(
             kind,

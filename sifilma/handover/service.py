@@ -91,9 +91,14 @@ def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], cent
 
 def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
     made = Handover(
-        id=uuid7(), number=next_number(ctx.session, ctx.now, SERIES), issuer_id=ctx.actor.organisation_id, receiver_id=receiver.id,
-        issued_at=ctx.now, issued_by=ctx.actor.user_id, notes=notes,
-    )  # fmt: skip
+        id=uuid7(),
+        number=next_number(ctx.session, ctx.now, SERIES),
+        issuer_id=ctx.actor.organisation_id,
+        receiver_id=receiver.id,
+        issued_at=ctx.now,
+        issued_by=ctx.actor.user_id,
+        notes=notes,
+    )
     made.digest = content_digest(content(made, cards))
     return made
 

@@ -92,9 +92,13 @@ def _page(handover_id: UUID, form: Form) -> Response:
     answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
     cancels = handover.issuer_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.CANCELLED)
     return form.again(
-        "handover/handover.html", handover=handover, cards=cards_out(ctx, service.cards_of(ctx, handover)), answers=answers,
-        cancels=cancels, steps=timeline(ctx, HANDOVER.kind, handover.id),
-    )  # fmt: skip
+        "handover/handover.html",
+        handover=handover,
+        cards=cards_out(ctx, service.cards_of(ctx, handover)),
+        answers=answers,
+        cancels=cancels,
+        steps=timeline(ctx, HANDOVER.kind, handover.id),
+    )
 
 
 def _form(form: Form) -> Response:
@@ -106,8 +110,11 @@ def _form(form: Form) -> Response:
 
 
 add_decisions(
-    blueprint, "/<uuid:handover_id>", "show", _page,
+    blueprint,
+    "/<uuid:handover_id>",
+    "show",
+    _page,
     Decision("terima", "handover.receive", noted(service.receive), "received"),
     Decision("tolak", "handover.receive", noted(service.refuse), "refused"),
     Decision("batal", "handover.issue", noted(service.cancel), "cancelled"),
-)  # fmt: skip
+)

@@ -47,10 +47,21 @@ def job_out(job: Job) -> JobOut:
         ways |= {"result": "result"}
     linked = links("jobs", job.id, **ways)
     return JobOut(
-        id=job.id, kind=job.kind, state=job.state, done=job.done, failed=job.failed, total=job.total, filename=job.filename,
-        note=job.change_note, waits_for=job.waits_for or None, created_at=job.created_at, ended_at=job.ended_at,
-        errors_url=linked.get("errors"), result_url=linked.get("result"), links=linked,
-    )  # fmt: skip
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        done=job.done,
+        failed=job.failed,
+        total=job.total,
+        filename=job.filename,
+        note=job.change_note,
+        waits_for=job.waits_for or None,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        errors_url=linked.get("errors"),
+        result_url=linked.get("result"),
+        links=linked,
+    )
 
 
 def errors_out(ctx: Context, job: Job, say: Callable[[str], str] = str, most: int | None = None) -> list[RowErrorOut]:

@@ -39,10 +39,22 @@ def begin(ctx: Context, new: NewJob) -> Job:
     """Queue a job on behalf of the actor. Raise Conflict (`too-many-jobs`) if its organisation has MOST_OPEN jobs that have not ended."""
     _require_room(ctx)
     job = Job(
-        id=new.id, kind=str(new.kind), organisation_id=ctx.actor.organisation_id, user_id=ctx.actor.user_id,
-        api_key_id=ctx.actor.api_key_id, filename=clean_name(new.filename), columns=new.columns, sealed=new.sealed,
-        document_id=new.document_id, subject_id=new.subject_id, total=new.total, done=0, failed=0, created_at=ctx.now, due_at=ctx.now,
-    )  # fmt: skip
+        id=new.id,
+        kind=str(new.kind),
+        organisation_id=ctx.actor.organisation_id,
+        user_id=ctx.actor.user_id,
+        api_key_id=ctx.actor.api_key_id,
+        filename=clean_name(new.filename),
+        columns=new.columns,
+        sealed=new.sealed,
+        document_id=new.document_id,
+        subject_id=new.subject_id,
+        total=new.total,
+        done=0,
+        failed=0,
+        created_at=ctx.now,
+        due_at=ctx.now,
+    )
     act = record(ctx, Action.JOB_BEGIN, JOB.kind, job.id, kind=job.kind, count=job.total)
     JOB.born(job, JobState.QUEUED, act)
     ctx.session.add(job)

@@ -72,9 +72,14 @@ def send_again(ctx: Context, message_id: UUID) -> OutboxMessage:
     outbox.send_again(ctx, message)
     owner = ctx.session.get(User, message.user_id) if message.user_id else None
     record(
-        ctx, Action.MESSAGE_SEND_AGAIN, "message", message.id, organisation_id=owner.organisation_id if owner else None,
-        channel=message.channel, purpose=message.purpose,
-    )  # fmt: skip
+        ctx,
+        Action.MESSAGE_SEND_AGAIN,
+        "message",
+        message.id,
+        organisation_id=owner.organisation_id if owner else None,
+        channel=message.channel,
+        purpose=message.purpose,
+    )
     return message
 
 

@@ -29,9 +29,15 @@ def _list(form: Form) -> Response:
     ctx = context()
     listing = messages.list_messages(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("saluran"), form.get("jenis"))
     page = list_views.answer(
-        "messages/messages.html", listing, lambda found: lines(ctx, found), EXPORT, form=form, fates=messages.FATES, channels=CHANNELS,
+        "messages/messages.html",
+        listing,
+        lambda found: lines(ctx, found),
+        EXPORT,
+        form=form,
+        fates=messages.FATES,
+        channels=CHANNELS,
         purposes=PURPOSES,
-    )  # fmt: skip
+    )
     page.status_code = form.status
     return page
 

@@ -55,10 +55,18 @@ def written(
     message_id = uuid7()
     content = json.dumps({"to": to.address, "subject": subject, "text": text}).encode()
     return OutboxMessage(
-        id=message_id, channel=to.channel, purpose=purpose, user_id=to.user_id, shown_to=masked(to.address),
-        sealed=seal(settings, "outbox", message_id, content), state=Delivery.QUEUED, tries=0, created_at=at, due_at=at,
+        id=message_id,
+        channel=to.channel,
+        purpose=purpose,
+        user_id=to.user_id,
+        shown_to=masked(to.address),
+        sealed=seal(settings, "outbox", message_id, content),
+        state=Delivery.QUEUED,
+        tries=0,
+        created_at=at,
+        due_at=at,
         lapses_at=at + lapse,
-    )  # fmt: skip
+    )
 
 
 def send_again(ctx: Context, message: OutboxMessage) -> None:

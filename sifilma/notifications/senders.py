@@ -15,9 +15,13 @@ def senders(settings: Settings) -> dict[Channel, Sender]:
     found: dict[Channel, Sender] = {}
     if settings.smtp_host:
         found[Channel.EMAIL] = SmtpSender(
-            settings.smtp_host, settings.smtp_port, settings.smtp_from, settings.smtp_security, settings.smtp_user,
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.smtp_from,
+            settings.smtp_security,
+            settings.smtp_user,
             settings.optional_secret("smtp_password"),
-        )  # fmt: skip
+        )
     if settings.smpp_host:
         found[Channel.SMS] = SmppSender(
             settings.smpp_host, settings.smpp_port, settings.smpp_system_id, settings.optional_secret("smpp_password"), settings.smpp_source

@@ -39,10 +39,16 @@ class SmppSender:
             client.bind_transmitter(system_id=self.system_id, password=self.password)
             for part in parts:
                 client.send_message(
-                    source_addr_ton=smpplib.consts.SMPP_TON_ALNUM, source_addr=self.source, dest_addr_ton=smpplib.consts.SMPP_TON_INTL,
-                    dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN, destination_addr=letter.to.lstrip("+"), short_message=part,
-                    data_coding=encoding, esm_class=kind, registered_delivery=True,
-                )  # fmt: skip
+                    source_addr_ton=smpplib.consts.SMPP_TON_ALNUM,
+                    source_addr=self.source,
+                    dest_addr_ton=smpplib.consts.SMPP_TON_INTL,
+                    dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN,
+                    destination_addr=letter.to.lstrip("+"),
+                    short_message=part,
+                    data_coding=encoding,
+                    esm_class=kind,
+                    registered_delivery=True,
+                )
                 client.read_once()  # the answer to this part, which calls the handler with its reference
         except smpplib.exceptions.PDUError as refused:
             raise SendFailed(Fault.SMS_REFUSED, refused.args[-1], for_good=refused.args[-1] in FOR_GOOD) from refused

@@ -80,9 +80,17 @@ def apply(ctx: Context, store: FileStore, model_id: UUID, data: CaseIn, letter: 
         raise Conflict("An application of this kind is open for this model already.", type="case-open")
     document = keep_pdf(ctx, store, _given(letter, "letter"), DocumentKind.LETTER, "letter")
     case = ModelCase(
-        id=uuid7(), model_id=model.id, organisation_id=model.manufacturer_id, kind=str(data.kind), letter_number=data.letter_number,
-        letter_date=data.letter_date, letter_document_id=document.id, notes=data.notes, created_at=ctx.now, required_approvals=1,
-    )  # fmt: skip
+        id=uuid7(),
+        model_id=model.id,
+        organisation_id=model.manufacturer_id,
+        kind=str(data.kind),
+        letter_number=data.letter_number,
+        letter_date=data.letter_date,
+        letter_document_id=document.id,
+        notes=data.notes,
+        created_at=ctx.now,
+        required_approvals=1,
+    )
     act = WAY.act(ctx, case, "apply", kind=str(data.kind), name=model.name)
     CASE.born(case, CaseState.APPLIED, act)
     ctx.session.add(case)

@@ -114,11 +114,14 @@ def _certificate(case_id: UUID, form: Form) -> Response:
 
 
 add_decisions(
-    blueprint, "/permohonan/<uuid:case_id>", "case", _case,
+    blueprint,
+    "/permohonan/<uuid:case_id>",
+    "case",
+    _case,
     Decision("izinkan", "model.case", noted(cases.admit), "admitted"),
     Decision("sahkan", "model.certify", bound(cases.certify), "certified"),
     Decision("kembalikan", "model.return", noted(cases.send_back), "returned"),
     Decision("tolak", "model.return", noted(cases.reject), "rejected"),
     Decision("lapor", "model.case", noted(cases.report), "told"),
     Decision("batalkan", "model.apply", noted(cases.cancel), "cancelled"),
-)  # fmt: skip
+)

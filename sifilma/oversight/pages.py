@@ -114,11 +114,14 @@ def lines(ctx: Context, models: Sequence[DeviceModel]) -> list[ModelLine]:
     sees = bool(grants(ctx.actor, Operation.MODEL_CASE_VIEW))
     return [
         ModelLine(
-            model, makers.get(model.manufacturer_id, ""), _best(shown[model.id], CertificateKind.TEST),
-            _best(shown[model.id], CertificateKind.TKDN), waiting.get(model.id, 0) if sees else None,
+            model,
+            makers.get(model.manufacturer_id, ""),
+            _best(shown[model.id], CertificateKind.TEST),
+            _best(shown[model.id], CertificateKind.TKDN),
+            waiting.get(model.id, 0) if sees else None,
         )
         for model in models
-    ]  # fmt: skip
+    ]
 
 
 def _certificates(ctx: Context, models: Sequence[DeviceModel]) -> dict[UUID, list[Shown]]:

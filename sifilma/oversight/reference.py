@@ -92,8 +92,11 @@ def propose_rows(ctx: Context, kind: str, rows: Sequence[BaseModel]) -> Referenc
 def _propose(ctx: Context, kind: ChangeKind, rows: list[Any]) -> ReferenceChange:
     _refuse_directorate(kind, rows)
     made = ReferenceChange(
-        id=uuid7(), kind=str(kind), content={"rows": [row.model_dump(mode="json") for row in rows]}, count=len(rows),
-    )  # fmt: skip
+        id=uuid7(),
+        kind=str(kind),
+        content={"rows": [row.model_dump(mode="json") for row in rows]},
+        count=len(rows),
+    )
     made.digest = content_digest(body(made))
     act = record(ctx, Action.REFERENCE_PROPOSE, CHANGE.kind, made.id, kind=made.kind, count=made.count, digest=made.digest)
     PROPOSALS.propose(ctx, made, act)

@@ -46,9 +46,14 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     listing = reference.list_changes(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
     return list_views.answer(
-        "oversight/changes.html", listing, lambda changes: pages.proposers(ctx, changes), EXPORT, form=form, states=named(ChangeState),
+        "oversight/changes.html",
+        listing,
+        lambda changes: pages.proposers(ctx, changes),
+        EXPORT,
+        form=form,
+        states=named(ChangeState),
         kinds=[(one.value, kind(one)) for one in ChangeKind],
-    )  # fmt: skip
+    )
 
 
 @blueprint.get("/usulan/<uuid:change_id>")
@@ -173,8 +178,11 @@ def _file(name: str, form: Form) -> Response:
 
 
 add_decisions(
-    blueprint, "/usulan/<uuid:change_id>", "show", _page,
+    blueprint,
+    "/usulan/<uuid:change_id>",
+    "show",
+    _page,
     Decision("laksanakan", "reference.execute", bound(reference.execute), "executed"),
     Decision("tolak", "reference.execute", noted(reference.reject), "rejected"),
     Decision("tarik", "reference.draft", noted(reference.withdraw), "taken_back"),
-)  # fmt: skip
+)

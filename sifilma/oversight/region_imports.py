@@ -20,9 +20,15 @@ def bring_codes(ctx: Context, folder: Path = DEFAULT_FOLDER) -> ImportResult:
     done = loading.import_codes(ctx.session, ctx.now, folder)
     if done.imported:
         record(
-            ctx, Action.REGIONS_IMPORT, "region_source", done.version,
-            sha256=done.sha256, added=done.added, renamed=done.renamed, closed=done.closed,
-        )  # fmt: skip
+            ctx,
+            Action.REGIONS_IMPORT,
+            "region_source",
+            done.version,
+            sha256=done.sha256,
+            added=done.added,
+            renamed=done.renamed,
+            closed=done.closed,
+        )
     return done
 
 

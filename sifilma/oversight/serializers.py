@@ -8,9 +8,12 @@ from sifilma.oversight.schemas import CaseOut, CertificateOut, ReferenceChangeBr
 from sifilma.web.links import links, steps
 
 CASE_VERBS = {
-    "certificate": CaseState.TESTED, "certify": CaseState.CERTIFIED, "reject": CaseState.REJECTED, "report": CaseState.REPORTED,
+    "certificate": CaseState.TESTED,
+    "certify": CaseState.CERTIFIED,
+    "reject": CaseState.REJECTED,
+    "report": CaseState.REPORTED,
     "cancel": CaseState.CANCELLED,
-}  # fmt: skip
+}
 TO_TEST = {CaseState.APPLIED: "admit", CaseState.TESTED: "return"}
 """Two ways lead to the tests: forward and back."""
 CHANGE_VERBS = {"approve": ChangeState.EXECUTED, "reject": ChangeState.REJECTED, "withdraw": ChangeState.REJECTED}
@@ -22,21 +25,35 @@ def case_out(case: ModelCase) -> CaseOut:
     verb = TO_TEST.get(CaseState(case.state))
     stated = case.certificate
     return CaseOut(
-        id=case.id, state=case.state, kind=case.kind, model={"id": str(case.model_id), "name": case.model.name},
-        organisation=party(case.organisation), letter_number=case.letter_number, letter_date=case.letter_date, notes=case.notes,
-        created_at=case.created_at, digest=case.digest, note=case.change_note,
+        id=case.id,
+        state=case.state,
+        kind=case.kind,
+        model={"id": str(case.model_id), "name": case.model.name},
+        organisation=party(case.organisation),
+        letter_number=case.letter_number,
+        letter_date=case.letter_date,
+        notes=case.notes,
+        created_at=case.created_at,
+        digest=case.digest,
+        note=case.change_note,
         certificate=CertificateOut.model_validate(stated, from_attributes=True) if stated else None,
         links=linked | (links("model-cases", case.id, **{verb: verb}) if verb else {}),
-    )  # fmt: skip
+    )
 
 
 def change_brief(change: ReferenceChange) -> ReferenceChangeBrief:
     """One change in a list."""
     return ReferenceChangeBrief(
-        id=change.id, state=change.state, kind=change.kind, count=change.count, digest=change.digest, proposed_at=change.proposed_at,
-        decided_at=change.decided_at, note=change.change_note,
+        id=change.id,
+        state=change.state,
+        kind=change.kind,
+        count=change.count,
+        digest=change.digest,
+        proposed_at=change.proposed_at,
+        decided_at=change.decided_at,
+        note=change.change_note,
         links=steps("reference-changes", change.id, CHANGE, change.state, CHANGE_VERBS),
-    )  # fmt: skip
+    )
 
 
 def change_out(change: ReferenceChange) -> ReferenceChangeOut:

@@ -28,6 +28,10 @@ def _approve(ctx: Context, held: Resources, request_id: UUID, digest: str, note:
 
 
 TOGETHER = Together(
-    "personalisation", candidates, _approve, counted=_("Cards"), show="personalisation_pages.show",
+    "personalisation",
+    candidates,
+    _approve,
+    counted=_("Cards"),
+    show="personalisation_pages.show",
     letter=lambda request_id: url_for("personalisation_pages.file", request_id=request_id, name="surat"),
-)  # fmt: skip
+)

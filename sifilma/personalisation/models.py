@@ -60,13 +60,18 @@ class PersonalisationRequest(Requested, Base):
         *request_checks(PersonalisationState),
         CheckConstraint("quantity BETWEEN 1 AND 100000", name="quantity"),
         Index(
-            "uq_personalisation_request_letter", "requester_id", "letter_key", "letter_date", unique=True,
-            sqlite_where=text(OPEN_LETTER), postgresql_where=text(OPEN_LETTER),
+            "uq_personalisation_request_letter",
+            "requester_id",
+            "letter_key",
+            "letter_date",
+            unique=True,
+            sqlite_where=text(OPEN_LETTER),
+            postgresql_where=text(OPEN_LETTER),
         ),
         Index(None, "requester_id", "id"),
         Index(None, "buyer_id", "id"),
         Index(None, "letter_date", "id"),
-    )  # fmt: skip
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     requester_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
@@ -133,10 +138,17 @@ four_eyes.protect(
     waiting="submitted",
     approved="approved",
     content=(
-        *LETTER_COLUMNS, "requester_id", "buyer_id", "function", "quantity", "purchase_order_number",
-        "purchase_order_document_id", "batch_document_id", "notes",
+        *LETTER_COLUMNS,
+        "requester_id",
+        "buyer_id",
+        "function",
+        "quantity",
+        "purchase_order_number",
+        "purchase_order_document_id",
+        "batch_document_id",
+        "notes",
     ),
-)  # fmt: skip
+)
 four_eyes.protect_parts("batch_row", "personalisation_request")
 triggers.immutable("personalisation_result")
 triggers.guard(

@@ -58,9 +58,14 @@ def _form(request_id: UUID, form: Form) -> Response:
     rows = _typed(form) or [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming[:ROWS]]
     wrong = {(error["row"], error["field"]) for error in form.rows}
     return form.again(
-        "personalisation/results.html", found=found, rows=rows, wrong=wrong, open=found.state in results.OPEN, coming=len(coming),
+        "personalisation/results.html",
+        found=found,
+        rows=rows,
+        wrong=wrong,
+        open=found.state in results.OPEN,
+        coming=len(coming),
         done=results.personalised(ctx, found),
-    )  # fmt: skip
+    )
 
 
 def _typed(form: Form) -> list[dict[str, str]]:

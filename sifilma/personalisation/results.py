@@ -206,10 +206,15 @@ def _save(
     for result in results:
         ctx.session.add(
             PersonalisationResult(
-                id=uuid7(), personalisation_request_id=request.id, card_id=cards[result.sam_uid].id, outcome=result.outcome,
-                hardware_number=result.hardware_number or "", kcv=kcvs.get(result.sam_uid, ""), act_id=act.id,
+                id=uuid7(),
+                personalisation_request_id=request.id,
+                card_id=cards[result.sam_uid].id,
+                outcome=result.outcome,
+                hardware_number=result.hardware_number or "",
+                kcv=kcvs.get(result.sam_uid, ""),
+                act_id=act.id,
             )
-        )  # fmt: skip
+        )
     ctx.session.flush()
     for result in results:
         card = cards[result.sam_uid]

@@ -26,9 +26,13 @@ from sifilma.personalisation.service import WAY
 from sifilma.web.links import steps
 
 VERBS = {
-    "submit": State.SUBMITTED, "return": State.RETURNED, "approve": State.APPROVED, "reject": State.REJECTED, "cancel": State.CANCELLED,
+    "submit": State.SUBMITTED,
+    "return": State.RETURNED,
+    "approve": State.APPROVED,
+    "reject": State.REJECTED,
+    "cancel": State.CANCELLED,
     "results": State.PERSONALISING,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,16 @@ def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
     return RequestPage(
-        request=shown, own=request.requester_id == ctx.actor.organisation_id, objection=WAY.objection(ctx, request),
-        submitter=names.get(request.submitted_by_user, ""), verified_at=request.verified_at,
+        request=shown,
+        own=request.requester_id == ctx.actor.organisation_id,
+        objection=WAY.objection(ctx, request),
+        submitter=names.get(request.submitted_by_user, ""),
+        verified_at=request.verified_at,
         given=given(ctx, request),
-        steps=timeline(ctx, PERSONALISATION.kind, request.id), done=outcomes.count("personalised"), failed=outcomes.count("failed"),
-    )  # fmt: skip
+        steps=timeline(ctx, PERSONALISATION.kind, request.id),
+        done=outcomes.count("personalised"),
+        failed=outcomes.count("failed"),
+    )
 
 
 def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:

@@ -227,11 +227,15 @@ def _require_right(ctx: Context, request: PersonalisationRequest) -> None:
 REQUESTS = Requests(
     WAY,
     Operations(
-        view=Operation.PERSONALISATION_VIEW, verify=Operation.PERSONALISATION_VERIFY, send_back=Operation.PERSONALISATION_RETURN,
+        view=Operation.PERSONALISATION_VIEW,
+        verify=Operation.PERSONALISATION_VERIFY,
+        send_back=Operation.PERSONALISATION_RETURN,
         approve=Operation.PERSONALISATION_APPROVE,
     ),
-    get_request, content, _require_right,
-)  # fmt: skip
+    get_request,
+    content,
+    _require_right,
+)
 
 
 def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, note: str = "") -> PersonalisationRequest:
@@ -254,6 +258,14 @@ def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRe
 def new_card(ctx: Context, settings: Settings, request: PersonalisationRequest, uid: str, unit_id: UUID | None) -> Card:
     """A card of the request, held by the directorate (the actor's organisation here)."""
     return Card(
-        id=uuid7(), uid=uid, function=request.function, holder_id=ctx.actor.organisation_id, buyer_id=request.buyer_id,
-        personalisation_request_id=request.id, unit_id=unit_id, key_version=settings.master_version, kcv="", seq=0,
-    )  # fmt: skip
+        id=uuid7(),
+        uid=uid,
+        function=request.function,
+        holder_id=ctx.actor.organisation_id,
+        buyer_id=request.buyer_id,
+        personalisation_request_id=request.id,
+        unit_id=unit_id,
+        key_version=settings.master_version,
+        kcv="",
+        seq=0,
+    )

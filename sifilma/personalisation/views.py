@@ -163,12 +163,15 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
 
 
 add_decisions(
-    blueprint, "/<uuid:request_id>", "show", _page,
+    blueprint,
+    "/<uuid:request_id>",
+    "show",
+    _page,
     Decision("ajukan", "personalisation.submit", noted(REQUESTS.submit), "submitted"),
     Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
     Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
     Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
-)  # fmt: skip
+)
 add_together(blueprint, TOGETHER)

@@ -120,9 +120,12 @@ def import_layer(
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(packed).hexdigest()
     layer = {
-        "name": file.name[:60], "sha256": digest, "file_sha256": hashlib.sha256(data).hexdigest(), "imported_at": now.isoformat(),
+        "name": file.name[:60],
+        "sha256": digest,
+        "file_sha256": hashlib.sha256(data).hexdigest(),
+        "imported_at": now.isoformat(),
         "regencies": len(expected),
-    }  # fmt: skip
+    }
     # `note` (an audit entry) comes first, so that no layer is in use without it. The record comes last: the file it names exists then.
     note(layer)
     _replace(folder / f"{digest}.wkb.z", packed)

@@ -81,10 +81,13 @@ class Home:
 def home(ctx: Context) -> Home:
     """Return everything the home page shows, within the actor's scope."""
     return Home(
-        waiting=_lines(ctx, tasks_waiting.waiting(ctx)), awaited=_lines(ctx, tasks_waiting.awaited(ctx)),
+        waiting=_lines(ctx, tasks_waiting.waiting(ctx)),
+        awaited=_lines(ctx, tasks_waiting.awaited(ctx)),
         lapsing=_lines(ctx, _lapsing(ctx)),
-        agreements=agreements(ctx), cards=_cards(ctx), days=_days(ctx),
-    )  # fmt: skip
+        agreements=agreements(ctx),
+        cards=_cards(ctx),
+        days=_days(ctx),
+    )
 
 
 def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:

@@ -112,9 +112,14 @@ def actor_of(user: User) -> Actor:
     """Return the user as an actor, so that queries find what they would see after signing in."""
     home = user.organisation
     return Actor(
-        organisation_id=home.id, organisation_kind=OrganisationKind(home.kind), region_code=home.region_code, user_id=user.id,
-        person_id=user.person_id, username=user.username, roles=user.role_set,
-    )  # fmt: skip
+        organisation_id=home.id,
+        organisation_kind=OrganisationKind(home.kind),
+        region_code=home.region_code,
+        user_id=user.id,
+        person_id=user.person_id,
+        username=user.username,
+        roles=user.role_set,
+    )
 
 
 def _morning(now: datetime, user: User, settings: Settings) -> datetime:

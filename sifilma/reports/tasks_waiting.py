@@ -53,10 +53,14 @@ def line_query(
 ) -> Select[Any]:
     """Return a select in the common columns: task, id, title, organisation, since when, count, deadline."""
     return query.with_only_columns(
-        literal(task, String).label("task"), key.label("key"), title.label("title"), Organisation.name.label("organisation"),
-        at.label("at"), (count if count is not None else literal(0, Integer)).label("count"),
+        literal(task, String).label("task"),
+        key.label("key"),
+        title.label("title"),
+        Organisation.name.label("organisation"),
+        at.label("at"),
+        (count if count is not None else literal(0, Integer)).label("count"),
         (until if until is not None else cast(null(), UtcDateTime)).label("until"),
-    ).where(Organisation.id == owner)  # fmt: skip
+    ).where(Organisation.id == owner)
 
 
 def waiting(ctx: Context) -> Lines:

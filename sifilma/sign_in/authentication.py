@@ -55,17 +55,28 @@ KEY_STATEMENT = Prepared(
 )
 SESSION_STATEMENT = Prepared(
     select(
-        LoginSession.id, LoginSession.csrf, LoginSession.otp_at, LoginSession.created_at, LoginSession.last_seen_at,
-        User.id.label("user_id"), User.person_id, User.username, User.roles,
-        Organisation.id.label("organisation_id"), Organisation.kind, Organisation.region_code,
+        LoginSession.id,
+        LoginSession.csrf,
+        LoginSession.otp_at,
+        LoginSession.created_at,
+        LoginSession.last_seen_at,
+        User.id.label("user_id"),
+        User.person_id,
+        User.username,
+        User.roles,
+        Organisation.id.label("organisation_id"),
+        Organisation.kind,
+        Organisation.region_code,
     )
     .join(User, User.id == LoginSession.user_id)
     .join(Organisation, Organisation.id == User.organisation_id)
     .where(
-        LoginSession.ended_at.is_(None), LoginSession.otp_at.is_not(None), User.state == AccountState.ACTIVE.value,
+        LoginSession.ended_at.is_(None),
+        LoginSession.otp_at.is_not(None),
+        User.state == AccountState.ACTIVE.value,
         LoginSession.token_hash == bindparam("hash"),
     )
-)  # fmt: skip
+)
 
 
 def _by_key(ctx: Context, key: str) -> Identity | None:

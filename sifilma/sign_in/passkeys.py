@@ -80,12 +80,14 @@ def registration_options(ctx: Context, where: Site) -> str:
     if len(there) >= MOST:
         raise Conflict("You have ten passkeys: remove one first.", type="too-many-passkeys")
     options = webauthn.generate_registration_options(
-        rp_id=where.name, rp_name="SI-FILMA", user_id=user.id.bytes, user_name=user.username, user_display_name=user.person.name,
+        rp_id=where.name,
+        rp_name="SI-FILMA",
+        user_id=user.id.bytes,
+        user_name=user.username,
+        user_display_name=user.person.name,
         exclude_credentials=_descriptors(there),
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.DISCOURAGED, user_verification=VERIFIED
-        ),
-    )  # fmt: skip
+        authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.DISCOURAGED, user_verification=VERIFIED),
+    )
     _keep_challenge(ctx, _session(ctx), options.challenge)
     return options_to_json(options)
 
@@ -103,9 +105,14 @@ def register(ctx: Context, where: Site, name: str, credential: dict[str, Any]) -
     except WebAuthnException as refused:
         raise Invalid.field("passkey", "The browser's answer does not fit. Try again.") from refused
     passkey = Passkey(
-        id=uuid7(), user_id=ctx.actor.user_id, name=name.strip()[:60] or "Passkey", credential_id=made.credential_id,
-        public_key=made.credential_public_key, sign_count=made.sign_count, created_at=ctx.now,
-    )  # fmt: skip
+        id=uuid7(),
+        user_id=ctx.actor.user_id,
+        name=name.strip()[:60] or "Passkey",
+        credential_id=made.credential_id,
+        public_key=made.credential_public_key,
+        sign_count=made.sign_count,
+        created_at=ctx.now,
+    )
     ctx.session.add(passkey)
     record(ctx, Action.USER_PASSKEY_ADD, "user", ctx.actor.user_id or "-", passkey=str(passkey.id))
     ctx.session.flush()
@@ -145,9 +152,13 @@ def accept(ctx: Context, where: Site, user_id: UUID, session_id: UUID, credentia
         return False
     try:
         done = webauthn.verify_authentication_response(
-            credential=credential, expected_challenge=challenge, expected_rp_id=where.name, expected_origin=where.origin,
-            credential_public_key=passkey.public_key, credential_current_sign_count=passkey.sign_count,
-        )  # fmt: skip
+            credential=credential,
+            expected_challenge=challenge,
+            expected_rp_id=where.name,
+            expected_origin=where.origin,
+            credential_public_key=passkey.public_key,
+            credential_current_sign_count=passkey.sign_count,
+        )
     except WebAuthnException:
         return False
     # Conditional on the counter that was checked: if another use has raised it in between, this one fails.

@@ -55,10 +55,16 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
     _end_former(ctx.session, session_id, ctx)
     ctx.session.add(
         SentCode(
-            id=code_id, session_id=session_id, channel=channel, mac=_mac(settings, code_id, code), message_id=message.id,
-            created_at=ctx.now, expires_at=ctx.now + LIFE, tries=0,
+            id=code_id,
+            session_id=session_id,
+            channel=channel,
+            mac=_mac(settings, code_id, code),
+            message_id=message.id,
+            created_at=ctx.now,
+            expires_at=ctx.now + LIFE,
+            tries=0,
         )
-    )  # fmt: skip
+    )
     record(ctx, Action.SESSION_CODE_SENT, "user", user.id, organisation_id=user.organisation_id, channel=channel)
 
 

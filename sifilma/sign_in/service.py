@@ -59,10 +59,15 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     cookie = secrets.token_urlsafe(32)
     ctx.session.add(
         LoginSession(
-            token_hash=secret_hash(cookie), user_id=row.id, csrf=secrets.token_urlsafe(24), created_at=ctx.now, last_seen_at=ctx.now,
-            ip=ctx.actor.ip, agent=agent[:200],
+            token_hash=secret_hash(cookie),
+            user_id=row.id,
+            csrf=secrets.token_urlsafe(24),
+            created_at=ctx.now,
+            last_seen_at=ctx.now,
+            ip=ctx.actor.ip,
+            agent=agent[:200],
         )
-    )  # fmt: skip
+    )
     record(ctx, Action.SESSION_PASSWORD_ACCEPTED, "user", row.id)
     return cookie
 

@@ -69,10 +69,17 @@ def register(app: Flask) -> None:
         moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=states.field, translated=translate
     )
     app.jinja_env.globals.update(
-        icon=assets.icon, npm_url=assets.npm_url, static_url=assets.static_url, state_of=states.state, named_states=states.named,
-        csrf_token=lambda: g.get("csrf", ""), done_text=done_text,
-        page_url=page_url, link_to=link_to, now=_now,
-    )  # fmt: skip
+        icon=assets.icon,
+        npm_url=assets.npm_url,
+        static_url=assets.static_url,
+        state_of=states.state,
+        named_states=states.named,
+        csrf_token=lambda: g.get("csrf", ""),
+        done_text=done_text,
+        page_url=page_url,
+        link_to=link_to,
+        now=_now,
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 

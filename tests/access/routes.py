@@ -115,9 +115,12 @@ NOTE = {"note": "catatan uji"}
 _LETTER = {"letter_number": "470/1/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan"}
 _PERSON = {"name": "Satria Contoh", "id_kind": "employee", "position": "Auditor"}
 _RECORD = {
-    "place": "Kantor", "executed_at": "2026-11-23T00:00:00Z", "method": "dipotong", "official": _PERSON | {"id_number": "A-1"},
+    "place": "Kantor",
+    "executed_at": "2026-11-23T00:00:00Z",
+    "method": "dipotong",
+    "official": _PERSON | {"id_number": "A-1"},
     "witnesses": [_PERSON | {"id_number": "A-2", "office": "Inspektorat"}, _PERSON | {"id_number": "A-3", "office": "Inspektorat"}],
-}  # fmt: skip
+}
 _CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40"}
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"digest": "0" * 64},

@@ -114,8 +114,10 @@ def test_routes_without_operation_or_known_kind_are_reported(crowded: World) -> 
         return ""
 
     for endpoint, rule, planted in (
-        ("nameless", "/planted", nameless), ("unheard_of", "/planted/polish", unheard_of), ("unknown", "/planted/<uuid:id>", unknown),
-    ):  # fmt: skip
+        ("nameless", "/planted", nameless),
+        ("unheard_of", "/planted/polish", unheard_of),
+        ("unknown", "/planted/<uuid:id>", unknown),
+    ):
         crowded.app.view_functions[endpoint] = planted
         crowded.app.url_map.add(crowded.app.url_rule_class(rule, endpoint=endpoint, methods=["GET"]))
     found = walk(crowded, "operator").faults()

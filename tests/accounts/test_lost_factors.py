@@ -75,8 +75,10 @@ def test_two_administrators_replace_the_factor_of_a_head_and_end_everything_from
     assert opens(world, secret)
     assert decide(world, "admin2").status_code == 409
     assert [row[0] for row in world.sql("SELECT action FROM audit_entry WHERE action LIKE 'user.%' ORDER BY id DESC LIMIT 3")] == [
-        "user.invite", "user.change_approve", "user.change_propose",
-    ]  # fmt: skip
+        "user.invite",
+        "user.change_approve",
+        "user.change_propose",
+    ]
 
 
 def test_the_person_enrols_again_with_the_link(world: World) -> None:

@@ -143,8 +143,10 @@ def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
         world.sql(
             "INSERT INTO user_account (id, person_id, organisation_id, username, roles, state, password_hash, totp_last_step, created_at)"
             " VALUES (:id, :person, :organisation, 'second', 'approver', 'invited', '', 0, '2026-01-01 00:00:00+00')",
-            id="0" * 31 + "7", person=person[0], organisation=person[1],
-        )  # fmt: skip
+            id="0" * 31 + "7",
+            person=person[0],
+            organisation=person[1],
+        )
 
 
 def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(

@@ -220,9 +220,13 @@ def test_the_statements_of_a_page_do_not_grow_with_the_cards(sqlite_world: World
     with world.app.app_context():
         engine = db.engine
     pages = {
-        "/aktivasi": 8, f"/aktivasi/{ready.request}": 14, "/aktivasi/baru": 8, "/aktivasi/kartu": 9, "/aktivasi/riwayat": 11,
+        "/aktivasi": 8,
+        f"/aktivasi/{ready.request}": 14,
+        "/aktivasi/baru": 8,
+        "/aktivasi/kartu": 9,
+        "/aktivasi/riwayat": 11,
         f"/aktivasi/riwayat/{answers[0]['id']}": 11,
-    }  # fmt: skip
+    }
     for path, most in pages.items():
         with counted(engine) as cost:
             office.text(path)

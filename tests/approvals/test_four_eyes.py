@@ -66,10 +66,17 @@ def approver_account(world: World, username: str) -> tuple[UUID, UUID]:
         if "approver" in user.roles or known:
             return user.person_id, (known or user).id
         second = User(
-            id=uuid7(), person_id=user.person_id, organisation_id=central, username=name, roles="approver",
-            state=AccountState.ACTIVE, password_hash=user.password_hash, totp_sealed=user.totp_sealed, totp_last_step=0,
+            id=uuid7(),
+            person_id=user.person_id,
+            organisation_id=central,
+            username=name,
+            roles="approver",
+            state=AccountState.ACTIVE,
+            password_hash=user.password_hash,
+            totp_sealed=user.totp_sealed,
+            totp_last_step=0,
             created_at=world.start,
-        )  # fmt: skip
+        )
         ctx.session.add(second)
         ctx.session.flush()
         return second.person_id, second.id
@@ -92,8 +99,17 @@ def inserts(session: Session, way: Submissions, thing_id: UUID, person_id: UUID,
     make: Any = way.approval
     parent = {f"{way.cycle.table}_id": thing_id}
     attempt = session.begin_nested()
-    session.add(make(id=uuid7(), person_id=person_id, user_id=user_id, digest=digest, at=session.get_one(User, user_id).created_at,
-                     act_id=uuid7(), **parent))  # fmt: skip
+    session.add(
+        make(
+            id=uuid7(),
+            person_id=person_id,
+            user_id=user_id,
+            digest=digest,
+            at=session.get_one(User, user_id).created_at,
+            act_id=uuid7(),
+            **parent,
+        )
+    )
     try:
         session.flush()
     except IntegrityError:

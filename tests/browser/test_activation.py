@@ -96,8 +96,11 @@ def test_a_doubtful_place_asks_for_its_reason_on_a_phone(server: tuple[World, Se
     page.select_option("[name=hardware_number]", ready.hardware[uid])
     located(page)
     assert not page.is_visible("[name=reason]")
-    page.select_option("[name=province]", "51")  # the selects can still be changed: each choice loads the next select
+    page.select_option("[name=regency]", "35.02")
+    page.wait_for_selector("[name=district] option[value='35.02.01']", state="attached")
+    page.select_option("[name=province]", "51")  # the selects stay changeable: each choice opens the next
     page.wait_for_selector("[name=regency] option[value='51.06']", state="attached")
+    assert page.input_value("[name=regency]") == ""  # what was chosen is not in the new list, nothing else is chosen in its place
     page.select_option("[name=regency]", "51.06")
     page.wait_for_selector("[name=district] option[value='51.06.02']", state="attached")
     page.select_option("[name=district]", "51.06.02")

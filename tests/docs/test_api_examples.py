@@ -21,9 +21,18 @@ DOCUMENT = (ROOT / "docs" / "api.md").read_text()
 LONGEST = 90
 """Seconds a run may take on a machine that is busy with other tests."""
 REFUSALS = {
-    "SifilmaError", "Invalid", "Invalid.field", "Unauthenticated", "Forbidden", "StepUpRequired", "NotFound", "Conflict",
-    "TooLarge", "TooMany", "Unavailable",
-}  # fmt: skip
+    "SifilmaError",
+    "Invalid",
+    "Invalid.field",
+    "Unauthenticated",
+    "Forbidden",
+    "StepUpRequired",
+    "NotFound",
+    "Conflict",
+    "TooLarge",
+    "TooMany",
+    "Unavailable",
+}
 
 
 PARAMETER = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")

@@ -74,9 +74,18 @@ def test_a_key_with_more_uses_than_its_template_is_refused(softhsm: SoftHSM, nam
     template = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.DERIVE: False, Attribute.UNWRAP: False}
     template[Attribute[name]] = True
     abilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
-    raw(token, lambda on: on.generate_key(
-        KeyType.AES, 256, id=SEAL[0].id, label="seal-kek", store=True, capabilities=abilities, template=template,
-    ))  # fmt: skip
+    raw(
+        token,
+        lambda on: on.generate_key(
+            KeyType.AES,
+            256,
+            id=SEAL[0].id,
+            label="seal-kek",
+            store=True,
+            capabilities=abilities,
+            template=template,
+        ),
+    )
     with pytest.raises(HSMMisuse, match=f"seal-kek.*{name}"):
         ceremony.create_keys(token, SEAL)
 
@@ -127,9 +136,12 @@ def test_a_key_deleted_by_another_program_is_reported_missing(softhsm: SoftHSM) 
 
 def test_a_key_of_another_curve_is_refused(softhsm: SoftHSM) -> None:
     token = softhsm.token("curve", EC)
-    raw(token, lambda on: on.create_domain_parameters(
-        KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}, local=True
-    ).generate_keypair(label="document-sign", id=b"\x01\x04", store=True))  # fmt: skip
+    raw(
+        token,
+        lambda on: on.create_domain_parameters(
+            KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}, local=True
+        ).generate_keypair(label="document-sign", id=b"\x01\x04", store=True),
+    )
     for act in (lambda: token.public_key("document-sign"), lambda: token.sign("document-sign", DIGEST)):
         assert isinstance(refusal(act), HSMMisuse)
 

@@ -36,10 +36,16 @@ def raw(token: HSM, act: Callable[[Any], T]) -> T:
 def put_secret(token: HSM, label: str, value: bytes, *, kind: KeyType = KeyType.AES, **allowed: bool) -> None:
     """Create a secret key of a known value on the token (C_CreateObject); `allowed` names its permitted uses (SIGN, ENCRYPT, …)."""
     template = {
-        Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: kind, Attribute.LABEL: label, Attribute.ID: b"\x7f",
-        Attribute.VALUE: value, Attribute.TOKEN: True, Attribute.PRIVATE: True, Attribute.SENSITIVE: True,
+        Attribute.CLASS: ObjectClass.SECRET_KEY,
+        Attribute.KEY_TYPE: kind,
+        Attribute.LABEL: label,
+        Attribute.ID: b"\x7f",
+        Attribute.VALUE: value,
+        Attribute.TOKEN: True,
+        Attribute.PRIVATE: True,
+        Attribute.SENSITIVE: True,
         Attribute.EXTRACTABLE: False,
-    }  # fmt: skip
+    }
     template |= {Attribute[name]: value for name, value in allowed.items()}
     raw(token, lambda session: session.create_object(template))
 

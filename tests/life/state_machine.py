@@ -175,9 +175,13 @@ class Life(RuleBasedStateMachine):
         now, token = self.world.clock.now(), card.token
         may = card.may_be_activated(now)
         body = {
-            "sam_uid": card.uid, "token": token.text if token and right else "salahsalah", "hardware_number": card.hardware,
-            "accuracy_m": 10, "source": "device", "address": "Kantor",
-        } | MAGETAN_PLACE  # fmt: skip
+            "sam_uid": card.uid,
+            "token": token.text if token and right else "salahsalah",
+            "hardware_number": card.hardware,
+            "accuracy_m": 10,
+            "source": "device",
+            "address": "Kantor",
+        } | MAGETAN_PLACE
         answer = self._call(OFFICE, "/activations", body, allowed=may and right)
         if answer:
             expires = datetime.fromisoformat(answer["manifest"]["expires_at"])
@@ -222,9 +226,12 @@ class Life(RuleBasedStateMachine):
         if made:
             self.world.approve("destructions", made["id"], APPROVER)
             record = {
-                "place": "Kantor", "executed_at": self.world.clock.now().isoformat(), "method": "dipotong", "witnesses": WITNESSES,
+                "place": "Kantor",
+                "executed_at": self.world.clock.now().isoformat(),
+                "method": "dipotong",
+                "witnesses": WITNESSES,
                 "official": _PERSON | {"id_number": "A-0"},
-            }  # fmt: skip
+            }
             done(self._client(who).send(f"/destructions/{made['id']}/record", record, part="record", photos=[PHOTO]))
             card.state = "destroyed"
 

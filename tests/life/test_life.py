@@ -13,9 +13,14 @@ from tests.support.world import World
 
 # Derandomised and without a database of examples: every run takes the same steps, so that NEEDED can be asserted.
 BOUNDED = settings(
-    max_examples=14, stateful_step_count=40, derandomize=True, deadline=None, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.generate],
-)  # fmt: skip
+    max_examples=14,
+    stateful_step_count=40,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
 
 
 # The calls that the runs must reach, each both allowed and refused.

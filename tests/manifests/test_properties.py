@@ -14,40 +14,47 @@ from manifests.encoding import b64url
 from manifests.keyset import root_sha256
 from manifests.payload import Manifest
 from manifests.verifier import Expectations, Reason, verify
-from tests.vectors import make
+from tests.vectors import make, parts
 
 settings.register_profile("project", database=None, deadline=None, max_examples=120)
 settings.load_profile("project")
 SAFE = 2**53 - 1
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=60)
-PAYLOADS = st.fixed_dictionaries({
-    "seq": st.integers(1, SAFE), "epoch": st.integers(0, 1), "fn": st.sampled_from(["R", "RW"]),
-    "org": st.builds(lambda name: make.payload()["org"] | {"name": name}, TEXT),
-    "unit": st.builds(
-        lambda hw, pcid: make.payload()["unit"] | {"hw": hw, "pcid": pcid.hex().upper()},
-        TEXT, st.binary(min_size=16, max_size=16),
-    ),
-    "loc": st.builds(
-        lambda lat, lon, acc: make.payload()["loc"] | {"lat_e7": lat, "lon_e7": lon, "acc_m": acc},
-        st.integers(-900_000_000, 900_000_000), st.integers(-1_800_000_000, 1_800_000_000), st.integers(0, 1_000_000),
-    ),
-})  # fmt: skip
-EXPECTED = Expectations(root_sha256(make.ROOT.public_key()), make.files()["keyset.sig"], make.AT)
+PAYLOADS = st.fixed_dictionaries(
+    {
+        "seq": st.integers(1, SAFE),
+        "epoch": st.integers(0, 1),
+        "fn": st.sampled_from(["R", "RW"]),
+        "org": st.builds(lambda name: parts.payload()["org"] | {"name": name}, TEXT),
+        "unit": st.builds(
+            lambda hw, pcid: parts.payload()["unit"] | {"hw": hw, "pcid": pcid.hex().upper()},
+            TEXT,
+            st.binary(min_size=16, max_size=16),
+        ),
+        "loc": st.builds(
+            lambda lat, lon, acc: parts.payload()["loc"] | {"lat_e7": lat, "lon_e7": lon, "acc_m": acc},
+            st.integers(-900_000_000, 900_000_000),
+            st.integers(-1_800_000_000, 1_800_000_000),
+            st.integers(0, 1_000_000),
+        ),
+    }
+)
+EXPECTED = Expectations(root_sha256(parts.ROOT.public_key()), make.files()["keyset.sig"], parts.AT)
 
 
 @given(PAYLOADS)
 def test_every_signed_payload_is_read_back_unchanged(changes: dict[str, Any]) -> None:
-    made = Manifest.model_validate(make.payload(**changes))
-    data = make.signed(made.to_bytes())
+    made = Manifest.model_validate(parts.payload(**changes))
+    data = parts.signed(made.to_bytes())
     verdict = verify(data, EXPECTED)
     assert verdict.valid, verdict
     assert verdict.manifest == made
     assert Manifest.from_bytes(made.to_bytes()).to_bytes() == made.to_bytes()
 
 
-@given(st.integers(0, len(make.good()) - 1), st.integers(1, 255))
+@given(st.integers(0, len(parts.good()) - 1), st.integers(1, 255))
 def test_every_changed_byte_is_refused(position: int, change: int) -> None:
-    data = bytearray(make.good())
+    data = bytearray(parts.good())
     data[position] ^= change
     assert not verify(bytes(data), EXPECTED).valid
 
@@ -76,19 +83,19 @@ def test_the_machine_decrypts_the_open_key(key: bytes, pcid: bytes) -> None:
     [
         {"ver": True},
         {"prev": "A" * 42 + "B"},
-        {"loc": make.payload()["loc"] | {"code": "٣٥.20"}},
-        {"loc": make.payload()["loc"] | {"code": "35.20.01.2٠01"}},
+        {"loc": parts.payload()["loc"] | {"code": "٣٥.20"}},
+        {"loc": parts.payload()["loc"] | {"code": "35.20.01.2٠01"}},
     ],
     ids=["true for 1", "trailing bits", "foreign digits", "a foreign digit"],
 )
 def test_values_that_only_look_right_are_refused(change: dict[str, Any]) -> None:
-    data = json.dumps(make.payload() | change, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
-    verdict = verify(make.signed(data), EXPECTED)
+    data = json.dumps(parts.payload() | change, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    verdict = verify(parts.signed(data), EXPECTED)
     assert (verdict.valid, verdict.reason) == (False, Reason.PAYLOAD)
 
 
 def test_an_empty_uid_on_the_command_line_is_unusable_input(capsys: pytest.CaptureFixture[str]) -> None:
     folder = make.FOLDER
-    pin, keyset = root_sha256(make.ROOT.public_key()), str(folder / "keyset.sig")
+    pin, keyset = root_sha256(parts.ROOT.public_key()), str(folder / "keyset.sig")
     assert cli.main(["verify", str(folder / "good.jws"), "--root-sha256", pin, "--keyset", keyset, "--uid", ""]) == 2
     assert "16 hex digits" in capsys.readouterr().err

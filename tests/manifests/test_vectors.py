@@ -20,9 +20,11 @@ from jwcrypto import jws as jwcrypto_jws
 from jwcrypto.common import JWException
 
 from manifests import cli, encoding, jws
-from manifests.verifier import Expectations, verify
+from manifests.keyset import KeysetRefused, root_sha256, verify_keyset, verify_root_change
+from manifests.verifier import Expectations, Reason, Verdict, verify
 from tests.support import programs
 from tests.vectors import make
+from tests.vectors.parts import ROOT, SIGNER, STATUS
 
 FOLDER = make.FOLDER
 INDEX: dict[str, Any] = json.loads((FOLDER / "index.json").read_text())
@@ -30,28 +32,50 @@ NAMES = sorted(INDEX["vectors"])
 
 
 def expectations(name: str) -> Expectations:
-    asked = INDEX["vectors"][name]["ask"]
-    return Expectations(
-        INDEX["root_sha256"], (FOLDER / "keyset.sig").read_bytes(), INDEX["at"], (FOLDER / "status.sig").read_bytes(), INDEX["uid"], **asked
-    )
+    entry = INDEX["vectors"][name]
+    asked = {key: INDEX[key] for key in ("at", "uid", "root_sha256")} | entry["ask"]
+    status = None if entry["status"] is None else (FOLDER / entry["status"]).read_bytes()
+    return Expectations(keyset=(FOLDER / entry["keyset"]).read_bytes(), status=status, **asked)
+
+
+def judged(name: str) -> Verdict:
+    return verify((FOLDER / INDEX["vectors"][name]["file"]).read_bytes(), expectations(name))
 
 
 def said(name: str) -> str:
-    verdict = verify((FOLDER / f"{name}.jws").read_bytes(), expectations(name))
+    verdict = judged(name)
     return "valid" if verdict.valid else str(verdict.reason)
 
 
 def test_the_files_equal_what_the_script_makes() -> None:
-    assert {name: (FOLDER / name).read_bytes() for name in make.files()} == make.files()
+    there = {path.name: path.read_bytes() for pattern in make.MADE for path in FOLDER.glob(pattern)}
+    assert there == make.files()
+
+
+def test_no_two_vectors_have_one_name() -> None:
+    assert len(NAMES) == len(make.vectors())
+
+
+def test_every_reason_has_a_vector() -> None:
+    assert {entry["ours"] for entry in INDEX["vectors"].values()} == {"valid", *map(str, Reason)}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_our_verifier_gives_the_result_of_the_index(name: str) -> None:
     assert said(name) == INDEX["vectors"][name]["ours"]
+    assert bool(judged(name).warning) == INDEX["vectors"][name]["warning"]
 
 
-def test_a_manifest_in_its_grace_period_is_valid_with_a_warning() -> None:
-    assert verify((FOLDER / "grace.jws").read_bytes(), expectations("grace")).warning
+@pytest.mark.parametrize("name", sorted(INDEX["root_changes"]))
+def test_our_verifier_moves_its_pin_as_the_index_says(name: str) -> None:
+    entry = INDEX["root_changes"][name]
+    held = verify_keyset((FOLDER / entry["held"]).read_bytes(), INDEX["root_sha256"])
+    data = (FOLDER / entry["file"]).read_bytes()
+    if entry["root_sha256"] is None:
+        with pytest.raises(KeysetRefused):
+            verify_root_change(data, held)
+    else:
+        assert root_sha256(verify_root_change(data, held).root.key()) == entry["root_sha256"]
 
 
 def test_the_duplicate_keys_vector_passes_without_the_check_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,22 +84,25 @@ def test_the_duplicate_keys_vector_passes_without_the_check_for_them(monkeypatch
     assert said("duplicate-keys") == "valid"
 
 
-def test_a_keyset_of_another_root_is_not_trusted() -> None:
-    expected = expectations("good")
-    other = Expectations(expected.root_sha256, (FOLDER / "keyset-of-another-root.sig").read_bytes(), expected.at)
-    assert verify((FOLDER / "good.jws").read_bytes(), other).reason == "keyset-not-trusted"
+OPTIONS = {"min_epoch": "--min-epoch", "min_seq": "--min-seq"}
+FOR_THE_COMMAND = [name for name in NAMES if "min_status_seq" not in INDEX["vectors"][name]["ask"]]  # it has no option for this input
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FOR_THE_COMMAND)
 def test_the_command_exits_0_or_1(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = [text for key, value in INDEX["vectors"][name]["ask"].items() for text in (f"--{key.replace('_', '-')}", str(value))]
+    entry = INDEX["vectors"][name]
+    asked = {key: INDEX[key] for key in ("at", "root_sha256")} | entry["ask"]
+    more = [text for key, option in OPTIONS.items() if key in asked for text in (option, str(asked[key]))]
+    more += ["--status", str(FOLDER / entry["status"])] if entry["status"] else []
+    more += ["--uid", "30:15:4b:01 00 00 12 34"] if asked.get("uid", INDEX["uid"]) else []
     code = cli.main([
-        "verify", str(FOLDER / f"{name}.jws"), "--root-sha256", INDEX["root_sha256"], "--keyset", str(FOLDER / "keyset.sig"),
-        "--status", str(FOLDER / "status.sig"), "--uid", "30:15:4b:01 00 00 12 34", "--at", str(INDEX["at"]), *asked,
+        "verify", str(FOLDER / entry["file"]), "--root-sha256", asked["root_sha256"], "--keyset", str(FOLDER / entry["keyset"]),
+        "--at", str(asked["at"]), *more,
     ])  # fmt: skip
-    ours = INDEX["vectors"][name]["ours"]
+    ours, out = entry["ours"], capsys.readouterr().out
     assert code == (0 if ours == "valid" else 1)
-    assert ("VALID" if ours == "valid" else f"REFUSED {ours}:") in capsys.readouterr().out
+    assert ("VALID" if ours == "valid" else f"REFUSED {ours}:") in out
+    assert ("WARNING" in out) == entry["warning"]
 
 
 def test_the_command_exits_2_for_what_it_cannot_use(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,12 +115,20 @@ def test_the_command_exits_2_for_what_it_cannot_use(capsys: pytest.CaptureFixtur
 # --- the programs ----------------------------------------------------------------------------------------------------
 
 
+FILES = sorted({entry["file"] for entry in INDEX["vectors"].values()})
+
+
 def accepted(judge: Callable[[Path], bool]) -> set[str]:
-    return {name for name in NAMES if judge(FOLDER / f"{name}.jws")}
+    return {file for file in FILES if judge(FOLDER / file)}
 
 
 def expected_of(program: str) -> set[str]:
-    return {name for name in NAMES if program in INDEX["vectors"][name]["accepted_by"]}
+    return {entry["file"] for entry in INDEX["vectors"].values() if program in entry["accepted_by"]}
+
+
+def test_vectors_of_one_file_are_accepted_by_the_same_programs() -> None:
+    found = {(entry["file"], tuple(entry["accepted_by"])) for entry in INDEX["vectors"].values()}
+    assert len(found) == len(FILES)
 
 
 def _succeeds(*command: str, data: bytes | None = None) -> bool:
@@ -107,7 +142,7 @@ def test_debians_jose_accepts_what_the_index_says() -> None:
 
 
 def test_openssl_accepts_what_the_index_says(tmp_path: Path) -> None:
-    public = make.SIGNER.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = SIGNER.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "key.pem").write_bytes(public)
 
     def judge(path: Path) -> bool:
@@ -154,14 +189,14 @@ def test_joserfc_accepts_what_the_index_says() -> None:
 
 def test_npm_jose_accepts_what_the_index_says() -> None:
     script = str(Path(__file__).with_name("verify.mjs"))
-    files = [str(FOLDER / f"{name}.jws") for name in NAMES]
+    files = [str(FOLDER / file) for file in FILES]
     done = subprocess.run([programs.program("node"), script, str(FOLDER / "jwks.json"), *files], capture_output=True, check=True, text=True)
     found = json.loads(done.stdout)
-    assert {name for name, file in zip(NAMES, files, strict=True) if found[file]} == expected_of("npm-jose")
+    assert {Path(file).name for file, good in found.items() if good} == expected_of("npm-jose")
 
 
 def test_jose_verifies_keyset_and_status_list_as_well(tmp_path: Path) -> None:
-    for name, key in (("keyset.sig", make.ROOT), ("status.sig", make.STATUS)):
+    for name, key in (("keyset.sig", ROOT), ("status.sig", STATUS)):
         (tmp_path / "key.jwk").write_text(json.dumps(jws.jwk(key.public_key())))
         (tmp_path / "line").write_bytes((FOLDER / name).read_bytes().strip())
         assert _succeeds(programs.program("jose"), "jws", "ver", "-i", str(tmp_path / "line"), "-k", str(tmp_path / "key.jwk"))

@@ -16,8 +16,11 @@ from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World
 
 HEADER = ("kind", "name", "region_code", "address")
-GOOD = [("institution", "BANK CONTOH", "", "Jakarta"), ("regency_office", "Dinas Kabupaten Contoh", "35.78", ""),
-        ("province_office", "Dinas Provinsi Contoh", "51", "")]  # fmt: skip
+GOOD = [
+    ("institution", "BANK CONTOH", "", "Jakarta"),
+    ("regency_office", "Dinas Kabupaten Contoh", "35.78", ""),
+    ("province_office", "Dinas Provinsi Contoh", "51", ""),
+]
 
 
 def digest(world: World) -> str:
@@ -104,8 +107,11 @@ def test_a_single_model_and_a_single_organisation_are_proposed_by_form(world: Wo
 
 
 def test_an_unknown_name_in_a_file_of_agreements_or_models_is_named(sqlite_world: World) -> None:
-    rows = [("BANK TAK DIKENAL", "1/PKS", "2026-01-01", "2026-12-31"), ("BANK MANDIRI", "2/PKS", "2026-12-31", "2026-01-01"),
-            ("BANK MANDIRI", "3/PKS", "kemarin", "2026-01-01")]  # fmt: skip
+    rows = [
+        ("BANK TAK DIKENAL", "1/PKS", "2026-01-01", "2026-12-31"),
+        ("BANK MANDIRI", "2/PKS", "2026-12-31", "2026-01-01"),
+        ("BANK MANDIRI", "3/PKS", "kemarin", "2026-01-01"),
+    ]
     header = ("institution", "number", "valid_from", "valid_until")
     page = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/pks", file=upload(header, rows)).get_data(as_text=True)
     for row, column in ((2, "institution"), (3, "valid_until"), (4, "valid_from")):

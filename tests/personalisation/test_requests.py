@@ -84,9 +84,15 @@ def test_an_office_requests_for_itself_only(world: World) -> None:
 
 
 def batch(world: World, rows: Sequence[tuple[str, ...]], files: Mapping[str, bytes] = MappingProxyType({}), **more: Any) -> Any:
-    stated = world.letter() | {
-        "function": "R", "on_behalf_of": str(world.organisation_of("mandiri.kepala")), "purchase_order_number": "PO-7",
-    } | more  # fmt: skip
+    stated = (
+        world.letter()
+        | {
+            "function": "R",
+            "on_behalf_of": str(world.organisation_of("mandiri.kepala")),
+            "purchase_order_number": "PO-7",
+        }
+        | more
+    )
     table = write_xlsx(("hardware_number", "model", "pcid", "sam_uid"), rows)
     sent: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.xlsx", table)} | dict(files)
     return world.client("softorb.kepala").send(PATH, stated, **sent)
@@ -194,8 +200,10 @@ def test_another_buyer_needs_another_batch(sqlite_world: World) -> None:
     number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
     path = f"{PATH}/{drafted(world, number)}"
     stated = world.letter() | {
-        "function": "R", "on_behalf_of": str(world.organisation_of("magetan.kepala")), "purchase_order_number": "PO-8",
-    }  # fmt: skip
+        "function": "R",
+        "on_behalf_of": str(world.organisation_of("magetan.kepala")),
+        "purchase_order_number": "PO-8",
+    }
     refused = world.client("softorb.kepala").send(path, stated, method="PUT")
     assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "batch")
     same = stated | {"on_behalf_of": str(world.organisation_of("mandiri.kepala"))}

@@ -193,9 +193,17 @@ def second_account(world: World, person: str, like: str) -> None:
     with world.context() as ctx:
         own, model = (ctx.session.scalars(select(User).where(User.username == name)).one() for name in (person, like))
         made = User(
-            id=uuid7(), person_id=own.person_id, organisation_id=model.organisation_id, username=f"{like}.lain", roles=model.roles,
-            state=model.state, password_hash=own.password_hash, totp_sealed=own.totp_sealed, totp_last_step=0, created_at=ctx.now,
-        )  # fmt: skip
+            id=uuid7(),
+            person_id=own.person_id,
+            organisation_id=model.organisation_id,
+            username=f"{like}.lain",
+            roles=model.roles,
+            state=model.state,
+            password_hash=own.password_hash,
+            totp_sealed=own.totp_sealed,
+            totp_last_step=0,
+            created_at=ctx.now,
+        )
         ctx.session.add(made)
         world.users[made.username] = made.id
 
@@ -213,10 +221,17 @@ def test_the_requester_reads_the_reason_of_a_return(sqlite_world: World) -> None
 @pytest.mark.parametrize(
     ("who", "verb"),
     [
-        ("magetan.kepala", "setujui"), ("magetan.kepala", "verifikasi"), ("operator1", "setujui"), ("operator1", "tolak"),
-        ("auditor1", "kembalikan"), ("auditor1", "ajukan"), ("penyetuju1", "ajukan"), ("penyetuju1", "hasil"), ("magetan.kepala", "hasil"),
+        ("magetan.kepala", "setujui"),
+        ("magetan.kepala", "verifikasi"),
+        ("operator1", "setujui"),
+        ("operator1", "tolak"),
+        ("auditor1", "kembalikan"),
+        ("auditor1", "ajukan"),
+        ("penyetuju1", "ajukan"),
+        ("penyetuju1", "hasil"),
+        ("magetan.kepala", "hasil"),
     ],
-)  # fmt: skip
+)
 def test_a_forbidden_step_is_neither_offered_nor_taken(sqlite_world: World, who: str, verb: str) -> None:
     request, person = submitted(sqlite_world), Person(sqlite_world, who)
     assert f"{request}/{verb}" not in person.text(f"/personalisasi/{request}")

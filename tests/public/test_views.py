@@ -41,10 +41,16 @@ PAGES = {
     "/bantuan/administrator": ("Putuskan usulan rekan Anda", "Decide on a colleague's proposal"),
 }
 OWN = {
-    "magetan.staf": "Dinas kabupaten/kota dan provinsi", "jatim.kepala": "Dinas kabupaten/kota dan provinsi", "mandiri.kepala": "Lembaga",
-    "len.kepala": "Produsen", "operator1": "Operator di direktorat", "penyetuju1": "Pemberi persetujuan di direktorat",
-    "auditor1": "Auditor", "admin1": "Administrator pengguna", "kustodian1": "Bantuan",
-}  # fmt: skip
+    "magetan.staf": "Dinas kabupaten/kota dan provinsi",
+    "jatim.kepala": "Dinas kabupaten/kota dan provinsi",
+    "mandiri.kepala": "Lembaga",
+    "len.kepala": "Produsen",
+    "operator1": "Operator di direktorat",
+    "penyetuju1": "Pemberi persetujuan di direktorat",
+    "auditor1": "Auditor",
+    "admin1": "Administrator pengguna",
+    "kustodian1": "Bantuan",
+}
 SOON = 2.0  # seconds within which the status page answers, also during outages
 
 

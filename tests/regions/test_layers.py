@@ -68,12 +68,12 @@ FORMATS: dict[str, Callable[[dict[str, BaseGeometry]], bytes]] = {
     "packed": layers.pack,
     "geojson": geojson,
     "geojson, codes without dots, heights": geojson_with_numeric_codes,
-    "geojson with a byte order mark and the crs of 2008": lambda shapes: b"\xef\xbb\xbf" + geojson(
-        shapes, crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+    "geojson with a byte order mark and the crs of 2008": lambda shapes: (
+        b"\xef\xbb\xbf" + geojson(shapes, crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}})
     ),
     "geoparquet": geoparquet,
     "geoparquet with its crs": lambda shapes: geoparquet(shapes, "Kode_Wilayah", crs=CRS84),
-}  # fmt: skip
+}
 
 
 def put(folder: Path, data: bytes) -> Path:
@@ -122,21 +122,26 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no feature": (geojson({}), "0 properties of a usual name"),
     "a feature without properties": (b'{"type": "FeatureCollection", "features": [{"properties": null}]}', "is not a boundary layer"),
     "a feature without geometry": (
-        b'{"type": "FeatureCollection", "features": [{"properties": {"kode": "35.20"}, "geometry": null}]}', "Feature 1 has no geometry",
+        b'{"type": "FeatureCollection", "features": [{"properties": {"kode": "35.20"}, "geometry": null}]}',
+        "Feature 1 has no geometry",
     ),
     "a point": (geojson({"35.20": shapely.Point(111, -7)}), "The shape of 35.20 is a Point"),
     "a village": (geojson({"35.20.06.1014": SHAPES["35.20"]}), "a layer holds regencies"),
     "a name for a code": (geojson({"Magetan": SHAPES["35.20"]}), "Feature 1 has 'Magetan'"),
-    "two codes": (json.dumps({"type": "FeatureCollection", "features": [
-        {"type": "Feature", "properties": {"kode": "35.20", "code": "1"}, "geometry": None}
-    ]}).encode(), "2 properties of a usual name"),
+    "two codes": (
+        json.dumps(
+            {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"kode": "35.20", "code": "1"}, "geometry": None}]}
+        ).encode(),
+        "2 properties of a usual name",
+    ),
     "a code twice": (geojson({"35.20": SHAPES["35.20"], "3520": SHAPES["35.21"]}), "invalid or given twice"),
     "a bow tie": (geojson({"35.20": BOWTIE}), "invalid or given twice"),
     "Africa": (geojson({"35.20": shapely.box(10, 0, 11, 1)}), "lies outside Indonesia"),
     "too few": (geojson(ONE), "lacks ['35.21', '51.06']"),
     "one too many": (geojson(SHAPES | {"99.99": ISLAND}), "unknown codes ['99.99']"),
     "GeoJSON in metres": (
-        geojson(SHAPES, crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}), "EPSG::3857: only WGS 84",
+        geojson(SHAPES, crs={"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}),
+        "EPSG::3857: only WGS 84",
     ),
     "GeoParquet in metres": (geoparquet(SHAPES, crs=PLANAR), "The layer is in EPSG:3857: only WGS 84"),
     "GeoParquet of no CRS": (geoparquet(SHAPES, crs=None), "The layer is in unknown: only WGS 84"),
@@ -146,7 +151,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "cut GeoParquet": (geoparquet(SHAPES)[:-30], "cannot be read"),
     "GeoParquet with broken shapes": (geoparquet({"35.20": b"\x01\x63"}), "is not a boundary layer"),
     "GeoParquet without a shape": (geoparquet({"35.20": SHAPES["35.20"], "35.21": None}), "Feature 2 has no geometry"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)

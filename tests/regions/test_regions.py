@@ -20,9 +20,12 @@ from sifilma.regions.sources import place_check
 from tests.support.databases import MADE
 
 KNOWN = {
-    "Magetan": (-7.6536, 111.3280, "35.20"), "Bangli": (-8.4543, 115.3549, "51.06"), "Jakarta Selatan": (-6.2265, 106.8090, "31.74"),
-    "Sabang": (5.8926, 95.3238, "11.72"), "Surabaya": (-7.2575, 112.7521, "35.78"),
-}  # fmt: skip
+    "Magetan": (-7.6536, 111.3280, "35.20"),
+    "Bangli": (-8.4543, 115.3549, "51.06"),
+    "Jakarta Selatan": (-6.2265, 106.8090, "31.74"),
+    "Sabang": (5.8926, 95.3238, "11.72"),
+    "Surabaya": (-7.2575, 112.7521, "35.78"),
+}
 ABROAD = {
     "Singapore": (1.3521, 103.8198),
     "Kuching": (1.5533, 110.3592),
@@ -70,11 +73,18 @@ def test_a_place_in_another_regency_fails(places: PlaceCheck) -> None:
 @pytest.mark.parametrize(
     ("metres", "accuracy", "on_land", "nearest", "outcome"),
     [
-        (0, 0, True, True, "PASS"), (250, 0, True, False, "PASS"), (251, 0, True, False, "REVIEW"), (499, 500, True, False, "PASS"),
-        (600, 5000, True, False, "REVIEW"), (2000, 0, True, False, "REVIEW"), (2001, 0, True, False, "FAIL"),
-        (2900, 0, False, True, "PASS"), (2900, 0, False, False, "FAIL"), (3001, 0, False, True, "FAIL"),
+        (0, 0, True, True, "PASS"),
+        (250, 0, True, False, "PASS"),
+        (251, 0, True, False, "REVIEW"),
+        (499, 500, True, False, "PASS"),
+        (600, 5000, True, False, "REVIEW"),
+        (2000, 0, True, False, "REVIEW"),
+        (2001, 0, True, False, "FAIL"),
+        (2900, 0, False, True, "PASS"),
+        (2900, 0, False, False, "FAIL"),
+        (3001, 0, False, True, "FAIL"),
     ],
-)  # fmt: skip
+)
 def test_a_place_check_has_three_outcomes(metres: int, accuracy: int, on_land: bool, nearest: bool, outcome: str) -> None:
     assert judge(Measured(metres, 0.0, "35.20", on_land), accuracy, nearest) == outcome
 

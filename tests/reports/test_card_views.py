@@ -113,8 +113,10 @@ def test_a_destroyed_card_offers_no_step(sqlite_world: World) -> None:
 def test_cards_are_found_by_letter_number(world: World) -> None:
     uid, other = world.received()[0], world.received("bangli.kepala", "R")[0]
     asked = world.requested("magetan.kepala", [uid])
-    [(first,)] = world.sql("SELECT r.letter_number FROM personalisation_request r JOIN card c ON c.personalisation_request_id = r.id"
-                           " WHERE c.uid = :uid", uid=uid)  # fmt: skip
+    [(first,)] = world.sql(
+        "SELECT r.letter_number FROM personalisation_request r JOIN card c ON c.personalisation_request_id = r.id WHERE c.uid = :uid",
+        uid=uid,
+    )
     for letter in (asked["letter_number"][4:], f" {first.lower()} "):
         for who in ("operator1", "magetan.staf"):
             found = words(Visitor(world, who).get("/kartu", text=letter, holder="magetan"))

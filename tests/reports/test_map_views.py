@@ -55,8 +55,12 @@ def test_everybody_sees_the_units_of_their_scope(world: World) -> None:
         who: [row[0] for row in table(world, who)] for who in ("penyetuju1", "magetan.staf", "jatim.kepala", "bangli.kepala", "len.kepala")
     }
     assert seen == {
-        "penyetuju1": ["51", "35"], "magetan.staf": ["35"], "jatim.kepala": ["35"], "bangli.kepala": ["51"], "len.kepala": ["51", "35"],
-    }  # fmt: skip
+        "penyetuju1": ["51", "35"],
+        "magetan.staf": ["35"],
+        "jatim.kepala": ["35"],
+        "bangli.kepala": ["51"],
+        "len.kepala": ["51", "35"],
+    }
     assert table(world, "softorb.kepala") == []  # the units have models of the other manufacturer
     assert {cluster["region"][:2] for cluster in drawn(world, "magetan.staf")} == {"35"}
     assert drawn(world, "mandiri.kepala") == []

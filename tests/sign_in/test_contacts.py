@@ -59,8 +59,11 @@ def test_an_inviter_is_told_if_the_id_number_has_another_name(sqlite_world: Worl
     assert told in page
     assert "Magetan" not in page
     central = UMI | {
-        "username": "operator9", "name": "Umar Contoh", "roles": ["operator"], "organisation": str(sqlite_world.organisation_of("admin1"))
-    }  # fmt: skip
+        "username": "operator9",
+        "name": "Umar Contoh",
+        "roles": ["operator"],
+        "organisation": str(sqlite_world.organisation_of("admin1")),
+    }
     assert landed(english(sqlite_world, "admin1").send("/pengguna/pusat/baru", **central)).endswith("selesai=proposed_otherwise")
 
 

@@ -59,8 +59,12 @@ def test_a_form_without_a_fresh_code_asks_for_it_and_keeps_every_field(made: Wor
     assert response.status_code == 403
     assert "Konfirmasi dengan kode sekali pakai" in visitor.seen
     assert hidden(response) == [
-        ("csrf_token", visitor.csrf), ("note", TYPED["note"]), ("choice", "a"), ("choice", "b"), ("name", "Model uji"),
-    ]  # fmt: skip
+        ("csrf_token", visitor.csrf),
+        ("note", TYPED["note"]),
+        ("choice", "a"),
+        ("choice", "b"),
+        ("name", "Model uji"),
+    ]
     assert f'action="{PATH}?jenis=baru"' in response.get_data(as_text=True)
     assert models(made) == 0
 

@@ -62,8 +62,14 @@ class Fuzz:
         if not poisoned:
             cases = st.one_of(cases, operation.as_strategy(GenerationMode.NEGATIVE))
 
-        @settings(max_examples=self.examples, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=self.examples,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=cases, pick=st.integers(0, 30), poison=st.sampled_from(POISONS))
         def each(case: Any, pick: int, poison: str) -> None:
             self._aim(case, pick)

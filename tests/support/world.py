@@ -213,11 +213,18 @@ class World:
         ctx.session.flush()
         ctx.session.add(
             User(
-                id=user_id, person_id=person.id, organisation_id=self.organisations[account.organisation], username=account.username,
-                roles=" ".join(sorted(account.roles)), state=AccountState.ACTIVE, password_hash=_hash(),
-                totp_sealed=seal_seed(self.settings, str(user_id), seed), totp_last_step=0, created_at=self.start,
+                id=user_id,
+                person_id=person.id,
+                organisation_id=self.organisations[account.organisation],
+                username=account.username,
+                roles=" ".join(sorted(account.roles)),
+                state=AccountState.ACTIVE,
+                password_hash=_hash(),
+                totp_sealed=seal_seed(self.settings, str(user_id), seed),
+                totp_last_step=0,
+                created_at=self.start,
             )
-        )  # fmt: skip
+        )
         ctx.session.flush()
         self.users[account.username], self.seeds[account.username] = user_id, seed
 
@@ -232,10 +239,15 @@ class World:
         with self.context() as ctx:
             ctx.session.add(
                 LoginSession(
-                    token_hash=secret_hash(cookie), user_id=self.users[username], csrf=csrf, otp_at=otp_at, created_at=otp_at,
-                    last_seen_at=now, ip="127.0.0.1",
+                    token_hash=secret_hash(cookie),
+                    user_id=self.users[username],
+                    csrf=csrf,
+                    otp_at=otp_at,
+                    created_at=otp_at,
+                    last_seen_at=now,
+                    ip="127.0.0.1",
                 )
-            )  # fmt: skip
+            )
         return Client(self, {"Cookie": f"sifilma_session={cookie}", "X-CSRF-Token": csrf})
 
     def machine(self, organisation: str) -> Client:
@@ -251,9 +263,9 @@ class World:
     def organisation_of(self, username: str) -> UUID:
         """Return the id of an account's organisation."""
         with self.context() as ctx:
-            return ctx.session.scalars(select(Organisation.id).join(User, User.organisation_id == Organisation.id).where(
-                User.username == username
-            )).one()  # fmt: skip
+            return ctx.session.scalars(
+                select(Organisation.id).join(User, User.organisation_id == Organisation.id).where(User.username == username)
+            ).one()
 
     # --- short cuts to any point of a card's life --------------------------------------------------------------------
 
@@ -358,8 +370,10 @@ class World:
         out = io.StringIO()
         csv.writer(out).writerows([("hardware_number", "model", "pcid", "sam_uid"), *rows])
         stated = self.letter() | {
-            "function": "R", "on_behalf_of": str(self.organisation_of(buyer)), "purchase_order_number": "PO-1",
-        }  # fmt: skip
+            "function": "R",
+            "on_behalf_of": str(self.organisation_of(buyer)),
+            "purchase_order_number": "PO-1",
+        }
         client = self.client(maker)
         files: dict[str, Any] = {"letter": letter(), "purchase_order": letter(), "batch": ("batch.csv", out.getvalue().encode())}
         made = done(client.send("/personalisation-requests", stated, **files), 201)

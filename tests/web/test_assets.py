@@ -26,10 +26,16 @@ def test_a_listed_file_is_served_unchanged_and_cached_by_browsers(house: World, 
 @pytest.mark.parametrize(
     "path",
     [
-        "axe.min.js", "../bootstrap/package.json", "..%2fbootstrap%2fpackage.json", "bootstrap/dist/css/bootstrap.min.css", "",
-        "bootstrap.css/", "%2e%2e/%2e%2e/app.py", "....//app.py",
+        "axe.min.js",
+        "../bootstrap/package.json",
+        "..%2fbootstrap%2fpackage.json",
+        "bootstrap/dist/css/bootstrap.min.css",
+        "",
+        "bootstrap.css/",
+        "%2e%2e/%2e%2e/app.py",
+        "....//app.py",
     ],
-)  # fmt: skip
+)
 def test_a_file_outside_the_list_is_not_served(house: World, path: str) -> None:
     assert Visitor(house).get(f"/static/npm/{path}").status_code == 404
 

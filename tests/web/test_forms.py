@@ -69,14 +69,17 @@ def test_an_accepted_form_leads_to_the_new_object_and_reports_it_once(house: Wor
 @pytest.mark.parametrize(
     ("error", "status", "errors"),
     [
-        (Invalid.field("to", "Choose the organisation that receives the cards."), 422,
-         [("to", "Pilih organisasi yang menerima kartu SAM.")]),
+        (
+            Invalid.field("to", "Choose the organisation that receives the cards."),
+            422,
+            [("to", "Pilih organisasi yang menerima kartu SAM.")],
+        ),
         (Invalid("The agreement ends before it begins."), 422, [("", "Perjanjian kerja sama berakhir sebelum dimulai.")]),
         (Invalid(), 422, [("", "Data yang dimasukkan tidak dapat diterima")]),
         (Conflict(say("The card is %(state)s.", state="lost"), state="lost"), 409, [("", "Kartu SAM berstatus “Hilang”.")]),
         (TooMany(retry_after=45), 429, [("", "Terlalu banyak percobaan. Coba lagi dalam 45 detik.")]),
     ],
-)  # fmt: skip
+)
 def test_a_refusal_is_kept_as_a_translated_message(house: World, error: SifilmaError, status: int, errors: list[Any]) -> None:
     form = refused(house, error)
     assert (form.status, form.errors, form.rows) == (status, errors, [])

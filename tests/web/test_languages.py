@@ -65,13 +65,24 @@ def test_an_unknown_language_is_not_stored(house: World) -> None:
 @pytest.mark.parametrize(
     ("address", "leads_to"),
     [
-        ("/", "/"), ("/masuk", "/masuk"), ("/unit?cursor=x&unduh=", "/unit?cursor=x&unduh="),
-        ("//example.org", "/"), ("/\\example.org", "/"), ("\\\\example.org", "/"), ("https://example.org/", "/"),
-        ("/\t/example.org", "/"), ("/unit\r\nSet-Cookie: x=1", "/"), ("javascript:alert(1)", "/"), ("", "/"), ("masuk", "/"),
+        ("/", "/"),
+        ("/masuk", "/masuk"),
+        ("/unit?cursor=x&unduh=", "/unit?cursor=x&unduh="),
+        ("//example.org", "/"),
+        ("/\\example.org", "/"),
+        ("\\\\example.org", "/"),
+        ("https://example.org/", "/"),
+        ("/\t/example.org", "/"),
+        ("/unit\r\nSet-Cookie: x=1", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+        ("masuk", "/"),
         ("/profil/kata-sandi", "/profil"),  # this path answers only POST, so the page above it is shown
-        ("/sesi/x/akhiri", "/"), ("/nowhere?x=1", "/"), ("/unit/", "/unit"),
+        ("/sesi/x/akhiri", "/"),
+        ("/nowhere?x=1", "/"),
+        ("/unit/", "/unit"),
     ],
-)  # fmt: skip
+)
 def test_the_switch_leads_only_to_pages_of_this_site(house: World, address: str, leads_to: str) -> None:
     assert Visitor(house).send("/bahasa", bahasa="id", kembali=address).location == leads_to
 

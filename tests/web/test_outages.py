@@ -54,8 +54,10 @@ def test_the_form_of_results_keeps_its_input_while_the_hsm_is_away(sqlite_world:
 def test_the_page_of_a_database_outage_can_send_the_form_again(postgresql_world: World) -> None:
     world = postgresql_world
     visitor = Visitor(world, "magetan.kepala")
-    world.sql("CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-              " RAISE EXCEPTION 'shutting down' USING ERRCODE = 'admin_shutdown'; END $$")  # fmt: skip
+    world.sql(
+        "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'shutting down' USING ERRCODE = 'admin_shutdown'; END $$"
+    )
     with world.app.app_context(), db.engine.begin() as connection:
         connection.execute(text("CREATE TRIGGER planted BEFORE INSERT ON unit FOR EACH ROW EXECUTE FUNCTION planted()"))
     fields = {"hardware_number": "HW-TIDAK-HILANG", "model": "LEN-ENC-1", "function": "RW"}

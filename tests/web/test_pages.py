@@ -17,10 +17,14 @@ from tests.support.world import START, World
 @pytest.mark.parametrize(
     ("region", "shown"),
     [
-        (None, "24 Nov 2026 01.12 WIB"), ("35.20", "24 Nov 2026 01.12 WIB"), ("11", "24 Nov 2026 01.12 WIB"),
-        ("51.06", "24 Nov 2026 02.12 WITA"), ("73", "24 Nov 2026 02.12 WITA"), ("91.71", "24 Nov 2026 03.12 WIT"),
+        (None, "24 Nov 2026 01.12 WIB"),
+        ("35.20", "24 Nov 2026 01.12 WIB"),
+        ("11", "24 Nov 2026 01.12 WIB"),
+        ("51.06", "24 Nov 2026 02.12 WITA"),
+        ("73", "24 Nov 2026 02.12 WITA"),
+        ("91.71", "24 Nov 2026 03.12 WIT"),
     ],
-)  # fmt: skip
+)
 def test_times_are_shown_in_the_zone_of_the_readers_region(house: World, region: str | None, shown: str) -> None:
     with house.app.test_request_context("/"):
         g.actor = Actor(region_code=region)
@@ -46,11 +50,14 @@ def test_dates_and_numbers_are_written_as_in_indonesia(house: World) -> None:
 @pytest.mark.parametrize(
     ("ago", "shown"),
     [
-        (timedelta(0), "baru saja"), (timedelta(seconds=59), "baru saja"), (timedelta(minutes=1), "1 menit"),
-        (timedelta(hours=3, minutes=59), "3 jam"), (timedelta(days=2, hours=23), "2 hari"),
+        (timedelta(0), "baru saja"),
+        (timedelta(seconds=59), "baru saja"),
+        (timedelta(minutes=1), "1 menit"),
+        (timedelta(hours=3, minutes=59), "3 jam"),
+        (timedelta(days=2, hours=23), "2 hari"),
         (timedelta(seconds=-5), "baru saja"),  # the clock of another node is slightly ahead
     ],
-)  # fmt: skip
+)
 def test_elapsed_times_are_written_in_words(house: World, ago: timedelta, shown: str) -> None:
     with house.app.test_request_context("/"):
         assert since(START - ago) == shown
@@ -59,11 +66,15 @@ def test_elapsed_times_are_written_in_words(house: World, ago: timedelta, shown:
 @pytest.mark.parametrize(
     ("left", "shown"),
     [
-        (timedelta(days=12, hours=5), "12 hari"), (timedelta(hours=1), "1 jam"), (timedelta(minutes=5), "5 menit"),
-        (timedelta(seconds=30), "kurang dari satu menit"), (timedelta(0), "lewat kurang dari satu menit"),
-        (timedelta(days=-2), "lewat 2 hari"), (timedelta(hours=-2), "lewat 2 jam"),
+        (timedelta(days=12, hours=5), "12 hari"),
+        (timedelta(hours=1), "1 jam"),
+        (timedelta(minutes=5), "5 menit"),
+        (timedelta(seconds=30), "kurang dari satu menit"),
+        (timedelta(0), "lewat kurang dari satu menit"),
+        (timedelta(days=-2), "lewat 2 hari"),
+        (timedelta(hours=-2), "lewat 2 jam"),
     ],
-)  # fmt: skip
+)
 def test_remaining_times_are_written_in_words(house: World, left: timedelta, shown: str) -> None:
     with house.app.test_request_context("/"):
         assert until(START + left) == shown

@@ -22,8 +22,17 @@ from sifilma.kernel.context import Context
 REQUIRED = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "address", "region_code")
 OPTIONAL = ("accuracy_m", "source", "reason", ERROR)
 COLUMNS = (
-    "sam_uid", "token", "hardware_number", "latitude", "longitude", "accuracy_m", "source", "address", "region_code", "reason",
-)  # fmt: skip
+    "sam_uid",
+    "token",
+    "hardware_number",
+    "latitude",
+    "longitude",
+    "accuracy_m",
+    "source",
+    "address",
+    "region_code",
+    "reason",
+)
 SECRET = "token"  # noqa: S105  # a column's name
 AT_ONCE = 500
 RESULT = ("row", "sam_uid", "hardware_number", "outcome", "manifest", "seq", "expires_at", "activation", "error")

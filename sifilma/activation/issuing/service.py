@@ -233,7 +233,7 @@ def _manifest(ctx: Context, settings: Settings, ready: Ready, epoch: int, open_k
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
         status=payload.Status(idx=row.status_index, uri=status_list.uri(settings.public_url, row.status_list)),
-    )  # fmt: skip
+    )
 
 
 def _location(data: ActivationIn, at: int, code: str) -> payload.Location:

@@ -71,11 +71,21 @@ def _shown(manifest: Manifest, out: ManifestOut, row: Row[tuple[object, ...]], n
     code = row.region_code
     standing = manifest.state in (ManifestState.ACTIVE, ManifestState.SUSPENDED)
     return Shown(
-        of=out, organisation_id=manifest.organisation_id, organisation=row.organisation, unit_id=row.id,
-        hardware_number=row.hardware_number, model=row.model, has_key=row.public_jwk is not None, address=row.address,
-        region=place_name(names, code), region_code=code, regency=names.get(code[:5], code), payload_hash=manifest.payload_hash,
-        previous_hash=manifest.previous_hash, ended_at=None if standing else manifest.changed_at,
-    )  # fmt: skip
+        of=out,
+        organisation_id=manifest.organisation_id,
+        organisation=row.organisation,
+        unit_id=row.id,
+        hardware_number=row.hardware_number,
+        model=row.model,
+        has_key=row.public_jwk is not None,
+        address=row.address,
+        region=place_name(names, code),
+        region_code=code,
+        regency=names.get(code[:5], code),
+        payload_hash=manifest.payload_hash,
+        previous_hash=manifest.previous_hash,
+        ended_at=None if standing else manifest.changed_at,
+    )
 
 
 def place_name(names: dict[str, str], code: str) -> str:
@@ -92,8 +102,12 @@ def proposals_shown(ctx: Context, proposals: list[Revocation], public_url: str) 
     people: dict[UUID, str] = dict(ctx.session.execute(persons).all())
     return [
         Proposal(
-            proposal.id, manifests[proposal.manifest_id], proposal.reason, proposal.proposed_at,
-            people[proposal.proposed_by_person], PROPOSALS.is_own(ctx, proposal),
+            proposal.id,
+            manifests[proposal.manifest_id],
+            proposal.reason,
+            proposal.proposed_at,
+            people[proposal.proposed_by_person],
+            PROPOSALS.is_own(ctx, proposal),
         )
         for proposal in proposals
-    ]  # fmt: skip
+    ]

@@ -32,6 +32,10 @@ def _approve(ctx: Context, held: Resources, request_id: UUID, digest: str, note:
 
 
 TOGETHER = Together(
-    "activation_request", candidates, _approve, counted=_("Machines"), show="activation_pages.show",
+    "activation_request",
+    candidates,
+    _approve,
+    counted=_("Machines"),
+    show="activation_pages.show",
     letter=lambda request_id: url_for("activation_pages.letter", request_id=request_id),
-)  # fmt: skip
+)

@@ -126,9 +126,7 @@ def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) 
 def busy_cards_query(besides: UUID | None) -> Select[UUID]:
     """Return a query of the cards of open requests (except `besides`) whose token has not been used."""
     named = ActivationRequestCard.card_id
-    used = exists().where(
-        Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED
-    )  # fmt: skip
+    used = exists().where(Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED)
     query = select(named).join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
     query = query.where(ActivationRequest.state.in_(OPEN), ~used)
     return query.where(ActivationRequest.id != besides) if besides else query
@@ -181,11 +179,16 @@ def _cancel_tokens(ctx: Context, request: ActivationRequest, act: Act) -> None:
 REQUESTS = Requests(
     WAY,
     Operations(
-        view=Operation.ACTIVATION_VIEW, verify=Operation.ACTIVATION_VERIFY, send_back=Operation.ACTIVATION_RETURN,
+        view=Operation.ACTIVATION_VIEW,
+        verify=Operation.ACTIVATION_VERIFY,
+        send_back=Operation.ACTIVATION_RETURN,
         approve=Operation.ACTIVATION_APPROVE,
     ),
-    get_request, content, _require_right, _cancel_tokens,
-)  # fmt: skip
+    get_request,
+    content,
+    _require_right,
+    _cancel_tokens,
+)
 
 
 def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest: str, note: str = "") -> ActivationRequest:

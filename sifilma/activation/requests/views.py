@@ -167,9 +167,14 @@ def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
     found = get_request(ctx, request_id)
     return form.again(
-        "activation/request.html", asked=found, cards=requested_cards(ctx, found), approvals=given(ctx, found), can=_can(found),
-        steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id), warning=number_warning(found.letter_number),
-    )  # fmt: skip
+        "activation/request.html",
+        asked=found,
+        cards=requested_cards(ctx, found),
+        approvals=given(ctx, found),
+        can=_can(found),
+        steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id),
+        warning=number_warning(found.letter_number),
+    )
 
 
 def _can(found: ActivationRequest) -> set[str]:
@@ -194,12 +199,15 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
 
 
 add_decisions(
-    blueprint, "/<uuid:request_id>", "show", _page,
+    blueprint,
+    "/<uuid:request_id>",
+    "show",
+    _page,
     Decision("ajukan", "activation_request.submit", noted(REQUESTS.submit), "submitted"),
     Decision("verifikasi", "activation_request.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "activation_request.return", remarked(REQUESTS.send_back, ActivationReturnIn), "returned"),
     Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
     Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected"),
     Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled"),
-)  # fmt: skip
+)
 add_together(blueprint, TOGETHER)

@@ -88,6 +88,11 @@ def found_at(ctx: Context, places: PlaceCheck, doubt: Doubt) -> Found:
     names = names_of(ctx.session, [code])
     reviewer = ctx.session.scalar(select(Person.name).where(Person.id == doubt.of.reviewed_by)) if doubt.of.reviewed_by else ""
     return Found(
-        place_name(names, code) or code, located.distance_m, villages.points().position(doubt.of.region_code),
-        max(PASS_M, min(doubt.of.accuracy_m, ACCURACY_M)), REVIEW_M, reviewer or "", doubt.of.reviewed_at,
-    )  # fmt: skip
+        place_name(names, code) or code,
+        located.distance_m,
+        villages.points().position(doubt.of.region_code),
+        max(PASS_M, min(doubt.of.accuracy_m, ACCURACY_M)),
+        REVIEW_M,
+        reviewer or "",
+        doubt.of.reviewed_at,
+    )

@@ -93,9 +93,17 @@ def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: S
     places = status_list.reserve(ctx.session, len(fresh), settings.status_list_size)
     for made, (number, index) in zip(fresh, places, strict=True):
         token = Token(
-            id=made.id, activation_request_id=request.id, card_id=made.card_id, organisation_id=request.organisation_id, mac=made.mac,
-            sealed=made.sealed, tries=0, expires_at=ctx.now + timedelta(days=settings.token_days), status_list=number, status_index=index,
-        )  # fmt: skip
+            id=made.id,
+            activation_request_id=request.id,
+            card_id=made.card_id,
+            organisation_id=request.organisation_id,
+            mac=made.mac,
+            sealed=made.sealed,
+            tries=0,
+            expires_at=ctx.now + timedelta(days=settings.token_days),
+            status_list=number,
+            status_index=index,
+        )
         TOKEN.born(token, TokenState.ISSUED, act)
         ctx.session.add(token)
     ctx.session.flush()

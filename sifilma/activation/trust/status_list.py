@@ -86,14 +86,19 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
         entries[index] = StatusValue.REVOKED
     issued, expires = ctx.now, ctx.now + timedelta(hours=settings.status_list_hours)
     made = SignedList.build(
-        iss=settings.issuer, number=number, seq=published + 1, iat=int(issued.timestamp()), exp=int(expires.timestamp()), size=size,
+        iss=settings.issuer,
+        number=number,
+        seq=published + 1,
+        iat=int(issued.timestamp()),
+        exp=int(expires.timestamp()),
+        size=size,
         entries=sorted(entries.items()),
-    )  # fmt: skip
+    )
     line = sign_status(made, kid, lambda digest: hsm.sign(LABEL, digest))
     ctx.uow.begin_write()
-    return _publish(ctx, settings, PublishedStatusList(
-        number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires
-    ))  # fmt: skip
+    return _publish(
+        ctx, settings, PublishedStatusList(number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires)
+    )
 
 
 def _last(session: Session, number: int) -> PublishedStatusList | None:

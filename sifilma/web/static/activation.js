@@ -93,11 +93,12 @@ function fill(form) {
     }
   }
 
-  function take(fresh, asked) {
+  function take(text, asked) {
     const place = document.getElementById("tempat"), said = document.getElementById("hasil"), reason = document.getElementById("alasan");
-    for (const select of place.querySelectorAll("select")) renew(select, fresh.getElementById(select.id), asked.get(select.name));
-    Object.assign(place.dataset, fresh.getElementById("tempat").dataset);
-    if (!said.isEqualNode(fresh.getElementById("hasil"))) said.replaceChildren(...fresh.getElementById("hasil").childNodes);
+    const selects = [...place.querySelectorAll("select")], chosen = selects.map((select) => select.value);
+    morph(place, text, "#tempat");
+    morph(said, text, "#hasil");
+    selects.forEach((select, at) => settle(select, chosen[at] === asked.get(select.name) ? answered(select) : chosen[at]));
     const needed = ["REVIEW", "FAIL"].includes(place.dataset.outcome) || field("reason").value || reason.contains(document.activeElement);
     reason.hidden = !needed;
     regency(place.dataset.regency, !position());
@@ -125,23 +126,18 @@ function fill(form) {
     }
   });
 
-  // Fetches the machines of a card. A field of the same kind stays; one of another kind replaces it and takes the focus.
+  // The machines of a card: a field of the same kind stays the element it was, another takes its place with the focus.
   async function machine() {
     choosing?.abort();
     choosing = new AbortController();
     const box = document.getElementById("mesin"), address = `${form.dataset.machine}?${new URLSearchParams({ sam_uid: field("sam_uid").value })}`;
-    const fresh = await part(address, choosing.signal).catch(() => null);
-    if (!fresh) return; // the answer is too late or missing: the server checks again when the form is sent
-    const old = control(box), other = control(fresh);
-    if (old && old.tagName === other?.tagName) {
-      const list = box.querySelector("datalist");
-      if (list && !list.isEqualNode(fresh.querySelector("datalist"))) list.replaceWith(fresh.querySelector("datalist"));
-      return renew(old, other, null);
-    }
-    const focused = box.contains(document.activeElement);
-    box.replaceChildren(...fresh.body.childNodes);
-    if (old && other) keep(other, old.value);
-    if (focused) (other ?? box.querySelector("a")).focus();
+    const text = await part(address, choosing.signal).catch(() => null);
+    if (text === null) return; // an answer nobody waits for any more, or none: the server looks again when the form is sent
+    const typed = control(box)?.value, focused = box.contains(document.activeElement);
+    morph(box, text);
+    const other = control(box);
+    if (other && typed !== undefined) settle(other, typed);
+    if (focused && !box.contains(document.activeElement)) (other ?? box.querySelector("a")).focus();
   }
 
   // Fills in what was scanned. Returns whether all of it could be used: a machine may not be among the choices.
@@ -165,33 +161,29 @@ function fill(form) {
 async function part(address, signal) {
   const answer = await fetch(address, { signal });
   if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  return answer.text();
 }
 
 const control = (inside) => inside.querySelector("input, select");
-const choices = (select) => [...select.options].map((one) => [one.value, one.text, one.disabled].join()).join("\n");
+const answered = (select) => ([...select.options].find((one) => one.defaultSelected) ?? select.options[0])?.value ?? "";
 
-// Updates a field from an answer. The element stays the same, because it may have the focus or an open list. What was typed or chosen
-// after the question is kept.
-function renew(old, fresh, asked) {
-  const value = old.value === asked ? fresh.value : old.value;
-  for (const name of ["aria-invalid", "aria-describedby", "list"]) {
-    if (fresh.hasAttribute(name)) old.setAttribute(name, fresh.getAttribute(name));
-    else old.removeAttribute(name);
-  }
-  for (const text of old.parentElement.querySelectorAll("small")) text.remove();
-  old.after(...fresh.parentElement.querySelectorAll("small"));
-  if (old.options && choices(old) !== choices(fresh)) {
-    const answered = fresh.value;
-    old.replaceChildren(...fresh.children);
-    old.value = answered;
-  }
-  keep(old, value);
+// An element, or what is in it, becomes what the answer says, by htmx: fields stay the elements they were, since they may have the
+// focus, or their list be open. It is done when this returns; only transitions, which nobody asks for here, would come later.
+function morph(element, text, select) {
+  htmx.swap({ text, select, target: element, sourceElement: element, swap: select ? "outerMorph" : "innerMorph" });
 }
 
-// Sets a value if the field can have it.
+// The value of a field after a morph, which leaves a chosen option chosen even where it has become another one.
+function settle(field, value) {
+  const wanted = holds(field, value) ? value : answered(field);
+  if (field.value !== wanted) field.value = wanted;
+}
+
+const holds = (input, value) => !input.options || [...input.options].some((one) => one.value === value && !one.disabled);
+
+// A value, where the field can have it.
 function keep(input, value) {
-  if (input.value !== value && (!input.options || [...input.options].some((one) => one.value === value && !one.disabled))) input.value = value;
+  if (input.value !== value && holds(input, value)) input.value = value;
 }
 
 function device(button, said, there, found) {

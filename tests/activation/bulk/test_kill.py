@@ -34,9 +34,13 @@ class Worker:
     def __init__(self, world: World) -> None:
         self._log = (world.settings.home / "worker.log").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sifilma", "worker"], env=os.environ | environment(world), cwd=ROOT, start_new_session=True,
-            stdout=self._log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            [sys.executable, "-m", "sifilma", "worker"],
+            env=os.environ | environment(world),
+            cwd=ROOT,
+            start_new_session=True,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
 
     def kill(self) -> None:
         """Send SIGKILL to the process group."""

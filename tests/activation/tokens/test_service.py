@@ -71,8 +71,10 @@ def test_a_token_reissued_while_its_request_is_cancelled_is_cancelled_too(postgr
         tokens.reissue(ctx, world.settings, world.hsm, UUID(ready.request), ready.uids[0])
         other = start_in_background(partial(client.post, f"/activation-requests/{ready.request}/cancel"))
     assert done(other())["state"] == "cancelled"
-    assert world.sql("SELECT COUNT(*) FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
-                     " WHERE t.state = 'issued' AND r.state <> 'approved'") == [(0,)]  # fmt: skip
+    assert world.sql(
+        "SELECT COUNT(*) FROM token t JOIN activation_request r ON r.id = t.activation_request_id"
+        " WHERE t.state = 'issued' AND r.state <> 'approved'"
+    ) == [(0,)]
 
 
 def test_a_reissued_token_works_after_five_wrong_tries(world: World) -> None:
