@@ -30,7 +30,7 @@ class RecordForm(BaseModel):
 
 
 @api.post("/destructions", responses={201: DestructionOut}, summary="Propose to destroy cards")
-@operation("destruction.propose")
+@operation("destruction.propose", lists=True)
 def propose(body: DestructionIn) -> Response:
     """Cards that are damaged, locked or withdrawn."""
     ctx = context()

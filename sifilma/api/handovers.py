@@ -18,7 +18,7 @@ api = blueprint("handovers")
 
 
 @api.post("/handovers", responses={201: HandoverOut}, summary="Issue a BAST")
-@operation("handover.issue")
+@operation("handover.issue", lists=True)
 def issue(body: HandoverIn) -> Response:
     """For cards the issuer holds, to the next in the chain."""
     ctx = context()

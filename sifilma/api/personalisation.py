@@ -97,7 +97,7 @@ def approve(path: IdPath, body: ApproveIn) -> Response:
 
 
 @api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")
-@operation("personalise", reads_first=True)
+@operation("personalise", reads_first=True, lists=True)
 def add_results(path: IdPath, raw: ResultsBody) -> Response:
     """JSON `{results: […]}`, or CSV with the same columns."""
     ctx, settings = context(), resources().settings

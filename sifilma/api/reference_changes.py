@@ -25,21 +25,21 @@ class ChangesQuery(StateQuery):
 
 
 @api.post(f"{PATH}/organisations", responses={201: ReferenceChangeOut}, summary="Propose organisations")
-@operation("reference.draft")
+@operation("reference.draft", lists=True)
 def propose_organisations(body: OrganisationsIn) -> Response:
     """What is registered already is left out."""
     return answer(change_out(reference.propose_rows(context(), "organisations", body.rows)), 201)
 
 
 @api.post(f"{PATH}/agreements", responses={201: ReferenceChangeOut}, summary="Propose agreements (PKS) of institutions")
-@operation("reference.draft")
+@operation("reference.draft", lists=True)
 def propose_agreements(body: AgreementsIn) -> Response:
     """What is registered already is left out."""
     return answer(change_out(reference.propose_rows(context(), "agreements", body.rows)), 201)
 
 
 @api.post(f"{PATH}/models", responses={201: ReferenceChangeOut}, summary="Propose models of manufacturers")
-@operation("reference.draft")
+@operation("reference.draft", lists=True)
 def propose_models(body: ModelsIn) -> Response:
     """What is registered already is left out."""
     return answer(change_out(reference.propose_rows(context(), "models", body.rows)), 201)

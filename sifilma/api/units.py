@@ -32,7 +32,7 @@ class UnitsQuery(ListQuery):
 
 
 @api.post("/units", responses={201: Page[UnitOut]}, summary="Register one unit or a list of them")
-@operation("unit.register")
+@operation("unit.register", lists=True)
 def register(body: UnitsIn) -> Response:
     """All or none; the answer to a single unit is that unit."""
     ctx = context()

@@ -135,17 +135,17 @@ class Front:
         length = headers.get(b"content-length")
         if scope["method"] in WITHOUT_BODY:
             if b"transfer-encoding" in headers or length not in (None, b"0"):
-                raise Refused(400, "body-not-expected", f"A {scope['method']} request has no body.")
+                raise Refused(400, "body-not-expected", "A request of this method has no body.")
             return 0
         is_json = b"json" in headers.get(b"content-type", b"").partition(b";")[0].lower()
         limit = min(LARGEST_JSON, self._largest) if is_json else self._largest
         if length is not None and (not length.isdigit() or int(length) > limit):
-            raise _too_large(limit)
+            raise _too_large()
         return limit
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(413, "too-large", f"The request is larger than {limit} bytes.")
+def _too_large() -> Refused:
+    return Refused(413, "too-large", "The request is larger than this service accepts.")
 
 
 async def _read(receive: Receive, body: BinaryIO, limit: int) -> None:
@@ -158,7 +158,7 @@ async def _read(receive: Receive, body: BinaryIO, limit: int) -> None:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise _too_large(limit)
+            raise _too_large()
         body.write(part)
         if not message.get("more_body", False):
             return

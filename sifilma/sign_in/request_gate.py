@@ -18,7 +18,7 @@ from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
-from sifilma.web import characters, requests
+from sifilma.web import body_limits, characters, requests
 
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
@@ -28,6 +28,7 @@ def register(app: Flask) -> None:
     """Attach the request cycle. The order matters: the gate needs the context, and the view begins only for what the gate admits."""
     app.before_request(requests.open_request)
     app.before_request(authorise)
+    app.before_request(body_limits.refuse)
     app.before_request(characters.refuse)
     app.before_request(requests.begin_view)
     app.after_request(record_denial)

@@ -14,19 +14,21 @@ class Policy:
     """`operation` is a name in the permission table. Public views name `public`.
 
     With `reads_first` the view ends its reading transaction itself, before slow work. `idempotent` tells whether Idempotency-Key is
-    honoured; it never is for sessions, tokens and downloads, whose answers must not be stored.
+    honoured; it never is for sessions, tokens and downloads, whose answers must not be stored. With `lists` the view takes
+    JSON of up to 4 MB (sifilma/web/body_limits.py).
     """
 
     operation: str
     reads_first: bool = False
     idempotent: bool = True
+    lists: bool = False
 
 
-def operation(name: str, *, reads_first: bool = False, idempotent: bool = True) -> Callable[[View], View]:
+def operation(name: str, *, reads_first: bool = False, idempotent: bool = True, lists: bool = False) -> Callable[[View], View]:
     """Mark a view with its operation. A view without one fails the tests, and its requests are refused."""
 
     def mark(view: View) -> View:
-        view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent)  # type: ignore[attr-defined]  # our own mark
+        view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent, lists)  # type: ignore[attr-defined]  # our own mark
         return view
 
     return mark

@@ -140,8 +140,8 @@ LIBRARIES = {
     "schema": "migrate tables",
     # a part of every request or page
     "web": (
-        "application assets characters command errors forms headers health languages links navigation operations pages requests "
-        "states texts"
+        "application assets body_limits characters command errors forms headers health languages links navigation operations pages "
+        "requests states texts"
     ),
 }
 
