@@ -1,1 +1,1 @@
-"""Organisations, people, permissions, sign-in, sessions, API keys."""
+"""Organisations, people's accounts, invitations, changes that two people decide, and API keys."""

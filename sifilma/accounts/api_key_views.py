@@ -1,4 +1,4 @@
-"""API keys on the web: the machines of one's own organisation."""
+"""API keys on the web: list, create and revoke those of the actor's organisation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ blueprint = Blueprint("api_key_pages", __name__, url_prefix="/kunci-api", templa
 @blueprint.get("")
 @operation("api_keys.see")
 def index() -> Response:
-    """The keys there are, by their first characters, and the form for one more."""
+    """List the keys by their first characters, with the form for a new key."""
     return _keys(Form())
 
 
@@ -31,7 +31,7 @@ def _keys(form: Form) -> Response:
 @blueprint.post("")
 @operation("api_keys", idempotent=False)
 def create() -> AnyResponse:
-    """Make a key; the answer shows it, once."""
+    """Create a key. Only this answer shows the key itself."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         key, secret = service.create_api_key(ctx, service.get_own_organisation(ctx).id, form.model(ApiKeyIn).name)
@@ -42,6 +42,6 @@ def create() -> AnyResponse:
 @blueprint.post("/<uuid:key_id>/cabut")
 @operation("api_keys", idempotent=False)
 def revoke(key_id: UUID) -> AnyResponse:
-    """From the next request on it opens nothing."""
+    """Revoke a key. The next request that uses it is refused."""
     service.revoke_api_key(context(), key_id)
     return seen("api_key_pages.index", "revoked")

@@ -1,4 +1,4 @@
-"""`sifilma users …`, `sifilma organisations …`: what an administrator does before anybody can sign in."""
+"""`sifilma users …`, `sifilma organisations …`: commands of the administrator of the server, needed before anybody can sign in."""
 
 from __future__ import annotations
 

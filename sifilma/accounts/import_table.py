@@ -1,4 +1,4 @@
-"""Organisations from a table: what its columns are, and what is wrong with a row."""
+"""Import organisations from a table: its columns, the faults of its rows, and the registration."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def _known(ctx: Context) -> set[tuple[str, str]]:
 
 
 def _faults(ctx: Context, rows: Mapping[int, OrganisationIn]) -> Iterable[RowError]:
-    """An office is that of a province or a regency, and the only one there; codes are known ones."""
+    """Yield a fault for an unknown region code, for an office without a code of its level, and for a second office of a region."""
     offices = select(Organisation.kind, Organisation.region_code).where(Organisation.kind.in_(LEVELS))
     taken = {(kind, code) for kind, code in ctx.session.execute(offices)}
     codes = {row.region_code for row in rows.values() if row.region_code}
+    # As long as no region codes are imported, every code is accepted.
     regions = names_of(ctx.session, codes) if is_loaded(ctx.session) else dict.fromkeys(codes, "")
     for number, row in rows.items():
         if row.region_code and row.region_code not in regions:
@@ -36,7 +37,7 @@ def _faults(ctx: Context, rows: Mapping[int, OrganisationIn]) -> Iterable[RowErr
             yield RowError(number, "region_code", "An office needs the code of its province (35) or of its regency or city (35.20).")
         elif row.kind in LEVELS and (row.kind, row.region_code) in taken:
             yield RowError(number, "region_code", "This region has its office already.")
-        taken.add((row.kind, row.region_code))
+        taken.add((row.kind, row.region_code))  # a later row of the same file must not name the region again
 
 
 def _register(ctx: Context, rows: Sequence[OrganisationIn]) -> None:

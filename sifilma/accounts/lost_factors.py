@@ -1,7 +1,8 @@
-"""A lost second factor: one person reports it, another decides; then everything the lost device opens ends, and a one-time link is made.
+"""Lost second factors: one person reports the loss, another decides (docs/domain.md, Signing in).
 
-For central people and for heads both are user administrators. For staff both are heads of their organisation; where it has only
-one, a user administrator is the second.
+When the second person agrees, the password, all factors and all sessions of the account end, and a new one-time link is made.
+For central people and heads both persons are user administrators. For staff both are heads of their organisation; if it has only one
+head, the second person is a user administrator.
 """
 
 from __future__ import annotations
@@ -36,17 +37,21 @@ FACTOR = "factor"
 
 
 def of_administrators(user: User) -> bool:
-    """Whether user administrators report and decide: for central people and for heads."""
+    """Return whether user administrators report and decide for this account. They do for central people and for heads."""
     return user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD in user.role_set
 
 
 def reports(actor: Actor, user: User) -> bool:
-    """Whether the actor is among those who report this account's second factor as lost."""
+    """Return whether the actor may report this account's second factor as lost. Nobody reports their own."""
     return user.person_id != actor.person_id and of_administrators(user) == actor.is_central
 
 
 def report(ctx: Context, user_id: UUID, reason: str) -> UserChange:
-    """Propose that everything ends which a lost device opens. Nothing ends before a second person agrees."""
+    """Report a second factor as lost. Return the proposal; nothing of the account ends before a second person agrees.
+
+    Raise NotFound outside the actor's scope, Forbidden (`four-eyes`) for the actor's own account, and Conflict if others report for this
+    account, if it is not active, or if a proposal for it waits already.
+    """
     user = get_visible_user(ctx, user_id)
     if user.person_id == ctx.actor.person_id:
         raise Forbidden("Nobody reports their own second factor: ask another.", type="four-eyes")
@@ -58,7 +63,10 @@ def report(ctx: Context, user_id: UUID, reason: str) -> UserChange:
 
 
 def other_head() -> ColumnElement[bool]:
-    """Whether the account of a proposal has, in its organisation, an active head besides whoever proposed and whoever it is about."""
+    """Return an SQL condition on a query of UserChange and User: the organisation has an active head who can be the second person.
+
+    That is a head other than the proposer and other than the person of the account.
+    """
     head = aliased(User)
     found = exists().where(
         head.organisation_id == User.organisation_id,
@@ -71,7 +79,10 @@ def other_head() -> ColumnElement[bool]:
 
 
 def refusal(actor: Actor, proposal: UserChange, user: User, another_head: bool) -> str:
-    """Why the actor is not the second person of this proposal; empty if they are."""
+    """Return why the actor cannot be the second person of this proposal, or an empty text if they can.
+
+    `another_head` is the value of `other_head` for the proposal.
+    """
     if is_proposer(proposal, actor.person_id) or actor.person_id == user.person_id:
         return say("Another person must decide this.")
     if of_administrators(user) and not actor.is_central:
@@ -82,7 +93,11 @@ def refusal(actor: Actor, proposal: UserChange, user: User, another_head: bool) 
 
 
 def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
-    """Agree, or reject (whoever proposed may withdraw); the link is the second value."""
+    """Execute or reject a report. Return the proposal and the secret of the new one-time link (None after a rejection).
+
+    The proposer may reject their own report, that is, withdraw it. Raise NotFound outside the actor's scope, Forbidden (`four-eyes`) if the
+    actor is not the second person, and Conflict if the report was decided already or the account is not active.
+    """
     query: Any = select(UserChange, User, other_head()).join(User, User.id == UserChange.user_id)
     seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
     row = ctx.session.execute(seen.where(UserChange.id == change_id, UserChange.change == FACTOR)).first()
@@ -99,6 +114,7 @@ def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> 
 def _decided(ctx: Context, settings: Settings, proposal: UserChange, user: User, execute: bool) -> str | None:
     if execute and user.state != AccountState.ACTIVE:
         raise Conflict("This account is not in use: there is no second factor to lose.")
+    # First the proposal is executed: the triggers `factor_given_up` and `invitation_agreed` require that of what `begin_anew` does.
     settle(ctx, proposal, execute, user.organisation_id)
     if not execute:
         return None
@@ -107,7 +123,7 @@ def _decided(ctx: Context, settings: Settings, proposal: UserChange, user: User,
 
 
 def _warn(ctx: Context, settings: Settings, user: User) -> None:
-    """A mail to the person, whatever they chose: if it was not they who lost it, they must know. The link is not in it."""
+    """Send an e-mail to the person, whatever channels they chose: they must learn of a report that is false. It does not hold the link."""
     if Channel.EMAIL not in senders(settings) or not user.email:
         return
     with force_locale(user.language):

@@ -19,12 +19,15 @@ USER_CHANGE = proposal_cycle("user_change", "the account is changed, or a one-ti
 
 
 class UserChange(Proposed, Base):
-    """A change of an account that waits for a second person. `change` is invite, roles, disable or enable (central accounts), or factor
-    (a second factor is lost: anybody's, `lost_factors`).
+    """A proposed change of an account, which a second person executes or rejects.
+
+    `change` is `invite`, `roles`, `disable` or `enable` for central accounts, or `factor` for the lost second factor of any account
+    (`lost_factors`). `roles` are Role values, sorted, separated by spaces; they are empty unless `change` is `roles`.
     """
 
     __tablename__ = "user_change"
     __table_args__ = (
+        # At most one proposal waits per account, also if two are made at once (`make_proposal` cannot see the other then).
         Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
         CheckConstraint(state_check(ProposalState), name="state"),
     )
@@ -44,6 +47,7 @@ triggers.guard(
     "NEW.state = 'executed' AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.decided_by_person)",
     "user_change: nobody decides on their own account",
 )
+# An executed report removes the factor once: the invitation that follows in the same transaction uses the report up.
 triggers.guard(
     "factor_given_up",
     "user_account",

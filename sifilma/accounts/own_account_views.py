@@ -1,4 +1,4 @@
-"""One's own account on the web: taking up an invitation, profile, password, addresses."""
+"""The actor's own account on the web: accept an invitation, profile, password, preferences, addresses."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ blueprint = Blueprint("accounts", __name__, template_folder="templates")
 @blueprint.get("/profil")
 @operation("session.self")
 def profile() -> AnyResponse:
-    """One's own account, password and sessions."""
+    """Show the actor's account, password form, sessions and recent messages."""
     return _profile(Form())
 
 
 @blueprint.post("/profil/kata-sandi")
 @operation("session.self", idempotent=False)
 def change_password() -> AnyResponse:
-    """A new password; every other session ends."""
+    """Change the password. Every other session of the account ends."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         _require_same(form)
@@ -46,13 +46,13 @@ def change_password() -> AnyResponse:
 @blueprint.post("/profil/pilihan")
 @operation("session.self", idempotent=False)
 def choose_preferences() -> AnyResponse:
-    """Language, time zone, and where reminders go."""
+    """Store the language, the time zone, and the channels for reminders."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         kept = form.model(PreferencesIn, notices=request.form.getlist("notices"))
         service.keep_preferences(ctx, kept.language, kept.time_zone, kept.notices)
         response = make_response(seen("accounts.profile", "preferences"))
-        response.delete_cookie(COOKIE)
+        response.delete_cookie(COOKIE)  # the browser's choice takes precedence over the stored language and would hide it
         return response
     return _profile(form)
 
@@ -60,7 +60,7 @@ def choose_preferences() -> AnyResponse:
 @blueprint.post("/profil/alamat")
 @operation("session.self", idempotent=False)
 def keep_contact() -> AnyResponse:
-    """One's own e-mail address and phone number, with a fresh one-time code: sign-in codes go there."""
+    """Store the e-mail address and phone number. A fresh one-time code is needed, because sign-in codes are sent there."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         require_fresh(ctx.actor, resources().settings)
@@ -72,7 +72,7 @@ def keep_contact() -> AnyResponse:
 
 def _profile(form: Form) -> Response:
     ctx = context()
-    assert ctx.actor.user_id is not None  # noqa: S101  # the hook lets only people in
+    assert ctx.actor.user_id is not None  # noqa: S101  # `session.self` admits people only
     user = service.get_user(ctx, ctx.actor.user_id)
     preferences = Form.of(language=user.language, time_zone=user.time_zone)
     contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
@@ -99,14 +99,14 @@ def _require_same(form: Form) -> None:
 @blueprint.get("/undangan/<secret>")
 @operation("public")
 def invitation_page(secret: str) -> Response:
-    """Choose a password and set up the authenticator."""
+    """Show the form of an invitation: password, and the QR code for the authenticator."""
     return _invitation(secret, Form())
 
 
 @blueprint.post("/undangan/<secret>")
 @operation("public", idempotent=False)
 def invitation_form(secret: str) -> AnyResponse:
-    """Take the account up; the link is used."""
+    """Activate the account. The link then works no more."""
     ctx, settings, form = context(), resources().settings, Form.sent()
     with form.attempt(ctx):
         _require_same(form)
@@ -117,7 +117,8 @@ def invitation_form(secret: str) -> AnyResponse:
 
 def _invitation(secret: str, form: Form) -> Response:
     ctx, settings = context(), resources().settings
-    service.keep_enrolment_seed(ctx, settings, secret)  # made at the first look and kept at once, whatever becomes of this request
+    # The person scans the seed that this page shows, so it is committed before the page is made; this request itself only reads.
+    service.keep_enrolment_seed(ctx, settings, secret)
     invitation = service.get_invitation(ctx, secret)
     user, seed = service.get_user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
     uri = totp.provisioning_uri(seed, user.username)

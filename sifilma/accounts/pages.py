@@ -1,4 +1,4 @@
-"""Accounts as pages show them: without contact data, and no more of an id number than is needed to know somebody by."""
+"""What the pages of accounts show. They hold no contact data, and of an id number only the last digits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN_DIGITS = 4
 
 @dataclass(frozen=True)
 class AccountLine:
-    """An account in a list."""
+    """An account in a list. `last_seen` is None if the person has never signed in."""
 
     user: User
     roles: str
@@ -49,7 +49,10 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class InvitationLink:
-    """A one-time link as it is handed out. `otherwise`: the person goes by another name than was written."""
+    """A one-time link, for the person who hands it out. It works for `hours`.
+
+    `otherwise`: the person is registered under another name than the inviter wrote.
+    """
 
     user: User
     url: str
@@ -58,18 +61,18 @@ class InvitationLink:
 
 
 def invitation_link(settings: Settings, user: User, secret: str, otherwise: bool = False) -> InvitationLink:
-    """The link that opens an account's invitation."""
+    """Return the link for the secret of an invitation."""
     return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours, otherwise)
 
 
 def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:
-    """Accounts of a list, with when each was last seen, in one more statement."""
+    """Return the lines of a list, in one query for all accounts."""
     seen = queries.last_seen(ctx, [user.id for user in users])
     return [AccountLine(user, role_words(user.role_set), seen.get(user.id)) for user in users]
 
 
 def account_page(ctx: Context, user: User) -> dict[str, Any]:
-    """What the page of one account shows, and what the actor may do there."""
+    """Return the values for the page of one account, and which acts the actor may do there."""
     central = user.organisation.kind == OrganisationKind.DIRECTORATE
     own = user.organisation_id == ctx.actor.organisation_id and bool(grants(ctx.actor, Operation.USERS_OWN))
     admin = bool(grants(ctx.actor, Operation.USERS_CENTRAL))
@@ -91,7 +94,10 @@ def account_page(ctx: Context, user: User) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ProposalLine:
-    """A proposal that waits. `refusal`: why the actor is not its second person, empty if they are; `mine`: they proposed it."""
+    """A proposal that waits for a second person. `who` is the name of the proposer; `mine`: the actor proposed it.
+
+    `lost`: it reports a lost second factor. Only then `refusal` says why the actor cannot be the second person.
+    """
 
     proposal: UserChange
     user: User
@@ -102,7 +108,7 @@ class ProposalLine:
 
 
 def proposal_lines(ctx: Context) -> list[ProposalLine]:
-    """What waits for a second person, as far as the actor sees it."""
+    """Return the proposals the actor may see that wait for a second person."""
     return [_proposal_line(ctx, *row) for row in queries.open_changes(ctx, lost_factors.other_head())]
 
 
@@ -114,16 +120,16 @@ def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, ano
 
 
 def role_words(roles: frozenset[Role]) -> str:
-    """Roles in words."""
+    """Return roles in words, separated by commas."""
     return ", ".join(kind(role) for role in ORDER if role in roles)
 
 
 def roles_of(organisation: Organisation) -> list[tuple[str, str]]:
-    """The roles an organisation has, to choose from."""
+    """Return the roles that accounts of an organisation may have, as pairs of value and name."""
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     return [(role.value, kind(role)) for role in ORDER if role in allowed]
 
 
 def masked(person: Person) -> str:
-    """The last digits of an id number."""
+    """Return the id number with all but its last digits hidden. A number of at most four characters is shown whole."""
     return f"•••• {person.id_number[-SHOWN_DIGITS:]}" if len(person.id_number) > SHOWN_DIGITS else person.id_number

@@ -1,4 +1,4 @@
-"""What user administrators do: first heads, and central accounts, which one proposes and another executes."""
+"""Acts of user administrators: invite an organisation's first head; propose a change of a central account, which another executes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator m
 
 
 def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
-    """Propose to disable, enable, re-role or invite a central account."""
+    """Propose a change of a central account: `disable`, `enable`, `roles` or `invite`. Return the proposal.
+
+    Raise NotFound for an account of another organisation, Invalid for roles that central accounts cannot have, and Conflict if the change
+    does not fit the state of the account, if capabilities exclude each other, or if a proposal for the account waits already.
+    """
     if user.organisation.kind != OrganisationKind.DIRECTORATE:
         raise NotFound()
     if change == "roles" and (not roles or not roles <= service.CENTRAL):
@@ -34,7 +38,7 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
 
 
 def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
-    """Nobody waits for a second person to do what could not be done."""
+    """Refuse at once what could not be executed, so that it does not wait for a second person in vain. Execution checks again."""
     if change == "invite" and user.state != AccountState.INVITED:
         raise Conflict("This account is in use: its second factor must be reported as lost.")
     if change == "enable" and user.state != AccountState.DISABLED:
@@ -46,7 +50,7 @@ def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Ro
 
 
 def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
-    """A proposal that waits for its second person; Conflict while another one waits for the same account."""
+    """Store and return a proposal. Raise Conflict (`proposed-already`) while another one waits for the same account."""
     if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == ProposalState.PROPOSED)):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
     proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason)
@@ -56,7 +60,11 @@ def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] 
 
 
 def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
-    """Execute or reject a proposal, by a second person; an invitation's link is the second value."""
+    """Execute or reject a proposal. Return it and, if an invitation was executed, the secret of its link.
+
+    Its proposer may reject it, that is, withdraw it. Raise NotFound for an unknown proposal, Conflict if it was decided already or reports
+    a lost factor, Forbidden (`four-eyes`) if its proposer executes it, and what the change itself raises.
+    """
     proposal = ctx.session.get(UserChange, change_id)
     if proposal is None:
         raise NotFound()
@@ -70,7 +78,7 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
 
 
 def settle(ctx: Context, proposal: UserChange, execute: bool, organisation_id: UUID | None = None) -> None:
-    """Record the decision and end the proposal; what it brings is the caller's."""
+    """Record the decision and end the proposal. The caller carries out the change itself."""
     action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
     act = record(ctx, action, USER_CHANGE.kind, proposal.id, organisation_id=organisation_id, change=proposal.change)
     PROPOSALS.decide(ctx, proposal, execute, act)
@@ -85,7 +93,7 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
 
 
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
-    """A central account waits, without a link, for a second user administrator."""
+    """Make a central account without a link, and propose its invitation to a second user administrator."""
     user = service.make_user(ctx, organisation, new)
     return propose_change(ctx, user, "invite")
 
@@ -93,7 +101,11 @@ def invite_central(ctx: Context, new: service.NewUser, organisation: Organisatio
 def invite_by_admin(
     ctx: Context, settings: Settings, organisation: Organisation, new: service.NewUser
 ) -> tuple[User, UUID | None, str | None]:
-    """A user administrator invites an organisation's first head (link at once), or a central person (a proposal, no link yet)."""
+    """Invite an organisation's first head at once, or propose to invite a central person.
+
+    Return the account, the id of the proposal (central people) and the secret of the link (heads). Raise Invalid if the organisation has a
+    head already or other roles than head are asked for, and what `service.make_user` raises.
+    """
     if organisation.kind == OrganisationKind.DIRECTORATE:
         proposal = invite_central(ctx, new, organisation)
         return ctx.session.get_one(User, proposal.user_id), proposal.id, None
@@ -105,7 +117,7 @@ def invite_by_admin(
 
 
 def invite_head_again(ctx: Context, settings: Settings, user: User) -> str:
-    """A user administrator gives the head of an organisation a new link; heads do it for everybody else of theirs."""
+    """Make a new link for a head and return its secret. Raise NotFound for other accounts: their own heads invite them again."""
     if user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD not in user.role_set:
         raise NotFound()
     return service.invite_again(ctx, settings, user)

@@ -1,4 +1,4 @@
-"""What an actor may see of accounts, and of the proposals that wait."""
+"""Queries of accounts and of waiting proposals within the scope of the actor."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CHOICES = 20
 
 
 def users_query(ctx: Context) -> Select[User]:
-    """The accounts the actor may see."""
+    """Return a query of the accounts the actor may see."""
     return scoped(select(User), ctx.actor, Operation.USERS_SEE, User.organisation_id)
 
 
 def list_users(ctx: Context, name: str = "", state: str = "", organisation: str = "") -> Listing[User]:
-    """Accounts by a part of the person's name or of the user name, by state, and by a part of the organisation's name."""
+    """Return the accounts the actor may see; `name` and `organisation` match parts of names, ignoring case. Empty texts do not filter."""
     query = users_query(ctx)
     if name:
         people = select(Person.id).where(Person.name.icontains(name, autoescape=True))
@@ -42,7 +42,7 @@ def list_users(ctx: Context, name: str = "", state: str = "", organisation: str 
 
 
 def get_visible_user(ctx: Context, user_id: UUID) -> User:
-    """An account the actor may see; NotFound for any other."""
+    """Return an account. Raise NotFound if it is not in the scope of the actor."""
     found = ctx.session.scalars(users_query(ctx).where(User.id == user_id)).first()
     if found is None:
         raise NotFound()
@@ -50,7 +50,7 @@ def get_visible_user(ctx: Context, user_id: UUID) -> User:
 
 
 def last_seen(ctx: Context, user_ids: Sequence[UUID]) -> dict[UUID, datetime]:
-    """When somebody last did something in a session, by account."""
+    """Return the time of the last request in a session, by account. Sessions without a second factor do not count."""
     query = select(LoginSession.user_id, func.max(LoginSession.last_seen_at)).where(
         LoginSession.user_id.in_(user_ids), LoginSession.otp_at.is_not(None)
     )
@@ -58,7 +58,7 @@ def last_seen(ctx: Context, user_ids: Sequence[UUID]) -> dict[UUID, datetime]:
 
 
 def open_link_until(ctx: Context, user: User) -> datetime | None:
-    """When the account's open invitation lapses; None if there is none."""
+    """Return when the account's open invitation lapses, or None if there is none."""
     query = select(func.max(Invitation.expires_at)).where(
         Invitation.user_id == user.id, Invitation.used_at.is_(None), Invitation.expires_at >= ctx.now
     )
@@ -66,7 +66,10 @@ def open_link_until(ctx: Context, user: User) -> datetime | None:
 
 
 def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
-    """What was done with an account, newest first, and by whom: invitations, roles, proposals; not each sign-in."""
+    """Return the last 50 audit entries about an account with the name of who acted, newest first.
+
+    They are about invitations, roles, states and proposals; entries of sessions (`session.…`) are left out.
+    """
     proposals = ctx.session.scalars(select(UserChange.id).where(UserChange.user_id == user.id))
     query = (
         select(AuditEntry, Person.name)
@@ -80,7 +83,7 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
 
 
 def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None:
-    """The organisation somebody named in an address."""
+    """Return the organisation whose id was given in a URL or a form, or None if it is unknown or no UUID."""
     try:
         return ctx.session.get(Organisation, UUID(organisation_id))
     except ValueError:
@@ -88,7 +91,7 @@ def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None
 
 
 def organisations_without_head(ctx: Context, text: str) -> list[Organisation]:
-    """Where a first head may be invited: organisations that have none, by a part of the name."""
+    """Return up to 20 organisations that have no head, other than the directorate, by a part of the name."""
     heads = exists().where(User.organisation_id == Organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
     query = select(Organisation).where(Organisation.kind != OrganisationKind.DIRECTORATE, ~heads)
     if text:
@@ -97,7 +100,10 @@ def organisations_without_head(ctx: Context, text: str) -> list[Organisation]:
 
 
 def open_changes(ctx: Context, *more: Any) -> list[Any]:
-    """What waits for a second person, oldest first: the proposal, its account, who proposed, and more columns."""
+    """Return the waiting proposals the actor may see, oldest first.
+
+    Each row holds the proposal, its account, the name of the proposer, and the columns `more`.
+    """
     proposer = aliased(Person)
     query: Any = (
         select(UserChange, User, proposer.name, *more)

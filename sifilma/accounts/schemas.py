@@ -1,4 +1,4 @@
-"""What comes in about people and keys."""
+"""Input schemas of organisations, people, their accounts and API keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class UserIn(Strict):
     phone: Phone = ""
 
     def new_user(self) -> NewUser:
-        """As the service takes it."""
+        """Return the values for the service. White space in the id number is removed."""
         number = "".join(self.id_number.split())  # a NIP is often written in groups
         return NewUser(self.username, self.name, self.id_kind, number, frozenset(self.roles), self.email, self.phone)
 
@@ -51,7 +51,7 @@ class UserChangeIn(Strict):
     reason: str = Field("", max_length=2000)
 
     def role_set(self) -> frozenset[Role]:
-        """The roles, each once."""
+        """Return the roles without duplicates."""
         return frozenset(self.roles)
 
 
@@ -82,7 +82,7 @@ class ApiKeyIn(Strict):
 
 
 class PreferencesIn(Strict):
-    """What somebody prefers. An empty time zone is that of their province; `notices` are the channels reminders go to."""
+    """Preferences of a user. An empty time zone means that of the organisation's province; `notices` are the channels for reminders."""
 
     language: Literal["id", "en"]
     time_zone: Literal["", "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = ""
@@ -90,7 +90,7 @@ class PreferencesIn(Strict):
 
 
 class ContactIn(Strict):
-    """Where somebody is written to; empty: nowhere."""
+    """The addresses of a user. An empty one means that nothing is sent there."""
 
     email: Email = ""
     phone: Phone = ""

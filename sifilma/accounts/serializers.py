@@ -1,4 +1,4 @@
-"""Organisations and people as the API shows them."""
+"""Convert organisations, accounts, sessions and API keys to the schemas of the API."""
 
 from __future__ import annotations
 
@@ -68,24 +68,24 @@ class ApiKeyOut(BaseModel):
 
 
 def organisation_out(organisation: Organisation) -> OrganisationOut:
-    """An organisation in full."""
+    """Return an organisation with its region code."""
     return OrganisationOut(id=organisation.id, name=organisation.name, kind=organisation.kind, region_code=organisation.region_code)
 
 
 def party(organisation: Organisation) -> dict[str, Any]:
-    """An organisation as a party of something."""
+    """Return an organisation as it is shown within another object: id, name and kind."""
     return {"id": str(organisation.id), "name": organisation.name, "kind": organisation.kind}
 
 
 def me_out(user: User) -> MeOut:
-    """The signed-in person."""
+    """Return the account of the signed-in person."""
     return MeOut(
         username=user.username, name=user.person.name, roles=sorted(user.role_set), organisation=organisation_out(user.organisation)
     )
 
 
 def user_out(user: User) -> UserOut:
-    """An account without contact data: those are shown only where they are needed."""
+    """Return an account without contact data, which are shown only where they are needed (docs/domain.md, rule 12)."""
     return UserOut(
         id=user.id,
         state=user.state,
@@ -98,7 +98,7 @@ def user_out(user: User) -> UserOut:
 
 
 def session_out(row: LoginSession, this: UUID | None) -> SessionOut:
-    """A session, and whether it is the one asking."""
+    """Return a session. `this` is the id of the session that asks."""
     return SessionOut(
         id=row.id,
         state="running",
@@ -112,7 +112,7 @@ def session_out(row: LoginSession, this: UUID | None) -> SessionOut:
 
 
 def api_key_out(key: ApiKey, secret: str | None = None) -> ApiKeyOut:
-    """A key by its first characters; the whole of it once, when it is made."""
+    """Return an API key by its first characters. `secret` is the whole key, which only the answer to its creation holds."""
     state = "revoked" if key.revoked_at else "active"
     return ApiKeyOut(
         id=key.id, state=state, name=key.name, prefix=key.prefix, created_at=key.created_at, key=secret, links=links("api-keys", key.id)

@@ -1,4 +1,4 @@
-"""Organisations, people, invitations, roles, API keys."""
+"""Organisations, accounts with their invitations, roles and passwords, and API keys."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NewUser:
 def register_organisation(
     ctx: Context, kind: OrganisationKind, name: str, region_code: str | None = None, address: str = ""
 ) -> Organisation:
-    """A new organisation; Conflict if one of this kind and name exists."""
+    """Register an organisation. Raise Conflict if one of this kind and name exists."""
     if ctx.session.scalar(select(Organisation.id).where(Organisation.kind == kind, Organisation.name == name)):
         raise Conflict("An organisation of this kind and name exists already.")
     made = Organisation(id=uuid7(), kind=str(kind), name=name, region_code=region_code, address=address, created_at=ctx.now)
@@ -79,7 +79,10 @@ def register_organisation(
 
 
 def invite(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, str]:
-    """An account in state `invited` and the secret of its one-time link, which is shown once and kept as a hash."""
+    """Make an account in state `invited`. Return it and the secret of its one-time link.
+
+    Only the hash of the secret is stored. Raise what `make_user` raises.
+    """
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
     record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
@@ -87,7 +90,11 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
 
 
 def invite_again(ctx: Context, settings: Settings, user: User) -> str:
-    """A new link for an account nobody has taken up yet; one in use ends by two persons only (`lost_factors`)."""
+    """Make a new link for an account that is not activated yet, and return its secret.
+
+    Raise Forbidden for the actor's own account, and Conflict if it is disabled or active. The factor of an active account is removed by two
+    persons only (`lost_factors`).
+    """
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody invites themselves.")
     if user.state == AccountState.DISABLED:
@@ -98,8 +105,12 @@ def invite_again(ctx: Context, settings: Settings, user: User) -> str:
 
 
 def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) -> str:
-    """The link an executed proposal makes: password, every factor and every session of before end with it."""
+    """Reset an account to `invited` after a lost factor was confirmed by the proposal `change_id`. Return the secret of a new link.
+
+    The password, every factor and every session end.
+    """
     user.state, user.password_hash, user.totp_sealed = AccountState.INVITED, "", None
+    # The account is flushed here, before the invitation: `factor_given_up` refuses it once the proposal has its invitation.
     end_factors(ctx, user)
     end_sessions(ctx, "invited anew", LoginSession.user_id == user.id)
     return _link_again(ctx, settings, user, change_id)
@@ -112,7 +123,7 @@ def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | 
 
 
 def end_factors(ctx: Context, user: User) -> None:
-    """No passkey and no recovery code of an account counts from here on: whoever holds the lost device holds them too."""
+    """End all passkeys and recovery codes of an account: they may have been on the lost device."""
     for kept in (Passkey, RecoveryCode):
         ctx.session.execute(
             update(kept)
@@ -123,7 +134,7 @@ def end_factors(ctx: Context, user: User) -> None:
 
 
 def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
-    """A fresh one-time link for an account; links given before lapse."""
+    """Store a new invitation and return the secret of its link. Earlier links of the account lapse."""
     lapse_invitations(ctx, user)
     secret = secrets.token_urlsafe(32)
     expires = ctx.now + timedelta(hours=settings.invitation_hours)
@@ -141,7 +152,7 @@ def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID
 
 
 def lapse_invitations(ctx: Context, user: User) -> None:
-    """No link of an account opens anything from here on."""
+    """End all open invitations of an account."""
     ctx.session.execute(
         update(Invitation)
         .where(Invitation.user_id == user.id, Invitation.used_at.is_(None), Invitation.expires_at > ctx.now)
@@ -151,7 +162,11 @@ def lapse_invitations(ctx: Context, user: User) -> None:
 
 
 def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
-    """An account in state `invited`, without a link yet; Conflict for a name that is taken or capabilities that never meet."""
+    """Make an account in state `invited`, without a link.
+
+    Raise Invalid for a user name, id number or role that is not allowed, and Conflict for a user name that is taken or for capabilities
+    that exclude each other.
+    """
     _check_new(organisation, new)
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
@@ -184,7 +199,11 @@ def _check_new(organisation: Organisation, new: NewUser) -> None:
 
 
 def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
-    """The person behind an identity, so that two accounts of one human being count as one pair of eyes."""
+    """Return the person with this identity; make one if there is none.
+
+    Two accounts of one human being share one Person, so that four eyes count them as one.
+    """
+    # An employee number is unique within its organisation only; NIP and NRP are unique in the country.
     scope = f"{organisation.id}:" if new.id_kind is IdKind.EMPLOYEE else ""
     identity = f"{new.id_kind}:{scope}{new.id_number}"
     person = ctx.session.scalars(select(Person).where(Person.identity == identity)).first()
@@ -202,13 +221,17 @@ def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
 
 
 def known_otherwise(user: User, name: str) -> bool:
-    """Whether the person of an account goes by another name than an inviter wrote: the known one stays, wherever it is from."""
+    """Return whether the person is registered under another name than the inviter wrote. The registered name stays."""
     return " ".join(name.split()).casefold() != " ".join(user.person.name.split()).casefold()
 
 
 def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
-    """`user_admin` and `approver` never meet in one person; an auditor holds nothing else (the database agrees)."""
-    ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))  # one change of theirs at a time
+    """Raise Conflict (`capabilities`) if a person would hold both `user_admin` and `approver`, or `auditor` beside another role.
+
+    All accounts of the person count that are not disabled, except `besides`. Triggers refuse the same (`sifilma/identity/models.py`).
+    """
+    # Two concurrent changes of one person's accounts would not see each other.
+    ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))
     others = ctx.session.execute(select(User.id, User.roles).where(User.person_id == person.id, User.state != AccountState.DISABLED))
     held = roles.union(*((Role(name) for name in names.split()) for user_id, names in others if user_id != besides))
     if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
@@ -216,7 +239,7 @@ def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], bes
 
 
 def get_invitation(ctx: Context, secret: str) -> Invitation:
-    """The invitation of a link; NotFound when unknown, used or past its time: the answer is the same."""
+    """Return the invitation of a link. Raise the same NotFound if it is unknown, used or lapsed, so that the answer tells nothing more."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
     if found is None or found.used_at is not None or found.expires_at < ctx.now:
         raise NotFound(UNKNOWN_INVITATION)
@@ -224,21 +247,21 @@ def get_invitation(ctx: Context, secret: str) -> Invitation:
 
 
 def enrolment_seed(settings: Settings, invitation: Invitation) -> str:
-    """The TOTP seed of an invitation, as it was shown; Conflict if nobody has looked at it yet."""
+    """Return the TOTP seed of an invitation. Raise Conflict (`not-seen`) if its page was never opened, since that makes the seed."""
     if invitation.totp_sealed is None:
         raise Conflict("Open the invitation's page first: it shows the authenticator's code.", type="not-seen")
     return totp.open_seed(settings, str(invitation.user_id), invitation.totp_sealed)
 
 
 def keep_enrolment_seed(ctx: Context, settings: Settings, secret: str) -> None:
-    """Make the seed of an invitation if it has none yet, in a transaction of its own: a look at the page must keep it."""
+    """Store a seed for the invitation if it has none, in a transaction of its own: the request that shows the page only reads."""
     if get_invitation(ctx, secret).totp_sealed is None:
         hashed = secret_hash(secret)
         ctx.uow.separately(lambda session: _seal_first_seed(session, settings, hashed))
 
 
 def first_seed(ctx: Context, settings: Settings, secret: str) -> str:
-    """The seed of an invitation, made in the present transaction if there is none yet."""
+    """Return the seed of an invitation. Make it in the present transaction if there is none."""
     get_invitation(ctx, secret)
     _seal_first_seed(ctx.session, settings, secret_hash(secret))
     ctx.session.flush()
@@ -246,13 +269,18 @@ def first_seed(ctx: Context, settings: Settings, secret: str) -> str:
 
 
 def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
+    # The row is locked: two requests that open the page at once must show the same seed.
     row = session.scalars(select(Invitation).where(Invitation.token_hash == hashed).with_for_update()).one()
     if row.totp_sealed is None:
         row.totp_sealed = totp.seal_seed(settings, str(row.user_id), totp.new_seed())
 
 
 def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: str) -> User:
-    """Choose a password and confirm the authenticator: the account becomes active, the link is used up."""
+    """Activate the account of an invitation with a password and a code of the authenticator. The link is used up.
+
+    Raise NotFound if the link is unknown, used or lapsed, Conflict (`not-seen`) if its page was never opened, and Invalid for a weak
+    password or a wrong code.
+    """
     invitation = get_invitation(ctx, secret)
     user = ctx.session.get_one(User, invitation.user_id)
     check_strength(password, user.username, settings.password_min)
@@ -260,13 +288,15 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
     if step is None:
         raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")
-    hashed = hash_password(password)  # takes its time: the account may be disabled, or the link used, meanwhile
+    # Hashing is slow. Meanwhile the account may be disabled or the link used, so both rows are locked and checked again.
+    hashed = hash_password(password)
     for row in (user, invitation):
         hold(ctx.session, row)
     if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
         raise NotFound(UNKNOWN_INVITATION)
     invitation.used_at = ctx.now
     user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
+    # The code just used must not count again, and the trigger `totp_step_grows` refuses a smaller step than before.
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
     record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)
@@ -274,11 +304,15 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
 
 
 def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:
-    """Only with the current one, which is not guessed here either (TooMany); every other session ends."""
+    """Change the actor's password and end their other sessions.
+
+    Raise TooMany after too many wrong tries, and Invalid if `current` is wrong or `new` is weak.
+    """
     user = ctx.session.get_one(User, ctx.actor.user_id)
     user_id, subject = user.id, f"password:{user.id}"
     throttle.require_calm(ctx.session, ctx.now, subject)
     if not verify_password(user.password_hash, current):
+        # In a transaction of its own: the refusal rolls this one back, and the failure must still count.
         ctx.uow.separately(lambda session: _count_wrong(session, ctx, user_id, subject))
         raise Invalid.field("current", "This is not the current password.")
     throttle.forgive(ctx.session, subject)
@@ -294,14 +328,14 @@ def _count_wrong(session: Session, ctx: Context, user_id: UUID, subject: str) ->
 
 
 def keep_preferences(ctx: Context, language: str, time_zone: str, notices: Sequence[str]) -> None:
-    """Keep what somebody prefers."""
+    """Store the actor's language, time zone and channels for reminders."""
     user = ctx.session.get_one(User, ctx.actor.user_id)
     user.language, user.time_zone, user.notices = language, time_zone, " ".join(sorted(set(notices)))
     record(ctx, Action.USER_PREFERENCES, "user", user.id)
 
 
 def get_user(ctx: Context, user_id: UUID) -> User:
-    """An account; NotFound. The caller has checked that the actor may see it."""
+    """Return an account, whatever the scope. Raise NotFound if there is none. The caller has checked that the actor may see it."""
     found = ctx.session.get(User, user_id)
     if found is None:
         raise NotFound()
@@ -309,7 +343,7 @@ def get_user(ctx: Context, user_id: UUID) -> User:
 
 
 def get_organisation(ctx: Context, organisation_id: UUID | None) -> Organisation:
-    """An organisation by its id; Invalid when it is not named or not known."""
+    """Return an organisation by its id. Raise Invalid if the id is missing or unknown."""
     found = ctx.session.get(Organisation, organisation_id) if organisation_id else None
     if found is None:
         raise Invalid.field("organisation", "Name an organisation (GET /organisations).")
@@ -317,12 +351,12 @@ def get_organisation(ctx: Context, organisation_id: UUID | None) -> Organisation
 
 
 def get_own_organisation(ctx: Context) -> Organisation:
-    """The actor's organisation."""
+    """Return the actor's organisation."""
     return ctx.session.get_one(Organisation, ctx.actor.organisation_id)
 
 
 def list_organisations(kind: str | None, text: str | None) -> Listing[Organisation]:
-    """Organisations to choose from, by kind and by a part of the name."""
+    """Return organisations by kind and by a part of the name. None does not filter."""
     query = select(Organisation)
     if kind:
         query = query.where(Organisation.kind == kind)
@@ -332,14 +366,14 @@ def list_organisations(kind: str | None, text: str | None) -> Listing[Organisati
 
 
 def machine_facts(ctx: Context) -> dict[str, Any]:
-    """Who an API key is."""
+    """Return what an API key is told about itself, in the shape of `MeOut`."""
     own = get_own_organisation(ctx)
     known = {"id": str(own.id), "name": own.name, "kind": own.kind, "region_code": own.region_code}
     return {"username": ctx.actor.username, "name": ctx.actor.username, "roles": ["key"], "organisation": known}
 
 
 def change(ctx: Context, user: User, what: str, roles: frozenset[Role]) -> None:
-    """Disable, enable or re-role an account."""
+    """Carry out a change: `roles`, `disable` or `enable`. Raise as `set_roles` and `set_disabled` do."""
     if what == "roles":
         set_roles(ctx, user, roles)
     else:
@@ -347,12 +381,12 @@ def change(ctx: Context, user: User, what: str, roles: frozenset[Role]) -> None:
 
 
 def list_own_users(ctx: Context) -> Listing[User]:
-    """The accounts of the actor's organisation."""
+    """Return the accounts of the actor's organisation, as a query to be paged."""
     return select(User).where(User.organisation_id == ctx.actor.organisation_id), User.id
 
 
 def get_own_user(ctx: Context, user_id: UUID) -> User:
-    """An account of the actor's organisation; NotFound for any other."""
+    """Return an account of the actor's organisation. Raise NotFound for any other."""
     user = ctx.session.get(User, user_id)
     if user is None or user.organisation_id != ctx.actor.organisation_id:
         raise NotFound()
@@ -360,7 +394,11 @@ def get_own_user(ctx: Context, user_id: UUID) -> User:
 
 
 def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
-    """Disable or enable an account; a disabled one's sessions and links end with this very act. One nobody took up is invited again."""
+    """Disable or enable an account. Disabling ends its sessions and links in the same transaction.
+
+    An enabled account that was never activated is `invited` and needs a new link. Raise Forbidden for the actor's own account, and Conflict
+    if it is not disabled or capabilities would exclude each other.
+    """
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody disables their own account.")
     if disabled:
@@ -377,7 +415,11 @@ def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
 
 
 def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
-    """Change roles: from the next request on. Running sessions end."""
+    """Change the roles of an account and end its sessions.
+
+    Raise Invalid for roles its organisation does not have, Forbidden for the actor's own account, and Conflict if capabilities exclude
+    each other.
+    """
     allowed = CENTRAL if user.organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     if not roles or not roles <= allowed:
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
@@ -393,7 +435,7 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
 
 
 def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiKey, str]:
-    """A key for a machine of the organisation: 256 random bits, shown once."""
+    """Make an API key of 256 random bits. Return its row and the key itself, of which only the SHA-256 is stored."""
     secret = f"sf_{secrets.token_urlsafe(32)}"
     key = ApiKey(
         id=uuid7(),
@@ -410,18 +452,18 @@ def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiK
 
 
 def list_api_keys(ctx: Context) -> Listing[ApiKey]:
-    """The keys of the actor's organisation, to be paged."""
+    """Return the keys of the actor's organisation, as a query to be paged."""
     return select(ApiKey).where(ApiKey.organisation_id == ctx.actor.organisation_id), ApiKey.id
 
 
 def api_keys(ctx: Context) -> list[ApiKey]:
-    """All of them, in the order they were made."""
+    """Return all keys of the actor's organisation, oldest first."""
     query, key = list_api_keys(ctx)
     return list(ctx.session.scalars(query.order_by(key)))
 
 
 def revoke_api_key(ctx: Context, key_id: UUID) -> ApiKey:
-    """End a key of the actor's organisation; NotFound for any other."""
+    """Revoke a key of the actor's organisation. Raise NotFound for any other. A key that is revoked already keeps its time."""
     key = ctx.session.get(ApiKey, key_id)
     if key is None or key.organisation_id != ctx.actor.organisation_id:
         raise NotFound()

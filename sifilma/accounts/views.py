@@ -1,4 +1,4 @@
-"""People on the web: the accounts one may see, inviting, changing, and what two user administrators decide together."""
+"""Accounts on the web: list, invite, change, and decide on proposals of others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DONE = {"disable": "disabled", "enable": "enabled", "roles": "roles"}
 @blueprint.get("")
 @operation("users.see")
 def index() -> Response:
-    """The accounts of one's own organisation; a user administrator's, of all."""
+    """List the accounts of the actor's organisation. A user administrator sees those of all organisations."""
     ctx, form = context(), Form(request.args)
     listing = queries.list_users(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
     waiting = len(queries.open_changes(ctx))
@@ -38,14 +38,14 @@ def index() -> Response:
 @blueprint.get("/baru")
 @operation("users.see")
 def new() -> Response:
-    """The form of an invitation; a user administrator names the organisation first."""
+    """Show the form of an invitation. A user administrator chooses the organisation first."""
     return _invitation_form(context(), Form.of(organisation=request.args.get("organisasi"), id_kind="nip"))
 
 
 @blueprint.post("/baru")
 @operation("users.own", idempotent=False)
 def invite() -> AnyResponse:
-    """A head invites somebody into its own organisation; the answer shows the link, once."""
+    """Invite somebody into the actor's own organisation. Only this answer shows the link."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
@@ -57,7 +57,7 @@ def invite() -> AnyResponse:
 @blueprint.post("/pusat/baru")
 @operation("users.central", idempotent=False)
 def invite_by_admin() -> AnyResponse:
-    """A first head is invited at once; a central person waits for a second user administrator."""
+    """Invite a first head at once, or propose a central person to a second user administrator."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"))
@@ -71,7 +71,7 @@ def invite_by_admin() -> AnyResponse:
 
 
 def _invitation_form(ctx: Context, form: Form) -> Response:
-    """With the roles the organisation has; without an organisation, the organisations to choose from."""
+    """Return the form with the roles of the organisation. Without one, return the page on which a user administrator chooses it."""
     if not grants(ctx.actor, Operation.USERS_CENTRAL):
         return form.again(
             "accounts/user_new.html", organisation=None, roles=roles_of(service.get_own_organisation(ctx)), action="/pengguna/baru"
@@ -85,14 +85,14 @@ def _invitation_form(ctx: Context, form: Form) -> Response:
 
 
 def _handed_out(page: InvitationLink) -> Response:
-    """The page of a link: made in this answer, and nowhere else."""
+    """Return the page with a link. The link cannot be shown again, since only its hash is stored."""
     return make_response(render_template("accounts/user_link.html", page=page), 201)
 
 
 @blueprint.get("/<uuid:user_id>")
 @operation("users.see")
 def show(user_id: UUID) -> Response:
-    """One account."""
+    """Show one account."""
     return _account(user_id, Form())
 
 
@@ -105,7 +105,7 @@ def _account(user_id: UUID, form: Form) -> Response:
 @operation("users.own", idempotent=False)
 @attempted(_account)
 def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
-    """Disable, enable or re-role somebody of one's own organisation."""
+    """Disable, enable or change the roles of an account of the actor's organisation."""
     body = _change(form)
     service.change(ctx, service.get_own_user(ctx, user_id), body.change, body.role_set())
     return seen("user_pages.show", DONE[body.change], user_id=user_id)
@@ -115,7 +115,7 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 @operation("users.own", idempotent=False)
 @attempted(_account)
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
-    """A new link for somebody who has not taken up theirs."""
+    """Make a new link for an account that is not activated yet."""
     user, settings = service.get_own_user(ctx, user_id), resources().settings
     return _handed_out(invitation_link(settings, user, service.invite_again(ctx, settings, user)))
 
@@ -124,7 +124,7 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @operation("users.central", idempotent=False)
 @attempted(_account)
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
-    """The head of an organisation who has not taken up their link gets a new one from a user administrator."""
+    """Make a new link for a head whose account is not activated yet."""
     user, settings = queries.get_visible_user(ctx, user_id), resources().settings
     return _handed_out(invitation_link(settings, user, proposals.invite_head_again(ctx, settings, user)))
 
@@ -133,7 +133,7 @@ def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 @operation("users.central", idempotent=False)
 @attempted(_account)
 def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
-    """Propose to change a central account."""
+    """Propose a change of a central account to a second user administrator."""
     user = queries.get_visible_user(ctx, user_id)
     if form.get("change") == "invite":
         proposals.propose_change(ctx, user, "invite", reason=form.get("note").strip()[:2000])
@@ -151,7 +151,7 @@ def _change(form: Form) -> UserChangeIn:
 @blueprint.get("/usulan", endpoint="proposals")
 @operation("users.see")
 def list_proposals() -> Response:
-    """What waits for a second person."""
+    """List the proposals that wait for a second person."""
     return _proposals(None, Form())
 
 
@@ -163,7 +163,7 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
 @operation("users.central", idempotent=False)
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
-    """Execute or reject a proposal; an invitation's link is shown to whoever executes it."""
+    """Execute or reject a proposal. Whoever executes an invitation is shown its link."""
     proposal, secret = proposals.decide_change(ctx, resources().settings, change_id, form.get("decision") == "execute")
     return _decided(ctx, proposal.user_id, secret)
 
@@ -172,7 +172,7 @@ def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
 @operation("users.factor", idempotent=False)
 @attempted(_account)
 def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
-    """Report a lost second factor; a second person decides."""
+    """Report a second factor as lost, for a second person to decide."""
     lost_factors.report(ctx, user_id, form.model(LostFactorIn).reason)
     return seen("user_pages.proposals", "proposed")
 
@@ -181,7 +181,7 @@ def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 @operation("users.factor", idempotent=False)
 @attempted(_proposals)
 def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
-    """Agree that a second factor is lost, or reject it; the link is shown to whoever agrees."""
+    """Confirm or reject the report of a lost second factor. Whoever confirms it is shown the new link."""
     execute = form.model(DecisionIn).decision == "execute"
     proposal, secret = lost_factors.decide(ctx, resources().settings, change_id, execute)
     return _decided(ctx, proposal.user_id, secret)

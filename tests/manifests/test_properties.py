@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,3 +100,12 @@ def test_an_empty_uid_on_the_command_line_is_unusable_input(capsys: pytest.Captu
     pin, keyset = root_sha256(parts.ROOT.public_key()), str(folder / "keyset.sig")
     assert cli.main(["verify", str(folder / "good.jws"), "--root-sha256", pin, "--keyset", keyset, "--uid", ""]) == 2
     assert "16 hex digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [({"uid": ""}, Reason.WRONG_CARD), ({"uid": "30154b0100001234"}, Reason.WRONG_CARD), ({"root_sha256": ""}, Reason.KEYSET)],
+    ids=["empty uid", "uid in lower case", "empty pin"],
+)
+def test_an_unusable_input_is_never_taken_for_an_absent_one(known: dict[str, Any], reason: Reason) -> None:
+    assert verify(parts.good(), replace(EXPECTED, **known)).reason is reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.vectors.parts import ROOT, SIGNER, STATUS
 FOLDER = make.FOLDER
 INDEX: dict[str, Any] = json.loads((FOLDER / "index.json").read_text())
 NAMES = sorted(INDEX["vectors"])
+MANIFEST = programs.ROOT / "docs" / "manifest.md"
 
 
 def expectations(name: str) -> Expectations:
@@ -200,3 +202,23 @@ def test_jose_verifies_keyset_and_status_list_as_well(tmp_path: Path) -> None:
         (tmp_path / "key.jwk").write_text(json.dumps(jws.jwk(key.public_key())))
         (tmp_path / "line").write_bytes((FOLDER / name).read_bytes().strip())
         assert _succeeds(programs.program("jose"), "jws", "ver", "-i", str(tmp_path / "line"), "-k", str(tmp_path / "key.jwk"))
+
+
+# --- the document ----------------------------------------------------------------------------------------------------
+
+
+def test_the_document_lists_every_vector_under_its_answer() -> None:
+    section = MANIFEST.read_text().split("\n## Test vectors\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| [^|]*\| `([\w-]+)` \| (`[\w-]+`(?:, `[\w-]+`)*) \|$", section, re.MULTILINE)
+    listed = [(name, answer) for answer, names in rows for name in re.findall(r"`([\w-]+)`", names)]
+    assert sorted(listed) == [(name, INDEX["vectors"][name]["ours"]) for name in NAMES]
+
+
+def test_the_document_describes_every_member_of_the_index() -> None:
+    text = MANIFEST.read_text()
+    entries = [("vectors.*", entry) for entry in INDEX["vectors"].values()] + [
+        ("root_changes.*", entry) for entry in INDEX["root_changes"].values()
+    ]
+    members = {*INDEX, *(f"{start}.{member}" for start, entry in entries for member in entry)}
+    assert [member for member in sorted(members) if f"| `{member}` |" not in text] == []
+    assert [key for entry in INDEX["vectors"].values() for key in entry["ask"] if f"`{key}`" not in text] == []

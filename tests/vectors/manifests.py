@@ -210,6 +210,7 @@ def _json() -> Iterator[Vector]:
         ("utf-8-of-a-surrogate", "the bytes ED A0 80 in org.name", replaced("Dinas", "Dinas\ud800")),
         ("overlong-utf-8", "A as C1 81 in org.name", signed(text.replace(b"Dinas", b"Dinas\xc1\x81"))),
         ("lone-surrogate", 'the escape "\\ud800" in org.name', replaced("Dinas", "Dinas\\ud800")),
+        ("lone-surrogate-in-name", 'a member "\\ud800"', replaced('"epoch":1', '"epoch":1,"\\ud800":1')),
         ("byte-order-mark", "EF BB BF before the payload", signed(b"\xef\xbb\xbf" + text)),
         ("text-after-value", "x after the payload", signed(text + b"x")),
         ("raw-control-character", "a TAB in org.name, not escaped", replaced("Dinas", "Dinas\t")),
