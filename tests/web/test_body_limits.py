@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from sifilma.web.body_limits import LIST, MAX_DEPTH, MAX_PARTS, SMALL, too_deep
-from tests.support.world import World
+from tests.support.world import World, done
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_route_takes_small_json_unless_it_takes_lists(sqlite_world: World) -> 
     client = sqlite_world.app.test_client()
     big = b'{"username": "x", "password": "' + b"x" * SMALL + b'"}'
     refused = client.post("/api/v1/session", data=big, content_type="application/json")
-    assert (refused.status_code, refused.json["type"]) == (413, "urn:sifilma:problem:too-large")
+    assert done(refused, 413)["type"] == "urn:sifilma:problem:too-large"
     head = sqlite_world.client("magetan.kepala")
     listed = head.call("POST", "/units", data=b'[{"hardware_number": "' + b"x" * SMALL + b'"}]', content_type="application/json")
     assert listed.status_code == 422
@@ -62,5 +62,4 @@ def test_a_stranger_s_megabytes_of_json_cost_no_memory(sqlite_world: World) -> N
 def test_json_nested_too_deeply_is_refused_in_words(sqlite_world: World) -> None:
     body = b'{"username":' + b"[" * 30 + b"]" * 30 + b"}"
     refused = sqlite_world.app.test_client().post("/api/v1/session", data=body, content_type="application/json")
-    assert refused.status_code == 422
-    assert refused.json["errors"] == [{"field": "body", "message": "This is nested too deeply."}]
+    assert done(refused, 422)["errors"] == [{"field": "body", "message": "This is nested too deeply."}]
