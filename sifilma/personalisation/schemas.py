@@ -1,4 +1,4 @@
-"""What comes in and goes out about personalisation requests."""
+"""Input and output schemas of personalisation requests and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Personalisation requests as the API and the pages show them."""
+"""Convert personalisation requests to the schemas of the API and of the pages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ VERBS = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """A request as its page shows it. `objection`: why the actor cannot approve it; None if they can."""
+    """A request as its page shows it. `objection` says why the actor cannot approve it; it is None if they can.
+
+    `own`: the actor's organisation made it. `given` are the approvals of the present digest; `done` and `failed` count cards.
+    """
 
     request: PersonalisationOut
     own: bool
@@ -47,7 +50,7 @@ class RequestPage:
 
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
-    """A request with everything one decides by."""
+    """Return the page of a request."""
     shown = full(ctx, request)
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
@@ -66,7 +69,7 @@ def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:
 
 
 def approval_out(approval: Approval) -> ApprovalOut:
-    """One approval."""
+    """Return one approval."""
     return ApprovalOut(user_id=approval.user_id, digest=approval.digest, note=approval.note, at=approval.at)
 
 
@@ -76,7 +79,7 @@ def brief(request: PersonalisationRequest) -> PersonalisationBrief:
 
 
 def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
-    """Return a request with its cards, the states of its tokens and its steps."""
+    """Return a request with its files, its batch, its cards and its steps."""
     files = {
         "letter": request.letter_document_id,
         "purchase_order": request.purchase_order_document_id,
