@@ -41,7 +41,7 @@ class ModelIn(Strict):
 
 
 class CaseIn(Strict):
-    """An application: which procedure, and the letter."""
+    """An application for a procedure, with its letter."""
 
     kind: CaseKind
     letter_number: str = Field(min_length=3, max_length=100)

@@ -55,7 +55,7 @@ class PersonalisationReturnIn(ReturnIn):
 
 
 class ResultIn(Strict):
-    """What became of one card."""
+    """The result of one card."""
 
     sam_uid: Uid
     outcome: Literal["personalised", "failed"]
