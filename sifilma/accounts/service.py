@@ -48,14 +48,12 @@ _NUMBER_WORDS = {
     IdKind.NRP: say("An NRP has 8 digits."),
     IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
 }
-
-
 UNKNOWN_INVITATION = say("This invitation is unknown, used, or has lapsed. Ask for a new one.")
 
 
 @dataclass(frozen=True)
 class NewUser:
-    """Who is to be invited."""
+    """The values of an account to be made."""
 
     username: str
     name: str
@@ -79,10 +77,7 @@ def register_organisation(
 
 
 def invite(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, str]:
-    """Make an account in state `invited`. Return it and the secret of its one-time link.
-
-    Only the hash of the secret is stored. Raise what `make_user` raises.
-    """
+    """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
     record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
@@ -105,10 +100,7 @@ def invite_again(ctx: Context, settings: Settings, user: User) -> str:
 
 
 def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) -> str:
-    """Reset an account to `invited` after a lost factor was confirmed by the proposal `change_id`. Return the secret of a new link.
-
-    The password, every factor and every session end.
-    """
+    """End password, factors and sessions of an account, as the executed proposal `change_id` asks. Return the secret of a new link."""
     user.state, user.password_hash, user.totp_sealed = AccountState.INVITED, "", None
     # The account is flushed here, before the invitation: `factor_given_up` refuses it once the proposal has its invitation.
     end_factors(ctx, user)
@@ -199,10 +191,7 @@ def _check_new(organisation: Organisation, new: NewUser) -> None:
 
 
 def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
-    """Return the person with this identity; make one if there is none.
-
-    Two accounts of one human being share one Person, so that four eyes count them as one.
-    """
+    """Return the person with this identity, or make one. Accounts of one human being share it, so that four eyes count them as one."""
     # An employee number is unique within its organisation only; NIP and NRP are unique in the country.
     scope = f"{organisation.id}:" if new.id_kind is IdKind.EMPLOYEE else ""
     identity = f"{new.id_kind}:{scope}{new.id_number}"
