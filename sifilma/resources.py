@@ -1,4 +1,4 @@
-"""What the application holds of the outside world: settings, clock, HSM, file store. Kept under one key, replaced in tests."""
+"""The resources of the application: settings, clock, HSM, file store. They are kept under one key, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ KEY = "sifilma"
 
 @dataclass(frozen=True)
 class Site:
-    """Where the pages of this installation are: its public address, and the rules that its paths are built by."""
+    """The public URL of this installation, and the URL rules that the paths of its pages are built with."""
 
     url: str
     rules: Map
 
     def page(self, endpoint: str, **values: object) -> str:
-        """The full address of a page; outside a request too."""
+        """Return the full URL of a page. It needs no request."""
         return self.url + self.rules.bind("").build(endpoint, values)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """All that `create_app` was given or made. `schema_head` is the migration that this code expects, `rules` the map of URLs."""
+    """What `create_app` was given or made. `schema_head` is the migration that this code expects; `rules` is the URL map."""
 
     settings: Settings
     clock: Clock
@@ -43,33 +43,33 @@ class Resources:
 
     @property
     def site(self) -> Site:
-        """Where its pages are."""
+        """Return the site, which builds full URLs of pages."""
         return Site(self.settings.public_url, self.rules)
 
 
 def attach(app: Flask, held: Resources) -> None:
-    """Give the application its resources, or others in place of those it has."""
+    """Attach resources to the application, in place of those it has."""
     app.extensions[KEY] = held
 
 
 def resources(app: Flask | None = None) -> Resources:
-    """The resources of an application; without one, of the application whose request or command is run."""
+    """Return the resources of `app`; by default of the application whose request or command runs."""
     found: Resources = (app or current_app).extensions[KEY]
     return found
 
 
 def signing_token(settings: Settings) -> HSM:
-    """The token that signs and seals in daily work."""
+    """Return the HSM token that signs and seals in daily work. It refuses calls inside a database transaction."""
     return HSM(token_config(settings, settings.hsm_token, "hsm_pin", settings.hsm_token_serial), assert_no_transaction)
 
 
 def root_token(settings: Settings) -> HSM:
-    """The offline root: keysets and certificates only."""
+    """Return the HSM token of the offline root, which signs keysets and certificates only."""
     return HSM(token_config(settings, settings.root_token, "root_pin", None), assert_no_transaction)
 
 
 def ensure_softhsm(settings: Settings) -> None:
-    """SoftHSM, where nobody has configured it, keeps its tokens under `home`: nothing outside is touched."""
+    """Configure SoftHSM to keep its tokens under `home`. Do nothing for another module, or if SOFTHSM2_CONF is set."""
     folder = settings.home / "softhsm"
     configuration = folder / "softhsm2.conf"
     if "softhsm" not in settings.hsm_module or "SOFTHSM2_CONF" in os.environ:
@@ -86,7 +86,10 @@ def ensure_softhsm(settings: Settings) -> None:
 
 
 def token_config(settings: Settings, label: str, pin: str, serial: str | None) -> TokenConfig:
-    """How to reach a token; SoftHSM under `home` is found without any environment of the operator's."""
+    """Return how to reach a token. `pin` is the name of the setting with its PIN.
+
+    If SoftHSM was configured under `home` (`ensure_softhsm`), SOFTHSM2_CONF is set to that file unless the operator has set it.
+    """
     soft = settings.home / "softhsm" / "softhsm2.conf"
     if soft.exists():
         os.environ.setdefault("SOFTHSM2_CONF", str(soft.resolve()))

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.accounts import service
+from sifilma.accounts import api_keys, service
 from sifilma.accounts.schemas import ApiKeyIn
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -25,7 +25,7 @@ def index() -> Response:
 
 
 def _keys(form: Form) -> Response:
-    return form.again("accounts/api_keys.html", keys=list(reversed(service.api_keys(context()))))
+    return form.again("accounts/api_keys.html", keys=list(reversed(api_keys.api_keys(context()))))
 
 
 @blueprint.post("")
@@ -34,7 +34,7 @@ def create() -> AnyResponse:
     """Create a key. Only this answer shows the key itself."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        key, secret = service.create_api_key(ctx, service.get_own_organisation(ctx).id, form.model(ApiKeyIn).name)
+        key, secret = api_keys.create_api_key(ctx, service.get_own_organisation(ctx).id, form.model(ApiKeyIn).name)
         return make_response(render_template("accounts/api_key.html", key=key, secret=secret), 201)
     return _keys(form)
 
@@ -43,5 +43,5 @@ def create() -> AnyResponse:
 @operation("api_keys", idempotent=False)
 def revoke(key_id: UUID) -> AnyResponse:
     """Revoke a key. The next request that uses it is refused."""
-    service.revoke_api_key(context(), key_id)
+    api_keys.revoke_api_key(context(), key_id)
     return seen("api_key_pages.index", "revoked")

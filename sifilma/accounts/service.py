@@ -18,7 +18,6 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.identity.models import (
     AccountState,
-    ApiKey,
     IdKind,
     Invitation,
     LoginSession,
@@ -48,14 +47,12 @@ _NUMBER_WORDS = {
     IdKind.NRP: say("An NRP has 8 digits."),
     IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
 }
-
-
 UNKNOWN_INVITATION = say("This invitation is unknown, used, or has lapsed. Ask for a new one.")
 
 
 @dataclass(frozen=True)
 class NewUser:
-    """Who is to be invited."""
+    """The values of an account to be made."""
 
     username: str
     name: str
@@ -79,10 +76,7 @@ def register_organisation(
 
 
 def invite(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, str]:
-    """Make an account in state `invited`. Return it and the secret of its one-time link.
-
-    Only the hash of the secret is stored. Raise what `make_user` raises.
-    """
+    """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
     record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
@@ -105,10 +99,7 @@ def invite_again(ctx: Context, settings: Settings, user: User) -> str:
 
 
 def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) -> str:
-    """Reset an account to `invited` after a lost factor was confirmed by the proposal `change_id`. Return the secret of a new link.
-
-    The password, every factor and every session end.
-    """
+    """End password, factors and sessions of an account, as the executed proposal `change_id` asks. Return the secret of a new link."""
     user.state, user.password_hash, user.totp_sealed = AccountState.INVITED, "", None
     # The account is flushed here, before the invitation: `factor_given_up` refuses it once the proposal has its invitation.
     end_factors(ctx, user)
@@ -199,10 +190,7 @@ def _check_new(organisation: Organisation, new: NewUser) -> None:
 
 
 def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
-    """Return the person with this identity; make one if there is none.
-
-    Two accounts of one human being share one Person, so that four eyes count them as one.
-    """
+    """Return the person with this identity, or make one. Accounts of one human being share it, so that four eyes count them as one."""
     # An employee number is unique within its organisation only; NIP and NRP are unique in the country.
     scope = f"{organisation.id}:" if new.id_kind is IdKind.EMPLOYEE else ""
     identity = f"{new.id_kind}:{scope}{new.id_number}"
@@ -429,44 +417,3 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     user.roles = " ".join(sorted(roles))
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
     record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=user.roles)
-
-
-# --- API keys --------------------------------------------------------------------------------------------------------
-
-
-def create_api_key(ctx: Context, organisation_id: UUID, name: str) -> tuple[ApiKey, str]:
-    """Make an API key of 256 random bits. Return its row and the key itself, of which only the SHA-256 is stored."""
-    secret = f"sf_{secrets.token_urlsafe(32)}"
-    key = ApiKey(
-        id=uuid7(),
-        organisation_id=organisation_id,
-        name=name.strip()[:100],
-        prefix=secret[:8],
-        key_hash=secret_hash(secret),
-        created_by=ctx.actor.user_id,
-        created_at=ctx.now,
-    )
-    ctx.session.add(key)
-    record(ctx, Action.API_KEY_CREATE, "api_key", key.id, organisation_id=organisation_id)
-    return key, secret
-
-
-def list_api_keys(ctx: Context) -> Listing[ApiKey]:
-    """Return the keys of the actor's organisation, as a query to be paged."""
-    return select(ApiKey).where(ApiKey.organisation_id == ctx.actor.organisation_id), ApiKey.id
-
-
-def api_keys(ctx: Context) -> list[ApiKey]:
-    """Return all keys of the actor's organisation, oldest first."""
-    query, key = list_api_keys(ctx)
-    return list(ctx.session.scalars(query.order_by(key)))
-
-
-def revoke_api_key(ctx: Context, key_id: UUID) -> ApiKey:
-    """Revoke a key of the actor's organisation. Raise NotFound for any other. A key that is revoked already keeps its time."""
-    key = ctx.session.get(ApiKey, key_id)
-    if key is None or key.organisation_id != ctx.actor.organisation_id:
-        raise NotFound()
-    key.revoked_at = key.revoked_at or ctx.now
-    record(ctx, Action.API_KEY_REVOKE, "api_key", key.id)
-    return key

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Response, make_response
 from pydantic import BaseModel, Field
 
-from sifilma.accounts import lost_factors, proposals, service
+from sifilma.accounts import api_keys, lost_factors, proposals, service
 from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.accounts.serializers import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
@@ -143,7 +143,7 @@ def change_password(body: PasswordChangeIn) -> Response:
 @operation("api_keys.see")
 def list_keys(query: ListQuery) -> Response:
     """Newest first, by their first characters."""
-    select, key = service.list_api_keys(context())
+    select, key = api_keys.list_api_keys(context())
     return page_of(select, key, query, lambda rows: map(api_key_out, rows))
 
 
@@ -152,7 +152,7 @@ def list_keys(query: ListQuery) -> Response:
 def make_key(body: ApiKeyIn) -> Response:
     """The key is in this answer and nowhere else."""
     ctx = context()
-    key, secret = service.create_api_key(ctx, service.get_own_organisation(ctx).id, body.name)
+    key, secret = api_keys.create_api_key(ctx, service.get_own_organisation(ctx).id, body.name)
     return answer(api_key_out(key, secret), 201)
 
 
@@ -160,4 +160,4 @@ def make_key(body: ApiKeyIn) -> Response:
 @operation("api_keys", idempotent=False)
 def revoke_key(path: IdPath) -> Response:
     """From the next request on it opens nothing."""
-    return answer(api_key_out(service.revoke_api_key(context(), path.id)))
+    return answer(api_key_out(api_keys.revoke_api_key(context(), path.id)))

@@ -1,1 +1,1 @@
-"""Four eyes: who may decide, requests and proposals that wait for another person, what was decided, and the queues."""
+"""Four eyes (docs/domain.md, rules 1 and 2): requests and proposals that another person decides, and the queues of what waits."""

@@ -1,4 +1,4 @@
-"""Approving several requests one after the other: all looked at on one page, confirmed once, each an act of its own."""
+"""Approve several requests on one page. The approver confirms once; each approval is an act and a transaction of its own."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
-blueprint = Blueprint("approvals", __name__, template_folder="templates")  # for its templates: routes are on the callers' blueprints
+# It brings the templates only. The routes are on the callers' blueprints.
+blueprint = Blueprint("approvals", __name__, template_folder="templates")
 MOST = 50
-SECONDS_KEPT = 2.0  # of the answer's deadline: enough for one approval and the page
+SECONDS_KEPT = 2.0  # of the request's deadline: enough for one more approval and the page
+# What the page sends back for each request: its id and the digest that the approver saw.
 SEEN = re.compile(r"([0-9a-f-]{36}):([0-9a-f]{64})")
 TEMPLATE = "approvals/batch.html"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A request as its approver is shown it. `objection`: why this person cannot approve it now, empty if they can."""
+    """A request as it is shown to the approver.
+
+    `given` of the `needed` approvals are there already. `objection` says why this person cannot approve it now; it is empty if they can.
+    """
 
     id: UUID
     letter_number: str
@@ -50,7 +55,7 @@ class Candidate:
 
 
 def candidate(ctx: Context, way: Submissions, one: Any, organisation: str, quantity: int, hindrance: str) -> Candidate:
-    """A request of either kind; `hindrance` is what stands against it whoever approves."""
+    """Return the candidate for a request of either kind. `hindrance` says why nobody can approve it now; it is empty if somebody can."""
     return Candidate(
         id=one.id,
         letter_number=one.letter_number,
@@ -68,28 +73,28 @@ def candidate(ctx: Context, way: Submissions, one: Any, organisation: str, quant
 
 @dataclass(frozen=True)
 class Summary:
-    """What is approved together, and what of the chosen cannot be."""
+    """The chosen requests: those that are approved together, and those that this person cannot approve."""
 
     candidates: Sequence[Candidate]
 
     @property
     def approvable(self) -> list[Candidate]:
-        """What this person can approve now."""
+        """Return the requests this person can approve now."""
         return [one for one in self.candidates if not one.objection]
 
     @property
     def refused(self) -> list[Candidate]:
-        """What they cannot, each with the reason."""
+        """Return the requests this person cannot approve now."""
         return [one for one in self.candidates if one.objection]
 
     @property
     def organisations(self) -> list[str]:
-        """Whose requests they are."""
+        """Return the names of the organisations of the approvable requests, sorted."""
         return sorted({one.organisation for one in self.approvable})
 
     @property
     def functions(self) -> list[tuple[str, int, int]]:
-        """Of each function how many requests, for how many."""
+        """Return, for each function of the approvable requests, its name, the number of requests, and the sum of their quantities."""
         requests = Counter(one.function for one in self.approvable)
         wanted: Counter[str] = Counter()
         for one in self.approvable:
@@ -98,13 +103,13 @@ class Summary:
 
     @property
     def quantity(self) -> int:
-        """How many cards or machines in all."""
+        """Return the number of cards or machines of all approvable requests."""
         return sum(one.quantity for one in self.approvable)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one: the approvals it lacks yet, or why it was refused."""
+    """The result for one request: the approvals it still lacks, or why it was refused. `faulty`: the server failed (status 5xx)."""
 
     lacking: int = 0
     refusal: str = ""
@@ -113,7 +118,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Together:
-    """One kind of request. `approve` gives how many approvals are lacking yet; `counted` says what `quantity` counts."""
+    """One kind of request. `approve` takes id, digest and note, and returns how many approvals the request still lacks.
+
+    `counted` names what `quantity` counts, `show` is the endpoint of the page of a request, and `letter` returns the URL of its letter.
+    """
 
     operation: str
     candidates: Callable[[Context, Sequence[UUID]], list[Candidate]]
@@ -124,17 +132,17 @@ class Together:
 
 
 def add_together(blueprint: Blueprint, kind: Together) -> None:
-    """Add the page that shows what was chosen, and the one that approves it."""
+    """Add to `blueprint` the page that shows the chosen requests, and the one that approves them."""
 
     @operation(f"{kind.operation}.view")
     def together() -> Response:
-        """What was chosen in the list; nothing is done yet."""
+        """Show the requests chosen in the list, for confirmation."""
         chosen = list(dict.fromkeys(_uuids(request.args.getlist("pilih"))))
         return _page(kind, Form(), chosen[:MOST], left_out=max(0, len(chosen) - MOST))
 
     @operation(f"{kind.operation}.approve", reads_first=True, idempotent=False)
     def approve_together() -> Response:
-        """Approve each of exactly what was shown, and say what became of it."""
+        """Approve each request with the digest that was shown, and show the results."""
         ctx, form = context(), Form.sent()
         seen: dict[UUID, str] = {}
         with form.attempt(ctx):
@@ -149,7 +157,11 @@ def add_together(blueprint: Blueprint, kind: Together) -> None:
 
 
 def approve_each(ctx: Context, seen: Mapping[UUID, str], approve: Callable[[UUID, str], int]) -> dict[UUID, Outcome]:
-    """Each in a transaction of its own, as long as nothing is out of order and there is time to answer; never half of one."""
+    """Approve requests one by one, each in a transaction of its own. Return the outcome of each.
+
+    After a fault of the server, or when less than SECONDS_KEPT is left to answer, the rest is not tried, and its outcome says so.
+    `seen` holds the digest of each request by its id.
+    """
     outcomes: dict[UUID, Outcome] = {}
     for thing, digest in seen.items():
         left = deadline.remaining()
@@ -163,9 +175,10 @@ def approve_each(ctx: Context, seen: Mapping[UUID, str], approve: Callable[[UUID
 def _approve(ctx: Context, thing: UUID, digest: str, approve: Callable[[UUID, str], int]) -> Outcome:
     try:
         return Outcome(lacking=ctx.uow.at_once(lambda: approve(thing, digest)))
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is this one's: those before it stand
+    except Exception as error:  # noqa: BLE001  # a fault of one request must not hide the results of those committed before it
         refused = refusal_of(error)
     if isinstance(refused, Forbidden | NotFound):
+        # The gate records the denials that become the answer of a request; this one becomes a line of a page.
         note_denial(refused)
     return Outcome(refusal=refused.detail or refused.title, faulty=refused.status >= 500)
 
@@ -185,7 +198,7 @@ def _uuids(texts: Sequence[str]) -> Iterator[UUID]:
 
 
 def _seen(sent: Sequence[str]) -> dict[UUID, str]:
-    """The digest each was shown with; Invalid where nothing, too much, or anything else was sent."""
+    """Return the digest that each request was shown with. Raise Invalid for none, for more than MOST, and for anything else than SEEN."""
     found = [SEEN.fullmatch(one) for one in sent]
     if not 1 <= len(found) <= MOST:
         raise Invalid(say("From 1 to %(most)s requests are approved together.", most=MOST))

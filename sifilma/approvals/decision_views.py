@@ -1,4 +1,4 @@
-"""Decisions on the page of a thing: tried, and then on; refused, and the page is there again with what was typed."""
+"""Views of decisions on the page of an object. After a refusal the page is shown again with what was typed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ from sifilma.web.requests import context
 Attempt = Callable[[Context, UUID, Form], AnyResponse]
 Decide = Callable[[Context, UUID, Form], Any]
 REMARKS = "fields"
+"""The group of form fields that hold notes on single fields (`fields.<name>`)."""
 Again = Callable[[UUID, Form], AnyResponse]
 
 
 def attempted(again: Again) -> Callable[[Attempt], Callable[..., AnyResponse]]:
-    """Make a view of what tries a form on the thing in the address; where that refuses, `again` shows the page with the form."""
+    """Return a decorator that makes a view of a function that takes the object's id from the URL and the form.
+
+    If the function refuses, `again` returns the page with the form as typed.
+    """
 
     def make(attempt: Attempt) -> Callable[..., AnyResponse]:
         @wraps(attempt)
         def view(**named: UUID) -> AnyResponse:
+            # The URL has one parameter, the id, under a name of its own on each page.
             ctx, form, (thing,) = context(), Form.sent(), named.values()
             with form.attempt(ctx):
                 return attempt(ctx, thing, form)
@@ -43,7 +48,10 @@ def attempted(again: Again) -> Callable[[Attempt], Callable[..., AnyResponse]]:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision: the end of its address, its operation, what it does, and the key of the words that say it is done."""
+    """One decision. `path` is the last part of its URL, and `done` names a text of `web.pages.DONE`.
+
+    With `reads_first` the function ends its reading transaction itself (`web.operations.Policy`).
+    """
 
     path: str
     operation: str
@@ -53,7 +61,7 @@ class Decision:
 
 
 def noted(act: Callable[[Context, UUID, str], Any]) -> Decide:
-    """A decision with a note."""
+    """Make a decision of an act that takes a note. Notes on fields are refused."""
 
     def decide(ctx: Context, thing: UUID, form: Form) -> None:
         _require_no_remarks(form)
@@ -63,7 +71,7 @@ def noted(act: Callable[[Context, UUID, str], Any]) -> Decide:
 
 
 def bound(act: Callable[[Context, UUID, str, str], Any]) -> Decide:
-    """A decision on exactly what was shown, by its digest, with a note."""
+    """Make a decision of an act that takes the digest of what was shown, and a note. Notes on fields are refused."""
 
     def decide(ctx: Context, thing: UUID, form: Form) -> None:
         _require_no_remarks(form)
@@ -74,7 +82,7 @@ def bound(act: Callable[[Context, UUID, str, str], Any]) -> Decide:
 
 
 def remarked(act: Callable[[Context, UUID, str, dict[str, str]], Any], schema: type[ReturnIn]) -> Decide:
-    """A decision with a note on the whole and notes on fields."""
+    """Make a decision of an act that takes a note on the whole and notes on fields, by their names."""
 
     def decide(ctx: Context, thing: UUID, form: Form) -> None:
         sent = form.model(schema, fields=form.within(REMARKS))
@@ -84,13 +92,17 @@ def remarked(act: Callable[[Context, UUID, str, dict[str, str]], Any], schema: t
 
 
 def _require_no_remarks(form: Form) -> None:
-    """What somebody wrote beside a field is not lost by pressing another button."""
+    """Raise Conflict if notes on fields were typed: this decision would drop them without a word."""
     if form.within(REMARKS):
         raise Conflict("Notes beside fields go with a return. Return the request, or clear them.")
 
 
 def add_decisions(blueprint: Blueprint, rule: str, page: str, again: Again, *decisions: Decision) -> None:
-    """Add a route below `rule` for each; what is done is told on `page`, the endpoint that shows the thing."""
+    """Add a POST route below `rule` for each decision.
+
+    After the decision the browser is redirected to the endpoint `page`, which shows the object; after a refusal `again` returns that page.
+    """
+    # The name of the last parameter: `request_id` of `/<uuid:request_id>`.
     key = rule.rpartition(":")[2].rstrip(">")
 
     def view_of(decision: Decision) -> Callable[..., AnyResponse]:

@@ -1,4 +1,4 @@
-"""Handing out the files of what somebody may see: by whom and when is recorded."""
+"""Hand out the files of an object. Each download leaves an audit entry on the object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sifilma.kernel.file_store import FileStore
 
 @dataclass(frozen=True)
 class HandedOut:
-    """A file on its way to somebody."""
+    """A file to be sent, with its media type and its name."""
 
     data: bytes
     media_type: str
@@ -23,14 +23,15 @@ class HandedOut:
 
 
 def hand_out(ctx: Context, store: FileStore, document_id: UUID | None, kind: str, object_id: UUID, organisation_id: UUID) -> HandedOut:
-    """The file of an object the caller has found in the actor's scope, recorded on that object; NotFound where there is none.
+    """Return a file of an object and record the download. Raise NotFound if `document_id` is None.
 
-    `organisation_id` is whose affair the object is.
+    The caller has found the object in the actor's scope. `organisation_id` is the organisation that the object concerns.
     """
     if document_id is None:
         raise NotFound()
     document = get_document(ctx, document_id)
     data = store.get(document.sha256)
+    # A GET only reads until here: the file is read before the transaction that writes begins.
     ctx.uow.begin_write()
     record(ctx, Action.DOCUMENT_DOWNLOAD, kind, object_id, organisation_id=organisation_id, file=document.kind, sha256=document.sha256)
     return HandedOut(data, document.media_type, document.filename)

@@ -1,4 +1,4 @@
-"""The filters of a queue's page, as the query takes them."""
+"""Convert the filters of a queue's page for the query."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from sifilma.web.forms import Form
 
 
 def wanted(form: Form) -> Wanted:
-    """What the filters of a queue's page ask for."""
+    """Return the filter that a form describes. Texts are cut to 100 characters."""
     text, days = form.get("q").strip()[:100], lists.chosen_age(form)
     return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)

@@ -1,15 +1,15 @@
-"""Four eyes, once for everybody who asks: may this person decide? (rules 1 and 2)
+"""Four eyes: the rules that say whether a person may approve a request or execute a proposal (docs/domain.md, rules 1 and 2).
 
-The rule of an approval is said three times, because three parties hold it. `objection` says it for the service and the screen, about
-one thing that was read; `approvable` says it in SQL, for the queues; `refused_approval` says it as a trigger, for whoever writes SQL.
+The rule of an approval stands here three times, because it is needed in three forms. `objection` checks one object that was read (services
+and pages), `approvable` is a condition in SQL (queues), and `refused_approval` is the condition of a trigger (direct SQL). Each checks:
 
-    the thing waits for a decision            state
-    what is approved is what was submitted    digest
-    a person submitted it, another approves   submitted_by_person
-    nobody approves the same content twice    the approvals of that digest (in the database: a unique constraint)
+    the object waits for a decision             state
+    the approved content is the submitted one   digest
+    another person submitted it                 submitted_by_person
+    no person approves a content twice          the approvals of that digest (in the database: a unique constraint)
 
-The rule of a proposal, that another person than its proposer executes it, is said three times as well: `is_proposer`,
-`decidable`, `NO_SECOND_PERSON`. `tests/approvals/test_four_eyes.py` holds the three against each other.
+The rule of a proposal is that a person other than its proposer executes it. It has the same three forms: `is_proposer`, `decidable` and
+`NO_SECOND_PERSON`. `tests/approvals/test_four_eyes.py` compares the forms with each other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EDITABLE = ("draft", "returned")
 
 
 class Objection(StrEnum):
-    """Why a person may not approve a thing as it stands."""
+    """Why a person may not approve an object as it stands."""
 
     NOT_WAITING = "not_waiting"
     OTHER_CONTENT = "other_content"
@@ -38,7 +38,7 @@ class Objection(StrEnum):
 
 
 def content_digest(content: dict[str, Any]) -> str:
-    """SHA-256 (hex) of the content in RFC 8785 form: the same content has the same digest, whoever computes it."""
+    """Return the SHA-256 (hex) of the content in canonical JSON (RFC 8785), so that equal contents have equal digests."""
     return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
@@ -46,9 +46,10 @@ def content_digest(content: dict[str, Any]) -> str:
 
 
 def objection(thing: Any, waiting: str, person_id: UUID | None, seen: str | None) -> Objection | None:
-    """The first thing that speaks against this person's approval of the content with the digest `seen`; None if nothing does.
+    """Return why this person may not approve the content with the digest `seen`, or None if they may.
 
-    `thing` is of a class with Submitted and `approvals`; `waiting` is the state in which approvals are taken.
+    `thing` is of a class with Submitted and `approvals`; `waiting` is the state in which approvals are accepted. `person_id` is None for
+    an API key and the system, which never approve.
     """
     if thing.state != waiting:
         return Objection.NOT_WAITING
@@ -62,21 +63,24 @@ def objection(thing: Any, waiting: str, person_id: UUID | None, seen: str | None
 
 
 def approvable(model: Any, approval: Any, waiting: str, person_id: UUID | None) -> ColumnElement[bool]:
-    """The same in SQL: which rows of `model` this person may approve as they stand, that is, with `seen` their own digest."""
+    """Return `objection` as a condition in SQL: the rows of `model` that this person may approve as they stand (`seen` is their digest)."""
     if person_id is None:
         return false()
-    another = model.submitted_by_person != person_id  # not true where nobody submitted
+    another = model.submitted_by_person != person_id  # NULL, so not true, if nobody submitted
     return and_(model.state == waiting, model.digest.is_not(None), another, ~approved_by(model, approval, person_id))
 
 
 def approved_by(model: Any, approval: Any, person_id: UUID | None) -> ColumnElement[bool]:
-    """Which rows of `model` this person has approved as they stand."""
+    """Return a condition in SQL: the rows of `model` whose present digest this person has approved."""
     parent = getattr(approval, f"{model.__tablename__}_id")
     return exists().where(parent == model.id, approval.digest == model.digest, approval.person_id == person_id)
 
 
 def refused_approval(parent: str, waiting: str) -> str:
-    """The same as the condition of a trigger on the approvals of `parent`; that nobody approves twice is a unique constraint there."""
+    """Return `objection` as the condition of a trigger on the approvals of `parent`.
+
+    A unique constraint of that table refuses a second approval by the same person.
+    """
     mismatch = "p.submitted_by_person = NEW.person_id OR p.submitted_by_person IS NULL OR p.digest IS DISTINCT FROM NEW.digest"
     return f"EXISTS (SELECT 1 FROM {parent} p WHERE p.id = NEW.{parent}_id AND (p.state <> '{waiting}' OR {mismatch}))"
 
@@ -85,22 +89,22 @@ def refused_approval(parent: str, waiting: str) -> str:
 
 
 def is_proposer(proposal: Any, person_id: UUID | None) -> bool:
-    """Whether this person proposed it, and so is not the second person; who is nobody, never is."""
+    """Return whether this person cannot be the second person: they proposed it, or the actor is no person (`person_id` is None)."""
     return person_id is None or proposal.proposed_by_person == person_id
 
 
 def decidable(model: Any, person_id: UUID | None) -> ColumnElement[bool]:
-    """The same in SQL: the proposals that wait for a second person, and this person is another than their proposer."""
+    """Return a condition in SQL: the waiting proposals of which this person can be the second person."""
     return false() if person_id is None else and_(model.state == ProposalState.PROPOSED, model.proposed_by_person != person_id)
 
 
 def proposed_by(model: Any, person_id: UUID | None) -> ColumnElement[bool]:
-    """The proposals of this person that wait for a second one."""
+    """Return a condition in SQL: the waiting proposals that this person made."""
     return and_(model.state == ProposalState.PROPOSED, model.proposed_by_person == person_id)
 
 
 NO_SECOND_PERSON = "NEW.decided_by_person IS NULL OR NEW.decided_by_person = NEW.proposed_by_person"
-"""The same in a trigger on the proposal."""
+"""`is_proposer` as the condition of a trigger on the table of proposals."""
 
 
 # --- what the database refuses ---------------------------------------------------------------------------------------
@@ -111,8 +115,8 @@ def protect(
 ) -> None:
     """Register the rules for `parent` (with Submitted) and its `approvals` table (with Approval and `<parent>_id`).
 
-    `waiting` is the state in which approvals are taken, `approved` the state they lead to; `content` columns change
-    only while the state is one of `editable`.
+    `waiting` is the state in which approvals are accepted, `approved` the state they lead to. The columns `content` change only while the
+    state is one of `editable`.
     """
     key = f"{parent}_id"
     triggers.guard(
@@ -132,7 +136,8 @@ def protect(
     )
     triggers.immutable(approvals)
     counted = f"SELECT COUNT(DISTINCT a.person_id) FROM {approvals} a WHERE a.{key} = NEW.id AND a.digest = NEW.digest"
-    counted += " AND a.person_id IS DISTINCT FROM NEW.submitted_by_person"  # they have two accounts
+    # Somebody with two accounts may approve a digest and later submit the same content: that approval does not count.
+    counted += " AND a.person_id IS DISTINCT FROM NEW.submitted_by_person"
     triggers.guard(
         f"{parent}_enough",
         parent,
@@ -140,6 +145,7 @@ def protect(
         f"OLD.state <> NEW.state AND NEW.state = '{approved}' AND ({counted}) < NEW.required_approvals",
         f"{parent}: not enough approvals of what was submitted",
     )
+    # Without editable states the list holds the empty text, since `IN ()` is not valid SQL.
     states = ", ".join(f"'{state}'" for state in editable) or "''"
     frozen = (*content, "required_approvals", "submitted_by_person", "digest")
     changed = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in frozen)
@@ -153,7 +159,7 @@ def protect(
 
 
 def protect_parts(part: str, parent: str, *, editable: tuple[str, ...] = EDITABLE) -> None:
-    """Register: rows of `part` (with `<parent>_id`) come, change and go only while the parent may be edited."""
+    """Register the rule that rows of `part` (with `<parent>_id`) change only while the state of the parent is one of `editable`."""
     states = ", ".join(f"'{state}'" for state in editable)
     for event, row in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("DELETE", "OLD")):
         triggers.guard(
@@ -166,7 +172,10 @@ def protect_parts(part: str, parent: str, *, editable: tuple[str, ...] = EDITABL
 
 
 def protect_proposal(table: str, *frozen: str) -> None:
-    """Register the rules for a table of proposals: a second person executes, what is decided stays, `frozen` columns never change."""
+    """Register the rules for a table of proposals.
+
+    A second person executes, a decided proposal does not change any more, and the columns `frozen` never change.
+    """
     triggers.guard(
         f"{table}_second_person",
         table,

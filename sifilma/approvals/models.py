@@ -1,4 +1,4 @@
-"""Columns of what is submitted and approved, of one approval, of a request with its letter, and of what one person proposes to another."""
+"""Columns that packages share: of submitted objects, of approvals, of requests with a letter, and of proposals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_chec
 
 
 class Submitted:
-    """Columns of what somebody submits and others approve. `digest` is the SHA-256 (hex) of the content as submitted."""
+    """Columns of an object that one person submits and others approve. `digest` is the SHA-256 (hex) of the submitted content."""
 
     digest: Mapped[str | None] = mapped_column(String(64))
     required_approvals: Mapped[int] = mapped_column(Integer, default=1)
@@ -26,7 +26,7 @@ class Submitted:
     @declared_attr
     @classmethod
     def submitted_by_person(cls) -> Mapped[UUID | None]:
-        """The person who submitted: whoever it is, never approves."""
+        """The person who submitted. They may not approve."""
         return mapped_column(ForeignKey("person.id"))
 
     @declared_attr
@@ -37,7 +37,7 @@ class Submitted:
 
 
 class Approval:
-    """Columns of one approval. It binds the digest its approver saw."""
+    """Columns of one approval. `digest` is that of the content which the approver saw."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     digest: Mapped[str] = mapped_column(String(64))
@@ -64,7 +64,7 @@ class Approval:
 
 
 class Requested(Lettered, Submitted, Stateful):
-    """Columns of a request for cards of one function, made by a letter: what both kinds of request share."""
+    """Columns of both kinds of request (personalisation and activation): a letter asks for cards or machines of one function."""
 
     function: Mapped[str] = mapped_column(String(2))
     notes: Mapped[str] = mapped_column(Text, default="")
@@ -72,7 +72,7 @@ class Requested(Lettered, Submitted, Stateful):
 
 
 def request_checks(states: type[StrEnum]) -> tuple[CheckConstraint, ...]:
-    """The constraints both kinds of request share: RW needs two approvers, and nothing is submitted without its digest."""
+    """Return the constraints of both kinds of request. RW needs two approvers; a submitted one has a digest (docs/domain.md, rule 1)."""
     return (
         CheckConstraint(state_check(states), name="state"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
@@ -82,7 +82,7 @@ def request_checks(states: type[StrEnum]) -> tuple[CheckConstraint, ...]:
 
 
 class ProposalState(StrEnum):
-    """States of a proposal: another person executes or rejects it, or its proposer takes it back (rejected too)."""
+    """States of a proposal. A proposal that its proposer withdraws is `rejected` as well."""
 
     PROPOSED = "proposed"
     EXECUTED = "executed"
@@ -90,7 +90,7 @@ class ProposalState(StrEnum):
 
 
 def proposal_cycle(kind: str, entails: str) -> LifeCycle:
-    """The life of a kind of proposal, which is the name of its table too; `entails` says what its execution brings."""
+    """Return the life cycle of a kind of proposal. `kind` is also its table; `entails` says what an execution changes."""
     return LifeCycle(
         kind,
         kind,
@@ -103,7 +103,7 @@ def proposal_cycle(kind: str, entails: str) -> LifeCycle:
 
 
 class Proposed(Stateful):
-    """Columns of a proposal. `decided_by_person` executed or rejected it; nobody, where it lapsed."""
+    """Columns of a proposal. `decided_by_person` executed or rejected it; it is NULL if the proposal waits or has lapsed."""
 
     proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -111,7 +111,7 @@ class Proposed(Stateful):
     @declared_attr
     @classmethod
     def proposed_by_person(cls) -> Mapped[UUID]:
-        """The person who proposed: whoever it is, never executes."""
+        """The person who proposed. They may not execute."""
         return mapped_column(ForeignKey("person.id"))
 
     @declared_attr

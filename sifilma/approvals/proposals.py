@@ -1,4 +1,4 @@
-"""Proposals: one person proposes, another executes or rejects. Accounts, second factors, revocations and reference data share this."""
+"""Proposals: one person proposes, another executes or rejects. Changes of accounts, lost factors, revocations and reference data use it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sifilma.kernel.text import Text
 
 @dataclass(frozen=True)
 class Proposals:
-    """One kind of proposal. `model` is a mapped class with Proposed; `refusal` is what its proposer is told who would execute it.
+    """One kind of proposal. `model` is a mapped class with Proposed; `refusal` is the message to a proposer who tries to execute it.
 
-    The package records the acts, since they are about different things, and does what an execution brings.
+    The package of a kind records the acts, since they concern different objects, and carries out what is executed.
     """
 
     cycle: LifeCycle
@@ -28,7 +28,7 @@ class Proposals:
     refusal: Text
 
     def propose(self, ctx: Context, proposal: Any, act: Act, note: str = "") -> None:
-        """Note who proposes, and begin the proposal's life."""
+        """Store a new proposal of the actor, in its first state."""
         person_id = ctx.actor.person_id
         assert person_id is not None  # noqa: S101  # the request gate lets only people in
         proposal.proposed_by_person, proposal.proposed_at = person_id, ctx.now
@@ -37,30 +37,33 @@ class Proposals:
         ctx.session.flush()
 
     def take(self, ctx: Context, proposal: Any) -> None:
-        """Lock a proposal to decide on it: who executes and who rejects at once do not both win. Conflict if it was decided."""
+        """Lock a proposal before a decision on it. Raise Conflict if it was decided already.
+
+        Without the lock, two people who decide at once could both succeed.
+        """
         hold(ctx.session, proposal)
         if proposal.state != ProposalState.PROPOSED:
             raise Conflict("This proposal has been decided.")
 
     def require_second_person(self, ctx: Context, proposal: Any) -> None:
-        """Four eyes, as persons: the proposer does not execute."""
+        """Raise Forbidden (`four-eyes`) if the actor is the person who proposed, with whatever account."""
         if self.is_own(ctx, proposal):
             raise Forbidden(self.refusal, type="four-eyes")
 
     def is_own(self, ctx: Context, proposal: Any) -> bool:
-        """Whether the actor proposed it."""
+        """Return whether the actor proposed it. True for an actor that is no person (`four_eyes.is_proposer`)."""
         return four_eyes.is_proposer(proposal, ctx.actor.person_id)
 
     def decide(self, ctx: Context, proposal: Any, execute: bool, act: Act, note: str = "") -> None:
-        """Note who decided, and end the proposal's life. Who may, was asked before."""
+        """Store who decided, and end the proposal. The caller has checked that the actor may."""
         proposal.decided_by_person, proposal.decided_at = ctx.actor.person_id, ctx.now
         self.cycle.move(ctx.session, proposal, ProposalState.EXECUTED if execute else ProposalState.REJECTED, act, note)
         ctx.session.flush()
 
     def decidable(self, ctx: Context) -> ColumnElement[bool]:
-        """In SQL: the proposals that wait for another person than their proposer, and the actor is another."""
+        """Return a condition in SQL: the waiting proposals of which the actor can be the second person."""
         return four_eyes.decidable(self.model, ctx.actor.person_id)
 
     def own(self, ctx: Context) -> ColumnElement[bool]:
-        """In SQL: the actor's proposals that wait."""
+        """Return a condition in SQL: the waiting proposals that the actor made."""
         return four_eyes.proposed_by(self.model, ctx.actor.person_id)

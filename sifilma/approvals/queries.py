@@ -1,4 +1,4 @@
-"""Queues of requests that are submitted and approved: which of them somebody looks for, and which wait for a decision of theirs."""
+"""Queries for the queues of requests: the filter of a list, and the requests that wait for a decision of the actor."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which requests. `text` is a part of the letter number or of an organisation's name; `waiting`: only what the actor can act on;
-    `days`: only what was submitted (or, as yet, drafted) at least so long ago.
+    """A filter of requests. `text` is a part of the letter number or of an organisation's name.
+
+    `waiting` selects requests the actor can act on now. `days` selects requests submitted (a draft: created) at least that many days ago.
+    Empty values do not filter.
     """
 
     state: str = ""
@@ -31,7 +33,10 @@ class Wanted:
 
 
 def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
-    """The requests of `model` that fit, but for `waiting`; `named` says which belong to an organisation of the wanted text."""
+    """Add the conditions of a filter to a query of `model`, except `waiting`, which differs by kind of request.
+
+    `named` is the condition that an organisation of the request has the wanted text in its name.
+    """
     if wanted.state:
         query = query.where(model.state == wanted.state)
     if wanted.function:
@@ -44,7 +49,7 @@ def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, n
 
 
 def decisions(ctx: Context, requests: Requests[Any]) -> Iterator[ColumnElement[bool]]:
-    """What waits for the actor's approval or verification."""
+    """Yield conditions in SQL: the requests the actor can approve, and those the actor can verify, as far as they have the permission."""
     if grants(ctx.actor, requests.operations.approve):
         yield requests.way.approvable(ctx)
     if grants(ctx.actor, requests.operations.verify):

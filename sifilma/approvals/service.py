@@ -1,4 +1,4 @@
-"""The way of everything that is submitted and approved: submit, verify, return, approve, reject, cancel (docs/domain.md, rules 1 and 2)."""
+"""Submit, verify, return, approve, reject and cancel, for every kind of object that is approved (docs/domain.md, rules 1 and 2)."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Submissions:
-    """One kind of object on this way. `prefix` begins its actions, `owner` names its attribute of the owning organisation.
+    """One kind of object that is submitted and approved.
 
-    Its methods take an object that was found for the actor; `Requests` finds it.
+    `prefix` is the first part of its audit actions; `owner` is the name of the attribute that holds the owning organisation's id.
+    The methods take an object that the caller found in the actor's scope; `Requests` finds it by its id.
     """
 
     cycle: LifeCycle
@@ -44,12 +45,12 @@ class Submissions:
     approved: str = "approved"
 
     def act(self, ctx: Context, obj: Any, verb: str, note: str = "", **facts: Any) -> Act:
-        """Record `prefix.verb` on the object."""
+        """Record the action `prefix.verb` on the object and return the act."""
         owner: UUID = getattr(obj, self.owner)
         return record(ctx, Action(f"{self.prefix}.{verb}"), self.cycle.kind, obj.id, organisation_id=owner, note=note, **facts)
 
     def move(self, ctx: Context, obj: Any, target: str, verb: str, note: str = "", **facts: Any) -> Act:
-        """Record the act and take the step; Conflict if the table does not have it."""
+        """Record the act, take the step and return the act. Raise Conflict if the life cycle does not have the step."""
         self.cycle.require(obj, target)
         act = self.act(ctx, obj, verb, note, **facts)
         self.cycle.move(ctx.session, obj, target, act, note)
@@ -57,7 +58,10 @@ class Submissions:
         return act
 
     def submit(self, ctx: Context, obj: Any, content: dict[str, Any], note: str = "") -> None:
-        """Bind the content by its digest: from here on nothing of it changes, unless it is returned."""
+        """Submit the object: store the digest of its content, which then cannot change unless the object is returned.
+
+        Raise Conflict in a state that cannot be submitted, and Forbidden if the actor has approved the same content before.
+        """
         self.cycle.require(obj, self.waiting)
         seal(ctx, obj, content)
         if any(one.digest == obj.digest and one.person_id == ctx.actor.person_id for one in obj.approvals):
@@ -65,7 +69,10 @@ class Submissions:
         self.move(ctx, obj, self.waiting, "submit", note, digest=obj.digest)
 
     def send_back(self, ctx: Context, obj: Any, note: str, fields: Mapping[str, str]) -> None:
-        """Return it for repair; the notes on fields belong to the step. One note is needed, on the whole or on a field."""
+        """Return the object for correction, with a note on the whole, notes on fields, or both. The notes on fields belong to the step.
+
+        Raise Invalid without any note, and Conflict if the object cannot be returned.
+        """
         if not fields:
             require_note(note)
         facts = {"fields": dict(fields)} if fields else {}
@@ -73,14 +80,18 @@ class Submissions:
         field_notes.keep(ctx.session, act, fields)
 
     def verify(self, ctx: Context, obj: Any, note: str = "") -> None:
-        """The operator has looked at it; the optional step before approval."""
+        """Store that an operator has looked at the object; an approval does not need it. Raise Conflict unless it waits for a decision."""
         self.require_waiting(obj)
         obj.verified_at = ctx.now
         self.act(ctx, obj, "verify", note)
 
     def approve(self, ctx: Context, obj: Any, digest: str, note: str = "") -> Act:
-        """One approver's yes to exactly this digest; with the last one needed the object is approved."""
-        hold(ctx.session, obj)  # two approvers at once would each see one approval
+        """Store the actor's approval of the content with this digest. The last approval needed makes the object `approved`.
+
+        Return the act. Raise Conflict if the object does not wait, has another digest, or has the actor's approval already, and Forbidden
+        (`four-eyes`) if the actor submitted it.
+        """
+        hold(ctx.session, obj)  # otherwise two concurrent approvers would each see one approval
         self.require_approvable(ctx, obj, digest)
         act = self.act(ctx, obj, "approve", digest=digest)
         make: Any = self.approval  # a mapped class: its constructor takes the columns
@@ -95,35 +106,35 @@ class Submissions:
         return act
 
     def require_waiting(self, obj: Any) -> None:
-        """Conflict unless a decision is awaited."""
+        """Raise Conflict unless the object waits for a decision."""
         if obj.state != self.waiting:
             raise self._refusal(obj, Objection.NOT_WAITING)
 
     def require_approvable(self, ctx: Context, obj: Any, digest: str) -> None:
-        """In the right state, exactly what was seen, by another person: the rule is in `four_eyes`."""
+        """Raise the refusal for the objection that `four_eyes.objection` finds to this approval. `digest` is what the actor saw."""
         found = four_eyes.objection(obj, self.waiting, ctx.actor.person_id, digest)
         if found is not None:
             raise self._refusal(obj, found)
 
     def objection(self, ctx: Context, obj: Any) -> Objection | None:
-        """Why the actor cannot approve it as it stands now; None if they can."""
+        """Return why the actor cannot approve the object as it stands, or None if they can."""
         return four_eyes.objection(obj, self.waiting, ctx.actor.person_id, obj.digest)
 
     def objection_told(self, ctx: Context, obj: Any) -> str:
-        """The same in words; empty if they can."""
+        """Return the objection in words, or an empty text if the actor can approve."""
         found = self.objection(ctx, obj)
         return "" if found is None else self._refusal(obj, found).detail
 
     def approvable(self, ctx: Context) -> ColumnElement[bool]:
-        """In SQL: which of the objects the actor can approve as they stand now."""
+        """Return a condition in SQL: the objects the actor can approve as they stand."""
         return four_eyes.approvable(self.model, self.approval, self.waiting, ctx.actor.person_id)
 
     def awaits_another(self, ctx: Context) -> ColumnElement[bool]:
-        """In SQL: which of the objects the actor has approved as they stand now, and another approver is still needed."""
+        """Return a condition in SQL: the objects the actor has approved as they stand, and that still need another approver."""
         return and_(self.model.state == self.waiting, four_eyes.approved_by(self.model, self.approval, ctx.actor.person_id))
 
     def verifiable(self) -> ColumnElement[bool]:
-        """In SQL: which of the objects wait for a decision and nobody has looked at yet."""
+        """Return a condition in SQL: the objects that wait for a decision and are not verified."""
         return and_(self.model.state == self.waiting, self.model.verified_at.is_(None))
 
     def _refusal(self, obj: Any, found: Objection) -> SifilmaError:
@@ -137,7 +148,7 @@ class Submissions:
         return Conflict("You have approved this already: another approver is needed.", type="four-eyes")
 
     def missing(self, obj: Any) -> int:
-        """How many approvals of the present digest are still needed."""
+        """Return how many approvals of the present digest are still needed (0 or less: none). The submitter's own does not count."""
         given = sum(1 for one in obj.approvals if one.digest == obj.digest and one.person_id != obj.submitted_by_person)
         return int(obj.required_approvals) - given
 
@@ -151,7 +162,7 @@ def _nothing_follows(_ctx: Context, _request: Any, _act: Act) -> None:
 
 @dataclass(frozen=True)
 class Operations:
-    """What the verbs on a kind of request are called in the table of permissions."""
+    """The operations of the permission table for one kind of request."""
 
     view: Operation
     verify: Operation
@@ -161,10 +172,11 @@ class Operations:
 
 @dataclass(frozen=True)
 class Requests(Generic[R]):
-    """The six verbs on the requests of one kind, each by the request's id. Their package gives what differs.
+    """Submit, verify, return, approve, reject and cancel requests of one kind by id. The package of the kind supplies what differs.
 
-    `get` finds a request in the actor's scope for an operation, or raises NotFound; `content` is what is submitted and approved;
-    `require_right` refuses an approval to an organisation that may not have it; `cancelled` is what a cancellation brings with it.
+    `get` returns a request in the actor's scope for an operation, or raises NotFound. `content` returns what is submitted and approved.
+    `require_right` raises if the organisation may not get an approval (docs/domain.md, rule 8). `cancelled` carries out what follows from
+    a cancellation. Every method raises NotFound outside the actor's scope, and what the method of Submissions raises.
     """
 
     way: Submissions
@@ -175,32 +187,35 @@ class Requests(Generic[R]):
     cancelled: Callable[[Context, R, Act], None] = _nothing_follows
 
     def get_own(self, ctx: Context, request_id: UUID) -> R:
-        """One request the actor's organisation made. Who sees it otherwise (a buyer, a province) changes nothing."""
+        """Return a request that the actor's organisation made.
+
+        Raise Forbidden (`not-requester`) for others who may see it, such as a buyer or a province.
+        """
         found = self.get(ctx, request_id, self.operations.view)
         if getattr(found, self.way.owner) != ctx.actor.organisation_id:
             raise Forbidden("Only the organisation that made a request changes it.", type="not-requester")
         return found
 
     def submit(self, ctx: Context, request_id: UUID, note: str = "") -> R:
-        """Submit: from here on nothing of it changes, unless it is returned."""
+        """Submit a request of the actor's organisation. It then cannot change unless it is returned."""
         request = self.get_own(ctx, request_id)
         self.way.submit(ctx, request, self.content(ctx, request), note)
         return request
 
     def verify(self, ctx: Context, request_id: UUID, note: str = "") -> R:
-        """The operator has looked at it; the optional step before approval."""
+        """Store that an operator has looked at the request; an approval does not need it."""
         request = self.get(ctx, request_id, self.operations.verify)
         self.way.verify(ctx, request, note)
         return request
 
     def send_back(self, ctx: Context, request_id: UUID, note: str, fields: Mapping[str, str] = NOTHING) -> R:
-        """Return for repair, with notes that say what to mend: on the whole, or on fields."""
+        """Return the request for correction, with a note on the whole, notes on fields, or both."""
         request = self.get(ctx, request_id, self.operations.send_back)
         self.way.send_back(ctx, request, note, fields)
         return request
 
     def approve(self, ctx: Context, request_id: UUID, digest: str, note: str, then: Callable[[R, Act], None]) -> R:
-        """One approver's yes to exactly this digest; with the last one needed `then` does what follows, in the same transaction."""
+        """Store the actor's approval of this digest. After the last one needed call `then`, in the same transaction."""
         request = self.get(ctx, request_id, self.operations.approve)
         self.require_right(ctx, request)
         act = self.way.approve(ctx, request, digest, note)
@@ -209,13 +224,13 @@ class Requests(Generic[R]):
         return request
 
     def reject(self, ctx: Context, request_id: UUID, note: str) -> R:
-        """Reject for good, with a note."""
+        """Reject the request finally. Raise Invalid without a note."""
         request = self.get(ctx, request_id, self.operations.approve)
         self.way.move(ctx, request, "rejected", "reject", require_note(note))
         return request
 
     def cancel(self, ctx: Context, request_id: UUID, note: str = "") -> R:
-        """The requester withdraws it."""
+        """Cancel a request of the actor's organisation."""
         request = self.get_own(ctx, request_id)
         act = self.way.move(ctx, request, "cancelled", "cancel", note)
         self.cancelled(ctx, request, act)
@@ -224,7 +239,7 @@ class Requests(Generic[R]):
 
 @dataclass(frozen=True)
 class Given:
-    """An approval of what stands in an object now, by name."""
+    """An approval of the present digest. `who` is the name of the approver."""
 
     who: str
     at: datetime
@@ -232,7 +247,7 @@ class Given:
 
 
 def given(ctx: Context, obj: Any) -> list[Given]:
-    """The approvals of the present digest, with who gave each, in one statement."""
+    """Return the approvals of the present digest with the names of the approvers, in one query for all names."""
     now = [approval for approval in obj.approvals if approval.digest == obj.digest]
     query = select(Person.id, Person.name).where(Person.id.in_([approval.person_id for approval in now]))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
@@ -240,19 +255,19 @@ def given(ctx: Context, obj: Any) -> list[Given]:
 
 
 def seal(ctx: Context, obj: Any, content: dict[str, Any]) -> None:
-    """Note who submits what, by its digest."""
+    """Store the digest of the content and who submits it. A former verification no longer counts."""
     obj.digest = content_digest(content)
     obj.submitted_by_person, obj.submitted_by_user = ctx.actor.person_id, ctx.actor.user_id
     obj.submitted_at, obj.verified_at = ctx.now, None
 
 
 def not_what_was_seen() -> Conflict:
-    """The refusal of a decision on something else than what is there now."""
+    """Return the refusal for a decision whose digest is not that of the present content."""
     return Conflict("What you saw is not what is there now: look again before approving.", type="digest-mismatch")
 
 
 def require_note(note: str) -> str:
-    """A decision against somebody says why."""
+    """Return the note. Raise Invalid if it has fewer than three characters: a decision against somebody must give a reason."""
     if len(note.strip()) < 3:
         raise Invalid.field("note", "Say in a few words why.")
     return note

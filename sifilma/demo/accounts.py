@@ -12,7 +12,7 @@ from typing import Any
 import pyotp
 
 from config.settings import Settings
-from sifilma.accounts import service
+from sifilma.accounts import api_keys, service
 from sifilma.accounts.service import NewUser
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
@@ -72,7 +72,7 @@ def _account(ctx: Context, settings: Settings, account: facts.Account, organisat
         "roles": sorted(account.roles),
     }
     if account.with_key:
-        entry["api_key"] = service.create_api_key(ctx, organisation.id, "demo")[1]
+        entry["api_key"] = api_keys.create_api_key(ctx, organisation.id, "demo")[1]
     return entry
 
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, or_, select
 
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
 from sifilma.destruction.service import proposed_cards_query
+from sifilma.handover.models import HandoverCard
+from sifilma.handover.service import cards_on_their_way_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach, scoped
@@ -64,12 +66,19 @@ def cards_in(ctx: Context, lot: Lot) -> list[CardOut]:
 
 
 def may_be_proposed(ctx: Context, card: Card) -> bool:
-    """Return whether the actor may propose to destroy the card: its state allows it, and no open destruction names it."""
+    """Return whether the actor may propose to destroy the card: its state allows it, and no open destruction or handover names it."""
     if not (CARD.allows(card.state, CardState.DESTROYED) and may_reach(ctx.actor, Operation.DESTRUCTION_PROPOSE, card.holder_id)):
         return False
-    return ctx.session.scalar(proposed_cards_query().where(DestructionCard.card_id == card.id).limit(1)) is None
+    return not ctx.session.scalar(
+        select(
+            or_(
+                exists(proposed_cards_query().where(DestructionCard.card_id == card.id)),
+                exists(cards_on_their_way_query().where(HandoverCard.card_id == card.id)),
+            )
+        )
+    )
 
 
 def _free(ctx: Context) -> Select[Card]:
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
-    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards_query()))
+    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards_query()), Card.id.not_in(cards_on_their_way_query()))

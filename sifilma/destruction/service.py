@@ -27,6 +27,7 @@ from sifilma.destruction.schemas import DestructionIn, RecordIn
 from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number
 from sifilma.documents.service import Upload, keep_photo
+from sifilma.handover.service import cards_on_their_way_query
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -80,17 +81,22 @@ def get_destruction(ctx: Context, destruction_id: UUID, operation: Operation = O
 def propose(ctx: Context, data: DestructionIn) -> Destruction:
     """Propose to destroy cards of one holder that are damaged, locked or withdrawn.
 
-    Raise Invalid if a card is unknown, not in the state named as cause, of another holder, or in an open destruction already.
+    Raise Invalid if a card is unknown, not in the state named as cause, of another holder, in an open destruction, or in a handover that
+    nobody has answered.
     """
     central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
     mine = () if central else (Card.holder_id == ctx.actor.organisation_id,)
     cards = list(by_uids(ctx, list(data.cards), Card.state == data.cause, *mine).values())
-    holders = {card.holder_id for card in cards}
-    if len(holders) > 1:
-        raise Invalid.field("cards", "One destruction is for the cards of one holder.")
     # Rows are locked in the order of their ids, so that two proposals cannot deadlock.
     named = select(Card.id).where(Card.id.in_([card.id for card in cards])).order_by(Card.id)
     ctx.session.execute(named.with_for_update(key_share=True))  # otherwise two concurrent proposals would not see each other
+    for card in cards:
+        ctx.session.expire(card)
+    # Read again under the lock: a receipt that was committed meanwhile has changed the holder.
+    cards = list(by_uids(ctx, list(data.cards), Card.state == data.cause, *mine).values())
+    holders = {card.holder_id for card in cards}
+    if len(holders) > 1:
+        raise Invalid.field("cards", "One destruction is for the cards of one holder.")
     _require_free(ctx, cards)
     made = Destruction(
         id=uuid7(), organisation_id=holders.pop(), cause=data.cause, notes=data.note, required_approvals=1, created_at=ctx.now
@@ -118,6 +124,14 @@ def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
     if taken:
         errors = [{"field": "cards", "message": say("%(uid)s is proposed for destruction already.", uid=uid)} for uid in taken]
         raise Invalid("Some cards are proposed already.", errors=errors)
+    # Receipt changes the holder of a card that broke on its way, so who destroys it is known only when the BAST is answered.
+    sent = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(cards_on_their_way_query()))
+    on_their_way = sorted(ctx.session.scalars(sent))
+    if on_their_way:
+        errors = [
+            {"field": "cards", "message": say("%(uid)s is on its way: its BAST must be answered first.", uid=uid)} for uid in on_their_way
+        ]
+        raise Invalid("Some cards are on their way.", errors=errors)
 
 
 def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:

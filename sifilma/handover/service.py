@@ -181,6 +181,12 @@ def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Acti
     return act
 
 
+def cards_on_their_way_query() -> Select[UUID]:
+    """Return a query of the ids of cards in handovers that are neither received nor refused nor cancelled."""
+    query = select(HandoverCard.card_id).join(Handover, Handover.id == HandoverCard.handover_id)
+    return query.where(Handover.state == HandoverState.ISSUED)
+
+
 def cards_of(ctx: Context, handover: Handover) -> list[Card]:
     """Return the cards of a handover, in their order on the BAST."""
     ids = [row.card_id for row in handover.cards]

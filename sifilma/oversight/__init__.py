@@ -1,1 +1,1 @@
-"""What an institution must have to use readers: agreements now; sanctions and reports with the oversight work."""
+"""Agreements (PKS) of institutions, certificates of models, and changes of reference data."""

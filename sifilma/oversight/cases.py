@@ -1,4 +1,4 @@
-"""Models, and the two procedures that lead to their certificates (Permendagri 76/2020, arts. 12-16)."""
+"""Cases: applications to have a model tested or certified, up to its certificate (Permendagri 76/2020, arts. 12-16)."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ OPEN = (CaseState.APPLIED, CaseState.APPROVED_TO_TEST, CaseState.TESTED)
 
 
 def models_query(ctx: Context, operation: Operation = Operation.MODEL_VIEW) -> Select[DeviceModel]:
-    """The models the actor may see: a manufacturer its own."""
+    """Return a query of the models the actor may see. A manufacturer sees its own."""
     return scoped(select(DeviceModel), ctx.actor, operation, DeviceModel.manufacturer_id)
 
 
 def get_model(ctx: Context, model_id: UUID, operation: Operation = Operation.MODEL_VIEW) -> DeviceModel:
-    """One model; NotFound outside the actor's scope."""
+    """Return one model. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(models_query(ctx, operation).where(DeviceModel.id == model_id)).first()
     if found is None:
         raise NotFound()
@@ -52,18 +52,18 @@ def get_model(ctx: Context, model_id: UUID, operation: Operation = Operation.MOD
 
 
 def cases_query(ctx: Context, operation: Operation = Operation.MODEL_CASE_VIEW) -> Select[ModelCase]:
-    """The cases the actor may see."""
+    """Return a query of the cases the actor may see."""
     return scoped(select(ModelCase), ctx.actor, operation, ModelCase.organisation_id)
 
 
 def list_cases(ctx: Context, state: str | None) -> Listing[ModelCase]:
-    """The cases, of one state if one is named."""
+    """Return the cases the actor may see, of one state if it is given."""
     query = cases_query(ctx)
     return (query.where(ModelCase.state == state) if state else query), ModelCase.id
 
 
 def get_case(ctx: Context, case_id: UUID, operation: Operation = Operation.MODEL_CASE_VIEW) -> ModelCase:
-    """One case; NotFound outside the actor's scope."""
+    """Return one case. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(cases_query(ctx, operation).where(ModelCase.id == case_id)).first()
     if found is None:
         raise NotFound()
@@ -71,7 +71,11 @@ def get_case(ctx: Context, case_id: UUID, operation: Operation = Operation.MODEL
 
 
 def apply(ctx: Context, store: FileStore, model_id: UUID, data: CaseIn, letter: Upload | None) -> ModelCase:
-    """A manufacturer applies for one of its models. Conflict while a case of this kind is open."""
+    """Store a manufacturer's application for one of its models, and return the case.
+
+    Raise NotFound outside the actor's scope, Invalid if the letter is missing, no PDF or dated in the future, and Conflict (`case-open`)
+    while a case of this kind is open for the model.
+    """
     model = get_model(ctx, model_id, Operation.MODEL_APPLY)
     if data.letter_date > ctx.now.astimezone(WIB).date():
         raise Invalid.field("letter_date", "This day lies in the future.")
@@ -105,8 +109,9 @@ def _given(file: Upload | None, field: str) -> Upload:
 
 
 def admit(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
-    """The operator: the directorate's letter lets the model be tested."""
+    """Send the model to the testing or certifying body. An operator does this. Raise Conflict unless the case is `applied`."""
     found = get_case(ctx, case_id, Operation.MODEL_CASE)
+    # The life cycle does not suffice: it has a step to `approved_to_test` from `tested` too, by which an approver returns a certificate.
     if found.state != CaseState.APPLIED:
         raise Conflict("This application was let through already, or is closed.", state=found.state)
     WAY.move(ctx, found, CaseState.APPROVED_TO_TEST, "admit", note)
@@ -116,7 +121,11 @@ def admit(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
 def record_certificate(
     ctx: Context, settings: Settings, store: FileStore, case_id: UUID, data: CertificateIn, file: Upload | None
 ) -> ModelCase:
-    """The operator records what the testing or certifying body issued; an approver certifies it. Invalid names what cannot be."""
+    """Record the certificate that the testing or certifying body issued, and submit it to an approver.
+
+    On a new recording without a file, the file of the former one stays. Raise NotFound outside the actor's scope, Conflict in a state that
+    awaits no certificate, and Invalid that names the fields with errors.
+    """
     found = get_case(ctx, case_id, Operation.MODEL_CASE)
     CASE.require(found, CaseState.TESTED)
     _require_valid(ctx, settings, found, data)
@@ -124,6 +133,7 @@ def record_certificate(
         document_id = keep_pdf(ctx, store, _given(file, "certificate"), DocumentKind.CERTIFICATE, "certificate").id
     else:
         document_id = found.certificate.document_id
+    # Flushed before the step: triggers accept a certificate only in `approved_to_test`, and the step to `tested` only with a certificate.
     _write(settings, found, data, document_id)
     ctx.session.flush()
     seal(ctx, found, content(ctx, found))
@@ -168,7 +178,7 @@ def _write(settings: Settings, case: ModelCase, data: CertificateIn, document_id
 
 
 def content(ctx: Context, case: ModelCase) -> dict[str, Any]:
-    """What is certified: the application, and the certificate as it was recorded."""
+    """Return the content that an approver certifies: the application, and the certificate as recorded. Percentages are in hundredths."""
     stated = case.certificate
     files = sha256_of(ctx, {"letter": case.letter_document_id, "certificate": stated.document_id if stated else None})
     return {
@@ -197,14 +207,17 @@ def _certificate(stated: ModelCertificate, sha256: str | None) -> dict[str, Any]
 
 
 def certify(ctx: Context, case_id: UUID, digest: str, note: str = "") -> ModelCase:
-    """An approver's yes to exactly this certificate; never by whoever recorded it."""
+    """Approve the certificate with this digest; the case becomes `certified`. Raise as `Submissions.approve` does."""
     found = get_case(ctx, case_id, Operation.MODEL_CERTIFY)
     WAY.approve(ctx, found, digest, note)
     return found
 
 
 def send_back(ctx: Context, case_id: UUID, note: str) -> ModelCase:
-    """The certificate is not recorded as it is: the operator records it once more."""
+    """Return a certificate that was recorded wrongly: the operator records it again.
+
+    Raise Conflict unless it waits for an approver, and Invalid without a note.
+    """
     found = get_case(ctx, case_id, Operation.MODEL_RETURN)
     if found.state != CaseState.TESTED:
         raise Conflict("Only a certificate that waits for an approver is returned.", state=found.state)
@@ -213,28 +226,28 @@ def send_back(ctx: Context, case_id: UUID, note: str) -> ModelCase:
 
 
 def reject(ctx: Context, case_id: UUID, note: str) -> ModelCase:
-    """Ended without a certificate, with a note the manufacturer reads."""
+    """End the case without a certificate. Raise Invalid without a note, which the manufacturer reads, and Conflict in other states."""
     found = get_case(ctx, case_id, Operation.MODEL_RETURN)
     WAY.move(ctx, found, CaseState.REJECTED, "reject", require_note(note))
     return found
 
 
 def report(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
-    """The Minister was told of the certificate."""
+    """Record that the Minister was told of the certificate. Raise Conflict unless the case is `certified`."""
     found = get_case(ctx, case_id, Operation.MODEL_CASE)
     WAY.move(ctx, found, CaseState.REPORTED, "report", note)
     return found
 
 
 def cancel(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
-    """Taken back by the manufacturer, before there is a certificate to decide on."""
+    """Withdraw an application of the manufacturer. Raise Conflict once a certificate waits for an approver."""
     found = get_case(ctx, case_id, Operation.MODEL_APPLY)
     WAY.move(ctx, found, CaseState.CANCELLED, "cancel", note)
     return found
 
 
 def open_file(ctx: Context, store: FileStore, case_id: UUID, name: str) -> HandedOut:
-    """The letter (`surat`) or the certificate (`sertifikat`) of a case, recorded; NotFound where there is none."""
+    """Return the letter (`surat`) or the certificate (`sertifikat`) of a case and record the download. Raise NotFound if there is none."""
     found = get_case(ctx, case_id)
     stated = found.certificate.document_id if found.certificate else None
     documents = {"surat": found.letter_document_id, "sertifikat": stated}

@@ -1,4 +1,4 @@
-"""`sifilma models …`, `sifilma agreements …`, `sifilma regions …`: reference data from files, before anybody can sign in."""
+"""`sifilma models …`, `sifilma agreements …`, `sifilma regions …`: import reference data from files. They need no sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreements (PKS) and models from a table: what its columns are, and what is wrong with a row."""
+"""Import agreements (PKS) and models from tables: their columns, the faults of their rows, and the registration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models on the web: their certificates, and the applications that lead to them."""
+"""Models on the web: their certificates, and the applications (cases) for them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CERTIFICATE = ("number", "issuer", "issued_on", "valid_until", "tkdn")
 @blueprint.get("")
 @operation("model.view")
 def index() -> Response:
-    """The models the actor may see."""
+    """List the models the actor may see."""
     ctx, form = context(), Form(request.args)
     listing = pages.list_models(ctx, form.get("q").strip()[:100], form.get("state").strip()[:20])
     return list_views.answer(
@@ -39,7 +39,7 @@ def index() -> Response:
 @blueprint.get("/<uuid:model_id>")
 @operation("model.view")
 def show(model_id: UUID) -> str:
-    """A model with its certificates and applications."""
+    """Show a model with its certificates and applications."""
     ctx = context()
     return render_template("oversight/model.html", page=pages.model_page(ctx, cases.get_model(ctx, model_id)))
 
@@ -47,7 +47,7 @@ def show(model_id: UUID) -> str:
 @blueprint.get("/<uuid:model_id>/ajukan")
 @operation("model.apply")
 def new(model_id: UUID) -> Response:
-    """Return the fields of an application."""
+    """Show the form of an application."""
     return _application(model_id, Form.of(kind=request.args.get("kind")))
 
 
@@ -65,14 +65,14 @@ def apply(model_id: UUID) -> AnyResponse:
 @blueprint.get("/permohonan/<uuid:case_id>")
 @operation("model.case.view")
 def case(case_id: UUID) -> Response:
-    """An application beside its letter and certificate."""
+    """Show an application beside its letter and certificate."""
     return _case(case_id, Form())
 
 
 @blueprint.get("/permohonan/<uuid:case_id>/berkas/<name>")
 @operation("model.case.view")
 def file(case_id: UUID, name: str) -> Response:
-    """The letter or the certificate."""
+    """Return the letter or the certificate of an application as a file."""
     found = cases.open_file(context(), resources().files, case_id, name)
     return paper(found.data, found.media_type, found.filename)
 
@@ -80,7 +80,7 @@ def file(case_id: UUID, name: str) -> Response:
 @blueprint.get("/permohonan/<uuid:case_id>/sertifikat")
 @operation("model.case")
 def certificate(case_id: UUID) -> Response:
-    """The form of a certificate, as it was recorded before."""
+    """Show the form of a certificate, filled in with the one recorded before."""
     stated = cases.get_case(context(), case_id).certificate
     return _certificate(case_id, Form.of(**{name: getattr(stated, name) for name in CERTIFICATE}) if stated else Form())
 
@@ -88,7 +88,7 @@ def certificate(case_id: UUID) -> Response:
 @blueprint.post("/permohonan/<uuid:case_id>/sertifikat")
 @operation("model.case")
 def record(case_id: UUID) -> AnyResponse:
-    """Record what the testing or certifying body issued."""
+    """Record the certificate that the testing or certifying body issued."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         stated, given = form.model(CertificateIn), upload("certificate")

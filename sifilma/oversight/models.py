@@ -1,4 +1,4 @@
-"""Agreements (PKS); certificates of models and the cases that lead to them; changes of reference data that wait for a second person."""
+"""Agreements (PKS), cases of models with their certificates, and proposed changes of reference data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_chec
 
 
 class Agreement(Base):
-    """An institution's right to use readers, from and until a day (both included)."""
+    """An agreement (PKS): an institution's right to use readers, from one day until another, both included (docs/domain.md, rule 8)."""
 
     __tablename__ = "agreement"
     __table_args__ = (UniqueConstraint("organisation_id", "number"), CheckConstraint("valid_from <= valid_until", name="dates"))
@@ -42,7 +42,7 @@ class CaseKind(StrEnum):
 
 
 class CertificateKind(StrEnum):
-    """What a procedure ends with."""
+    """The kind of certificate that a procedure ends with."""
 
     TEST = "test"
     TKDN = "tkdn"
@@ -52,7 +52,7 @@ CERTIFICATE_OF = {CaseKind.TESTING: CertificateKind.TEST, CaseKind.CERTIFICATION
 
 
 class CaseState(StrEnum):
-    """Where a case is. `approved_to_test`: the directorate's letter sends the model to the testing or certifying body."""
+    """States of a case. In `approved_to_test` a letter of the directorate has sent the model to the testing or certifying body."""
 
     APPLIED = "applied"
     APPROVED_TO_TEST = "approved_to_test"
@@ -86,12 +86,13 @@ _OPEN = "state IN ('applied', 'approved_to_test', 'tested')"
 
 
 class ModelCase(Submitted, Stateful, Base):
-    """A manufacturer's application to have a model tested or certified. What is submitted and approved is its certificate."""
+    """A manufacturer's application to have a model tested or certified. An operator submits its certificate, an approver approves it."""
 
     __tablename__ = "model_case"
     __table_args__ = (
         CheckConstraint(state_check(CaseState), name="state"),
         CheckConstraint("kind IN ('testing', 'certification')", name="kind"),
+        # At most one open case per model and kind, also if two applications come at once (`cases.apply` cannot see the other then).
         Index("uq_model_case_open", "model_id", "kind", unique=True, sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
         Index(None, "organisation_id", "id"),
     )
@@ -113,7 +114,7 @@ class ModelCase(Submitted, Stateful, Base):
 
 
 class ModelCaseApproval(Approval, Base):
-    """An approver's yes to one certificate."""
+    """One approval of the certificate of a case."""
 
     __tablename__ = "model_case_approval"
     __table_args__ = (UniqueConstraint("model_case_id", "person_id", "digest"),)
@@ -122,7 +123,10 @@ class ModelCaseApproval(Approval, Base):
 
 
 class ModelCertificate(Base):
-    """A certificate of a model: it counts once its case is certified. Percentages in hundredths; `tkdn_min_e2` was in force then."""
+    """A certificate of a model. It counts once its case is certified.
+
+    `tkdn_e2` and `tkdn_min_e2` are in hundredths of a percent. `tkdn_min_e2` and `legal_basis` are the settings at the time of recording.
+    """
 
     __tablename__ = "model_certificate"
     __table_args__ = (
@@ -146,12 +150,12 @@ class ModelCertificate(Base):
 
     @property
     def tkdn(self) -> float | None:
-        """The percentage of local content."""
+        """Return the local content in percent, or None for a certificate of a test."""
         return self.tkdn_e2 / 100 if self.tkdn_e2 is not None else None
 
 
 class ChangeKind(StrEnum):
-    """What a change of reference data adds."""
+    """The kind of rows that a change of reference data adds."""
 
     ORGANISATIONS = "organisations"
     AGREEMENTS = "agreements"
@@ -163,7 +167,10 @@ CHANGE = proposal_cycle("reference_change", "what it adds is registered")
 
 
 class ReferenceChange(Proposed, Base):
-    """Rows to be added to the reference data, as the operator drafted them; `digest` is the SHA-256 (hex) of kind and content."""
+    """Rows that an operator proposes to add to the reference data.
+
+    `content` is `{"rows": [...]}`; `digest` is the SHA-256 (hex) of id, kind and rows (`reference.body`).
+    """
 
     __tablename__ = "reference_change"
     __table_args__ = (
@@ -179,6 +186,7 @@ class ReferenceChange(Proposed, Base):
 
 
 triggers.immutable("agreement", "organisation_id", "number", "valid_from", "valid_until")
+# `content` is empty: the trigger `model_case_application` below freezes the application in every state.
 four_eyes.protect(
     "model_case",
     "model_case_approval",
@@ -211,6 +219,7 @@ triggers.guard(
     " OR NOT EXISTS (SELECT 1 FROM model_certificate c WHERE c.model_case_id = NEW.id))",
     "model_case: tested only with its certificate recorded",
 )
+# A CHECK sees one row only, and the kind of the case is in another table.
 for _event in ("INSERT", "UPDATE"):
     triggers.guard(
         f"model_certificate_kind_{_event.lower()}",

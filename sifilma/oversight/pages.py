@@ -1,4 +1,4 @@
-"""Models, cases and changes of reference data as pages show them."""
+"""What the pages of models, cases and changes of reference data show."""
 
 from __future__ import annotations
 
@@ -42,20 +42,23 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class Shown:
-    """A certificate, and how it stands today: in_force or expired; without one, absent."""
+    """A certificate with its state today: `in_force` or `expired`, or `absent` if there is none."""
 
     state: str
     certificate: ModelCertificate | None = None
 
     @property
     def until(self) -> date | None:
-        """Its last day."""
+        """Return the last day of the certificate, or None if there is none."""
         return self.certificate.valid_until if self.certificate else None
 
 
 @dataclass(frozen=True)
 class ModelLine:
-    """A model in a list: its best certificate of each kind, and how many applications are open (None: not the actor's to see)."""
+    """A model in a list, with the certificate of each kind that is (or was) valid longest.
+
+    `open` is the number of open applications, or None if the actor may not see cases.
+    """
 
     model: DeviceModel
     maker: str
@@ -66,7 +69,7 @@ class ModelLine:
 
 @dataclass(frozen=True)
 class ModelPage:
-    """A model with everything about it. `units` and `cases` are None where the actor may not see them."""
+    """A model as its page shows it. `units` (a number) and `cases` are None if the actor may not see them."""
 
     line: ModelLine
     certificates: list[Shown]
@@ -76,7 +79,7 @@ class ModelPage:
 
 @dataclass(frozen=True)
 class CasePage:
-    """A case with its time line. `objection`: why the actor cannot certify it; None if they can."""
+    """A case as its page shows it. `objection` says why the actor cannot certify it; it is None if they can."""
 
     case: ModelCase
     steps: list[TimelineStep]
@@ -86,7 +89,7 @@ class CasePage:
 
 @dataclass(frozen=True)
 class ChangePage:
-    """A proposal with its rows and its time line."""
+    """A change of reference data as its page shows it. `is_mine`: the actor proposed it."""
 
     change: ReferenceChange
     rows: list[dict[str, str]]
@@ -95,7 +98,7 @@ class ChangePage:
 
 
 def list_models(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
-    """The models the actor may see, by a part of their name or maker, or with an application in a state."""
+    """Return the models the actor may see, by a part of their name or of their maker's, and by the state of one of their applications."""
     query = models_query(ctx)
     if text:
         named = select(Organisation.id).where(Organisation.name.icontains(text, autoescape=True))
@@ -107,7 +110,7 @@ def list_models(ctx: Context, text: str, state: str) -> Listing[DeviceModel]:
 
 
 def lines(ctx: Context, models: Sequence[DeviceModel]) -> list[ModelLine]:
-    """Models with their makers, certificates and open applications, in three statements."""
+    """Return the lines of a list with makers, certificates and open applications, in three queries for all models."""
     query = select(Organisation.id, Organisation.name).where(Organisation.id.in_({model.manufacturer_id for model in models}))
     makers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     shown, waiting = _certificates(ctx, models), _open(ctx, models)
@@ -125,7 +128,7 @@ def lines(ctx: Context, models: Sequence[DeviceModel]) -> list[ModelLine]:
 
 
 def _certificates(ctx: Context, models: Sequence[DeviceModel]) -> dict[UUID, list[Shown]]:
-    """Those that count, the one that lasts longest first."""
+    """Return the certificates of certified cases by model, the one valid longest first."""
     found: dict[UUID, list[Shown]] = {model.id: [] for model in models}
     today = ctx.now.astimezone(WIB).date()
     query = select(ModelCase.model_id, ModelCertificate).join(ModelCertificate, ModelCertificate.model_case_id == ModelCase.id)
@@ -146,7 +149,7 @@ def _open(ctx: Context, models: Sequence[DeviceModel]) -> dict[UUID, int]:
 
 
 def model_page(ctx: Context, model: DeviceModel) -> ModelPage:
-    """One model: certificates (the expired ones too), units in use, applications."""
+    """Return the page of a model: its certificates (with expired ones), its units, its applications."""
     units = cases = None
     if grants(ctx.actor, Operation.UNIT_READ):
         units = ctx.session.scalar(units_query(ctx).with_only_columns(func.count(Unit.id)).where(Unit.model_id == model.id)) or 0
@@ -156,19 +159,19 @@ def model_page(ctx: Context, model: DeviceModel) -> ModelPage:
 
 
 def case_page(ctx: Context, case: ModelCase) -> CasePage:
-    """One case, as its page shows it."""
+    """Return the page of a case."""
     person = ctx.session.get(Person, case.submitted_by_person) if case.submitted_by_person else None
     return CasePage(case, timeline(ctx, CASE.kind, case.id), person.name if person else "", WAY.objection(ctx, case))
 
 
 def change_page(ctx: Context, change: ReferenceChange) -> ChangePage:
-    """One proposal, as its page shows it."""
+    """Return the page of a change of reference data."""
     rows = [{name: str(value or "") for name, value in row.items()} for row in change.content["rows"]]
     return ChangePage(change, rows, timeline(ctx, CHANGE.kind, change.id), PROPOSALS.is_own(ctx, change))
 
 
 def proposers(ctx: Context, changes: Sequence[ReferenceChange]) -> list[tuple[ReferenceChange, str]]:
-    """Proposals with who proposed each."""
+    """Return changes with the names of their proposers, in one query for all names."""
     query = select(Person.id, Person.name).where(Person.id.in_({change.proposed_by_person for change in changes}))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [(change, names[change.proposed_by_person]) for change in changes]

@@ -1,4 +1,4 @@
-"""Changes of reference data: an operator drafts them, an approver, another person, executes them (docs/domain.md, reference data)."""
+"""Changes of reference data: an operator proposes rows, and an approver, who is another person, executes them (docs/domain.md, rule 1)."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ TABLES: dict[ChangeKind, Table[Any]] = {
 
 
 def changes_query(ctx: Context, operation: Operation = Operation.REFERENCE_PROPOSALS_VIEW) -> Select[ReferenceChange]:
-    """The proposals the actor may see."""
+    """Return a query of the changes the actor may see."""
     return scoped(select(ReferenceChange), ctx.actor, operation, ())
 
 
 def list_changes(ctx: Context, state: str = "", kind: str = "") -> Listing[ReferenceChange]:
-    """The proposals, of one state or kind if one is named."""
+    """Return the changes the actor may see. Empty texts do not filter."""
     query = changes_query(ctx)
     if state:
         query = query.where(ReferenceChange.state == state)
@@ -51,7 +51,7 @@ def list_changes(ctx: Context, state: str = "", kind: str = "") -> Listing[Refer
 
 
 def get_change(ctx: Context, change_id: UUID, operation: Operation = Operation.REFERENCE_PROPOSALS_VIEW) -> ReferenceChange:
-    """One proposal; NotFound."""
+    """Return one change. Raise NotFound if the actor may not see it or there is none."""
     found = ctx.session.scalars(changes_query(ctx, operation).where(ReferenceChange.id == change_id)).first()
     if found is None:
         raise NotFound()
@@ -59,7 +59,10 @@ def get_change(ctx: Context, change_id: UUID, operation: Operation = Operation.R
 
 
 def propose_file(ctx: Context, kind: ChangeKind, file: Upload | None, max_rows: int) -> ReferenceChange:
-    """Propose the new rows of a CSV or XLSX file; what is known already is left out. Invalid lists every error of every row."""
+    """Propose the new rows of a CSV or XLSX file. Rows that are registered already are left out.
+
+    Raise Invalid if there is no file or no new row, and with every error of every row.
+    """
     if file is None:
         raise Invalid.field("file", "Choose a file.")
     new, _ = TABLES[kind].read(ctx, file.data, max_rows)
@@ -69,7 +72,7 @@ def propose_file(ctx: Context, kind: ChangeKind, file: Upload | None, max_rows: 
 
 
 def propose_row(ctx: Context, kind: ChangeKind, row: BaseModel) -> ReferenceChange:
-    """Propose one row; Invalid names its fields."""
+    """Propose one row. Raise Invalid that names the fields with errors, also if the row is registered already."""
     table = TABLES[kind]
     try:
         new = table.checked(ctx, {1: row})
@@ -82,7 +85,7 @@ def propose_row(ctx: Context, kind: ChangeKind, row: BaseModel) -> ReferenceChan
 
 
 def propose_rows(ctx: Context, kind: str, rows: Sequence[BaseModel]) -> ReferenceChange:
-    """Propose those of some rows that are not known yet; Invalid names every error by the row's number, from 1."""
+    """Propose the new ones of these rows. Raise Invalid if there is no new row, and with every error by the row's number, from 1."""
     new = TABLES[ChangeKind(kind)].checked(ctx, dict(enumerate(rows, start=1)))
     if not new:
         raise Invalid.field("rows", "All of it is registered already.")
@@ -104,24 +107,29 @@ def _propose(ctx: Context, kind: ChangeKind, rows: list[Any]) -> ReferenceChange
 
 
 def _refuse_directorate(kind: ChangeKind, rows: list[Any]) -> None:
-    """There is one directorate, and it is there already."""
+    """Raise Invalid if a row is a directorate: there is one, and it is registered already."""
     if kind is ChangeKind.ORGANISATIONS and any(row.kind is OrganisationKind.DIRECTORATE for row in rows):
         raise Invalid.field("kind", "A directorate is not registered here.")
 
 
 def body(change: ReferenceChange) -> dict[str, Any]:
-    """What is proposed and executed."""
+    """Return the content of which the digest is made: id, kind and rows."""
     return {"id": str(change.id), "kind": change.kind, "rows": change.content["rows"]}
 
 
 def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> ReferenceChange:
-    """An approver's yes to exactly these rows: they are registered, all or none. Invalid or Conflict when they cannot be any more."""
+    """Execute a change: register all its rows. `digest` is that of the rows the approver saw.
+
+    Raise Conflict if it was decided already, if the digest differs, or if some rows are registered meanwhile (`known-already`), Forbidden
+    (`four-eyes`) if the actor proposed it, and Invalid if rows do not fit any more. Nothing is registered then.
+    """
     found = get_change(ctx, change_id, Operation.REFERENCE_EXECUTE)
     CHANGE.require(found, ChangeState.EXECUTED)
     if content_digest(body(found)) != digest:
         raise not_what_was_seen()
     PROPOSALS.require_second_person(ctx, found)
     table = TABLES[ChangeKind(found.kind)]
+    # The rows are checked again: others may have registered some, or what they refer to may have changed, since they were proposed.
     rows = [table.schema.model_validate(row) for row in found.content["rows"]]
     if len(table.checked(ctx, dict(enumerate(rows, start=1)))) < len(rows):
         raise Conflict("Some of it has been registered since. Reject this, and propose what is left.", type="known-already")
@@ -132,14 +140,14 @@ def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> Refer
 
 
 def reject(ctx: Context, change_id: UUID, note: str) -> ReferenceChange:
-    """An approver's no, with a note the operator reads."""
+    """Reject a change. Raise Invalid without a note, which the operator reads, and Conflict if it was decided already."""
     found = get_change(ctx, change_id, Operation.REFERENCE_EXECUTE)
     _decide(ctx, found, execute=False, note=require_note(note))
     return found
 
 
 def withdraw(ctx: Context, change_id: UUID, note: str = "") -> ReferenceChange:
-    """Taken back by whoever proposed it."""
+    """Withdraw a change the actor proposed. Raise Forbidden (`not-proposer`) for others, and Conflict if it was decided already."""
     found = get_change(ctx, change_id, Operation.REFERENCE_DRAFT)
     if not PROPOSALS.is_own(ctx, found):
         raise Forbidden("Whoever proposed it may withdraw it.", type="not-proposer")
@@ -156,7 +164,7 @@ def _decide(ctx: Context, change: ReferenceChange, *, execute: bool, note: str) 
 
 
 def get_organisation_of_kind(ctx: Context, organisation_id: UUID, kind: OrganisationKind) -> Organisation:
-    """The organisation a form is for; NotFound unless it is of this kind."""
+    """Return the organisation that a form is for. Raise NotFound unless it is of this kind."""
     found = ctx.session.get(Organisation, organisation_id)
     if found is None or found.kind != kind:
         raise NotFound()

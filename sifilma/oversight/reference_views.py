@@ -1,4 +1,4 @@
-"""Reference data on the web: an operator drafts one row or a file of them, an approver executes."""
+"""Changes of reference data on the web: an operator proposes one row or a file of rows, an approver executes them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXPORT = Export(
 @blueprint.get("/usulan")
 @operation("reference.proposals.view")
 def index() -> Response:
-    """What was proposed."""
+    """List the changes of reference data."""
     ctx, form = context(), Form(request.args)
     listing = reference.list_changes(ctx, form.get("state").strip()[:20], form.get("kind").strip()[:20])
     return list_views.answer(
@@ -59,21 +59,21 @@ def index() -> Response:
 @blueprint.get("/usulan/<uuid:change_id>")
 @operation("reference.proposals.view")
 def show(change_id: UUID) -> Response:
-    """A proposal with its rows."""
+    """Show a change with its rows."""
     return _page(change_id, Form())
 
 
 @blueprint.get("/baru")
 @operation("reference.draft")
 def new_organisation() -> Response:
-    """The form of an organisation."""
+    """Show the form of an organisation."""
     return _organisation(Form.of(kind=request.args.get("kind")))
 
 
 @blueprint.post("/baru")
 @operation("reference.draft")
 def propose_organisation() -> AnyResponse:
-    """Propose an organisation."""
+    """Propose to add an organisation."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         made = reference.propose_row(ctx, ChangeKind.ORGANISATIONS, form.model(OrganisationIn))
@@ -84,14 +84,14 @@ def propose_organisation() -> AnyResponse:
 @blueprint.get("/<uuid:organisation_id>/pks")
 @operation("reference.draft")
 def new_agreement(organisation_id: UUID) -> Response:
-    """The form of an institution's agreement."""
+    """Show the form of an institution's agreement."""
     return _agreement(organisation_id, Form())
 
 
 @blueprint.post("/<uuid:organisation_id>/pks")
 @operation("reference.draft")
 def propose_agreement(organisation_id: UUID) -> AnyResponse:
-    """Propose an agreement."""
+    """Propose to add an agreement of an institution."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         institution = reference.get_organisation_of_kind(ctx, organisation_id, OrganisationKind.INSTITUTION)
@@ -103,14 +103,14 @@ def propose_agreement(organisation_id: UUID) -> AnyResponse:
 @blueprint.get("/<uuid:organisation_id>/model")
 @operation("reference.draft")
 def new_model(organisation_id: UUID) -> Response:
-    """The form of a manufacturer's model."""
+    """Show the form of a manufacturer's model."""
     return _model(organisation_id, Form())
 
 
 @blueprint.post("/<uuid:organisation_id>/model")
 @operation("reference.draft")
 def propose_model(organisation_id: UUID) -> AnyResponse:
-    """Propose a model."""
+    """Propose to add a model of a manufacturer."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         maker = reference.get_organisation_of_kind(ctx, organisation_id, OrganisationKind.MANUFACTURER)
@@ -122,14 +122,14 @@ def propose_model(organisation_id: UUID) -> AnyResponse:
 @blueprint.get("/berkas/<name>")
 @operation("reference.draft")
 def new_file(name: str) -> Response:
-    """The form of a file of rows."""
+    """Show the form for a file of rows."""
     return _file(name, Form())
 
 
 @blueprint.post("/berkas/<name>")
 @operation("reference.draft")
 def propose_file(name: str) -> AnyResponse:
-    """Propose a file of rows, all or none."""
+    """Propose the rows of a file. If one row has an error, none is proposed."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         made = reference.propose_file(ctx, _kind(name), upload("file"), resources().settings.batch_max_rows)

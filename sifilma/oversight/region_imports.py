@@ -1,4 +1,4 @@
-"""Bringing region codes and boundaries in, each with its entry in the record."""
+"""Import region codes and boundaries. Each import leaves an audit entry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.regions.models import Region
 
 
 def bring_codes(ctx: Context, folder: Path = DEFAULT_FOLDER) -> ImportResult:
-    """Import the codes, recorded with what changed; the same version again changes nothing, and leaves no entry."""
+    """Import the region codes and record what changed. Importing the same version again changes nothing and leaves no entry."""
     done = loading.import_codes(ctx.session, ctx.now, folder)
     if done.imported:
         record(
@@ -33,7 +33,10 @@ def bring_codes(ctx: Context, folder: Path = DEFAULT_FOLDER) -> ImportResult:
 
 
 def bring_layer(ctx: Context, home: Path, file: Path, code_property: str | None = None) -> dict[str, Any]:
-    """Put a layer in force for the regencies there are now; its entry is written before."""
+    """Put a boundary layer in force and return its record. It must cover the regencies that are valid now.
+
+    The audit entry is written before the layer is in use (`boundaries.import_layer`).
+    """
     expected = set(ctx.session.scalars(select(Region.code).where(Region.level == 2, Region.valid_to.is_(None))))
 
     def note(layer: dict[str, Any]) -> None:

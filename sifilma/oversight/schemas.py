@@ -1,4 +1,4 @@
-"""What comes in about models, their cases, and changes of reference data."""
+"""Schemas of agreements, models, their cases, and changes of reference data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sifilma.oversight.models import CaseKind
 
 
 def _point(typed: Any) -> Any:
-    """`35,5` as it is written in Indonesia."""
+    """Convert a percentage as it is written in Indonesia (`35,5%`) to one with a decimal point."""
     return typed.replace(",", ".").removesuffix("%").strip() if isinstance(typed, str) else typed
 
 
@@ -41,7 +41,7 @@ class ModelIn(Strict):
 
 
 class CaseIn(Strict):
-    """An application: which procedure, and the letter."""
+    """An application for a procedure, with its letter."""
 
     kind: CaseKind
     letter_number: str = Field(min_length=3, max_length=100)

@@ -1,4 +1,4 @@
-"""Cases and changes as the API shows them."""
+"""Convert cases and changes of reference data to the schemas of the API."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CASE_VERBS = {
     "cancel": CaseState.CANCELLED,
 }
 TO_TEST = {CaseState.APPLIED: "admit", CaseState.TESTED: "return"}
-"""Two ways lead to the tests: forward and back."""
+"""The verb that leads to `approved_to_test`. It differs by the present state: the operator admits, the approver returns."""
 CHANGE_VERBS = {"approve": ChangeState.EXECUTED, "reject": ChangeState.REJECTED, "withdraw": ChangeState.REJECTED}
 
 
 def case_out(case: ModelCase) -> CaseOut:
-    """One application."""
+    """Return a case with its certificate."""
     linked = steps("model-cases", case.id, CASE, case.state, CASE_VERBS)
     verb = TO_TEST.get(CaseState(case.state))
     stated = case.certificate
@@ -42,7 +42,7 @@ def case_out(case: ModelCase) -> CaseOut:
 
 
 def change_brief(change: ReferenceChange) -> ReferenceChangeBrief:
-    """One change in a list."""
+    """Return a change for a list."""
     return ReferenceChangeBrief(
         id=change.id,
         state=change.state,
@@ -57,5 +57,5 @@ def change_brief(change: ReferenceChange) -> ReferenceChangeBrief:
 
 
 def change_out(change: ReferenceChange) -> ReferenceChangeOut:
-    """One change with its rows."""
+    """Return a change with its rows."""
     return ReferenceChangeOut(**change_brief(change).model_dump(), rows=change.content["rows"])

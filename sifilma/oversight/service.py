@@ -1,4 +1,4 @@
-"""Whether an organisation may be served today: its agreement (PKS)."""
+"""Agreements (PKS), and whether an organisation has the right to approvals and activations today (docs/domain.md, rule 8)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_AGREEMENT = say("The institution has no agreement (PKS) that is valid today."
 
 
 def register_agreement(ctx: Context, organisation: Organisation, number: str, valid_from: date, valid_until: date) -> Agreement:
-    """A PKS of an institution; Invalid for other organisations and for a period that ends before it begins."""
+    """Register an agreement. Raise Invalid unless the organisation is an institution and the period does not end before it begins."""
     if organisation.kind != OrganisationKind.INSTITUTION:
         raise Invalid.field("organisation", "Only institutions have agreements.")
     if valid_until < valid_from:
@@ -38,7 +38,10 @@ def register_agreement(ctx: Context, organisation: Organisation, number: str, va
 
 
 def agreement_end_query(organisation_id: Any, today: Any) -> Select[date]:
-    """The last day of the agreement in force today (the longest, if there are several). Takes values, columns or binds."""
+    """Return a query of the last day of the agreement in force today; of several, the one that lasts longest.
+
+    Both arguments may be values, columns or bind parameters.
+    """
     return (
         select(Agreement.valid_until)
         .where(Agreement.organisation_id == organisation_id, Agreement.valid_from <= today, Agreement.valid_until >= today)
@@ -48,7 +51,10 @@ def agreement_end_query(organisation_id: Any, today: Any) -> Select[date]:
 
 
 def require_right(ctx: Context, organisation_id: UUID, kind: str) -> date | None:
-    """Pass for offices; for an institution the last day of its PKS, or Conflict (`no-agreement`) without a valid one (rule 8)."""
+    """Return the last day of the PKS of an institution, and None for other organisations, which need none (docs/domain.md, rule 8).
+
+    Raise Conflict (`no-agreement`) if an institution has no PKS that is valid today in Jakarta (WIB).
+    """
     if kind != OrganisationKind.INSTITUTION:
         return None
     end = ctx.session.scalar(agreement_end_query(organisation_id, ctx.now.astimezone(WIB).date()))
@@ -58,7 +64,7 @@ def require_right(ctx: Context, organisation_id: UUID, kind: str) -> date | None
 
 
 def lacking_right(ctx: Context, organisations: Iterable[Organisation]) -> set[UUID]:
-    """The institutions among these for which `require_right` would refuse, in one statement."""
+    """Return the ids of the institutions for which `require_right` would raise, in one query for all."""
     institutions = {one.id for one in organisations if one.kind == OrganisationKind.INSTITUTION}
     today = ctx.now.astimezone(WIB).date()
     query = select(Agreement.organisation_id).where(Agreement.organisation_id.in_(institutions))

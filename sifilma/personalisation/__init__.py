@@ -1,1 +1,1 @@
-"""From the request for cards to the personalised card."""
+"""Personalisation: requests for cards, their batches, approvals, and the results of the personalisation machines."""

@@ -1,4 +1,4 @@
-"""The manufacturer's batch: read whole, checked row by row against the buyer's registered units."""
+"""Batches of manufacturers: read the file, and check each row against the buyer's registered units (docs/domain.md, rule 3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONAL = ("sam_uid", "sam_perso", ERROR)
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch without errors: rows to be saved, and warnings."""
+    """A batch without errors: its rows, not yet saved, and warnings in words."""
 
     media_type: str
     rows: list[BatchRow]
@@ -45,12 +45,15 @@ class _Line:
 
 
 def read_table(data: bytes, max_rows: int) -> Sheet:
-    """The table of a batch file; Invalid where it is none. May take seconds: no transaction is to be open meanwhile."""
+    """Read the file of a batch. Raise Invalid if it is no such table or has more rows than `max_rows`.
+
+    This may take seconds, so the caller reads the file before it uses the database.
+    """
     return sheets.read(data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows)
 
 
 def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
-    """Check the table of a batch. Invalid lists every error of every row, and nothing is saved."""
+    """Return a batch whose rows are all valid. Raise Invalid with every error of every row. It saves nothing."""
     errors: list[RowError] = []
     lines = [line for row in sheet.rows if (line := _parse(row, errors)) is not None]
     units = _units(ctx, buyer_id)
@@ -70,7 +73,10 @@ def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
 
 
 def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:
-    """Check a batch once more, now that it is approved: others may have used its units, PCIDs or UIDs since it was read."""
+    """Check the batch of a request again when it is approved. Raise Conflict (`batch-changed`) if a row does not fit any more.
+
+    Since the batch was read, others may have used its units, PCIDs or UIDs.
+    """
     rows = {row.unit_id: row for row in request.rows}
     found = ctx.session.execute(select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.id.in_(rows)))
     named = [(rows[unit.id], unit, model) for unit, model in found]
@@ -137,7 +143,7 @@ def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]], maker_i
 
 
 def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
-    """PCIDs of other units, UIDs known already, units that have a card."""
+    """Yield an error for a PCID of another unit, a UID that is registered already, and a unit that has a living card."""
     own = {unit.id for unit, _ in units.values()}
     pcids = {
         pcid: unit_id

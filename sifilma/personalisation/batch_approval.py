@@ -1,4 +1,4 @@
-"""Several requests for cards before one approver."""
+"""Approve several personalisation requests on one page (`approvals.batch_views`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sifilma.resources import Resources
 
 
 def candidates(ctx: Context, chosen: Sequence[UUID]) -> list[Candidate]:
-    """The chosen requests the actor may see, in three statements however many they are."""
+    """Return the chosen requests that the actor may see. The number of queries does not depend on how many were chosen."""
     found = list(ctx.session.scalars(requests_query(ctx).where(R.id.in_(chosen))))
     lacking = lacking_right(ctx, [one.buyer for one in found])
     return [candidate(ctx, WAY, one, one.requester.name, one.quantity, NO_AGREEMENT if one.buyer_id in lacking else "") for one in found]

@@ -1,4 +1,4 @@
-"""For whom a manufacturer asks: institutions and offices, and their units it made."""
+"""Buyers: the organisations a manufacturer can ask cards for, and their units of its models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST = 20
 
 @dataclass(frozen=True)
 class Buyer:
-    """An organisation cards can be asked for; `units` of the maker's models wait there for a card."""
+    """An organisation that cards can be asked for. `units` is the number of its units of the manufacturer's models without a card."""
 
     id: UUID
     name: str
@@ -29,7 +29,7 @@ class Buyer:
 
 
 def buyers_matching(ctx: Context, text: str) -> list[Buyer]:
-    """Up to 20 buyers whose names hold the text; those with units of the maker's that wait for a card come first."""
+    """Return up to 20 buyers whose names contain the text. Those with the most units that wait for a card come first."""
     waiting = _waiting(ctx).subquery()
     count = select(func.count()).where(waiting.c.organisation_id == Organisation.id).scalar_subquery()
     query = select(Organisation.id, Organisation.name, Organisation.kind, count).where(Organisation.kind.in_(KINDS))
@@ -38,7 +38,7 @@ def buyers_matching(ctx: Context, text: str) -> list[Buyer]:
 
 
 def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
-    """One buyer, as an address or a form names it; NotFound for anything else."""
+    """Return the buyer whose id a URL or a form names. Raise NotFound if it is no UUID, unknown, or no possible buyer."""
     try:
         found = ctx.session.get(Organisation, UUID(str(organisation_id)))
     except ValueError as unknown:
@@ -50,12 +50,12 @@ def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
 
 
 def batch_rows(ctx: Context, organisation_id: UUID, max_rows: int) -> list[tuple[str, ...]]:
-    """The buyer's units that wait for a card, as rows of a batch: what is known is filled in."""
+    """Return the buyer's units that wait for a card, as rows with the columns of a batch (`batch.COLUMNS`). The UID is empty."""
     query = _waiting(ctx).where(Unit.organisation_id == organisation_id).order_by(Unit.hardware_number).limit(max_rows)
     return [(unit.hardware_number, unit.model.name, unit.pcid or "", "", unit.sam_perso) for unit in ctx.session.scalars(query)]
 
 
 def _waiting(ctx: Context) -> Select[Unit]:
-    """The R units of the maker's models that have no card yet."""
+    """Return a query of the R units of the actor's models that have no living card."""
     card = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
     return units_query(ctx).where(Unit.function == Function.R, ~card)

@@ -1,4 +1,4 @@
-"""Personalisation requests: the letter, the batch, the approvals, the results."""
+"""Personalisation requests, the rows of their batches, their approvals and their results."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class PersonalisationRequest(Requested, Base):
     """A request for `quantity` cards of one function, by an office for itself or by a manufacturer for a buyer."""
 
     __tablename__ = "personalisation_request"
+    # The unique index refuses a second open request with the same letter, also if both are drafted at once.
     __table_args__ = (
         *request_checks(PersonalisationState),
         CheckConstraint("quantity BETWEEN 1 AND 100000", name="quantity"),
@@ -88,7 +89,7 @@ class PersonalisationRequest(Requested, Base):
 
 
 class PersonalisationApproval(Approval, Base):
-    """One approver's approval of one digest of the request."""
+    """One approval of a personalisation request."""
 
     __tablename__ = "personalisation_approval"
     __table_args__ = (UniqueConstraint("personalisation_request_id", "person_id", "digest"),)
@@ -97,7 +98,7 @@ class PersonalisationApproval(Approval, Base):
 
 
 class BatchRow(Base):
-    """One row of the manufacturer's batch: a registered unit of the buyer, its PCID, and perhaps the card meant for it."""
+    """One row of a manufacturer's batch: a registered unit of the buyer, its PCID (32 hex), and the UID of its card if it is known."""
 
     __tablename__ = "batch_row"
     __table_args__ = (
@@ -115,7 +116,7 @@ class BatchRow(Base):
 
 
 class PersonalisationResult(Base):
-    """What became of one card on the personalisation machine. `kcv`: 6 hex, compared with the HSM's where given."""
+    """The result of one card on the personalisation machine. `kcv` is the key check value from the HSM (6 hex), empty for a failed card."""
 
     __tablename__ = "personalisation_result"
     __table_args__ = (

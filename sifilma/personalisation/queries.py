@@ -1,4 +1,4 @@
-"""Which requests somebody looks for, which of them wait for them, and the files behind one."""
+"""Queries of personalisation requests: the filter of the list, those the actor can act on now, and the files of one."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ R = PersonalisationRequest
 
 
 def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
-    """The requests the actor may see, narrowed by what is wanted; `text` may name the requester or the buyer."""
+    """Return the requests the actor may see that match the filter. `wanted.text` also matches the names of requester and buyer."""
     name = Organisation.name.icontains(wanted.text, autoescape=True)
     query = narrowed_query(ctx, requests_query(ctx), R, wanted, or_(R.requester.has(name), R.buyer.has(name)))
     return (query.where(waiting(ctx)) if wanted.waiting else query), R.id
 
 
 def waiting(ctx: Context) -> ColumnElement[bool]:
-    """What the actor can do something about now: approve, verify, personalise, or submit."""
+    """Return a condition in SQL: the requests the actor can now approve, verify, personalise or submit."""
     return or_(false(), *_tasks(ctx))
 
 
@@ -45,7 +45,10 @@ def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
 
 
 def open_file(ctx: Context, store: FileStore, request_id: UUID, name: str) -> HandedOut:
-    """One of the files of a request the actor may see, recorded; NotFound where there is none."""
+    """Return a file of a request (`name` is a key of FILES) and record the download.
+
+    Raise NotFound outside the actor's scope and if there is no such file.
+    """
     request = get_request(ctx, request_id)
     if name not in FILES:
         raise NotFound()

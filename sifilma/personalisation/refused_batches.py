@@ -1,4 +1,4 @@
-"""A batch that was refused is kept with its errors, so that it comes back as the same sheet, to be put right and sent again."""
+"""Keep a refused batch with its errors. The user downloads the sheet with a column of errors, corrects it, and sends it again."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from sifilma.personalisation.batch import OPTIONAL, REQUIRED
 
 @dataclass
 class Kept:
-    """Where a refused batch is to be found."""
+    """The job that holds a refused batch. None if no batch was kept."""
 
     job_id: UUID | None = None
 
 
 @contextmanager
 def keeping(ctx: Context, settings: Settings, store: FileStore, batch: Upload | None) -> Iterator[Kept]:
-    """Whatever is refused within for the rows of a batch is kept, in a transaction of its own; it stays refused."""
+    """Keep the batch if the block raises Invalid with errors of rows, in a transaction of its own. The Invalid is raised again."""
     kept = Kept()
     try:
         yield kept
     except Invalid as refused:
         errors = refused.errors
         if batch is not None and any("row" in error for error in errors):
-            ctx.uow.rollback()
+            ctx.uow.rollback()  # `at_once` refuses to begin while changes of the refused act are pending
             kept.job_id = ctx.uow.at_once(lambda: _keep(ctx, settings, store, batch, errors))
         raise
 
 
 def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, errors: list[dict[str, Any]]) -> UUID | None:
-    """A job that is done already: its rows were checked at once. None where the file cannot be read as a whole."""
+    """Store the batch as a completed job, since its rows are checked already. Return its id, or None if the file cannot be read."""
     try:
         sheet = sheets.read(batch.data, required=REQUIRED, optional=OPTIONAL, max_rows=settings.batch_max_rows)
     except Invalid:
@@ -74,20 +74,20 @@ def _by_row(errors: list[dict[str, Any]]) -> list[Settled]:
 
 
 class Batches:
-    """The kind of job. It has nothing to be worked on: a batch is checked while somebody waits."""
+    """The kind of job that holds refused batches. The worker has no rows to settle: a batch is checked within the request."""
 
     operation = Operation.PERSONALISATION_DRAFT
 
     def work(self, taken: Taken) -> bool:
-        """All of it is done when it is begun."""
+        """Return that all rows are settled."""
         return taken.job.done == taken.job.total
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """As it is to be corrected."""
+        """Return the same sheet as `corrected`."""
         return self.corrected(ctx, settings, store, job, say)
 
     def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """All its rows, for a batch is taken whole, each with what was wrong."""
+        """Return all rows of the batch with their errors, also the valid rows: a batch is accepted as a whole or not at all."""
         if job.document_id is None:
             raise NotFound()
         sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), required=REQUIRED, optional=OPTIONAL, max_rows=job.total)
@@ -97,5 +97,5 @@ class Batches:
 
 
 def register_kind() -> None:
-    """Make this kind known."""
+    """Register this kind of job with the worker."""
     worker.register(JobKind.BATCH, Batches())

@@ -1,4 +1,4 @@
-"""What the personalisation machines report, on the web: by form or by file, in parts."""
+"""Results of the personalisation machines on the web: typed into a form or uploaded as a file, in several parts if needed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ROWS = 25
 @blueprint.get("")
 @operation("personalise")
 def new(request_id: UUID) -> Response:
-    """A row for each card that is yet to come."""
+    """Show the form with a row for each card still to be personalised, at most ROWS."""
     return _form(request_id, Form())
 
 
 @blueprint.post("")
 @operation("personalise", reads_first=True)
 def record(request_id: UUID) -> AnyResponse:
-    """Record the results of the file, or else of the form; all rows or none."""
+    """Record the results of the uploaded file, or of the form if there is none. If one row has an error, none is recorded."""
     ctx, form, settings = context(), Form.sent(), resources().settings
     with form.attempt(ctx):
         file = upload("results")
@@ -45,7 +45,7 @@ def record(request_id: UUID) -> AnyResponse:
 @blueprint.get("/templat.<kind>")
 @operation("personalise")
 def template(request_id: UUID, kind: str) -> Response:
-    """A table with the cards that are yet to come."""
+    """Return a table for results, with a row for each card still to be personalised."""
     ctx = context()
     rows = results.expected(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
     return lists.table(kind, "hasil", COLUMNS, [(row.sam_uid, "", row.hardware_number, "") for row in rows])
@@ -69,11 +69,11 @@ def _form(request_id: UUID, form: Form) -> Response:
 
 
 def _typed(form: Form) -> list[dict[str, str]]:
-    """The rows as they were typed."""
+    """Return the rows of the form as typed, with the empty ones."""
     columns = [form.values.getlist(name) for name in COLUMNS]
     return [dict(zip(COLUMNS, (cell.strip() for cell in row), strict=True)) for row in zip(*columns, strict=False)]
 
 
 def _filled(rows: list[dict[str, str]]) -> dict[int, dict[str, str]]:
-    """Those that say something, by their numbers on the page: a row without an outcome, or with nothing else, is not done yet."""
+    """Return the rows with an outcome and a UID or key check value, by their numbers on the page. The others have no result yet."""
     return {number: row for number, row in enumerate(rows, start=1) if row["outcome"] and any((row["sam_uid"], row["kcv"]))}

@@ -1,4 +1,4 @@
-"""What the personalisation machines report: in parts, checked row by row, key check values compared with the HSM's."""
+"""Results of the personalisation machines. They may come in parts; each row is checked, and key check values are compared with the HSM."""
 
 from __future__ import annotations
 
@@ -30,25 +30,29 @@ from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get_request, new_card
 
 OPEN = (State.APPROVED, State.PERSONALISING)
+# Required and optional columns of a file of results.
 COLUMNS = (("sam_uid", "outcome"), ("hardware_number", "kcv"))
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A card that is yet to be personalised: its UID and its unit, as far as the batch names them."""
+    """A card that is still to be personalised, with its UID and the number of its unit. Both are empty if the batch does not name them."""
 
     sam_uid: str = ""
     hardware_number: str = ""
 
 
 def read_results(data: bytes, max_rows: int) -> dict[int, ResultIn]:
-    """Results from a CSV or XLSX file, by their rows there; Invalid lists the errors by row."""
+    """Read results from a CSV or XLSX file. Return them by row number. Raise Invalid with every error of every row."""
     sheet = sheets.read(data, required=COLUMNS[0], optional=COLUMNS[1], max_rows=max_rows, field="results")
     return parse_results({row.number: row.cells for row in sheet.rows})
 
 
 def parse_results(lines: Mapping[int, Mapping[str, str]]) -> dict[int, ResultIn]:
-    """Results from lines of text, by their numbers; empty cells count as not given. Invalid lists the errors by row."""
+    """Convert lines of text to results, by line number. Empty cells count as not given.
+
+    Raise Invalid with every error of every line, and if there is no line.
+    """
     found: dict[int, ResultIn] = {}
     errors: list[dict[str, Any]] = []
     for number, cells in lines.items():
@@ -65,7 +69,10 @@ def parse_results(lines: Mapping[int, Mapping[str, str]]) -> dict[int, ResultIn]
 
 
 def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
-    """What is yet to come: each row of the batch without a personalised card, else as many nameless cards as are missing."""
+    """Return the cards that are still to be personalised.
+
+    With a batch these are its rows whose unit has no personalised card. Without one they are empty entries, as many as cards are missing.
+    """
     if not request.rows:
         return [Expected()] * (request.quantity - personalised(ctx, request))
     numbers = {unit.id: number for number, unit in _units_by_number(ctx, request).items()}
@@ -80,19 +87,22 @@ def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
 
 
 def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, rows: Mapping[int, ResultIn]) -> PersonalisationRequest:
-    """Record results, named by their rows. The first makes the request `personalising`, the one that completes the quantity `completed`.
+    """Record results, given by row number, all or none. Return the request.
 
-    A failed card is `damaged` at once; a replacement takes its place in the quantity. All rows or none.
+    The first results make the request `personalising`; those that complete its quantity make it `completed`. A failed card becomes
+    `damaged`, and another card can take its place in the quantity. Raise NotFound outside the actor's scope, Conflict if the request takes
+    no results in its state, Invalid with every error of every row, and the errors of the HSM (`hsm.errors`).
     """
     request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(rows.values())
     _require_open(request)
     key_version = settings.master_version
     versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
+    # No HSM call inside a transaction (docs/architecture.md, rule 3). So the request is read again afterwards, and checked again.
     ctx.uow.end_read()
     kcvs = _check_values(hsm, results, versions, key_version)
     ctx.uow.begin_write()
     request = get_request(ctx, request_id, Operation.PERSONALISE)
-    hold(ctx.session, request)  # two files at once would each see too few results
+    hold(ctx.session, request)  # otherwise two concurrent files would each see too few results
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
     units = _units_by_number(ctx, request)
@@ -108,7 +118,10 @@ def _require_open(request: PersonalisationRequest) -> None:
 
 
 def _check_values(hsm: HSM, results: list[ResultIn], versions: dict[str, int], current: int) -> dict[str, str]:
-    """The key check value of every card, from the HSM, outside any transaction."""
+    """Return the key check value (6 hex) of each personalised card by UID, from the HSM. No transaction may be open.
+
+    A registered card has a key version; a new one gets `current`.
+    """
     uids = [result.sam_uid for result in results if result.outcome == "personalised"]
     keys = hsm.run(lambda do: [do.derive_open_key(versions.get(uid, current), bytes.fromhex(uid)) for uid in uids])
     return {uid: key_check_value(key) for uid, key in zip(uids, keys, strict=True)}
@@ -182,7 +195,7 @@ def _row_errors(
 
 
 def personalised(ctx: Context, request: PersonalisationRequest) -> int:
-    """How many cards of the request are personalised by now."""
+    """Return how many cards of the request are personalised."""
     query = select(func.count()).where(
         PersonalisationResult.personalisation_request_id == request.id, PersonalisationResult.outcome == "personalised"
     )
@@ -215,10 +228,11 @@ def _save(
                 act_id=act.id,
             )
         )
+    # Results are flushed before the steps of the cards: the trigger `card_quantity` counts them at each step.
     ctx.session.flush()
     for result in results:
         card = cards[result.sam_uid]
-        if result.hardware_number:  # with its step: the unit of a failed card is free for another
+        if result.hardware_number:  # in one UPDATE with the step, after which the unit of a failed card is free for another
             card.unit_id = units[result.hardware_number].id
         card.kcv = kcvs.get(result.sam_uid, "")
         failed = result.outcome == "failed"

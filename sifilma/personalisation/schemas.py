@@ -1,4 +1,4 @@
-"""What comes in and goes out about personalisation requests."""
+"""Input and output schemas of personalisation requests and their results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PersonalisationReturnIn(ReturnIn):
 
 
 class ResultIn(Strict):
-    """What became of one card."""
+    """The result of one card."""
 
     sam_uid: Uid
     outcome: Literal["personalised", "failed"]

@@ -1,4 +1,4 @@
-"""Personalisation requests as the API and the pages show them."""
+"""Convert personalisation requests to the schemas of the API and of the pages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ VERBS = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """A request as its page shows it. `objection`: why the actor cannot approve it; None if they can."""
+    """A request as its page shows it. `objection` says why the actor cannot approve it; it is None if they can.
+
+    `own`: the actor's organisation made it. `given` are the approvals of the present digest; `done` and `failed` count cards.
+    """
 
     request: PersonalisationOut
     own: bool
@@ -51,7 +54,7 @@ class RequestPage:
 
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
-    """A request with everything one decides by."""
+    """Return the page of a request."""
     shown = full(ctx, request)
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
@@ -75,7 +78,7 @@ def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:
 
 
 def approval_out(approval: Approval) -> ApprovalOut:
-    """One approval."""
+    """Return one approval."""
     return ApprovalOut(user_id=approval.user_id, digest=approval.digest, note=approval.note, at=approval.at)
 
 

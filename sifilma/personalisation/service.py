@@ -1,4 +1,4 @@
-"""Requests for cards: draft, submit, verify, return, approve, reject, cancel."""
+"""Personalisation requests: draft and edit them, and what differs from other requests when they are submitted and approved."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WAY = Submissions(PERSONALISATION, PersonalisationRequest, PersonalisationApprov
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a request; None where none came (on an edit: the one there stays)."""
+    """The uploaded files of a request. None means that no file came; on an edit the stored one then stays."""
 
     letter: Upload | None = None
     purchase_order: Upload | None = None
@@ -49,19 +49,19 @@ class Files:
 
 
 def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATION_VIEW) -> Select[PersonalisationRequest]:
-    """The requests the actor may see: its own, and those made for it."""
+    """Return a query of the requests the actor may see: those its organisation made, and those made for it as the buyer."""
     owners = (PersonalisationRequest.requester_id, PersonalisationRequest.buyer_id)
     return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)
 
 
 def list_by_state(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
-    """What the actor may see, of one state if one is named."""
+    """Return the requests the actor may see, of one state if it is given."""
     query = requests_query(ctx)
     return (query.where(PersonalisationRequest.state == state) if state else query), PersonalisationRequest.id
 
 
 def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:
-    """One request; NotFound outside the actor's scope."""
+    """Return one request. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(requests_query(ctx, operation).where(PersonalisationRequest.id == request_id)).first()
     if found is None:
         raise NotFound()
@@ -69,10 +69,14 @@ def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation
 
 
 def draft(ctx: Context, settings: Settings, store: FileStore, data: PersonalisationIn, files: Files) -> PersonalisationRequest:
-    """Save a draft with its files. Invalid names what is missing; nothing is saved then."""
+    """Save a draft with its files and return it.
+
+    Raise Invalid that names missing fields and every error of the batch, Forbidden for an API key of an office, and Conflict
+    (`letter-known`) if the requester has an open request with the same letter.
+    """
     if files.letter is None:
         raise Invalid.field("letter", "The letter (PDF) is missing.")
-    table = _table(settings, files)
+    table = _table(settings, files)  # may take seconds, so before the database is used
     request = PersonalisationRequest(
         id=uuid7(), requester_id=ctx.actor.organisation_id, buyer_id=ctx.actor.organisation_id, created_at=ctx.now
     )
@@ -87,7 +91,10 @@ def draft(ctx: Context, settings: Settings, store: FileStore, data: Personalisat
 def edit(
     ctx: Context, settings: Settings, store: FileStore, request_id: UUID, data: PersonalisationIn, files: Files
 ) -> PersonalisationRequest:
-    """Change a draft or a returned request; files that do not come again stay."""
+    """Change a draft or a returned request and return it. A file that does not come again stays.
+
+    Raise Conflict in other states, and otherwise as `draft` and `Requests.get_own` do.
+    """
     table = _table(settings, files)
     request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
@@ -112,6 +119,7 @@ def _fill(
 ) -> None:
     by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
     _require_shape(ctx, data, files, request, by_maker)
+    # The checks query the database while the request is only half filled in; it must not be written yet.
     with ctx.session.no_autoflush:
         if by_maker:
             _change_buyer(request, _buyer(ctx, data).id, files)
@@ -127,7 +135,7 @@ def _fill(
 
 
 def _require_shape(ctx: Context, data: PersonalisationIn, files: Files, request: PersonalisationRequest, by_maker: bool) -> None:
-    """What a manufacturer must give, and what an office must not."""
+    """Raise Invalid for what is missing, and for what only a manufacturer may give. Raise Forbidden for an API key of an office."""
     if by_maker:
         missing = [
             name
@@ -162,7 +170,7 @@ def _buyer(ctx: Context, data: PersonalisationIn) -> Organisation:
 
 
 def _change_buyer(request: PersonalisationRequest, buyer_id: UUID, files: Files) -> None:
-    """A batch names units of its buyer: with another buyer another one must come."""
+    """Set the buyer. Raise Invalid if it changes without a new batch, since the stored one names units of the former buyer."""
     if request.buyer_id != buyer_id and request.batch_document_id and not files.batch:
         raise Invalid.field("batch", "The batch names units of the former buyer. Send that of the new one.")
     request.buyer_id = buyer_id
@@ -196,6 +204,7 @@ def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest,
         request.purchase_order_document_id = keep_pdf(ctx, store, files.purchase_order, DocumentKind.PURCHASE_ORDER, "purchase_order").id
     if files.batch and batch:
         request.batch_document_id = keep_table(ctx, store, files.batch, batch.media_type).id
+        # The old rows are deleted before the new ones are inserted: both may have the same row numbers and units, which are unique.
         request.rows.clear()
         if request in ctx.session:
             ctx.session.flush()
@@ -203,7 +212,7 @@ def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest,
 
 
 def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
-    """What is submitted and approved: every field, the files by their SHA-256, the batch row by row."""
+    """Return the content that is submitted and approved: every field, the files by their SHA-256 (hex), the batch row by row."""
     ids = [request.letter_document_id, request.purchase_order_document_id, request.batch_document_id]
     documents = {d.id: d.sha256 for d in ctx.session.scalars(select(Document).where(Document.id.in_([i for i in ids if i])))}
     return {
@@ -239,12 +248,15 @@ REQUESTS = Requests(
 
 
 def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, note: str = "") -> PersonalisationRequest:
-    """One approver's yes to exactly this digest; with the last one needed, the batch's cards are registered."""
+    """Store the actor's approval of this digest. After the last one needed, apply the batch to the units and register its cards.
+
+    Raise as `Requests.approve` does, and Conflict (`no-agreement`, `batch-changed`) if the buyer has no PKS or the batch does not fit.
+    """
     return REQUESTS.approve(ctx, request_id, digest, note, lambda request, _: _register_batch(ctx, settings, request))
 
 
 def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRequest) -> None:
-    """Give the batch's units their PCID and register the cards whose UIDs it names. Conflict if the batch does not fit any more."""
+    """Set PCID and SAM Perso of the batch's units, and register the cards whose UIDs it names. Raise Conflict if the batch does not fit."""
     require_fitting(ctx, request)
     units = {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(Unit.id.in_([row.unit_id for row in request.rows])))}
     for row in request.rows:
@@ -256,7 +268,7 @@ def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRe
 
 
 def new_card(ctx: Context, settings: Settings, request: PersonalisationRequest, uid: str, unit_id: UUID | None) -> Card:
-    """A card of the request, held by the directorate (the actor's organisation here)."""
+    """Return a new card of the request. Its holder is the actor's organisation, which is the directorate here."""
     return Card(
         id=uuid7(),
         uid=uid,

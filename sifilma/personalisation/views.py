@@ -1,4 +1,4 @@
-"""Requests for cards on the web: lists, both forms, the page one decides on."""
+"""Personalisation requests on the web: list, the forms of offices and manufacturers, and the page with the decisions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def index() -> Response:
 @blueprint.get("/pembeli")
 @operation("personalisation.draft")
 def find_buyer() -> str:
-    """For whom a manufacturer asks: the first step of its form."""
+    """Show the buyers a manufacturer can choose from: the first step of its form."""
     text = request.args.get("q", "").strip()[:100]
     return render_template("personalisation/buyers.html", form=Form(request.args), found=buyers.buyers_matching(context(), text))
 
@@ -71,7 +71,7 @@ def find_buyer() -> str:
 @blueprint.get("/pembeli/<uuid:buyer_id>/templat.<kind>")
 @operation("personalisation.draft")
 def batch_template(buyer_id: UUID, kind: str) -> Response:
-    """A batch with the buyer's units of the maker's models filled in."""
+    """Return a table for a batch, filled in with the buyer's units of the manufacturer's models that wait for a card."""
     ctx = context()
     buyer = buyers.get_buyer(ctx, buyer_id)
     return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, resources().settings.batch_max_rows))
@@ -80,7 +80,7 @@ def batch_template(buyer_id: UUID, kind: str) -> Response:
 @blueprint.get("/baru")
 @operation("personalisation.draft")
 def new() -> AnyResponse:
-    """An empty form; a manufacturer chooses the buyer first."""
+    """Show an empty form. A manufacturer chooses the buyer first."""
     buyer = request.args.get("pembeli")
     if _is_maker(context()) and not buyer:
         return redirect(url_for("personalisation_pages.find_buyer"), 303)
@@ -90,7 +90,7 @@ def new() -> AnyResponse:
 @blueprint.post("/baru")
 @operation("personalisation.draft")
 def draft() -> AnyResponse:
-    """Save a draft."""
+    """Save a draft. A batch with errors is kept for correction (`refused_batches`)."""
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
@@ -102,7 +102,7 @@ def draft() -> AnyResponse:
 @blueprint.get("/<uuid:request_id>/ubah")
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
-    """The form as it was saved."""
+    """Show the form with the saved values."""
     found = REQUESTS.get_own(context(), request_id)
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
     return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
@@ -111,7 +111,7 @@ def change(request_id: UUID) -> Response:
 @blueprint.post("/<uuid:request_id>/ubah")
 @operation("personalisation.draft")
 def edit(request_id: UUID) -> AnyResponse:
-    """Save a draft or a returned request anew; files that do not come again stay."""
+    """Save a draft or a returned request again. A file that does not come again stays."""
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
@@ -123,14 +123,14 @@ def edit(request_id: UUID) -> AnyResponse:
 @blueprint.get("/<uuid:request_id>")
 @operation("personalisation.view")
 def show(request_id: UUID) -> Response:
-    """A request beside its letter."""
+    """Show a request beside its letter, with what the actor can decide."""
     return _page(request_id, Form())
 
 
 @blueprint.get("/<uuid:request_id>/berkas/<name>")
 @operation("personalisation.view")
 def file(request_id: UUID, name: str) -> Response:
-    """The letter, the purchase order or the batch."""
+    """Return the letter, the purchase order or the batch as a file."""
     found = queries.open_file(context(), resources().files, request_id, name)
     return paper(found.data, found.media_type, found.filename)
 
@@ -141,7 +141,7 @@ def _page(request_id: UUID, form: Form) -> Response:
 
 
 def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:
-    """The form of an office, or of a manufacturer for the buyer named in it; `kept`: where a refused batch is found."""
+    """Return the form of an office, or of a manufacturer for the buyer named in it. `kept` is the job of a refused batch."""
     ctx = context()
     buyer = buyers.get_buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
     back = returned(ctx, PERSONALISATION.kind, REQUESTS.get_own(ctx, request_id), request_id) if request_id else None

@@ -104,3 +104,15 @@ def test_a_record_dated_in_the_second_of_its_approval_is_accepted(world: World) 
     shown = done(world.client("magetan.kepala").send(f"/destructions/{made}/record", stated, "record", photos=[("foto.png", photo()[1])]))
     assert shown["state"] == "executed"
     assert world.sql("SELECT COUNT(*) FROM destruction d, destruction_approval a WHERE d.executed_at < a.at")[0][0] == 0
+
+
+def test_a_card_that_broke_on_its_way_is_proposed_only_when_its_bast_is_answered(world: World) -> None:
+    [uid] = world.personalised()
+    operator, head = world.client("operator1"), world.client("magetan.kepala")
+    bast = done(operator.post("/handovers", {"to": str(world.organisation_of("magetan.kepala")), "cards": [uid]}), 201)["id"]
+    done(operator.post(f"/cards/{uid}/reports", {"condition": "locked", "note": "terkunci di jalan"}))
+    proposal = {"cards": [uid], "cause": "locked", "note": "terkunci"}
+    refused = done(operator.post("/destructions", proposal), 422)
+    assert [error["message"] for error in refused["errors"]] == [f"{uid} is on its way: its BAST must be answered first."]
+    done(head.post(f"/handovers/{bast}/receive", {}))
+    assert done(head.post("/destructions", proposal), 201)["organisation"]

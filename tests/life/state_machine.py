@@ -222,7 +222,9 @@ class Life(RuleBasedStateMachine):
     def destroy(self, card: Card) -> None:
         who = OFFICE if card.holder == "office" else OPERATOR
         cause = card.state if card.state in ("damaged", "locked") else "damaged"
-        made = self._call(who, "/destructions", {"cards": [card.uid], "cause": cause}, allowed=card.state in ("damaged", "locked"))
+        made = self._call(
+            who, "/destructions", {"cards": [card.uid], "cause": cause}, allowed=card.state in ("damaged", "locked") and not card.bast_open
+        )
         if made:
             self.world.approve("destructions", made["id"], APPROVER)
             record = {

@@ -13,7 +13,7 @@ from tests.support.world import World
 
 # Derandomised and without a database of examples: every run takes the same steps, so that NEEDED can be asserted.
 BOUNDED = settings(
-    max_examples=14,
+    max_examples=28,
     stateful_step_count=40,
     derandomize=True,
     deadline=None,

@@ -38,7 +38,7 @@ def test_it_answers_every_vector_as_ours_does() -> None:
 FAULTS = [
     ("the file's length", "file.length <= FILE_LIMIT", "true", "file-6486-bytes"),
     ("the file's length is too small", "const FILE_LIMIT = 6485", "const FILE_LIMIT = 6484", "file-6485-bytes"),
-    ("trailing bits", "need(bytes.toString(\"base64url\") === text", "need(true", "stray-bits-in-payload"),
+    ("trailing bits", 'need(bytes.toString("base64url") === text', "need(true", "stray-bits-in-payload"),
     ("three parts", "parts.length === 3 && ", "", "four-parts"),
     ("no other header members", "Object.keys(v).every((name) => Object.hasOwn(members, name)) &&", "", "embedded-jku"),
     ("alg", 'alg: oneOf("ES256")', "alg: isString", "alg-none-signed"),
@@ -104,7 +104,7 @@ FAULTS = [
     ("the old root leaves", "!kids.includes(thumbprint(held.root))", "true", "root-change-old-among-keys"),
     ("version rises", "keyset.version > held.version", "true", "root-change-same-version"),
     ("epoch rises", "keyset.epoch > held.epoch", "true", "root-change-same-epoch"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "without", "noticed_by"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])

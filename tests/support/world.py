@@ -25,7 +25,8 @@ from sqlalchemy import select, text
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.accounts.service import create_api_key, register_organisation
+from sifilma.accounts.api_keys import create_api_key
+from sifilma.accounts.service import register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.cards.models import Function

@@ -34,7 +34,7 @@ from tests.vectors.parts import (
     signed,
     spoiled,
     stray,
-)  # fmt: skip
+)
 
 UNTRUSTED = "keyset-not-trusted"
 PIN, OTHER_PIN = root_sha256(ROOT.public_key()), root_sha256(OTHER_ROOT.public_key())
@@ -53,8 +53,12 @@ class RootChange:
 
 def keyset() -> Keyset:
     """Return the keyset of the vectors."""
-    entries = ((SIGNER, "manifest", KEYS_UNTIL, None), (STATUS, "status", KEYS_UNTIL, None), (REVOKED, "manifest", KEYS_UNTIL, AT - 5),
-               (OLD, "manifest", ISSUED - 1, None))  # fmt: skip
+    entries = (
+        (SIGNER, "manifest", KEYS_UNTIL, None),
+        (STATUS, "status", KEYS_UNTIL, None),
+        (REVOKED, "manifest", KEYS_UNTIL, AT - 5),
+        (OLD, "manifest", ISSUED - 1, None),
+    )
     keys = [
         Key(jwk=Jwk.of(key.public_key()), use=use, nbf=KEYS_FROM, exp=end, revoked_at=revoked)  # type: ignore[arg-type]  # literals
         for key, use, end, revoked in entries
@@ -110,9 +114,13 @@ def vectors() -> Iterator[Vector]:
     )
     yield Vector("new-root-old-pin", "the same, with the old root's pin", UNTRUSTED, keyset=changed)
     yield Vector(
-        "malformed-and-untrusted", "the manifest's form is checked before the keyset", "malformed", good() + b"\n", ("npm-jose", "openssl"),
+        "malformed-and-untrusted",
+        "the manifest's form is checked before the keyset",
+        "malformed",
+        good() + b"\n",
+        ("npm-jose", "openssl"),
         ask={"root_sha256": OTHER_PIN},
-    )  # fmt: skip
+    )
 
 
 def _cases() -> Iterator[tuple[str, str, str, bytes]]:

@@ -30,7 +30,7 @@ from tests.vectors.parts import (
     payload,
     signed,
     spoiled,
-)  # fmt: skip
+)
 
 UNUSABLE = "status-list-unusable"
 LIMIT = 1 << 20  # bytes that a list may inflate to

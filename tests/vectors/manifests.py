@@ -37,7 +37,7 @@ from tests.vectors.parts import (
     signed_parts,
     spoiled,
     stray,
-)  # fmt: skip
+)
 
 MALFORMED, PAYLOAD = "malformed", "payload-not-allowed"
 NOBODY = ()
@@ -128,9 +128,12 @@ def _signatures() -> Iterator[Vector]:
     yield Vector("signature-65-bytes", "a zero byte after s", MALFORMED, start + b64(rs + b"\x00"), NOBODY)
     yield Vector("signature-changed", "byte 40 of the signature set to 0", "signature-wrong", spoiled(good()), NOBODY)
     yield Vector(
-        "payload-changed", "seq 9 in the payload, the signature of good", "signature-wrong",
-        head + b"." + b64(rfc8785.dumps(payload(seq=9))) + b"." + signature, NOBODY,
-    )  # fmt: skip
+        "payload-changed",
+        "seq 9 in the payload, the signature of good",
+        "signature-wrong",
+        head + b"." + b64(rfc8785.dumps(payload(seq=9))) + b"." + signature,
+        NOBODY,
+    )
     yield Vector("zero-signature", "64 zero bytes", "signature-wrong", start + b64(bytes(64)), NOBODY)
     yield Vector("s-is-the-order", "s = n, out of range", "signature-wrong", start + b64(rs[:32] + ORDER.to_bytes(32, "big")), NOBODY)
     yield Vector("s-negated", "n - s in place of s: ECDSA is malleable", "valid", start + b64(rs[:32] + other_s))
@@ -145,9 +148,12 @@ def _headers() -> Iterator[Vector]:
     for name, alg in (("alg-none-signed", "none"), ("alg-es384", "ES384"), ("alg-hs256", "HS256"), ("alg-in-lower-case", "es256")):
         yield Vector(name, f"alg {alg}, with the ES256 signature of exactly these bytes", MALFORMED, signed(body, header(alg=alg)), OPENSSL)
     yield Vector(
-        "embedded-jwk", "header has jwk, a stranger's key, signed by it", MALFORMED,
-        signed(body, header(STRANGER, jwk=strangers), STRANGER), NOBODY,
-    )  # fmt: skip
+        "embedded-jwk",
+        "header has jwk, a stranger's key, signed by it",
+        MALFORMED,
+        signed(body, header(STRANGER, jwk=strangers), STRANGER),
+        NOBODY,
+    )
     yield Vector("embedded-own-jwk", "header has jwk, the right key", MALFORMED, signed(body, header(jwk=mine)))
     yield Vector(
         "unknown-crit", 'header has crit: ["exp"] and exp', MALFORMED, signed(body, header(crit=["exp"], exp=1)), ("jose", "openssl")
@@ -269,11 +275,17 @@ def _bounds() -> Iterator[Vector]:
 
 def _bounds_that_are_allowed() -> Iterator[Vector]:
     at_the_limit = good(
-        seq=BEYOND - 1, exp=BEYOND - 1, grace=366 * 86400, fn="R", epoch=0,
+        seq=BEYOND - 1,
+        exp=BEYOND - 1,
+        grace=366 * 86400,
+        fn="R",
+        epoch=0,
         loc={"lat_e7": -900_000_000, "lon_e7": 1_800_000_000, "acc_m": 1_000_000, "src": "typed", "at": BEYOND - 1, "code": "51.06"},
-        card=payload()["card"] | {"keyver": 255}, org=payload()["org"] | {"name": "\U0001f4c7" * 200},
-        unit=payload()["unit"] | {"hw": "H" * 200, "model": "é" * 200}, iss="https:" + "i" * 294,
-    )  # fmt: skip
+        card=payload()["card"] | {"keyver": 255},
+        org=payload()["org"] | {"name": "\U0001f4c7" * 200},
+        unit=payload()["unit"] | {"hw": "H" * 200, "model": "é" * 200},
+        iss="https:" + "i" * 294,
+    )
     yield Vector("at-every-bound", "many members at their bounds, 200 code points beyond the BMP", "valid", at_the_limit, status=None)
 
 

@@ -98,15 +98,25 @@ def stray(text: bytes) -> bytes:
 def payload(**changes: Any) -> dict[str, Any]:
     """Return a valid payload with changes."""
     return {
-        "ver": 1, "iss": "https://sifilma.example.go.id", "jti": "01945b7e-8c00-7000-8000-000000000001", "sub": UID, "fn": "RW",
-        "epoch": 1, "seq": 3, "iat": ISSUED, "nbf": ISSUED, "exp": ENDS, "grace": GRACE,
+        "ver": 1,
+        "iss": "https://sifilma.example.go.id",
+        "jti": "01945b7e-8c00-7000-8000-000000000001",
+        "sub": UID,
+        "fn": "RW",
+        "epoch": 1,
+        "seq": 3,
+        "iat": ISSUED,
+        "nbf": ISSUED,
+        "exp": ENDS,
+        "grace": GRACE,
         "unit": {"hw": "CRD12140003", "model": "LEN-CRD-1", "pcid": "00112233445566778899AABBCCDDEEFF"},
         "org": {"id": "01945b7e-8c00-7000-8000-000000000002", "name": "Dinas Contoh", "kind": "regency_office"},
         "loc": {"lat_e7": -84543000, "lon_e7": 1153549000, "acc_m": 12, "src": "device", "at": ISSUED, "code": "51.06.02.1004"},
         "card": {"batch": "01945b7e-8c00-7000-8000-000000000003", "keyver": 1, "kcv": "A1B2C3"},
-        "cfg": {"profile": "pcid-conf/1", "conf": "AB" * 32}, "prev": None,
+        "cfg": {"profile": "pcid-conf/1", "conf": "AB" * 32},
+        "prev": None,
         "status": {"idx": 5, "uri": "https://sifilma.example.go.id/status/1.jws"},
-    } | changes  # fmt: skip
+    } | changes
 
 
 def header(key: ec.EllipticCurvePrivateKey = SIGNER, **changes: Any) -> dict[str, Any]:
