@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     body_seconds: float = Field(10.0, description="seconds in which the head of a request, and then its body, must have arrived", gt=0)
     stop_seconds: float = Field(15.0, description="seconds a server may take to end its requests when it is stopped", gt=0)
     still_seconds: float = Field(
-        15.0, description="seconds without a sign of life after which a server process is replaced; more than `request_deadline`", gt=0
+        15.0, description="seconds without a sign of life after which a server process is replaced; more than `request_deadline`", ge=5
     )
     max_upload: int = Field(
         22 * 1024 * 1024, description="largest request body, bytes: a letter and a purchase order of 10 MB each, and a batch"

@@ -26,7 +26,11 @@ IN_MEMORY = 1024 * 1024
 """Bytes of a body that are kept in memory; a larger one goes to a temporary file."""
 LARGEST_JSON = 4 * 1024 * 1024
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
-TITLES = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large"}
+TITLES = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 503: "Service Unavailable"}
+MOST_WAITING = 16
+"""Requests that may wait for a thread, for each thread: more are refused, so that nobody waits for minutes."""
+SEND_SECONDS = 30.0
+"""How long a thread waits until a part of a large answer is taken. The server itself aborts sooner where nobody reads."""
 
 
 class Refused(Exception):
@@ -78,9 +82,10 @@ class Front:
         self._application = application
         self._threads, self._seconds, self._largest = threads, seconds, largest
         self._pool: ThreadPoolExecutor | None = None
+        self._present = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request. Refusals: 400 (a body where none belongs), 408 (too slow), 413 (too large)."""
+        """Answer one request. Refusals: 400 (a body where none belongs), 408 (too slow), 413 (too large), 503 (too many at once)."""
         if scope["type"] != "http":
             return
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
@@ -98,26 +103,39 @@ class Front:
                 return
             size = body.tell()
             body.seek(0)
-            await self._answer(scope, cast(BinaryIO, body), size, send)
+            if self._present >= MOST_WAITING * self._threads:
+                await _refuse(send, Refused(503, "busy", "The service has more to do than it can. Try again in a moment."))
+                return
+            self._present += 1
+            gone = asyncio.ensure_future(receive())  # after the body it returns when the client has gone, and not before
+            try:
+                await self._answer(scope, cast(BinaryIO, body), size, send, gone)
+            finally:
+                self._present -= 1
+                gone.cancel()
 
-    async def _answer(self, scope: Message, body: BinaryIO, size: int, send: Send) -> None:
+    async def _answer(self, scope: Message, body: BinaryIO, size: int, send: Send, gone: asyncio.Future[Message]) -> None:
         """Run the application in a thread. A small answer comes back whole; of a large one the thread sends part after part."""
         loop = asyncio.get_running_loop()
         if self._pool is None:  # made after the fork: threads do not live on in a child
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
 
         def send_now(messages: Iterable[Message]) -> None:
-            asyncio.run_coroutine_threadsafe(_send(send, messages), loop).result()
+            asyncio.run_coroutine_threadsafe(_send(send, messages), loop).result(SEND_SECONDS)
 
-        environ: dict[str, Any] = cast(Any, build_environ)(scope, body)
+        # `X_Forwarded_For` would become the same name as `X-Forwarded-For`, which a proxy has set.
+        headers = [header for header in scope["headers"] if b"_" not in header[0]]
+        environ: dict[str, Any] = cast(Any, build_environ)({**scope, "headers": headers}, body)
         environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole: its length is known, also where it came in chunks
         environ["CONTENT_LENGTH"] = str(size)
-        answer = await loop.run_in_executor(self._pool, self._run, environ, send_now)
+        answer = await loop.run_in_executor(self._pool, self._run, environ, send_now, gone)
         await _send(send, answer.messages(more=False))
 
-    def _run(self, environ: Any, send_now: Callable[[Iterable[Message]], None]) -> Answer:
+    def _run(self, environ: Any, send_now: Callable[[Iterable[Message]], None], gone: asyncio.Future[Message]) -> Answer:
         """In a thread: call the application and collect its answer. Whatever is more than IN_MEMORY is sent at once."""
         answer, parts, size = Answer(), list[bytes](), 0
+        if gone.done():  # the client gave up while the request waited for a thread
+            return answer
         result = self._application(environ, answer.start)
         with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
             for part in result:
@@ -133,8 +151,10 @@ class Front:
         """How many bytes the body may have. Refused at once where the headers say that it has more."""
         headers = dict(scope["headers"])
         length = headers.get(b"content-length")
+        if b"upgrade" in headers and scope["method"] not in WITHOUT_BODY:
+            raise Refused(400, "upgrade-not-offered", "This service offers no other protocol.")  # uvicorn would lose the body
         if scope["method"] in WITHOUT_BODY:
-            if b"transfer-encoding" in headers or length not in (None, b"0"):
+            if b"transfer-encoding" in headers or (length or b"").strip(b"0"):
                 raise Refused(400, "body-not-expected", "A request of this method has no body.")
             return 0
         is_json = b"json" in headers.get(b"content-type", b"").partition(b";")[0].lower()

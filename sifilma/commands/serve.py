@@ -90,7 +90,10 @@ def _run(settings: Settings) -> None:
         _serve(settings)
     finally:
         worker.terminate()
-        worker.wait(timeout=10)
+        try:
+            worker.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            worker.kill()
 
 
 def _serve(settings: Settings) -> None:

@@ -14,8 +14,9 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -41,6 +42,7 @@ class HeadDeadline(HttpToolsProtocol):
 
     seconds: float
     _timer: Any = None
+    _stuck: Any = None
 
     def connection_made(self, transport: Any) -> None:
         """The time of the first head begins."""
@@ -58,10 +60,35 @@ class HeadDeadline(HttpToolsProtocol):
         self._end()
         super().on_headers_complete()
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes that begin no request, such as a bare line end, have stopped uvicorn's own time-out: a time of ours begins."""
+        super().data_received(data)
+        cycle: Any = self.cycle  # None before the first request
+        idle = cycle is None or cycle.response_complete
+        if idle and self._timer is None and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self._begin()
+
+    def pause_writing(self) -> None:
+        """The peer reads too slowly. It has `seconds` to take what is buffered: a thread may be waiting for that."""
+        super().pause_writing()
+        if self._stuck is None:
+            self._stuck = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer has taken what was buffered."""
+        self._unstick()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._end()
+        self._unstick()
         super().connection_lost(exc)
+
+    def _unstick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _begin(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self._late)
@@ -73,8 +100,30 @@ class HeadDeadline(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._timer = None
-        if not self.transport.is_closing():
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:  # an earlier request on this connection is being answered
+            self._begin()
+        elif not self.transport.is_closing():
             self.transport.close()
+
+
+class BeatingServer(Server):
+    """uvicorn's server, which beats from its event loop, and whose stop is one and the same however many signals come."""
+
+    def __init__(self, config: Config, beat: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._beat = beat
+
+    async def on_tick(self, counter: int) -> bool:
+        """Beat once a second. uvicorn's `callback_notify` goes by the wall clock, which may be set back."""
+        if counter % 10 == 0:
+            self._beat()
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop. uvicorn would cut running requests at a second SIGINT."""
+        self._captured_signals.append(sig)
+        self.should_exit = True
 
 
 @dataclass
@@ -119,13 +168,22 @@ class Supervisor:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Whatever signals come in whatever order, the end comes within `drain` seconds and a little."""
         with self._signals() as woken:
-            self._workers = [self._start() for _ in range(self._count)]
-            while not self._stopping:
-                readable, _, _ = select.select([woken, *(worker.beats for worker in self._workers)], [], [], BEAT_SECONDS)
-                self._hear(readable)
-                if not self._stopping:
-                    self._replace()
-            self._stop()
+            try:
+                self._workers = [self._start() for _ in range(self._count)]
+                while not self._stopping:
+                    self._round(woken)
+            finally:  # also after a fault of this process: workers without a supervisor would serve for ever
+                self._stop()
+
+    def _round(self, woken: int) -> None:
+        began = time.monotonic()
+        readable, _, _ = select.select([woken, *(worker.beats for worker in self._workers)], [], [], BEAT_SECONDS)
+        self._hear(readable)
+        if time.monotonic() - began > 3 * BEAT_SECONDS:  # this process stood still itself, and so did the others: they get their time anew
+            for worker in self._workers:
+                worker.heard = time.monotonic()
+        if not self._stopping:
+            self._replace()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[int]:
@@ -152,9 +210,12 @@ class Supervisor:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         try:
             process.start()
+        except OSError:
+            os.close(reading)
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        os.close(writing)
+            os.close(writing)
         return Worker(process, reading)
 
     def _work(self, beats: int, parent: int) -> None:
@@ -164,7 +225,7 @@ class Supervisor:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
-        async def beat() -> None:
+        def beat() -> None:
             if os.getppid() != parent:  # the supervisor was killed: without it nobody would end this process
                 os.kill(os.getpid(), signal.SIGTERM)
             with contextlib.suppress(BlockingIOError, BrokenPipeError):
@@ -173,10 +234,11 @@ class Supervisor:
         HeadDeadline.seconds = self._head
         config = Config(
             self._application, http=HeadDeadline, ws="none", lifespan="off", access_log=False, log_config=None, log_level="warning",
-            server_header=False, callback_notify=beat, timeout_notify=1, timeout_keep_alive=15,
+            proxy_headers=False,  # the application decides whom it believes (`trusted_proxies`)
+            server_header=False, limit_concurrency=2000, timeout_keep_alive=15,
             timeout_graceful_shutdown=max(1, int(self._drain) - 1),
         )  # fmt: skip
-        Server(config).run([self._listener])
+        BeatingServer(config, beat).run([self._listener])
 
     def _hear(self, readable: list[int]) -> None:
         now = time.monotonic()
@@ -196,11 +258,14 @@ class Supervisor:
                 log.error("server_process_stands_still", pid=worker.process.pid)
                 worker.process.kill()
                 worker.process.join(1)
-            if not worker.process.is_alive():
+            if not worker.process.is_alive() and not self._stopping and now - worker.started > LEAST_LIFE:
                 log.error("server_process_died", pid=worker.process.pid, exitcode=worker.process.exitcode)
-                time.sleep(max(0.0, LEAST_LIFE - (now - worker.started)))
-                os.close(worker.beats)
-                self._workers[index] = self._start()
+                try:
+                    self._workers[index] = self._start()
+                except OSError as fault:  # no process or descriptor to be had: tried again in the next round
+                    log.error("server_process_not_started", fault=str(fault))
+                else:
+                    os.close(worker.beats)
 
     def _stop(self) -> None:
         """Ask every process to end, wait, and kill those that do not."""

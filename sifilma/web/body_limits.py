@@ -19,7 +19,9 @@ MAX_DEPTH = 20
 MAX_PARTS = 200_000
 """Objects and lists in one body."""
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and a text without its end runs to the end of the body: each byte is looked at once. With backtracking a body of quotes would
+# cost the square of its length.
+_TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _EMPTY = re.compile(rb"\[\]|\{\}")
 _BRACKETS = b"[]{}"
 _OTHERS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
@@ -31,8 +33,21 @@ def refuse() -> None:
         return
     found = policy()
     request.max_content_length = LIST if not request.is_json or (found is not None and found.lists) else SMALL
-    if request.is_json and too_deep(request.get_data(cache=True)):
-        raise Invalid.field("body", "This is nested too deeply.")
+    if request.is_json:
+        body = request.get_data(cache=True)
+        _require_utf8(body)
+        if too_deep(body):
+            raise Invalid.field("body", "This is nested too deeply.")
+
+
+def _require_utf8(body: bytes) -> None:
+    """Raise Invalid unless the body is UTF-8 (RFC 8259, section 8.1). Python's parser takes UTF-16 too; the checks here do not read it."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise Invalid.field("body", "This text has characters that cannot be kept.")
 
 
 def too_deep(body: bytes) -> bool:

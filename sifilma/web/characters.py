@@ -10,6 +10,7 @@ from typing import Any
 from flask import request
 
 from sifilma.kernel.errors import Invalid
+from sifilma.web.body_limits import too_deep
 
 _UNFIT = re.compile("[\\x00\\ud800-\\udfff]")
 
@@ -50,8 +51,12 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 def _json(text: str) -> Any:
     """Return the parsed JSON of a form field, or None if it is not JSON."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    if too_deep(text.encode("utf-8", "replace")):
+        raise Invalid.field("body", "This is nested too deeply.")
     try:
-        return json.loads(text) if text.lstrip().startswith(("{", "[")) else None
+        return json.loads(text)
     except ValueError:  # the view that reads the field reports it
         return None
 

@@ -23,6 +23,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         time.sleep(0.5)
     size = len(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/seen":
+        return [f"{environ['REMOTE_ADDR']} {environ['HTTP_X_FORWARDED_FOR']}".encode()]
     if environ["PATH_INFO"] == "/large":
         return (b"x" * 1024 * 1024 for _ in range(40))
     return [f"{os.getpid()} {size}".encode()]

@@ -177,6 +177,47 @@ def test_a_large_answer_is_sent_in_parts_and_arrives_whole() -> None:
         assert len(answer.read()) == 40 * 1024 * 1024
 
 
+def test_those_who_do_not_read_a_large_answer_are_cut_off_and_free_their_threads() -> None:
+    with small_server(seconds=1) as (_, port):
+        for _ in range(4):  # as many as there are threads
+            sent(port, "GET /large HTTP/1.1\nHost: x\n\n")
+        time.sleep(0.3)
+        began = time.monotonic()
+        asked(port, timeout=10)
+        assert time.monotonic() - began < 4
+
+
+def test_nobody_forges_an_address_by_a_header() -> None:
+    with small_server() as (_, port):
+        connection = sent(port, "GET /seen HTTP/1.1\nHost: x\nX-Forwarded-For: 6.6.6.6\nX_Forwarded_For: 7.7.7.7\nConnection: close\n\n")
+        with connection.makefile("rb") as answer:
+            assert b"127.0.0.1 6.6.6.6" in answer.read()
+
+
+def test_a_line_end_after_an_answer_keeps_no_connection_open() -> None:
+    with small_server(seconds=1) as (_, port):
+        connection = sent(port, "GET / HTTP/1.1\nHost: x\n\n")
+        connection.recv(1000)
+        connection.sendall(b"\r\n")
+        began = time.monotonic()
+        while connection.recv(1000):
+            pass
+        assert time.monotonic() - began < 4
+
+
+def test_more_requests_than_can_wait_are_refused_at_once() -> None:
+    with small_server() as (_, port):
+        waiting = [sent(port, "GET /slow HTTP/1.1\nHost: x\nConnection: close\n\n") for _ in range(64)]
+        time.sleep(0.2)
+        assert answer_to(sent(port, "GET / HTTP/1.1\nHost: x\n\n"))[0] == "503"
+        for connection in waiting:
+            connection.close()
+        time.sleep(0.7)  # the four at work end; those who have gone cost no thread
+        began = time.monotonic()
+        asked(port)
+        assert time.monotonic() - began < 1
+
+
 def test_a_killed_process_is_replaced_while_the_others_serve() -> None:
     with small_server(count=2) as (_, port):
         seen = {asked(port) for _ in range(60)}

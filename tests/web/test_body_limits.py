@@ -24,9 +24,10 @@ def test_json_within_the_nesting_is_taken(body: bytes) -> None:
         b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
         b'{"a":[' * 11 + b"]}" * 11,
         b"[" * 1_000_000,
+        b'[[[[[[[[[[[[[[[[[[[[[["' + b'\\"' * 2_000_000,
         b"[" + b"[]," * MAX_PARTS + b"[]]",
     ],
-    ids=["one level more", "mixed", "never closed", "too many"],
+    ids=["one level more", "mixed", "never closed", "a text without end", "too many"],
 )
 def test_json_nested_more_deeply_or_of_more_parts_is_not(body: bytes) -> None:
     began = time.process_time()
