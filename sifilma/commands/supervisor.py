@@ -115,7 +115,7 @@ class BeatingServer(Server):
         self._beat = beat
 
     async def on_tick(self, counter: int) -> bool:
-        """Beat once a second. uvicorn's `callback_notify` goes by the wall clock, which may be set back."""
+        """Beat once a second. uvicorn's own beat goes by the wall clock, which may be set back."""
         if counter % 10 == 0:
             self._beat()
         return await super().on_tick(counter)
