@@ -53,11 +53,11 @@ def _require_utf8(body: bytes) -> None:
 def too_deep(body: bytes) -> bool:
     """Tell whether JSON is nested more than MAX_DEPTH levels, or has more than MAX_PARTS objects and lists.
 
-    Works on the brackets alone: each round takes the innermost pairs away. What is no JSON may count as too deep; it is refused anyway.
+    Works on the brackets alone: each round takes the innermost pairs away. Whoever parses the text refuses what is no JSON.
     """
     brackets = _TEXTS.sub(b"", body).translate(None, _OTHERS)
     if len(brackets) > 2 * MAX_PARTS:
         return True
     for _ in range(MAX_DEPTH):
         brackets = _EMPTY.sub(b"", brackets)
-    return bool(brackets)
+    return _EMPTY.search(brackets) is not None or len(brackets) > MAX_DEPTH  # a few brackets without their partners: no JSON

@@ -12,7 +12,8 @@ from tests.support.world import World, done
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH, b'["[[[{{{\\"]"]', b""]
+    "body",
+    [b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH, b'["[[[{{{\\"]"]', b"", b"{not json", b"]["],
 )
 def test_json_within_the_nesting_is_taken(body: bytes) -> None:
     assert not too_deep(body)
