@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from a2wsgi.wsgi import build_environ
 
+from sifilma.web.body_limits import LIST
 from sifilma.web.errors import PROBLEM_BASE
 
 Message = MutableMapping[str, Any]
@@ -24,7 +25,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 IN_MEMORY = 1024 * 1024
 """Bytes of a body that are kept in memory; a larger one goes to a temporary file."""
-LARGEST_JSON = 4 * 1024 * 1024
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 TITLES = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 503: "Service Unavailable"}
 MOST_WAITING = 16
@@ -158,7 +158,7 @@ class Front:
                 raise Refused(400, "body-not-expected", "A request of this method has no body.")
             return 0
         is_json = b"json" in headers.get(b"content-type", b"").partition(b";")[0].lower()
-        limit = min(LARGEST_JSON, self._largest) if is_json else self._largest
+        limit = min(LIST, self._largest) if is_json else self._largest
         if length is not None and (not length.isdigit() or int(length) > limit):
             raise _too_large()
         return limit
