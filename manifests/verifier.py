@@ -14,6 +14,7 @@ from manifests.payload import MAX_BYTES, Manifest
 from manifests.status import StatusRefused, StatusValue
 
 MAX_FILE = MAX_BYTES * 4 // 3 + 1024  # base64url of the longest payload, and room for header and signature
+TOLERANCE = 300  # seconds that the verifier's clock may be behind the issuer's: clocks of readers drift by minutes
 
 
 class Reason(StrEnum):
@@ -135,7 +136,8 @@ def _check_card(manifest: Manifest, expected: Expectations) -> None:
 
 
 def _check_times(manifest: Manifest, at: int) -> str:
-    if at < manifest.nbf:
+    # The tolerance is for beginnings only: an end that is put off would let a manifest live longer than its issuer meant.
+    if at + TOLERANCE < manifest.nbf:
         raise _Refused(Reason.NOT_YET, f"valid from {manifest.nbf}")
     if at > manifest.exp + manifest.grace:
         raise _Refused(Reason.EXPIRED, f"ended at {manifest.exp}, grace until {manifest.exp + manifest.grace}")
@@ -154,7 +156,8 @@ def _check_status(manifest: Manifest, keyset: Keyset, expected: Expectations) ->
         if listed.iss != manifest.iss or not manifest.status.uri.endswith(f"/status/{listed.list}.jws"):
             raise StatusRefused("this is not the list the manifest points to")
         # A list from the future would stay usable for longer than its issuer meant: it is refused like one from outside its key's period.
-        if not key.nbf <= listed.iat <= min(key.exp, expected.at):
+        # The tolerance is for the clock of the verifier; the period of the key is compared as it is.
+        if not key.nbf <= listed.iat <= min(key.exp, expected.at + TOLERANCE):
             raise StatusRefused("the status list was issued at an impossible time")
         if expected.at > listed.exp:
             raise StatusRefused("the status list is too old: fetch a fresh one")

@@ -21,11 +21,11 @@ def fetch() -> Callable[[Client, str], bytes]:
     return _fetch
 
 
-def check(world: World, data: bytes, **more: object) -> Verdict:
-    """Verify a manifest as the maker of a reader does, with only the pinned root and public files."""
+def check(world: World, data: bytes, *, behind: int = 0, **more: object) -> Verdict:
+    """Verify a manifest as the maker of a reader does, with only the pinned root and public files. Its clock is `behind` seconds late."""
     client = world.app.test_client(use_cookies=False)
     status = client.get("/status/1.jws").get_data()
-    at = int(world.clock.now().timestamp())
+    at = int(world.clock.now().timestamp()) - behind
     return verify(data, Expectations(world.trust.pin, world.trust.file, at, status, **more))  # type: ignore[arg-type]  # uid, min_seq
 
 

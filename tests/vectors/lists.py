@@ -125,6 +125,7 @@ def _cases() -> Iterator[tuple[str, str, str, bytes, dict[str, int | str | None]
     yield "status-without-line-end", "no LF at the end", "valid", line, {}
     yield "status-with-line-end", "one LF at the end", "valid", line + b"\n", {}
     yield "status-issued-now", "iat is the moment of verification", "valid", signed_list(_body(iat=AT)), {}
+    yield "status-300-seconds-ahead", "iat 300 s after the moment of verification", "valid", signed_list(_body(iat=AT + 300)), {}
     yield "status-in-its-last-second", "exp is the moment of verification", "valid", signed_list(_body(exp=AT)), {}
     yield "status-reserved-elsewhere", "value 3 for other entries", "valid", of_stream(stream(b"\xff\x03")), {}
     yield "status-longest", "inflates to 1048576 bytes", "valid", of_stream(zeros(LIMIT)), {}
@@ -153,7 +154,8 @@ def _refused_bodies() -> Iterator[tuple[str, str, bytes]]:
         ("status-duplicate-member", "seq twice", text.replace(b'"seq":1', b'"seq":1,"seq":1')),
         ("status-other-issuer", "iss is not the manifest's", _body(iss="https://other.example.go.id")),
         ("status-other-list", "list 2", _body(list=2)),
-        ("status-from-the-future", "iat one second after the moment of verification", _body(iat=AT + 1)),
+        ("status-301-seconds-ahead", "iat 301 s after the moment of verification", _body(iat=AT + 301)),
+        ("status-from-the-future", "iat a day after the moment of verification", _body(iat=AT + 86400, exp=AT + 2 * 86400)),
         ("status-past-its-end", "exp one second before the moment of verification", _body(exp=AT - 1)),
         ("status-padding", "lst ends with =", _body(lst=_body()["lst"] + "=")),
         ("status-lst-empty", "lst is empty", _body(lst="")),

@@ -317,7 +317,7 @@ def _readers_checks() -> Iterator[Vector]:
     yield Vector("epoch-jump", "epoch 7, the keyset has 1", "epoch-not-of-keyset", good(epoch=7))
     yield Vector("wrong-uid", "sub is another card", "wrong-card", good(sub="30154B0100009999"))
     yield Vector("no-card-in-hand", "as good, and the reader has no UID", "valid", ask={"uid": None})
-    yield Vector("future", "nbf 10 s after at", "not-yet-valid", good(nbf=AT + 10))
+    yield Vector("future", "nbf a day after at", "not-yet-valid", good(nbf=AT + 86400))
     yield Vector("expired", "exp + grace 10 s before at", "expired", expired)
     yield Vector("grace", "exp 10 s before at, grace 30 days", "valid", good(exp=AT - 10), warning=True)
     yield Vector("outside-the-status-list", "status.idx 99 of 16", "status-list-unusable", good(status=idx | {"idx": 99}))
@@ -338,7 +338,9 @@ def _times() -> Iterator[Vector]:
     """Both ends of each period, without a status list: it has a period of its own."""
     for name, what, ours, at, warning in (
         ("at-nbf", "the first second", "valid", ISSUED, False),
-        ("before-nbf", "one second before nbf", "not-yet-valid", ISSUED - 1, False),
+        ("one-second-before-nbf", "a clock one second behind the issuer's", "valid", ISSUED - 1, False),
+        ("300-seconds-before-nbf", "the last second of the tolerance", "valid", ISSUED - 300, False),
+        ("301-seconds-before-nbf", "one second more than the tolerance", "not-yet-valid", ISSUED - 301, False),
         ("at-exp", "the last second without a warning", "valid", ENDS, False),
         ("after-exp", "the first second of grace", "valid", ENDS + 1, True),
         ("at-the-end-of-grace", "the last second of grace", "valid", ENDS + GRACE, True),

@@ -15,6 +15,7 @@ const KEYSET_LIMIT = 65536; // bytes of a keyset's file
 const LIST_FILE_LIMIT = 3145728; // bytes of a status list's file
 const LIST_TEXT_LIMIT = 2097152; // characters of its member lst
 const LIST_LIMIT = 1048576; // bytes that lst inflates to
+const TOLERANCE = 300n; // seconds that this clock may be behind the issuer's
 const MAX_INT = 2n ** 53n - 1n;
 const SPKI_HEAD = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
 
@@ -309,7 +310,7 @@ function lookUp(file, manifest, keyset, at, minStatusSeq) {
   need(list.iss === manifest.iss, "another issuer");
   need(manifest.status.uri.endsWith(`/status/${list.list}.jws`), "another list");
   need(key.nbf <= list.iat && list.iat <= key.exp, "issued outside its key's validity");
-  need(list.iat <= at, "issued in the future");
+  need(list.iat <= at + TOLERANCE, "issued in the future");
   need(at <= list.exp, "past its end");
   const entries = inflate(base64url(list.lst));
   const index = manifest.status.idx;
@@ -343,7 +344,7 @@ function check(file, known) {
   refuseUnless(known.uid === null || manifest.sub === known.uid, "wrong-card");
   const floor = [known.minEpoch ?? manifest.epoch, known.minSeq];
   refuseUnless(!isBelow([manifest.epoch, manifest.seq], floor), "older-than-seen");
-  refuseUnless(manifest.nbf <= known.at, "not-yet-valid");
+  refuseUnless(manifest.nbf <= known.at + TOLERANCE, "not-yet-valid");
   refuseUnless(known.at <= manifest.exp + manifest.grace, "expired");
   if (known.status !== null) {
     const find = () => lookUp(known.status, manifest, keyset, known.at, known.minStatusSeq);

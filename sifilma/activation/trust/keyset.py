@@ -23,6 +23,7 @@ from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.text import say
 
 KEY_YEARS = 10
+BEFORE = timedelta(minutes=5)  # keys and certificates count from this long before the ceremony: clocks of its node and of the issuer differ
 ROOT_YEARS = 20
 USES: tuple[tuple[str, Use], ...] = (
     ("manifest-sign", "manifest"),
@@ -112,7 +113,7 @@ def _published(settings: Settings) -> Trust | None:
 
 def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
     """Return the next version of the keyset. Keys published before stay in it, since readers hold manifests signed with them."""
-    start = int(now.timestamp())
+    start = int((now - BEFORE).timestamp())
     end = int((now + timedelta(days=365 * KEY_YEARS)).timestamp())
     old = list(before.keyset.keys) if before else []
     known = {key.kid for key in old}
@@ -157,7 +158,7 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_before(now - BEFORE)
         .not_valid_after(now + timedelta(days=365 * years))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
         .add_extension(usage, critical=True)

@@ -22,7 +22,7 @@ MAX_FILE = 16 * 1024
 CERTIFICATES = ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign")
 REASONS = {
     Reason.EXPIRED: _("Its validity has ended."),
-    Reason.NOT_YET: _("It is not valid yet."),
+    Reason.NOT_YET: _("It is not valid yet: its validity begins more than five minutes from now."),
     Reason.REVOKED: _("The manifest was revoked or replaced."),
     Reason.SUSPENDED: _("The manifest is suspended."),
     Reason.SIGNATURE: _("Its signature does not fit: the file was changed."),
@@ -102,7 +102,7 @@ def verification_form() -> Response:
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
         listed = status_list.current(context(), resources().settings, resources().hsm, int(found[1])).encode()
-        # the time is read again: a list signed just now may be dated one second later
+        # The time is read again: signing took time. A list that another node dated slightly ahead is within the format's tolerance.
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
     text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""
     return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=verdict, text=text)

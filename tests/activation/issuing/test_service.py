@@ -42,6 +42,13 @@ def test_the_manifest_is_for_this_card_in_this_machine_at_this_place(world: Worl
     assert made.card.kcv == kcv(key)
 
 
+def test_a_reader_whose_clock_is_minutes_behind_does_not_refuse_what_was_made_now(sqlite_world: World, fetch: Fetch) -> None:
+    _, answers = sqlite_world.active()
+    data = fetch(sqlite_world.client("magetan.kepala"), answers[0]["manifest"]["id"])
+    assert [check(sqlite_world, data, behind=seconds).reason for seconds in (0, 1, 90, 300)] == [None] * 4
+    assert check(sqlite_world, data, behind=301).reason == "not-yet-valid"
+
+
 def test_an_activation_records_the_result_of_the_place_check(world: World) -> None:
     _, answers = world.active()
     shown = done(world.client("auditor1").get(f"/activations/{answers[0]['id']}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_the_keyset_names_one_use_for_each_key(sqlite_world: World) -> None:
     assert (published.version, published.epoch) == (1, 1)
     jwks = json.loads(fetch(sqlite_world, "/.well-known/jwks.json"))
     assert {key["kid"] for key in jwks["keys"]} == {key.kid for key in published.keys}
+
+
+def test_a_manifest_of_a_node_whose_clock_is_behind_the_ceremonys_is_not_refused_for_ever(sqlite_world: World) -> None:
+    """Readers compare `iat` with its key's period exactly, so the period must begin before any clock of the installation."""
+    began = int((START - timedelta(minutes=5)).timestamp())
+    assert {key.nbf for key in sqlite_world.trust.keyset.keys} == {began}
 
 
 def test_openssl_verifies_the_chain_from_root_to_signer(sqlite_world: World, tmp_path: Path) -> None:
