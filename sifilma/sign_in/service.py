@@ -16,6 +16,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.identity.models import AccountState, LoginSession, User
 from sifilma.kernel.actor import Actor
+from sifilma.kernel.addresses import network
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
@@ -46,7 +47,7 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     Raise Unauthenticated for any wrong pair, in the same time whether the user name exists or not, and TooMany when throttled.
     """
     username = username.strip().casefold()[:60]
-    place = throttle.network(ctx.actor.ip)
+    place = network(ctx.actor.ip)
     subjects = (f"password:{username}:{place}", f"ip:{place}")
     throttle.require_calm(ctx.session, ctx.now, *subjects)
     row = ctx.session.execute(select(User.id, User.password_hash, User.state).where(User.username == username)).first()
@@ -108,7 +109,7 @@ def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> Signe
     )
     if changed(claimed) != 1:
         raise Unauthenticated(REFUSED, type="otp-refused")
-    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{throttle.network(ctx.actor.ip)}")
+    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{network(ctx.actor.ip)}")
     record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, **how)
     return SignedIn(new_cookie, csrf, user.id)
 

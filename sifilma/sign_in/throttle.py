@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -31,15 +30,6 @@ class Limit:
 PASSWORD = Limit(5)  # per user name and network: the user is not locked out elsewhere
 ADDRESS = Limit(100)
 OTP = Limit(10)  # per account, over all its sessions
-
-
-def network(ip: str) -> str:
-    """Return the network of an address for counting. An IPv6 line has at least a /64 and changes its address within it at will."""
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return ip
-    return ip if address.version == 4 else str(ip_network((address, 64), strict=False))
 
 
 def require_calm(session: Session, now: datetime, *subjects: str) -> None:
