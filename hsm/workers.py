@@ -70,14 +70,21 @@ class Workers:
             return True
 
     def _need_thread(self) -> None:
+        """Start one more thread while there are fewer than `size`. Raise HSMUnavailable if there is none and none can be started."""
         # Read without the lock: after the first calls all threads run, and every call passes here.
         if self._started >= self._size:
             return
         with self._lock:
             if self._started < self._size:
-                self._started += 1
                 # A daemon, because a thread that hangs in the library must not keep the process from ending.
-                threading.Thread(target=self._work, name="hsm", daemon=True).start()
+                thread = threading.Thread(target=self._work, name="hsm", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as none:  # no memory or no thread is left; a later call tries again
+                    if not self._started:
+                        raise HSMUnavailable("no thread can be started for the HSM", 5.0) from none
+                    return
+                self._started += 1  # counted only once it runs: it would stay counted for ever
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:

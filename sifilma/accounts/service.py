@@ -294,24 +294,31 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
 def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:
     """Change the actor's password and end their other sessions.
 
-    Raise TooMany after too many wrong tries, and Invalid if `current` is wrong or `new` is weak.
+    Raise TooMany after too many wrong tries, Invalid if `current` is wrong or `new` is weak, and Conflict if it was changed meanwhile.
     """
-    user = ctx.session.get_one(User, ctx.actor.user_id)
-    user_id, subject = user.id, f"password:{user.id}"
-    throttle.require_calm(ctx.session, ctx.now, subject)
-    if not verify_password(user.password_hash, current):
-        # In a transaction of its own: the refusal rolls this one back, and the failure must still count.
-        ctx.uow.separately(lambda session: _count_wrong(session, ctx, user_id, subject))
+    user_id = ctx.actor.user_id
+    assert user_id is not None  # noqa: S101  # the gate admits only people
+    known = ctx.session.get_one(User, user_id)
+    check_strength(new, known.username, settings.password_min)
+    slot = throttle.admit(ctx, {f"password:{user_id}": throttle.PASSWORD})
+    # No transaction is open while passwords are hashed.
+    if not verify_password(known.password_hash, current):
+        # In a transaction of its own: the refusal rolls this one back, and the failure must still be recorded.
+        ctx.uow.separately(lambda session: _note_wrong(session, ctx, user_id, slot))
         raise Invalid.field("current", "This is not the current password.")
-    throttle.forgive(ctx.session, subject)
-    check_strength(new, user.username, settings.password_min)
-    user.password_hash = hash_password(new)
+    hashed = hash_password(new)
+    ctx.uow.begin_write()
+    user = ctx.session.get_one(User, user_id)
+    if user.password_hash != known.password_hash:
+        raise Conflict("Somebody else changed this a moment ago. Look again.")
+    throttle.forgive(ctx.session, *slot.limits)
+    user.password_hash = hashed
     end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
     record(ctx, Action.USER_PASSWORD, "user", user.id)
 
 
-def _count_wrong(session: Session, ctx: Context, user_id: UUID, subject: str) -> None:
-    throttle.fail(session, ctx, subject, throttle.PASSWORD, user_id)
+def _note_wrong(session: Session, ctx: Context, user_id: UUID, slot: throttle.Slot) -> None:
+    throttle.note_block(session, ctx, slot, user_id)
     record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", user_id)
 
 

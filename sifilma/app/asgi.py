@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,12 +48,13 @@ class Disconnected(Exception):
 
 @dataclass
 class Answer:
-    """What a WSGI application answers: status, headers, and the part of the body that was not sent yet."""
+    """What a WSGI application answers: status, headers, and the part of the body that was not sent yet. `bare`: it has no body (HEAD)."""
 
     status: int = 500
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     begun: bool = False
+    bare: bool = False
 
     def start(self, status: str, headers: list[tuple[str, str]], _fault: Any = None) -> Callable[[bytes], object]:
         """Be the `start_response` of PEP 3333. The `write` function of old applications is not offered."""
@@ -62,10 +64,17 @@ class Answer:
 
     def messages(self, *, more: bool) -> Iterable[Message]:
         """Return the ASGI messages of what was not sent yet."""
+        body, self.body = self.body, b""
+        if not more and not self.begun:
+            self.measure(len(body))
         start = [] if self.begun else [{"type": "http.response.start", "status": self.status, "headers": self.headers}]
         self.begun = True
-        body, self.body = self.body, b""
         return [*start, {"type": "http.response.body", "body": body, "more_body": more}]
+
+    def measure(self, size: int) -> None:
+        """State the length of the body, unless it is stated or there is none: without it the server would send chunks."""
+        if not self.bare and self.status not in (204, 304) and not any(name == b"content-length" for name, _ in self.headers):
+            self.headers = (*self.headers, (b"content-length", str(size).encode()))
 
 
 def _no_write(_part: bytes) -> object:
@@ -106,10 +115,12 @@ class Front:
             if self._present >= MOST_WAITING * self._threads:
                 await _refuse(send, Refused(503, "busy", "The service has more to do than it can. Try again in a moment."))
                 return
-            self._present += 1
             gone = asyncio.ensure_future(receive())  # after the body it returns when the client has gone, and not before
+            self._present += 1
             try:
                 await self._answer(scope, cast(BinaryIO, body), size, send, gone)
+            except Refused as refused:
+                await _refuse(send, refused)
             finally:
                 self._present -= 1
                 gone.cancel()
@@ -118,7 +129,7 @@ class Front:
         """Run the application in a thread. A small answer comes back whole; of a large one the thread sends part after part."""
         loop = asyncio.get_running_loop()
         if self._pool is None:  # made after the fork: threads do not live on in a child
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
+            self._pool = _started_pool(self._threads)
 
         def send_now(messages: Iterable[Message]) -> None:
             asyncio.run_coroutine_threadsafe(_send(send, messages), loop).result(SEND_SECONDS)
@@ -128,17 +139,22 @@ class Front:
         environ: dict[str, Any] = cast(Any, build_environ)({**scope, "headers": headers}, body)
         environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole: its length is known, also where it came in chunks
         environ["CONTENT_LENGTH"] = str(size)
-        answer = await loop.run_in_executor(self._pool, self._run, environ, send_now, gone)
+        whole = scope["http_version"] == "1.0"  # it knows no chunks
+        answer = await loop.run_in_executor(self._pool, self._run, environ, send_now, gone, whole)
         await _send(send, answer.messages(more=False))
 
-    def _run(self, environ: Any, send_now: Callable[[Iterable[Message]], None], gone: asyncio.Future[Message]) -> Answer:
-        """In a thread: call the application and collect its answer. Whatever is more than IN_MEMORY is sent at once."""
-        answer, parts, size = Answer(), list[bytes](), 0
+    def _run(self, environ: Any, send_now: Callable[[Iterable[Message]], None], gone: asyncio.Future[Message], whole: bool) -> Answer:
+        """In a thread: call the application and collect its answer. Whatever is more than IN_MEMORY is sent at once.
+
+        `whole`: a large answer of unknown length is written to a temporary file first, and its length is stated.
+        """
+        answer, parts, size = Answer(bare=environ["REQUEST_METHOD"] == "HEAD"), list[bytes](), 0
         if gone.done():  # the client gave up while the request waited for a thread
             return answer
         result = self._application(environ, answer.start)
-        with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
-            for part in result:
+        closing = contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext()
+        with closing, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+            for part in _measured(result, answer, cast(BinaryIO, file)) if whole else result:
                 parts.append(part)
                 size += len(part)
                 if size > IN_MEMORY:
@@ -162,6 +178,31 @@ class Front:
         if length is not None and (not length.isdigit() or int(length) > limit):
             raise _too_large()
         return limit
+
+
+def _measured(result: Iterable[bytes], answer: Answer, file: BinaryIO) -> Iterable[bytes]:
+    """Write the answer's body to a file, state its length, and return its parts."""
+    file.writelines(result)
+    answer.measure(file.tell())
+    file.seek(0)
+    return iter(lambda: file.read(IN_MEMORY), b"")
+
+
+def _started_pool(threads: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads all run already. Raise Refused (503) if one cannot be started.
+
+    A pool starts its threads as work comes. Where one cannot be started, the work stays queued although the caller was refused, and another
+    thread does it later.
+    """
+    pool, met = ThreadPoolExecutor(threads, thread_name_prefix="request"), threading.Barrier(threads)
+    try:
+        for _ in range(threads):
+            pool.submit(met.wait)  # holds its thread, so that the next needs another one
+    except RuntimeError:
+        met.abort()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise Refused(503, "busy", "The service has more to do than it can. Try again in a moment.") from None
+    return pool
 
 
 def _too_large() -> Refused:

@@ -10,7 +10,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Unit
 from sifilma.cards.schemas import SupplyIn
-from sifilma.cards.service import get_unit, is_public_ec, units_query
+from sifilma.cards.service import get_unit, is_public_ec, kept_jwk, units_query
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -33,6 +33,8 @@ def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
         raise Conflict("This unit has its PCID. It does not change.", type="pcid-known")
     _require_fitting(ctx, unit, given)
     supplied = given.model_dump(exclude_defaults=True)
+    if given.public_jwk is not None:
+        supplied["public_jwk"] = kept_jwk(given.public_jwk)
     for name, value in supplied.items():
         setattr(unit, name, value)
     record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, supplied=sorted(supplied))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 
+LARGEST_JWK = 4096
+"""Characters of a public key as JSON. The key itself needs 130; the rest may be certificates, which are not stored."""
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
 
@@ -206,11 +209,18 @@ def _unit_errors(
 
 
 def is_public_ec(value: dict[str, Any]) -> bool:
-    """Return whether `value` is a public EC key on P-256 as a JWK (RFC 7517), without its private part `d`."""
+    """Return whether `value` is a public EC key on P-256 as a JWK (RFC 7517), without its private part `d`, and not too long."""
+    if len(json.dumps(value)) > LARGEST_JWK:
+        return False
     try:
         return "d" not in value and value.get("crv") == "P-256" and not ECKey.import_key(value).is_private
     except (JoseError, ValueError, KeyError, TypeError):
         return False
+
+
+def kept_jwk(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the members of a public EC key that make the key (RFC 7518, section 6.2.1). No other member is stored."""
+    return None if value is None else {name: value[name] for name in ("kty", "crv", "x", "y")}
 
 
 def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
@@ -223,7 +233,7 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
         function=new.function,
         pcid=new.pcid,
         sam_perso=new.sam_perso,
-        public_jwk=new.public_jwk,
+        public_jwk=kept_jwk(new.public_jwk),
         created_at=ctx.now,
     )
 

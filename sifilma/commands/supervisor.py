@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import multiprocessing
 import os
 import select
@@ -24,23 +25,28 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from config.settings import SettingsError
+from sifilma.web.errors import PROBLEM_BASE
 
 FORK = multiprocessing.get_context("fork")
 BEAT_SECONDS = 1.0
 """How often a worker's event loop writes into its pipe."""
 LEAST_LIFE = 1.0
 """A worker that dies sooner than this many seconds after its start is replaced only then: no busy loop of starts."""
+MOST_HEAD = 32 * 1024
+"""Bytes of a request's line and headers. The largest cookie of a browser has 4 KB."""
 STOPS = (signal.SIGTERM, signal.SIGINT)
 log = structlog.get_logger()
 
 
 class HeadDeadline(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a time limit for the head of a request, the first on a connection and each later one.
+    """uvicorn's HTTP protocol with limits of time and size for the head of a request, the first on a connection and each later one.
 
-    uvicorn has a time-out between two requests only. A connection that never sends a whole head would stay for ever.
+    uvicorn has a time-out between two requests only, and no limit of size. A connection that never sends a whole head would stay for ever.
     """
 
     seconds: float
+    _head = 0
+    _too_large = False
     _timer: Any = None
     _stuck: Any = None
 
@@ -58,11 +64,36 @@ class HeadDeadline(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is there; the body's time is the application's affair (sifilma/app/asgi.py)."""
         self._end()
+        self._head = 0
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD:
+            self._too_large = True
+            raise ValueError("the head is too large")  # the parser stops, and `send_400_response` is called
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer 431 to a head that is too large, else 400, and close the connection."""
+        if not self._too_large:
+            super().send_400_response(msg)
+            return
+        problem = {"type": PROBLEM_BASE + "head-too-large", "title": "Request Header Fields Too Large", "status": 431}
+        body = json.dumps(problem | {"detail": "The line and the headers of a request have at most 32 KB."}).encode()
+        fields = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + fields.encode() + body)
+        self.transport.close()
+
     def data_received(self, data: bytes) -> None:
-        """Bytes that begin no request, such as a bare line end, have stopped uvicorn's own time-out: a time of ours begins."""
+        """Count the bytes of a head that is not complete.
+
+        Bytes that begin no request, such as a bare line end, have stopped uvicorn's own time-out: a time of ours begins.
+        """
+        if self.transport.is_closing():
+            return
+        self._head += len(data) if self._timer is not None else 0
         super().data_received(data)
+        if self._timer is not None and self._head > MOST_HEAD and not self.transport.is_closing():
+            self._too_large = True
+            self.send_400_response("")
+            return
         cycle: Any = self.cycle  # None before the first request
         idle = cycle is None or cycle.response_complete
         if idle and self._timer is None and self.timeout_keep_alive_task is None and not self.transport.is_closing():

@@ -11,6 +11,7 @@ from sqlalchemy import JSON, Column, LargeBinary, String, Table, Text, select
 from sqlalchemy.engine import Row
 
 from sifilma.audit.models import Action
+from sifilma.cards.service import LARGEST_JWK
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.sealed import opened_tokens
 from sifilma.fsck.snapshot import AT_ONCE, Outside, Snapshot, broken
@@ -122,6 +123,8 @@ def sealed(now: Snapshot) -> Found:
         jwk = json.loads(row.public_jwk) if isinstance(row.public_jwk, str) else row.public_jwk
         if jwk and "d" in jwk:
             yield broken("unit", row.id, "has registered a private key")
+        if jwk and len(json.dumps(jwk)) > LARGEST_JWK:
+            yield broken("unit", row.id, f"has a public key of more than {LARGEST_JWK} characters")
 
 
 @outside("no-token", "No token lies in clear in the database.", Needs.HSM)

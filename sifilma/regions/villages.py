@@ -11,6 +11,7 @@ import csv
 import gzip
 import hashlib
 import math
+import threading
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -108,9 +109,17 @@ class VillagePoints:
 _SCALE = (110_574.0, 111_320.0)  # metres per degree of latitude, and of longitude at the equator: good enough to find the nearest point
 
 
-@lru_cache(maxsize=1)
+_reading = threading.Lock()
+
+
 def points() -> VillagePoints:
-    """Return the points of this process. They are read at the first call (about 0.4 s)."""
+    """Return the points of this process. They are read at the first call (about 0.4 s), once, however many threads call first."""
+    with _reading:
+        return _points()
+
+
+@lru_cache(maxsize=1)
+def _points() -> VillagePoints:
     return VillagePoints()
 
 

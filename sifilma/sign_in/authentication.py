@@ -37,14 +37,13 @@ def secret_hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def identify(ctx: Context, settings: Settings, authorization: str | None, cookie: str | None) -> Identity | None:
+def identify(ctx: Context, settings: Settings, key: str | None, cookie: str | None) -> Identity | None:
     """Return the identity behind a request, or None for ended or expired sessions, disabled accounts and revoked keys.
 
-    An `Authorization` header excludes the cookie, even if it is invalid.
+    A key, the one of an `Authorization: Bearer` header, excludes the cookie, even if it is empty or unknown.
     """
-    if authorization is not None:
-        scheme, _, key = authorization.partition(" ")
-        return _by_key(ctx, key.strip()) if scheme.lower() == "bearer" and key else None
+    if key is not None:
+        return _by_key(ctx, key) if key else None
     return _by_cookie(ctx, settings, cookie) if cookie else None
 
 

@@ -42,7 +42,7 @@ def authorise() -> None:
     Raise Forbidden for a request from another site, a missing CSRF token, a route without operation or a missing grant; Unauthenticated
     without a valid session or key; StepUpRequired if all grants need a fresh code and none was given.
     """
-    g.actor = Actor(ip=request.remote_addr or "")
+    g.actor = Actor(ip=requests.remote_address())
     if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
         return
     _refuse_other_sites()
@@ -53,7 +53,7 @@ def authorise() -> None:
     if operation is Operation.PUBLIC:
         return
     settings = resources().settings
-    found = authentication.identify(requests.context(), settings, request.headers.get("Authorization"), _cookie(settings))
+    found = authentication.identify(requests.context(), settings, requests.bearer(), _cookie(settings))
     if found is None:
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf

@@ -46,8 +46,8 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
     """
     if channel not in {way.value for way in ways(settings, user)}:
         raise Conflict("Codes are not sent to you this way.", type="no-such-way")
-    throttle.require_calm(ctx.session, ctx.now, f"code:{user.id}")
-    throttle.fail(ctx.session, ctx, f"code:{user.id}", EVERY, user.id)
+    slot = throttle.take(ctx.session, ctx.now, {f"code:{user.id}": EVERY})  # in this transaction: no code is sent without it
+    throttle.note_block(ctx.session, ctx, slot, user.id)
     code, code_id = f"{secrets.randbelow(1_000_000):06d}", uuid7()
     address = contacts.addresses(user)[Channel(channel)]
     text = f"Kode SI-FILMA Anda: {code}. Berlaku 5 menit, sekali pakai. Jangan berikan kepada siapa pun."

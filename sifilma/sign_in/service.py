@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Row, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -16,6 +16,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.identity.models import AccountState, LoginSession, User
 from sifilma.kernel.actor import Actor
+from sifilma.kernel.addresses import network
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
@@ -25,9 +26,11 @@ from sifilma.sign_in import passkeys, recovery_codes, sent_codes, throttle, totp
 from sifilma.sign_in.authentication import expired, secret_hash
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.passwords import verify_password
+from sifilma.sign_in.throttle import Slot
 
 CHALLENGE = timedelta(minutes=5)
 CHALLENGE_TRIES = 5
+LAPSED = say("Sign in again: this sign-in has lapsed.")
 REFUSED = say("User name, password or code is not right.")
 
 
@@ -46,16 +49,17 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     Raise Unauthenticated for any wrong pair, in the same time whether the user name exists or not, and TooMany when throttled.
     """
     username = username.strip().casefold()[:60]
-    place = throttle.network(ctx.actor.ip)
-    subjects = (f"password:{username}:{place}", f"ip:{place}")
-    throttle.require_calm(ctx.session, ctx.now, *subjects)
-    row = ctx.session.execute(select(User.id, User.password_hash, User.state).where(User.username == username)).first()
+    place = network(ctx.actor.ip)
+    limits = {f"password:{username}:{place}": throttle.PASSWORD, f"ip:{place}": throttle.ADDRESS}
+    account = select(User.id, User.password_hash, User.state).where(User.username == username)
+    slot, row = ctx.uow.at_once(lambda: (throttle.take(ctx.session, ctx.now, limits), ctx.session.execute(account).first()))
     # Hashing takes long, so no transaction is open during it.
-    ctx.uow.end_read()
     right = verify_password(row.password_hash if row else "", password)
     if row is None or not right or row.state != AccountState.ACTIVE:
-        ctx.uow.separately(lambda session: _count_password(session, ctx, subjects))
+        ctx.uow.separately(lambda session: _note_password(session, ctx, slot))
         raise Unauthenticated(REFUSED, type="sign-in-refused")
+    ctx.uow.begin_write()
+    throttle.give_back(ctx.session, slot)
     cookie = secrets.token_urlsafe(32)
     ctx.session.add(
         LoginSession(
@@ -72,9 +76,8 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     return cookie
 
 
-def _count_password(session: Session, ctx: Context, subjects: tuple[str, str]) -> None:
-    throttle.fail(session, ctx, subjects[0], throttle.PASSWORD)
-    throttle.fail(session, ctx, subjects[1], throttle.ADDRESS)
+def _note_password(session: Session, ctx: Context, slot: Slot) -> None:
+    throttle.note_block(session, ctx, slot)
     record_in(session, ctx, Action.SESSION_PASSWORD_REFUSED, "user", "-")
 
 
@@ -83,51 +86,58 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
 
     Raise Unauthenticated if the sign-in has expired or the code is wrong, and TooMany when throttled.
     """
-    pending = _pending(ctx, cookie)
+    pending, slot = ctx.uow.at_once(lambda: _claim_try(ctx, cookie))
     user = ctx.session.get_one(User, pending.user_id)
-    return _begin(ctx, pending, user, **_require_code(ctx, settings, user, code, pending.id))
+    return _begin(ctx, pending.id, user, **_require_code(ctx, settings, user, code, pending.id, slot))
 
 
 def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict[str, Any]) -> SignedIn:
     """Check the second step by a passkey. Raise as `check_otp` does, and Conflict if the challenge has expired."""
-    pending = _pending(ctx, cookie)
+    pending, slot = ctx.uow.at_once(lambda: _claim_try(ctx, cookie))
     user = ctx.session.get_one(User, pending.user_id)
-    _require_passkey(ctx, site, user, pending.id, credential)
-    return _begin(ctx, pending, user, factor="passkey")
+    _require_passkey(ctx, site, user, pending.id, credential, slot)
+    return _begin(ctx, pending.id, user, factor="passkey")
 
 
-def _begin(ctx: Context, pending: LoginSession, user: User, **how: Any) -> SignedIn:
+def _begin(ctx: Context, session_id: UUID, user: User, **how: Any) -> SignedIn:
     """Complete the session and give it a new cookie. `how` (which second factor) is recorded."""
     new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     # Conditional, so that two requests with two right codes cannot both complete it.
     claimed = ctx.session.execute(
         update(LoginSession)
-        .where(LoginSession.id == pending.id, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None))
+        .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None))
         .values(token_hash=secret_hash(new_cookie), csrf=csrf, otp_at=ctx.now, last_seen_at=ctx.now)
         .execution_options(synchronize_session=False)
     )
     if changed(claimed) != 1:
         raise Unauthenticated(REFUSED, type="otp-refused")
-    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{throttle.network(ctx.actor.ip)}")
-    record(as_user(ctx, user, pending.id), Action.SESSION_STARTED, "session", pending.id, **how)
+    throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{network(ctx.actor.ip)}")
+    record(as_user(ctx, user, session_id), Action.SESSION_STARTED, "session", session_id, **how)
     return SignedIn(new_cookie, csrf, user.id)
 
 
 def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
     """Accept a fresh code in a running session. The session gets a new cookie, as after every authentication."""
-    user = ctx.session.get_one(User, ctx.actor.user_id)
-    session_id = ctx.actor.session_id
-    assert session_id is not None  # noqa: S101  # the gate admits only sessions
-    return _freshen(ctx, user, session_id, **_require_code(ctx, settings, user, code, session_id))
+    slot, user, session_id = _step_up_try(ctx)
+    how = _require_code(ctx, settings, user, code, session_id, slot)
+    throttle.give_back(ctx.session, slot)
+    return _freshen(ctx, user, session_id, **how)
 
 
 def step_up_by_passkey(ctx: Context, site: Site, credential: dict[str, Any]) -> SignedIn:
     """Accept a passkey as a fresh second factor. The session gets a new cookie."""
-    user = ctx.session.get_one(User, ctx.actor.user_id)
-    session_id = ctx.actor.session_id
-    assert session_id is not None  # noqa: S101  # the gate admits only sessions
-    _require_passkey(ctx, site, user, session_id, credential)
+    slot, user, session_id = _step_up_try(ctx)
+    _require_passkey(ctx, site, user, session_id, credential, slot)
+    throttle.give_back(ctx.session, slot)
     return _freshen(ctx, user, session_id, factor="passkey")
+
+
+def _step_up_try(ctx: Context) -> tuple[Slot, User, UUID]:
+    """Take a slot for a second factor in the actor's session. Return it with the actor's account and session."""
+    user_id, session_id = ctx.actor.user_id, ctx.actor.session_id
+    assert session_id is not None  # noqa: S101  # the gate admits only sessions
+    slot = throttle.admit(ctx, {f"otp:{user_id}": throttle.OTP})
+    return slot, ctx.session.get_one(User, user_id), session_id
 
 
 def _freshen(ctx: Context, user: User, session_id: UUID, **how: Any) -> SignedIn:
@@ -170,22 +180,47 @@ def end_sessions(ctx: Context, reason: str, *where: object) -> None:
 
 
 def _pending(ctx: Context, cookie: str | None) -> LoginSession:
-    found = ctx.session.scalars(
-        select(LoginSession).where(
-            LoginSession.token_hash == secret_hash(cookie or ""), LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None)
-        )
-    ).first()
-    if found is None or ctx.now - found.created_at > CHALLENGE or found.otp_tries >= CHALLENGE_TRIES:
-        raise Unauthenticated("Sign in again: this sign-in has lapsed.", type="challenge-lapsed")
+    """Return the session that waits for its second step. Raise Unauthenticated if it has lapsed, or was tried too often."""
+    found = ctx.session.scalars(select(LoginSession).where(*_waiting(ctx, cookie))).first()
+    if found is None:
+        raise Unauthenticated(LAPSED, type="challenge-lapsed")
     return found
 
 
-def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID) -> dict[str, Any]:
+def _claim_try(ctx: Context, cookie: str | None) -> tuple[Row[UUID, UUID], Slot]:
+    """Count one try of a sign-in that waits for its second step, and take the account's slot, before any code is looked at.
+
+    Return the session (`id`, `user_id`). Raise as `_pending` and `throttle.take` do; the caller's transaction must then be rolled back.
+    """
+    claimed = (
+        update(LoginSession)
+        .where(*_waiting(ctx, cookie))
+        .values(otp_tries=LoginSession.otp_tries + 1)
+        .returning(LoginSession.id, LoginSession.user_id)
+        .execution_options(synchronize_session=False)
+    )
+    found = ctx.session.execute(claimed).first()
+    if found is None:
+        raise Unauthenticated(LAPSED, type="challenge-lapsed")
+    return found, throttle.take(ctx.session, ctx.now, {f"otp:{found.user_id}": throttle.OTP})
+
+
+def _waiting(ctx: Context, cookie: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of the session that waits for its second step behind a cookie."""
+    return (
+        LoginSession.token_hash == secret_hash(cookie or ""),
+        LoginSession.otp_at.is_(None),
+        LoginSession.ended_at.is_(None),
+        LoginSession.created_at >= ctx.now - CHALLENGE,
+        LoginSession.otp_tries < CHALLENGE_TRIES,
+    )
+
+
+def _require_code(ctx: Context, settings: Settings, user: User, code: str, session_id: UUID, slot: Slot) -> dict[str, Any]:
     """Accept a code of the authenticator, a sent code or a recovery code, each once ever. Return the facts to record.
 
-    Raise Unauthenticated for any other code, and TooMany when throttled.
+    Raise Unauthenticated for any other code.
     """
-    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
     typed = code.strip().replace(" ", "")
     step = _totp_step(ctx, settings, user, typed)
     if step is not None:
@@ -197,16 +232,15 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
         return {"factor": "recovery code"}
     # Read the id now: the rollback in `separately` expires the user.
     user_id = user.id
-    ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
+    ctx.uow.separately(lambda session: _note_otp(session, ctx, user_id, session_id, slot))
     raise Unauthenticated(REFUSED, type="otp-refused")
 
 
-def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, credential: dict[str, Any]) -> None:
-    throttle.require_calm(ctx.session, ctx.now, f"otp:{user.id}")
+def _require_passkey(ctx: Context, site: Site, user: User, session_id: UUID, credential: dict[str, Any], slot: Slot) -> None:
     if user.state == AccountState.ACTIVE and passkeys.accept(ctx, site, user.id, session_id, credential):
         return
     user_id = user.id
-    ctx.uow.separately(lambda session: _count_otp(session, ctx, user_id, session_id))
+    ctx.uow.separately(lambda session: _note_otp(session, ctx, user_id, session_id, slot))
     raise Unauthenticated("The passkey was not accepted.", type="otp-refused")
 
 
@@ -256,13 +290,8 @@ def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Chan
     return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id))
 
 
-def _count_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID) -> None:
-    throttle.fail(session, ctx, f"otp:{user_id}", throttle.OTP, user_id)
-    session.execute(
-        update(LoginSession)
-        .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None))
-        .values(otp_tries=LoginSession.otp_tries + 1)
-    )
+def _note_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID, slot: Slot) -> None:
+    throttle.note_block(session, ctx, slot, user_id)
     sent_codes.count_wrong(session, session_id)
     record_in(session, ctx, Action.SESSION_OTP_REFUSED, "user", user_id)
 

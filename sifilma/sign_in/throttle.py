@@ -1,24 +1,29 @@
-"""Throttle the guessing of passwords and codes. Failures are counted in the database, so all nodes share them and a restart keeps them."""
+"""Throttle the guessing of passwords and codes. Tries are counted in the database, so all nodes share them and a restart keeps them.
+
+A try takes its slot before anything is compared: one conditional statement counts and decides, so that of any number of tries at the same
+moment no more are compared than are free. A right answer gives the slot back.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, case, delete, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record_in
 from sifilma.identity.models import Throttle
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import upsert
+from sifilma.kernel.db import UtcDateTime, upsert
 from sifilma.kernel.errors import TooMany
 
 WINDOW = timedelta(minutes=15)
+WAITS = (30, 60, 120, 240, 480, 900)
+"""Seconds of waiting after the last free failure and after each further one."""
 
 
 @dataclass(frozen=True)
@@ -33,48 +38,90 @@ ADDRESS = Limit(100)
 OTP = Limit(10)  # per account, over all its sessions
 
 
-def network(ip: str) -> str:
-    """Return the network of an address for counting. An IPv6 line has at least a /64 and changes its address within it at will."""
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return ip
-    return ip if address.version == 4 else str(ip_network((address, 64), strict=False))
+@dataclass(frozen=True)
+class Slot:
+    """A try that was let through and is counted as a failure until it is given back.
 
-
-def require_calm(session: Session, now: datetime, *subjects: str) -> None:
-    """Raise TooMany, with the seconds left, if any subject is blocked."""
-    rows = session.scalars(select(Throttle.blocked_until).where(Throttle.subject.in_(subjects), Throttle.blocked_until > now))
-    until = max((moment for moment in rows if moment is not None), default=None)
-    if until is not None:
-        raise TooMany("Too many wrong attempts. Wait, then try again.", retry_after=max(1, round((until - now).total_seconds())))
-
-
-def fail(session: Session, ctx: Context, subject: str, limit: Limit, user_id: UUID | str = "-") -> None:
-    """Count one failure, and block the subject when the limit is passed. The first block of a window is recorded.
-
-    One upsert counts, so that concurrent failures are not lost.
+    By subject: `limits`; `failures`, this one included; `until`, when the block that this try began will end, None if it began none.
     """
-    now = ctx.now
-    fresh: dict[str, Any] = {"failures": 1, "first_at": now, "blocked_until": None}
+
+    limits: Mapping[str, Limit]
+    failures: Mapping[str, int]
+    until: Mapping[str, datetime | None]
+
+
+def admit(ctx: Context, limits: Mapping[str, Limit]) -> Slot:
+    """Take a slot in a transaction of its own. Raise as `take` does, and OpenTransaction if something was changed already."""
+    return ctx.uow.at_once(lambda: take(ctx.session, ctx.now, limits))
+
+
+def take(session: Session, now: datetime, limits: Mapping[str, Limit]) -> Slot:
+    """Count one try for each subject, unless one of them is blocked.
+
+    Raise TooMany, with the seconds left, if one is: the caller's transaction must then be rolled back. One upsert counts and decides.
+    """
+    subjects = sorted(limits)  # one order everywhere, so that two tries never wait for each other
+    first = [{"subject": one, "failures": 1, "first_at": now, "blocked_until": _wait(1, limits[one], now)} for one in subjects]
+    failures = case((Throttle.first_at <= now - WINDOW, 1), else_=Throttle.failures + 1)
     counted = (
         upsert(session, Throttle)
-        .values(subject=subject, **fresh)
+        .values(first)
         .on_conflict_do_update(
             index_elements=[Throttle.subject],
-            set_={"failures": Throttle.failures + 1},
-            where=Throttle.first_at > now - WINDOW,
+            set_={
+                "failures": failures,
+                "first_at": case((Throttle.first_at <= now - WINDOW, now), else_=Throttle.first_at),
+                "blocked_until": _blocked_until(failures, limits, now),
+            },
+            where=or_(Throttle.blocked_until.is_(None), Throttle.blocked_until <= now),
         )
-        .returning(Throttle.failures)
+        .returning(Throttle.subject, Throttle.failures, Throttle.blocked_until)
     )
-    failures = session.execute(counted).scalar()
-    if failures is None:  # the window is over, so counting starts again
-        session.execute(update(Throttle).where(Throttle.subject == subject).values(**fresh))
-    elif failures >= limit.free:
-        wait = min(30 * 2 ** (failures - limit.free), 900)
-        session.execute(update(Throttle).where(Throttle.subject == subject).values(blocked_until=now + timedelta(seconds=wait)))
-        if failures == limit.free:
+    rows = session.execute(counted).all()
+    if len(rows) < len(subjects):
+        raise _blocked(session, now, subjects)
+    return Slot(limits, {row.subject: row.failures for row in rows}, {row.subject: row.blocked_until for row in rows})
+
+
+def _wait(failures: int, limit: Limit, now: datetime) -> datetime | None:
+    beyond = failures - limit.free
+    return None if beyond < 0 else now + timedelta(seconds=WAITS[min(beyond, len(WAITS) - 1)])
+
+
+def _blocked_until(failures: ColumnElement[int], limits: Mapping[str, Limit], now: datetime) -> ColumnElement[datetime | None]:
+    beyond = failures - _free(limits)
+    moments = [literal(now + timedelta(seconds=wait), UtcDateTime) for wait in WAITS]
+    return case((beyond < 0, null()), *((beyond == number, moment) for number, moment in enumerate(moments[:-1])), else_=moments[-1])
+
+
+def _free(limits: Mapping[str, Limit]) -> ColumnElement[int]:
+    return case({subject: limit.free for subject, limit in limits.items()}, value=Throttle.subject)
+
+
+def _blocked(session: Session, now: datetime, subjects: list[str]) -> TooMany:
+    rows = session.scalars(select(Throttle.blocked_until).where(Throttle.subject.in_(subjects), Throttle.blocked_until > now))
+    until = max((moment for moment in rows if moment is not None), default=now)
+    return TooMany("Too many wrong attempts. Wait, then try again.", retry_after=max(1, round((until - now).total_seconds())))
+
+
+def note_block(session: Session, ctx: Context, slot: Slot, user_id: UUID | str = "-") -> None:
+    """Record that a try that failed began the first block of its window."""
+    for subject, failures in slot.failures.items():
+        if failures == slot.limits[subject].free:
             record_in(session, ctx, Action.SESSION_THROTTLED, "user", user_id, kind=subject.partition(":")[0])
+
+
+def give_back(session: Session, slot: Slot) -> None:
+    """Count a try that was right no longer, and end the block that it began."""
+    left = Throttle.failures - 1
+    own = case({subject: literal(until, UtcDateTime) for subject, until in slot.until.items()}, value=Throttle.subject)
+    freed = or_(left < _free(slot.limits), Throttle.blocked_until == own)
+    session.execute(
+        update(Throttle)
+        .where(Throttle.subject.in_(sorted(slot.limits)), Throttle.failures > 0)
+        .values(failures=left, blocked_until=case((freed, null()), else_=Throttle.blocked_until))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def forgive(session: Session, *subjects: str) -> None:

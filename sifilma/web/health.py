@@ -18,6 +18,7 @@ from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
 from sifilma.web.operations import operation
+from sifilma.web.requests import bearer, remote_address
 
 MIN_FREE = 64 * 1024 * 1024  # bytes on the volume of `home`
 REGISTRY = CollectorRegistry()
@@ -77,9 +78,9 @@ def metrics() -> Response:
     Without a token only the loopback may read them, and not in production: a proxy on the same machine would let everybody in.
     """
     settings = resources().settings
-    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    sent = bearer() or ""
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-    near = settings.env != "production" and request.remote_addr in ("127.0.0.1", "::1")
+    near = settings.env != "production" and remote_address() in ("127.0.0.1", "::1")
     allowed = hmac.compare_digest(sent.encode(), token.encode()) if token else near
     if not allowed:
         raise Forbidden()

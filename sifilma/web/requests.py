@@ -11,6 +11,7 @@ from flask import Response, current_app, g, request
 
 from sifilma.kernel import idempotency
 from sifilma.kernel.actor import Actor
+from sifilma.kernel.addresses import client_address
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
@@ -50,9 +51,24 @@ def policy() -> Policy | None:
     return policy_of(current_app.view_functions.get(request.endpoint or ""))
 
 
+def remote_address() -> str:
+    """Return the client's address in its one spelling, empty if there is none. No other place reads `request.remote_addr`."""
+    return client_address(request.remote_addr)
+
+
+def bearer() -> str | None:
+    """Return the key of an `Authorization: Bearer` header, None if there is no such header.
+
+    Another scheme is not ours: a proxy or a browser may send one for a server in front. The scheme's case does not matter (RFC 9110,
+    section 11.1).
+    """
+    scheme, _, key = request.headers.get("Authorization", "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
+
+
 def context() -> Context:
     """Return the Context for the services called in this request."""
-    actor: Actor = g.get("actor") or Actor(ip=request.remote_addr or "")
+    actor: Actor = g.get("actor") or Actor(ip=remote_address())
     return Context(open_unit(), resources().clock, actor, g.get("request_id", ""))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
@@ -80,6 +81,21 @@ def test_a_supplied_pcid_must_be_unique_and_only_the_owner_supplies_a_key(sqlite
     other = {"pcid": PCID[::-1], "public_jwk": key}
     assert maker.post(path, other).json["errors"][0]["field"] == "public_jwk"
     assert done(world.client("mandiri.kepala").post(path, other))["has_public_key"]
+
+
+def test_no_public_key_of_megabytes_is_stored(sqlite_world: World) -> None:
+    world = sqlite_world
+    client, key = world.client("mandiri.kepala"), ECKey.generate_key("P-256", private=False).as_dict()
+    unit = {"hardware_number": "JWK-1", "model": "SOFTORB-CRD-1", "function": "R"}
+    for large in (key | {"x5c": ["A" * 3_000_000]}, key | {"x": "A" * 5000}):
+        refused = client.post("/units", unit | {"public_jwk": large})
+        assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "public_jwk")
+        refused = client.post(f"/units/{unit_without_pcid(world)}/pcid", {"pcid": PCID, "public_jwk": large})
+        assert refused.status_code in (413, 422)
+    done(client.post("/units", unit | {"public_jwk": key | {"x5c": ["A" * 2000], "kid": "reader 7"}}), 201)
+    done(client.post(f"/units/{unit_without_pcid(world)}/pcid", {"pcid": PCID, "public_jwk": key | {"kid": "reader 8"}}))
+    stored = [json.loads(text) for (text,) in world.sql("SELECT CAST(public_jwk AS text) FROM unit") if text]
+    assert [sorted(jwk) for jwk in stored if jwk] == [["crv", "kty", "x", "y"]] * 2
 
 
 def test_a_unit_whose_pcid_came_later_is_activated(sqlite_world: World) -> None:

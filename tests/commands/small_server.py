@@ -13,6 +13,7 @@ from typing import Any
 
 from sifilma.app.asgi import Front
 from sifilma.commands.supervisor import Supervisor, listen
+from sifilma.kernel import logging
 
 LARGEST = 6 * 1024 * 1024
 
@@ -32,6 +33,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 def main(port: str, count: str, seconds: str, still: str) -> None:
     """Serve until stopped."""
+    logging.configure("INFO", as_json=True)
     front = Front(application, threads=4, seconds=float(seconds), largest=LARGEST)
     Supervisor(front, listen("127.0.0.1", int(port)), count=int(count), drain=5.0, still=float(still), head=float(seconds)).run()
 

@@ -398,6 +398,8 @@ SECRETS = [
     plant("sealed", "token", "has a sealed of a wrong length", "UPDATE token SET sealed=mac WHERE id = {some token}"),
     plant("sealed", "user", "has a totp_sealed of a wrong length", "UPDATE user_account SET totp_sealed=(SELECT mac FROM token LIMIT 1)"),
     plant("sealed", "unit", "has registered a private key", "UPDATE unit SET public_jwk='{\"d\": \"x\"}' WHERE id = {some unit}"),
+    plant("sealed", "unit", "has a public key of more than",
+          "UPDATE unit SET public_jwk=REPLACE('{\"x5c\": \"=\"}', '=', '" + "A" * 5000 + "'){json} WHERE id = {some unit}"),
     plant("no-token", "card", "holds a token in clear in change_note",
           "UPDATE card SET change_note='token: ' || :token || '.' WHERE id = {some card}"),
     plant("no-token", "audit_entry", "holds a token in clear in data",

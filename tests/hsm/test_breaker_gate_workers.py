@@ -183,6 +183,19 @@ def test_too_many_lost_threads_are_reported_and_recover_when_the_library_answers
     workers.stop()
 
 
+def test_a_thread_that_cannot_start_is_not_counted() -> None:
+    workers = Workers(2)
+    former = threading.stack_size(1 << 50)  # bytes: no system has them, so that no thread can start
+    try:
+        refused = [refusal(lambda: workers.run(lambda: "x", 0.2)) for _ in range(3)]
+    finally:
+        threading.stack_size(former)
+    assert [type(error) for error in refused] == [HSMUnavailable] * 3
+    assert (workers._started, workers._lost) == (0, 0)
+    assert workers.run(lambda: "well", 5.0) == "well"
+    workers.stop()
+
+
 def test_a_call_that_ends_at_its_deadline_loses_no_thread() -> None:
     """The race between a caller that gives up and a worker that has just ended is run many times."""
     workers, late = Workers(2), 0

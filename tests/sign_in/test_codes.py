@@ -166,3 +166,30 @@ def test_guesses_from_many_ipv6_addresses_of_one_network_are_throttled(sqlite_wo
     assert {answer.status_code for answer in answers} == {401, 429}
     elsewhere = client.post("/api/v1/session", json=body, environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"})
     assert elsewhere.status_code == 401
+
+
+def test_ipv4_clients_of_an_ipv6_socket_do_not_share_one_bucket(sqlite_world: World) -> None:
+    client = sqlite_world.app.test_client()
+
+    def from_(address: str) -> int:
+        body = {"username": NAME, "password": "salah sekali"}
+        return client.post("/api/v1/session", json=body, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert [from_("::ffff:198.51.100.1") for _ in range(6)] == [401] * 5 + [429]
+    assert from_("198.51.100.1") == 429  # one client, however its address is spelled
+    assert [from_(f"{prefix}198.51.100.2") for prefix in ("::ffff:", "64:ff9b::")] == [401, 401]
+    recorded = sqlite_world.sql("SELECT DISTINCT ip FROM audit_entry WHERE action LIKE 'session.%' ORDER BY ip")
+    assert recorded == [("198.51.100.1",), ("198.51.100.2",)]
+
+
+def test_an_authorization_header_of_another_scheme_leaves_a_cookie_valid(world: World) -> None:
+    head = world.client("magetan.kepala")
+    for foreign in ("Basic dXNlcjpwYXNz", "Negotiate abc", "Bearerx y", ""):
+        assert head.call("GET", "/me", headers={"Authorization": foreign}).status_code == 200
+    posted = head.call("POST", "/api-keys", json={"name": "x"}, headers={"Authorization": "Basic dXNlcjpwYXNz", "X-CSRF-Token": ""})
+    assert posted.status_code == 403  # still a cookie: the CSRF token is needed
+    for ours in ("Bearer", "Bearer wrong", "bearer wrong"):
+        assert head.call("GET", "/me", headers={"Authorization": ours}).status_code == 401
+    key = world.machine("BANK MANDIRI").headers["Authorization"].partition(" ")[2]
+    for scheme in ("Bearer", "bearer", "BEARER", "Bearer  "):
+        assert head.call("GET", "/me", headers={"Authorization": f"{scheme} {key}"}).json["organisation"]["name"] == "BANK MANDIRI"

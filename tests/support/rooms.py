@@ -57,6 +57,7 @@ NAMES_USED_ONCE = {
     "activation/issuing/statements": "the SQL statements of an activation, compiled once",
     "activation/manifests/download": "a manifest that leaves as JWS or JWE",
     "activation/manifests/revocation": "a manifest that is taken back",
+    "activation/issuing/tries": "one activation of a card at a time",
     "activation/tokens/sealing": "AES-GCM under data keys, for tokens and manifest bodies",
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
     "activation/trust/status_list": "signed status lists",
@@ -128,7 +129,7 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor clock context db deadline errors field_notes file_store idempotency ids lifecycle logging paging prepared "
+        "actor addresses clock context db deadline errors field_notes file_store idempotency ids lifecycle logging paging prepared "
         "schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it

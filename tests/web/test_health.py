@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from sifilma.web import health
 from tests.support.visitor import Visitor
 from tests.support.world import World, done
@@ -26,6 +28,17 @@ def test_the_measured_time_of_a_request_includes_authentication(house: World) ->
     visitor, before = Visitor(house), seconds()
     assert visitor.get("/kartu").location == "/masuk"
     assert seconds() > before
+
+
+def test_metrics_are_told_to_whoever_brings_the_token_in_any_spelling_of_the_scheme(sqlite_world: World) -> None:
+    sqlite_world.configure(metrics_token=SecretStr("m" * 20))
+    client = sqlite_world.app.test_client()
+
+    def status(authorization: str) -> int:
+        return client.get("/metrics", headers={"Authorization": authorization}).status_code
+
+    assert [status(f"{scheme} {'m' * 20}") for scheme in ("Bearer", "bearer")] == [200, 200]
+    assert [status(text) for text in ("m" * 20, f"Basic {'m' * 20}", "Bearer", "Bearer x", "")] == [403] * 5
 
 
 def test_unknown_http_methods_make_no_metric_series_of_their_own(house: World) -> None:

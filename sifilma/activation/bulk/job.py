@@ -136,6 +136,8 @@ def _together(taken: Taken, rows: Sequence[Row]) -> None:
         system.uow.begin_read()
         ctx = worker.on_behalf(system, taken)
         ready, settled = _checked(ctx, taken, rows)
+        if len({one.data.sam_uid for _, one in ready}) < len(ready):
+            raise Conflict("A card is named twice in these rows.")  # each alone: a wrong token is counted before the next is compared
         ctx.uow.end_read()
         signed = issuing.sign(ctx, taken.tools.settings, taken.tools.hsm, [one for _, one in ready]) if ready else []
         ctx.uow.begin_write()

@@ -29,6 +29,7 @@ from sifilma.activation.issuing.statements import (
     SUPERSEDE,
     UPDATE_CARD,
 )
+from sifilma.activation.issuing.tries import one_at_a_time
 from sifilma.activation.models import READY, ManifestState, RequestKind, RequestState
 from sifilma.activation.schemas import ActivationIn
 from sifilma.activation.tokens import sealing
@@ -90,10 +91,11 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     Raise NotFound if the organisation holds no such card, Conflict if token, card, unit or agreement do not allow it, and Invalid for a
     wrong place or a wrong token. Each wrong try is counted, and the fifth cancels the token. A fault (HSM, database) does not change it.
     """
-    ready = check(ctx, hsm, places, data)
-    signed = sign(ctx, settings, hsm, [ready])[0]
-    if signed is None:
-        _refuse_token(ctx, ready.row.token_id)
+    with one_at_a_time((ctx.actor.organisation_id, data.sam_uid)):
+        ready = check(ctx, hsm, places, data)
+        signed = sign(ctx, settings, hsm, [ready])[0]
+        if signed is None:
+            _refuse_token(ctx, ready.row.token_id)
     ctx.uow.begin_write()
     return issue(ctx, [(ready, signed)])[0]
 

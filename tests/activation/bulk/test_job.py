@@ -97,6 +97,20 @@ def test_repeated_cards_and_machines_are_decided_row_by_row(world: World) -> Non
     assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
+def test_of_many_wrong_tokens_for_one_card_in_a_file_five_are_compared(world: World) -> None:
+    ready = world.ready(OFFICE, "R")
+    [row] = rows_of(ready)
+    rows = [[*row] for _ in range(8)]
+    for number, guess in enumerate(rows[:-1]):
+        guess[HEADER.index("token")] = f"x{number}" + "x" * 8
+    office = world.client(OFFICE)
+    job = sent(office, sheet(rows))
+    worked(world)
+    assert done(office.get(f"/jobs/{job['id']}"))["failed"] == 8  # the eighth row has the right token, which is cancelled by then
+    assert world.sql("SELECT count(*) FROM audit_entry WHERE action = 'token.refused'") == [(5,)]
+    assert world.sql("SELECT tries, state FROM token") == [(5, "cancelled")]
+
+
 def test_a_job_stops_when_its_user_is_disabled(world: World) -> None:
     ready = world.ready(OFFICE, "R", 2)
     office = world.client(OFFICE)
