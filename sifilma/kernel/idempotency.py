@@ -93,21 +93,28 @@ def _claim(session: Session, now: datetime, mine: Claim, lease: timedelta) -> St
         return None
     except IntegrityError:
         pass  # another request has the key: the next lines find out which
-    row = session.scalars(select(IdempotencyKey).where(IdempotencyKey.actor == mine.actor, IdempotencyKey.key == mine.key)).one()
+    row = session.scalars(select(IdempotencyKey).where(IdempotencyKey.actor == mine.actor, IdempotencyKey.key == mine.key)).first()
+    if row is None:  # given back a moment ago
+        raise _in_flight()
+    if row.status == 0 and _taken_over(session, row.id, now, mine, lease):
+        return None
     if row.fingerprint != mine.fingerprint:
         raise Invalid("This Idempotency-Key was used for a different request.", type="idempotency-key-reused")
-    if row.status:
-        return StoredAnswer(row.status, row.media_type, row.body)
+    if row.status == 0:
+        raise _in_flight()
+    return StoredAnswer(row.status, row.media_type, row.body)
+
+
+def _taken_over(session: Session, row_id: int, now: datetime, mine: Claim, lease: timedelta) -> bool:
+    """Take over a claim whose time is over, whatever it was for: nothing was done with it. Return False if its time is not over."""
     # The condition is repeated in the UPDATE, so that of two requests that take over an old claim only one succeeds.
     taken = session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.id == row.id, IdempotencyKey.status == 0, IdempotencyKey.claimed_at < now - lease)
-        .values(claimed_at=now, claim=mine.id)
+        .where(IdempotencyKey.id == row_id, IdempotencyKey.status == 0, IdempotencyKey.claimed_at < now - lease)
+        .values(claimed_at=now, claim=mine.id, fingerprint=mine.fingerprint)
         .execution_options(synchronize_session=False)
     )
-    if changed(taken) == 0:
-        raise _in_flight()
-    return None
+    return changed(taken) == 1
 
 
 def _in_flight() -> Conflict:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-How = Literal["cut", "crash", "internal"]
+How = Literal["cut", "crash", "internal", "demoted"]
 """`cut`: the connections end without a word. `crash`, `internal`: first the pooler says that its server crashed, with SQLSTATE 08P01 or
-XX000.
+XX000. `demoted`: the connections stay, and each message is answered with SQLSTATE 25006 (read-only transaction).
 """
 When = Literal["before", "after"]
 """Whether the server gets the last message, and answers it, before the client is cut off."""
-_STATES: dict[How, bytes] = {"crash": b"08P01", "internal": b"XX000"}
+_STATES: dict[How, bytes] = {"crash": b"08P01", "internal": b"XX000", "demoted": b"25006"}
+_READY = b"Z\0\0\0\5I"  # ReadyForQuery, idle
 
 
 @dataclass
@@ -103,8 +104,17 @@ class Pooler:
             server.recv(65536)
         if plan.how in _STATES:
             client.sendall(_error(_STATES[plan.how]))
+        if plan.how == "demoted":
+            client.sendall(_READY)
+            _refuse_all(client)
         _cut(present)
         return True
+
+
+def _refuse_all(client: socket.socket) -> None:
+    """Answer every message with the same error, until the client gives the connection up."""
+    while (data := client.recv(65536)) and not data.startswith(b"X"):
+        client.sendall(_error(_STATES["demoted"]) + _READY)
 
 
 def _cut(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
