@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -312,6 +312,22 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_clust
     with engine.connect() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != pid
     engine.dispose()
+
+
+@pytest.mark.parametrize("end", [UnitOfWork.rollback, UnitOfWork.close], ids=["rollback", "close"])
+def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(postgresql_url: str, end: Callable[[UnitOfWork], None]) -> None:
+    engine, other = make_engine(postgresql_url, pool_size=1), make_engine(postgresql_url, pool_size=1)
+    lost = UnitOfWork(sessionmaker(engine))
+    lost.session.add(organisation("lost"))
+    lost.session.flush()
+    pid = lost.session.scalar(text("SELECT pg_backend_pid()"))
+    with other.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+    end(lost)
+    assert lost.session.scalar(select(func.count()).select_from(Organisation)) == 0
+    lost.close()
+    engine.dispose()
+    other.dispose()
 
 
 def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
