@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 from a2wsgi.wsgi import build_environ
 
 from sifilma.web.body_limits import LIST
-from sifilma.web.errors import PROBLEM_BASE
+from sifilma.web.errors import PROBLEM_BASE, refusal_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -148,9 +148,17 @@ class Front:
 
         `whole`: a large answer of unknown length is written to a temporary file first, and its length is stated.
         """
-        answer, parts, size = Answer(bare=environ["REQUEST_METHOD"] == "HEAD"), list[bytes](), 0
+        answer = Answer(bare=environ["REQUEST_METHOD"] == "HEAD")
         if gone.done():  # the client gave up while the request waited for a thread
             return answer
+        try:
+            self._collect(environ, answer, send_now, whole)
+        except Exception as fault:  # noqa: BLE001  # the edge of the application: whatever it raises, the client gets an answer
+            return _failed(answer, fault)
+        return answer
+
+    def _collect(self, environ: Any, answer: Answer, send_now: Callable[[Iterable[Message]], None], whole: bool) -> None:
+        parts, size = list[bytes](), 0
         result = self._application(environ, answer.start)
         closing = contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext()
         with closing, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
@@ -161,7 +169,6 @@ class Front:
                     answer.body, parts, size = b"".join(parts), [], 0
                     send_now(answer.messages(more=True))
         answer.body = b"".join(parts)
-        return answer
 
     def _limit(self, scope: Message) -> int:
         """How many bytes the body may have. Refused at once where the headers say that it has more."""
@@ -205,6 +212,18 @@ def _started_pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
+def _failed(answer: Answer, fault: Exception) -> Answer:
+    """Return the answer where the application raised instead of answering: a database may be lost while a file is made of its rows.
+
+    Raise the fault again if a part of the answer was sent: the server then closes the connection, and nobody takes the part for the whole.
+    """
+    if answer.begun:
+        raise fault
+    refusal = refusal_of(fault)
+    headers, body = _problem(refusal.status, refusal.type, refusal.title, refusal.detail)
+    return Answer(refusal.status, headers, body, bare=answer.bare)
+
+
 def _too_large() -> Refused:
     return Refused(413, "too-large", "The request is larger than this service accepts.")
 
@@ -232,11 +251,16 @@ async def _send(send: Send, messages: Iterable[Message]) -> None:
 
 async def _refuse(send: Send, refused: Refused) -> None:
     """Answer as RFC 9457 has it, and close the connection: what is still on its way is not read."""
-    problem = {"type": PROBLEM_BASE + refused.kind, "title": TITLES[refused.status], "status": refused.status, "detail": refused.detail}
-    body = json.dumps(problem).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close"),
-        (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"),
-    ]  # fmt: skip
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    headers, body = _problem(refused.status, refused.kind, TITLES[refused.status], refused.detail)
+    await send({"type": "http.response.start", "status": refused.status, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
+
+
+def _problem(status: int, kind: str, title: str, detail: str) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
+    """Return headers and body of a problem document (RFC 9457)."""
+    body = json.dumps({"type": PROBLEM_BASE + kind, "title": title, "status": status, "detail": detail}).encode()
+    headers = (
+        (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"),
+    )  # fmt: skip
+    return headers, body

@@ -12,11 +12,12 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import LazyString
+from sqlalchemy.exc import SQLAlchemyError
 
 from sifilma.approvals.service import Submissions
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Forbidden, Invalid, NotFound
+from sifilma.kernel.errors import Forbidden, Invalid, NotFound, OutcomeUnknown
 from sifilma.kernel.text import say
 from sifilma.resources import Resources, resources
 from sifilma.sign_in.request_gate import note_denial
@@ -145,12 +146,12 @@ def add_together(blueprint: Blueprint, kind: Together) -> None:
         """Approve each request with the digest that was shown, and show the results."""
         ctx, form = context(), Form.sent()
         seen: dict[UUID, str] = {}
+        outcomes: dict[UUID, Outcome] = {}
         with form.attempt(ctx):
             seen = _seen(form.values.getlist("request"))
             note = form.get("note").strip()[:2000]
             outcomes = approve_each(ctx, seen, lambda thing, digest: kind.approve(ctx, resources(), thing, digest, note))
-            return _page(kind, form, list(seen), outcomes=outcomes)
-        return _page(kind, form, list(seen))
+        return _outcomes_page(kind, form, outcomes) if outcomes else _page(kind, form, list(seen))
 
     blueprint.get("/sekaligus", endpoint="together")(together)
     blueprint.post("/sekaligus", endpoint="sekaligus")(approve_together)
@@ -181,6 +182,14 @@ def _approve(ctx: Context, thing: UUID, digest: str, approve: Callable[[UUID, st
         # The gate records the denials that become the answer of a request; this one becomes a line of a page.
         note_denial(refused)
     return Outcome(refusal=refused.detail or refused.title, faulty=refused.status >= 500)
+
+
+def _outcomes_page(kind: Together, form: Form, outcomes: Mapping[UUID, Outcome]) -> Response:
+    """Return the page of the outcomes. Raise OutcomeUnknown if it cannot be made: `nothing was changed` would be wrong."""
+    try:
+        return _page(kind, form, list(outcomes), outcomes=outcomes)
+    except SQLAlchemyError as lost:
+        raise OutcomeUnknown from lost
 
 
 def _page(kind: Together, form: Form, chosen: Sequence[UUID], **values: Any) -> Response:

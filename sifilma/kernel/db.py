@@ -14,11 +14,12 @@ from psycopg import errors as pg_errors
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import URL, CursorResult, Result, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine import URL, CursorResult, ExceptionContext, Result, make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from sifilma.kernel import deadline
+from sifilma.kernel.outages import is_lost
 
 # Migrations drop and alter constraints by name. Without a convention each database would choose its own names.
 NAMING = {
@@ -141,7 +142,7 @@ def prepare_engine(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         hooks: list[tuple[str, Callable[..., Any]]] = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
     else:
-        hooks = [("do_connect", _deadline_connect), ("checkin", _note_use), ("checkout", _ping_when_idle)]
+        hooks = [("do_connect", _deadline_connect), ("checkin", _note_use), ("checkout", _ping_when_idle), ("handle_error", _drop_lost)]
     for name, hook in hooks:
         if not event.contains(engine, name, hook):
             event.listen(engine, name, hook)
@@ -182,16 +183,27 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 
 def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
-    """Check a connection that was idle for longer than PING_AFTER. DisconnectionError makes the pool replace a dead one.
+    """Check a connection that was idle for longer than PING_AFTER. A dead one and all older ones are replaced (InvalidatePoolError).
 
-    SQLAlchemy's pre-ping would check at every checkout. A request that checks out twice pays for one check at most.
+    SQLAlchemy's pre-ping would check at every checkout. A request that checks out twice pays for one check at most. A connection made a
+    moment ago has not been used yet and needs no check.
     """
-    if time.monotonic() - record.info.get("used_at", 0.0) > PING_AFTER:
+    used_at = record.info.get("used_at")
+    if used_at is not None and time.monotonic() - used_at > PING_AFTER:
         try:
             connection.execute("SELECT 1")
             connection.rollback()
         except psycopg.Error as dead:
-            raise DisconnectionError() from dead
+            raise InvalidatePoolError() from dead
+
+
+def _drop_lost(context: ExceptionContext) -> None:
+    """Have the pool drop its connections after a fault that none of them outlives, though the driver still takes this one for sound.
+
+    A pooler that reports a crashed server, or a server that shuts down, does so before it closes the connection.
+    """
+    if is_lost(context.original_exception):
+        context.is_disconnect = True
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

@@ -108,3 +108,18 @@ class Unavailable(SifilmaError):
     def __init__(self, detail: str = "", *, retry_after: int = 5, type: str | None = None) -> None:
         super().__init__(detail, type=type)
         self.retry_after = retry_after
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection to the database was lost while it committed: the act was saved, or it was not."""
+
+    type = "outcome-unknown"
+    title: str = say("It is not known whether this was saved")
+
+    def __init__(self) -> None:
+        super().__init__(
+            say(
+                "The connection to the database was lost at the moment of saving. What was sent is saved, or it is not: look before you "
+                "send it again. A program that sent an Idempotency-Key repeats its call with the same key."
+            )
+        )

@@ -19,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from sifilma.kernel.outages import is_lost
+
 Processor = Callable[[Any], Any]
 
 
@@ -148,8 +150,9 @@ def _faults(connection: Connection) -> Iterator[None]:
     try:
         yield
     except dialect.loaded_dbapi.Error as fault:
-        broken = dialect.is_disconnect(fault, driver.dbapi_connection, None)
+        broken = dialect.is_disconnect(fault, driver.dbapi_connection, None) or is_lost(fault)
         if broken:
+            connection.engine.pool._invalidate(driver, fault, _checkin=False)  # the others of the pool are as dead
             connection.invalidate(fault)
         error = DBAPIError.instance("", None, fault, dialect.loaded_dbapi.Error, connection_invalidated=broken, dialect=dialect)
         raise error from fault

@@ -6,9 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from sifilma.kernel.errors import OutcomeUnknown
+from sifilma.kernel.outages import is_lost
+
 T = TypeVar("T")
+log = structlog.get_logger()
 # Per thread, so that the HSM's guard finds the unit of the request it runs for without being given it.
 _current = threading.local()
 
@@ -87,22 +93,32 @@ class UnitOfWork:
         self.end_read()
         try:
             result = act()
-            self._session.commit()
+            self.commit()
             return result
         finally:
-            self._session.rollback()
+            self.rollback()
             self._read_only = was_reading
 
     def commit(self) -> None:
-        """Commit everything of this unit. The edge calls it (request, command, job), a service never does."""
-        self._session.commit()
+        """Commit everything of this unit. The edge calls it (request, command, job), a service never does.
+
+        Raise OutcomeUnknown if the connection is lost meanwhile: PostgreSQL may have committed before.
+        """
+        self._session.flush()  # what fails here fails before COMMIT, and nothing was saved
+        try:
+            self._session.commit()
+        except DBAPIError as fault:
+            if is_lost(fault):
+                log.error("commit without an answer", reason=str(fault.orig).splitlines()[:1])
+                raise OutcomeUnknown from fault
+            raise
 
     def rollback(self) -> None:
-        """Discard everything since the last commit."""
-        self._session.rollback()
+        """Discard everything since the last commit. Where the connection is lost, the database does so by itself."""
+        self._end(self._session.rollback)
 
     def close(self) -> None:
-        """Return the connection to the pool."""
+        """Return the connection to the pool, or give it up if it is lost."""
         self._close()
         if getattr(_current, "unit", None) is self:
             _current.unit = None
@@ -112,12 +128,20 @@ class UnitOfWork:
 
         For the record of a refusal (it outlives the refused act's rollback), and for what others must see at once.
         """
-        self._session.rollback()
+        self.rollback()
         with self._sessions() as session, session.begin():
             return write(session)
 
     def _close(self) -> None:
-        self._session.close()
+        self._end(self._session.close)
+
+    def _end(self, end: Callable[[], None]) -> None:
+        """End the transaction. This runs after faults and in teardowns, and must not put a fault of its own in the place of the answer."""
+        try:
+            end()
+        except SQLAlchemyError as fault:
+            log.warning("transaction ended with its connection", error=type(fault).__name__)
+            self._session.invalidate()
 
 
 def assert_no_transaction() -> None:

@@ -6,7 +6,9 @@ import hmac
 from dataclasses import replace
 from datetime import timedelta
 
+import structlog
 from flask import Flask, Response, current_app, g, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from sifilma.audit.models import Action
@@ -20,6 +22,7 @@ from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
 from sifilma.web import body_limits, characters, requests
 
+log = structlog.get_logger()
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
 
@@ -138,8 +141,14 @@ def record_denial(response: Response) -> Response:
 
 
 def note_denial(refusal: SifilmaError) -> None:
-    """Write the entry of a denial in a transaction of its own. What this unit of work has not committed is discarded."""
+    """Write the entry of a denial in a transaction of its own. What this unit of work has not committed is discarded.
+
+    Without the database the answer stays a denial, and the service's log has the entry.
+    """
     action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
     ctx = requests.context()
     facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
-    ctx.uow.separately(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
+    try:
+        ctx.uow.separately(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
+    except SQLAlchemyError as fault:
+        log.error("denial not recorded", error=type(fault).__name__, action=action, user=str(ctx.actor.user_id or ""), **facts)

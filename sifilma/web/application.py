@@ -15,10 +15,10 @@ from sifilma.web import requests
 class Application(OpenAPI):
     """Flask with a deadline and one commit per request."""
 
-    def full_dispatch_request(self) -> Response:
-        """Answer within `REQUEST_DEADLINE` seconds, even if the database or the HSM does not respond."""
+    def wsgi_app(self, environ: Any, start_response: Any) -> Any:
+        """Answer within `REQUEST_DEADLINE` seconds, even if the database or the HSM does not respond. The teardown is part of it."""
         with deadline.limit(self.config["REQUEST_DEADLINE"]):
-            return super().full_dispatch_request()
+            return super().wsgi_app(environ, start_response)
 
     def dispatch_request(self) -> Any:
         """Run the view and commit its changes, or roll them back if it refuses. The answer is sent after the commit.
@@ -36,9 +36,8 @@ class Application(OpenAPI):
             return response
         # Stored in the transaction of the act, so that a repeated call finds both the act and its answer, or neither.
         if g.get("idempotency") is not None:
-            actor, key = g.idempotency
             answer = StoredAnswer(response.status_code, response.content_type, response.get_data())
-            idempotency.complete(unit.session, actor, key, answer)
+            idempotency.complete(unit.session, g.idempotency, answer)
         if unit.in_transaction:
             unit.commit()
         g.idempotency = None  # completed: `close_request` must not release the key

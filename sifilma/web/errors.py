@@ -8,13 +8,25 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError, StepUpRequired, TooLarge, TooMany, Unauthenticated, Unavailable
+from sifilma.kernel.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    OutcomeUnknown,
+    SifilmaError,
+    StepUpRequired,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from sifilma.kernel.outages import is_outage
 from sifilma.resources import resources
 from sifilma.web.pages import page_url
 from sifilma.web.requests import unit_of_work
@@ -37,7 +49,7 @@ def answer(error: SifilmaError) -> Response:
     g.refusal = error
     if error.status >= 500:
         log.warning("request refused", type=error.type, detail=error.detail, status=error.status)
-    response = _problem(error) if wants_json() else _page(error)
+    response = _problem(error) if wants_json() else _page_or_simpler(error)
     # The redirect to the sign-in keeps its own status.
     if response.status_code != HTTPStatus.SEE_OTHER:
         response.status_code = error.status
@@ -75,6 +87,22 @@ def _problem(error: SifilmaError) -> Response:
     return response
 
 
+def _page_or_simpler(error: SifilmaError) -> Response:
+    """Return the error's page. Where making it fails, as the database may fail at any moment, return the page that a stranger sees."""
+    try:
+        return _page(error)
+    except Exception as fault:  # noqa: BLE001  # whatever it is, the answer is still that to the first error
+        _tell_of_page(fault)
+    if (unit := unit_of_work()) is not None:
+        unit.rollback()
+    _forget_names()
+    return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=[]))
+
+
+def _tell_of_page(fault: Exception) -> None:
+    log.error("error page failed", error=type(fault).__name__, exc_info=None if is_outage(fault) else fault)
+
+
 def _page(error: SifilmaError) -> Response:
     if isinstance(error, Unauthenticated):
         return _to_sign_in()
@@ -83,10 +111,11 @@ def _page(error: SifilmaError) -> Response:
         unit.begin_read()
     if isinstance(error, StepUpRequired):
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
-    if error.type == Unavailable.type:
+    if error.type in (Unavailable.type, OutcomeUnknown.type):
         _forget_names()
-    # Only an outage is worth sending the same form again, and no page repeats a password or token.
-    fields = _typed() if isinstance(error, Unavailable) and not _holds_secrets() else []
+    # Only after an outage that saved nothing is the same form worth sending again, and no page repeats a password or token.
+    again = isinstance(error, Unavailable) and not isinstance(error, OutcomeUnknown)
+    fields = _typed() if again and not _holds_secrets() else []
     return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
 
 
@@ -108,8 +137,9 @@ def _forget_names() -> None:
 
 
 def _holds_secrets() -> bool:
-    """Return whether the form has fields that no page may repeat."""
-    return any(part in name for name in request.form for part in ("password", "current", "repeat", "token"))
+    """Return whether the form has fields that no page may repeat. The session's CSRF token stands in every form."""
+    named = (name for name in request.form if name != "csrf_token")
+    return any(part in name for name in named for part in ("password", "current", "repeat", "token"))
 
 
 def _html(page: str) -> Response:
@@ -132,14 +162,16 @@ def _from_http(error: HTTPException) -> SifilmaError:
     return refusal
 
 
-def _from_database(error: DBAPIError) -> SifilmaError:
+def _from_database(error: SQLAlchemyError) -> SifilmaError:
+    cause = getattr(error, "orig", None) or error
+    reason = str(cause).splitlines()[:1]
     if isinstance(error, IntegrityError):
         # No fault: constraints and triggers refuse what two requests at the same time could otherwise do together.
-        log.info("refused by the database", reason=str(error.orig).splitlines()[0])
+        log.info("refused by the database", reason=reason)
         return Conflict("The database refused this: it contradicts what is recorded.", type="refused-by-database")
-    log.error("database fault", error=type(error.orig).__name__, reason=str(error.orig).splitlines()[:1])
-    busy = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    return Unavailable("The database is not available right now; nothing was changed.") if busy else SifilmaError()
+    outage = is_outage(error)
+    log.error("database fault", error=type(cause).__name__, reason=reason, exc_info=None if outage else error)
+    return Unavailable("The database is not available right now; nothing was changed.") if outage else SifilmaError()
 
 
 def _from_hsm(error: HSMError) -> SifilmaError:
@@ -164,7 +196,7 @@ def refusal_of(error: Exception) -> SifilmaError:
             return Conflict("Somebody else changed this a moment ago. Look again.")
         case PoolTimeout():
             return Unavailable("All database connections are busy.")
-        case DBAPIError():
+        case SQLAlchemyError():
             return _from_database(error)
         case HSMError():
             return _from_hsm(error)

@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMUnavailable
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, SifilmaError, TooMany, Unauthenticated, Unavailable
+from sifilma.kernel.errors import Conflict, Invalid, OutcomeUnknown, SifilmaError, TooMany, Unauthenticated, Unavailable
 from sifilma.web import errors
 from sifilma.web.texts import translate, validation_text
 
@@ -118,6 +118,8 @@ def _shown(value: Any) -> str:
 
 def _kept(refused: Unavailable) -> str:
     """Return a message that names what does not answer and says that nothing typed is lost."""
+    if isinstance(refused, OutcomeUnknown):
+        return translate(refused.detail)
     parts = [translate(refused.detail or refused.title), gettext("What you typed is still here: send it again in a moment.")]
     if request.files:
         parts.append(gettext("Files must be chosen again afterwards: a browser does not send them twice."))

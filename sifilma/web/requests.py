@@ -14,11 +14,13 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import client_address
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
+from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.resources import resources
 from sifilma.web.operations import Policy, policy_of
 
+log = structlog.get_logger()
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Other values could bring foreign text into log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -95,11 +97,16 @@ def _claim_key(found: Policy) -> Response | None:
     unit = open_unit()
     # The claim runs in a transaction of its own.
     unit.end_read()
-    print_ = idempotency.fingerprint(request.method, request.full_path, _body())
-    stored = idempotency.claim(context(), str(who), key, print_)
+    mine = idempotency.Claim(str(who), key, idempotency.fingerprint(request.method, request.full_path, _body()))
+    g.idempotency = mine  # from here on `close_request` releases it, even if the answer to the claim's commit is lost
+    try:
+        stored = idempotency.claim(context(), mine, resources().settings.request_deadline)
+    except SifilmaError:  # another request has the key
+        g.idempotency = None
+        raise
     if stored is None:
-        g.idempotency = (str(who), key)
         return None
+    g.idempotency = None
     return Response(stored.body, stored.status, content_type=stored.media_type, headers={"Idempotency-Replayed": "true"})
 
 
@@ -118,13 +125,18 @@ def _body() -> bytes:
 
 
 def close_request(_error: BaseException | None) -> None:
-    """Release the idempotency key of an act that did not happen, and return the connection to the pool."""
+    """Release the idempotency key of an act that did not happen, and return the connection to the pool.
+
+    A fault here only delays the next call with this key. It must not take the place of the answer, which is made already.
+    """
     unit = unit_of_work()
     if unit is None:
         return
     try:
         claimed = g.get("idempotency")
         if claimed is not None:
-            idempotency.release(context(), *claimed)
+            idempotency.release(context(), claimed)
+    except Exception as fault:  # noqa: BLE001  # as above
+        log.error("idempotency key not released", error=type(fault).__name__)
     finally:
         unit.close()

@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import psycopg
+from sqlalchemy.exc import OperationalError
+
 from sifilma.app.asgi import Front
 from sifilma.commands.supervisor import Supervisor, listen
 from sifilma.kernel import logging
@@ -19,7 +22,12 @@ LARGEST = 6 * 1024 * 1024
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The process's number and the size of the body; `/slow` takes half a second first, `/large` answers 40 MB."""
+    """The process's number and the size of the body; `/slow` takes half a second first, `/large` answers 40 MB.
+
+    `/fails` raises at once, `/breaks` after 3 MB of its answer.
+    """
+    if environ["PATH_INFO"] == "/fails":
+        raise OperationalError("", None, psycopg.OperationalError("the server is gone"))
     if environ["PATH_INFO"] == "/slow":
         time.sleep(0.5)
     size = len(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
@@ -28,7 +36,15 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return [f"{environ['REMOTE_ADDR']} {environ['HTTP_X_FORWARDED_FOR']}".encode()]
     if environ["PATH_INFO"] == "/large":
         return (b"x" * 1024 * 1024 for _ in range(40))
+    if environ["PATH_INFO"] == "/breaks":
+        return (_part(number) for number in range(10))
     return [f"{os.getpid()} {size}".encode()]
+
+
+def _part(number: int) -> bytes:
+    if number == 3:
+        raise OperationalError("", None, psycopg.OperationalError("the server is gone"))
+    return b"x" * 1024 * 1024
 
 
 def main(port: str, count: str, seconds: str, still: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -218,6 +219,21 @@ def test_a_body_in_chunks_reaches_the_application_with_its_length() -> None:
 def test_a_large_answer_is_sent_in_parts_and_arrives_whole() -> None:
     with small_server() as (_, port), urllib.request.urlopen(f"http://127.0.0.1:{port}/large", timeout=20) as answer:
         assert len(answer.read()) == 40 * 1024 * 1024
+
+
+def test_an_application_that_raises_instead_of_answering_gives_a_problem_document_and_no_empty_500() -> None:
+    with small_server() as (_, port):
+        status, problem = answer_to(sent(port, "GET /fails HTTP/1.1\nHost: x\nConnection: close\n\n"))
+        assert (status, problem["type"], problem["status"]) == ("503", "urn:sifilma:problem:unavailable", 503)
+
+
+def test_an_answer_that_breaks_off_cannot_be_taken_for_a_whole_one() -> None:
+    with (
+        small_server() as (_, port),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/breaks", timeout=20) as answer,
+        pytest.raises(http.client.IncompleteRead),
+    ):
+        answer.read()
 
 
 def test_those_who_do_not_read_a_large_answer_are_cut_off_and_free_their_threads() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,12 +23,15 @@ from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import make_engine, normalise_url
 from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.idempotency import Claim, StoredAnswer
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
 from tests.support.databases import Cluster
 from tests.support.simultaneous_calls import run_simultaneously
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+DEADLINE = 10.0
+CREATED = StoredAnswer(201, "application/json", b"{}")
 
 
 @pytest.fixture
@@ -182,43 +185,69 @@ def test_an_idempotency_key_is_claimed_once_replayed_and_bound_to_its_request(se
     clock = ManualClock(NOW)
     ctx = context(sessions, clock)
     print_ = idempotency.fingerprint("POST", "/x", b"body")
-    assert idempotency.claim(ctx, "me", "k", print_) is None
+    mine = Claim("me", "k", print_)
+    assert idempotency.claim(ctx, mine, DEADLINE) is None
     with pytest.raises(Conflict, match="being answered"):
-        idempotency.claim(ctx, "me", "k", print_)
-    assert idempotency.claim(ctx, "somebody else", "k", print_) is None
-    idempotency.complete(ctx.session, "me", "k", idempotency.StoredAnswer(201, "application/json", b"{}"))
+        idempotency.claim(ctx, Claim("me", "k", print_), DEADLINE)
+    assert idempotency.claim(ctx, Claim("somebody else", "k", print_), DEADLINE) is None
+    idempotency.complete(ctx.session, mine, CREATED)
     ctx.uow.commit()
-    assert idempotency.claim(ctx, "me", "k", print_) == idempotency.StoredAnswer(201, "application/json", b"{}")
+    assert idempotency.claim(ctx, Claim("me", "k", print_), DEADLINE) == CREATED
     with pytest.raises(Invalid, match="different request"):
-        idempotency.claim(ctx, "me", "k", idempotency.fingerprint("POST", "/x", b"other"))
+        idempotency.claim(ctx, Claim("me", "k", idempotency.fingerprint("POST", "/x", b"other")), DEADLINE)
     for strange in ("", "x" * 201, "a\nb"):
         with pytest.raises(Invalid):
-            idempotency.claim(ctx, "me", strange, print_)
+            idempotency.claim(ctx, Claim("me", strange, print_), DEADLINE)
     ctx.uow.close()
 
 
-def test_a_claim_of_a_dead_process_is_taken_over_after_its_lease(sessions: sessionmaker[Session]) -> None:
+def test_a_claim_of_a_dead_process_bars_nobody_longer_than_a_request_lives(sessions: sessionmaker[Session]) -> None:
     clock = ManualClock(NOW)
     ctx = context(sessions, clock)
-    assert idempotency.claim(ctx, "me", "k", "p") is None
-    clock.advance(seconds=59)
+    assert idempotency.claim(ctx, Claim("me", "k", "p"), DEADLINE) is None
+    clock.advance(seconds=DEADLINE + 1)
     with pytest.raises(Conflict):
-        idempotency.claim(ctx, "me", "k", "p")
+        idempotency.claim(ctx, Claim("me", "k", "p"), DEADLINE)
     clock.advance(seconds=2)
-    assert idempotency.claim(ctx, "me", "k", "p") is None
-    idempotency.release(ctx, "me", "k")
-    assert idempotency.claim(ctx, "me", "k", "p") is None
+    next_one = Claim("me", "k", "p")
+    assert idempotency.claim(ctx, next_one, DEADLINE) is None
+    idempotency.release(ctx, next_one)
+    assert idempotency.claim(ctx, Claim("me", "k", "p"), DEADLINE) is None
     clock.advance(days=8)
     ctx.uow.begin_write()
     assert idempotency.forget_old(ctx.session, clock.now()) == 1
     ctx.uow.close()
 
 
+def test_a_request_that_lost_its_claim_neither_completes_nor_releases_that_of_its_successor(sessions: sessionmaker[Session]) -> None:
+    clock = ManualClock(NOW)
+    slow, quick = context(sessions, clock), context(sessions, clock)
+    late, next_one = Claim("me", "k", "p"), Claim("me", "k", "p")
+    assert idempotency.claim(slow, late, DEADLINE) is None
+    clock.advance(seconds=DEADLINE + 3)
+    assert idempotency.claim(quick, next_one, DEADLINE) is None
+    idempotency.release(slow, late)
+    with pytest.raises(Conflict, match="being answered"):  # the successor's claim stands
+        idempotency.claim(slow, Claim("me", "k", "p"), DEADLINE)
+    with pytest.raises(Conflict, match="being answered"):
+        idempotency.complete(slow.session, late, CREATED)
+    slow.uow.rollback()
+    idempotency.complete(quick.session, next_one, CREATED)
+    quick.uow.commit()
+    with pytest.raises(Conflict):  # nor is an answer that is stored written over
+        idempotency.complete(slow.session, late, StoredAnswer(201, "application/json", b"[]"))
+    slow.uow.rollback()
+    idempotency.release(quick, next_one)
+    assert idempotency.claim(quick, Claim("me", "k", "p"), DEADLINE) == CREATED
+    slow.uow.close()
+    quick.uow.close()
+
+
 def test_one_of_many_simultaneous_claims_gets_the_key(sessions: sessionmaker[Session]) -> None:
     def claim() -> str:
         ctx = context(sessions, ManualClock(NOW))
         try:
-            return "mine" if idempotency.claim(ctx, "me", "k", "p") is None else "stored"
+            return "mine" if idempotency.claim(ctx, Claim("me", "k", "p"), DEADLINE) is None else "stored"
         except Conflict:
             return "busy"
         finally:
@@ -283,6 +312,22 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_clust
     with engine.connect() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != pid
     engine.dispose()
+
+
+@pytest.mark.parametrize("end", [UnitOfWork.rollback, UnitOfWork.close], ids=["rollback", "close"])
+def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(postgresql_url: str, end: Callable[[UnitOfWork], None]) -> None:
+    engine, other = make_engine(postgresql_url, pool_size=1), make_engine(postgresql_url, pool_size=1)
+    lost = UnitOfWork(sessionmaker(engine))
+    lost.session.add(organisation("lost"))
+    lost.session.flush()
+    pid = lost.session.scalar(text("SELECT pg_backend_pid()"))
+    with other.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+    end(lost)
+    assert lost.session.scalar(select(func.count()).select_from(Organisation)) == 0
+    lost.close()
+    engine.dispose()
+    other.dispose()
 
 
 def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:

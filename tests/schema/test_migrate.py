@@ -213,6 +213,7 @@ def back_to_0012(connection: Connection) -> None:
             else:
                 batch.alter_column("state", existing_type=String(20), type_=String(10), existing_nullable=False)
         undo.create_index(f"uq_{table}_proposed", table, [key], unique=True, sqlite_where=waits, postgresql_where=waits)
+    connection.execute(text("ALTER TABLE idempotency_key DROP COLUMN claim"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
 
 

@@ -129,7 +129,7 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses clock context db deadline errors field_notes file_store idempotency ids lifecycle logging paging prepared "
+        "actor addresses clock context db deadline errors field_notes file_store idempotency ids lifecycle logging outages paging prepared "
         "schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it
