@@ -10,7 +10,8 @@ import sys
 import click
 from flask import Flask
 
-from config.settings import Settings, load_settings
+from config.loading import load_settings
+from config.settings import Settings
 from hsm import ceremony
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo
