@@ -19,7 +19,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """The settings an operator may give. `config.loading` reads them, and `config.soundness` says what each kind of installation refuses."""
+    """The settings an operator may give. `config.loading` reads them, `config.soundness` says which are refused."""
 
     # enable_decoding: lists are read by `_from_json`, so that a fault in one is a fault among others and not an exception of its own.
     model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True, enable_decoding=False)

@@ -116,7 +116,7 @@ def _split(address: str) -> SplitResult | None:
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return None
-    return parts if has_host and address.isascii() and not set(address) & set(" \t\r\n\"<>\\") else None
+    return parts if has_host and address.isascii() and not set(address) & set(' \t\r\n"<>\\') else None
 
 
 def _host(address: str) -> str:

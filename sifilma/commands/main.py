@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from typing import Any
 
 import click
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, ScriptInfo
 
-from config.settings import SettingsError, load_settings
+from config.settings import SettingsError
 from hsm.errors import HSMError
 from manifests import cli as manifests_cli
 from sifilma import demo
-from sifilma.app.factory import create_app
 from sifilma.commands import serve as server
+from sifilma.commands.applications import application_for
 from sifilma.kernel.errors import SifilmaError
 
 
 class Group(FlaskGroup):
-    """Flask's group without Flask's own options. Its help works even if the settings are missing."""
+    """Flask's group without Flask's own options. Its help works even if the settings are refused."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """Return the context, with an application that suits the command: it may work, or only look."""
+        extra.setdefault("obj", ScriptInfo(create_app=partial(application_for, list(args)), set_debug_flag=False))
+        return super().make_context(info_name, args, parent, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all commands, or only those that need no application if there are no usable settings to make one."""
+        """Return all commands, or only those that need no application if the settings cannot be used to make one."""
         try:
-            load_settings()
+            ctx.ensure_object(ScriptInfo).load_app()
         except SettingsError:
             return sorted(self.commands)
         return super().list_commands(ctx)
@@ -30,7 +37,6 @@ class Group(FlaskGroup):
 
 @click.group(
     cls=Group,
-    create_app=create_app,
     add_default_commands=False,
     add_version_option=False,
     load_dotenv=False,
@@ -40,7 +46,7 @@ def cli() -> None:
     """SI-FILMA: the life of a SAM card, from the first request to its destruction."""
 
 
-# Flask's options (--app, --env-file …) make no sense here: the group always uses create_app.
+# Flask's options (--app, --env-file …) make no sense here: the group makes its application itself.
 cli.params = []
 
 
@@ -82,9 +88,10 @@ def play(url: str | None, who: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command. A refusal or a fault is printed as one sentence, with exit status 1."""
+    """Run the command. Refusals and faults are printed, one sentence a line, with exit status 1."""
     try:
         cli.main(prog_name="sifilma")
     except (SettingsError, SifilmaError, HSMError) as refused:
-        click.echo(f"sifilma: {refused}", err=True)
+        for sentence in str(refused).splitlines():
+            click.echo(f"sifilma: {sentence}", err=True)
         sys.exit(1)

@@ -25,6 +25,5 @@ REAL: dict[str, Any] = {
 
 def environment(settings: dict[str, Any]) -> dict[str, str]:
     """Return settings as environment variables."""
-    return {
-        f"SIFILMA_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value) for name, value in settings.items()
-    }
+    clear = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in settings.items()}
+    return {f"SIFILMA_{name.upper()}": str(value) for name, value in clear.items()}

@@ -58,6 +58,7 @@ NAMES_USED_ONCE = {
     "activation/manifests/download": "a manifest that leaves as JWS or JWE",
     "activation/manifests/revocation": "a manifest that is taken back",
     "activation/tokens/sealing": "AES-GCM under data keys, for tokens and manifest bodies",
+    "activation/trust/ceremonies": "the key ceremonies in the record, which tie a database to a root",
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
@@ -113,7 +114,7 @@ LIBRARIES = {
     # a part of the record or of its transparency log
     "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
     # a command that makes the application itself
-    "commands": "main serve supervisor",
+    "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
@@ -128,7 +129,7 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor clock context db deadline errors field_notes file_store idempotency ids lifecycle logging paging prepared "
+        "actor clock context db deadline errors field_notes file_store idempotency ids installation lifecycle logging paging prepared "
         "schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it
