@@ -13,6 +13,7 @@ from config.settings import SettingsError
 from hsm.errors import HSMError
 from manifests import cli as manifests_cli
 from sifilma import demo
+from sifilma.commands import doctor
 from sifilma.commands import serve as server
 from sifilma.commands.applications import application_for
 from sifilma.kernel.errors import SifilmaError
@@ -68,6 +69,18 @@ def verify(arguments: tuple[str, ...]) -> None:
 def up(port: int | None, prepare_only: bool) -> None:
     """Make everything this installation needs (tokens, keys, database, regions, demo accounts), then serve."""
     server.up(port, serve=not prepare_only)
+
+
+@cli.command("doctor", with_appcontext=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for what is to be looked at, too.")
+def doctor_command(as_json: bool, strict: bool) -> None:
+    """Print what is set, missing, weak or away, and what to do. Changes nothing; exit 1 if anything failed.
+
+    It signs in to the token once: with a wrong PIN that uses up one of the token's tries.
+    """
+    if not doctor.examine(as_json, strict):
+        sys.exit(1)
 
 
 @cli.command("serve", with_appcontext=False)
