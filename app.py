@@ -2,9 +2,9 @@
 
 import gc
 
-from sifilma.app.factory import create_app
+from sifilma.commands.applications import working
 
-app = create_app()
+app = working()
 
 # Objects made at import live as long as the process. Frozen, they are not scanned again by every garbage collection.
 gc.collect()

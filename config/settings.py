@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
+import json
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Public values: anybody can read them here. `_demo` refuses them as soon as a setting points to a real installation.
-DEMO_SECRET = "demo-only-not-a-secret-demo-only-not-a-secret"  # noqa: S105
-DEMO_PIN = "123456"
-DEMO_SO_PIN = "87654321"
+MARKS = {"demo": "DEMO", "test": "UJI", "training": "LATIHAN"}
+"""The kinds of installation that are not real. Papers and mails are in Bahasa Indonesia, and so are these words."""
 
 
 class SettingsError(Exception):
-    """A setting is missing or cannot be used. The text is one sentence for the operator and names the variable."""
+    """Settings are missing or cannot be used. The text has one sentence a line, for the operator; each names its variable."""
 
 
 class Settings(BaseSettings):
-    """The settings an operator may give. No secret has a default outside demo mode."""
+    """The settings an operator may give. `config.loading` reads them, `config.soundness` says which are refused."""
 
-    model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True)
+    # enable_decoding: lists are read by `_from_json`, so that a fault in one is a fault among others and not an exception of its own.
+    model_config = SettingsConfigDict(env_prefix="SIFILMA_", extra="ignore", frozen=True, enable_decoding=False)
 
     # --- the installation ---
-    env: Literal["demo", "production", "test"] = Field(
-        "production", description="`demo` is what `make run` uses; never on a real installation"
+    env: Literal["demo", "production", "test", "training"] = Field(
+        "production",
+        description="`training` is a real installation for practice, with keys of its own; `demo` is what `make run` uses; both say so on "
+        "every page and paper",
     )
     home: Path = Field(Path("var"), description="the folder that holds all state: database, token, files, demo output")
     issuer: str = Field("https://sifilma.example.go.id", description="`iss` of every manifest: this installation's URI")
@@ -149,6 +150,16 @@ class Settings(BaseSettings):
         """Return whether this is the demonstration that `make run` starts."""
         return self.env == "demo"
 
+    @property
+    def mark(self) -> str:
+        """Return the word that everything of an installation for practice carries, or an empty text for a real one."""
+        return MARKS.get(self.env, "")
+
+    @property
+    def banner(self) -> str:
+        """Return the line on every page and paper of an installation for practice, or an empty text for a real one."""
+        return f"{self.mark} — bukan sistem resmi" if self.mark else ""
+
     @cached_property
     def database(self) -> str:
         """Return the URL of the database in use: `database_url`, or SQLite under `home`."""
@@ -181,37 +192,11 @@ class Settings(BaseSettings):
             raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
         return value.get_secret_value()
 
-
-_DEMO = {"secret_key": DEMO_SECRET, "hsm_pin": DEMO_PIN, "hsm_so_pin": DEMO_SO_PIN, "root_pin": DEMO_PIN}
-
-
-def load_settings(**overrides: object) -> Settings:
-    """Read and check the settings. `overrides` take precedence over environment and files.
-
-    Raise SettingsError, with the variable's name, if a value cannot be used or a secret is missing.
-    """
-    secrets = os.environ.get("SIFILMA_SECRETS_DIR")
-    try:
-        settings = Settings(_secrets_dir=secrets, **overrides)  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
-    except ValidationError as wrong:
-        first = wrong.errors()[0]
-        name = "SIFILMA_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
-    return _demo(settings) if settings.env in ("demo", "test") else _production(settings)
-
-
-def _demo(settings: Settings) -> Settings:
-    """Fill missing secrets with the demo's. Raise SettingsError if the database, the HSM or https belongs to a real installation."""
-    real = settings.env == "demo" and (settings.database_url or "softhsm" not in settings.hsm_module or settings.https)
-    if real:
-        raise SettingsError("SIFILMA_ENV=demo is refused: a production database, HSM or https is configured.")
-    missing = {name: SecretStr(value) for name, value in _DEMO.items() if getattr(settings, name) is None}
-    return settings.model_copy(update=missing)
-
-
-def _production(settings: Settings) -> Settings:
-    if len(settings.secret("secret_key")) < 32:
-        raise SettingsError("SIFILMA_SECRET_KEY is too short: at least 32 characters.")
-    # The value is not used here. A missing PIN shall stop the start and not the first activation.
-    settings.secret("hsm_pin")
-    return settings
+    @field_validator("code_channels", "remind_token_days", "remind_manifest_days", "remind_agreement_days", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        """Read a list that the environment gives as JSON. The text itself is left to be refused where it is none."""
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            return value

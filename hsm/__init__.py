@@ -10,10 +10,11 @@ from hsm.errors import (
     HSMKeyChanged,
     HSMKeyMissing,
     HSMMisuse,
+    HSMRefused,
     HSMUnavailable,
 )
 from hsm.keys import KeyInfo, KeyKind, KeyPlan
-from hsm.module import TokenConfig
+from hsm.module import TokenConfig, TokenInfo
 from hsm.token import HSM, Health, Operations
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "HSMKeyChanged",
     "HSMKeyMissing",
     "HSMMisuse",
+    "HSMRefused",
     "HSMUnavailable",
     "Health",
     "KeyInfo",
@@ -31,4 +33,5 @@ __all__ = [
     "KeyPlan",
     "Operations",
     "TokenConfig",
+    "TokenInfo",
 ]

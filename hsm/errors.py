@@ -19,6 +19,10 @@ class HSMCredential(HSMError):
     """The HSM refused the PIN. The process does not try it again before a restart: each attempt uses up one of the token's tries."""
 
 
+class HSMRefused(HSMError):
+    """The token is of a maker that this installation does not take, such as a software token in production."""
+
+
 class HSMKeyMissing(HSMError):
     """No key has this label. Raised only when the token shows other keys, or when a fresh login finds no key either.
 

@@ -19,7 +19,7 @@ from pkcs11 import exceptions as p11
 
 from hsm import cryptoki
 from hsm.breaker import Breaker
-from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMUnavailable
+from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMRefused, HSMUnavailable
 from hsm.gate import Gate
 from hsm.session import TokenSession
 from hsm.workers import Workers
@@ -43,7 +43,8 @@ class TokenConfig:
     """How to reach one token.
 
     `pin` is called at the login, once per start of the library. `lock_file` serialises logins among processes. `call_timeout` is in
-    seconds. `token_serial` chooses among tokens of the same label.
+    seconds. `token_serial` chooses among tokens of the same label. A token is not opened if its maker or model contains one of
+    `refused_makers` (lower case): a library can have any name, but it says what the token is.
     """
 
     module_path: str
@@ -52,6 +53,18 @@ class TokenConfig:
     lock_file: Path
     token_serial: str | None = None
     call_timeout: float = 5.0
+    refused_makers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TokenInfo:
+    """What a token says of itself (C_GetTokenInfo), without a login. `library` is maker and version of the PKCS#11 library."""
+
+    label: str
+    serial: str
+    maker: str
+    model: str
+    library: str
 
 
 class Module:
@@ -111,6 +124,20 @@ class Module:
     def has_token(self, config: TokenConfig) -> bool:
         """Return whether the library lists this token. Needs no login, so it works before the token exists. Raise as `call` does."""
         return self._guarded(config, lambda: any(token.label == config.token_label for token in self._library.get_tokens()))
+
+    def token_info(self, config: TokenConfig) -> TokenInfo:
+        """Return what the token says of itself. Needs no login, and does not refuse any maker. Raise as `call` does."""
+        return self._guarded(config, lambda: self._info(self._find_token(config)))
+
+    def _info(self, token: Any) -> TokenInfo:
+        version = ".".join(map(str, self._library.library_version))
+        return TokenInfo(
+            label=str(token.label).strip(),
+            serial=bytes(token.serial).decode("ascii", "replace").strip(),
+            maker=str(token.manufacturer_id).strip(),
+            model=str(token.model).strip(),
+            library=f"{str(self._library.manufacturer_id).strip()} {version}",
+        )
 
     def _guarded(self, config: TokenConfig, act: Callable[[], T]) -> T:
         # Both are checked before a worker is used: while the PIN is refused or the HSM is away, the caller gets its answer at once.
@@ -188,6 +215,7 @@ class Module:
                 try:
                     with cryptoki.file_lock(config.lock_file):
                         token = self._find_token(config)
+                        self._refuse_maker(config, token)
                         self._logins[config.token_label] = (token, self._open_with_pin(token, config))
                 except CREDENTIAL as error:
                     self._refuse_for_good(config, error)
@@ -198,6 +226,13 @@ class Module:
         if config.token_serial:
             wanted["token_serial"] = config.token_serial.encode()  # type: ignore[assignment]  # python-pkcs11 compares bytes
         return self._library.get_token(**wanted)
+
+    def _refuse_maker(self, config: TokenConfig, token: Any) -> None:
+        """Raise HSMRefused for a token of a maker that is not taken, before the PIN is given to it."""
+        info = self._info(token)
+        said = f"{info.maker} {info.model} {info.library}"
+        if any(maker in said.lower() for maker in config.refused_makers):
+            raise HSMRefused(f"token {config.token_label} is no HSM but {info.model} of {info.maker}: this installation does not take it")
 
     @staticmethod
     def _open_with_pin(token: Any, config: TokenConfig) -> Any:

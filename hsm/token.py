@@ -16,7 +16,7 @@ from hsm import derivation
 from hsm.adapter import HSMPrivateKey
 from hsm.errors import HSMError, HSMKeyChanged
 from hsm.keys import SIGNING_PLAN, KeyInfo, KeyPlan
-from hsm.module import Module, TokenConfig
+from hsm.module import Module, TokenConfig, TokenInfo
 from hsm.session import TokenSession
 
 T = TypeVar("T")
@@ -129,6 +129,10 @@ class HSM:
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
         """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
         return self.run(lambda do: do.open_sealed(label, sealed, associated_data))
+
+    def info(self) -> TokenInfo:
+        """Return what the token says of itself: label, serial number, maker, model. Needs no login."""
+        return self.module.token_info(self.config)
 
     def keys(self, plan: tuple[KeyPlan, ...] = SIGNING_PLAN) -> list[KeyInfo]:
         """Return the keys of `plan` as they are on the token. Raise HSMKeyMissing if one does not exist."""

@@ -51,6 +51,7 @@ missing_packages() {
   has pkcs11-tool                              || echo opensc
   has pdftotext                                || echo poppler-utils
   any_file '/usr/lib/postgresql/*/bin/initdb'  || echo postgresql
+  { has nginx || [ -x /usr/sbin/nginx ]; }     || echo nginx
   any_file '/usr/lib/*/libatomic.so.1'         || echo libatomic1  # needed by the node inside the playwright wheel
   has go                                       || echo golang-go
   [ -e /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || echo golang-golang-x-mod-dev
@@ -77,12 +78,19 @@ install_packages() {
   local need="$1"
   say "installing: $need"
   # The postgresql package creates a cluster. PGSYSCONFDIR makes it a manual one, so that no server is started on port 5432.
+  # The nginx package would start one on port 80. Where nothing else says what packages may start, this does while they are installed.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+    as_root chmod 755 /usr/sbin/policy-rc.d
+  fi
   mkdir -p .cache/postgresql-common
   echo "start_conf = manual" > .cache/postgresql-common/createcluster.conf
   : > .cache/apt.log
   apt update
   # shellcheck disable=SC2086  # a list of names
   apt install -y --no-install-recommends $need
+  if [ -n "$(trap -p EXIT)" ]; then as_root rm -f /usr/sbin/policy-rc.d; trap - EXIT; fi
 }
 
 need=$(missing_packages | xargs)

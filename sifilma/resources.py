@@ -10,6 +10,7 @@ from flask import Flask, current_app
 from werkzeug.routing import Map
 
 from config.settings import Settings
+from config.soundness import SOFTHSM, is_softhsm
 from hsm import HSM, TokenConfig
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.file_store import FileStore
@@ -72,7 +73,7 @@ def ensure_softhsm(settings: Settings) -> None:
     """Configure SoftHSM to keep its tokens under `home`. Do nothing for another module, or if SOFTHSM2_CONF is set."""
     folder = settings.home / "softhsm"
     configuration = folder / "softhsm2.conf"
-    if "softhsm" not in settings.hsm_module or "SOFTHSM2_CONF" in os.environ:
+    if not is_softhsm(settings.hsm_module) or "SOFTHSM2_CONF" in os.environ:
         return
     (folder / "tokens").mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = (
@@ -100,4 +101,5 @@ def token_config(settings: Settings, label: str, pin: str, serial: str | None) -
         pin=lambda: settings.secret(pin),
         lock_file=Path(settings.home).resolve() / "hsm.lock",
         call_timeout=settings.hsm_timeout,
+        refused_makers=(SOFTHSM,) if settings.env == "production" else (),
     )

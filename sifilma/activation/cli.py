@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
+from config.soundness import is_softhsm
 from hsm import ceremony
 from hsm.errors import HSMError
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
-from sifilma.activation.trust import keyset
-from sifilma.audit.models import Action
-from sifilma.audit.service import record
+from sifilma.activation.trust import ceremonies, keyset
+from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
 
@@ -21,16 +21,17 @@ group = AppGroup("hsm", help="Tokens and keys.")
 def init() -> None:
     """Make tokens and keys where they are missing, and publish a keyset signed by the root."""
     settings = resources().settings
+    claim_home(settings)
     ensure_softhsm(settings)
+    soft = is_softhsm(settings.hsm_module)
     signing, root = resources().hsm, root_token(settings)
     for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
-        made = ceremony.init_token(token, settings.secret("hsm_so_pin"))
+        made = soft and ceremony.init_token(token, settings.secret("hsm_so_pin"))  # an HSM's tokens are made by its maker's tool
         keys = ceremony.create_keys(token, plan)
         click.echo(f"token {token.config.token_label}: {'made' if made else 'found'}, {len(keys)} keys sound")
     published = keyset.publish(settings, signing, root, resources().clock.now())
     with command_context() as ctx:
-        version = str(published.keyset.version)
-        record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=published.pin, epoch=published.epoch)
+        ceremonies.record_ceremony(ctx, settings, published)
     click.echo(f"keyset version {published.keyset.version}, epoch {published.epoch}, root SPKI SHA-256 {published.pin}")
 
 

@@ -101,5 +101,5 @@ def pdf(path: IdPath) -> Response:
     """The same bytes each time."""
     ctx = context()
     found = service.get_destruction(ctx, path.id)
-    data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
+    data = berita_acara.berita_acara(ctx, resources().files, resources().settings, found)
     return attachment(data, "application/pdf", f"BA-{(found.number or '').replace('/', '-')}.pdf")

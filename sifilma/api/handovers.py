@@ -71,5 +71,5 @@ def pdf(path: IdPath) -> Response:
     """The same bytes each time."""
     ctx = context()
     found = service.get_handover(ctx, path.id)
-    data = bast.bast(ctx, resources().settings.public_url, found)
+    data = bast.bast(ctx, resources().settings, found)
     return attachment(data, "application/pdf", f"BAST-{found.number.replace('/', '-')}.pdf")

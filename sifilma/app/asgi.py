@@ -14,6 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from a2wsgi.wsgi import build_environ
@@ -30,6 +31,8 @@ WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 TITLES = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 503: "Service Unavailable"}
 MOST_WAITING = 16
 """Requests that may wait for a thread, for each thread: more are refused, so that nobody waits for minutes."""
+LINGER = 1.0
+"""Seconds without any data after which a refused request is not waited for any more."""
 SEND_SECONDS = 30.0
 """How long a thread waits until a part of a large answer is taken. The server itself aborts sooner where nobody reads."""
 
@@ -106,7 +109,7 @@ class Front:
                 await _refuse(send, Refused(408, "body-too-slow", "The request did not arrive in time."))
                 return
             except Refused as refused:
-                await _refuse(send, refused)
+                await _refuse(send, refused, partial(_discard, receive, self._seconds))
                 return
             except Disconnected:
                 return
@@ -249,11 +252,29 @@ async def _send(send: Send, messages: Iterable[Message]) -> None:
         await send(message)
 
 
-async def _refuse(send: Send, refused: Refused) -> None:
-    """Answer as RFC 9457 has it, and close the connection: what is still on its way is not read."""
+async def _discard(receive: Receive, seconds: float) -> None:
+    """Read what is still on its way and forget it, until it ends, pauses for LINGER seconds, or has taken `seconds`.
+
+    A connection that is closed before is reset, and the answer may be lost with it. A proxy takes that for a dead node: it would give
+    no more requests to a node that refused a stranger's two large bodies.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                async with asyncio.timeout(LINGER):
+                    message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+
+
+async def _refuse(send: Send, refused: Refused, discard: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Answer as RFC 9457 has it, forget what is still on its way, and close the connection."""
     headers, body = _problem(refused.status, refused.kind, TITLES[refused.status], refused.detail)
     await send({"type": "http.response.start", "status": refused.status, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    if discard is not None:
+        await discard()
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _problem(status: int, kind: str, title: str, detail: str) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:

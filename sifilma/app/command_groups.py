@@ -23,6 +23,7 @@ from sifilma.jobs import worker
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
+from sifilma.kernel.installation import claim_home
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
 from sifilma.regions.sources import place_check
@@ -50,6 +51,7 @@ def register(app: Flask) -> None:
 @database.command("upgrade")
 def upgrade() -> None:
     """Migrate forward to the newest schema, under a lock."""
+    claim_home(resources().settings)
     migrate.upgrade(resources().settings.database)
     click.echo(f"the database is at {migrate.head()}")
 

@@ -7,7 +7,8 @@ from typing import Any
 from flask_openapi3 import Info
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from config.settings import Settings, load_settings
+from config.loading import load_settings
+from config.settings import Settings
 from hsm import HSM
 from sifilma import api
 from sifilma.app import blueprints, command_groups

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from typing import Any
 
 import click
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, ScriptInfo
 
-from config.settings import SettingsError, load_settings
+from config.settings import SettingsError
 from hsm.errors import HSMError
 from manifests import cli as manifests_cli
 from sifilma import demo
-from sifilma.app.factory import create_app
+from sifilma.commands import doctor
 from sifilma.commands import serve as server
+from sifilma.commands.applications import application_for
 from sifilma.kernel.errors import SifilmaError
 
 
 class Group(FlaskGroup):
-    """Flask's group without Flask's own options. Its help works even if the settings are missing."""
+    """Flask's group without Flask's own options. Its help works even if the settings are refused."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """Return the context, with an application that suits the command: it may work, or only look."""
+        extra.setdefault("obj", ScriptInfo(create_app=partial(application_for, list(args)), set_debug_flag=False))
+        return super().make_context(info_name, args, parent, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all commands, or only those that need no application if there are no usable settings to make one."""
+        """Return all commands, or only those that need no application if the settings cannot be used to make one."""
         try:
-            load_settings()
+            ctx.ensure_object(ScriptInfo).load_app()
         except SettingsError:
             return sorted(self.commands)
         return super().list_commands(ctx)
@@ -30,7 +38,6 @@ class Group(FlaskGroup):
 
 @click.group(
     cls=Group,
-    create_app=create_app,
     add_default_commands=False,
     add_version_option=False,
     load_dotenv=False,
@@ -40,7 +47,7 @@ def cli() -> None:
     """SI-FILMA: the life of a SAM card, from the first request to its destruction."""
 
 
-# Flask's options (--app, --env-file …) make no sense here: the group always uses create_app.
+# Flask's options (--app, --env-file …) make no sense here: the group makes its application itself.
 cli.params = []
 
 
@@ -64,6 +71,18 @@ def up(port: int | None, prepare_only: bool) -> None:
     server.up(port, serve=not prepare_only)
 
 
+@cli.command("doctor", with_appcontext=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for what is to be looked at, too.")
+def doctor_command(as_json: bool, strict: bool) -> None:
+    """Print what is set, missing, weak or away, and what to do. Changes nothing; exit 1 if anything failed.
+
+    It signs in to the token once: with a wrong PIN that uses up one of the token's tries.
+    """
+    if not doctor.examine(as_json, strict):
+        sys.exit(1)
+
+
 @cli.command("serve", with_appcontext=False)
 def serve() -> None:
     """Serve. Nothing is made or migrated: see `hsm init` and `db upgrade`."""
@@ -82,9 +101,10 @@ def play(url: str | None, who: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command. A refusal or a fault is printed as one sentence, with exit status 1."""
+    """Run the command. Refusals and faults are printed, one sentence a line, with exit status 1."""
     try:
         cli.main(prog_name="sifilma")
     except (SettingsError, SifilmaError, HSMError) as refused:
-        click.echo(f"sifilma: {refused}", err=True)
+        for sentence in str(refused).splitlines():
+            click.echo(f"sifilma: {sentence}", err=True)
         sys.exit(1)

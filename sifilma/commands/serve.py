@@ -10,28 +10,34 @@ import sys
 import click
 from flask import Flask
 
-from config.settings import Settings, load_settings
+from config.loading import load_settings
+from config.settings import Settings
+from config.soundness import is_softhsm
 from hsm import ceremony
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo
-from sifilma.activation.trust import keyset
+from sifilma.activation.trust import ceremonies, keyset
 from sifilma.app.asgi import Front
 from sifilma.app.factory import create_app
+from sifilma.commands import practice
+from sifilma.commands.applications import require_own, working
 from sifilma.commands.supervisor import Supervisor, listen
 from sifilma.kernel.db import db
+from sifilma.kernel.installation import claim_home
 from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.schema import migrate
+from sifilma.web.application import Application
 from sifilma.web.command import command_context
 
 
 def up(port: int | None, *, serve: bool) -> None:
-    """Make everything that is missing, then serve. A second start makes nothing."""
+    """Make everything that is missing, then serve. A second start makes nothing. Practice gets secrets of its own."""
     if port is not None:
         os.environ["SIFILMA_PORT"] = str(port)
         os.environ.setdefault("SIFILMA_PUBLIC_URL", f"http://127.0.0.1:{port}")
-    settings = load_settings()
+    settings = practice.settings_with_secrets()
     prepare(settings)
     if serve:
         _run(settings)
@@ -39,12 +45,14 @@ def up(port: int | None, *, serve: bool) -> None:
 
 def serve() -> None:
     """Serve with the settings of the environment."""
-    _serve(load_settings())
+    settings = load_settings()
+    _serve(settings, working(settings))
 
 
 def prepare(settings: Settings) -> None:
     """Make folders, tokens, keys, keyset, database, regions and, in demo mode, accounts."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    claim_home(settings)
+    require_own(settings)
     ensure_softhsm(settings)
     migrate.upgrade(settings.database)
     app = create_app(settings)
@@ -61,11 +69,14 @@ def prepare(settings: Settings) -> None:
 
 def _keys(settings: Settings) -> None:
     signing, root = resources().hsm, root_token(settings)
-    if "softhsm" in settings.hsm_module:
+    if is_softhsm(settings.hsm_module):
         for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
             ceremony.create_keys(token, plan)
-        keyset.publish(settings, signing, root, resources().clock.now())
+        published = keyset.publish(settings, signing, root, resources().clock.now())
+        with command_context() as ctx:
+            if ceremonies.find_ceremony(ctx.session) is None:
+                ceremonies.record_ceremony(ctx, settings, published)
     click.echo(f"root SPKI SHA-256: {keyset.load(settings).pin}")
 
 
@@ -87,7 +98,7 @@ def _run(settings: Settings) -> None:
     """Serve, with a worker process beside the server that ends with it."""
     worker = subprocess.Popen([sys.executable, "-m", "sifilma", "worker"])
     try:
-        _serve(settings)
+        _serve(settings, create_app(settings))
     finally:
         worker.terminate()
         try:
@@ -96,9 +107,9 @@ def _run(settings: Settings) -> None:
             worker.kill()
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, app: Application) -> None:
     listener = listen(settings.host, settings.port)
-    front = Front(create_app(settings), threads=settings.threads, seconds=settings.body_seconds, largest=settings.max_upload)
+    front = Front(app, threads=settings.threads, seconds=settings.body_seconds, largest=settings.max_upload)
     gc.collect()
     gc.freeze()  # what there is now stays: the server processes are forked from this one and share it
     click.echo(f"SI-FILMA serves {settings.public_url}")

@@ -9,7 +9,8 @@ import click
 import httpx
 import pyotp
 
-from config.settings import Settings, load_settings
+from config.loading import load_settings
+from config.settings import Settings
 from sifilma.demo import checks, people, scenes
 from sifilma.demo.people import Refused
 from sifilma.demo.stage import Stage

@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from config.settings import Settings
 from sifilma.audit import checkpoints
 from sifilma.cards.models import Unit
 from sifilma.destruction.models import Destruction
@@ -23,11 +24,11 @@ CAUSES = {"damaged": "rusak", "locked": "terkunci", "revoked": "dicabut"}
 _ID_WORDS = {IdKind.NIP: "NIP", IdKind.NRP: "NRP", IdKind.EMPLOYEE: "Nomor pegawai"}
 
 
-def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruction) -> bytes:
+def berita_acara(ctx: Context, store: FileStore, settings: Settings, found: Destruction) -> bytes:
     """Return the PDF. Its QR code leads to the verification page with id and digest. Raise Conflict if nothing is recorded yet."""
     if found.executed_at is None or found.number is None:
         raise Conflict("There is no Berita Acara yet: the destruction has not been recorded.", state=found.state)
-    zone = indonesian.zone_of(found.organisation.region_code)
+    public_url, zone = settings.public_url, indonesian.zone_of(found.organisation.region_code)
     day = found.executed_at.astimezone(zone)
     photos = photos_of(ctx, found)
     names = [rendering.image_name(f"foto-{n}", photo.media_type) for n, photo in enumerate(photos, start=1)]
@@ -61,7 +62,7 @@ def berita_acara(ctx: Context, store: FileStore, public_url: str, found: Destruc
         "photos": [{"no": n, "file": name, "sha256": p.sha256} for n, (name, p) in enumerate(zip(names, photos, strict=True), start=1)],
     }
     images = {name: store.get(photo.sha256) for name, photo in zip(names, photos, strict=True)}
-    return rendering.render("berita_acara_pemusnahan", data, images)
+    return rendering.render("berita_acara_pemusnahan", data, images, banner=settings.banner)
 
 
 def identity(kind: str, number: str) -> str:

@@ -144,7 +144,7 @@ def pdf(destruction_id: UUID) -> Response:
     """Return the Berita Acara as a PDF."""
     ctx = context()
     found = service.get_destruction(ctx, destruction_id)
-    data = berita_acara.berita_acara(ctx, resources().files, resources().settings.public_url, found)
+    data = berita_acara.berita_acara(ctx, resources().files, resources().settings, found)
     return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
 
 

@@ -25,12 +25,14 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False)
 
 
-def render(template: str, data: dict[str, Any], images: dict[str, bytes] | None = None) -> bytes:
+def render(template: str, data: dict[str, Any], images: dict[str, bytes] | None = None, *, banner: str = "") -> bytes:
     """Return a PDF made from `typst/<template>.typ`. The template finds `images` (`name.png`, `name.jpg`) under their names.
+
+    `banner` stands at the top of every page and across it: the line of an installation for practice (`Settings.banner`).
 
     The same data give the same bytes: the document's date comes from `data["date"]`. Raise ValueError for another name of an image.
     """
-    inputs = {"data": json.dumps(data, ensure_ascii=False)}
+    inputs = {"data": json.dumps(data | {"banner": banner}, ensure_ascii=False)}
     with TemporaryDirectory(prefix="sifilma-pdf-") as folder:  # typst reads images only from files below its root
         for source in TEMPLATES.glob("*.typ"):
             (Path(folder) / source.name).write_bytes(source.read_bytes())

@@ -10,6 +10,7 @@ from uuid import UUID
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Session
 
+from config.settings import Settings
 from sifilma.audit import checkpoints
 from sifilma.documents import indonesian, issued_papers, rendering
 from sifilma.handover.models import Handover
@@ -18,8 +19,9 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 
 
-def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
+def bast(ctx: Context, settings: Settings, handover: Handover) -> bytes:
     """Return the PDF. Its QR code leads to the verification page with the BAST's id and digest."""
+    public_url = settings.public_url
     cards = cards_of(ctx, handover)
     zone = indonesian.zone_of(handover.issuer.region_code)
     day = handover.issued_at.astimezone(zone)
@@ -47,6 +49,7 @@ def bast(ctx: Context, public_url: str, handover: Handover) -> bytes:
                 for number, card in enumerate(cards, start=1)
             ],
         },
+        banner=settings.banner,
     )
 
 

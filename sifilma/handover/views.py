@@ -82,7 +82,7 @@ def show(handover_id: UUID) -> Response:
 def pdf(handover_id: UUID) -> Response:
     """Return the BAST as a PDF. The same BAST always gives the same bytes."""
     found = service.get_handover(context(), handover_id)
-    data = bast.bast(context(), resources().settings.public_url, found)
+    data = bast.bast(context(), resources().settings, found)
     return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -135,11 +135,20 @@ def _leave(settings: Settings, sender: Sender, message: OutboxMessage) -> str:
     """Hand one message to its sender. Raise SendFailed, for good if no message can be made of it (an address with a line break)."""
     try:
         content = json.loads(open_sealed(settings, "outbox", message.id, message.sealed))
-        return sender.send(Letter(str(message.id), content["to"], content["subject"], content["text"]))
+        return sender.send(_marked(settings, message, Letter(str(message.id), content["to"], content["subject"], content["text"])))
     except ValueError as wrong:
         raise SendFailed(Fault.UNSENDABLE, type(wrong).__name__, for_good=True) from wrong
     except Unavailable as sealed:
         raise SendFailed(Fault.KEY_CHANGED) from sealed
+
+
+def _marked(settings: Settings, message: OutboxMessage, letter: Letter) -> Letter:
+    """Return the letter as an installation for practice sends it: it says so first. An SMS has no room for more than a word."""
+    if not settings.mark:
+        return letter
+    if message.channel == Channel.SMS:
+        return replace(letter, text=f"{settings.mark}: {letter.text}")
+    return replace(letter, subject=f"[{settings.mark}] {letter.subject}", text=f"{settings.banner}\n\n{letter.text}")
 
 
 def _note(ctx: Context, message: OutboxMessage, state: Delivery, *, error: str = "", reference: str = "") -> Delivery:

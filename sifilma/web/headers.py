@@ -23,6 +23,8 @@ ALWAYS = {
 }
 WITH_CAMERA = {"Permissions-Policy": "geolocation=(self), camera=(self), microphone=()"}
 """For the one page that scans codes with the camera."""
+PRACTICE = "X-SIFILMA-Env"
+"""In every answer of an installation that is not real: programs see no banner."""
 CACHEABLE = ("/static/", "/.well-known/", "/status/")
 
 
@@ -31,6 +33,8 @@ def register(app: Flask, settings: Settings) -> None:
     fixed = dict(ALWAYS)
     if settings.https:
         fixed["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if settings.mark:
+        fixed[PRACTICE] = settings.env
 
     @app.after_request
     def set_headers(response: Response) -> Response:

@@ -67,7 +67,8 @@ def readyz() -> tuple[Response, int]:
     """Answer whether the node can work: database at the code's schema, a real HSM signature, free disk. The status is 200 or 503."""
     checks = {"database": check_database(), "hsm": check_hsm(), "disk": check_disk()}
     ready = all(check["ok"] for check in checks.values())
-    return jsonify(status="ready" if ready else "not ready", checks=checks), 200 if ready else 503
+    status = "ready" if ready else "not ready"
+    return jsonify(status=status, env=resources().settings.env, checks=checks), 200 if ready else 503
 
 
 @blueprint.get("/metrics")

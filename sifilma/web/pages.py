@@ -79,6 +79,7 @@ def register(app: Flask) -> None:
         page_url=page_url,
         link_to=link_to,
         now=_now,
+        banner=lambda: resources().settings.banner,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

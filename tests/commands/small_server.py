@@ -5,6 +5,7 @@ python -m tests.commands.small_server PORT COUNT BODY_SECONDS STILL_SECONDS
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -18,22 +19,30 @@ from sifilma.app.asgi import Front
 from sifilma.commands.supervisor import Supervisor, listen
 from sifilma.kernel import logging
 
+BUSY: list[str] = []
+"""The requests for `/busy` so far, by method."""
 LARGEST = 6 * 1024 * 1024
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """The process's number and the size of the body; `/slow` takes half a second first, `/large` answers 40 MB.
 
-    `/fails` raises at once, `/breaks` after 3 MB of its answer.
+    `/fails` raises at once, `/breaks` after 3 MB of its answer, `/busy` answers 503, `/headers` what came.
     """
     if environ["PATH_INFO"] == "/fails":
         raise OperationalError("", None, psycopg.OperationalError("the server is gone"))
+    if environ["PATH_INFO"] == "/busy":
+        BUSY.append(environ["REQUEST_METHOD"])
+        start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "7")])
+        return [f"busy {len(BUSY)}".encode()]
     if environ["PATH_INFO"] == "/slow":
         time.sleep(0.5)
     size = len(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     start_response("200 OK", [("Content-Type", "text/plain")])
     if environ["PATH_INFO"] == "/seen":
         return [f"{environ['REMOTE_ADDR']} {environ['HTTP_X_FORWARDED_FOR']}".encode()]
+    if environ["PATH_INFO"] == "/headers":
+        return [json.dumps({name: value for name, value in environ.items() if isinstance(value, str)}).encode()]
     if environ["PATH_INFO"] == "/large":
         return (b"x" * 1024 * 1024 for _ in range(40))
     if environ["PATH_INFO"] == "/breaks":

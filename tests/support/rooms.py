@@ -59,6 +59,7 @@ NAMES_USED_ONCE = {
     "activation/manifests/revocation": "a manifest that is taken back",
     "activation/issuing/tries": "one activation of a card at a time",
     "activation/tokens/sealing": "AES-GCM under data keys, for tokens and manifest bodies",
+    "activation/trust/ceremonies": "the key ceremonies in the record, which tie a database to a root",
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
@@ -114,7 +115,7 @@ LIBRARIES = {
     # a part of the record or of its transparency log
     "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
     # a command that makes the application itself
-    "commands": "main serve supervisor",
+    "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
@@ -129,7 +130,8 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses clock context db deadline errors field_notes file_store idempotency ids lifecycle logging outages paging prepared "
+        "actor addresses clock context db deadline errors field_notes file_store idempotency ids installation lifecycle logging outages "
+        "paging prepared "
         "schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it

@@ -71,10 +71,10 @@ def _fork_server() -> ForkServer:
 class Server:
     """One server and its workers, in a process group of their own."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **settings: str) -> None:
         self.port = free_port()
         self._log = world.settings.home / f"server-{self.port}.log"
-        self._pid = _fork_server().start(environment(world) | {"SIFILMA_PORT": str(self.port)}, self._log)
+        self._pid = _fork_server().start(environment(world) | settings | {"SIFILMA_PORT": str(self.port)}, self._log)
 
     def wait(self, seconds: float = 60) -> Server:
         """Wait until /livez answers 200, and return the server.
@@ -116,9 +116,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(world: World) -> Iterator[Server]:
-    """Yield a server that answers, and kill it afterwards."""
-    server = Server(world)
+def running(world: World, **settings: str) -> Iterator[Server]:
+    """Yield a server that answers, and kill it afterwards. `settings` are environment variables."""
+    server = Server(world, **settings)
     try:
         yield server.wait()
     finally:

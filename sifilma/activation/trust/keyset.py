@@ -100,7 +100,7 @@ def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
     settings.trust.mkdir(parents=True, exist_ok=True)
     _replace(settings.trust / "root.sha256", (root_sha256(root.public_key("root")) + "\n").encode())
-    for name, data in _certificates(signing, root, now).items():
+    for name, data in _certificates(signing, root, now, settings.mark).items():
         _replace(settings.trust / name, data)
     # The keyset comes last: `load` reads the pin again when this file changes.
     _replace(settings.trust / "sam-keyset.jws", line.encode())
@@ -128,12 +128,16 @@ def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root
     return Keyset(version=version, epoch=epoch, root=Jwk.of(root), keys=[*old, *new])
 
 
-def _certificates(signing: HSM, root: HSM, now: datetime) -> dict[str, bytes]:
-    """Return the certificates of root and signing keys (PEM, by file name), for programs that only know X.509."""
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SI-FILMA Root"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
+def _certificates(signing: HSM, root: HSM, now: datetime, mark: str) -> dict[str, bytes]:
+    """Return the certificates of root and signing keys (PEM, by file name), for programs that only know X.509.
+
+    `mark` is the word of an installation for practice: their names carry it, for a certificate is looked at apart from everything else.
+    """
+    own = f"SI-FILMA {mark}".rstrip()
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{own} Root"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
     files = {"root.crt": _certificate(root, issuer, issuer, root.public_key("root"), now, ROOT_YEARS, authority=True)}
     for label, use in USES:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"SI-FILMA {use}"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{own} {use}"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
         files[f"{label}.crt"] = _certificate(root, issuer, subject, signing.public_key(label), now, KEY_YEARS, authority=False)
     return files
 

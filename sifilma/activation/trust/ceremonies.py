@@ -1,0 +1,58 @@
+"""The key ceremonies in the record of a database. They tie the database to one root and to one kind of installation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from config.settings import Settings, SettingsError
+from sifilma.activation.trust.keyset import Trust
+from sifilma.audit.models import Action, AuditEntry
+from sifilma.audit.service import record
+from sifilma.kernel.context import Context
+
+
+@dataclass(frozen=True)
+class Ceremony:
+    """The newest ceremony that a database has in its record: the pin of the root, and the kind of installation (empty: not recorded)."""
+
+    pin: str
+    kind: str
+
+
+def record_ceremony(ctx: Context, settings: Settings, trust: Trust) -> None:
+    """Record that this keyset was published here. The entry ties the database to the root, and to the kind of installation."""
+    version = str(trust.keyset.version)
+    record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env)
+
+
+def find_ceremony(session: Session) -> Ceremony | None:
+    """Return the newest ceremony in the record, or None if there was none."""
+    query = (
+        select(AuditEntry.data)
+        .where(AuditEntry.object_kind == "keyset", AuditEntry.action == str(Action.KEYS_CEREMONY))
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(1)
+    )
+    data = session.scalars(query).first()
+    return Ceremony(data.get("root_sha256", ""), data.get("kind", "")) if data is not None else None
+
+
+def require_database(session: Session, settings: Settings) -> None:
+    """Raise SettingsError if the database belongs to another kind of installation, or was filled under another root than `home` has.
+
+    A home without a keyset has no root yet: there the kind alone counts.
+    """
+    ceremony = find_ceremony(session)
+    if ceremony is None:
+        return
+    if ceremony.kind not in ("", settings.env):
+        raise SettingsError(
+            f"SIFILMA_DATABASE_URL is the database of a {ceremony.kind} installation, and SIFILMA_ENV says {settings.env}: "
+            "set one of its own."
+        )
+    pin = settings.trust / "root.sha256"
+    if pin.exists() and pin.read_text().strip() != ceremony.pin:
+        raise SettingsError("SIFILMA_DATABASE_URL is a database of another root than SIFILMA_HOME: set those that belong together.")

@@ -1,0 +1,94 @@
+"""A real nginx with this project's configuration, on free ports, as a process of the account that runs the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.certificates import self_signed
+from tests.support.programs import ROOT, ProgramMissing
+from tests.support.servers import free_port
+
+CONFIGURATION = ROOT / "config" / "nginx.conf"
+NAME = "sifilma.uji.id"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """An nginx that answers: its ports, and the file with its certificate."""
+
+    port: int
+    plain_port: int
+    certificate: Path
+    log: Path
+
+
+def program() -> str:
+    """Return the path of nginx, which Debian keeps outside the PATH of ordinary accounts."""
+    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        raise ProgramMissing("nginx is not installed: run scripts/setup.sh")
+    return found
+
+
+def rendered(folder: Path, nodes: list[int], ports: tuple[int, int], seconds: int) -> str:
+    """Return the configuration with other names, ports and nodes, and shorter times for clients. Each change must find its place."""
+    plain, secure = ports
+    changes = {
+        r"sifilma\.example\.go\.id": NAME,
+        r"server 127\.0\.0\.1:8000 ([^;]*);": "\n".join(rf"server 127.0.0.1:{node} \1;" for node in nodes),
+        r"listen (\[::\]:)?443[^;]*default_server;|listen \[::\]:\d+[^;]*;": "",
+        r"listen 80( default_server)?;": rf"listen 127.0.0.1:{plain}\1;",
+        r"listen 443 ": f"listen 127.0.0.1:{secure} ",
+        r"ssl_reject_handshake on;": "",
+        r"/etc/ssl/sifilma\.pem": str(folder / "certificate.pem"),
+        r"/etc/ssl/private/sifilma\.key": str(folder / "key.pem"),
+        r"/var/log/nginx/sifilma\.log": str(folder / "access.log"),
+        r"(client_header_timeout|client_body_timeout) 10s;": rf"\1 {seconds}s;",
+    }
+    text = CONFIGURATION.read_text()
+    for place, change in changes.items():
+        text, count = re.subn(place, change, text)
+        assert count, place
+    return text
+
+
+@contextmanager
+def running(folder: Path, nodes: list[int], *, seconds: int = 1) -> Iterator[Proxy]:
+    """Yield an nginx in front of servers on these ports of 127.0.0.1; it is ended afterwards. `seconds`: its patience with clients."""
+    ports = free_port(), free_port()
+    self_signed(folder / "certificate.pem", folder / "key.pem", NAME)
+    (folder / "site.conf").write_text(rendered(folder, nodes, ports, seconds))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
+    user = "user root;" if os.geteuid() == 0 else ""  # else the workers may not read the folder
+    (folder / "nginx.conf").write_text(
+        f"{user} worker_processes 1; daemon off; pid {folder / 'pid'}; error_log {folder / 'error.log'} warn;\n"
+        f"events {{ worker_connections 512; }}\nhttp {{ {temporary}\ninclude {folder / 'site.conf'}; }}\n"
+    )
+    command = [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    process = subprocess.Popen(command)
+    try:
+        _wait(process, ports[1], folder / "error.log")
+        yield Proxy(ports[1], ports[0], folder / "certificate.pem", folder / "access.log")
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + 10
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(log.read_text()[-2000:])
