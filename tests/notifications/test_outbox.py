@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email import policy
+from email.parser import BytesParser
 from typing import Any
 
 import pytest
@@ -42,7 +44,7 @@ def test_a_message_is_sent_once_and_its_text_is_deleted(world: World) -> None:
     assert b"424242" not in bytes(world.sql("SELECT sealed FROM outbox_message")[0][0])
     with receivers.gateway() as server:
         assert (by_gateway(world, server.port), by_gateway(world, server.port)) == (1, 0)
-    assert server.items[0][1] == {"to": TO.address, "text": "Kode 424242"}
+    assert server.items[0][1] == {"to": TO.address, "text": "UJI: Kode 424242"}
     assert state(world) == ("sent", 1, 0)
     assert world.sql("SELECT shown_to, reference FROM outbox_message") == [("+62••••••123", "wa-1")]
 
@@ -72,6 +74,17 @@ def test_an_unavailable_receiver_is_retried_at_growing_intervals(world: World) -
     with receivers.gateway() as server:
         assert by_gateway(world, server.port) == 1
     assert state(world) == ("sent", 3, 0)
+
+
+def test_mail_of_practice_says_so_in_subject_and_text(sqlite_world: World) -> None:
+    with sqlite_world.context() as ctx:
+        outbox.enqueue(ctx, sqlite_world.settings, Recipient(Channel.EMAIL, "indah@contoh.example"), "reminder", "Pengingat", "Isi.")
+    with receivers.mail_server() as server:
+        changes = {"env": "training", "smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_security": "none"}
+        assert deliver(sqlite_world.context, sqlite_world.settings.model_copy(update=changes)) == 1
+    mail = BytesParser(policy=policy.default).parsebytes(server.items[0][1].as_bytes())
+    assert mail["Subject"] == "[LATIHAN] Pengingat"
+    assert mail.get_content().replace("\r", "").startswith("LATIHAN — bukan sistem resmi\n\nIsi.")
 
 
 def test_a_permanent_refusal_is_not_retried(world: World) -> None:
