@@ -78,6 +78,7 @@ DEBIAN = {
     "curl": ("curl", "examples of `docs/api.md`"),
     "jq": ("MIT", "examples of `docs/api.md`"),
     "opensc": ("LGPL-2.1+", "tests of the HSM"),
+    "nginx": ("BSD-2-Clause", "tests of `config/nginx.conf`"),
     "poppler-utils": ("GPL-2 or GPL-3", "tests of PDF documents"),
     "postgresql": ("PostgreSQL", "the database in production; tests"),
     "golang-go": ("BSD-3-Clause", "a test reads the transparency log with it"),

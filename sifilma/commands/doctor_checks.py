@@ -258,7 +258,7 @@ def schema(reading: Reading) -> Lines:
 def clock(_reading: Reading) -> Lines:
     """Whether this machine's clock agrees with the database's, and lies behind everything that was recorded."""
     with _session() as session:
-        here = datetime.now(UTC)
+        here = resources().clock.now()
         newest = session.scalars(select(AuditEntry.at).order_by(AuditEntry.id.desc()).limit(1)).first()
         there = session.scalar(text("SELECT clock_timestamp()")) if db.engine.dialect.name == "postgresql" else None
     if newest is not None and newest > here + 20 * APART:
@@ -336,7 +336,7 @@ def trust(reading: Reading) -> Lines:
         yield _fail(str(missing.detail or missing))
         return
     yield _ok(f"Keyset version {published.keyset.version} is signed by the root {published.pin[:16]}…")
-    now = datetime.now(UTC)
+    now = resources().clock.now()
     ends = {f"key {key.kid[:8]} ({key.use})": datetime.fromtimestamp(key.exp, UTC) for key in published.keyset.keys if not key.revoked_at}
     for path in sorted(reading.settings.trust.glob("*.crt")):
         ends[path.name] = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
@@ -367,7 +367,7 @@ def worker(_reading: Reading) -> Lines:
     """Whether the worker signs what was recorded."""
     with _session() as session:
         waiting = checkpoints.unsigned_since(session)
-    if waiting is not None and datetime.now(UTC) - waiting > LATE:
+    if waiting is not None and resources().clock.now() - waiting > LATE:
         yield _fail(f"Acts since {waiting:%Y-%m-%d %H:%M} UTC are not signed into the log: start `sifilma worker`.")
     else:
         yield _ok("Everything recorded is signed into the log, or will be within minutes.")

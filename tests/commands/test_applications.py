@@ -16,7 +16,7 @@ from sifilma.activation.trust import ceremonies
 from sifilma.commands.applications import LOOKS, application_for, require_own
 from sifilma.commands.main import cli
 from sifilma.kernel.installation import claim_home, kind_of, require_home
-from tests.support import production
+from tests.config import real_settings as production
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 

@@ -19,7 +19,7 @@ from sifilma.app.audit_commands import keep_log
 from sifilma.commands import doctor
 from sifilma.commands.doctor_checks import Level, time_outs
 from sifilma.kernel.db import STATEMENT_TIMEOUT_MS
-from tests.support import production
+from tests.config import real_settings as production
 from tests.support.programs import ROOT, softhsm_module
 from tests.support.servers import environment, free_port
 from tests.support.softhsm import SoftHSM

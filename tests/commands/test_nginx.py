@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
+from tests.commands import nginx_proxy as nginx
+from tests.commands.nginx_proxy import NAME, Proxy
 from tests.commands.test_supervisor import small_server
-from tests.support import nginx, servers
-from tests.support.nginx import NAME, Proxy
+from tests.support import servers
 from tests.support.programs import ROOT
 from tests.support.servers import free_port
 from tests.support.world import PASSWORD, World
@@ -95,7 +96,12 @@ def test_refused_bodies_do_not_make_the_proxy_take_the_nodes_for_dead(proxy: Pro
 
 
 def test_what_a_client_says_of_itself_is_not_believed(proxy: Proxy) -> None:
-    forged = {"X_Forwarded_For": "8.8.8.8", "X_Forwarded_Proto": "gopher", "X_Forwarded_Host": "evil", "Forwarded": "for=8.8.8.8"}
+    forged: dict[str, Any] = {
+        "X_Forwarded_For": "8.8.8.8",
+        "X_Forwarded_Proto": "gopher",
+        "X_Forwarded_Host": "evil",
+        "Forwarded": "for=8.8.8.8",
+    }
     seen = json.loads(asked(proxy, "/headers", **forged)[1])
     assert (seen["HTTP_X_FORWARDED_FOR"], seen["HTTP_X_FORWARDED_PROTO"]) == ("127.0.0.1", "https")
     assert seen["HTTP_HOST"] == NAME

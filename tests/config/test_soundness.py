@@ -13,7 +13,7 @@ from config import loading
 from config.settings import Settings, SettingsError
 from config.soundness import DEMO, STRENGTH, completed, findings
 from config.strength import weakness
-from tests.support.production import REAL
+from tests.config.real_settings import REAL
 
 TRAINING: dict[str, Any] = {
     "env": "training",
