@@ -33,6 +33,8 @@ PYTHON = {
     "httptools": "reading HTTP in the server",
     "httpx": "calls to SMS gateways; the demonstration",
     "joserfc": "JWE to a reader's key",
+    "pikepdf": "looking through uploaded PDFs",
+    "pillow": "encoding uploaded photos anew",
     "prometheus-client": "/metrics",
     "psycopg": "PostgreSQL",
     "pyarrow": "boundary layers in GeoParquet",

@@ -49,16 +49,6 @@ def image_name(stem: str, media_type: str) -> str:
     return f"{stem}.{_SUFFIX[media_type]}"
 
 
-def can_show(image: bytes, media_type: str) -> bool:
-    """Return whether typst can decode the image. An upload that passes cannot make a document fail later."""
-    name = image_name("photo", media_type)
-    try:
-        render("photo", {"file": name}, {name: image})
-    except typst.TypstError:
-        return False
-    return True
-
-
 def qr_address(text: str) -> str:
     """Return a QR code as a `data:` URL, for an image in a page. No file is made."""
     return "data:image/svg+xml;base64," + base64.b64encode(qr_svg(text).encode()).decode()

@@ -10,13 +10,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.documents import rendering
 from sifilma.documents.models import Document, DocumentKind
-from sifilma.documents.uploads import Facts, clean_name, inspect_image, inspect_pdf
+from sifilma.documents.uploads import Facts, clean_name, clean_photo, inspect_pdf
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.errors import NotFound
 from sifilma.kernel.file_store import FileStore
-from sifilma.kernel.text import say
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,14 @@ class Upload:
 
 
 def keep_pdf(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, field: str) -> Document:
-    """Check a PDF and store it. Raise Invalid as `inspect_pdf` does."""
+    """Check a PDF and store it as it came. Raise Invalid as `inspect_pdf` does."""
     return _keep(ctx, store, upload, kind, inspect_pdf(upload.data, field))
 
 
 def keep_photo(ctx: Context, store: FileStore, upload: Upload) -> Document:
-    """Check a photo and store it. Raise Invalid as `inspect_image` does, or if the Berita Acara could not show the photo."""
-    facts = inspect_image(upload.data)
-    if not rendering.can_show(upload.data, facts.media_type):
-        raise Invalid.field("photos", say("The photo %(name)s is damaged.", name=clean_name(upload.filename)))
-    return _keep(ctx, store, upload, DocumentKind.PHOTO, facts)
+    """Store a photo encoded anew: digest and size are those of what is stored. Raise Invalid as `clean_photo` does."""
+    data, facts = clean_photo(upload.data, name=clean_name(upload.filename))
+    return _keep(ctx, store, Upload(upload.filename, data), DocumentKind.PHOTO, facts)
 
 
 def keep_table(ctx: Context, store: FileStore, upload: Upload, media_type: str) -> Document:

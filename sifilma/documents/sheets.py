@@ -5,31 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from pathlib import Path
 
-from sifilma.documents.xlsx_child import TOO_WIDE
-from sifilma.kernel import deadline
+from sifilma.documents import reader_refusals as reasons
+from sifilma.documents.reading import read_in_child
 from sifilma.kernel.errors import Invalid
-from sifilma.kernel.text import joined, say
+from sifilma.kernel.text import Text, joined, say
 
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MAX_UNPACKED = 64 * 1024 * 1024  # bytes, over all entries of the archive
-MAX_ENTRIES = 200
-PIECE = 1024 * 1024  # bytes unpacked at a time
-MAX_COLUMNS = 100
-CHILD = Path(__file__).with_name("xlsx_child.py")
-CHILD_SECONDS = 30  # of time, outside a request
-ANSWER_SECONDS = 1.0
-"""Seconds of a request's deadline that are kept for the answer about its file."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # with the full-width forms (ASVS 5.0, 1.2.10)
+MAX_ANSWER = 8 * 1024 * 1024
+"""Bytes of all rows of a file as JSON: 10,000 rows of 800 bytes."""
 EXACT = 10**15  # up to here a float holds every integer; spreadsheets keep 15 digits
 
 Cell = str | float | int | bool
@@ -72,7 +60,7 @@ def read(data: bytes, *, required: Sequence[str], optional: Sequence[str] = (), 
     # The content decides: name and media type are only the client's word.
     is_xlsx = data.startswith(b"PK\x03\x04")
     most = 2 * max_rows + 2  # leaves room for blank rows in between, but not without end
-    lines = _xlsx_lines(data, field, most + 1) if is_xlsx else _csv_lines(data, field, most + 1)
+    lines = _lines(data, "xlsx" if is_xlsx else "csv", most + 1, field)
     if not lines:
         raise Invalid.field(field, "The file is empty.")
     header = [str(cell).strip().lower() for cell in lines[0]]
@@ -88,7 +76,7 @@ def read(data: bytes, *, required: Sequence[str], optional: Sequence[str] = (), 
 def _check_header(header: list[str], required: Sequence[str], optional: Sequence[str], field: str) -> None:
     missing = [name for name in required if name not in header]
     unknown = [name[:40] for name in header if name and name not in (*required, *optional)][:10]
-    twice = sorted({name for name in header if name and header.count(name) > 1})[:10] if len(header) <= MAX_COLUMNS else []
+    twice = sorted({name for name in header if name and header.count(name) > 1})[:10]
     if missing or unknown or twice:
         words = [say("missing columns: %(names)s", names=", ".join(missing))] if missing else []
         words += [say("unknown columns: %(names)s", names=", ".join(unknown))] if unknown else []
@@ -125,88 +113,31 @@ def _text(cell: Cell) -> str:
     return text[1:] if text.startswith("'") and _looks_like_formula(text[1:]) else text
 
 
-def _csv_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
-    """Read UTF-8, else Windows-1252, with comma or semicolon, whichever is more frequent in the first line.
-
-    Spreadsheet programs with Indonesian settings write semicolons, and older ones Windows-1252.
-    """
+def _lines(data: bytes, kind: str, most: int, field: str) -> list[Sequence[Cell]]:
+    """Return the first `most` rows, read by a child process (`table_child`). Raise Invalid, with the field, for what it refuses."""
     try:
-        text = _decoded(data)
-        first = text.split("\n", 1)[0]
-        delimiter = ";" if first.count(";") > first.count(",") else ","
-        return list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), most))
-    except UnicodeDecodeError as binary:
-        raise Invalid.field(field, "This is neither a CSV nor an XLSX file.") from binary
-    except csv.Error as broken:
-        raise Invalid.field(field, say("The CSV file cannot be read: %(reason)s.", reason=broken)) from broken
+        answer = read_in_child(kind, data, most, MAX_ANSWER, most=MAX_ANSWER)
+    except reasons.NotAccepted as refused:
+        raise Invalid.field(field, _refusal(kind.upper(), refused)) from refused
+    return [json.loads(line) for line in io.BytesIO(answer)]
 
 
-def _decoded(data: bytes) -> str:
-    # UTF-16 and binary files hold NUL bytes. Windows-1252 would decode them to nonsense without an error.
-    if b"\x00" in data:
-        raise UnicodeDecodeError("utf-8", data[:16], 0, 1, "a NUL byte")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252")
-
-
-def _xlsx_lines(data: bytes, field: str, most: int) -> list[Sequence[Cell]]:
-    """Return the rows, read by a child process with little memory (see `xlsx_child`), in about 40 ms.
-
-    The child's environment is empty: the parent's may hold secrets.
-    """
-    _check_zip(data, field)
-    # -I: neither the environment nor the working folder can put modules of their own in place of Python's.
-    command = [sys.executable, "-I", str(CHILD), str(most), str(MAX_COLUMNS)]
-    try:
-        child = subprocess.run(command, input=data, capture_output=True, env={}, timeout=_patience(), check=False)  # noqa: S603
-    except subprocess.TimeoutExpired as endless:
-        raise Invalid.field(field, "The XLSX file takes too long to read.") from endless
-    if child.returncode == TOO_WIDE:
-        raise Invalid.field(field, say("The XLSX file has more than %(most)s columns.", most=MAX_COLUMNS))
-    if child.returncode != 0:
-        raise Invalid.field(field, "The XLSX file cannot be read.")
-    lines: list[Sequence[Cell]] = json.loads(child.stdout)
-    return lines
-
-
-def _patience() -> float:
-    """Return the seconds that reading a file may take: not longer than the request it came with."""
-    left = deadline.remaining()
-    return CHILD_SECONDS if left is None else min(CHILD_SECONDS, max(0.0, left - ANSWER_SECONDS))
-
-
-def _check_zip(data: bytes, field: str) -> None:
-    """Refuse archives that unpack to too much before anything unpacks them, and entries that declare entities.
-
-    An archive may not have overlapping entries (CVE-2024-0450), too many, too large ones, or other compressions than deflate.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-            overlap = any(a.header_offset + a.compress_size > b.header_offset for a, b in pairwise(entries))
-            packed = any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries)
-            if overlap or packed or len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED:
-                raise Invalid.field(field, "The XLSX file unpacks to an unreasonable size.")
-            for entry in entries:
-                _check_entry(archive, entry, field)
-    # RuntimeError is how zipfile reports an encrypted entry.
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as broken:
-        raise Invalid.field(field, "The XLSX file is damaged or encrypted.") from broken
-
-
-def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, field: str) -> None:
-    """Unpack an entry piece by piece, up to its declared size, and refuse a document type anywhere in it (XML entities)."""
-    size, tail = 0, b""
-    with archive.open(entry) as handle:
-        while piece := handle.read(PIECE):
-            size += len(piece)
-            if size > entry.file_size:
-                raise Invalid.field(field, "The XLSX file unpacks to an unreasonable size.")
-            if b"<!DOCTYPE" in tail + piece or b"<!ENTITY" in tail + piece:
-                raise Invalid.field(field, "The XLSX file declares entities; save it anew from a spreadsheet program.")
-            tail = piece[-16:]  # a keyword may lie across two pieces
+def _refusal(kind: str, refused: reasons.NotAccepted) -> Text:
+    row, column, most, words = (refused.facts.get(name, "") for name in ("row", "column", "most", "words"))
+    return {
+        reasons.TOO_LONG: say("The %(kind)s file takes too long to read.", kind=kind),
+        reasons.TOO_MUCH: say("The %(kind)s file cannot be read: it holds too much.", kind=kind),
+        reasons.BROKEN: say("The %(kind)s file cannot be read.", kind=kind),
+        reasons.SYNTAX: say("The CSV file cannot be read: %(reason)s.", reason=words),
+        reasons.NOT_A_TABLE: say("This is neither a CSV nor an XLSX file."),
+        reasons.TOO_WIDE: say("The %(kind)s file has more than %(most)s columns.", kind=kind, most=most),
+        reasons.LONG_TEXT: say(
+            "The text in row %(row)s, column %(column)s is longer than %(most)s characters.", row=row, column=column, most=most
+        ),
+        reasons.UNPACKED: say("The XLSX file unpacks to an unreasonable size."),
+        reasons.DAMAGED: say("The XLSX file is damaged or encrypted."),
+        reasons.ENTITIES: say("The XLSX file declares entities; save it anew from a spreadsheet program."),
+    }[refused.reason]
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

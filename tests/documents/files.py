@@ -6,9 +6,11 @@ import io
 import subprocess
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import pikepdf
 import typst
 import xlsxwriter
 
@@ -25,6 +27,39 @@ def pdf(*objects: bytes) -> bytes:
     """Write a PDF by hand: header, objects, trailer. It has no cross-reference table, which viewers rebuild."""
     body = b"\n".join(b"%d 0 obj\n%s\nendobj" % (number, value) for number, value in enumerate(objects, start=1))
     return b"%PDF-1.7\n" + body + b"\ntrailer << /Root 1 0 R >>\nstartxref\n0\n%%EOF\n"
+
+
+def paged(*objects: bytes, catalog: bytes = b"") -> bytes:
+    """Write a PDF of one empty page by hand, with more objects from number 4 on; `catalog` are more entries of its catalogue."""
+    pages = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>"
+    return pdf(b"<< /Type /Catalog /Pages 2 0 R %s >>" % catalog, pages, page, *objects)
+
+
+def revised(data: bytes, *objects: bytes, trailer: bytes = b"") -> bytes:
+    """Append objects with their numbers, a table of cross-references and a trailer, as a program does that keeps the older bytes."""
+    start = int(data.rpartition(b"startxref")[2].split()[0])
+    out, entries = bytearray(data + b"\n"), b""
+    for value in objects:
+        entries += b"%d 1\n%010d %05d n \n" % (int(value.split()[0]), len(out), 0)
+        out += value + b"\n"
+    size = max(50, *(int(value.split()[0]) + 1 for value in objects))
+    out += b"xref\n%strailer << /Size %d /Root 1 0 R /Prev %d %s >>\nstartxref\n%d\n%%%%EOF\n" % (entries, size, start, trailer, len(out))
+    return bytes(out)
+
+
+def saved(**options: Any) -> Callable[[Callable[[pikepdf.Pdf], object]], bytes]:
+    """Make a PDF of one page with pikepdf, changed by the decorated function, and saved with these options."""
+
+    def make(change: Callable[[pikepdf.Pdf], object]) -> bytes:
+        with pikepdf.new() as made:
+            made.add_blank_page(page_size=(200, 200))
+            change(made)
+            out = io.BytesIO()
+            made.save(out, **options)
+        return out.getvalue()
+
+    return make
 
 
 def stream(dictionary: bytes, body: bytes, eol: bytes = b"\n") -> bytes:

@@ -1,0 +1,107 @@
+"""Have an upload read by a child process of little memory, time and output: the parser of a hostile file works where it can do no harm.
+
+The child is `reader_child.py` in a Python of its own: isolated from environment and working folder, its standard error thrown away. It
+limits its memory and its CPU time before it looks at the file. The parent limits wall time and output, and ends a child that exceeds
+them. At most AT_ONCE children of a server process work at a time, so that they need AT_ONCE times 300 MB together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, cast
+
+from sifilma.documents.reader_refusals import BROKEN, REFUSED, TOO_LONG, TOO_MUCH, NotAccepted
+from sifilma.kernel import deadline
+from sifilma.kernel.errors import Unavailable
+
+CHILD = Path(__file__).with_name("reader_child.py")
+AT_ONCE = 2
+CHILD_SECONDS = 10.0  # of time: a child of 2 s of CPU time has five times that on a machine with other work
+ANSWER_SECONDS = 1.0
+"""Seconds of a request's deadline that are kept for the answer about its file."""
+PIECE = 64 * 1024  # bytes: what a pipe holds
+LONGEST_REFUSAL = 1024  # bytes, also of a child that is asked for no answer
+ROOM = threading.BoundedSemaphore(AT_ONCE)
+
+
+def read_in_child(kind: str, data: bytes, *arguments: object, most: int) -> bytes:
+    """Return what the child prints about the file, at most `most` bytes. `kind` is one of `reader_child.READERS`.
+
+    Raise NotAccepted, or Unavailable if no child can be started within the time of the request.
+    """
+    until = time.monotonic() + _patience()
+    if not ROOM.acquire(timeout=max(0.0, until - time.monotonic())):
+        raise Unavailable("Too many files are being read right now.", type="readers-busy")
+    try:
+        return _answer(kind, data, [str(argument) for argument in arguments], most, until)
+    finally:
+        ROOM.release()
+
+
+def _patience() -> float:
+    """Return the seconds that reading a file may take: not longer than the request it came with."""
+    left = deadline.remaining()
+    return CHILD_SECONDS if left is None else min(CHILD_SECONDS, max(0.0, left - ANSWER_SECONDS))
+
+
+def _answer(kind: str, data: bytes, arguments: list[str], most: int, until: float) -> bytes:
+    # -I: neither the environment nor the working folder can put modules of their own in place of Python's. The parent's environment may
+    # hold secrets, so the child gets none.
+    command = [sys.executable, "-I", str(CHILD), kind, *arguments]
+    with _as_file(data) as file:
+        try:
+            child = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={})  # noqa: S603
+        except OSError as full:
+            raise Unavailable("The file cannot be read right now.", type="readers-busy") from full
+    with child:
+        try:
+            answer = _read(cast(IO[bytes], child.stdout).fileno(), max(most, LONGEST_REFUSAL), until)
+            return _judged(child.wait(max(0.0, until - time.monotonic())), answer)
+        except subprocess.TimeoutExpired as endless:
+            raise NotAccepted(TOO_LONG) from endless
+        finally:
+            child.kill()  # does nothing to one that has ended
+
+
+def _as_file(data: bytes) -> IO[bytes]:
+    """Return the data as a file in memory. Unlike a pipe it needs nobody who fills it, and it leaves nothing on a disk."""
+    file = os.fdopen(os.memfd_create("upload", os.MFD_CLOEXEC), "w+b")
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+def _read(pipe: int, most: int, until: float) -> bytes:
+    """Read to the end of a pipe. Raise NotAccepted if that is more than `most` bytes or not reached in time."""
+    answer = bytearray()
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    while True:
+        if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise NotAccepted(TOO_LONG)
+        piece = os.read(pipe, PIECE)
+        if not piece:
+            return bytes(answer)
+        answer += piece
+        if len(answer) > most:
+            raise NotAccepted(TOO_MUCH)
+
+
+def _judged(status: int, answer: bytes) -> bytes:
+    if status == 0:
+        return answer
+    if status == REFUSED:
+        told = json.loads(answer)
+        raise NotAccepted(told["reason"], **told["facts"])
+    if status == -signal.SIGXCPU:
+        raise NotAccepted(TOO_LONG)
+    # A library that gets no memory aborts; the kernel kills.
+    raise NotAccepted(TOO_MUCH if status in (-signal.SIGABRT, -signal.SIGKILL) else BROKEN)
