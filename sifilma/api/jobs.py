@@ -1,4 +1,4 @@
-"""The routes of jobs: progress, errors by row, and the files with results and failed rows."""
+"""The routes of jobs: progress, errors by row, the files with results and failed rows, and cancellation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file
 from sifilma.documents import lists, sheets
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.schemas import JobOut, RowErrorOut
+from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -49,6 +50,13 @@ def show(path: IdPath) -> Response:
     return answer(serializers.job_out(service.get_job(context(), path.id)))
 
 
+@api.post("/jobs/<uuid:id>/cancel", responses={200: JobOut}, summary="Cancel a job")
+@operation("job.cancel")
+def cancel(path: IdPath, body: NoteIn) -> Response:
+    """Rows that are done stay done; the others come back with `corrected`. Cancelling once more changes nothing."""
+    return answer(serializers.job_out(service.cancel(context(), path.id, body.note)))
+
+
 @api.get("/jobs/<uuid:id>/errors", responses={200: ErrorsOut}, summary="What was wrong with the rows of a job")
 @operation("job.see")
 def errors(path: IdPath) -> Response:
@@ -57,7 +65,7 @@ def errors(path: IdPath) -> Response:
     return answer(ErrorsOut(items=serializers.errors_out(ctx, service.get_job(ctx, path.id))))
 
 
-@api.get("/jobs/<uuid:id>/corrected", responses=FILE, summary="The failed rows, to be put right and sent again")
+@api.get("/jobs/<uuid:id>/corrected", responses=FILE, summary="The failed and undone rows, to be put right and sent again")
 @operation("job.see")
 def corrected(path: IdPath, query: FileQuery) -> Response:
     """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""

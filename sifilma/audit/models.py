@@ -107,6 +107,7 @@ class Action(StrEnum):
     JOB_RUN = "job.run"
     JOB_COMPLETE = "job.complete"
     JOB_STOP = "job.stop"
+    JOB_CANCEL = "job.cancel"
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
 

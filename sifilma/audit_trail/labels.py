@@ -98,6 +98,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.JOB_RUN: _("Work on a file begun"),
     Action.JOB_COMPLETE: _("Work on a file completed"),
     Action.JOB_STOP: _("Work on a file stopped"),
+    Action.JOB_CANCEL: _("Work on a file cancelled"),
     Action.REGIONS_IMPORT: _("Region codes or boundaries imported"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }

@@ -17,13 +17,16 @@ from sifilma.kernel.text import Wrong, say
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parsed(sheet: Sheet, schema: type[Model]) -> tuple[dict[int, Model], list[RowError]]:
-    """Return the rows that the schema accepts, by row number, and the errors of the others. Empty cells count as not given."""
+def parsed(sheet: Sheet, schema: type[Model], *, passed_over: str = "") -> tuple[dict[int, Model], list[RowError]]:
+    """Return the rows that the schema accepts, by row number, and the errors of the others.
+
+    Empty cells, and those of the column `passed_over`, count as not given.
+    """
     rows: dict[int, Model] = {}
     errors: list[RowError] = []
     for row in sheet.rows:
         try:
-            rows[row.number] = schema.model_validate({name: text for name, text in row.cells.items() if text})
+            rows[row.number] = schema.model_validate({name: text for name, text in row.cells.items() if text and name != passed_over})
         except ValidationError as refused:
             found = refused.errors(include_url=False)
             errors += [RowError(row.number, str((*error["loc"], "")[0]), Wrong(error)) for error in found]

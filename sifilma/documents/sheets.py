@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sifilma.documents import reader_refusals as reasons
+from sifilma.documents.cells import wrong_with
 from sifilma.documents.reading import read_in_child
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import Text, joined, say
@@ -85,7 +86,7 @@ def _check_header(header: list[str], required: Sequence[str], optional: Sequence
 
 
 def _rows(header: list[str], lines: list[tuple[int, Sequence[Cell]]]) -> list[Row]:
-    """Return the rows. Raise Invalid with every cell that has lost digits and every value in a column without a name."""
+    """Return the rows. Raise Invalid with every cell that cannot be taken as it is, and every value in a column without a name."""
     rows: list[Row] = []
     errors: list[RowError] = []
     for number, line in lines:
@@ -96,6 +97,8 @@ def _rows(header: list[str], lines: list[tuple[int, Sequence[Cell]]]) -> list[Ro
                 errors.append(RowError(number, name, "A long number was kept as a number and has lost digits: format the column as text."))
             elif name:
                 cells[name] = _text(cell)
+                if told := wrong_with(cells[name]):
+                    errors.append(RowError(number, name, told))
             elif str(cell).strip():
                 told = say("Column %(column)s holds a value but has no name in the first row.", column=index + 1)
                 errors.append(RowError(number, "", told))

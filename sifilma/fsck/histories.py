@@ -54,7 +54,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "applied": (f"{_M}.apply",), "approved_to_test": (f"{_M}.admit", f"{_M}.return"), "tested": (f"{_M}.test",),
         "certified": (f"{_M}.approve",), "reported": (f"{_M}.report",), "rejected": (f"{_M}.reject",), "cancelled": (f"{_M}.cancel",),
     },
-    "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",)},
+    "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",),
+            "cancelled": ("job.cancel",)},
     "revocation": {"proposed": ("manifest.revoke_propose",), "executed": ("manifest.revoke",), "rejected": ("manifest.revoke_reject",)},
     "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",), "rejected": ("user.change_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
@@ -68,7 +69,7 @@ ALWAYS_A_STEP = (
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),
     *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")),
-    *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop")),
+    *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip

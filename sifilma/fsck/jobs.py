@@ -10,6 +10,8 @@ from sifilma.fsck.snapshot import Snapshot
 
 _ROWS = "(SELECT COUNT(*) FROM job_row r WHERE r.job_id = j.id)"
 _FAILED = f"{_ROWS[:-1]} AND r.is_failed)"
+_LINES = "(SELECT COUNT(*) FROM job_line l WHERE l.job_id = j.id)"
+_ENDED = "('completed', 'stopped', 'cancelled')"
 
 
 @in_snapshot("job-counts", "A job counts its rows as they are settled, and is completed with all of them.")
@@ -28,18 +30,48 @@ def counts(now: Snapshot) -> Found:
     )
 
 
-@in_snapshot("job-file", "A file's rows are kept sealed exactly until its job ends.")
-def file(now: Snapshot) -> Found:
-    """Check that the rows are erased with the end of the job: they contain tokens."""
+@in_snapshot("job-lines", "A row of a file waits or has its result, never both, and while its job is open never neither.")
+def lines(now: Snapshot) -> Found:
+    """Compare the waiting rows with the results. A file that an earlier version took in waits as a whole, in `sealed`."""
     yield from now.find(
         "job",
-        "SELECT j.id, j.state FROM job j WHERE j.state IN ('completed', 'stopped') AND length(j.sealed) > 0",
-        "is {state}, and keeps a sealed file",
+        f"SELECT j.id, j.state, j.total, j.done, {_LINES} AS there FROM job j WHERE length(j.sealed) = 0 AND {_LINES} <> j.total - j.done"
+        f" AND (j.state NOT IN {_ENDED} OR {_LINES} > 0)",
+        "is {state} with {done} of {total} rows done, and {there} wait",
     )
     yield from now.find(
         "job",
-        "SELECT j.id, j.state FROM job j WHERE j.state IN ('queued', 'running') AND j.kind = 'activation' AND length(j.sealed) < 46",
-        "is {state}, and its file is gone",
+        "SELECT j.id, l.number FROM job j JOIN job_line l ON l.job_id = j.id JOIN job_row r ON r.job_id = j.id AND r.number = l.number",
+        "has a result for row {number}, which waits for one",
+    )
+
+
+@in_snapshot("job-file", "The secrets of a file are kept sealed exactly until its rows have their results, at most until its job ends.")
+def file(now: Snapshot) -> Found:
+    """Check that the tokens are erased with the end of the job."""
+    yield from now.find(
+        "job",
+        f"SELECT j.id, j.state FROM job j WHERE j.state IN {_ENDED} AND length(j.sealed) > 0",
+        "is {state}, and keeps a sealed file",
+    )
+    # A sealed token is the data key's id (16), IV (12), the token (1 or more) and tag (16).
+    yield from now.find(
+        "job",
+        "SELECT j.id, j.state, l.number FROM job j JOIN job_line l ON l.job_id = j.id"
+        f" WHERE (j.state IN {_ENDED} AND l.secret IS NOT NULL)"
+        f" OR (j.state NOT IN {_ENDED} AND j.kind = 'activation' AND COALESCE(length(l.secret), 0) < 45)",
+        "is {state}; the token of row {number} is kept beyond it, or is gone before it",
+    )
+
+
+@in_snapshot("job-idle", "A job that has ended is held by no worker, waits for nothing and is tried no more.")
+def idle(now: Snapshot) -> Found:
+    """Check what only an open job has."""
+    return now.find(
+        "job",
+        f"SELECT j.id, j.state FROM job j WHERE j.state IN {_ENDED} AND (j.taken_by <> '' OR j.taken_until IS NOT NULL OR j.waits_for <> ''"
+        " OR j.waiting_since IS NOT NULL OR j.working_on IS NOT NULL OR j.tries <> 0 OR j.ended_at IS NULL)",
+        "is {state}, and still has a worker, a try or something to wait for",
     )
 
 

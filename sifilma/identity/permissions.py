@@ -72,6 +72,7 @@ class Operation(StrEnum):
     DESTRUCTION_RECORD = "destruction.record"
     DESTRUCTION_VERIFY = "destruction.verify"
     JOB_SEE = "job.see"
+    JOB_CANCEL = "job.cancel"
     PLACE_REVIEW = "place.review"
     PLACE_SEE = "place.see"
     AUDIT_READ = "audit.read"
@@ -168,7 +169,8 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_APPROVE: "A! -  -  -  -   -  -  -  -   -",
     Operation.DESTRUCTION_RECORD: "-  O! -  -  -   O! O! O! O!  -",
     Operation.DESTRUCTION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
-    Operation.JOB_SEE: "-  -  -  -  -   O  O  O  O   O",
+    Operation.JOB_SEE: "-  A  -  -  -   O  O  O  O   O",
+    Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_SEE: "-  A  A  -  -   -  -  -  -   -",
     Operation.AUDIT_READ: "O  O  A  -  -   O  O  J  O   -",

@@ -1,4 +1,4 @@
-"""Jobs and the results of their rows."""
+"""Jobs, their rows, and what became of those."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
@@ -30,9 +30,10 @@ class JobState(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     STOPPED = "stopped"
+    CANCELLED = "cancelled"
 
 
-ENDED = (JobState.COMPLETED, JobState.STOPPED)
+ENDED = (JobState.COMPLETED, JobState.STOPPED, JobState.CANCELLED)
 S = JobState
 JOB = LifeCycle(
     "job",
@@ -40,19 +41,24 @@ JOB = LifeCycle(
     initial=[S.QUEUED],
     transitions=[
         Transition(S.QUEUED, S.RUNNING, Cause.SYSTEM, "a worker has taken it"),
-        Transition(S.QUEUED, S.STOPPED, Cause.SYSTEM, "whoever began it may not do this any more; its file is wiped"),
-        Transition(S.RUNNING, S.COMPLETED, Cause.SYSTEM, "every row has its result; its file is wiped"),
-        Transition(S.RUNNING, S.STOPPED, Cause.SYSTEM, "whoever began it may not do this any more; its file is wiped"),
+        Transition(S.QUEUED, S.STOPPED, Cause.SYSTEM, "whoever began it may not do this any more; its secrets are wiped"),
+        Transition(S.QUEUED, S.CANCELLED, entails="its secrets are wiped; the rows without a result are given back"),
+        Transition(S.RUNNING, S.COMPLETED, Cause.SYSTEM, "every row has its result"),
+        Transition(S.RUNNING, S.STOPPED, Cause.SYSTEM, "whoever began it may not go on, or turn after turn failed; its secrets are wiped"),
+        Transition(S.RUNNING, S.CANCELLED, entails="its secrets are wiped; the rows without a result are given back"),
     ],
 )
 
 
 class Job(Stateful, Base):
-    """One file of `total` rows. `done` of them have a result, and `failed` of those have errors.
+    """One file of `total` rows. `done` of them have a result (`JobRow`), and `failed` of those have errors. The others wait as `JobLine`s.
 
-    The rows are in `sealed` (encrypted; emptied when the job ends) or, if they hold no secret, in the document `document_id`. `subject_id`
-    is the object they belong to. The worker `taken_by` holds a lease until `taken_until`; after that another worker may take the job.
-    `waits_for` names what was out of reach at the last try.
+    `document_id` is the file itself, if it holds no secret. `sealed` held all rows of a file that an earlier version took in; the worker
+    turns it into lines. `subject_id` is the object the rows belong to. The worker `taken_by` holds a lease until `taken_until`; after that
+    another worker may take the job. `served` numbers the turns of all jobs: it is the number of this job's latest turn.
+
+    `waits_for` names what was out of reach at the last turn, `waiting_since` since when. `tries` counts the turns, this one included, since
+    a row was last settled; turns that met an outage are not counted. `working_on` is the row that is tried alone after a worker died.
     """
 
     __tablename__ = "job"
@@ -61,8 +67,11 @@ class Job(Stateful, Base):
         CheckConstraint("kind IN ('activation', 'batch')", name="kind"),
         CheckConstraint("(user_id IS NULL) <> (api_key_id IS NULL)", name="by_one"),
         CheckConstraint("0 <= failed AND failed <= done AND done <= total", name="counts"),
-        CheckConstraint("state NOT IN ('completed', 'stopped') OR length(sealed) = 0", name="wiped"),
+        CheckConstraint("state NOT IN ('completed', 'stopped', 'cancelled') OR length(sealed) = 0", name="wiped"),
+        CheckConstraint("tries >= 0", name="tries"),
         Index(None, "organisation_id", "id"),
+        Index(None, "organisation_id", "served"),
+        Index(None, "served"),
         Index(None, "state", "due_at"),
     )
 
@@ -84,12 +93,31 @@ class Job(Stateful, Base):
     taken_by: Mapped[str] = mapped_column(String(36), default="")
     taken_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     waits_for: Mapped[str] = mapped_column(String(10), default="")
+    waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
+    working_on: Mapped[int | None]
+    served: Mapped[int] = mapped_column(BigInteger, default=0)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     @property
     def stem(self) -> str:
         """Return the file's name without its extension."""
         return self.filename.rpartition(".")[0] or self.filename
+
+
+class JobLine(Base):
+    """A row without a result, numbered as in the file. It leaves when it has one.
+
+    `cells` are sealed under the key from the settings, without secrets. `secret` is sealed under a key of the HSM; it is NULL where the row
+    has no secret, and from the end of the job on.
+    """
+
+    __tablename__ = "job_line"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    cells: Mapped[bytes] = mapped_column(LargeBinary)
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class JobRow(Base):
@@ -107,6 +135,21 @@ class JobRow(Base):
 
 
 triggers.immutable("job_row", "job_id", "number", "is_failed", "result_id")
+# The database itself keeps no secret beyond the end of a job, whoever ends it, and loses no row.
+triggers.follow(
+    "job_wiped",
+    "job",
+    "UPDATE",
+    "UPDATE job_line SET secret = NULL WHERE job_id = NEW.id",
+    when="OLD.state <> NEW.state AND NEW.state IN ('completed', 'stopped', 'cancelled')",
+)
+triggers.guard(
+    "job_line_keep",
+    "job_line",
+    "DELETE",
+    "NOT EXISTS (SELECT 1 FROM job_row r WHERE r.job_id = OLD.job_id AND r.number = OLD.number)",
+    "job_line: a row leaves when it has its result",
+)
 triggers.guard(
     "job_forward",
     "job",

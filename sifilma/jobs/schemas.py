@@ -9,7 +9,10 @@ from pydantic import BaseModel
 
 
 class JobOut(BaseModel):
-    """A job. `waits_for`: what was away at the last try (`hsm`, `service`); it goes on by itself."""
+    """A job. `waits_for`: what was away at the last turn (`hsm`, `service`), since `waiting_since`; it goes on by itself.
+
+    `tries`: turns since a row was last settled, those that met an outage left out. `undone`: rows without a result.
+    """
 
     id: UUID
     kind: str
@@ -20,6 +23,9 @@ class JobOut(BaseModel):
     filename: str
     note: str
     waits_for: str | None
+    waiting_since: datetime | None
+    tries: int
+    undone: int
     created_at: datetime
     ended_at: datetime | None
     errors_url: str | None

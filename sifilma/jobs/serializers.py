@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.cards.serializers import TimelineStep, timeline
-from sifilma.identity.models import ApiKey, Person, User
+from sifilma.identity.models import ApiKey, Organisation, Person, User
 from sifilma.jobs.failed_rows import errors_of
 from sifilma.jobs.models import ENDED, JOB, Job
 from sifilma.jobs.schemas import JobOut, RowErrorOut
@@ -22,29 +22,41 @@ SHOWN = 100
 
 @dataclass(frozen=True)
 class Line:
-    """A job in a list, with the name of who began it."""
+    """A job in a list, with the name of who began it and of their organisation."""
 
     of: Job
     who: str
+    organisation: str
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """A job with the errors of its first failed rows and its steps. `more` is True if there are further failed rows."""
+    """A job with the errors of its first failed rows and its steps. `more` is True if there are further failed rows.
+
+    `undone` is the number of rows that the job did not come to before it ended.
+    """
 
     job: Job
     who: str
+    organisation: str
+    undone: int
     errors: list[RowErrorOut]
     more: bool
     ended: bool
     steps: list[TimelineStep]
 
 
+def has_undone(job: Job) -> bool:
+    """Return whether the job has ended without a result for some rows, which are given back."""
+    return job.state in ENDED and job.done < job.total
+
+
 def job_out(job: Job) -> JobOut:
     """Return a job for the API."""
-    ways = {"errors": "errors", "corrected": "corrected"} if job.failed else {}
-    if job.state in ENDED:
-        ways |= {"result": "result"}
+    ways = {"errors": "errors"} if job.failed else {}
+    if job.failed or has_undone(job):
+        ways |= {"corrected": "corrected"}
+    ways |= {"result": "result"} if job.state in ENDED else {"cancel": "cancel"}
     linked = links("jobs", job.id, **ways)
     return JobOut(
         id=job.id,
@@ -56,6 +68,9 @@ def job_out(job: Job) -> JobOut:
         filename=job.filename,
         note=job.change_note,
         waits_for=job.waits_for or None,
+        waiting_since=job.waiting_since,
+        tries=job.tries,
+        undone=job.total - job.done,
         created_at=job.created_at,
         ended_at=job.ended_at,
         errors_url=linked.get("errors"),
@@ -71,15 +86,21 @@ def errors_out(ctx: Context, job: Job, say: Callable[[str], str] = str, most: in
 
 
 def lines(ctx: Context, jobs: Sequence[Job]) -> list[Line]:
-    """Return jobs with the name of the person or API key that began each, in two queries for all."""
+    """Return jobs with the names of who began each (a person or an API key) and of their organisation, in three queries for all."""
     people = select(User.id, Person.name).join(Person, Person.id == User.person_id).where(User.id.in_([job.user_id for job in jobs]))
     keys = select(ApiKey.id, ApiKey.name).where(ApiKey.id.in_([job.api_key_id for job in jobs]))
-    names: dict[UUID, str] = dict(ctx.session.execute(people).all()) | dict(ctx.session.execute(keys).all())
-    return [Line(job, names.get(job.user_id or job.api_key_id or job.id, "")) for job in jobs]
+    owners = select(Organisation.id, Organisation.name).where(Organisation.id.in_({job.organisation_id for job in jobs}))
+    names: dict[UUID, str] = {}
+    for query in (people, keys, owners):
+        names |= dict(ctx.session.execute(query).all())
+    return [Line(job, names.get(job.user_id or job.api_key_id or job.id, ""), names.get(job.organisation_id, "")) for job in jobs]
 
 
 def job_page(ctx: Context, job_id: UUID, say: Callable[[str], str]) -> JobPage:
     """Return a job for its page. Raise NotFound if there is none in the actor's scope."""
     job = get_job(ctx, job_id)
     errors = errors_out(ctx, job, say, SHOWN) if job.failed else []
-    return JobPage(job, lines(ctx, [job])[0].who, errors, job.failed > SHOWN, job.state in ENDED, timeline(ctx, JOB.kind, job.id))
+    (line,) = lines(ctx, [job])
+    undone = job.total - job.done if has_undone(job) else 0
+    steps = timeline(ctx, JOB.kind, job.id)
+    return JobPage(job, line.who, line.organisation, undone, errors, job.failed > SHOWN, job.state in ENDED, steps)

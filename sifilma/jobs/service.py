@@ -1,4 +1,4 @@
-"""Begin a job, and find it again."""
+"""Begin a job, find it again, and cancel it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from sqlalchemy import Select, func, select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.uploads import clean_name
+from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
-from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobRow, JobState
-from sifilma.kernel.context import Context
+from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobLine, JobRow, JobState
+from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
@@ -30,7 +32,6 @@ class NewJob:
     filename: str
     columns: list[str]
     total: int
-    sealed: bytes = b""
     document_id: UUID | None = None
     subject_id: UUID | None = None
 
@@ -46,7 +47,6 @@ def begin(ctx: Context, new: NewJob) -> Job:
         api_key_id=ctx.actor.api_key_id,
         filename=clean_name(new.filename),
         columns=new.columns,
-        sealed=new.sealed,
         document_id=new.document_id,
         subject_id=new.subject_id,
         total=new.total,
@@ -63,26 +63,55 @@ def begin(ctx: Context, new: NewJob) -> Job:
 
 
 def _require_room(ctx: Context) -> None:
-    mine = select(func.count(Job.id)).where(Job.organisation_id == ctx.actor.organisation_id, Job.state.not_in(ENDED))
-    if (ctx.session.scalar(mine) or 0) >= MOST_OPEN:
-        told = say("Your organisation has %(most)s files that are being worked on. Wait until one of them is done.", most=MOST_OPEN)
+    # One upload of an organisation counts at a time: two at once would both find the last place free. NO KEY UPDATE lets others go on
+    # inserting rows that refer to the organisation.
+    mine = ctx.actor.organisation_id
+    ctx.session.execute(select(Organisation.id).where(Organisation.id == mine).with_for_update(key_share=True))
+    open_jobs = select(func.count(Job.id)).where(Job.organisation_id == mine, Job.state.not_in(ENDED))
+    if (ctx.session.scalar(open_jobs) or 0) >= MOST_OPEN:
+        told = say(
+            "Your organisation has %(most)s files that are being worked on. Wait until one of them is done, or cancel one.", most=MOST_OPEN
+        )
         raise Conflict(told, type="too-many-jobs")
 
 
-def jobs_query(ctx: Context) -> Select[Job]:
-    """Return a query of the jobs of the actor's organisation."""
-    return scoped(select(Job), ctx.actor, Operation.JOB_SEE, Job.organisation_id)
+def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
+    """Cancel a job. Rows that have a result keep it; the others are given back. Cancelling a cancelled job changes nothing.
+
+    A worker in the middle of the job loses its lease with this commit: what it has not committed by then, it rolls back. Raise NotFound
+    outside the actor's scope, and Conflict if the job has ended otherwise.
+    """
+    job = get_job(ctx, job_id, Operation.JOB_CANCEL)
+    hold(ctx.session, job)
+    if job.state != JobState.CANCELLED:
+        facts = {"kind": job.kind, "done": job.done, "count": job.total}
+        act = record(ctx, Action.JOB_CANCEL, JOB.kind, job.id, organisation_id=job.organisation_id, **facts)
+        close(ctx, job, JobState.CANCELLED, act, note)
+        ctx.session.flush()
+    return job
+
+
+def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> None:
+    """End a job in the same step in which its file is emptied and its lease is taken away. Raise Conflict if it has ended."""
+    JOB.move(ctx.session, job, state, act, note)
+    job.sealed, job.taken_by, job.taken_until, job.waits_for, job.waiting_since = b"", "", None, "", None
+    job.tries, job.working_on, job.ended_at = 0, None, ctx.now
+
+
+def jobs_query(ctx: Context, operation: Operation = Operation.JOB_SEE) -> Select[Job]:
+    """Return a query of the jobs on which the actor may do this."""
+    return scoped(select(Job), ctx.actor, operation, Job.organisation_id)
 
 
 def list_jobs(ctx: Context, state: str = "") -> Listing[Job]:
-    """Return the jobs of the actor's organisation, of one state if it is given."""
+    """Return the jobs that the actor may see, of one state if it is given."""
     query = jobs_query(ctx)
     return (query.where(Job.state == state) if state else query), Job.id
 
 
-def get_job(ctx: Context, job_id: UUID) -> Job:
+def get_job(ctx: Context, job_id: UUID, operation: Operation = Operation.JOB_SEE) -> Job:
     """Return one job. Raise NotFound if there is none in the actor's scope."""
-    found = ctx.session.scalars(jobs_query(ctx).where(Job.id == job_id)).first()
+    found = ctx.session.scalars(jobs_query(ctx, operation).where(Job.id == job_id)).first()
     if found is None:
         raise NotFound()
     return found
@@ -92,3 +121,10 @@ def failed_rows(ctx: Context, job: Job, *, after: int = 0, most: int | None = No
     """Return the rows with errors, in the order of the file: those after row `after`, at most `most`."""
     query = select(JobRow).where(JobRow.job_id == job.id, JobRow.is_failed, JobRow.number > after).order_by(JobRow.number)
     return list(ctx.session.scalars(query.limit(most) if most else query))
+
+
+def undone_lines(ctx: Context, job: Job) -> list[JobLine]:
+    """Return the rows without a result of a job that has ended, in the order of the file. Their secrets are gone."""
+    if job.state not in ENDED:
+        return []
+    return list(ctx.session.scalars(select(JobLine).where(JobLine.job_id == job.id).order_by(JobLine.number)))

@@ -1,4 +1,4 @@
-"""Jobs on the web: progress, errors by row, and the files with results and failed rows."""
+"""Jobs on the web: progress, errors by row, the files with results and failed rows, and their cancellation."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
+from werkzeug.wrappers import Response as AnyResponse
 
+from sifilma.approvals.decision_views import attempted
 from sifilma.documents import list_views, lists
 from sifilma.documents.lists import Export
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.models import JobState
+from sifilma.kernel.context import Context
+from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import moment
+from sifilma.web.pages import moment, seen
 from sifilma.web.requests import context
 from sifilma.web.states import kind as kind_name
 from sifilma.web.states import named, state
 from sifilma.web.texts import translate
 
 blueprint = Blueprint("job_pages", __name__, url_prefix="/pekerjaan", template_folder="templates")
+WAITS = {"hsm": _("the HSM"), "service": _("the service")}
 EXPORT = Export(
     "pekerjaan",
     {
@@ -31,7 +36,9 @@ EXPORT = Export(
         _("Rows"): lambda line: line.of.total,
         _("Done"): lambda line: line.of.done,
         _("With errors"): lambda line: line.of.failed,
+        _("Waits for"): lambda line: str(WAITS.get(line.of.waits_for, "")),
         _("Begun by"): lambda line: line.who,
+        _("Organisation"): lambda line: line.organisation,
     },
 )
 
@@ -39,7 +46,7 @@ EXPORT = Export(
 @blueprint.get("")
 @operation("job.see")
 def index() -> Response:
-    """List the jobs of the actor's organisation."""
+    """List the jobs of the actor's organisation, or all jobs for the directorate."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in list(JobState) else ""
     listing = service.list_jobs(ctx, wanted)
@@ -52,7 +59,20 @@ def index() -> Response:
 @operation("job.see")
 def show(job_id: UUID) -> str:
     """Show one job. The page requests `progress` again and again while the job runs."""
-    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
+    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form())
+
+
+def _again(job_id: UUID, form: Form) -> AnyResponse:
+    return form.again("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
+
+
+@blueprint.post("/<uuid:job_id>/batal")
+@operation("job.cancel")
+@attempted(_again)
+def cancel(ctx: Context, job_id: UUID, form: Form) -> AnyResponse:
+    """Cancel one job. What is done stays done; the other rows are given back."""
+    service.cancel(ctx, job_id, form.model(NoteIn).note)
+    return seen("job_pages.show", "cancelled", job_id=job_id)
 
 
 @blueprint.get("/<uuid:job_id>/kemajuan")

@@ -2,33 +2,43 @@
 
 The result of a row is written in the same transaction as the row's act, and only by the worker that holds the job's lease. So after a
 crash exactly the rows without a result are done again, and a worker that has lost its lease can write nothing more.
+
+Jobs take turns: the organisation that was served longest ago is next, and of its jobs the one served longest ago. Every turn settles a row,
+unless something is out of reach. A turn that settles none for another reason, because it failed or because its worker died, is counted.
+The next turn then does row by row. A row that ends workers, and a job whose turns fail again and again, are given up.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, insert, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import aliased
+from sqlalchemy.orm.exc import StaleDataError
 
 from config.settings import Settings
 from hsm import HSM
-from hsm.errors import HSMError
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs.failed_rows import CELLS, Say, Sheet
-from sifilma.jobs.models import ENDED, JOB, Job, JobRow, JobState
-from sifilma.kernel.context import Context
+from sifilma.jobs.models import ENDED, JOB, Job, JobLine, JobRow, JobState
+from sifilma.jobs.outages import outage_of
+from sifilma.jobs.service import close
+from sifilma.kernel import deadline
+from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import changed
-from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.sealing import seal
@@ -38,14 +48,22 @@ from sifilma.sign_in.authentication import find_actor
 
 # Renewed with every result. It also bounds how long a crashed worker's job stands still.
 LEASE = timedelta(seconds=15)
-# The pause before a job is tried again when a resource was out of reach.
+# The pauses before a job is tried again when a resource was out of reach: as long as it has waited so far, within these bounds.
 AGAIN = timedelta(seconds=5)
-# A fault of these kinds is not the row's: the job waits and is tried again. OSError covers the file store.
-OUTAGES = (HSMError, SQLAlchemyError, Unavailable, OSError)
+LONGEST_PAUSE = timedelta(minutes=1)
+# Seconds that one turn may wait for database and HSM, all waits together. Shorter than LEASE.
+TURN = 10.0
+# Turns without a settled row, outages apart, after which the row that is tried alone is given up, and the job itself.
+ROW_TRIES = 3
+MOST_TRIES = 6
 THIS = str(uuid7())
 """The name of this process among the workers."""
 
 log = structlog.get_logger()
+
+
+REFUSALS = (Invalid, Conflict, NotFound, ValidationError)
+"""What a row is refused with, in words."""
 
 
 class Lost(Exception):
@@ -78,9 +96,23 @@ class Taken:
     """The end of this turn, on the monotonic clock."""
 
     @property
+    def careful(self) -> bool:
+        """Return whether the turn before failed, or its worker died: rows are then done one by one, to find the one that does it."""
+        return self.job.tries > 1
+
+    @property
     def in_time(self) -> bool:
         """Return whether this turn is not over yet."""
         return time.monotonic() < self.until
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row to be done: its sealed cells, and its secret, sealed by the HSM's key."""
+
+    number: int
+    cells: bytes
+    secret: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +131,10 @@ class Kind(Protocol):
     operation: Operation
 
     def work(self, taken: Taken) -> bool:
-        """Settle rows until the turn is over. Return whether all rows are settled. May raise Lost, Barred and any of OUTAGES."""
+        """Settle rows until the turn is over, at least one. Return whether all rows are settled.
+
+        May raise Lost, Barred and what is an outage (`outages.outage_of`). Everything else counts against the job.
+        """
         ...
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
@@ -132,17 +167,32 @@ def _due(ctx: Context, tools: Tools) -> ColumnElement[bool]:
     return Job.state.not_in(ENDED) & (Job.due_at <= ctx.now) & free
 
 
+def _next(ctx: Context, tools: Tools) -> Select[UUID]:
+    """Return a query of the job whose turn it is. Turns are numbered, not dated: a clock that jumps changes nobody's turn."""
+    of_same = aliased(Job)
+    served = select(func.max(of_same.served)).where(of_same.organisation_id == Job.organisation_id).scalar_subquery()
+    return select(Job.id).where(_due(ctx, tools)).order_by(served, Job.served, Job.id).limit(1)
+
+
 def _take(tools: Tools) -> Job | None:
-    """Take the lease of the job that has waited longest, by a conditional UPDATE. Return the job, or None if none is due."""
+    """Take the lease of the job whose turn it is, by a conditional UPDATE. Return the job, or None if none is due."""
     with tools.open() as ctx:
         ctx.uow.begin_read()
-        waiting = ctx.session.scalar(select(Job.id).where(_due(ctx, tools)).order_by(Job.due_at, Job.id).limit(1))
+        waiting = ctx.session.scalar(_next(ctx, tools))
         if waiting is None:
             return None
         # Read first: a poll that finds nothing must not take SQLite's write lock. The UPDATE repeats the condition, since another
         # worker may have taken the job in between.
         ctx.uow.begin_write()
-        lease = {"taken_by": tools.name, "taken_until": ctx.now + LEASE}
+        every = aliased(Job)
+        lease = {
+            "taken_by": tools.name,
+            "taken_until": ctx.now + LEASE,
+            "served": select(func.coalesce(func.max(every.served), 0) + 1).scalar_subquery(),
+            # A turn is counted when it begins: a worker that dies counts nothing any more. A lease of this living worker that was not
+            # given back (the database was away at the end of the turn) is no new try.
+            "tries": case((Job.taken_by == tools.name, Job.tries), else_=Job.tries + 1),
+        }
         taken = update(Job).where(Job.id == waiting, _due(ctx, tools)).values(**lease).execution_options(synchronize_session=False)
         if changed(ctx.session.execute(taken)) == 0:
             return None
@@ -156,52 +206,72 @@ def _take(tools: Tools) -> Job | None:
         return job
 
 
-def _act(ctx: Context, action: Action, job: Job) -> Any:
+def _act(ctx: Context, action: Action, job: Job) -> Act:
     return record(ctx, action, JOB.kind, job.id, organisation_id=job.organisation_id, kind=job.kind)
 
 
 def _serve(taken: Taken) -> int:
-    """Give a job one turn. Return the number of rows settled in it.
-
-    If a resource is out of reach, the job waits, and the lease is given back so that any worker may continue.
-    """
+    """Give a job one turn. Return the number of rows settled in it."""
     kind, before = KINDS[taken.job.kind], taken.job.done
     try:
-        if kind.work(taken):
-            _end(taken, JobState.COMPLETED)
+        if taken.job.tries > MOST_TRIES:
+            _end(taken, JobState.STOPPED, say("The work failed again and again at the same place."))
         else:
-            _give_back(taken)
+            with deadline.limit(TURN):
+                finished = kind.work(taken)
+            _end(taken, JobState.COMPLETED) if finished else _give_back(taken)
     except Lost:
         log.info("job taken over", job=str(taken.job.id))
     except Barred:
         _end(taken, JobState.STOPPED, say("Whoever began it may not do this any more."))
-    except OUTAGES as away:
-        log.warning("job waits", job=str(taken.job.id), fault=type(away).__name__)
-        _give_back(taken, "hsm" if isinstance(away, HSMError) else "service")
+    except Exception as fault:  # noqa: BLE001  # the turn's edge: no job keeps the others from their turns
+        _after(taken, fault)
     with taken.tools.open() as ctx:
         return (ctx.session.scalar(select(Job.done).where(Job.id == taken.job.id)) or before) - before
+
+
+_one_less = case((Job.tries > 0, Job.tries - 1), else_=0)
+
+
+def _after(taken: Taken, fault: Exception) -> None:
+    """Give the lease back after a fault that was no row's own, so that any worker may continue after a pause."""
+    job, away = str(taken.job.id), outage_of(fault)
+    if away:
+        log.warning("job waits", job=job, fault=type(fault).__name__)
+    else:
+        log.error("job turn failed", job=job, tries=taken.job.tries, exc_info=fault)
+    with taken.tools.open() as ctx:
+        waited = ctx.now - (taken.job.waiting_since or ctx.now)
+        values: dict[str, Any]
+        if away:  # it lasts as long as it lasts, and is no try
+            values = {"waits_for": away, "waiting_since": func.coalesce(Job.waiting_since, ctx.now), "tries": _one_less}
+        else:
+            values, waited = {"waits_for": "", "waiting_since": None}, AGAIN * 2**taken.job.tries
+        _release(ctx, taken, ctx.now + min(max(waited, AGAIN), LONGEST_PAUSE), values)
+
+
+def _give_back(taken: Taken) -> None:
+    """Give the lease back after a turn that settled rows."""
+    with taken.tools.open() as ctx:
+        _release(ctx, taken, ctx.now, {"waits_for": "", "waiting_since": None, "tries": 0, "working_on": None})
+
+
+def _release(ctx: Context, taken: Taken, due_at: datetime, values: Mapping[str, Any]) -> None:
+    released = {"taken_by": "", "taken_until": None, "due_at": due_at} | dict(values)
+    ctx.session.execute(update(Job).where(*_mine(taken)).values(**released).execution_options(synchronize_session=False))
 
 
 def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
     return (Job.id == taken.job.id, Job.taken_by == taken.tools.name, Job.state == JobState.RUNNING)
 
 
-def _give_back(taken: Taken, waits_for: str = "") -> None:
-    with taken.tools.open() as ctx:
-        due = ctx.now + AGAIN if waits_for else ctx.now
-        values = {"taken_by": "", "taken_until": None, "waits_for": waits_for, "due_at": due}
-        ctx.session.execute(update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False))
-
-
 def _end(taken: Taken, state: JobState, note: str = "") -> None:
-    """End the job and empty `sealed` in the same step. Do nothing if the lease was lost."""
+    """End the job. Do nothing if the lease was lost."""
     with taken.tools.open() as ctx:
         job = ctx.session.scalars(select(Job).where(*_mine(taken))).first()
-        if job is None:
-            return
-        action = Action.JOB_COMPLETE if state is JobState.COMPLETED else Action.JOB_STOP
-        JOB.move(ctx.session, job, state, _act(ctx, action, job), note)
-        job.sealed, job.taken_by, job.taken_until, job.waits_for, job.ended_at = b"", "", None, "", ctx.now
+        if job is not None:
+            action = Action.JOB_COMPLETE if state is JobState.COMPLETED else Action.JOB_STOP
+            close(ctx, job, state, _act(ctx, action, job), note)
 
 
 # --- what kinds do with a job they were given ----------------------------------------------------------------------------
@@ -221,19 +291,68 @@ def settled_numbers(ctx: Context, job: Job) -> set[int]:
     return set(ctx.session.scalars(select(JobRow.number).where(JobRow.job_id == job.id)))
 
 
+def next_lines(ctx: Context, taken: Taken, most: int) -> list[JobLine]:
+    """Return the first rows without a result, at most `most`, as detached objects. There are none if the lease is lost."""
+    mine = select(JobLine).join(Job, Job.id == JobLine.job_id).where(*_mine(taken))
+    lines = list(ctx.session.scalars(mine.order_by(JobLine.number).limit(most)))
+    for line in lines:
+        ctx.session.expunge(line)
+    return lines
+
+
+def try_alone(taken: Taken, number: int) -> bool:
+    """Note that this row is tried alone, before it is tried. Return False if workers ended at it too often: it must not be tried again.
+
+    Raise Lost if another worker holds the lease.
+    """
+    if taken.job.working_on == number and taken.job.tries > ROW_TRIES:
+        return False
+    with taken.tools.open() as ctx:
+        noted = update(Job).where(*_mine(taken)).values(working_on=number).execution_options(synchronize_session=False)
+        if changed(ctx.session.execute(noted)) == 0:
+            raise Lost
+    return True
+
+
 def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
     """Write results in the transaction of their acts, and count them. Raise Lost if another worker holds the lease."""
     # First the lease: if it is lost, nothing else is written.
     advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
     keep(ctx, taken.job, rows)
+    ctx.session.execute(delete(JobLine).where(JobLine.job_id == taken.job.id, JobLine.number.in_([row.number for row in rows])))
 
 
 def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
-    """Count rows and renew the lease. Raise Lost if another worker holds it. The caller's transaction is then rolled back."""
-    values = {"done": Job.done + done, "failed": Job.failed + failed, "taken_until": ctx.now + LEASE, "waits_for": ""}
+    """Count rows and renew the lease. Raise Lost if another worker holds it. The caller's transaction is then rolled back.
+
+    The present turn counts as the first try of the row that comes next.
+    """
+    counts = {"done": Job.done + done, "failed": Job.failed + failed, "tries": 1, "working_on": None}
+    values = counts | {"taken_until": ctx.now + LEASE, "waits_for": "", "waiting_since": None}
     counted = update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False)
     if changed(ctx.session.execute(counted)) == 0:
         raise Lost
+
+
+def take_in(ctx: Context, job: Job, lines: Collection[Line], failed: Collection[Settled] = ()) -> None:
+    """Store the rows of a new job: those to be done, and those that the check at intake refused."""
+    _store(ctx, job, lines)
+    job.done = job.failed = len(failed)
+    ctx.session.flush()
+    keep(ctx, job, failed)
+
+
+def spread(ctx: Context, taken: Taken, lines: Collection[Line]) -> None:
+    """Store the rows of a job whose file was sealed as a whole, in its place. Raise Lost if another worker holds the lease."""
+    advance(ctx, taken, 0, 0)
+    _store(ctx, taken.job, lines)
+    ctx.session.execute(update(Job).where(*_mine(taken)).values(sealed=b"").execution_options(synchronize_session=False))
+
+
+def _store(ctx: Context, job: Job, lines: Collection[Line]) -> None:
+    values = [{"job_id": job.id, "number": line.number, "cells": line.cells, "secret": line.secret} for line in lines]
+    if values:
+        ctx.session.execute(insert(JobLine), values)
 
 
 def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
@@ -253,9 +372,41 @@ def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
         ctx.session.execute(insert(JobRow), values)
 
 
-def sealed_cells(taken: Taken, number: int, cells: bytes) -> bytes:
+def own_fault(act: Callable[[], None]) -> Exception | None:
+    """Run the act on a row. Return its fault if it is the row's own, None if there is none.
+
+    Raise every other fault: Lost, Barred, and outages (`outages.outage_of`).
+    """
+    try:
+        act()
+        return None
+    except Exception as caught:  # noqa: BLE001  # sorted below
+        fault = caught
+    if isinstance(fault, Lost | Barred) or outage_of(fault):
+        raise fault
+    return fault
+
+
+def told_of(fault: Exception, job_id: UUID, number: int) -> Exception:
+    """Return the refusal, in words, for a row's own fault. One that nobody expected is logged with its trace."""
+    match fault:
+        case SifilmaError() | ValidationError():
+            return fault
+        case StaleDataError():
+            return Conflict("Somebody else changed this a moment ago. Look again.")
+        case IntegrityError():
+            return Conflict("The database refused this: it contradicts what is recorded.")
+    # The trace of a statement would show its parameters, which are the row's cells.
+    of_data = isinstance(fault, StatementError)
+    log.error("row failed", job=str(job_id), row=number, fault=type(fault).__name__, exc_info=None if of_data else fault)
+    if of_data or isinstance(fault, ValueError | OverflowError):
+        return Conflict("A value in this row cannot be stored.")
+    return Conflict("An internal error: this row was not done. The operators of this service find it in the log.")
+
+
+def sealed_cells(settings: Settings, job_id: UUID, number: int, cells: Mapping[str, str]) -> bytes:
     """Return a row's cells, sealed for storage. A secret may have been typed into a column that should hold none."""
-    return seal(taken.tools.settings, CELLS, f"{taken.job.id}:{number}", cells)
+    return seal(settings, CELLS, f"{job_id}:{number}", json.dumps(dict(cells)).encode())
 
 
 def error(column: str, message: str) -> dict[str, Any]:

@@ -9,16 +9,18 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from sifilma.cards.identifiers import normalise_hardware, normalise_pcid, normalise_uid, perso_warning
+from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.service import ENDED
 from sifilma.documents import sheets
-from sifilma.documents.sheets import Row, RowError, Sheet
+from sifilma.documents.rows import parsed
+from sifilma.documents.sheets import RowError, Sheet
 from sifilma.jobs.failed_rows import ERROR
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import BatchRow, PersonalisationRequest
+from sifilma.personalisation.schemas import BatchRowIn
 
 REQUIRED = ("hardware_number", "model", "pcid")
 COLUMNS = (*REQUIRED, "sam_uid", "sam_perso")
@@ -54,8 +56,8 @@ def read_table(data: bytes, max_rows: int) -> Sheet:
 
 def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     """Return a batch whose rows are all valid. Raise Invalid with every error of every row. It saves nothing."""
-    errors: list[RowError] = []
-    lines = [line for row in sheet.rows if (line := _parse(row, errors)) is not None]
+    rows_in, errors = parsed(sheet, BatchRowIn, passed_over=ERROR)
+    lines = [_Line(number, row.hardware_number, row.model, row.pcid, row.sam_uid, row.sam_perso) for number, row in rows_in.items()]
     units = _units(ctx, buyer_id)
     maker_id = ctx.actor.organisation_id
     errors += _twice(lines)
@@ -88,25 +90,6 @@ def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:
         first = min(errors, key=lambda error: error.row)
         told = say("The batch does not fit any more. Row %(row)s: %(message)s Return the request.", row=first.row, message=first.message)
         raise Conflict(told, type="batch-changed", errors=[error.as_dict() for error in errors])
-
-
-def _parse(row: Row, errors: list[RowError]) -> _Line | None:
-    before = len(errors)
-
-    def take(column: str, parse: object) -> str:
-        text = row.cells.get(column, "")
-        try:
-            return parse(text)  # type: ignore[operator,no-any-return]  # one of the normalisers
-        except ValueError as wrong:
-            errors.append(RowError(row.number, column, say("%(what)s.", what=wrong.args[0])))
-            return ""
-
-    hardware, pcid = take("hardware_number", normalise_hardware), take("pcid", normalise_pcid)
-    uid = take("sam_uid", normalise_uid) if row.cells.get("sam_uid") else None
-    perso = row.cells.get("sam_perso", "")
-    if len(perso) > 16:
-        errors.append(RowError(row.number, "sam_perso", "SAM Perso has at most 16 characters."))
-    return None if len(errors) > before else _Line(row.number, hardware, row.cells.get("model", ""), pcid, uid, perso)
 
 
 def _units(ctx: Context, buyer_id: UUID) -> dict[str, tuple[Unit, DeviceModel]]:

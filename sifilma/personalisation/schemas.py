@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identifiers import HardwareNumber, Kcv, Uid
+from sifilma.cards.identifiers import HardwareNumber, Kcv, Pcid, Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
@@ -52,6 +52,16 @@ class PersonalisationReturnIn(ReturnIn):
     """A return for correction: a note on the whole, notes on fields, or both. One is required."""
 
     fields: PersonalisationRemarks = Field(default_factory=PersonalisationRemarks)
+
+
+class BatchRowIn(Strict):
+    """One row of a batch: the unit a card is for, and what is known of the card."""
+
+    hardware_number: HardwareNumber
+    model: str = Field(min_length=1, max_length=80)
+    pcid: Pcid
+    sam_uid: Uid | None = None
+    sam_perso: str = Field("", max_length=16)
 
 
 class ResultIn(Strict):

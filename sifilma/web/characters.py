@@ -1,25 +1,20 @@
-"""Refuse text that no database stores (NUL and lone surrogates) before a view runs, wherever in a request it is."""
+"""Refuse text with characters that cannot be kept (sifilma/kernel/characters.py) before a view runs, wherever in a request it is."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import request
 
+from sifilma.kernel.characters import fit, is_fit, may_be_unfit
 from sifilma.kernel.errors import Invalid
 from sifilma.web.body_limits import too_deep
 
-_UNFIT = re.compile("[\\x00\\ud800-\\udfff]")
-
 
 def refuse() -> None:
-    r"""Raise Invalid, with the name of the field, if the request has such text.
-
-    JSON is searched only if it has `\u` escapes: without them it can hold neither NUL nor a surrogate.
-    """
+    """Raise Invalid, with the name of the field, if the request has such text."""
     try:
         _require_fit(_texts())
     except RecursionError as deep:
@@ -33,8 +28,8 @@ def require_fit(name: str, value: Any) -> None:
 
 def _require_fit(texts: Iterable[tuple[str, str]]) -> None:
     for name, text in texts:
-        if _UNFIT.search(text) or _UNFIT.search(name):
-            raise Invalid.field(_UNFIT.sub("?", name), "This text has characters that cannot be kept.")
+        if not is_fit(text) or not is_fit(name):
+            raise Invalid.field(fit(name), "This text has characters that cannot be kept.")
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -42,7 +37,7 @@ def _texts() -> Iterator[tuple[str, str]]:
     yield from request.args.items(multi=True)
     if request.is_json:
         found = request.get_json(silent=True)  # parsed once: Flask keeps it for the view
-        yield from _leaves(found, "body") if b"\\u" in request.get_data() else ()
+        yield from _leaves(found, "body") if may_be_unfit(request.get_data()) else ()
     elif request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
         for name, text in request.form.items(multi=True):
             yield name, text

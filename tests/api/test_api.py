@@ -71,10 +71,10 @@ def test_a_malformed_request_is_refused_with_the_name_of_its_fault(sqlite_world:
     assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "letter")
 
 
-UNFIT = "a\x00b", "a\ud800b"
+UNFIT = {"NUL": "a\x00b", "a lone surrogate": "a\ud800b", "a control": "a\x1bb", "a direction": "a\u202eb"}
 
 
-@pytest.mark.parametrize("text", UNFIT, ids=["NUL", "a lone surrogate"])
+@pytest.mark.parametrize("text", UNFIT.values(), ids=UNFIT)
 def test_texts_that_no_database_can_store_are_refused_everywhere(world: World, text: str) -> None:
     office, wrong = world.client("magetan.kepala"), json.dumps(text)[1:-1]
     unit = {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R", "sam_perso": text}
@@ -92,6 +92,14 @@ def test_texts_that_no_database_can_store_are_refused_everywhere(world: World, t
     assert office.get("/audit", object="a\x00b").status_code == 422
     assert office.get("/cards/a%00b").status_code == 422
     assert done(office.post("/api-keys", {"name": "mesin \u00e9 😀 \\u0000"}), 201)["name"] == "mesin é 😀 \\u0000"
+
+
+@pytest.mark.parametrize("raw", [b"\xed\xa0\x80", b"\x7f", b"\xe2\x80\xae"], ids=["a lone surrogate", "DEL", "a direction"])
+def test_texts_that_cannot_be_kept_are_refused_without_an_escape_too(sqlite_world: World, raw: bytes) -> None:
+    office = sqlite_world.client("magetan.kepala")
+    answer = office.call("POST", "/api-keys", data=b'{"name": "mesin ' + raw + b'"}', content_type="application/json")
+    assert answer.status_code == 422
+    assert sqlite_world.sql("SELECT COUNT(*) FROM api_key")[0][0] == 0
 
 
 def _with_json_file(request: dict[str, object]) -> dict[str, object]:

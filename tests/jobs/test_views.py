@@ -66,7 +66,46 @@ def test_the_page_reports_an_unreadable_file(sqlite_world: World) -> None:
     assert "Baris pertama harus" in visitor.seen
     assert visitor.send("/aktivasi/berkas").status_code == 422
     assert Visitor(sqlite_world, "mandiri.kepala").get("/pekerjaan").status_code == 200
-    assert Visitor(sqlite_world, "operator1").get("/pekerjaan").status_code == 403
+    assert Visitor(sqlite_world, "auditor1").get("/pekerjaan").status_code == 403
+
+
+def test_a_job_is_cancelled_on_its_page_after_a_confirmation(world: World) -> None:
+    job = sent(world.client(OFFICE), sheet(rows_of(world.ready(OFFICE, "R", 2))))
+    page = f"/pekerjaan/{job['id']}"
+    visitor, operator = Visitor(world, "magetan.staf"), Visitor(world, "operator1")
+    assert '<details class="confirm">' in visitor.get(page).get_data(as_text=True)
+    assert "Batalkan pekerjaan" in visitor.seen
+    operator.get("/pekerjaan", state="queued")
+    assert "aktivasi.csv" in operator.seen
+    assert "Kabupaten Magetan" in operator.seen
+    assert visitor.send(f"{page}/batal", note="berkas keliru").status_code == 303
+    assert "confirm" not in operator.get(page).get_data(as_text=True)
+    assert "berkas keliru Baris yang sudah selesai tetap selesai. 2 baris tidak dikerjakan." in operator.seen
+    assert "hx-trigger" not in visitor.get(f"{page}/kemajuan").get_data(as_text=True)
+    assert "Dibatalkan" in visitor.seen
+    assert visitor.send(f"{page}/batal").status_code == 303  # once more changes nothing
+    again = visitor.send(f"/aktivasi/berkas/{job['id']}/perbaikan", kind="csv")
+    rows = [row.cells for row in read(again.get_data(), required=(*HEADER, "error")).rows]
+    assert [bool(row["token"]) for row in rows] == [True, True]
+    assert {row["error"] for row in rows} == {"Tidak dikerjakan: pekerjaan dibatalkan sebelum baris ini."}
+    visitor.get("/pekerjaan", state="cancelled")
+    assert "aktivasi.csv" in visitor.seen
+    visitor.get("/pekerjaan", state="queued")
+    assert "aktivasi.csv" not in visitor.seen
+
+
+def test_the_page_says_what_a_job_waits_for_and_that_it_is_tried_again(sqlite_world: World) -> None:
+    job = sent(sqlite_world.client(OFFICE), sheet(rows_of(sqlite_world.ready(OFFICE, "R", 1))))
+    page, visitor = f"/pekerjaan/{job['id']}", Visitor(sqlite_world, OFFICE)
+    sqlite_world.sql("UPDATE job SET waits_for = 'hsm', waiting_since = '2026-11-23 03:00:00'")
+    visitor.get(page)
+    assert "HSM sedang tidak menjawab." in visitor.seen
+    assert "Menunggu sejak 23 Nov 2026 10.00 WIB." in visitor.seen
+    visitor.get("/pekerjaan")
+    assert "menunggu HSM" in visitor.seen
+    sqlite_world.sql("UPDATE job SET waits_for = '', waiting_since = NULL, tries = 3")
+    visitor.get(page)
+    assert "percobaan ke-3" in visitor.seen
 
 
 def test_the_statements_of_a_page_do_not_grow_with_failed_rows(sqlite_world: World) -> None:

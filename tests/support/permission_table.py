@@ -63,7 +63,10 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("token.reveal", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "activate": (("activate", "-  -  -  -  -   -   O!  O!  O!  O"),),
-    "work by file, whatever it is that one may do": (("job.see", "-  -  -  -  -   O   O   O   O   O"),),
+    "work by file, whatever it is that one may do": (
+        ("job.see", "-  A  -  -  -   O   O   O   O   O"),
+        ("job.cancel", "-  A  -  -  -   O   O   O   O   -"),
+    ),
     "manifest: metadata / body": (
         ("manifest.view", "A  A  A  -  -   -   O   O   O   O"),
         ("manifest.body", "-  -  -  -  -   -   O!  O!  O!  O"),

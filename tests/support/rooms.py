@@ -73,6 +73,7 @@ NAMES_USED_ONCE = {
     "identity/permissions": "the permission table",
     "identity/scope": "which rows of a list an actor sees",
     "jobs/failed_rows": "the failed rows of a job as a sheet",
+    "jobs/outages": "which faults are outages, and which a row's own",
     "jobs/worker": "the worker that takes jobs and settles their rows",
     "oversight/cases": "applications for tests and certificates of models",
     "oversight/reference": "changes of reference data by two persons",
@@ -120,7 +121,7 @@ LIBRARIES = {
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
     "documents": (
-        "file_views forms indonesian issued_papers list_views lists models numbering pdf_actions pdf_child photo_child reader_child "
+        "cells file_views forms indonesian issued_papers list_views lists models numbering pdf_actions pdf_child photo_child reader_child "
         "reader_refusals reading rendering responses rows service sheets store table_child uploads"
     ),
     # the theme of invariants, and what runs them
@@ -130,8 +131,8 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses clock context db deadline errors field_notes file_store idempotency ids installation lifecycle logging outages "
-        "paging prepared "
+        "actor addresses characters clock context db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
+        "outages paging prepared "
         "schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it

@@ -14,9 +14,8 @@ from sifilma.activation.requests import form_choices
 from sifilma.activation.tokens import service as tokens
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.models import Card, Unit
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected, in_one
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected, in_one, rows_given_back
 from sifilma.jobs.models import Job, JobRow
-from sifilma.jobs.service import failed_rows
 from sifilma.kernel.context import Context
 
 REQUIRED = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "address", "region_code")
@@ -60,8 +59,8 @@ def template_with_tokens(ctx: Context, hsm: HSM) -> Sheet:
 
 
 def corrected_with_tokens(ctx: Context, settings: Settings, hsm: HSM, job: Job, say: Say) -> Sheet:
-    """Return the failed rows with the open tokens of their cards, which the job does not store. This is recorded."""
-    uids = {row.number: _uid(cells_of(settings, row).get("sam_uid", "")) for row in failed_rows(ctx, job)}
+    """Return the rows given back with the open tokens of their cards, which the job does not store. This is recorded."""
+    uids = {row.number: _uid(cells_of(settings, row).get("sam_uid", "")) for row in rows_given_back(ctx, job)}
     shown = tokens.reveal_for_cards(ctx, hsm, {uid for uid in uids.values() if uid})
     secrets = {number: {SECRET: shown[uid]} for number, uid in uids.items() if uid in shown}
     return corrected(ctx, settings, job, say, secrets)
