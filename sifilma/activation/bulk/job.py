@@ -1,0 +1,284 @@
+"""Activation by file: each row of a sheet is an activation of its own, carried out by the worker.
+
+A file is read and checked once, when it is taken in; its rows are then kept one by one. The tokens in them are sealed under the
+organisation's data key of the month, which only the HSM opens. A token is deleted with the result of its row, or when the job ends.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import ValidationError, field_validator
+
+from config.settings import Settings
+from hsm import HSM
+from sifilma.activation.bulk import job_sheets
+from sifilma.activation.bulk.job_sheets import OPTIONAL, REQUIRED, SECRET
+from sifilma.activation.issuing import service as issuing
+from sifilma.activation.issuing.service import Ready
+from sifilma.activation.models import DataKey
+from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.tokens import sealing
+from sifilma.activation.tokens import service as tokens
+from sifilma.documents import sheets
+from sifilma.documents.service import Upload
+from sifilma.documents.sheets import Row
+from sifilma.identity.permissions import Operation
+from sifilma.jobs import service, worker
+from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected
+from sifilma.jobs.models import Job, JobKind, JobLine
+from sifilma.jobs.service import NewJob
+from sifilma.jobs.worker import REFUSALS, Line, Settled, Taken
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.file_store import FileStore
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.text import Wrong, say
+
+NUMBERS = ("latitude", "longitude", "accuracy_m")
+SEALED = b"job"
+# Rows per transaction and per HSM call.
+AT_ONCE = 50
+ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
+
+
+class RowIn(ActivationIn):
+    """One row. Numbers may have a comma. Without a source (device, map) the position counts as typed."""
+
+    @field_validator(*NUMBERS, mode="before")
+    @classmethod
+    def with_a_point(cls, value: object) -> object:
+        """Return a number with a point: spreadsheets here write `-7,6536`, and some replace the hyphen by a minus sign."""
+        return value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value
+
+
+def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Job:
+    """Queue a job for an uploaded file. Raise Invalid if the file cannot be read.
+
+    A row that the schema refuses fails here, with its errors. What depends on cards, tokens and machines is found later, by the worker.
+    """
+    if file is None:
+        raise Invalid.field("file", "Choose a file.")
+    ctx.uow.end_read()
+    sheet = sheets.read(file.data, required=REQUIRED, optional=OPTIONAL, max_rows=settings.bulk_max_rows, field="file")
+    job_id, organisation = uuid7(), ctx.actor.organisation_id
+    assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
+    ctx.uow.begin_read()
+    data_key = sealing.ensure_key(ctx, hsm, organisation)
+    lines, failed = _checked_in(settings, job_id, _Key(data_key.id, sealing.unwrap(hsm, data_key)), sheet.rows)
+    ctx.uow.begin_write()
+    columns = [name for name in sheet.rows[0].cells if name != ERROR]
+    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, columns, len(sheet.rows)))
+    worker.take_in(ctx, job, lines, failed)
+    return job
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A data key, opened in memory, and the id of its row."""
+
+    id: UUID
+    opened: AESGCM
+
+    def seal(self, job_id: UUID, number: int, token: str) -> bytes:
+        """Return the token of a row, sealed for this row of this job."""
+        return self.id.bytes + sealing.seal(self.opened, token.encode(), _place(number), job_id)
+
+    def open(self, line: JobLine) -> str:
+        """Return the token of a row. Raise HSMMisuse if what is stored was changed or belongs to another row."""
+        return sealing.open_sealed(self.opened, (line.secret or b"")[ROW_KEY:], _place(line.number), line.job_id).decode()
+
+
+def _place(number: int) -> bytes:
+    return b"job-%d" % number
+
+
+def _checked_in(settings: Settings, job_id: UUID, key: _Key, rows: Sequence[Row]) -> tuple[list[Line], list[Settled]]:
+    """Return the rows to be done, and those that the schema refuses."""
+    lines, failed = list[Line](), list[Settled]()
+    for row in rows:
+        cells = worker.sealed_cells(settings, job_id, row.number, _without_secrets(row.cells))
+        try:
+            _parsed(row.cells)
+        except ValidationError as refused:
+            failed.append(Settled(row.number, errors=_errors(refused), cells=cells))
+        else:
+            lines.append(Line(row.number, cells, key.seal(job_id, row.number, row.cells[SECRET])))
+    return lines, failed
+
+
+def _without_secrets(cells: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in cells.items() if name not in (SECRET, ERROR)}
+
+
+class Activations:
+    """The kind of job that activates cards."""
+
+    operation = Operation.ACTIVATE
+
+    def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """Return each row with its activation or its errors."""
+        return job_sheets.result(ctx, settings, job, say)
+
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+        """Return the failed rows, without tokens."""
+        return corrected(ctx, settings, job, say)
+
+    def work(self, taken: Taken) -> bool:
+        """Activate AT_ONCE rows at a time until the turn is over. Return whether all rows have a result.
+
+        The first rows are done whatever the time, so that every turn settles some. After a turn that failed rows are tried one by one.
+        """
+        with taken.tools.open() as ctx:
+            ctx.uow.begin_read()
+            worker.on_behalf(ctx, taken)
+        if taken.job.sealed:
+            _spread(taken)
+        key: _Key | None = None
+        while lines := _waiting(taken):
+            key = key or _opened(taken, lines[0])
+            if taken.careful:
+                _alone(taken, key, lines[0])
+            else:
+                _do(taken, key, lines)
+            if not taken.in_time:
+                return False
+        return True
+
+
+def _waiting(taken: Taken) -> list[JobLine]:
+    with taken.tools.open() as ctx:
+        ctx.uow.begin_read()
+        return worker.next_lines(ctx, taken, 1 if taken.careful else AT_ONCE)
+
+
+def _opened(taken: Taken, line: JobLine) -> _Key:
+    """Return the data key under which the tokens of a job are sealed, opened in the HSM."""
+    key_id = UUID(bytes=(line.secret or b"")[:ROW_KEY])
+    with taken.tools.open() as ctx:
+        ctx.uow.begin_read()
+        data_key = ctx.session.get_one(DataKey, key_id)
+        ctx.uow.end_read()
+        return _Key(key_id, sealing.unwrap(taken.tools.hsm, data_key))
+
+
+def _spread(taken: Taken) -> None:
+    """Turn the rows of a file that an earlier version took in, sealed as a whole, into lines."""
+    job = taken.job
+    with taken.tools.open() as ctx:
+        ctx.uow.begin_read()
+        data_key = ctx.session.get_one(DataKey, UUID(bytes=job.sealed[:ROW_KEY]))
+        settled = worker.settled_numbers(ctx, job)
+        ctx.uow.end_read()
+    key = _Key(data_key.id, sealing.unwrap(taken.tools.hsm, data_key))
+    rows = json.loads(zlib.decompress(sealing.open_sealed(key.opened, job.sealed[ROW_KEY:], SEALED, job.id)))
+    settings = taken.tools.settings
+    lines = [
+        Line(number, worker.sealed_cells(settings, job.id, number, _without_secrets(cells)), key.seal(job.id, number, cells[SECRET]))
+        for number, cells in rows
+        if number not in settled
+    ]
+    with taken.tools.open() as ctx:
+        worker.spread(ctx, taken, lines)
+
+
+def _do(taken: Taken, key: _Key, lines: Sequence[JobLine]) -> None:
+    """Activate rows in one transaction. If one of them fails in it, activate each in a transaction of its own."""
+    if worker.own_fault(partial(_together, taken, key, lines)) is None:
+        return
+    for line in lines:
+        _try(taken, key, line)
+        if not taken.in_time:
+            return
+
+
+def _together(taken: Taken, key: _Key, lines: Sequence[JobLine]) -> None:
+    """Check and sign rows, then commit those that succeed, with the result of every row.
+
+    If the turn ends while they are checked, the rest is left for the next turn. Raise Conflict or IntegrityError if another act came first;
+    then nothing of these rows is written.
+    """
+    with taken.tools.open() as system:
+        system.uow.begin_read()
+        ctx = worker.on_behalf(system, taken)
+        ready, settled = _checked(ctx, taken, key, lines)
+        if len({one.data.sam_uid for _, one in ready}) < len(ready):
+            raise Conflict("A card is named twice in these rows.")  # each alone: a wrong token is counted before the next is compared
+        ctx.uow.end_read()
+        signed = issuing.sign(ctx, taken.tools.settings, taken.tools.hsm, [one for _, one in ready]) if ready else []
+        ctx.uow.begin_write()
+        made = [(line, one, its) for (line, one), its in zip(ready, signed, strict=True) if its is not None]
+        issued = issuing.issue(ctx, [(one, its) for _, one, its in made]) if made else []
+        settled += [Settled(line.number, done.activation_id) for (line, *_), done in zip(made, issued, strict=True)]
+        wrong = [(line, one) for (line, one), its in zip(ready, signed, strict=True) if its is None]
+        worker.settle(ctx, taken, settled + [_wrong_token(ctx, line, one) for line, one in wrong])
+
+
+def _checked(ctx: Context, taken: Taken, key: _Key, lines: Sequence[JobLine]) -> tuple[list[tuple[JobLine, Ready]], list[Settled]]:
+    ready: list[tuple[JobLine, Ready]] = []
+    settled: list[Settled] = []
+    for line in lines:
+        if (ready or settled) and not taken.in_time:
+            break
+        try:
+            ctx.uow.begin_read()
+            cells = cells_of(taken.tools.settings, line) | {SECRET: key.open(line)}
+            ready.append((line, issuing.check(ctx, taken.tools.hsm, taken.tools.places(), _parsed(cells))))
+        except REFUSALS as refused:
+            settled.append(_failed(line, refused))
+    return ready, settled
+
+
+def _parsed(cells: Mapping[str, str]) -> ActivationIn:
+    given = {name: text for name, text in cells.items() if text and name != ERROR}
+    return RowIn.model_validate({"source": "typed"} | given)
+
+
+def _wrong_token(ctx: Context, line: JobLine, ready: Ready) -> Settled:
+    """Count the wrong try in the transaction of the row's result, so that a repetition after a crash does not count it twice."""
+    return _failed(line, issuing.wrong_token(tokens.count_wrong_try(ctx.session, ctx, ready.row.token_id)))
+
+
+def _alone(taken: Taken, key: _Key, line: JobLine) -> None:
+    """Try a row alone after a turn that failed. If workers ended at it again and again, it fails without being tried."""
+    if worker.try_alone(taken, line.number):
+        _try(taken, key, line)
+    else:
+        told = say("The work broke off %(times)s times at this row. It was given up.", times=worker.ROW_TRIES)
+        with taken.tools.open() as ctx:
+            worker.settle(ctx, taken, [_failed(line, Conflict(told))])
+
+
+def _try(taken: Taken, key: _Key, line: JobLine) -> None:
+    """Activate one row. A fault that is its own becomes its error: it is not tried again, and the rest of the file goes on."""
+    fault = worker.own_fault(partial(_together, taken, key, [line]))
+    if fault is not None:
+        with taken.tools.open() as ctx:
+            worker.settle(ctx, taken, [_failed(line, worker.told_of(fault, taken.job.id, line.number))])
+
+
+def _failed(line: JobLine, refused: Exception) -> Settled:
+    """Return the result of a failed row: its errors, and its cells, which are stored without the token."""
+    return Settled(line.number, errors=_errors(refused), cells=line.cells)
+
+
+def _errors(refused: Exception) -> list[dict[str, Any]]:
+    if isinstance(refused, ValidationError):
+        return [worker.error(str((*found["loc"], "")[0]), Wrong(found)) for found in refused.errors(include_url=False)]
+    assert isinstance(refused, SifilmaError)  # noqa: S101  # REFUSALS, or what `told_of` made of another fault
+    if isinstance(refused, Invalid) and refused.errors:
+        return [worker.error(str(found["field"]), found["message"]) for found in refused.errors]
+    column = "sam_uid" if isinstance(refused, NotFound) else ""
+    return [worker.error(column, refused.detail or refused.title)]
+
+
+def register_kind() -> None:
+    """Register this kind of job."""
+    worker.register(JobKind.ACTIVATION, Activations())
