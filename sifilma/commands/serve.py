@@ -27,6 +27,7 @@ from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.schema import migrate
+from sifilma.web import metrics
 from sifilma.web.application import Application
 from sifilma.web.command import command_context
 
@@ -108,5 +109,5 @@ def _serve(settings: Settings, app: Application, *others: Role) -> None:
     click.echo(f"SI-FILMA serves {settings.public_url}")
     Supervisor(
         front, listener, count=settings.workers, drain=settings.stop_seconds, still=settings.still_seconds, head=settings.body_seconds,
-        beside=others,
+        beside=others, begin=metrics.sharing(settings.home),
     ).run()  # fmt: skip

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -213,17 +214,20 @@ def listen(host: str, port: int) -> socket.socket:
 class Supervisor:
     """`count` server processes behind one socket, and one process for each role in `beside`.
 
+    Each server process first calls `begin` with its place (0 to `count` - 1), which a process started in its place gets again.
     In seconds: `drain`, what a stop may take; `still`, how long a process may give no sign of life before it is replaced; `head`, how long
     the head of a request may take to arrive.
     """
 
     def __init__(
-        self, application: Any, listener: socket.socket, *, count: int, drain: float, still: float, head: float, beside: Sequence[Role] = ()
-    ) -> None:
+        self, application: Any, listener: socket.socket, *, count: int, drain: float, still: float, head: float,
+        beside: Sequence[Role] = (), begin: Callable[[int], None] = lambda _place: None,
+    ) -> None:  # fmt: skip
         self._application, self._listener = application, listener
         self._drain, self._still, self._head = drain, still, head
-        self._server = Role("server", self._serve)
-        self._roles = [self._server] * count + list(beside)
+        self._begin = begin
+        self._servers = [Role("server", partial(self._serve, place)) for place in range(count)]
+        self._roles = [*self._servers, *beside]
         self._children: list[Child] = []
         self._stopping = False
 
@@ -290,7 +294,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text(f"sifilma-{role.name}")  # what `ps` and `top` show
-        if role is not self._server:
+        if role not in self._servers:
             self._listener.close()  # the port shall be free when the servers have ended
 
         def beat() -> None:
@@ -301,8 +305,9 @@ class Supervisor:
 
         role.run(beat)
 
-    def _serve(self, beat: Beat) -> None:
+    def _serve(self, place: int, beat: Beat) -> None:
         """Serve. The beat comes from the event loop."""
+        self._begin(place)
         HeadDeadline.seconds = self._head
         config = Config(
             self._application, http=HeadDeadline, ws="none", lifespan="off", access_log=False, log_config=None, log_level="warning",

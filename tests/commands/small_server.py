@@ -60,8 +60,8 @@ def main(port: str, count: str, seconds: str, still: str) -> None:
     """Serve until stopped."""
     logging.configure("INFO", as_json=True)
     front = Front(application, threads=4, seconds=float(seconds), largest=LARGEST)
-    limits = {"drain": 5.0, "still": float(still), "head": float(seconds)}
-    Supervisor(front, listen("127.0.0.1", int(port)), count=int(count), **limits, beside=[beside("worker", idle)]).run()
+    listener, worker = listen("127.0.0.1", int(port)), beside("worker", idle)
+    Supervisor(front, listener, count=int(count), drain=5.0, still=float(still), head=float(seconds), beside=[worker]).run()
 
 
 def idle() -> None:

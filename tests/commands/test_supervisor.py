@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.small_server import LARGEST
-from tests.support.servers import ROOT, environment, free_port
+from tests.support.servers import ROOT, environment, free_port, named
 from tests.support.world import World, done
 
 STOPS = int(os.environ.get("SIFILMA_TEST_STOPS", "12"))
@@ -330,18 +330,6 @@ def test_a_worker_that_dies_at_once_is_started_again_after_growing_pauses_while_
         assert process.wait(8) == 0
         lived = time.monotonic() - began
     assert 2 <= capfd.readouterr().out.count("process_died") <= 2 + lived // 3  # begun at 0, 1, 3, 7 s
-
-
-def named(parent: int, name: str) -> list[int]:
-    """The children of a process that have this name and are alive."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            comm, _, rest = stat.read_text().partition("(")[2].rpartition(")")
-            state, above = rest.split()[:2]
-            if (comm, above) == (name, str(parent)) and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
 
 
 def ticks(pid: int) -> int:
