@@ -317,9 +317,7 @@ def test_a_worker_that_is_killed_or_frozen_is_replaced_within_seconds(number: si
         asked(port)
 
 
-def test_a_worker_that_dies_at_once_is_started_again_after_growing_pauses_while_the_server_serves(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_worker_that_dies_at_once_is_started_again_after_growing_pauses_while_the_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMALL_WORKER_DIES", "1")
     with small_server() as (process, port):
         before, began = ticks(process.pid), time.monotonic()
@@ -329,7 +327,8 @@ def test_a_worker_that_dies_at_once_is_started_again_after_growing_pauses_while_
         process.terminate()
         assert process.wait(8) == 0
         lived = time.monotonic() - began
-    assert 2 <= capfd.readouterr().out.count("process_died") <= 2 + lived // 3  # begun at 0, 1, 3, 7 s
+        assert process.stderr is not None
+        assert 2 <= process.stderr.read().count(b"process_died") <= 2 + lived // 3  # begun at 0, 1, 3, 7 s
 
 
 def ticks(pid: int) -> int:
