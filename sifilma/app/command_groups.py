@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from typing import NoReturn
 
 import click
 import structlog
@@ -23,6 +25,7 @@ from sifilma.jobs import worker
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
+from sifilma.kernel.ids import uuid7
 from sifilma.kernel.installation import claim_home
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
@@ -76,15 +79,25 @@ def check() -> None:
 @click.option("--once", is_flag=True, help="Run one round, then end; exit 1 if a job failed.")
 def worker_command(once: bool) -> None:
     """Do what is due: take acts into the log, send messages, work on files, expire tokens, requests and manifests, remind people."""
+    if not once:
+        keep_working()
+    counts, failed = run_once()
+    _say(counts)
+    if failed:
+        raise click.ClickException(f"not done: {', '.join(failed)}")
+
+
+def keep_working() -> NoReturn:
+    """Do one round after the other."""
     while True:
-        counts, failed = run_once()
-        if any(counts.values()) or once:
-            click.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
-        if once:
-            if failed:
-                raise click.ClickException(f"not done: {', '.join(failed)}")
-            return
+        counts, _ = run_once()
+        if any(counts.values()):
+            _say(counts)
         _wait()
+
+
+def _say(counts: dict[str, int]) -> None:
+    click.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
 def _wait() -> None:
@@ -125,7 +138,14 @@ def _deliver() -> int:
 
 def _work() -> int:
     held = resources()
-    return worker.work(worker.Tools(command_context, held.settings, held.hsm, held.files, partial(place_check, held.settings.home)))
+    places = partial(place_check, held.settings.home)
+    return worker.work(worker.Tools(command_context, held.settings, held.hsm, held.files, places, _name(os.getpid())))
+
+
+@cache
+def _name(_process: int) -> str:
+    """Return this process's name among the workers. It is not that of a worker forked before, whose last statement may still run."""
+    return str(uuid7())
 
 
 def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:

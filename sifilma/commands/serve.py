@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
-import sys
 
 import click
 from flask import Flask
@@ -18,16 +16,18 @@ from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo
 from sifilma.activation.trust import ceremonies, keyset
 from sifilma.app.asgi import Front
+from sifilma.app.command_groups import keep_working
 from sifilma.app.factory import create_app
 from sifilma.commands import practice
 from sifilma.commands.applications import require_own, working
-from sifilma.commands.supervisor import Supervisor, listen
+from sifilma.commands.supervisor import Role, Supervisor, beside, listen
 from sifilma.kernel.db import db
 from sifilma.kernel.installation import claim_home
 from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.schema import migrate
+from sifilma.web import metrics
 from sifilma.web.application import Application
 from sifilma.web.command import command_context
 
@@ -40,7 +40,8 @@ def up(port: int | None, *, serve: bool) -> None:
     settings = practice.settings_with_secrets()
     prepare(settings)
     if serve:
-        _run(settings)
+        app = create_app(settings)
+        _serve(settings, app, beside("worker", lambda: _keep_working(app)))
 
 
 def serve() -> None:
@@ -94,25 +95,19 @@ def _close(app: Flask) -> None:
         db.engine.dispose()
 
 
-def _run(settings: Settings) -> None:
-    """Serve, with a worker process beside the server that ends with it."""
-    worker = subprocess.Popen([sys.executable, "-m", "sifilma", "worker"])
-    try:
-        _serve(settings, create_app(settings))
-    finally:
-        worker.terminate()
-        try:
-            worker.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            worker.kill()
+def _keep_working(app: Application) -> None:
+    """Be the worker, in a process of its own."""
+    with app.app_context():
+        keep_working()
 
 
-def _serve(settings: Settings, app: Application) -> None:
+def _serve(settings: Settings, app: Application, *others: Role) -> None:
     listener = listen(settings.host, settings.port)
     front = Front(app, threads=settings.threads, seconds=settings.body_seconds, largest=settings.max_upload)
     gc.collect()
     gc.freeze()  # what there is now stays: the server processes are forked from this one and share it
     click.echo(f"SI-FILMA serves {settings.public_url}")
     Supervisor(
-        front, listener, count=settings.workers, drain=settings.stop_seconds, still=settings.still_seconds, head=settings.body_seconds
-    ).run()
+        front, listener, count=settings.workers, drain=settings.stop_seconds, still=settings.still_seconds, head=settings.body_seconds,
+        beside=others, begin=metrics.sharing(settings.home),
+    ).run()  # fmt: skip

@@ -1,4 +1,4 @@
-"""The supervisor of the server processes: it starts them, replaces one that died or stands still, and ends them within their time.
+"""The supervisor of the processes: it starts servers and worker, replaces one that died or stands still, and ends them within their time.
 
 The server itself is uvicorn. Its own supervisor starts each worker with a fresh interpreter and waits for ever when it stops; this one
 forks from a process that has imported the application, and every wait has an end (docs/decisions, the server).
@@ -14,9 +14,12 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -29,9 +32,11 @@ from sifilma.web.errors import PROBLEM_BASE
 
 FORK = multiprocessing.get_context("fork")
 BEAT_SECONDS = 1.0
-"""How often a worker's event loop writes into its pipe."""
+"""How often a process gives a sign of life: a byte in its pipe."""
 LEAST_LIFE = 1.0
-"""A worker that dies sooner than this many seconds after its start is replaced only then: no busy loop of starts."""
+"""A process that dies sooner than this many seconds after its start is replaced only then, and each time in a row after twice as long."""
+MOST_PAUSE = 16.0
+"""The longest such pause, in seconds."""
 MOST_HEAD = 32 * 1024
 """Bytes of a request's line and headers. The largest cookie of a browser has 4 KB."""
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -157,14 +162,37 @@ class BeatingServer(Server):
         self.should_exit = True
 
 
-@dataclass
-class Worker:
-    """One server process: its pipe of beats, and the moments (monotonic seconds) it was started and last heard of."""
+Beat = Callable[[], None]
+"""Gives a sign of life. It ends the process if the supervisor is gone: nobody else would."""
 
+
+@dataclass(frozen=True)
+class Role:
+    """What a process is for. `run` serves or works until SIGTERM, and calls its argument every second."""
+
+    name: str
+    run: Callable[[Beat], None]
+
+
+@dataclass
+class Child:
+    """One process: its pipe of beats, and the moments (monotonic seconds) it was started, last heard of, and found to have ended.
+
+    `early`: how many processes before it died in a row before LEAST_LIFE.
+    """
+
+    role: Role
     process: Any
     beats: int
+    early: int
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def due(self) -> float:
+        """Return the moment at which another process may be started in place of this one."""
+        return self.started + min(LEAST_LIFE * float(2**self.early), MOST_PAUSE)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -184,35 +212,44 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Supervisor:
-    """`count` server processes behind one socket.
+    """`count` server processes behind one socket, and one process for each role in `beside`.
 
+    Each server process first calls `begin` with its place (0 to `count` - 1), which a process started in its place gets again.
     In seconds: `drain`, what a stop may take; `still`, how long a process may give no sign of life before it is replaced; `head`, how long
     the head of a request may take to arrive.
     """
 
-    def __init__(self, application: Any, listener: socket.socket, *, count: int, drain: float, still: float, head: float) -> None:
+    def __init__(
+        self, application: Any, listener: socket.socket, *, count: int, drain: float, still: float, head: float,
+        beside: Sequence[Role] = (), begin: Callable[[int], None] = lambda _place: None,
+    ) -> None:  # fmt: skip
         self._application, self._listener = application, listener
-        self._count, self._drain, self._still, self._head = count, drain, still, head
-        self._workers: list[Worker] = []
+        self._drain, self._still, self._head = drain, still, head
+        self._begin = begin
+        self._servers = [Role("server", partial(self._serve, place)) for place in range(count)]
+        self._roles = [*self._servers, *beside]
+        self._children: list[Child] = []
         self._stopping = False
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Whatever signals come in whatever order, the end comes within `drain` seconds and a little."""
         with self._signals() as woken:
             try:
-                self._workers = [self._start() for _ in range(self._count)]
+                for role in self._roles:
+                    self._children.append(self._start(role, early=0))
                 while not self._stopping:
                     self._round(woken)
-            finally:  # also after a fault of this process: workers without a supervisor would serve for ever
+            finally:  # also after a fault of this process: processes without a supervisor would go on for ever
                 self._stop()
 
     def _round(self, woken: int) -> None:
         began = time.monotonic()
-        readable, _, _ = select.select([woken, *(worker.beats for worker in self._workers)], [], [], BEAT_SECONDS)
+        pipes = [child.beats for child in self._children if child.ended is None]  # the pipe of a dead one would be readable for ever
+        readable, _, _ = select.select([woken, *pipes], [], [], BEAT_SECONDS)
         self._hear(readable)
         if time.monotonic() - began > 3 * BEAT_SECONDS:  # this process stood still itself, and so did the others: they get their time anew
-            for worker in self._workers:
-                worker.heard = time.monotonic()
+            for child in self._children:
+                child.heard = time.monotonic()
         if not self._stopping:
             self._replace()
 
@@ -234,10 +271,10 @@ class Supervisor:
     def _note(self, _number: int, _frame: object) -> None:
         self._stopping = True
 
-    def _start(self) -> Worker:
-        """Fork a worker. Signals wait meanwhile: none is lost between the fork and the child's own handlers."""
+    def _start(self, role: Role, early: int) -> Child:
+        """Fork a process. Signals wait meanwhile: none is lost between the fork and the child's own handlers."""
         reading, writing = os.pipe2(os.O_NONBLOCK)
-        process = FORK.Process(target=self._work, args=(writing, os.getpid()))
+        process = FORK.Process(target=self._work, args=(role, writing, os.getpid()))
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         try:
             process.start()
@@ -247,21 +284,30 @@ class Supervisor:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(writing)
-        return Worker(process, reading)
+        return Child(role, process, reading, early)
 
-    def _work(self, beats: int, parent: int) -> None:
-        """In the child: serve until told to stop, and tell the parent every second that the event loop turns."""
+    def _work(self, role: Role, beats: int, parent: int) -> None:
+        """In the child: do what the role says until told to stop, and tell the parent every second that this process goes on."""
         signal.set_wakeup_fd(-1)
         for number in STOPS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text(f"sifilma-{role.name}")  # what `ps` and `top` show
+        if role not in self._servers:
+            self._listener.close()  # the port shall be free when the servers have ended
 
         def beat() -> None:
-            if os.getppid() != parent:  # the supervisor was killed: without it nobody would end this process
+            if os.getppid() != parent:
                 os.kill(os.getpid(), signal.SIGTERM)
             with contextlib.suppress(BlockingIOError, BrokenPipeError):
                 os.write(beats, b".")
 
+        role.run(beat)
+
+    def _serve(self, place: int, beat: Beat) -> None:
+        """Serve. The beat comes from the event loop."""
+        self._begin(place)
         HeadDeadline.seconds = self._head
         config = Config(
             self._application, http=HeadDeadline, ws="none", lifespan="off", access_log=False, log_config=None, log_level="warning",
@@ -273,41 +319,68 @@ class Supervisor:
 
     def _hear(self, readable: list[int]) -> None:
         now = time.monotonic()
-        for worker in self._workers:
-            if worker.beats in readable:
+        for child in self._children:
+            if child.ended is None and child.beats in readable:
                 with contextlib.suppress(BlockingIOError):
-                    if os.read(worker.beats, 4096):
-                        worker.heard = now
+                    if os.read(child.beats, 4096):
+                        child.heard = now
                     else:  # the end of the pipe: the process is ending
-                        worker.process.join(0.05)
+                        child.process.join(0.05)
 
     def _replace(self) -> None:
         """Kill what stands still, and start another for each process that is gone."""
         now = time.monotonic()
-        for index, worker in enumerate(self._workers):
-            if worker.process.is_alive() and now - worker.heard > self._still:
-                log.error("server_process_stands_still", pid=worker.process.pid)
-                worker.process.kill()
-                worker.process.join(1)
-            if not worker.process.is_alive() and not self._stopping and now - worker.started > LEAST_LIFE:
-                log.error("server_process_died", pid=worker.process.pid, exitcode=worker.process.exitcode)
-                try:
-                    self._workers[index] = self._start()
-                except OSError as fault:  # no process or descriptor to be had: tried again in the next round
-                    log.error("server_process_not_started", fault=str(fault))
-                else:
-                    os.close(worker.beats)
+        for index, child in enumerate(self._children):
+            if child.process.is_alive() and now - child.heard > self._still:
+                log.error("process_stands_still", role=child.role.name, pid=child.process.pid)
+                child.process.kill()
+                child.process.join(1)
+            if child.process.is_alive():
+                continue
+            if child.ended is None:
+                child.ended = now
+                log.error("process_died", role=child.role.name, pid=child.process.pid, exitcode=child.process.exitcode)
+            if now >= child.due and not self._stopping:
+                self._restart(index, child)
+
+    def _restart(self, index: int, child: Child) -> None:
+        is_early = child.ended is not None and child.ended - child.started < LEAST_LIFE
+        try:
+            self._children[index] = self._start(child.role, child.early + 1 if is_early else 0)
+        except OSError as fault:  # no process or descriptor to be had: tried again in the next round
+            log.error("process_not_started", role=child.role.name, fault=str(fault))
+        else:
+            os.close(child.beats)
 
     def _stop(self) -> None:
         """Ask every process to end, wait, and kill those that do not."""
         self._listener.close()
-        for worker in self._workers:
-            worker.process.terminate()
+        for child in self._children:
+            child.process.terminate()
         until = time.monotonic() + self._drain
-        for worker in self._workers:
-            worker.process.join(max(0.0, until - time.monotonic()))
-            if worker.process.is_alive():
-                log.error("server_process_killed", pid=worker.process.pid)
-                worker.process.kill()
-                worker.process.join(1)
-            os.close(worker.beats)
+        for child in self._children:
+            child.process.join(max(0.0, until - time.monotonic()))
+            if child.process.is_alive():
+                log.error("process_killed", role=child.role.name, pid=child.process.pid)
+                child.process.kill()
+                child.process.join(1)
+            os.close(child.beats)
+
+
+def beside(name: str, work: Callable[[], None]) -> Role:
+    """Return a role whose work goes on in the main thread, while another thread gives the signs of life.
+
+    A process that is stopped or starved gives none. Work that hangs is not noticed: it must have time limits of its own.
+    """
+
+    def run(beat: Beat) -> None:
+        threading.Thread(target=_beat_for_ever, args=(beat,), name="beat", daemon=True).start()
+        work()
+
+    return Role(name, run)
+
+
+def _beat_for_ever(beat: Beat) -> None:
+    while True:
+        beat()
+        time.sleep(BEAT_SECONDS)

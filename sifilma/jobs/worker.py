@@ -76,7 +76,7 @@ class Barred(Exception):
 
 @dataclass(frozen=True)
 class Tools:
-    """What a worker needs. `open` gives a writing Context of the system; `name` distinguishes this worker from others."""
+    """What a worker needs. `open` gives a writing Context of the system; `name` distinguishes this worker process from others."""
 
     open: Callable[[], AbstractContextManager[Context]]
     settings: Settings

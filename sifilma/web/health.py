@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from flask import Blueprint, Flask, Response, g, jsonify, request
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,13 +16,11 @@ from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
+from sifilma.web.metrics import REQUESTS, SECONDS, exposition
 from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
 
 MIN_FREE = 64 * 1024 * 1024  # bytes on the volume of `home`
-REGISTRY = CollectorRegistry()
-REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
-SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
 blueprint = Blueprint("health", __name__)
 log = structlog.get_logger()
 
@@ -85,7 +82,7 @@ def metrics() -> Response:
     allowed = hmac.compare_digest(sent.encode(), token.encode()) if token else near
     if not allowed:
         raise Forbidden()
-    return Response(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def check_database() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The real supervisor and front door around a WSGI application of one line: what starts fast can be stopped often.
+"""The real supervisor and front door around a WSGI application of one line, and an idle worker: what starts fast can be stopped often.
 
 python -m tests.commands.small_server PORT COUNT BODY_SECONDS STILL_SECONDS
 """
@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy.exc import OperationalError
 
 from sifilma.app.asgi import Front
-from sifilma.commands.supervisor import Supervisor, listen
+from sifilma.commands.supervisor import Supervisor, beside, listen
 from sifilma.kernel import logging
 
 BUSY: list[str] = []
@@ -60,7 +60,14 @@ def main(port: str, count: str, seconds: str, still: str) -> None:
     """Serve until stopped."""
     logging.configure("INFO", as_json=True)
     front = Front(application, threads=4, seconds=float(seconds), largest=LARGEST)
-    Supervisor(front, listen("127.0.0.1", int(port)), count=int(count), drain=5.0, still=float(still), head=float(seconds)).run()
+    listener, worker = listen("127.0.0.1", int(port)), beside("worker", idle)
+    Supervisor(front, listener, count=int(count), drain=5.0, still=float(still), head=float(seconds), beside=[worker]).run()
+
+
+def idle() -> None:
+    """Be a worker that has nothing to do. With SMALL_WORKER_DIES it ends at once."""
+    while "SMALL_WORKER_DIES" not in os.environ:
+        time.sleep(1)
 
 
 if __name__ == "__main__":

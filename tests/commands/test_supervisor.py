@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands.small_server import LARGEST
-from tests.support.servers import ROOT, free_port
+from tests.support.servers import ROOT, environment, free_port, named
+from tests.support.world import World, done
 
 STOPS = int(os.environ.get("SIFILMA_TEST_STOPS", "12"))
 """200 in `make chaos`."""
@@ -302,6 +303,40 @@ def test_a_frozen_process_is_replaced() -> None:
         assert found != frozen
 
 
+@pytest.mark.parametrize(("number", "within"), [(signal.SIGKILL, 3), (signal.SIGSTOP, 8)], ids=["killed", "frozen"])
+def test_a_worker_that_is_killed_or_frozen_is_replaced_within_seconds(number: signal.Signals, within: float) -> None:
+    with small_server(still=3) as (process, port):
+        [first] = named(process.pid, "sifilma-worker")
+        time.sleep(1.1)  # it lived long enough to be replaced at once
+        os.kill(first, number)
+        until = time.monotonic() + within
+        while (found := named(process.pid, "sifilma-worker")) in ([], [first]) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(found) == 1
+        assert found != [first]
+        asked(port)
+
+
+def test_a_worker_that_dies_at_once_is_started_again_after_growing_pauses_while_the_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_WORKER_DIES", "1")
+    with small_server() as (process, port):
+        before, began = ticks(process.pid), time.monotonic()
+        time.sleep(3.5)
+        assert ticks(process.pid) - before < 100, "the supervisor waits for the pause in a busy loop"
+        asked(port)
+        process.terminate()
+        assert process.wait(8) == 0
+        lived = time.monotonic() - began
+        assert process.stderr is not None
+        assert 2 <= process.stderr.read().count(b"process_died") <= 2 + lived // 3  # begun at 0, 1, 3, 7 s
+
+
+def ticks(pid: int) -> int:
+    """The processor time of a process, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def test_a_request_at_work_is_answered_before_the_server_ends() -> None:
     with small_server() as (process, port):
         connection = sent(port, "GET /slow HTTP/1.1\nHost: x\n\n")
@@ -316,6 +351,7 @@ def test_a_stop_ends_in_time_whatever_signals_come_in_whatever_order() -> None:
     for number in range(STOPS):
         signals = [drawn.choice((signal.SIGTERM, signal.SIGINT)) for _ in range(drawn.randint(2, 5))]
         with small_server(count=drawn.randint(1, 2)) as (process, port):
+            present = [*named(process.pid, "sifilma-server"), *named(process.pid, "sifilma-worker")]
             to_group = drawn.random() < 0.5
             for one in signals:
                 with contextlib.suppress(ProcessLookupError):
@@ -328,16 +364,17 @@ def test_a_stop_ends_in_time_whatever_signals_come_in_whatever_order() -> None:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 pytest.fail("the port is still bound")
+            assert [one for one in present if Path(f"/proc/{one}").exists()] == []
 
 
-def test_a_server_whose_supervisor_was_killed_ends() -> None:
+def test_servers_and_worker_whose_supervisor_was_killed_end() -> None:
     with small_server() as (process, port):
-        server = asked(port)
+        left = [asked(port), *named(process.pid, "sifilma-worker")]
         process.kill()
         until = time.monotonic() + 10
-        while time.monotonic() < until and Path(f"/proc/{server}").exists():
+        while time.monotonic() < until and any(Path(f"/proc/{one}").exists() for one in left):
             time.sleep(0.1)
-        assert not Path(f"/proc/{server}").exists()
+        assert [one for one in left if Path(f"/proc/{one}").exists()] == []
 
 
 def test_a_taken_port_is_refused_in_words() -> None:
@@ -346,3 +383,33 @@ def test_a_taken_port_is_refused_in_words() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
         assert done.returncode == 1
         assert f"127.0.0.1:{port} cannot be had: another program listens there" in done.stderr
+
+
+def test_the_worker_of_a_whole_installation_that_was_killed_works_again_within_seconds(sqlite_world: World) -> None:
+    world, port = sqlite_world, free_port()
+    command = [sys.executable, "-m", "sifilma", "up", "--port", str(port)]
+    with (world.settings.home / "up.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment(world), stdout=log, stderr=log, start_new_session=True)
+    try:
+        until = time.monotonic() + 60
+        while not named(process.pid, "sifilma-worker") and time.monotonic() < until:
+            time.sleep(0.1)
+        [first] = named(process.pid, "sifilma-worker")
+        time.sleep(1.1)
+        os.kill(first, signal.SIGKILL)
+        until = time.monotonic() + 5
+        while (second := named(process.pid, "sifilma-worker")) in ([], [first]) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(second) == 1
+        done(world.client("magetan.kepala").post("/units", {"hardware_number": "A-1", "model": "LEN-CRD-1", "function": "R"}), 201)
+        until = time.monotonic() + 15
+        while (waiting := world.sql("SELECT COUNT(*) FROM audit_pending")) != [(0,)] and time.monotonic() < until:
+            time.sleep(0.1)
+        assert waiting == [(0,)], "the act is not taken into the log"
+        process.terminate()
+        assert process.wait(20) == 0
+        assert not Path(f"/proc/{second[0]}").exists()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

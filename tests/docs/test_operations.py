@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 
 from sifilma.commands import main
-from sifilma.web.health import REGISTRY
+from sifilma.web.metrics import REGISTRY
 from tests.support import house
 from tests.support.programs import ROOT
 from tests.support.world import World

@@ -30,6 +30,7 @@ def environment(world: World) -> dict[str, str]:
         "SIFILMA_DATABASE_URL": world.settings.database_url,
         "SIFILMA_SECRET_KEY": world.settings.secret("secret_key"),
         "SIFILMA_LOG_LEVEL": "WARNING",
+        "SIFILMA_WORKERS": str(world.settings.workers),
         "SIFILMA_REQUEST_DEADLINE": str(world.settings.request_deadline),
         "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
     }
@@ -40,6 +41,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def named(parent: int, name: str) -> list[int]:
+    """Return the children of a process that have this name and are alive."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            comm, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            state, above = rest.split()[:2]
+            if (comm, above) == (name, str(parent)) and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 class ForkServer:
@@ -74,7 +87,7 @@ class Server:
     def __init__(self, world: World, **settings: str) -> None:
         self.port = free_port()
         self._log = world.settings.home / f"server-{self.port}.log"
-        self._pid = _fork_server().start(environment(world) | settings | {"SIFILMA_PORT": str(self.port)}, self._log)
+        self.pid = _fork_server().start(environment(world) | settings | {"SIFILMA_PORT": str(self.port)}, self._log)
 
     def wait(self, seconds: float = 60) -> Server:
         """Wait until /livez answers 200, and return the server.
@@ -107,12 +120,12 @@ class Server:
     def kill(self) -> None:
         """Send SIGKILL to the process group and return when the server's process is gone."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         while self._lives():
             time.sleep(0.002)
 
     def _lives(self) -> bool:
-        return Path(f"/proc/{self._pid}").exists()
+        return Path(f"/proc/{self.pid}").exists()
 
 
 @contextlib.contextmanager

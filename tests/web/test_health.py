@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from sifilma.web import health
+from sifilma.web import metrics
 from tests.support.visitor import Visitor
 from tests.support.world import World, done
 
@@ -23,7 +23,7 @@ def test_an_unavailable_file_store_is_reported_without_an_exception(sqlite_world
 
 def test_the_measured_time_of_a_request_includes_authentication(house: World) -> None:
     def seconds() -> float:
-        return health.REGISTRY.get_sample_value("sifilma_request_seconds_sum", {"route": "/kartu"}) or 0.0
+        return metrics.REGISTRY.get_sample_value("sifilma_request_seconds_sum", {"route": "/kartu"}) or 0.0
 
     visitor, before = Visitor(house), seconds()
     assert visitor.get("/kartu").location == "/masuk"
@@ -44,7 +44,7 @@ def test_metrics_are_told_to_whoever_brings_the_token_in_any_spelling_of_the_sch
 def test_unknown_http_methods_make_no_metric_series_of_their_own(house: World) -> None:
     client = house.app.test_client()
     client.open("/", method="FIRST")
-    before = len(next(iter(health.REQUESTS.collect())).samples)
+    before = len(next(iter(metrics.REQUESTS.collect())).samples)
     for number in range(5):
         client.open("/", method=f"M{number}")
-    assert len(next(iter(health.REQUESTS.collect())).samples) == before
+    assert len(next(iter(metrics.REQUESTS.collect())).samples) == before

@@ -1,0 +1,95 @@
+"""Metrics that the server processes of one supervisor share: each counts in files of its own, and `/metrics` adds up over all of them.
+
+A process counts under the number of its place among the servers. One that is started in place of another goes on in the same files, so no
+figure falls when a process dies, and there are never more files than places.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, disable_created_metrics, generate_latest, values
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
+SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
+FILES = ("counter", "histogram")  # as the library names them
+ROOM = 4 * 1024 * 1024
+"""Bytes of a file: more than all routes need. They are taken from the disk at once, since a full disk would kill a process that writes."""
+
+cast(Any, disable_created_metrics)()  # files have no such values
+log = structlog.get_logger()
+_shared: list[Path] = []
+
+
+def sharing(home: Path) -> Callable[[int], None]:
+    """Return what each server process calls with its place before it serves. Without room on the disk each counts for itself."""
+    try:
+        return partial(share, make_folder(home))
+    except OSError as fault:
+        log.error("metrics not shared", fault=str(fault))
+        return lambda _place: None
+
+
+def make_folder(home: Path) -> Path:
+    """Make the folder for the files of this supervisor, and remove those of supervisors that are gone. Raise OSError without room."""
+    run = home / "run"
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in run.glob("metrics-*"):
+        if not Path("/proc", left.name.partition("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = run / f"metrics-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that had the same number
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def share(folder: Path, place: int) -> None:
+    """Count in the files of this place from now on. Without room for them this process counts for itself, and `/metrics` says less."""
+    try:
+        for kind in FILES:
+            _prepare(folder / f"{kind}_{place}.db")
+    except OSError as fault:
+        log.error("metrics not shared", fault=str(fault))
+        return
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library's values look for it
+    values.ValueClass = cast(Any, values.MultiProcessValue)(lambda: place)  # the library's way to choose it
+    for metric in (REQUESTS, SECONDS):
+        metric.clear()  # values of before are not in the files
+    _shared[:] = [folder]
+
+
+def _prepare(path: Path) -> None:
+    """Take the room of a file. One that a killed process left unreadable begins anew."""
+    if path.exists():
+        try:
+            list(cast(Any, MmapedDict).read_all_values_from_file(str(path)))
+        except (RuntimeError, ValueError):
+            path.unlink()
+    with path.open("ab") as file:
+        os.posix_fallocate(file.fileno(), 0, ROOM)
+
+
+def exposition() -> bytes:
+    """Return all metrics in Prometheus's text format."""
+    return generate_latest(_Together(_shared[0]) if _shared else REGISTRY)
+
+
+class _Together(Collector):
+    """Counters and histograms of all places, and what this process sets itself for a scrape."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        yield from cast(Any, MultiProcessCollector)(None, str(self._folder)).collect()
+        yield from (metric for metric in REGISTRY.collect() if metric.type == "gauge")
