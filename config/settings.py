@@ -141,6 +141,15 @@ class Settings(BaseSettings):
         max_length=200,
     )
 
+    # --- the clock ---
+    clock_tolerance_seconds: float = Field(
+        60.0,
+        description="seconds by which the clock may differ from the database's clock, and from the time since the worker's last sign of "
+        "life; a greater difference stops what is dated for good. Above the second of an NTP step, below the 300 s that verifiers allow",
+        ge=5,
+        le=240,
+    )
+
     # --- logs ---
     log_level: str = Field("INFO", description="least level of a line in the logs, as Python's `logging` names it")
     log_json: bool = Field(True, description="log lines as JSON; else as text for a terminal")

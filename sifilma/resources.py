@@ -13,6 +13,7 @@ from config.settings import Settings
 from config.soundness import SOFTHSM, is_softhsm
 from hsm import HSM, TokenConfig
 from sifilma.kernel.clock import Clock
+from sifilma.kernel.clock_watch import ClockWatch
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.unit_of_work import assert_no_transaction
 
@@ -33,7 +34,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Resources:
-    """What `create_app` was given or made. `schema_head` is the migration that this code expects; `rules` is the URL map."""
+    """What `create_app` was given or made.
+
+    `schema_head` is the migration that this code expects, `rules` the URL map; `watch` decides whether `clock` may be trusted.
+    """
 
     settings: Settings
     clock: Clock
@@ -41,6 +45,7 @@ class Resources:
     files: FileStore
     schema_head: str | None
     rules: Map
+    watch: ClockWatch
 
     @property
     def site(self) -> Site:

@@ -30,6 +30,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.moments import SLACK
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.sign_in import throttle, totp
@@ -229,7 +230,8 @@ def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], bes
 def get_invitation(ctx: Context, secret: str) -> Invitation:
     """Return the invitation of a link. Raise the same NotFound if it is unknown, used or lapsed, so that the answer tells nothing more."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
-    if found is None or found.used_at is not None or found.expires_at < ctx.now:
+    is_ahead = found is not None and found.created_at > ctx.now + SLACK  # made by a wrong clock: it would live for years
+    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead:
         raise NotFound(UNKNOWN_INVITATION)
     return found
 

@@ -29,6 +29,8 @@ def init() -> None:
         made = soft and ceremony.init_token(token, settings.secret("hsm_so_pin"))  # an HSM's tokens are made by its maker's tool
         keys = ceremony.create_keys(token, plan)
         click.echo(f"token {token.config.token_label}: {'made' if made else 'found'}, {len(keys)} keys sound")
+    with command_context() as ctx:
+        ctx.require_trusted_clock()  # certificates are dated for years
     published = keyset.publish(settings, signing, root, resources().clock.now())
     with command_context() as ctx:
         ceremonies.record_ceremony(ctx, settings, published)

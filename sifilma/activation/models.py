@@ -188,7 +188,7 @@ class PublishedStatusList(Base):
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     changes: Mapped[int] = mapped_column(BigInteger)
     jws: Mapped[str] = mapped_column(Text)
-    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

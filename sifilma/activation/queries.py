@@ -18,6 +18,11 @@ from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
 
 
+def newest_moment_query() -> Select[datetime]:
+    """Return a query of the moments at which manifests were signed, the newest first."""
+    return select(Manifest.issued_at).order_by(Manifest.id.desc())
+
+
 def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[ActivationRequest]:
     """Return a query of the activation requests the actor may see."""
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)

@@ -1,4 +1,7 @@
-"""What happens by time: tokens, requests and manifests expire. The worker calls these functions."""
+"""What happens by time: tokens, requests and manifests expire. The worker calls these functions.
+
+What has ended stays ended. So only what fell due by a trusted clock ends (`Context.due_until`). Each function raises ClockNotTrusted.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ AT_ONCE = 200
 
 def expire_tokens(ctx: Context) -> int:
     """Move open tokens past their time to `expired`, each by an act of its own. Return their number."""
-    late = select(Token).where(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.now).order_by(Token.expires_at).limit(AT_ONCE)
+    late = (
+        select(Token).where(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.due_until()).order_by(Token.expires_at).limit(AT_ONCE)
+    )
     # A token that an activation or another worker has locked is left for the next run.
     rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
     for token in rows:
@@ -32,7 +37,7 @@ def expire_requests(ctx: Context) -> int:
 
     A request waits while one of its cancelled tokens has time left, since that token can be issued anew until then.
     """
-    still_open = exists().where(Token.activation_request_id == ActivationRequest.id, Token.expires_at > ctx.now)
+    still_open = exists().where(Token.activation_request_id == ActivationRequest.id, Token.expires_at > ctx.due_until())
     late = select(ActivationRequest).where(
         ActivationRequest.state == RequestState.APPROVED,
         ActivationRequest.redeemed < ActivationRequest.machines,
@@ -51,7 +56,7 @@ def expire_requests(ctx: Context) -> int:
 
 def expire_manifests(ctx: Context) -> int:
     """Move manifests past `exp` and `grace` to `expired`, and their cards back to `received`. Return their number."""
-    late = select(Manifest).where(Manifest.state.in_(STANDING), Manifest.refuse_after <= ctx.now).limit(AT_ONCE)
+    late = select(Manifest).where(Manifest.state.in_(STANDING), Manifest.refuse_after <= ctx.due_until()).limit(AT_ONCE)
     rows = list(ctx.session.scalars(late.with_for_update(skip_locked=True)))
     for manifest in rows:
         act = record(ctx, Action.MANIFEST_EXPIRE, "manifest", manifest.id, organisation_id=manifest.organisation_id)

@@ -5,6 +5,7 @@ They are here and not in `audit`, because `activation.trust` says whose signatur
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -16,18 +17,31 @@ from sifilma.resources import resources
 from sifilma.web.command import command_context
 
 group = AppGroup("audit", help="The transparency log.")
+ROUND_SECONDS = 10.0
+"""How long the worker takes entries into the log before it does its other work."""
 
 
-def keep_log(*, now: bool = False) -> int:
-    """Take every waiting entry into the log, in batches, and sign a checkpoint when it is due (or `now`). Return how many were taken."""
-    total, taken = 0, sequencing.BATCH
-    while taken == sequencing.BATCH:
+def take_entries(seconds: float = ROUND_SECONDS) -> int:
+    """Take waiting entries into the log, in batches, for about `seconds`. Return how many were taken."""
+    total, taken, until = 0, sequencing.BATCH, time.monotonic() + seconds
+    while taken == sequencing.BATCH and time.monotonic() < until:
         with command_context() as ctx:
             taken = sequencing.append(ctx)
         total += taken
-        with command_context() as ctx:
-            checkpoints.sign(ctx, resources().settings, resources().hsm, now=now and taken < sequencing.BATCH)
     return total
+
+
+def sign_checkpoint(*, now: bool = False) -> int:
+    """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does."""
+    with command_context() as ctx:
+        return int(checkpoints.sign(ctx, resources().settings, resources().hsm, now=now) is not None)
+
+
+def keep_log(*, now: bool = False) -> int:
+    """Take every waiting entry into the log and sign a checkpoint when it is due (or `now`). Return how many were taken."""
+    taken = take_entries(float("inf"))
+    sign_checkpoint(now=now)
+    return taken
 
 
 @group.command("sequence")

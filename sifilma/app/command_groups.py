@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
+from importlib.metadata import version
 from typing import NoReturn
 
 import click
@@ -19,10 +23,11 @@ from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
-from sifilma.app.audit_commands import keep_log
+from sifilma.app.audit_commands import sign_checkpoint, take_entries
+from sifilma.app.clock_commands import group as clock
 from sifilma.fsck.cli import fsck
 from sifilma.jobs import worker
-from sifilma.kernel import idempotency
+from sifilma.kernel import clock_stops, idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.ids import uuid7
@@ -36,6 +41,8 @@ from sifilma.schema import migrate
 from sifilma.web.command import command_context
 
 EVERY_SECONDS = 10  # between two rounds of the worker
+BEAT_SECONDS = 5  # the least between two signs of life, which are given before each job
+STUCK_SECONDS = 120  # a job that takes longer hangs: the worker ends itself, and is started again
 EXPECTED = (SifilmaError, HSMError, SQLAlchemyError, OSError)
 """Faults of a job that explain themselves. All others are logged with their trace."""
 
@@ -45,7 +52,7 @@ database = AppGroup("db", help="The database's schema.")
 
 def register(app: Flask) -> None:
     """Attach the groups and commands."""
-    for group in (database, hsm, users, organisations, models, agreements, regions, audit):
+    for group in (database, hsm, users, organisations, models, agreements, regions, audit, clock):
         app.cli.add_command(group)
     for command in (worker_command, fsck):
         app.cli.add_command(command)
@@ -90,10 +97,16 @@ def worker_command(once: bool) -> None:
 def keep_working() -> NoReturn:
     """Do one round after the other."""
     while True:
+        _rearm()
         counts, _ = run_once()
         if any(counts.values()):
             _say(counts)
         _wait()
+
+
+def _rearm() -> None:
+    """Begin the time anew after which this process writes where it hangs, and ends."""
+    faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
 
 
 def _say(counts: dict[str, int]) -> None:
@@ -104,19 +117,31 @@ def _wait() -> None:
     """Wait for the next round. Messages are sent within a second meanwhile, since somebody waits for a code, and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
-        if not run_job(ROWS, _work):
+        _rearm()
+        if not run_timed(ROWS, JOBS[ROWS]):
             time.sleep(1)
-        run_job(MESSAGES, _deliver)
+        run_timed(MESSAGES, JOBS[MESSAGES])
 
 
 def run_once() -> tuple[dict[str, int], list[str]]:
     """Run one round. Return the count of each job, and the names of the failed ones.
 
-    Each job has transactions of its own, so a failing job stops neither the others nor the next round.
+    Each job has transactions of its own, so a failing job stops neither the others nor the next round. A round begins with a sign of life,
+    which moves the trusted moment on.
     """
-    counts = {what: run_job(what, job) for what, job in JOBS.items()}
+    run_job(SIGN, _beat)
+    counts = {what: run_timed(what, job) for what, job in JOBS.items()}
     failed = [what for what, count in counts.items() if count is None]
     return {what: count for what, count in counts.items() if count is not None}, failed
+
+
+def run_timed(what: str, job: Timed) -> int | None:
+    """Run one job, after a sign of life if it is time for one. What goes by the clock is not run while the clock is not trusted (None)."""
+    if time.monotonic() - _last_beat() >= BEAT_SECONDS:
+        run_job(SIGN, _beat)
+    if job.goes_by_the_clock and resources().watch.finding() is not None:
+        return None
+    return run_job(what, job.run)
 
 
 def run_job(what: str, job: Callable[[], int]) -> int | None:
@@ -158,15 +183,45 @@ def _in_one(job: Callable[[Context], int]) -> Callable[[], int]:
     return run
 
 
+_beats: list[float] = []
+
+
+def _last_beat() -> float:
+    return _beats[-1] if _beats else 0.0
+
+
+def _beat() -> int:
+    """Give a sign of life. Return 1."""
+    with command_context() as ctx:
+        clock_stops.beat(ctx, resources().watch, platform.node(), os.getpid(), _version())
+    _beats[:] = [time.monotonic()]
+    return 1
+
+
+@cache
+def _version() -> str:
+    return version("sifilma")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A job of the worker. `goes_by_the_clock`: it ends, signs or dates something for good, so a clock that may be wrong stops it."""
+
+    run: Callable[[], int]
+    goes_by_the_clock: bool
+
+
+SIGN = "sign of life"
 MESSAGES = "messages sent"
 ROWS = "rows of files settled"
-JOBS: dict[str, Callable[[], int]] = {
-    MESSAGES: _deliver,
-    ROWS: _work,
-    "entries taken into the log": keep_log,
-    "tokens expired": _in_one(tasks.expire_tokens),
-    "requests expired": _in_one(tasks.expire_requests),
-    "manifests expired": _in_one(tasks.expire_manifests),
-    "people reminded": lambda: remind(command_context, resources().settings, resources().site),
-    "idempotency keys forgotten": _in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.now)),
+JOBS: dict[str, Timed] = {
+    MESSAGES: Timed(_deliver, goes_by_the_clock=False),  # codes for signing in go on; nothing lapses meanwhile (`outbox.send`)
+    ROWS: Timed(_work, goes_by_the_clock=True),
+    "entries taken into the log": Timed(take_entries, goes_by_the_clock=False),  # an order, not a time
+    "checkpoints signed": Timed(sign_checkpoint, goes_by_the_clock=True),
+    "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
+    "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
+    "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
+    "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
 }

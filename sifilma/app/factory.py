@@ -16,6 +16,7 @@ from sifilma.app.hooks import register as register_hooks
 from sifilma.documents.store import DiskStore
 from sifilma.kernel import logging
 from sifilma.kernel.clock import Clock, SystemClock
+from sifilma.kernel.clock_watch import ClockWatch
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
 from sifilma.resources import Resources, attach, signing_token
 from sifilma.schema import migrate
@@ -58,13 +59,15 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 
 def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: HSM | None) -> Resources:
+    clock = clock or SystemClock()
     return Resources(
         settings=settings,
-        clock=clock or SystemClock(),
+        clock=clock,
         hsm=hsm or signing_token(settings),
         files=DiskStore(settings.files),
         schema_head=migrate.head(),
         rules=app.url_map,
+        watch=ClockWatch(clock, settings.clock_tolerance_seconds),
     )
 
 

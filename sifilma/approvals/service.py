@@ -215,7 +215,11 @@ class Requests(Generic[R]):
         return request
 
     def approve(self, ctx: Context, request_id: UUID, digest: str, note: str, then: Callable[[R, Act], None]) -> R:
-        """Store the actor's approval of this digest. After the last one needed call `then`, in the same transaction."""
+        """Store the actor's approval of this digest. After the last one needed call `then`, in the same transaction.
+
+        Raise ClockNotTrusted: an approval counts on its day, and what follows from it is dated for good.
+        """
+        ctx.require_trusted_clock()
         request = self.get(ctx, request_id, self.operations.approve)
         self.require_right(ctx, request)
         act = self.way.approve(ctx, request, digest, note)

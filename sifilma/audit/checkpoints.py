@@ -9,7 +9,7 @@ import base64
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -37,6 +37,11 @@ def get_newest(session: Session) -> LogCheckpoint:
     return found
 
 
+def newest_moment_query() -> Select[datetime]:
+    """Return a query of the moments at which checkpoints were signed, the newest first."""
+    return select(LogCheckpoint.at).order_by(LogCheckpoint.size.desc())
+
+
 def unsigned_since(session: Session) -> datetime | None:
     """Return the moment of the oldest entry that no checkpoint covers, in the log or waiting for it. None if all are signed."""
     last = _newest(session)
@@ -59,15 +64,16 @@ def printed(session: Session, moment: datetime) -> dict[str, str] | None:
 def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False) -> int | None:
     """Sign the log's present state and return its size, or None if nothing was signed.
 
-    A signature is due if entries were added and the last checkpoint is EVERY old (or `now`). The steps are: read, sign without a
-    transaction, write. Raise LogBroken, without signing, if the log does not continue what was signed last. Raise as `Signer.sign` does;
-    nothing is then half done, and the next call signs.
+    A signature is due if entries were added and the last checkpoint is EVERY old (or `now`), or dated later than the present moment. The
+    steps are: read, sign without a transaction, write. Raise LogBroken, without signing, if the log does not continue what was signed last,
+    and ClockNotTrusted. Raise as `Signer.sign` does; nothing is then half done, and the next call signs.
     """
     ctx.uow.begin_read()
     size, last = log_size(ctx.session), _newest(ctx.session)
-    is_due = last is None or (last.size != size and (now or ctx.now - last.at >= EVERY))
+    is_due = last is None or (last.size != size and (now or not timedelta() <= ctx.now - last.at < EVERY))
     if size == 0 or not is_due:
         return None
+    ctx.require_trusted_clock()
     tree = StoredTree(ctx.session)
     # Both are compared: a restored database can be older than the file, and a new node has no file yet.
     for known in (_as_checkpoint(last), kept(settings)):
@@ -114,7 +120,7 @@ def _require_continuation(tree: StoredTree, size: int, known: Checkpoint | None,
 
 def _store(ctx: Context, made: Checkpoint, note: str) -> None:
     """Store a checkpoint. If two processes sign at the same time over the same entries, the first is kept."""
-    values = {"size": made.size, "root": made.root, "origin": made.origin, "note": note, "at": ctx.now}
+    values = {"size": made.size, "root": made.root, "origin": made.origin, "note": note, "at": ctx.trusted_now}
     ctx.session.execute(upsert(ctx.session, LogCheckpoint).values(values).on_conflict_do_nothing(index_elements=["size"]))
 
 

@@ -110,6 +110,7 @@ class Action(StrEnum):
     JOB_CANCEL = "job.cancel"
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
+    CLOCK_ACCEPT = "clock.accept"
 
 
 class AuditEntry(Base):

@@ -100,6 +100,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.JOB_STOP: _("Work on a file stopped"),
     Action.JOB_CANCEL: _("Work on a file cancelled"),
     Action.REGIONS_IMPORT: _("Region codes or boundaries imported"),
+    Action.CLOCK_ACCEPT: _("Clock accepted as right"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
 OBJECTS: dict[str, LazyString] = {

@@ -15,6 +15,7 @@ from hsm import ceremony
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo
 from sifilma.activation.trust import ceremonies, keyset
+from sifilma.app import clock_commands
 from sifilma.app.asgi import Front
 from sifilma.app.command_groups import keep_working
 from sifilma.app.factory import create_app
@@ -58,6 +59,7 @@ def prepare(settings: Settings) -> None:
     migrate.upgrade(settings.database)
     app = create_app(settings)
     with app.app_context():
+        clock_commands.accept_in_demo(settings)
         _keys(settings)
         _regions()
         if settings.is_demo:

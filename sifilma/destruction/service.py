@@ -146,7 +146,11 @@ def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:
 
 
 def approve(ctx: Context, destruction_id: UUID, digest: str, note: str = "") -> Destruction:
-    """Approve a proposal with exactly this digest. Raise NotFound outside the scope, else what `Submissions.approve` raises."""
+    """Approve a proposal with exactly this digest.
+
+    Raise ClockNotTrusted, NotFound outside the scope, else what `Submissions.approve` raises.
+    """
+    ctx.require_trusted_clock()
     found = get_destruction(ctx, destruction_id, Operation.DESTRUCTION_APPROVE)
     WAY.approve(ctx, found, digest, note)
     return found
@@ -183,8 +187,9 @@ def record_execution(
 ) -> Destruction:
     """Record the Berita Acara and destroy the cards, in one transaction.
 
-    Raise Invalid if something is missing or does not fit, and what `get_recordable` raises. No card changes then.
+    Raise ClockNotTrusted, Invalid if something is missing or does not fit, and what `get_recordable` raises. No card changes then.
     """
+    ctx.require_trusted_clock()
     found = get_recordable(ctx, destruction_id)
     _require_complete(ctx, settings, found, data, photos)
     kept = [keep_photo(ctx, store, photo) for photo in photos]
@@ -212,7 +217,7 @@ def _require_complete(ctx: Context, settings: Settings, found: Destruction, data
 
 
 def _write_record(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Document]) -> None:
-    found.number = next_number(ctx.session, ctx.now, SERIES)
+    found.number = next_number(ctx.session, ctx.trusted_now, SERIES)
     approved_at = max((approval.at for approval in found.approvals), default=data.executed_at)
     found.executed_at = max(data.executed_at, approved_at)  # if typed in the second of the approval: `executed_at` must not precede it
     found.place, found.method = data.place, data.method

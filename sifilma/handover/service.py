@@ -90,12 +90,14 @@ def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], cent
 
 
 def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
+    ctx.require_trusted_clock()
+    now = ctx.trusted_now
     made = Handover(
         id=uuid7(),
-        number=next_number(ctx.session, ctx.now, SERIES),
+        number=next_number(ctx.session, now, SERIES),
         issuer_id=ctx.actor.organisation_id,
         receiver_id=receiver.id,
-        issued_at=ctx.now,
+        issued_at=now,
         issued_by=ctx.actor.user_id,
         notes=notes,
     )

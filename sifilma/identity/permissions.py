@@ -78,6 +78,7 @@ class Operation(StrEnum):
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_EXPORT = "audit.export"
+    CLOCK_ACCEPT = "clock.accept"
 
 
 class Scope(StrEnum):
@@ -176,6 +177,7 @@ _TABLE: dict[Operation, str] = {
     Operation.AUDIT_READ: "O  O  A  -  -   O  O  J  O   -",
     Operation.AUDIT_VERIFY: "-  -  A! -  -   -  -  -  -   -",
     Operation.AUDIT_EXPORT: "-  -  A! -  -   O  O  J  O   -",
+    Operation.CLOCK_ACCEPT: "A! A! -  A! -   -  -  -  -   -",
 }
 
 

@@ -41,6 +41,7 @@ from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.moments import has_come
 from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import packed, say
 from sifilma.regions.place import PlaceCheck
@@ -163,8 +164,8 @@ def work(tools: Tools, seconds: float = 1.0) -> int:
 
 
 def _due(ctx: Context, tools: Tools) -> ColumnElement[bool]:
-    free = or_(Job.taken_until.is_(None), Job.taken_until < ctx.now, Job.taken_by == tools.name)
-    return Job.state.not_in(ENDED) & (Job.due_at <= ctx.now) & free
+    free = or_(Job.taken_until.is_(None), has_come(Job.taken_until, ctx.now, LEASE), Job.taken_by == tools.name)
+    return Job.state.not_in(ENDED) & has_come(Job.due_at, ctx.now, LONGEST_PAUSE) & free
 
 
 def _next(ctx: Context, tools: Tools) -> Select[UUID]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from sifilma.kernel.actor import SYSTEM, Actor
 from sifilma.kernel.clock import Clock
+from sifilma.kernel.clock_watch import ClockWatch, Finding
 from sifilma.kernel.unit_of_work import UnitOfWork
 
 
@@ -17,6 +18,7 @@ from sifilma.kernel.unit_of_work import UnitOfWork
 class Context:
     """The arguments that all services share. `request_id` connects log lines with audit entries.
 
+    `watch` is that of the application; a Context on a clock of its own (tests, backdated demonstrations) has none, and trusts the clock.
     Services take them from here and never from Flask's `request`, `g` or `session`: commands and jobs call the same services.
     """
 
@@ -24,6 +26,7 @@ class Context:
     clock: Clock
     actor: Actor = SYSTEM
     request_id: str = ""
+    watch: ClockWatch | None = None
 
     @property
     def session(self) -> Session:
@@ -32,8 +35,28 @@ class Context:
 
     @property
     def now(self) -> datetime:
-        """Return the present moment (UTC)."""
-        return self.clock.now()
+        """Return the present moment (UTC). While the wall clock is set wrong this is the last trusted moment and the seconds since."""
+        return self.watch.now() if self.watch else self.clock.now()
+
+    @property
+    def trusted_now(self) -> datetime:
+        """Return the present moment for what is dated for good or ends for good. Raise ClockNotTrusted. Asks no database."""
+        return self.watch.trusted_now() if self.watch else self.clock.now()
+
+    def due_until(self) -> datetime:
+        """Return the moment until which time ends things for good. Raise ClockNotTrusted; asks as `require_trusted_clock` does."""
+        self.require_trusted_clock()
+        return self.watch.due_until() if self.watch else self.clock.now()
+
+    @property
+    def clock_finding(self) -> Finding | None:
+        """Return why the clock is not trusted, or None. Asks no database."""
+        return self.watch.finding() if self.watch else None
+
+    def require_trusted_clock(self) -> None:
+        """Raise ClockNotTrusted. Services call it first in acts that are dated for good; asks one statement every ten seconds at most."""
+        if self.watch:
+            self.watch.require(self.session)
 
 
 @dataclass(frozen=True)

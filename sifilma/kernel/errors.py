@@ -7,6 +7,11 @@ from typing import Any
 
 from sifilma.kernel.text import say
 
+NOT_TRUSTED = say(
+    "Nothing was changed. Until the clock is right, nothing is approved, issued or signed, and nothing expires."
+    " Reading and signing in go on."
+)
+
 
 class SifilmaError(Exception):
     """The base class of all refusals. `type` is stable and public (RFC 9457). `detail` may be shown to the user."""
@@ -123,3 +128,13 @@ class OutcomeUnknown(Unavailable):
                 "send it again. A program that sent an Idempotency-Key repeats its call with the same key."
             )
         )
+
+
+class ClockNotTrusted(Unavailable):
+    """The clock is wrong or may be, so nothing that is dated for good is done."""
+
+    type = "clock-not-trusted"
+    title: str = say("The clock of this service is not trusted right now")
+
+    def __init__(self) -> None:
+        super().__init__(NOT_TRUSTED, retry_after=60)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import Base, UtcDateTime, changed
 from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.moments import has_come
 
 MARGIN = 2.0
 """Seconds beyond a request's deadline for which its claim bars others, if it ended without releasing it."""
@@ -74,8 +75,9 @@ def fingerprint(method: str, path: str, body: bytes) -> str:
 def claim(ctx: Context, mine: Claim, seconds: float) -> StoredAnswer | None:
     """Claim the key for this request in a transaction of its own. Return the stored answer if there is one.
 
-    `seconds`: how long a request lives (its deadline). A claim older than that and MARGIN is taken over: its process was killed, or could
-    not release it. If that request is alive after all, it cannot complete its claim any more, and its act is rolled back.
+    `seconds`: how long a request lives (its deadline). A claim older than that and MARGIN, or dated later than now, is taken over: its
+    process was killed, could not release it, or had a wrong clock. If that request is alive after all, it cannot complete its claim any
+    more, and its act is rolled back.
     Raise Invalid if the key was used for another request, and Conflict if the first request is still in flight.
     """
     if not 1 <= len(mine.key) <= 200 or not mine.key.isprintable():
@@ -110,7 +112,7 @@ def _taken_over(session: Session, row_id: int, now: datetime, mine: Claim, lease
     # The condition is repeated in the UPDATE, so that of two requests that take over an old claim only one succeeds.
     taken = session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.id == row_id, IdempotencyKey.status == 0, IdempotencyKey.claimed_at < now - lease)
+        .where(IdempotencyKey.id == row_id, IdempotencyKey.status == 0, has_come(IdempotencyKey.claimed_at, now - lease, 2 * lease))
         .values(claimed_at=now, claim=mine.id, fingerprint=mine.fingerprint)
         .execution_options(synchronize_session=False)
     )

@@ -9,18 +9,20 @@ from uuid import UUID
 
 _lock = threading.Lock()
 _last = 0
+# Nanoseconds from 1970 to the start of the machine, by the wall clock as this process found it. A clock that is set ahead for a minute must
+# not make ids that sort after everything for years.
+_STARTED = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def uuid7() -> UUID:
     """Return a new UUIDv7 (RFC 9562, section 5.7). It is greater than every earlier one of this process.
 
-    It holds 48 bits of Unix milliseconds and 74 random bits. Within one millisecond the last value is incremented, so that rows made in
-    one act keep their order.
+    It holds 48 bits of Unix milliseconds, which go on evenly when the clock is set, and 74 random bits. Within one millisecond the last
+    value is incremented, so that rows made in one act keep their order.
     """
     global _last  # noqa: PLW0603  # one counter a process is the point
-    stamp = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(74)
+    stamp = ((_STARTED + time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1_000_000) << 80 | secrets.randbits(74)
     with _lock:
-        # The maximum also keeps the order when the clock is set back.
         _last = max(stamp, _last + 1)
         value = _last
     high, low = value >> 80, value & ((1 << 74) - 1)

@@ -16,6 +16,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.moments import has_come
 from sifilma.kernel.sealing import open_sealed, seal
 from sifilma.notifications.contract import Channel, Fault, Letter, Sender, SendFailed
 from sifilma.notifications.models import CODE, Delivery, OutboxMessage
@@ -91,12 +92,17 @@ def masked(address: str) -> str:
 
 def due(ctx: Context) -> list[UUID]:
     """Return the ids of messages to be sent now, those due for longest first."""
-    query = select(OutboxMessage.id).where(OutboxMessage.due_at <= ctx.now, _waiting(ctx)).order_by(OutboxMessage.due_at).limit(AT_ONCE)
+    query = (
+        select(OutboxMessage.id)
+        .where(has_come(OutboxMessage.due_at, ctx.now, LONGEST_WAIT), _waiting(ctx))
+        .order_by(OutboxMessage.due_at)
+        .limit(AT_ONCE)
+    )
     return list(ctx.session.scalars(query))
 
 
 def _waiting(ctx: Context) -> ColumnElement[bool]:
-    abandoned = (OutboxMessage.state == Delivery.SENDING) & (OutboxMessage.taken_until < ctx.now)
+    abandoned = (OutboxMessage.state == Delivery.SENDING) & has_come(OutboxMessage.taken_until, ctx.now, LEASE)
     return or_(OutboxMessage.state == Delivery.QUEUED, abandoned)
 
 
@@ -114,11 +120,12 @@ def take(ctx: Context, message_id: UUID) -> bool:
 def send(ctx: Context, settings: Settings, senders: Mapping[Channel, Sender], message_id: UUID) -> Delivery:
     """Send one message that was taken, without a transaction meanwhile, and record the result.
 
-    A mail server may take seconds. An open transaction would hold a connection, on SQLite the write lock, for that time.
+    A mail server may take seconds. An open transaction would hold a connection, on SQLite the write lock, for that time. While the clock is
+    not trusted nothing lapses: a message that is given up is lost.
     """
     message = ctx.session.get_one(OutboxMessage, message_id)
     ctx.uow.end_read()
-    if message.lapses_at <= ctx.now:
+    if message.lapses_at <= ctx.now and ctx.clock_finding is None:
         return _note(ctx, message, Delivery.LAPSED, error=Fault.EXPIRED)
     sender = senders.get(Channel(message.channel))
     if sender is None:

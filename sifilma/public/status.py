@@ -26,7 +26,7 @@ from sifilma.kernel.db import db
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.resources import Resources, resources
-from sifilma.web import health
+from sifilma.web import health, time_health
 
 PATIENCE = 1.2  # seconds for all parts together
 LATE = timedelta(minutes=5)
@@ -137,6 +137,22 @@ PARTS = (
                 "What was recorded lately is not signed yet: the background worker is behind or stands still. Other work goes on."
             ),
             Tone.AWAY: _("Cannot be read as long as the database does not answer."),
+        },
+    ),
+    Part(
+        _("Background work"),
+        lambda _held: _good(time_health.check_worker()["ok"]),
+        {
+            Tone.GOOD: _("Messages are sent, files are worked on."),
+            Tone.AWAY: _("Stands still: messages and files wait until it runs again. Other work goes on."),
+        },
+    ),
+    Part(
+        _("Clock"),
+        lambda _held: _good(time_health.check_clock()["ok"]),
+        {
+            Tone.GOOD: _("Agrees with what was recorded before."),
+            Tone.AWAY: _("Is not trusted: nothing is approved, issued or signed until it is right, and nothing expires meanwhile."),
         },
     ),
     Part(

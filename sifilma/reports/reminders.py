@@ -18,6 +18,7 @@ from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed, upsert
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.moments import has_come
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import Digest, Reminder
@@ -30,6 +31,8 @@ from sifilma.sign_in import contacts
 
 # People handled in one run, so that a run ends soon.
 AT_ONCE = 50
+LONGEST = timedelta(hours=25)
+"""No reminder is due later than the next morning; one that is was put off by a wrong clock."""
 PURPOSE = "reminder"
 Open = Callable[[], AbstractContextManager[Context]]
 log = structlog.get_logger()
@@ -39,7 +42,7 @@ def remind(open_context: Open, settings: Settings, site: Site) -> int:
     """Remind everybody whose time has come, each in a transaction of their own. Return how many got a message."""
     with open_context() as ctx:
         _begin(ctx, settings)
-        come = select(Digest.user_id).join(User, User.id == Digest.user_id).where(Digest.due_at <= ctx.now)
+        come = select(Digest.user_id).join(User, User.id == Digest.user_id).where(has_come(Digest.due_at, ctx.now, LONGEST))
         people = list(ctx.session.scalars(come.where(User.state == AccountState.ACTIVE).order_by(Digest.due_at).limit(AT_ONCE)))
     return sum(_remind(open_context, settings, site, user_id) for user_id in people)
 
@@ -67,7 +70,7 @@ def _claim(ctx: Context, settings: Settings, user: User) -> bool:
     """Return whether this worker reminds this person now: one conditional UPDATE sets their next time, and only one worker can win it."""
     taken = ctx.session.execute(
         update(Digest)
-        .where(Digest.user_id == user.id, Digest.due_at <= ctx.now)
+        .where(Digest.user_id == user.id, has_come(Digest.due_at, ctx.now, LONGEST))
         .values(due_at=_morning(ctx.now, user, settings))
         .execution_options(synchronize_session=False)
     )

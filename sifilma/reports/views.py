@@ -8,6 +8,7 @@ from sifilma.reports import home
 from sifilma.reports.task_labels import TASKS
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
+from sifilma.web.time_health import find_alarm
 
 blueprint = Blueprint("home", __name__, template_folder="templates")
 
@@ -16,4 +17,6 @@ blueprint = Blueprint("home", __name__, template_folder="templates")
 @operation("session.self")
 def show() -> str:
     """Show what waits, what is awaited, what expires soon, and counts."""
-    return render_template("reports/home.html", home=home.home(context()), tasks=TASKS)
+    ctx = context()
+    alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
+    return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, alarm=alarm)

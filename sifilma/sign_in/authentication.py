@@ -13,6 +13,7 @@ from config.settings import Settings
 from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.moments import is_within
 from sifilma.kernel.prepared import Prepared
 
 # How often `last_seen_at` is written. Every request would be a write otherwise.
@@ -97,7 +98,7 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
     row = SESSION_STATEMENT.first(ctx.session, {"hash": secret_hash(cookie)})
     if row is None or expired(ctx.now, settings, row.created_at, row.last_seen_at):
         return None
-    if ctx.now - row.last_seen_at > SEEN_EVERY:
+    if not is_within(row.last_seen_at, ctx.now, SEEN_EVERY):
         _touch(ctx, row.id)
     actor = Actor(
         organisation_id=row.organisation_id,
@@ -115,9 +116,9 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
 
 
 def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_at: datetime) -> bool:
-    """Return whether a session has exceeded its idle time or its total time."""
+    """Return whether a session has exceeded its idle time or its total time, or was begun by a clock that was ahead."""
     idle, whole = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
-    return now - last_seen_at > idle or now - created_at > whole
+    return now - last_seen_at > idle or not is_within(created_at, now, whole)
 
 
 def _touch(ctx: Context, session_id: object) -> None:

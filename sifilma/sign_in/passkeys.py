@@ -29,6 +29,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.moments import lies_ahead
 from sifilma.sign_in.models import Passkey, PasskeyChallenge
 
 LIFE = timedelta(minutes=5)
@@ -196,7 +197,7 @@ def _take_challenge(ctx: Context, session_id: UUID) -> bytes:
     """
     used_up = (
         delete(PasskeyChallenge)
-        .where(PasskeyChallenge.session_id == session_id, PasskeyChallenge.expires_at > ctx.now)
+        .where(PasskeyChallenge.session_id == session_id, lies_ahead(PasskeyChallenge.expires_at, ctx.now, LIFE))
         .returning(PasskeyChallenge.challenge)
         .execution_options(synchronize_session=False)
     )

@@ -16,6 +16,7 @@ from sifilma.audit.service import record_in
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
+from sifilma.kernel.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
@@ -126,7 +127,7 @@ def renew_cookie(response: Response) -> Response:
 def is_fresh(actor: Actor, settings: Settings) -> bool:
     """Return whether the actor gave a second factor within the step-up window (default 10 minutes; signing in counts)."""
     now = requests.context().now
-    return actor.otp_at is not None and now - actor.otp_at <= timedelta(minutes=settings.step_up_minutes)
+    return actor.otp_at is not None and is_within(actor.otp_at, now, timedelta(minutes=settings.step_up_minutes))
 
 
 def record_denial(response: Response) -> Response:

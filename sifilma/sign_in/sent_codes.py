@@ -20,6 +20,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.moments import lies_ahead
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import CODE
@@ -75,7 +76,7 @@ def accept(ctx: Context, settings: Settings, session_id: UUID, code: str) -> boo
         return False
     used = ctx.session.execute(
         update(SentCode)
-        .where(SentCode.id == row.id, SentCode.used_at.is_(None), SentCode.tries < TRIES, SentCode.expires_at > ctx.now)
+        .where(SentCode.id == row.id, SentCode.used_at.is_(None), SentCode.tries < TRIES, lies_ahead(SentCode.expires_at, ctx.now, LIFE))
         .values(used_at=ctx.now)
         .execution_options(synchronize_session=False)
     )
@@ -92,7 +93,12 @@ def _open(ctx: Context, session_id: UUID) -> Select[SentCode]:
     now = ctx.now
     return (
         select(SentCode)
-        .where(SentCode.session_id == session_id, SentCode.used_at.is_(None), SentCode.tries < TRIES, SentCode.expires_at > now)
+        .where(
+            SentCode.session_id == session_id,
+            SentCode.used_at.is_(None),
+            SentCode.tries < TRIES,
+            lies_ahead(SentCode.expires_at, now, LIFE),
+        )
         .order_by(SentCode.id.desc())
     )
 

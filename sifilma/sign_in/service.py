@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,10 +20,11 @@ from sifilma.kernel.addresses import network
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
+from sifilma.kernel.moments import SLACK
 from sifilma.kernel.text import say
 from sifilma.notifications.contract import Channel
 from sifilma.sign_in import passkeys, recovery_codes, sent_codes, throttle, totp
-from sifilma.sign_in.authentication import expired, secret_hash
+from sifilma.sign_in.authentication import expired, find_actor, secret_hash
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.passwords import verify_password
 from sifilma.sign_in.throttle import Slot
@@ -211,7 +212,7 @@ def _waiting(ctx: Context, cookie: str | None) -> tuple[ColumnElement[bool], ...
         LoginSession.token_hash == secret_hash(cookie or ""),
         LoginSession.otp_at.is_(None),
         LoginSession.ended_at.is_(None),
-        LoginSession.created_at >= ctx.now - CHALLENGE,
+        LoginSession.created_at.between(ctx.now - CHALLENGE, ctx.now + SLACK),
         LoginSession.otp_tries < CHALLENGE_TRIES,
     )
 
@@ -260,6 +261,27 @@ def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
     return recovery_codes.left(ctx, _pending(ctx, cookie).user_id) > 0
 
 
+def prove_presence(ctx: Context, settings: Settings, username: str, code: str) -> Actor:
+    """Return the actor whose authenticator shows this code now, for a command that persons confirm. The code is used up.
+
+    Only codes of authenticators count, since they prove the time too. Raise Unauthenticated, without telling what is wrong, and TooMany.
+    """
+    user_id = ctx.session.scalar(
+        select(User.id).where(User.username == username.strip().casefold()[:60], User.state == AccountState.ACTIVE)
+    )
+    if user_id is None:
+        raise Unauthenticated(REFUSED, type="otp-refused")
+    slot = throttle.admit(ctx, {f"otp:{user_id}": throttle.OTP})
+    user = ctx.session.get_one(User, user_id)
+    if _totp_step(ctx, settings, user, code.strip().replace(" ", "")) is None:
+        ctx.uow.separately(lambda session: throttle.note_block(session, ctx, slot, user_id))
+        raise Unauthenticated(REFUSED, type="otp-refused")
+    throttle.give_back(ctx.session, slot)
+    found = find_actor(ctx, user_id, None)
+    assert found is not None  # noqa: S101  # its account is active
+    return found
+
+
 def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int | None:
     """Return the time step of an authenticator's code, or None if the code is wrong or its step was used before.
 
@@ -299,4 +321,4 @@ def _note_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID, s
 def as_user(ctx: Context, user: User, session_id: UUID) -> Context:
     """Return the context of the user whose sign-in has just succeeded. Until then the actor of the request is nobody."""
     actor = Actor(organisation_id=user.organisation_id, user_id=user.id, person_id=user.person_id, session_id=session_id, ip=ctx.actor.ip)
-    return Context(ctx.uow, ctx.clock, actor, ctx.request_id)
+    return replace(ctx, actor=actor)

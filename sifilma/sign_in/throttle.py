@@ -20,10 +20,12 @@ from sifilma.identity.models import Throttle
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime, upsert
 from sifilma.kernel.errors import TooMany
+from sifilma.kernel.moments import SLACK, has_come, lies_ahead
 
 WINDOW = timedelta(minutes=15)
 WAITS = (30, 60, 120, 240, 480, 900)
 """Seconds of waiting after the last free failure and after each further one."""
+LONGEST = timedelta(seconds=WAITS[-1])
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def take(session: Session, now: datetime, limits: Mapping[str, Limit]) -> Slot:
     """
     subjects = sorted(limits)  # one order everywhere, so that two tries never wait for each other
     first = [{"subject": one, "failures": 1, "first_at": now, "blocked_until": _wait(1, limits[one], now)} for one in subjects]
-    failures = case((Throttle.first_at <= now - WINDOW, 1), else_=Throttle.failures + 1)
+    is_over = or_(Throttle.first_at <= now - WINDOW, Throttle.first_at > now + SLACK)  # or was begun by a wrong clock
+    failures = case((is_over, 1), else_=Throttle.failures + 1)
     counted = (
         upsert(session, Throttle)
         .values(first)
@@ -70,10 +73,10 @@ def take(session: Session, now: datetime, limits: Mapping[str, Limit]) -> Slot:
             index_elements=[Throttle.subject],
             set_={
                 "failures": failures,
-                "first_at": case((Throttle.first_at <= now - WINDOW, now), else_=Throttle.first_at),
+                "first_at": case((is_over, now), else_=Throttle.first_at),
                 "blocked_until": _blocked_until(failures, limits, now),
             },
-            where=or_(Throttle.blocked_until.is_(None), Throttle.blocked_until <= now),
+            where=or_(Throttle.blocked_until.is_(None), has_come(Throttle.blocked_until, now, LONGEST)),
         )
         .returning(Throttle.subject, Throttle.failures, Throttle.blocked_until)
     )
@@ -99,7 +102,9 @@ def _free(limits: Mapping[str, Limit]) -> ColumnElement[int]:
 
 
 def _blocked(session: Session, now: datetime, subjects: list[str]) -> TooMany:
-    rows = session.scalars(select(Throttle.blocked_until).where(Throttle.subject.in_(subjects), Throttle.blocked_until > now))
+    rows = session.scalars(
+        select(Throttle.blocked_until).where(Throttle.subject.in_(subjects), lies_ahead(Throttle.blocked_until, now, LONGEST))
+    )
     until = max((moment for moment in rows if moment is not None), default=now)
     return TooMany("Too many wrong attempts. Wait, then try again.", retry_after=max(1, round((until - now).total_seconds())))
 

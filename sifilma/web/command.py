@@ -17,8 +17,9 @@ from sifilma.resources import resources
 def command_context() -> Iterator[Context]:
     """Give a writing Context with the system as actor. It is committed at the end of the block, and rolled back by any error."""
     unit = UnitOfWork(db.sessionmaker)
+    held = resources()
     try:
-        yield Context(unit, resources().clock, SYSTEM, str(uuid7()))
+        yield Context(unit, held.clock, SYSTEM, str(uuid7()), held.watch)
         if unit.in_transaction:
             unit.commit()
     finally:

@@ -16,9 +16,10 @@ from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
-from sifilma.web.metrics import REQUESTS, SECONDS, exposition
+from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, REQUESTS, SECONDS, WORKER_AGE, exposition
 from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
+from sifilma.web.time_health import check_clock, check_worker
 
 MIN_FREE = 64 * 1024 * 1024  # bytes on the volume of `home`
 blueprint = Blueprint("health", __name__)
@@ -61,8 +62,11 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 @operation("public")
 def readyz() -> tuple[Response, int]:
-    """Answer whether the node can work: database at the code's schema, a real HSM signature, free disk. The status is 200 or 503."""
-    checks = {"database": check_database(), "hsm": check_hsm(), "disk": check_disk()}
+    """Answer whether the installation can work. The status is 200 or 503.
+
+    Database at the code's schema, a real HSM signature, free disk, signs of life of the worker, a clock that is trusted.
+    """
+    checks = {"database": check_database(), "hsm": check_hsm(), "disk": check_disk(), "worker": check_worker(), "clock": check_clock()}
     ready = all(check["ok"] for check in checks.values())
     status = "ready" if ready else "not ready"
     return jsonify(status=status, env=resources().settings.env, checks=checks), 200 if ready else 503
@@ -82,7 +86,16 @@ def metrics() -> Response:
     allowed = hmac.compare_digest(sent.encode(), token.encode()) if token else near
     if not allowed:
         raise Forbidden()
+    measure_time()
     return Response(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def measure_time() -> None:
+    """Set the gauges of worker and clock for this scrape. A worker that never gave a sign of life has the age NaN."""
+    age, clock = check_worker().get("age_seconds"), check_clock()
+    WORKER_AGE.set(float("nan") if age is None else age)
+    CLOCK_TRUSTED.set(clock["ok"])
+    CLOCK_AHEAD.set(clock.get("ahead_seconds", 0.0))
 
 
 def check_database() -> dict[str, Any]:

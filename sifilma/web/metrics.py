@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, disable_created_metrics, generate_latest, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics, generate_latest, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -22,6 +22,9 @@ from prometheus_client.registry import Collector
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
 SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
+WORKER_AGE = Gauge("sifilma_worker_age_seconds", "Time since the worker's last sign of life", registry=REGISTRY)
+CLOCK_TRUSTED = Gauge("sifilma_clock_trusted", "1 if the clock is trusted", registry=REGISTRY)
+CLOCK_AHEAD = Gauge("sifilma_clock_ahead_seconds", "By how much an untrusted clock is ahead", registry=REGISTRY)
 FILES = ("counter", "histogram")  # as the library names them
 ROOM = 4 * 1024 * 1024
 """Bytes of a file: more than all routes need. They are taken from the disk at once, since a full disk would kill a process that writes."""

@@ -71,7 +71,8 @@ def bearer() -> str | None:
 def context() -> Context:
     """Return the Context for the services called in this request."""
     actor: Actor = g.get("actor") or Actor(ip=remote_address())
-    return Context(open_unit(), resources().clock, actor, g.get("request_id", ""))
+    held = resources()
+    return Context(open_unit(), held.clock, actor, g.get("request_id", ""), held.watch)
 
 
 def begin_view() -> Response | None:

@@ -95,6 +95,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("audit.verify", "-  -  A! -  -   -   -   -   -   -"),
         ("audit.export", "-  -  A! -  -   O   O   J   O   -"),
     ),
+    "accept the clock (two persons, on the server)": (("clock.accept", "A! A! -  A! -   -   -   -   -   -"),),
 }
 
 TABLE: dict[str, dict[str, str]] = {

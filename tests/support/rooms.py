@@ -112,7 +112,7 @@ LIBRARIES = {
         "model_cases personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
-    "app": "asgi audit_commands blueprints command_groups factory hooks",
+    "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks",
     # a part of the record or of its transparency log
     "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
     # a command that makes the application itself
@@ -131,9 +131,8 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses characters clock context db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared "
-        "schemas sealing text triggers unit_of_work"
+        "actor addresses characters clock clock_stops clock_watch context db deadline errors field_notes file_store idempotency ids "
+        "installation lifecycle logging moments outages paging prepared schemas sealing text time_records triggers unit_of_work"
     ),
     # the outbox, and each way out of it
     "notifications": "console contract delivery models outbox senders smpp smtp webhook",
@@ -146,7 +145,7 @@ LIBRARIES = {
     # a part of every request or page
     "web": (
         "application assets body_limits characters command errors forms headers health languages links metrics navigation operations pages "
-        "requests states texts"
+        "requests states texts time_health"
     ),
 }
 

@@ -155,7 +155,7 @@ class World:
         with self.app.app_context():
             unit = UnitOfWork(db.sessionmaker)
             try:
-                yield Context(unit, self.clock, actor, "test")
+                yield Context(unit, self.clock, actor, "test", resources().watch)
                 if unit.in_transaction:
                     unit.commit()
             finally:

@@ -88,8 +88,9 @@ class Signed:
 def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Issued:
     """Activate one card in one machine at one place, and issue its manifest.
 
-    Raise NotFound if the organisation holds no such card, Conflict if token, card, unit or agreement do not allow it, and Invalid for a
-    wrong place or a wrong token. Each wrong try is counted, and the fifth cancels the token. A fault (HSM, database) does not change it.
+    Raise ClockNotTrusted, NotFound if the organisation holds no such card, Conflict if token, card, unit or agreement do not allow it, and
+    Invalid for a wrong place or a wrong token. Each wrong try is counted, and the fifth cancels the token. A fault (HSM, database) does not
+    change it.
     """
     with one_at_a_time((ctx.actor.organisation_id, data.sam_uid)):
         ready = check(ctx, hsm, places, data)
@@ -102,6 +103,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
 
 def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Ready:
     """Check everything that can be checked before signing, and end the reading transaction. Raise as `activate` does."""
+    ctx.require_trusted_clock()
     code = codes.normalise(data.region_code)
     row = _read(ctx, data, code)
     if row.data_key_sealed is None:  # the organisation's first manifest of the month
@@ -115,14 +117,19 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
 
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
-    """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token."""
+    """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
     published = keyset.load(settings)
     kid = published.kid(hsm, "manifest-sign", "manifest")
-    return hsm.run(lambda do: [_sign(do, ctx, settings, one, published.epoch, kid) for one in ready])
+    at = ctx.trusted_now
+    return hsm.run(lambda do: [_sign(do, at, settings, one, published.epoch, kid) for one in ready])
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
-    """Write the activations in one transaction. Raise Conflict if something that was read has changed since; then nothing is written."""
+    """Write the activations in one transaction. Raise Conflict if something that was read has changed since; then nothing is written.
+
+    Raise ClockNotTrusted if the clock was set since it was read for the signature.
+    """
+    _ = ctx.trusted_now
     issued, steps = [], list[Step]()
     for ready, signed in pairs:
         made, activation_id = signed.manifest, uuid7()
@@ -201,21 +208,21 @@ def wrong_token(left: int) -> Invalid:
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign(do: Operations, ctx: Context, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
+def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
     """Compare the token, derive the card's key, sign and seal. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
-    manifest = _manifest(ctx, settings, ready, epoch, open_key)
+    manifest = _manifest(at, settings, ready, epoch, open_key)
     body = manifest.to_bytes()
     line = jws.sign(body, kid, jws.MANIFEST_TYPE, lambda digest: do.sign("manifest-sign", digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
     return Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
 
 
-def _manifest(ctx: Context, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:
-    row, issued = ready.row, int(ctx.now.timestamp())
+def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:
+    row, issued = ready.row, int(at.timestamp())
     return payload.Manifest(
         ver=1,
         iss=settings.issuer,
@@ -226,7 +233,7 @@ def _manifest(ctx: Context, settings: Settings, ready: Ready, epoch: int, open_k
         seq=row.seq + 1,
         iat=issued,
         nbf=issued,
-        exp=expiry(ctx.now, settings.manifest_years, row.agreement_end),
+        exp=expiry(at, settings.manifest_years, row.agreement_end),
         grace=settings.manifest_grace_days * 86400,
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),

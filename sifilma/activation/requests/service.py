@@ -195,8 +195,9 @@ def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest
     """Approve exactly this digest. With the last approval that is needed, each card gets its token and its status index.
 
     The tokens are made in the HSM first, with no transaction open; approval and tokens are one commit. Raise NotFound outside the scope,
-    Conflict or Forbidden as `Submissions.approve` does, and Conflict (`cards-changed`) if a card is not ready any more.
+    Conflict or Forbidden as `Submissions.approve` does, Conflict (`cards-changed`) if a card is not ready any more, and ClockNotTrusted.
     """
+    ctx.require_trusted_clock()
     seen = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
     WAY.require_approvable(ctx, seen, digest)
     _require_right(ctx, seen)

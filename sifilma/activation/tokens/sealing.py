@@ -39,7 +39,7 @@ def ensure_key(ctx: Context, hsm: HSM, organisation_id: UUID) -> DataKey:
 
     The row is committed before anything is sealed with the key, so that two processes that make it at once both use the first row.
     """
-    month = month_of(ctx.now)
+    month = month_of(ctx.trusted_now)
     found = _find(ctx.session, organisation_id, month)
     ctx.uow.end_read()
     # No transaction is open: sealing is a call to the HSM.

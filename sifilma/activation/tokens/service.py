@@ -90,6 +90,7 @@ def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], d
 
 def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: Sequence[Fresh], act: Act) -> None:
     """Store the tokens of an approved request as issued, each with a reserved status index."""
+    expires_at = ctx.trusted_now + timedelta(days=settings.token_days)
     places = status_list.reserve(ctx.session, len(fresh), settings.status_list_size)
     for made, (number, index) in zip(fresh, places, strict=True):
         token = Token(
@@ -100,7 +101,7 @@ def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: S
             mac=made.mac,
             sealed=made.sealed,
             tries=0,
-            expires_at=ctx.now + timedelta(days=settings.token_days),
+            expires_at=expires_at,
             status_list=number,
             status_index=index,
         )
@@ -189,9 +190,10 @@ def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str,
 def reissue(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, uid: str) -> Revealed:
     """Issue one card's token anew and cancel the old one if it is open. The new token is returned in clear, which is recorded.
 
-    Raise NotFound outside the scope or if the request does not name the card; Conflict if the request is not approved, the card's token has
-    been used, or the card is not ready any more.
+    Raise ClockNotTrusted; NotFound outside the scope or if the request does not name the card; Conflict if the request is not approved, the
+    card's token has been used, or the card is not ready any more.
     """
+    ctx.require_trusted_clock()
     request = _own_approved(ctx, request_id)
     card_id = _card_without_activation(ctx, request, uid)
     data_key = sealing.ensure_key(ctx, hsm, request.organisation_id)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -16,16 +16,23 @@ from sifilma.activation.models import Manifest, ManifestState, PublishedStatusLi
 from sifilma.activation.trust import keyset
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.errors import ClockNotTrusted, NotFound
 from sifilma.kernel.ids import uuid7
 
 LABEL = "status-sign"
+AHEAD = timedelta(seconds=5)
+"""A list dated later than this is signed anew: verifiers refuse it. Clocks of nodes differ by less."""
 VALUES = {
     ManifestState.SUSPENDED: StatusValue.SUSPENDED,
     ManifestState.SUPERSEDED: StatusValue.REVOKED,
     ManifestState.REVOKED: StatusValue.REVOKED,
     ManifestState.EXPIRED: StatusValue.REVOKED,
 }
+
+
+def newest_moment_query() -> Select[datetime]:
+    """Return a query of the moments at which lists were signed, the latest first."""
+    return select(PublishedStatusList.issued_at).order_by(PublishedStatusList.issued_at.desc())
 
 
 def reserve(session: Session, count: int, size: int) -> list[tuple[int, int]]:
@@ -64,8 +71,10 @@ def uri(public_url: str, number: int) -> str:
 def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     """Return the list as a signed line: the last publication, or a new one if something changed or half its validity is over.
 
-    Raise NotFound for an unknown list, and Unavailable without a usable keyset. Once revoked, an index stays revoked, and `seq` only grows,
-    even if an older database was restored: the last publication is also kept in a file (docs/manifest.md, Status).
+    A publication dated later than now is replaced. While the clock is not trusted the last one is returned, whatever changed: readers
+    judge it by clocks of their own. Raise NotFound for an unknown list, ClockNotTrusted if there is no publication yet, and Unavailable
+    without a usable keyset. Once revoked, an index stays revoked, and `seq` only grows, even if an older database was restored: the last
+    publication is also kept in a file (docs/manifest.md, Status).
     """
     kept_seq, kept = _kept(settings, number)  # before the database: a publication in between must not look like a restored, older database
     row = ctx.session.get(StatusList, number)
@@ -74,9 +83,12 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     changes, size = row.changes, row.size  # before the entries: a change in between is then published next time
     last = _last(ctx.session, number)
     published, previous = (last.seq, last.jws) if last is not None else (0, None)
-    fresh_until = ctx.now + timedelta(hours=settings.status_list_hours) / 2
-    if last is not None and kept_seq <= published and last.changes == changes and last.expires_at > fresh_until:
+    if last is not None and kept_seq <= published and last.changes == changes and _is_fresh(last, ctx.now, settings):
         return last.jws
+    newest = kept if kept_seq > published else previous
+    if newest is not None and _is_clock_doubtful(ctx):
+        return newest
+    ctx.require_trusted_clock()
     entries = _entries(ctx.session, number)
     ctx.uow.end_read()
     kid = keyset.load(settings).kid(hsm, LABEL, "status")
@@ -84,7 +96,8 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
         published, previous = kept_seq, kept
     for index in _revoked(previous):
         entries[index] = StatusValue.REVOKED
-    issued, expires = ctx.now, ctx.now + timedelta(hours=settings.status_list_hours)
+    issued = ctx.trusted_now
+    expires = issued + timedelta(hours=settings.status_list_hours)
     made = SignedList.build(
         iss=settings.issuer,
         number=number,
@@ -99,6 +112,19 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     return _publish(
         ctx, settings, PublishedStatusList(number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires)
     )
+
+
+def _is_fresh(last: PublishedStatusList, now: datetime, settings: Settings) -> bool:
+    """Return whether a publication is not past half its life, and not dated later than now."""
+    return last.issued_at <= now + AHEAD and last.expires_at > now + timedelta(hours=settings.status_list_hours) / 2
+
+
+def _is_clock_doubtful(ctx: Context) -> bool:
+    try:
+        ctx.require_trusted_clock()
+    except ClockNotTrusted:
+        return True
+    return False
 
 
 def _last(session: Session, number: int) -> PublishedStatusList | None:
