@@ -197,8 +197,16 @@ def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) ->
     assert lives(world) == []
 
 
+AFTER_0015 = (
+    "DROP INDEX ix_published_status_list_issued_at",
+    *(f"DROP TABLE {table}" for table in ("heartbeat", "trusted_time", "clock_stop")),
+)
+
+
 def back_to_0014(connection: Connection) -> None:
-    """Undo 0015 on a database without triggers."""
+    """Undo 0015 and what came after it on a database without triggers."""
+    for statement in AFTER_0015:
+        connection.execute(text(statement))
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("job_line")
     for index in ("ix_job_served", "ix_job_organisation_id_served"):
