@@ -140,6 +140,14 @@ PARTS = (
         },
     ),
     Part(
+        _("File store"),
+        lambda _held: _good(health.check_disk()["ok"]),
+        {
+            Tone.GOOD: _("Has room for letters and photos."),
+            Tone.AWAY: _("Is full or cannot be reached. Nothing can be uploaded until there is room again."),
+        },
+    ),
+    Part(
         _("Background work"),
         lambda _held: _good(time_health.check_worker()["ok"]),
         {
@@ -153,14 +161,6 @@ PARTS = (
         {
             Tone.GOOD: _("Agrees with what was recorded before."),
             Tone.AWAY: _("Is not trusted: nothing is approved, issued or signed until it is right, and nothing expires meanwhile."),
-        },
-    ),
-    Part(
-        _("File store"),
-        lambda _held: _good(health.check_disk()["ok"]),
-        {
-            Tone.GOOD: _("Has room for letters and photos."),
-            Tone.AWAY: _("Is full or cannot be reached. Nothing can be uploaded until there is room again."),
         },
     ),
 )

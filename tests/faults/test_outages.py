@@ -55,7 +55,7 @@ def test_an_activation_without_the_hsm_is_refused_and_does_not_use_up_its_token(
         while (answer := server.call("POST", API + "/activations", body, Authorization=key))[0] == 503 and time.monotonic() < until:
             time.sleep(0.3)
         assert answer[0] == 201, answer
-        assert server.call("GET", "/readyz")[0] == 200
+        assert server.call("GET", "/readyz")[1]["checks"]["hsm"]["ok"]
 
 
 def test_no_request_of_a_batch_is_approved_without_the_hsm(present_world: World, softhsm: SoftHSM) -> None:

@@ -53,6 +53,7 @@ def lived(world: World) -> Life:
     _reference(world)
     sequence(world)
     token = _tokens(world)
+    _clock(world)
     _files(world)
     done(world.client(HEAD).post("/units", {"hardware_number": "HW-LAGI", "model": "LEN-CRD-1", "function": "R"}, Idempotency_Key="k"), 201)
     assert world.app.test_client().get("/status/1.jws").status_code == 200
@@ -157,6 +158,18 @@ def _papers(world: World) -> None:
     bast = done(operator.post("/handovers", body), 201)["id"]
     done(operator.post(f"/handovers/{bast}/cancel", {"note": "salah lagi"}))
     done(operator.post("/handovers", body | {"cards": uids[:1]}), 201)
+
+
+def _clock(world: World) -> None:
+    """Set the clock two days ahead, and right again; an operator accepts it."""
+    world.beat()
+    for days in (2, -2):
+        world.clock.jump(days=days)
+        world.clock.advance(seconds=10)
+        world.beat()
+    arguments = ["clock", "accept", "--username", "operator1"]
+    told = world.app.test_cli_runner().invoke(args=arguments, input=world.code("operator1") + "\n")
+    assert told.exit_code == 0, told.output
 
 
 def _files(world: World) -> None:

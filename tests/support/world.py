@@ -33,6 +33,7 @@ from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User
+from sifilma.kernel import clock_stops
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -169,6 +170,11 @@ class World:
         assert actor is not None
         with self.context(actor) as ctx:
             yield ctx
+
+    def beat(self) -> None:
+        """Give a sign of life as the worker does."""
+        with self.context() as ctx:
+            clock_stops.beat(ctx, resources().watch, "test", 1, "test")
 
     def close(self) -> None:
         """Close the database connections."""
