@@ -1,5 +1,5 @@
 # The commands of this project. Everything but `make help` first brings what is missing (scripts/setup.sh).
-.PHONY: help setup run test bench lint texts
+.PHONY: help setup run test bench chaos lint texts
 PYTHON := .venv/bin/python
 WORKERS ?= 2
 
@@ -7,6 +7,7 @@ help:
 	@echo "make run     serve the demonstration on http://127.0.0.1:8000 (PORT= changes it)"
 	@echo "make test    every test, on SQLite and PostgreSQL (WORKERS= processes)"
 	@echo "make bench   the benchmarks, as ratios"
+	@echo "make chaos   processes killed amid clients, every step of an act failed once (KILLS= SEED= MINUTES= ONLY=kills|steps)"
 	@echo "make lint    ruff, mypy, import contracts (make test runs them too)"
 	@echo "make texts   collect the texts of the screens into their catalogues (sifilma/*/translations/id.po)"
 	@echo "make setup   only bring what is missing"
@@ -22,6 +23,9 @@ test: setup
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks
+
+chaos: setup
+	@KILLS=$(KILLS) SEED=$(SEED) MINUTES=$(MINUTES) ONLY=$(ONLY) $(PYTHON) -m tests.chaos
 
 texts: setup
 	@$(PYTHON) scripts/texts.py

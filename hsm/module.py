@@ -9,7 +9,8 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import pkcs11
 from pkcs11 import exceptions as p11
 
-from hsm import cryptoki
+from hsm import cryptoki, softhsm
 from hsm.breaker import Breaker
 from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMRefused, HSMUnavailable
 from hsm.gate import Gate
@@ -213,7 +214,7 @@ class Module:
             self._refuse_latched(config)
             if config.token_label not in self._logins:
                 try:
-                    with cryptoki.file_lock(config.lock_file):
+                    with _alone(config):
                         token = self._find_token(config)
                         self._refuse_maker(config, token)
                         self._logins[config.token_label] = (token, self._open_with_pin(token, config))
@@ -247,7 +248,7 @@ class Module:
     def _start(self, config: TokenConfig) -> None:
         if self._started:
             return
-        with self._start_lock, cryptoki.file_lock(config.lock_file):
+        with self._start_lock, _alone(config):
             if not self._started:
                 self._load()
                 cryptoki.initialise(self.path, locking=self._locking)
@@ -277,7 +278,7 @@ class Module:
                 self._last_restart = time.monotonic()
                 self._logins.clear()
                 self.restarts += 1
-                with cryptoki.file_lock(config.lock_file):
+                with _alone(config):
                     cryptoki.initialise(self.path, locking=self._locking)
                 self.generation += 1
                 self._started = True
@@ -316,6 +317,15 @@ class Module:
         """Forget everything of the parent's. PKCS#11 forbids its use in a child: the first call loads and initialises the library again."""
         self._unlock()
         self._forget()
+
+
+@contextmanager
+def _alone(config: TokenConfig) -> Iterator[None]:
+    """Hold the lock of starts and logins among processes. Whoever held it before may have been killed: SoftHSM's files are put right."""
+    with cryptoki.file_lock(config.lock_file):
+        if "softhsm" in config.module_path:
+            softhsm.put_back()
+        yield
 
 
 def _each(name: str) -> Callable[[], None]:

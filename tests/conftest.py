@@ -18,7 +18,7 @@ from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
-SLOW = ("access", "browser", "faults", "api", "demo", "life", "jobs", "fsck", "activation", "audit")
+SLOW = ("access", "browser", "faults", "chaos", "api", "demo", "life", "jobs", "fsck", "activation", "audit")
 """Folders of tests with slow files, the slowest first."""
 TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()

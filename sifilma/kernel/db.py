@@ -140,7 +140,11 @@ def make_engine(url: str | URL, *, pool_size: int = 10) -> Engine:
 def prepare_engine(engine: Engine) -> Engine:
     """Attach the listeners that every connection of this project needs, and return the engine. Calling it twice is harmless."""
     if engine.dialect.name == "sqlite":
-        hooks: list[tuple[str, Callable[..., Any]]] = [("connect", _sqlite_connect), ("begin", _sqlite_begin)]
+        hooks: list[tuple[str, Callable[..., Any]]] = [
+            ("connect", _sqlite_connect),
+            ("begin", _sqlite_begin),
+            ("checkin", _sqlite_end),
+        ]
     else:
         hooks = [("do_connect", _deadline_connect), ("checkin", _note_use), ("checkout", _ping_when_idle), ("handle_error", _drop_lost)]
     for name, hook in hooks:
@@ -221,3 +225,9 @@ def _sqlite_begin(connection: Any) -> None:
     """
     read_only = connection.get_execution_options().get("sifilma_read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _sqlite_end(connection: Any, _record: Any) -> None:
+    """End a transaction whose COMMIT has failed (a full disk): SQLite keeps it open with its locks, SQLAlchemy takes it for ended."""
+    if connection is not None and connection.in_transaction:
+        connection.rollback()

@@ -18,6 +18,7 @@ from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.resources import resources
+from sifilma.web.links import API
 from sifilma.web.operations import Policy, policy_of
 
 log = structlog.get_logger()
@@ -93,7 +94,8 @@ def _claim_key(found: Policy) -> Response | None:
     key = request.headers.get("Idempotency-Key")
     actor: Actor = g.actor
     who = actor.user_id or actor.api_key_id
-    if not key or not found.idempotent or who is None:
+    # Only the API's answers are stored: a replayed redirect of a page would lack its Location.
+    if not key or not found.idempotent or who is None or not request.path.startswith(API):
         return None
     unit = open_unit()
     # The claim runs in a transaction of its own.

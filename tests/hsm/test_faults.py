@@ -15,6 +15,7 @@ from hsm import HSM, HSMCredential, HSMError, HSMKeyChanged, HSMUnavailable
 from hsm.keys import SIGNING_PLAN
 from hsm.module import Module
 from hsm.session import TokenSession
+from hsm.softhsm import put_back
 from tests.hsm.token_access import DIGEST, answer_of, refusal, sound, within
 from tests.support.programs import program
 from tests.support.simultaneous_calls import run_simultaneously
@@ -118,6 +119,34 @@ def test_a_missing_library_or_lock_file_is_reported_as_unavailable(softhsm: Soft
     (tmp_path / "file").write_text("")
     locked = HSM(replace(softhsm.config("gone"), lock_file=tmp_path / "file" / "hsm.lock"))
     assert answer_of(refusal(lambda: locked.sign("manifest-sign", DIGEST))) == 30.0
+
+
+def test_a_process_killed_while_it_logs_in_does_not_destroy_the_token(softhsm: SoftHSM, outage_token: HSM) -> None:
+    """SoftHSM truncates and rewrites its token file at every login."""
+    before = outage_token.sign("manifest-sign", DIGEST)
+    outage_token.close()
+    for file in softhsm.tokens.glob("*/token.object"):
+        file.write_bytes(b"")  # what such a kill leaves
+    after = outage_token.sign("manifest-sign", DIGEST)
+    assert sound(outage_token.public_key("manifest-sign"), before)
+    assert sound(outage_token.public_key("manifest-sign"), after)
+
+
+def test_the_copy_of_a_token_file_follows_it_and_takes_the_place_of_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tokens" / "one" / "token.object"
+    file.parent.mkdir(parents=True)
+    (tmp_path / "conf").write_text(f"log.level = ERROR\ndirectories.tokendir = {tmp_path / 'tokens'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "conf"))
+    for data in (b"first", b"second, with another PIN"):
+        file.write_bytes(data)
+        put_back()
+        file.write_bytes(b"")
+        put_back()
+        assert file.read_bytes() == data
+    monkeypatch.delenv("SOFTHSM2_CONF")
+    file.write_bytes(b"")
+    put_back()  # not SoftHSM: nothing is known of its files
+    assert file.read_bytes() == b""
 
 
 # --- the PIN ---------------------------------------------------------------------------------------------------------

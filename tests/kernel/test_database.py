@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.documents.numbering import DocumentCounter
-from sifilma.identity.models import Organisation
+from sifilma.identity.models import ApiKey, Organisation
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -341,3 +341,19 @@ def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
         assert reader.session.scalar(select(func.count()).select_from(Organisation)) == 0
         reader.close()
     engine.dispose()
+
+
+def test_a_connection_whose_commit_failed_does_not_keep_the_write_lock(sqlite_url: str) -> None:
+    """SQLAlchemy takes a transaction for ended when its COMMIT has failed, but in SQLite it is still open."""
+    engine, other = make_engine(sqlite_url, pool_size=1), make_engine(sqlite_url, pool_size=1)
+    with Session(engine) as session:
+        session.execute(text("PRAGMA defer_foreign_keys = ON"))  # so that the COMMIT fails, as it does when the disk is full
+        session.add(ApiKey(organisation_id=uuid7(), name="", prefix="", key_hash="", created_at=NOW))
+        session.flush()
+        with pytest.raises(IntegrityError):
+            session.commit()
+    for one in (other, engine):
+        with Session(one) as session:
+            session.execute(delete(ApiKey))
+            session.commit()
+        one.dispose()

@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -94,16 +94,18 @@ def sms_centre(reject: int = 0) -> Iterator[Received]:
 
 
 @contextmanager
-def gateway(status: int = 200, *, after: float = 0) -> Iterator[Received]:
-    """Yield an HTTP receiver that answers every message with `status` after `after` seconds."""
+def gateway(status: int = 200, *, after: float = 0, fails: Callable[[], bool] = lambda: False) -> Iterator[Received]:
+    """Yield an HTTP receiver that answers every message with `status` after `after` seconds. Those for which it `fails` get 503."""
     received = Received(0)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.items.append((dict(self.headers), body))
+            is_failing = fails()
+            if not is_failing:
+                received.items.append((dict(self.headers), body))
             time.sleep(after)
-            self.send_response(status)
+            self.send_response(503 if is_failing else status)
             self.end_headers()
             self.wfile.write(b'{"id": "wa-1"}')
 

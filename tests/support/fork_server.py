@@ -1,7 +1,8 @@
 """Starts servers for tests by forking from one process that has imported everything: imports take most of a server's start.
 
-Protocol: a line of JSON on standard input, `{"environment": {…}, "log": path}`, is answered by a line with the new process's id. Each
-server leads a process group of its own, which the requester ends. This process ends when its input ends.
+Protocol: a line of JSON on standard input, `{"environment": {…}, "log": path, "command": name}`, is answered by a line with the new
+process's id. The command is one of `sifilma`: `serve` or `worker`. Each process leads a group of its own, which the requester ends. This
+process ends when its input ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sifilma.commands import serve
 from sifilma.regions import villages
 from tests.support import templates
 
-READY = (commands, factory, blueprints, villages)
+READY = (commands, serve, factory, blueprints, villages)
 """Modules that are imported here so that the forked servers need not import them."""
 
 
@@ -38,11 +39,12 @@ def _fork(wanted: dict[str, Any]) -> int:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        with Path(wanted["log"]).open("wb") as log, Path(os.devnull).open("rb") as nothing:
+        with Path(wanted["log"]).open("ab") as log, Path(os.devnull).open("rb") as nothing:
             for stream, target in ((nothing, 0), (log, 1), (log, 2)):
                 os.dup2(stream.fileno(), target)
         os.environ.update(wanted["environment"])
-        serve.serve()
+        sys.argv = ["sifilma", wanted["command"]]
+        commands.main()
     finally:
         os._exit(1)
 

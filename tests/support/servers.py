@@ -64,10 +64,10 @@ class ForkServer:
         )
         atexit.register(self.close)
 
-    def start(self, settings: dict[str, str], log: Path) -> int:
-        """Start a server and return its process id, which is also the id of its process group."""
+    def start(self, settings: dict[str, str], log: Path, command: str = "serve") -> int:
+        """Start `sifilma serve` (or another command) and return its process id, which is also the id of its process group."""
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018  # PIPE
-        self._process.stdin.write(json.dumps({"environment": settings, "log": str(log)}) + "\n")
+        self._process.stdin.write(json.dumps({"environment": settings, "log": str(log), "command": command}) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -77,7 +77,8 @@ class ForkServer:
 
 
 @lru_cache(maxsize=1)
-def _fork_server() -> ForkServer:
+def fork_server() -> ForkServer:
+    """Return the fork server of this process."""
     return ForkServer()
 
 
@@ -87,7 +88,7 @@ class Server:
     def __init__(self, world: World, **settings: str) -> None:
         self.port = free_port()
         self._log = world.settings.home / f"server-{self.port}.log"
-        self.pid = _fork_server().start(environment(world) | settings | {"SIFILMA_PORT": str(self.port)}, self._log)
+        self.pid = fork_server().start(environment(world) | settings | {"SIFILMA_PORT": str(self.port)}, self._log)
 
     def wait(self, seconds: float = 60) -> Server:
         """Wait until /livez answers 200, and return the server.

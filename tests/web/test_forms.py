@@ -15,6 +15,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound, SifilmaError, TooMany
 from sifilma.kernel.text import say
 from sifilma.web.forms import Form
+from tests.support.fsck_findings import fsck_findings
 from tests.support.visitor import Visitor, value_of
 from tests.support.world import World
 
@@ -43,6 +44,18 @@ def test_the_input_is_kept_and_each_wrong_field_is_explained(house: World) -> No
     assert 'aria-invalid="true"' in page
     assert "<script>'" not in page
     assert "selected>LEN-ENC-1" in page
+
+
+def test_a_form_with_an_idempotency_key_does_not_lead_nowhere_when_it_is_sent_again(world: World) -> None:
+    """What a key stores has no Location, so a repeated form would be answered by a redirect without a target."""
+    visitor = Visitor(world, "magetan.kepala")
+    form = {"csrf_token": visitor.csrf, "hardware_number": "dua kali", "model": "LEN-ENC-1", "function": "RW"}
+    headers = {"Accept": "text/html", "Idempotency-Key": "k"}
+    first, again = (visitor.client.post("/unit/daftar", data=form, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (303, 422)
+    assert first.location.startswith("/unit/")
+    assert world.sql("SELECT COUNT(*) FROM idempotency_key") == [(0,)]
+    assert fsck_findings(world) == []
 
 
 def test_a_refusal_of_the_service_is_shown_at_its_field(house: World) -> None:

@@ -1,0 +1,198 @@
+"""A node whose processes are killed and frozen: a supervisor with its server processes, and a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.servers import environment, fork_server, free_port
+from tests.support.world import World
+
+SERVERS = 2
+WORKER = "sifilma-worker"
+"""The name of a worker that a supervisor keeps."""
+
+FREEZE = (0.1, 1.5)
+"""Seconds for which a process stands still: shorter than what makes the supervisor replace it."""
+START = 30.0
+"""Seconds in which a node that was killed must answer again."""
+
+
+class Node:
+    """The processes of one node. `disturb` kills or freezes one of them, `restore` starts what nobody else starts again."""
+
+    def __init__(self, world: World) -> None:
+        self.port = free_port()
+        self._log = world.settings.home / "node.log"
+        self._settings = environment(world) | {"SIFILMA_PORT": str(self.port), "SIFILMA_WORKERS": str(SERVERS)}
+        self._supervisor = self._worker = 0
+        self.restore()
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def servers(self) -> list[int]:
+        """Return the process ids of the server processes: the supervisor's children, but for a worker that it keeps."""
+        return [pid for pid in children(self._supervisor) if lives(pid) and name_of(pid) != WORKER]
+
+    def worker(self) -> int:
+        """Return the process id of the worker: a child of the supervisor where it keeps one, else a process of its own."""
+        kept = [pid for pid in children(self._supervisor) if name_of(pid) == WORKER]
+        return kept[0] if kept else self._worker
+
+    def log(self) -> str:
+        """Return the end of what the processes have said."""
+        return self._log.read_text(errors="replace")[-3000:]
+
+    def restore(self) -> None:
+        """Start the supervisor and the worker where they are gone, and wait until the node answers. TimeoutError after START seconds."""
+        until = time.monotonic() + START
+        while not self._answers():
+            if not lives(self._supervisor):
+                self._end_group(self._supervisor)  # its children would keep the port until they notice
+                self._supervisor = fork_server().start(self._settings, self._log)
+            if time.monotonic() > until:
+                raise TimeoutError(f"the node does not answer: {self.log()}")
+            time.sleep(0.02)
+        if not lives(self.worker()):
+            self._worker = fork_server().start(self._settings, self._log, "worker")
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/livez")
+            return lives(self._supervisor) and connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        """Kill everything."""
+        for group in (self._supervisor, self._worker):
+            self._end_group(group)
+
+    # --- disturbances -----------------------------------------------------------------------------------------------
+
+    def disturb(self, chance: random.Random) -> str:
+        """Kill or freeze a process, as chance has it. Return what was done."""
+        [(name, _, disturb)] = chance.choices(DISTURBANCES, [weight for _, weight, _ in DISTURBANCES])
+        disturb(self, chance)
+        return name
+
+    def kill_server(self, chance: random.Random) -> None:
+        """One server process. The supervisor replaces it."""
+        self._kill(chance.choice(self.servers() or [0]))
+
+    def kill_supervisor(self, _chance: random.Random) -> None:
+        """The supervisor alone. Its children end by themselves, or when the next supervisor is started."""
+        self._kill(self._supervisor)
+
+    def kill_all(self, _chance: random.Random) -> None:
+        """The supervisor and its children at once, as a service manager does."""
+        self._end_group(self._supervisor)
+
+    def kill_worker(self, _chance: random.Random) -> None:
+        """The worker."""
+        self._kill(self.worker())
+
+    def freeze_server(self, chance: random.Random) -> None:
+        """One server process stands still for a moment."""
+        freeze(chance.choice(self.servers() or [0]), chance.uniform(*FREEZE))
+
+    def freeze_worker(self, chance: random.Random) -> None:
+        """The worker stands still for a moment."""
+        freeze(self.worker(), chance.uniform(*FREEZE))
+
+    def freeze_supervisor(self, chance: random.Random) -> None:
+        """The supervisor stands still for a moment."""
+        freeze(self._supervisor, chance.uniform(*FREEZE))
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        if pid:
+            send(pid, signal.SIGKILL)
+
+    @staticmethod
+    def _end_group(leader: int) -> None:
+        if not leader:
+            return
+        members = [leader, *children(leader), *group(leader)]
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+        while any(lives(pid) for pid in members):
+            time.sleep(0.002)
+
+
+Disturbance = Callable[[Node, random.Random], None]
+DISTURBANCES: tuple[tuple[str, int, Disturbance], ...] = (
+    ("server process killed", 50, Node.kill_server),
+    ("worker killed", 16, Node.kill_worker),
+    ("supervisor killed", 8, Node.kill_supervisor),
+    ("supervisor and server processes killed", 8, Node.kill_all),
+    ("server process frozen", 10, Node.freeze_server),
+    ("worker frozen", 5, Node.freeze_worker),
+    ("supervisor frozen", 3, Node.freeze_supervisor),
+)
+"""What can be done to a node, and how often of a hundred times."""
+
+
+def is_kill(name: str) -> bool:
+    """Return whether a disturbance is a kill."""
+    return name.endswith("killed")
+
+
+def freeze(pid: int, seconds: float) -> None:
+    """Stop a process and let it go on after so many seconds, in a thread of its own."""
+    if not pid:
+        return
+    send(pid, signal.SIGSTOP)
+    threading.Timer(seconds, send, (pid, signal.SIGCONT)).start()
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process exists and is no zombie."""
+    with contextlib.suppress(OSError):
+        return pid > 0 and _stat(pid)[0] != "Z"
+    return False
+
+
+def name_of(pid: int) -> str:
+    """Return the name of a process, empty if it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's children."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] if pid else []
+    return []
+
+
+def group(leader: int) -> list[int]:
+    """Return the ids of the processes in a group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(_stat(int(folder.name))[2]) == leader:
+                found.append(int(folder.name))
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat after the name: state, parent, process group, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
