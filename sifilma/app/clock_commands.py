@@ -16,10 +16,9 @@ from sifilma.audit.service import record
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel import clock_stops
 from sifilma.kernel.actor import SYSTEM, Actor
-from sifilma.kernel.clock_watch import ClockWatch, Finding, read
+from sifilma.kernel.clock_watch import ClockWatch, Finding, Reason, read
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden
-from sifilma.kernel.time_records import Reason
 from sifilma.resources import resources
 from sifilma.sign_in.service import prove_presence
 from sifilma.web.command import command_context

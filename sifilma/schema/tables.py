@@ -13,7 +13,7 @@ from sifilma.documents import numbering
 from sifilma.handover import models as handover
 from sifilma.identity import models as identity
 from sifilma.jobs import models as jobs
-from sifilma.kernel import field_notes, idempotency, lifecycle, time_records
+from sifilma.kernel import clock_watch, field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
@@ -24,6 +24,5 @@ from sifilma.sign_in import models as factors
 METADATA = Base.metadata
 PACKAGES = (
     accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover, idempotency, identity,
-    jobs, lifecycle, notifications, numbering, oversight, personalisation, regions,
-    time_records,
+    jobs, lifecycle, notifications, numbering, clock_watch, oversight, personalisation, regions,
 )  # fmt: skip

@@ -9,7 +9,8 @@ import pytest
 
 from sifilma.accounts.service import get_invitation
 from sifilma.kernel import idempotency
-from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.kernel.errors import Conflict, NotFound, TooMany
+from sifilma.kernel.idempotency import Claim
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver
@@ -76,20 +77,23 @@ def test_no_message_lapses_by_a_wrong_clock(sqlite_world: World) -> None:
 
 
 def test_a_key_is_free_again_and_nobody_is_blocked(world: World) -> None:
+    first, second, third = (Claim("actor", "key", "print") for _ in range(3))
     with world.context() as ctx:
-        assert idempotency.claim(ctx, "actor", "key", "print") is None
+        assert idempotency.claim(ctx, first, 10.0) is None
     put(world, "idempotency_key SET claimed_at = :years")
     with world.context() as ctx:
-        assert idempotency.claim(ctx, "actor", "key", "print") is None  # taken over
+        assert idempotency.claim(ctx, second, 10.0) is None  # taken over
         with pytest.raises(Conflict):
-            idempotency.claim(ctx, "actor", "key", "print")
+            idempotency.claim(ctx, third, 10.0)
+    limits = {"otp:x": throttle.PASSWORD}
     with world.context() as ctx:
-        for _ in range(6):
-            throttle.fail(ctx.session, ctx, "otp:x", throttle.PASSWORD)
+        for _ in range(throttle.PASSWORD.free):
+            throttle.admit(ctx, limits)
+        with pytest.raises(TooMany):
+            throttle.admit(ctx, limits)
     put(world, "throttle SET blocked_until = :years, first_at = :years")
     with world.context() as ctx:
-        throttle.require_calm(ctx.session, ctx.now, "otp:x")
-        throttle.fail(ctx.session, ctx, "otp:x", throttle.PASSWORD)
+        throttle.admit(ctx, limits)
     assert world.sql("SELECT failures FROM throttle") == [(1,)]
 
 

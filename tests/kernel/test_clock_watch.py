@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 
 from sifilma.kernel import clock_stops
 from sifilma.kernel.clock import ManualClock, SystemClock
-from sifilma.kernel.clock_watch import ClockWatch, Finding, Known, judge
+from sifilma.kernel.clock_watch import ClockWatch, Finding, Known, Reason, judge
 from sifilma.kernel.errors import ClockNotTrusted
-from sifilma.kernel.time_records import Reason
 from tests.support.world import START, World
 
 DAY = 86400.0

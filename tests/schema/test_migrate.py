@@ -198,6 +198,7 @@ def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) ->
 
 
 AFTER_0015 = (
+    "ALTER TABLE idempotency_key DROP COLUMN claim",
     "DROP INDEX ix_published_status_list_issued_at",
     *(f"DROP TABLE {table}" for table in ("heartbeat", "trusted_time", "clock_stop")),
 )
@@ -286,7 +287,6 @@ def back_to_0012(connection: Connection) -> None:
             else:
                 batch.alter_column("state", existing_type=String(20), type_=String(10), existing_nullable=False)
         undo.create_index(f"uq_{table}_proposed", table, [key], unique=True, sqlite_where=waits, postgresql_where=waits)
-    connection.execute(text("ALTER TABLE idempotency_key DROP COLUMN claim"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
 
 
