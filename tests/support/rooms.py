@@ -120,8 +120,8 @@ LIBRARIES = {
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
     "documents": (
-        "file_views forms indonesian issued_papers list_views lists models numbering pdf_actions pdf_child photo_child reader_child "
-        "reader_refusals reading rendering responses rows service sheets store table_child uploads"
+        "csv_child file_views forms indonesian issued_papers list_views lists models numbering pdf_actions pdf_child photo_child "
+        "reader_child reader_refusals reading rendering responses rows service sheets store table_answer uploads xlsx_child"
     ),
     # the theme of invariants, and what runs them
     "fsck": (
