@@ -12,7 +12,7 @@ What cannot be read with certainty is refused. The advice to print the letter to
 
 from __future__ import annotations
 
-import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -42,7 +42,7 @@ _GAP = rb"(?:[\0\t\n\f\r ]|%[^\r\n]{0,200}[\r\n])"
 _OBJECT = re.compile(rb"(?<![0-9])([0-9]++)" + _GAP + rb"++([0-9]++)" + _GAP + rb"*+obj(?![A-Za-z])")
 _TRAILER = re.compile(rb"trailer(?=" + _GAP + rb"*+<<)")
 _NULL = re.compile(_GAP + rb"*+(?:null|endobj)")
-_STREAM = re.compile(rb"(?:end)?stream")
+_STREAM = re.compile(rb"stream")
 # What qpdf says of a file whose objects it nevertheless reads as any viewer does.
 _HARMLESS = re.compile(
     r"file is damaged|can't find startxref|Attempting to reconstruct cross-reference|cross-reference|xref|startxref"
@@ -114,12 +114,13 @@ def _split(document: bytes) -> tuple[list[tuple[int, int]], bytes]:
     """Return where the bodies of streams begin and end, and the bytes outside of them. Raise NotAccepted for a body without an end."""
     bodies, outside, inside, behind = [], [], -1, 0
     for word in _STREAM.finditer(document):
-        if word[0] == b"stream" and inside < 0:
-            inside = word.end()
-            outside.append(document[behind:inside])
-        elif word[0] == b"endstream" and inside >= 0:
-            bodies.append((inside, word.start()))
-            inside, behind = -1, word.start()
+        if document[word.start() - 3 : word.start()] != b"end":
+            if inside < 0:
+                inside = word.end()
+                outside.append(document[behind:inside])
+        elif inside >= 0:
+            bodies.append((inside, word.start() - 3))
+            inside, behind = -1, word.start() - 3
     if inside >= 0:
         raise NotAccepted(BROKEN)
     outside.append(document[behind:])
@@ -255,7 +256,11 @@ class Inspection:
 
 
 def _opened(document: bytes) -> Pdf:
-    pdf = Pdf.open(io.BytesIO(document), inherit_page_attributes=False, conversion_mode="explicit")
+    # From a file, qpdf reads ten times faster than from an object of Python.
+    with os.fdopen(os.memfd_create("pdf"), "wb") as file:
+        file.write(document)
+        file.flush()
+        pdf = Pdf.open(f"/proc/self/fd/{file.fileno()}", inherit_page_attributes=False, conversion_mode="explicit")
     if pdf.is_encrypted:
         raise NotAccepted(ENCRYPTED)
     return pdf

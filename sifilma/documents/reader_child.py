@@ -14,20 +14,22 @@ from importlib import import_module
 
 from sifilma.documents.reader_refusals import REFUSED, TOO_MUCH, NotAccepted
 
-READERS = {"csv": "table_child", "xlsx": "table_child", "pdf": "pdf_child", "photo": "photo_child"}
+READERS = {"csv": "csv_child", "xlsx": "xlsx_child", "pdf": "pdf_child", "photo": "photo_child"}
 """The kinds of files, and the modules whose `read_KIND(data, *arguments)` reads them."""
-MEMORY = 250 * 1024 * 1024
-"""Bytes of data: with the pages of programs and libraries, which are not counted, a child stays below 300 MB."""
+MEMORY = 230 * 1024 * 1024
+"""Bytes of data: with programs, libraries and the file itself, which are not counted, a child stays below 300 MB."""
+FILES = 48 * 1024 * 1024
+"""Bytes of a file in memory: a PDF is copied with parts of it under other numbers."""
 ADDRESSES = 1024 * 1024 * 1024  # bytes: data and programs together, in case a library maps memory in another way
 CPU_SECONDS = 2
 
 
 def limit() -> None:
-    """Give up memory, CPU time, written files and core dumps (a dump would keep the uploaded data)."""
+    """Give up memory, CPU time, large files and core dumps (a dump would keep the uploaded data)."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))  # the first ends it by SIGXCPU, which the parent understands
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 REFUSED = 3
 """The exit status of a child that prints the reason of a refusal. After any other but 0 it prints nothing that counts."""
 
@@ -24,6 +22,6 @@ NOT_A_PHOTO, TOO_MANY_PIXELS = "not-a-photo", "too-many-pixels"
 class NotAccepted(Exception):
     """The file is refused for `reason`, with facts that the sentence about it names."""
 
-    def __init__(self, reason: str, **facts: Any) -> None:
+    def __init__(self, reason: str, **facts: object) -> None:
         super().__init__(reason)
         self.reason, self.facts = reason, facts

@@ -117,7 +117,7 @@ def _text(cell: Cell) -> str:
 
 
 def _lines(data: bytes, kind: str, most: int, field: str) -> list[Sequence[Cell]]:
-    """Return the first `most` rows, read by a child process (`table_child`). Raise Invalid, with the field, for what it refuses."""
+    """Return the first `most` rows, read by a child process. Raise Invalid, with the field, for what it refuses."""
     try:
         answer = read_in_child(kind, data, most, MAX_ANSWER, most=MAX_ANSWER)
     except reasons.NotAccepted as refused:

@@ -7,6 +7,7 @@ import subprocess
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import xlsxwriter
 DIGEST = "0123456789abcdef" * 4
 
 
+@cache
 def letter(text: str = "Permohonan personalisasi kartu SAM") -> bytes:
-    """Make a PDF of a letter as an office prints it."""
-    pdf: bytes = typst.compile(f'#set page(paper: "a5")\n{text}'.encode())
+    """Make a PDF of a letter as an office prints it, the same for the same text."""
+    pdf: bytes = typst.compile(f'#set page(paper: "a5")\n{text}'.encode(), timestamp=0)
     return pdf
 
 

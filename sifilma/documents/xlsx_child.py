@@ -1,0 +1,70 @@
+"""Read the first sheet of an XLSX file in the child process.
+
+A small workbook can unpack to gigabytes, name one long text in hundreds of cells, or claim a rectangle of cells that no memory holds. What
+the limits here do not find, the memory of the process ends.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from itertools import pairwise
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from sifilma.documents.reader_refusals import BROKEN, DAMAGED, ENTITIES, TOO_WIDE, UNPACKED, NotAccepted
+from sifilma.documents.table_answer import MAX_COLUMNS, as_json
+
+MAX_UNPACKED = 64 * 1024 * 1024  # bytes, over all entries of the archive
+MAX_ENTRIES = 200
+PIECE = 1024 * 1024  # bytes unpacked at a time
+
+
+def read_xlsx(data: bytes, most_rows: str, most_bytes: str) -> bytes:
+    """Return the first rows as `as_json` does. Raise NotAccepted for what cannot be read."""
+    return as_json(_lines(data, int(most_rows)), int(most_bytes))
+
+
+def _lines(data: bytes, most: int) -> Sequence[Sequence[object]]:
+    _check_zip(data)
+    try:
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
+        if sheet.end is not None and sheet.end[1] >= MAX_COLUMNS:
+            raise NotAccepted(TOO_WIDE, most=MAX_COLUMNS)
+        return sheet.to_python(skip_empty_area=False, nrows=most)
+    except CalamineError as broken:
+        raise NotAccepted(BROKEN) from broken
+
+
+def _check_zip(data: bytes) -> None:
+    """Refuse archives that unpack to too much before the reader unpacks them, and entries that declare entities.
+
+    An archive may not have overlapping entries (CVE-2024-0450), too many, too large ones, or other compressions than deflate.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+            overlap = any(a.header_offset + a.compress_size > b.header_offset for a, b in pairwise(entries))
+            packed = any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries)
+            if overlap or packed or len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > MAX_UNPACKED:
+                raise NotAccepted(UNPACKED)
+            for entry in entries:
+                _check_entry(archive, entry)
+    # RuntimeError is how zipfile reports an encrypted entry.
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as broken:
+        raise NotAccepted(DAMAGED) from broken
+
+
+def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Unpack an entry piece by piece, up to its declared size, and refuse a document type anywhere in it (XML entities)."""
+    size, tail = 0, b""
+    with archive.open(entry) as handle:
+        while piece := handle.read(PIECE):
+            size += len(piece)
+            if size > entry.file_size:
+                raise NotAccepted(UNPACKED)
+            if b"<!DOCTYPE" in tail + piece or b"<!ENTITY" in tail + piece:
+                raise NotAccepted(ENTITIES)
+            tail = piece[-16:]  # a keyword may lie across two pieces
