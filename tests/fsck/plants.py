@@ -441,16 +441,11 @@ SECRETS = [
     plant("schema-head", "rule", "is missing: the database does not refuse what it should", "{no triggers}"),
 ]  # fmt: skip
 
-LATER = "'2031-01-01 00:00:00'"
 TIMES = [
-    *(plant("time-present", table, "after the present", f"UPDATE {table} SET {column}={LATER}")
-      for table, column in (("manifest", "issued_at"), ("activation", "at"), ("log_checkpoint", "at"), ("audit_entry", "at"))),
-    plant("time-present", "status_list", "after the present", f"UPDATE published_status_list SET issued_at={LATER}"),
-    plant("time-present", "audit_entry", "after the present", f"UPDATE audit_entry SET at={LATER} WHERE id = {ENTRY}",
-          "UPDATE clock_stop SET latest=earliest"),
-    plant("time-trusted", "trusted_time", "which is after the present", f"UPDATE trusted_time SET at={LATER}"),
+    *(plant("time-present", kind, "after the present", f"UPDATE {table} SET {column}='2031-01-01 00:00:00'", "UPDATE clock_stop SET latest=earliest")
+      for kind, table, column in (("manifest", "manifest", "issued_at"), ("activation", "activation", "at"), ("log_checkpoint", "log_checkpoint", "at"),
+                                  ("audit_entry", "audit_entry", "at"), ("status_list", "published_status_list", "issued_at"))),
+    plant("time-trusted", "trusted_time", "which is after the present", "UPDATE trusted_time SET at='2031-01-01 00:00:00'"),
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
-    plant("clock-accepted", "clock_stop", "was ended by 0 of them", "UPDATE clock_stop SET act_id=NULL"),
 ]  # fmt: skip
-
 PLANTS = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *SECRETS]
