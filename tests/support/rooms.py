@@ -131,7 +131,7 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses characters clock clock_stops clock_watch context db deadline errors field_notes file_store idempotency ids "
+        "actor addresses characters clock clock_stops clock_watch context days db deadline errors field_notes file_store idempotency ids "
         "installation lifecycle logging moments outages paging prepared schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it
