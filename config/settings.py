@@ -67,6 +67,14 @@ class Settings(BaseSettings):
     threads: int = Field(4, description="blocking threads per process", ge=1, le=128)
     request_deadline: float = Field(10.0, description="seconds in which every request is answered")
     body_seconds: float = Field(10.0, description="seconds in which the head of a request, and then its body, must have arrived", gt=0)
+    rate_per_minute_address: int = Field(
+        12_000,
+        description="requests an address (IPv6: a /64) may make in a minute at this node; many people may share one; 0: no limit",
+        ge=0,
+    )
+    rate_per_minute_actor: int = Field(
+        3_000, description="requests an account or an API key may make in a minute at this node; 0: no limit", ge=0
+    )
     stop_seconds: float = Field(15.0, description="seconds a server may take to end its requests when it is stopped", gt=0)
     still_seconds: float = Field(
         15.0, description="seconds without a sign of life after which a server process is replaced; more than `request_deadline`", ge=5

@@ -56,6 +56,7 @@ PYTHON = {
     "uvloop": "the event loop of the server",
     "webauthn": "passkeys",
     "xlsxwriter": "writing XLSX",
+    "throttled-py": "rate limits in memory",
     "zxcvbn": "the strength of new passwords",
 }
 NPM = {

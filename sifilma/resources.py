@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, current_app
 from werkzeug.routing import Map
@@ -15,6 +16,7 @@ from hsm import HSM, TokenConfig
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.clock_watch import ClockWatch
 from sifilma.kernel.file_store import FileStore
+from sifilma.kernel.rates import Rates, Repetitions
 from sifilma.kernel.unit_of_work import assert_no_transaction
 
 KEY = "sifilma"
@@ -37,6 +39,7 @@ class Resources:
     """What `create_app` was given or made.
 
     `schema_head` is the migration that this code expects, `rules` the URL map; `watch` decides whether `clock` may be trusted.
+    `rates` and `denials` are what this process counts in its memory.
     """
 
     settings: Settings
@@ -46,6 +49,8 @@ class Resources:
     schema_head: str | None
     rules: Map
     watch: ClockWatch
+    rates: Rates = field(default_factory=Rates)
+    denials: Repetitions[Any] = field(default_factory=Repetitions)
 
     @property
     def site(self) -> Site:

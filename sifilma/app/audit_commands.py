@@ -34,7 +34,9 @@ def take_entries(seconds: float = ROUND_SECONDS) -> int:
 def sign_checkpoint(*, now: bool = False) -> int:
     """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does."""
     with command_context() as ctx:
-        return int(checkpoints.sign(ctx, resources().settings, resources().hsm, now=now) is not None)
+        held = resources()
+        signer = keyset.Vouched(held.hsm, held.settings, held.clock)
+        return int(checkpoints.sign(ctx, held.settings, signer, now=now) is not None)
 
 
 def keep_log(*, now: bool = False) -> int:

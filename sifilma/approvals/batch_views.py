@@ -20,7 +20,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Forbidden, Invalid, NotFound, OutcomeUnknown
 from sifilma.kernel.text import say
 from sifilma.resources import Resources, resources
-from sifilma.sign_in.request_gate import note_denial
+from sifilma.sign_in.denials import note_denial
 from sifilma.web.errors import refusal_of
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from sifilma.documents.indonesian import WIT
+from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 
 # For example 400.8.1.2/6753/Dukcapil: a classification code, a number, and further parts.
@@ -38,6 +40,12 @@ OPEN_LETTER = "state NOT IN ('rejected', 'cancelled')"
 def letter_key(number: str) -> str:
     """Return the number in its form for comparison: without white space, in lower case."""
     return re.sub(r"\s+", "", number).casefold()
+
+
+def require_past(now: datetime, day: date) -> None:
+    """Raise Invalid if a letter's day has not begun anywhere in Indonesia."""
+    if day > now.astimezone(WIT).date():
+        raise Invalid.field("letter_date", "This day lies in the future.")
 
 
 def number_warning(number: str) -> str | None:

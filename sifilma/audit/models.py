@@ -19,6 +19,7 @@ class Action(StrEnum):
 
     ACCESS_DENIED = "access.denied"
     ACCESS_NOT_FOUND = "access.not_found"
+    ACCESS_REPEATED = "access.repeated"
     SESSION_PASSWORD_ACCEPTED = "session.password_accepted"  # noqa: S105
     SESSION_PASSWORD_REFUSED = "session.password_refused"  # noqa: S105
     SESSION_OTP_REFUSED = "session.otp_refused"

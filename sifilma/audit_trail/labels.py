@@ -10,6 +10,7 @@ from sifilma.audit.models import Action
 ACTIONS: dict[str, LazyString] = {
     Action.ACCESS_DENIED: _("Refused: not permitted"),
     Action.ACCESS_NOT_FOUND: _("Refused: not found or out of reach"),
+    Action.ACCESS_REPEATED: _("Further refusals, counted only"),
     Action.SESSION_PASSWORD_ACCEPTED: _("Password accepted"),
     Action.SESSION_PASSWORD_REFUSED: _("Password refused"),
     Action.SESSION_OTP_REFUSED: _("One-time code refused"),

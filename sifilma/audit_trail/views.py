@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from sifilma.audit_trail.queries import Wanted
 from sifilma.documents import list_views
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -87,7 +86,7 @@ def _shown(form: Form) -> dict[str, Any]:
 
 def _wanted(ctx: Context, form: Form) -> Wanted:
     zone = zone_of(ctx.actor.region_code)
-    first, last = _day(form, "dari"), _day(form, "sampai")
+    first, last = form.day("dari"), form.day("sampai")
     return Wanted(
         object_id=form.get("objek").strip()[:64],
         action=form.get("tindakan") if form.get("tindakan") in ACTIONS else "",
@@ -96,12 +95,3 @@ def _wanted(ctx: Context, form: Form) -> Wanted:
         since=datetime.combine(first, time(), zone) if first else None,
         until=datetime.combine(last + timedelta(days=1), time(), zone) if last else None,
     )
-
-
-def _day(form: Form, name: str) -> date | None:
-    """Return a date field of the form, or None if it is empty. Raise Invalid for text that is no date."""
-    text = form.get(name).strip()
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as broken:
-        raise Invalid.field(name, "Write the date as 2026-12-31.") from broken

@@ -7,6 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sifilma.destruction.schemas import RecordIn
+from sifilma.kernel.days import read_moment
 from sifilma.web.forms import Form
 
 ROWS = 4
@@ -55,8 +56,8 @@ def _below(form: Form, prefix: str) -> dict[str, str]:
 
 
 def _local(typed: str, zone: ZoneInfo) -> datetime | str:
-    """Return the moment in `zone` if `typed` is ISO 8601, as a browser sends it, else `typed`, which the schema refuses."""
+    """Return the moment in `zone` if `typed` is one, as a browser sends it, else `typed`, which the schema refuses."""
     try:
-        return datetime.fromisoformat(typed.strip()).replace(tzinfo=zone)
+        return read_moment(typed, zone)
     except ValueError:
         return typed

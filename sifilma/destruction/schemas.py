@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.identity.models import IdKind
+from sifilma.kernel.days import Moment
 from sifilma.kernel.schemas import Strict
 from sifilma.kernel.text import say
 from sifilma.personalisation.schemas import ApprovalOut
@@ -57,7 +58,7 @@ class RecordIn(Strict):
     """The Berita Acara: where, when, how, by whom, seen by whom. `executed_at` carries its zone."""
 
     place: str = Field(min_length=3, max_length=500)
-    executed_at: AwareDatetime
+    executed_at: Moment
     method: str = Field(min_length=3, max_length=500)
     official: OfficialIn
     witnesses: list[WitnessIn] = Field(min_length=2, max_length=20)

@@ -10,6 +10,7 @@ from sqlalchemy import Select, select
 
 from config.settings import Settings
 from sifilma.approvals.file_access import HandedOut, hand_out
+from sifilma.approvals.letters import require_past
 from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.cards.models import DeviceModel
 from sifilma.documents.indonesian import WIB
@@ -77,8 +78,7 @@ def apply(ctx: Context, store: FileStore, model_id: UUID, data: CaseIn, letter: 
     while a case of this kind is open for the model.
     """
     model = get_model(ctx, model_id, Operation.MODEL_APPLY)
-    if data.letter_date > ctx.now.astimezone(WIB).date():
-        raise Invalid.field("letter_date", "This day lies in the future.")
+    require_past(ctx.now, data.letter_date)
     known = select(ModelCase.id).where(ModelCase.model_id == model.id, ModelCase.kind == data.kind, ModelCase.state.in_(OPEN))
     if ctx.session.scalar(known):
         raise Conflict("An application of this kind is open for this model already.", type="case-open")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.cards.models import Function
+from sifilma.kernel.days import Day
 from sifilma.kernel.schemas import Strict
 from sifilma.oversight.models import CaseKind
 
@@ -28,8 +29,8 @@ class AgreementIn(Strict):
 
     institution: str = Field(min_length=1, max_length=200)
     number: str = Field(min_length=3, max_length=100)
-    valid_from: date
-    valid_until: date
+    valid_from: Day
+    valid_until: Day
 
 
 class ModelIn(Strict):
@@ -45,7 +46,7 @@ class CaseIn(Strict):
 
     kind: CaseKind
     letter_number: str = Field(min_length=3, max_length=100)
-    letter_date: date
+    letter_date: Day
     notes: str = Field("", max_length=2000)
 
 
@@ -54,8 +55,8 @@ class CertificateIn(Strict):
 
     number: str = Field(min_length=3, max_length=100)
     issuer: str = Field(min_length=3, max_length=200)
-    issued_on: date
-    valid_until: date
+    issued_on: Day
+    valid_until: Day
     tkdn: Percent | None = None
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import HardwareNumber, Kcv, Pcid, Uid
 from sifilma.cards.schemas import StepOut
+from sifilma.kernel.days import Day
 from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 
@@ -18,7 +19,7 @@ class LetterIn(Strict):
     """The letter behind a request."""
 
     letter_number: str = Field(min_length=3, max_length=100)
-    letter_date: date
+    letter_date: Day
     subject: str = Field(min_length=3, max_length=300)
     notes: str = Field("", max_length=2000)
 

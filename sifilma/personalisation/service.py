@@ -10,7 +10,7 @@ from sqlalchemy import Select, select
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key
+from sifilma.approvals.letters import letter_key, require_past
 from sifilma.approvals.service import Operations, Requests, Submissions
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -119,6 +119,7 @@ def _fill(
 ) -> None:
     by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
     _require_shape(ctx, data, files, request, by_maker)
+    require_past(ctx.now, data.letter_date)
     # The checks query the database while the request is only half filled in; it must not be written yet.
     with ctx.session.no_autoflush:
         if by_maker:

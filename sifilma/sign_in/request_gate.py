@@ -6,31 +6,30 @@ import hmac
 from dataclasses import replace
 from datetime import timedelta
 
-import structlog
 from flask import Flask, Response, current_app, g, request
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from sifilma.audit.models import Action
-from sifilma.audit.service import record_in
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Actor
-from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError, StepUpRequired, Unauthenticated
+from sifilma.kernel.addresses import network
+from sifilma.kernel.errors import Forbidden, StepUpRequired, TooMany, Unauthenticated
 from sifilma.kernel.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
-from sifilma.web import body_limits, characters, requests
+from sifilma.sign_in.denials import record_denial
+from sifilma.web import body_limits, characters, errors, metrics, requests
 
-log = structlog.get_logger()
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
+UNLIMITED = FREE | {"health.livez"}
 
 
 def register(app: Flask) -> None:
     """Attach the request cycle. The order matters: the gate needs the context, and the view begins only for what the gate admits."""
     app.before_request(requests.open_request)
+    app.before_request(limit_address)
     app.before_request(authorise)
     app.before_request(body_limits.refuse)
     app.before_request(characters.refuse)
@@ -38,6 +37,20 @@ def register(app: Flask) -> None:
     app.after_request(record_denial)
     app.after_request(renew_cookie)
     app.teardown_request(requests.close_request)
+
+
+def limit_address() -> None:
+    """Raise TooMany if the client's address makes too many requests. The first statement comes after it."""
+    if request.endpoint in UNLIMITED:
+        return
+    _limit("address", network(requests.remote_address()), resources().settings.rate_per_minute_address)
+
+
+def _limit(kind: str, key: str, per_minute: int) -> None:
+    wait = resources().rates.excess(kind, key, per_minute, resources().settings.workers)
+    if wait:
+        metrics.TOO_MANY.labels(kind).inc()
+        raise TooMany("Too many requests in a short time. Wait, then try again.", retry_after=wait, type=errors.EXCESS)
 
 
 def authorise() -> None:
@@ -61,6 +74,7 @@ def authorise() -> None:
     if found is None:
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf
+    _limit("actor", str(found.actor.user_id or found.actor.api_key_id), settings.rate_per_minute_actor)
     _require_csrf(found.csrf)
     _require_grant(found.actor, operation, settings)
 
@@ -128,28 +142,3 @@ def is_fresh(actor: Actor, settings: Settings) -> bool:
     """Return whether the actor gave a second factor within the step-up window (default 10 minutes; signing in counts)."""
     now = requests.context().now
     return actor.otp_at is not None and is_within(actor.otp_at, now, timedelta(minutes=settings.step_up_minutes))
-
-
-def record_denial(response: Response) -> Response:
-    """Record a 403, and a 404 for an object named in the URL, in an entry that survives the rollback."""
-    refusal: SifilmaError | None = g.get("refusal")
-    actor: Actor = g.get("actor") or Actor()
-    if refusal is None or actor.is_system:
-        return response
-    if isinstance(refusal, Forbidden) or (isinstance(refusal, NotFound) and request.view_args):
-        note_denial(refusal)
-    return response
-
-
-def note_denial(refusal: SifilmaError) -> None:
-    """Write the entry of a denial in a transaction of its own. What this unit of work has not committed is discarded.
-
-    Without the database the answer stays a denial, and the service's log has the entry.
-    """
-    action = Action.ACCESS_NOT_FOUND if isinstance(refusal, NotFound) else Action.ACCESS_DENIED
-    ctx = requests.context()
-    facts = {"method": request.method, "route": str(request.url_rule), "type": refusal.type}
-    try:
-        ctx.uow.separately(lambda session: record_in(session, ctx, action, "route", request.endpoint or "-", **facts))
-    except SQLAlchemyError as fault:
-        log.error("denial not recorded", error=type(fault).__name__, action=action, user=str(ctx.actor.user_id or ""), **facts)

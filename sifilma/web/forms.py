@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, TypeVar
 
 from flask import Response, make_response, render_template, request
@@ -17,6 +18,7 @@ from werkzeug.datastructures import MultiDict
 
 from hsm.errors import HSMCredential, HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMUnavailable
 from sifilma.kernel.context import Context
+from sifilma.kernel.days import read_day
 from sifilma.kernel.errors import Conflict, Invalid, OutcomeUnknown, SifilmaError, TooMany, Unauthenticated, Unavailable
 from sifilma.web import errors
 from sifilma.web.texts import translate, validation_text
@@ -56,6 +58,14 @@ class Form:
     def get(self, name: str, default: str = "") -> str:
         """Return what was typed in a field."""
         return self.values.get(name, default)
+
+    def day(self, name: str) -> date | None:
+        """Return the day that was typed in a field, None if it is empty. Raise Invalid for what is no day, or out of range."""
+        typed = self.get(name).strip()
+        try:
+            return read_day(typed) if typed else None
+        except ValueError as wrong:
+            raise Invalid.field(name, wrong.args[0]) from None
 
     def within(self, group: str) -> dict[str, str]:
         """Return what was typed in the fields of a group (`group.name`), by their names. Empty fields are left out."""

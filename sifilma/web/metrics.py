@@ -22,6 +22,11 @@ from prometheus_client.registry import Collector
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
 SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
+STALE_LISTS = Counter("sifilma_status_lists_not_renewed_total", "Lists served that could not be signed anew", ["number"], registry=REGISTRY)
+TOO_MANY = Counter("sifilma_requests_too_many_total", "Requests refused by a rate limit", ["limit"], registry=REGISTRY)
+NOT_RECORDED = Counter("sifilma_denials_not_recorded_total", "Denials counted without an entry of their own", ["act"], registry=REGISTRY)
+COUNTED = (REQUESTS, SECONDS, STALE_LISTS, TOO_MANY, NOT_RECORDED)
+"""Each with labels: the library keeps the values of others where they were made."""
 WORKER_AGE = Gauge("sifilma_worker_age_seconds", "Time since the worker's last sign of life", registry=REGISTRY)
 CLOCK_TRUSTED = Gauge("sifilma_clock_trusted", "1 if the clock is trusted", registry=REGISTRY)
 CLOCK_AHEAD = Gauge("sifilma_clock_ahead_seconds", "By how much an untrusted clock is ahead", registry=REGISTRY)
@@ -66,7 +71,7 @@ def share(folder: Path, place: int) -> None:
         return
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library's values look for it
     values.ValueClass = cast(Any, values.MultiProcessValue)(lambda: place)  # the library's way to choose it
-    for metric in (REQUESTS, SECONDS):
+    for metric in COUNTED:
         metric.clear()  # values of before are not in the files
     _shared[:] = [folder]
 

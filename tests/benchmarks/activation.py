@@ -64,6 +64,8 @@ def _environment(world: World) -> dict[str, str]:
         "SIFILMA_DATABASE_URL": world.settings.database_url,
         "SIFILMA_SECRET_KEY": "t" * 40,
         "SIFILMA_LOG_LEVEL": "WARNING",
+        "SIFILMA_RATE_PER_MINUTE_ADDRESS": "100000000",  # the limits are measured too, and never reached
+        "SIFILMA_RATE_PER_MINUTE_ACTOR": "100000000",
         "BARE_MODULE": world.settings.hsm_module,
         "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
     }

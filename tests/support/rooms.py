@@ -95,6 +95,7 @@ NAMES_USED_ONCE = {
     "sign_in/contacts": "where somebody is written to",
     "sign_in/cookies": "the session's cookie",
     "sign_in/current_user": "Flask-Login's current user",
+    "sign_in/denials": "refusals recorded, and counted where they repeat",
     "sign_in/passkeys": "WebAuthn",
     "sign_in/passwords": "argon2id and what a password must be",
     "sign_in/recovery_codes": "codes for the day the phone is gone",
@@ -131,8 +132,8 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses characters clock clock_stops clock_watch context db deadline errors field_notes file_store idempotency ids "
-        "installation lifecycle logging moments outages paging prepared schemas sealing text triggers unit_of_work"
+        "actor addresses characters clock clock_stops clock_watch context days db deadline errors field_notes file_store idempotency ids "
+        "installation lifecycle logging moments outages paging prepared rates schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it
     "notifications": "console contract delivery models outbox senders smpp smtp webhook",

@@ -31,6 +31,8 @@ def environment(world: World) -> dict[str, str]:
         "SIFILMA_SECRET_KEY": world.settings.secret("secret_key"),
         "SIFILMA_LOG_LEVEL": "WARNING",
         "SIFILMA_WORKERS": str(world.settings.workers),
+        "SIFILMA_RATE_PER_MINUTE_ADDRESS": "0",
+        "SIFILMA_RATE_PER_MINUTE_ACTOR": "0",
         "SIFILMA_REQUEST_DEADLINE": str(world.settings.request_deadline),
         "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
     }

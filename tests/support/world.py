@@ -49,6 +49,8 @@ from tests.support import routing, statements, templates
 
 routing.compile_once()
 templates.compile_once()
+UNLIMITED = {"rate_per_minute_address": 0, "rate_per_minute_actor": 0}
+"""A test makes in seconds what people make in hours."""
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PASSWORD = "kuda lumping naik perahu"
 API = "/api/v1"
@@ -130,7 +132,13 @@ class World:
     def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, start: datetime = START, **overrides: Any) -> None:
         self.start, self.clock = start, ManualClock(start)
         self.settings = Settings(
-            env="test", home=home, database_url=url, secret_key=SecretStr("t" * 40), log_level="ERROR", log_json=False, **overrides
+            env="test",
+            home=home,
+            database_url=url,
+            secret_key=SecretStr("t" * 40),
+            log_level="ERROR",
+            log_json=False,
+            **(UNLIMITED | overrides),
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)

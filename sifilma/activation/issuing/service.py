@@ -119,8 +119,8 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
     published = keyset.load(settings)
-    kid = published.kid(hsm, "manifest-sign", "manifest")
     at = ctx.trusted_now
+    kid = published.signing_kid(hsm, "manifest-sign", "manifest", at)
     return hsm.run(lambda do: [_sign(do, at, settings, one, published.epoch, kid) for one in ready])
 
 

@@ -26,7 +26,7 @@ from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key
+from sifilma.approvals.letters import letter_key, require_past
 from sifilma.approvals.service import Operations, Requests, Submissions
 from sifilma.cards.models import Card
 from sifilma.cards.service import by_uids
@@ -84,6 +84,7 @@ def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: Acti
             "%(machines)s machines, but %(cards)s cards: each machine takes one card.", machines=data.machines, cards=len(data.cards)
         )
         raise Invalid.field("machines", told)
+    require_past(ctx.now, data.letter_date)
     with ctx.session.no_autoflush:
         cards = _cards(ctx, request, data)
         _require_new_letter(ctx, request, data)

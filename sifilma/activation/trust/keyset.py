@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from config.settings import Settings
 from hsm import HSM
 from manifests import jws
 from manifests.keyset import Jwk, Key, Keyset, Use, root_sha256, sign_keyset, verify_keyset
+from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.text import say
 
@@ -64,6 +65,48 @@ class Trust:
             raise Unavailable(told, type="keyset-outdated")
         self._kids[label] = (public, kid)
         return kid
+
+    def signing_kid(self, hsm: HSM, label: str, use: Use, now: datetime) -> str:
+        """Return the key id of a key that may sign now. Raise KeyOutsidePeriod outside the period the keyset gives it, else as `kid` does.
+
+        Readers refuse what was signed outside the period (docs/manifest.md, Trust): it must not be signed at all.
+        """
+        kid = self.kid(hsm, label, use)
+        key = self.keyset.find(kid, use)
+        assert key is not None  # noqa: S101  # `kid` found it
+        if not key.nbf <= int(now.timestamp()) <= key.exp:
+            raise KeyOutsidePeriod(label, key)
+        return kid
+
+
+class KeyOutsidePeriod(Unavailable):
+    """A signing key is not within the period that the keyset gives it."""
+
+    def __init__(self, label: str, key: Key) -> None:
+        first, last = (datetime.fromtimestamp(moment, UTC).date().isoformat() for moment in (key.nbf, key.exp))
+        told = say(
+            "The key %(label)s signs from %(first)s to %(last)s only: the operator holds a ceremony.", label=label, first=first, last=last
+        )
+        super().__init__(told, retry_after=3600, type="key-outside-period")
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """A signer that refuses, as `Trust.signing_kid` does, unless the keyset vouches for its key at this moment."""
+
+    hsm: HSM
+    settings: Settings
+    clock: Clock
+
+    def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
+        """Return the key's public half."""
+        load(self.settings).signing_kid(self.hsm, label, dict(USES)[label], self.clock.now())
+        return self.hsm.public_key(label)
+
+    def sign(self, label: str, digest: bytes) -> bytes:
+        """Return the signature of a 32-byte digest."""
+        load(self.settings).signing_kid(self.hsm, label, dict(USES)[label], self.clock.now())
+        return self.hsm.sign(label, digest)
 
 
 _lock = threading.Lock()

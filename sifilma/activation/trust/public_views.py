@@ -13,12 +13,15 @@ from sifilma.documents import issued_papers
 from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.resources import resources
+from sifilma.web import metrics
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
 blueprint = Blueprint("activation", __name__, template_folder="../templates")
 MAX_FILE = 16 * 1024
+KEPT, KEPT_WITHOUT_HSM = 60, 10
+"""Seconds for which caches may keep a public file, and a status list that could not be renewed."""
 CERTIFICATES = ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign")
 REASONS = {
     Reason.EXPIRED: _("Its validity has ended."),
@@ -32,10 +35,10 @@ REASONS = {
 OTHER = _("This file is no valid SI-FILMA manifest.")
 
 
-def _public(data: bytes, media_type: str) -> Response:
-    """Return a file that any site may fetch and keep for a minute."""
+def _public(data: bytes, media_type: str, seconds: int = KEPT) -> Response:
+    """Return a file that any site may fetch and keep for some seconds."""
     response = Response(data, content_type=media_type)
-    response.headers["Cache-Control"] = "public, max-age=60"
+    response.headers["Cache-Control"] = f"public, max-age={seconds}"
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
@@ -73,7 +76,15 @@ def status_list_file(number: int) -> Response:
     """Return a signed status list, published anew if something in it has changed."""
     if number > LARGEST_INTEGER:
         raise NotFound()
-    return _public(status_list.current(context(), resources().settings, resources().hsm, number).encode(), "application/jose")
+    served = _served(number)
+    return _public(served.line.encode(), "application/jose", seconds=KEPT if served.renewed else KEPT_WITHOUT_HSM)
+
+
+def _served(number: int) -> status_list.Served:
+    served = status_list.serve(context(), resources().settings, resources().hsm, number)
+    if not served.renewed:
+        metrics.STALE_LISTS.labels(number).inc()
+    return served
 
 
 def _seconds() -> int:
@@ -101,7 +112,7 @@ def verification_form() -> Response:
     # First without a status list: only a manifest that is otherwise valid tells which list to look up.
     verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
     if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
-        listed = status_list.current(context(), resources().settings, resources().hsm, int(found[1])).encode()
+        listed = _served(int(found[1])).line.encode()
         # The time is read again: signing took time. A list that another node dated slightly ahead is within the format's tolerance.
         verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
     text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""

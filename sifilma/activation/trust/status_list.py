@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from hsm import HSM
+from hsm import HSM, HSMError
 from manifests.status import StatusList as SignedList
 from manifests.status import StatusRefused, StatusValue, parse_status, sign_status
 from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
@@ -20,6 +22,7 @@ from sifilma.kernel.errors import ClockNotTrusted, NotFound
 from sifilma.kernel.ids import uuid7
 
 LABEL = "status-sign"
+log = structlog.get_logger()
 AHEAD = timedelta(seconds=5)
 """A list dated later than this is signed anew: verifiers refuse it. Clocks of nodes differ by less."""
 VALUES = {
@@ -91,12 +94,12 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     ctx.require_trusted_clock()
     entries = _entries(ctx.session, number)
     ctx.uow.end_read()
-    kid = keyset.load(settings).kid(hsm, LABEL, "status")
+    issued = ctx.trusted_now
+    kid = keyset.load(settings).signing_kid(hsm, LABEL, "status", issued)
     if kept_seq > published:  # an older database was restored: continue after what was published
         published, previous = kept_seq, kept
     for index in _revoked(previous):
         entries[index] = StatusValue.REVOKED
-    issued = ctx.trusted_now
     expires = issued + timedelta(hours=settings.status_list_hours)
     made = SignedList.build(
         iss=settings.issuer,
@@ -125,6 +128,40 @@ def _is_clock_doubtful(ctx: Context) -> bool:
     except ClockNotTrusted:
         return True
     return False
+
+
+@dataclass(frozen=True)
+class Served:
+    """A list as a signed line. `renewed`: it says what is known now; else it is the last publication, and what changed since is missing."""
+
+    line: str
+    renewed: bool = True
+
+
+def serve(ctx: Context, settings: Settings, hsm: HSM, number: int) -> Served:
+    """Return what `current` returns; while nothing can be signed, the last publication for as long as it is valid.
+
+    Readers hold that publication anyway, and rely on it to its end. Without it they would refuse every manifest while the HSM is away.
+    Raise as `current` does once it has expired.
+    """
+    try:
+        return Served(current(ctx, settings, hsm, number))
+    except (HSMError, keyset.KeyOutsidePeriod) as away:
+        ctx.uow.begin_read()
+        line, listed = _newest(ctx.session, settings, number)
+        if line is None or listed is None or listed.exp <= ctx.now.timestamp():
+            raise
+        log.warning("status_list_not_renewed", number=number, seq=listed.seq, exp=listed.exp, reason=str(away))
+        return Served(line, renewed=False)
+
+
+def _newest(session: Session, settings: Settings, number: int) -> tuple[str | None, SignedList | None]:
+    """Return the newest publication, of the database or the file, as a line and read; None without one."""
+    kept_seq, line = _kept(settings, number)
+    last = _last(session, number)
+    if last is not None and last.seq >= kept_seq:
+        line = last.jws
+    return line, parse_status(line.encode())[1] if line is not None else None
 
 
 def _last(session: Session, number: int) -> PublishedStatusList | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 import pytest
 
 from hsm import HSM
+from manifests.keyset import sign_keyset
 from manifests.status import StatusValue, verify_status
-from sifilma.activation.trust import status_list
+from sifilma.activation.trust import keyset, status_list
+from sifilma.app.audit_commands import keep_log
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db
+from sifilma.web import metrics
 from tests.support.simultaneous_calls import run_simultaneously
+from tests.support.softhsm import SoftHSM
 from tests.support.world import World, done
 
 
@@ -104,3 +109,53 @@ def test_a_full_list_is_followed_by_a_new_one(small_lists: World) -> None:
         assert status_list.reserve(ctx.session, 20, 8)[-1] == (4, 5)
     small_lists.active()
     assert values(small_lists, fetch(small_lists, 4))[0] == 1
+
+
+def not_renewed() -> float:
+    return metrics.REGISTRY.get_sample_value("sifilma_status_lists_not_renewed_total", {"number": "1"}) or 0.0
+
+
+def test_a_list_still_valid_is_served_while_the_hsm_is_away(world: World, softhsm: SoftHSM) -> None:
+    ready, _ = world.active()
+    client, first = world.app.test_client(use_cookies=False), fetch(world)
+    before = not_renewed()
+    with softhsm.away():
+        done(world.client("magetan.kepala").post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+        world.clock.advance(hours=23)  # past half its life, and something has changed
+        answer = client.get("/status/1.jws")
+        assert (answer.status_code, answer.get_data()) == (200, first)
+        assert answer.headers["Cache-Control"] == "public, max-age=10"
+        world.clock.advance(hours=1)
+        assert client.get("/status/1.jws").status_code == 503
+        assert client.get("/status/2.jws").status_code == 404
+        for path in ("sam-keyset.jws", "jwks.json", "sam-root.crt"):
+            assert client.get(f"/.well-known/{path}").status_code == 200
+    assert not_renewed() == before + 1
+    deadline = time.monotonic() + 5
+    while client.get("/status/1.jws").status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.2)  # the HSM is probed once a second
+    assert values(world, fetch(world)) == (2, [StatusValue.REVOKED, *[StatusValue.VALID] * 3])
+
+
+def test_nothing_is_signed_with_a_key_outside_its_period(sqlite_world: World, root_token: HSM) -> None:
+    world = sqlite_world
+    ready, _ = world.active(function="R", count=2)
+    waiting, last = world.ready(function="R"), fetch(world)
+    listed = verify_status(last, world.hsm.public_key("status-sign"))
+    shorter = [key.model_copy(update={"exp": listed.iat + 3600}) for key in world.trust.keyset.keys]
+    held = world.trust.keyset.model_copy(update={"keys": shorter, "version": 2})
+    line = sign_keyset(held, (root_token.public_key("root"), lambda digest: root_token.sign("root", digest)))
+    (world.settings.trust / "sam-keyset.jws").write_text(line)
+    world.clock.advance(hours=1, seconds=1)
+    office = world.client("magetan.kepala")
+    refused = office.post("/activations", world.activation(waiting, waiting.uids[0]))
+    assert (refused.status_code, refused.json["type"]) == (503, "urn:sifilma:problem:key-outside-period")
+    assert "manifest-sign" in refused.json["detail"]
+    assert world.sql("SELECT tries, state FROM token WHERE state <> 'redeemed'") == [(0, "issued")]
+    done(office.post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+    assert fetch(world) == last  # valid still, as the readers that hold it think
+    world.clock.advance(hours=23)
+    assert done(world.anonymous().open("GET", "/status/1.jws"), 503)["type"] == "urn:sifilma:problem:key-outside-period"
+    with world.app.app_context(), pytest.raises(keyset.KeyOutsidePeriod):
+        keep_log(now=True)
+    assert world.sql("SELECT count(*) FROM log_checkpoint") == [(0,)]
