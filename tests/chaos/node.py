@@ -1,4 +1,4 @@
-"""A node whose processes are killed and frozen: a supervisor with its server processes, and a worker."""
+"""A node whose processes are killed and frozen: a supervisor with its server processes and its worker."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.support.servers import environment, fork_server, free_port
+from tests.support.servers import environment, fork_server, free_port, named
 from tests.support.world import World
 
 SERVERS = 2
-WORKER = "sifilma-worker"
-"""The name of a worker that a supervisor keeps."""
-
 FREEZE = (0.1, 1.5)
 """Seconds for which a process stands still: shorter than what makes the supervisor replace it."""
 START = 30.0
@@ -26,42 +23,40 @@ START = 30.0
 
 
 class Node:
-    """The processes of one node. `disturb` kills or freezes one of them, `restore` starts what nobody else starts again."""
+    """The processes of one node, as `sifilma up` starts them. `disturb` kills or freezes one of them.
+
+    `restore` starts the supervisor again where it is gone. Everything else the supervisor does.
+    """
 
     def __init__(self, world: World) -> None:
         self.port = free_port()
         self._log = world.settings.home / "node.log"
         self._settings = environment(world) | {"SIFILMA_PORT": str(self.port), "SIFILMA_WORKERS": str(SERVERS)}
-        self._supervisor = self._worker = 0
+        self._supervisor = 0
         self.restore()
 
-    # --- what is there -----------------------------------------------------------------------------------------------
-
     def servers(self) -> list[int]:
-        """Return the process ids of the server processes: the supervisor's children, but for a worker that it keeps."""
-        return [pid for pid in children(self._supervisor) if lives(pid) and name_of(pid) != WORKER]
+        """Return the process ids of the server processes."""
+        return named(self._supervisor, "sifilma-server")
 
-    def worker(self) -> int:
-        """Return the process id of the worker: a child of the supervisor where it keeps one, else a process of its own."""
-        kept = [pid for pid in children(self._supervisor) if name_of(pid) == WORKER]
-        return kept[0] if kept else self._worker
+    def workers(self) -> list[int]:
+        """Return the process id of the worker; none for a moment after it was killed."""
+        return named(self._supervisor, "sifilma-worker")
 
     def log(self) -> str:
         """Return the end of what the processes have said."""
         return self._log.read_text(errors="replace")[-3000:]
 
     def restore(self) -> None:
-        """Start the supervisor and the worker where they are gone, and wait until the node answers. TimeoutError after START seconds."""
+        """Start the supervisor if it is gone, and wait until the node answers. TimeoutError after START seconds."""
         until = time.monotonic() + START
         while not self._answers():
             if not lives(self._supervisor):
-                self._end_group(self._supervisor)  # its children would keep the port until they notice
-                self._supervisor = fork_server().start(self._settings, self._log)
+                self._end_all()  # the children of one that was killed would keep the port until they notice
+                self._supervisor = fork_server().start(self._settings, self._log, "up")
             if time.monotonic() > until:
                 raise TimeoutError(f"the node does not answer: {self.log()}")
             time.sleep(0.02)
-        if not lives(self.worker()):
-            self._worker = fork_server().start(self._settings, self._log, "worker")
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -75,10 +70,9 @@ class Node:
 
     def end(self) -> None:
         """Kill everything."""
-        for group in (self._supervisor, self._worker):
-            self._end_group(group)
+        self._end_all()
 
-    # --- disturbances -----------------------------------------------------------------------------------------------
+    # --- disturbances ------------------------------------------------------------------------------------------------
 
     def disturb(self, chance: random.Random) -> str:
         """Kill or freeze a process, as chance has it. Return what was done."""
@@ -87,45 +81,40 @@ class Node:
         return name
 
     def kill_server(self, chance: random.Random) -> None:
-        """One server process. The supervisor replaces it."""
-        self._kill(chance.choice(self.servers() or [0]))
+        """One server process."""
+        kill(self.servers(), chance)
 
-    def kill_supervisor(self, _chance: random.Random) -> None:
+    def kill_worker(self, chance: random.Random) -> None:
+        """The worker."""
+        kill(self.workers(), chance)
+
+    def kill_supervisor(self, chance: random.Random) -> None:
         """The supervisor alone. Its children end by themselves, or when the next supervisor is started."""
-        self._kill(self._supervisor)
+        kill([self._supervisor], chance)
 
     def kill_all(self, _chance: random.Random) -> None:
         """The supervisor and its children at once, as a service manager does."""
-        self._end_group(self._supervisor)
-
-    def kill_worker(self, _chance: random.Random) -> None:
-        """The worker."""
-        self._kill(self.worker())
+        self._end_all()
 
     def freeze_server(self, chance: random.Random) -> None:
         """One server process stands still for a moment."""
-        freeze(chance.choice(self.servers() or [0]), chance.uniform(*FREEZE))
+        freeze(self.servers(), chance)
 
     def freeze_worker(self, chance: random.Random) -> None:
         """The worker stands still for a moment."""
-        freeze(self.worker(), chance.uniform(*FREEZE))
+        freeze(self.workers(), chance)
 
     def freeze_supervisor(self, chance: random.Random) -> None:
         """The supervisor stands still for a moment."""
-        freeze(self._supervisor, chance.uniform(*FREEZE))
+        freeze([self._supervisor], chance)
 
-    @staticmethod
-    def _kill(pid: int) -> None:
-        if pid:
-            send(pid, signal.SIGKILL)
-
-    @staticmethod
-    def _end_group(leader: int) -> None:
-        if not leader:
+    def _end_all(self) -> None:
+        """Kill the process group of the supervisor, and wait until every process in it is gone."""
+        if not self._supervisor:
             return
-        members = [leader, *children(leader), *group(leader)]
+        members = group(self._supervisor)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(leader, signal.SIGKILL)
+            os.killpg(self._supervisor, signal.SIGKILL)
         while any(lives(pid) for pid in members):
             time.sleep(0.002)
 
@@ -148,12 +137,17 @@ def is_kill(name: str) -> bool:
     return name.endswith("killed")
 
 
-def freeze(pid: int, seconds: float) -> None:
-    """Stop a process and let it go on after so many seconds, in a thread of its own."""
-    if not pid:
-        return
-    send(pid, signal.SIGSTOP)
-    threading.Timer(seconds, send, (pid, signal.SIGCONT)).start()
+def kill(pids: Sequence[int], chance: random.Random) -> None:
+    """Kill one of these processes, if there are any."""
+    for pid in chance.sample(pids, min(1, len(pids))):
+        send(pid, signal.SIGKILL)
+
+
+def freeze(pids: Sequence[int], chance: random.Random) -> None:
+    """Stop one of these processes, and let it go on a moment later, in a thread of its own."""
+    for pid in chance.sample(pids, min(1, len(pids))):
+        send(pid, signal.SIGSTOP)
+        threading.Timer(chance.uniform(*FREEZE), send, (pid, signal.SIGCONT)).start()
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -167,20 +161,6 @@ def lives(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return pid > 0 and _stat(pid)[0] != "Z"
     return False
-
-
-def name_of(pid: int) -> str:
-    """Return the name of a process, empty if it is gone."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    return ""
-
-
-def children(pid: int) -> list[int]:
-    """Return the ids of a process's children."""
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] if pid else []
-    return []
 
 
 def group(leader: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Starts servers for tests by forking from one process that has imported everything: imports take most of a server's start.
 
 Protocol: a line of JSON on standard input, `{"environment": {…}, "log": path, "command": name}`, is answered by a line with the new
-process's id. The command is one of `sifilma`: `serve` or `worker`. Each process leads a group of its own, which the requester ends. This
+process's id. The command is one of `sifilma`: `serve` or `up`. Each process leads a group of its own, which the requester ends. This
 process ends when its input ends.
 """
 
