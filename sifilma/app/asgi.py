@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, cast
 
+import structlog
 from a2wsgi.wsgi import build_environ
 
 from sifilma.web.body_limits import LIST
@@ -33,8 +34,9 @@ MOST_WAITING = 16
 """Requests that may wait for a thread, for each thread: more are refused, so that nobody waits for minutes."""
 LINGER = 1.0
 """Seconds without any data after which a refused request is not waited for any more."""
-SEND_SECONDS = 30.0
-"""How long a thread waits until a part of a large answer is taken. The server itself aborts sooner where nobody reads."""
+PIECE = 256 * 1024
+"""Bytes of a large answer that are given to the server at a time."""
+log = structlog.get_logger()
 
 
 class Refused(Exception):
@@ -46,16 +48,19 @@ class Refused(Exception):
 
 
 class Disconnected(Exception):
-    """The client went away before its body was complete."""
+    """The client went away before its body, or the answer, was complete."""
+
+
+class CutOff(Exception):
+    """The application failed when a part of its answer was given out already."""
 
 
 @dataclass
 class Answer:
-    """What a WSGI application answers: status, headers, and the part of the body that was not sent yet. `bare`: it has no body (HEAD)."""
+    """What a WSGI application answers: status and headers, and whether they were sent. `bare`: it has no body (HEAD)."""
 
     status: int = 500
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    body: bytes = b""
     begun: bool = False
     bare: bool = False
 
@@ -65,19 +70,72 @@ class Answer:
         self.headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
         return _no_write
 
-    def messages(self, *, more: bool) -> Iterable[Message]:
-        """Return the ASGI messages of what was not sent yet."""
-        body, self.body = self.body, b""
+    def messages(self, body: bytes, *, more: bool) -> Iterable[Message]:
+        """Return the ASGI messages of the next part of the body."""
         if not more and not self.begun:
             self.measure(len(body))
         start = [] if self.begun else [{"type": "http.response.start", "status": self.status, "headers": self.headers}]
         self.begun = True
         return [*start, {"type": "http.response.body", "body": body, "more_body": more}]
 
+    @property
+    def has_length(self) -> bool:
+        """Return whether the length of the body is stated."""
+        return any(name == b"content-length" for name, _ in self.headers)
+
     def measure(self, size: int) -> None:
         """State the length of the body, unless it is stated or there is none: without it the server would send chunks."""
-        if not self.bare and self.status not in (204, 304) and not any(name == b"content-length" for name, _ in self.headers):
+        if not self.bare and self.status not in (204, 304) and not self.has_length:
             self.headers = (*self.headers, (b"content-length", str(size).encode()))
+
+
+class Spool:
+    """What a thread has made of a large answer and the client has not taken yet: in memory, or in a temporary file if it is much.
+
+    So neither the thread nor what it holds, such as a connection to the database, waits for the client.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._news, self._lock = loop, asyncio.Event(), threading.Lock()
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # `close` closes it
+        self._put = self._taken = 0
+        self.size = 0  # bytes of the answer that were given out
+
+    def put(self, part: bytes) -> None:
+        """Add a part, in a thread. Raise Disconnected if nobody takes it any more."""
+        with self._lock:
+            if self._file.closed:
+                raise Disconnected
+            self._file.seek(self._put)
+            self._put += self._file.write(part)
+            self.size += len(part)
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    def take(self) -> bytes:
+        """Return the next PIECE at most, in the event loop; nothing if everything was taken."""
+        with self._lock:
+            self._file.seek(self._taken)
+            part = self._file.read(PIECE)
+            self._taken += len(part)
+            if self._taken == self._put:
+                self._put = self._taken = 0
+                self._file.seek(0)
+                self._file.truncate()
+        return part
+
+    async def news(self) -> None:
+        """Wait until something was put, or `wake` was called."""
+        await self._news.wait()
+        self._news.clear()
+
+    def wake(self, _ended: object) -> None:
+        """End a waiting for news, in the event loop."""
+        self._news.set()
+
+    def close(self) -> None:
+        """Drop what was not taken."""
+        with self._lock:
+            self._file.close()
 
 
 def _no_write(_part: bytes) -> object:
@@ -129,49 +187,64 @@ class Front:
                 gone.cancel()
 
     async def _answer(self, scope: Message, body: BinaryIO, size: int, send: Send, gone: asyncio.Future[Message]) -> None:
-        """Run the application in a thread. A small answer comes back whole; of a large one the thread sends part after part."""
+        """Run the application in a thread. A small answer comes back whole; a large one is sent from a spool as the thread makes it.
+
+        An answer that fails in the middle is left without its end: the server then closes the connection, and nobody takes the part for
+        the whole.
+        """
         loop = asyncio.get_running_loop()
         if self._pool is None:  # made after the fork: threads do not live on in a child
             self._pool = _started_pool(self._threads)
-
-        def send_now(messages: Iterable[Message]) -> None:
-            asyncio.run_coroutine_threadsafe(_send(send, messages), loop).result(SEND_SECONDS)
-
         # `X_Forwarded_For` would become the same name as `X-Forwarded-For`, which a proxy has set.
         headers = [header for header in scope["headers"] if b"_" not in header[0]]
         environ: dict[str, Any] = cast(Any, build_environ)({**scope, "headers": headers}, body)
         environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole: its length is known, also where it came in chunks
         environ["CONTENT_LENGTH"] = str(size)
+        answer = Answer(bare=scope["method"] == "HEAD")
         whole = scope["http_version"] == "1.0"  # it knows no chunks
-        answer = await loop.run_in_executor(self._pool, self._run, environ, send_now, gone, whole)
-        await _send(send, answer.messages(more=False))
+        with contextlib.closing(Spool(loop)) as spool, contextlib.suppress(Disconnected, CutOff):
+            work = loop.run_in_executor(self._pool, self._run, environ, answer, spool, gone, whole)
+            work.add_done_callback(spool.wake)
+            is_done = False
+            while not is_done:
+                await spool.news()
+                is_done = work.done()  # asked before the spool is emptied: what was put before the end is then taken
+                while part := spool.take():
+                    await _send(send, answer.messages(part, more=True))
+            await _send(send, answer.messages(await work, more=False))
 
-    def _run(self, environ: Any, send_now: Callable[[Iterable[Message]], None], gone: asyncio.Future[Message], whole: bool) -> Answer:
-        """In a thread: call the application and collect its answer. Whatever is more than IN_MEMORY is sent at once.
+    def _run(self, environ: Any, answer: Answer, spool: Spool, gone: asyncio.Future[Message], whole: bool) -> bytes:
+        """In a thread: call the application. Return the end of the body; what is too much to be collected goes to the spool before.
 
-        `whole`: a large answer of unknown length is written to a temporary file first, and its length is stated.
+        `whole`: an answer of unknown length is written to a temporary file first, and its length is stated.
+        Raise Disconnected if nobody waits for the answer any more, and CutOff if it cannot be completed.
         """
-        answer = Answer(bare=environ["REQUEST_METHOD"] == "HEAD")
-        if gone.done():  # the client gave up while the request waited for a thread
-            return answer
         try:
-            self._collect(environ, answer, send_now, whole)
+            return self._collect(environ, answer, spool, gone, whole)
+        except Disconnected:
+            raise
         except Exception as fault:  # noqa: BLE001  # the edge of the application: whatever it raises, the client gets an answer
-            return _failed(answer, fault)
-        return answer
+            return _failed(answer, fault, spool.size, environ["PATH_INFO"])
 
-    def _collect(self, environ: Any, answer: Answer, send_now: Callable[[Iterable[Message]], None], whole: bool) -> None:
+    def _collect(self, environ: Any, answer: Answer, spool: Spool, gone: asyncio.Future[Message], whole: bool) -> bytes:
+        if gone.done():  # the client gave up while the request waited for a thread
+            raise Disconnected
         parts, size = list[bytes](), 0
         result = self._application(environ, answer.start)
         closing = contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext()
         with closing, tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
-            for part in _measured(result, answer, cast(BinaryIO, file)) if whole else result:
+            made = _measured(result, answer, cast(BinaryIO, file)) if whole else result
+            # Of a stream the first part is sent before the second is made.
+            at_once = IN_MEMORY if answer.has_length or isinstance(result, list | tuple) else 0
+            for part in made:
                 parts.append(part)
                 size += len(part)
-                if size > IN_MEMORY:
-                    answer.body, parts, size = b"".join(parts), [], 0
-                    send_now(answer.messages(more=True))
-        answer.body = b"".join(parts)
+                if size > at_once:
+                    if gone.done():
+                        raise Disconnected
+                    spool.put(b"".join(parts))
+                    parts, size = [], 0
+        return b"".join(parts)
 
     def _limit(self, scope: Message) -> int:
         """How many bytes the body may have. Refused at once where the headers say that it has more."""
@@ -215,16 +288,18 @@ def _started_pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-def _failed(answer: Answer, fault: Exception) -> Answer:
-    """Return the answer where the application raised instead of answering: a database may be lost while a file is made of its rows.
+def _failed(answer: Answer, fault: Exception, sent: int, path: str) -> bytes:
+    """Return the body of the answer where the application raised instead of answering: a database may be lost while a file is made.
 
-    Raise the fault again if a part of the answer was sent: the server then closes the connection, and nobody takes the part for the whole.
+    Raise CutOff if a part of the answer was given out.
     """
-    if answer.begun:
-        raise fault
-    refusal = refusal_of(fault)
-    headers, body = _problem(refusal.status, refusal.type, refusal.title, refusal.detail)
-    return Answer(refusal.status, headers, body, bare=answer.bare)
+    refusal = refusal_of(fault)  # logs what nobody expected
+    if sent:
+        log.error("answer cut off", path=path, bytes=sent, fault=type(fault).__name__)
+        raise CutOff from fault
+    answer.status = refusal.status
+    answer.headers, body = _problem(refusal.status, refusal.type, refusal.title, refusal.detail)
+    return body
 
 
 def _too_large() -> Refused:

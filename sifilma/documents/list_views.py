@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Response, g, make_response, render_template, request
 from flask_babel import format_decimal, gettext
 
-from sifilma.documents.lists import WRITERS, Columns, Export, table
+from sifilma.documents.lists import WRITERS, Columns, Export, long_table
 from sifilma.kernel import paging
-from sifilma.kernel.errors import Invalid
+from sifilma.kernel.deadline import Allowance
+from sifilma.kernel.errors import Invalid, Unavailable
 from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Listing, Order
+from sifilma.resources import resources
 from sifilma.web.requests import context
+from sifilma.web.streams import RETRY_AFTER, place
 
 ROWS_A_PAGE = 25
 Show = Callable[[list[Any]], Iterable[Any]]
@@ -57,20 +60,34 @@ def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, order:
     if wanted not in WRITERS:
         raise Invalid.field("unduh", "A list is had as csv or xlsx.")
     header = [str(name) for name in export.columns]
-    return table(wanted, export.name, header, _lines(listing, show, export, order))
+    return long_table(wanted, export.name, header, _lines(listing, show, export, order))
 
 
 def _lines(listing: Listing[Any], show: Show, export: Export, order: Order) -> Iterator[list[object]]:
-    """Yield the rows page by page. The writer holds the whole file in memory, so the number of rows is limited."""
-    query, key = listing
-    cursor, left = None, export.most
-    while left > 0:
-        limit = min(paging.MAX_LIMIT, left)
-        found = paging.page(context().session, query, key, limit=limit, cursor=cursor, order=order)
-        for item in show(found.items):
-            yield [column(item) for column in export.columns.values()]
-        left, cursor = left - len(found.items), found.next
-        if cursor is None:
-            return
-    told = gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=format_decimal(export.most))
-    yield [told]
+    """Yield the rows of one state of the database, group by group. Raise Unavailable if that takes too long."""
+    unit, left = context().uow, export.most
+    allowed = Allowance(export.seconds, resources().settings.request_deadline)
+    with place():
+        with allowed.step():
+            unit.begin_snapshot()
+            groups = paging.walk(unit.session, listing, order, export.most + 1)  # one more tells whether the list goes on
+        try:
+            while (lines := _group(groups, show, export, allowed)) is not None:
+                yield from lines[:left]
+                left -= len(lines)
+        finally:
+            with allowed.step():
+                groups.close()
+                unit.end_read()
+    if left < 0:
+        most = format_decimal(export.most)
+        yield [gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=most)]
+
+
+def _group(groups: Iterator[Sequence[Any]], show: Show, export: Export, allowed: Allowance) -> list[list[object]] | None:
+    """Return the next rows, None at the end. The client's reading does not count as time, for the server holds what is not read."""
+    if allowed.is_over:
+        raise Unavailable("The list took too long to write. Narrow it by its filters, or try again later.", retry_after=RETRY_AFTER)
+    with allowed.step():
+        items = next(groups, None)
+        return None if items is None else [[column(item) for column in export.columns.values()] for item in show(list(items))]

@@ -10,16 +10,17 @@ from flask import Response
 from flask_babel import ngettext
 from sqlalchemy.orm import InstrumentedAttribute
 
-from sifilma.documents.responses import attachment
-from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.documents.responses import attachment, streamed_attachment
+from sifilma.documents.sheets import CSV_TYPE, XLSX_TYPE, csv_parts, xlsx_parts
 from sifilma.kernel.errors import NotFound
 from sifilma.web.forms import Form
 
-MOST_EXPORTED = 100_000  # rows: an export is built in memory
+MOST_EXPORTED = 100_000  # rows
+SECONDS = 60.0  # as long as proxies usually wait for the first byte, which an XLSX sends when all its rows are written
 AGES = (1, 3, 7, 14, 30)  # days
 WRITERS = {
-    "csv": (write_csv, "text/csv; charset=utf-8"),
-    "xlsx": (write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    "csv": (csv_parts, f"{CSV_TYPE}; charset=utf-8"),
+    "xlsx": (xlsx_parts, XLSX_TYPE),
 }
 Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
 """The orders of a list besides its age: a name for URLs, the words of the column's heading, and the column."""
@@ -27,12 +28,16 @@ Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
 
 @dataclass(frozen=True)
 class Export:
-    """A list as a file: its name, a function per column that gives an item's cell, the greatest number of rows, and the list's orders."""
+    """A list as a file: its name, a function per column that gives an item's cell, and the list's orders.
+
+    `most` is the greatest number of rows; `seconds` is how long reading them may take.
+    """
 
     name: str
     columns: Mapping[str, Callable[[Any], object]]
     most: int = MOST_EXPORTED
     orders: Columns = field(default_factory=dict)
+    seconds: float = SECONDS
 
 
 def ages() -> list[tuple[str, str]]:
@@ -47,8 +52,17 @@ def chosen_age(form: Form) -> int:
 
 
 def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """Return a table as a file of this kind (csv or xlsx), such as a form to be filled in and sent back. Raise NotFound for others."""
+    """Return a table as a file of this kind (csv or xlsx), such as a form to be filled in and sent back. Raise NotFound for others.
+
+    The rows are few (at most as many as an uploaded file may have): the file is made at once, while the request's transaction lasts.
+    """
     if kind not in WRITERS:
         raise NotFound()
     write, media_type = WRITERS[kind]
-    return attachment(write(header, rows), media_type, f"{name}.{kind}")
+    return attachment(b"".join(write(header, rows)), media_type, f"{name}.{kind}")
+
+
+def long_table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """Return a table of any length as a file of this kind (a key of WRITERS). Its rows are read after the request's commit."""
+    write, media_type = WRITERS[kind]
+    return streamed_attachment(write(header, rows), media_type, f"{name}.{kind}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Generator
 from urllib.parse import quote
 
 from flask import Response
 
 from sifilma.documents.uploads import clean_name
+from sifilma.web.streams import Streamed
 
 SANDBOX = "sandbox; default-src 'none'"
 PDF = "application/pdf"
@@ -15,7 +17,12 @@ PDF = "application/pdf"
 
 def attachment(data: bytes, media_type: str, filename: str) -> Response:
     """Return the bytes as a download (RFC 6266). The sandbox policy applies if a browser opens them nevertheless."""
-    return _answer(data, media_type, filename, "attachment", SANDBOX)
+    return _answer(Response(data, content_type=media_type), filename, "attachment", SANDBOX)
+
+
+def streamed_attachment(parts: Generator[bytes, None, None], media_type: str, filename: str) -> Response:
+    """Return a download whose parts are made while it is sent."""
+    return _answer(Streamed(parts, media_type), filename, "attachment", SANDBOX)
 
 
 def inline_pdf(data: bytes, filename: str) -> Response:
@@ -23,14 +30,13 @@ def inline_pdf(data: bytes, filename: str) -> Response:
 
     The sandbox comes as a header of the answer: Chromium shows no PDF in a frame that has the attribute `sandbox`, but accepts this header.
     """
-    return _answer(data, PDF, filename, "inline", f"{SANDBOX}; frame-ancestors 'self'")
+    return _answer(Response(data, content_type=PDF), filename, "inline", f"{SANDBOX}; frame-ancestors 'self'")
 
 
-def _answer(data: bytes, media_type: str, filename: str, disposition: str, policy: str) -> Response:
+def _answer(response: Response, filename: str, disposition: str, policy: str) -> Response:
     name = clean_name(filename)
     # RFC 6266: `filename` is for clients that do not know `filename*`.
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "berkas"
-    response = Response(data, content_type=media_type)
     response.headers["Content-Disposition"] = f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
     response.headers["Content-Security-Policy"] = policy
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 from sifilma.documents import reader_refusals as reasons
 from sifilma.documents.cells import wrong_with
@@ -16,6 +19,7 @@ from sifilma.kernel.text import Text, joined, say
 
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PART = 64 * 1024  # bytes written at a time
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # with the full-width forms (ASVS 5.0, 1.2.10)
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of all rows of a file as JSON: 10,000 rows of 800 bytes."""
@@ -144,13 +148,26 @@ def _refusal(kind: str, refused: reasons.NotAccepted) -> Text:
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return a CSV file (UTF-8 with BOM, which spreadsheets need). No text in it works as a formula; `read` restores all texts."""
+    """Return a CSV file as `csv_parts` makes it."""
+    return b"".join(csv_parts(header, rows))
+
+
+def csv_parts(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Generator[bytes, None, None]:
+    """Yield a CSV file (UTF-8 with BOM, which spreadsheets need) in parts of about PART, as the rows come.
+
+    No text in it works as a formula; `read` restores all texts.
+    """
     out = io.StringIO(newline="")
+    out.write("\ufeff")
     writer = csv.writer(out)
     writer.writerow(header)
     for row in rows:
         writer.writerow([_defused(cell) for cell in row])
-    return out.getvalue().encode("utf-8-sig")
+        if out.tell() >= PART:
+            yield out.getvalue().encode()
+            out.seek(0)
+            out.truncate()
+    yield out.getvalue().encode()
 
 
 def _defused(cell: object) -> str:
@@ -166,18 +183,34 @@ def _looks_like_formula(text: str) -> bool:
 
 
 def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return an XLSX file. Numbers that keep all their digits are numbers, everything else is text, and nothing is a formula."""
+    """Return an XLSX file as `xlsx_parts` makes it."""
+    return b"".join(xlsx_parts(header, rows))
+
+
+def xlsx_parts(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Generator[bytes, None, None]:
+    """Yield an XLSX file in parts of PART. It is complete, in a temporary folder, before its first part: a ZIP archive ends with its index.
+
+    Numbers that keep all their digits are numbers, everything else is text, and nothing is a formula.
+    """
+    with tempfile.TemporaryDirectory(prefix="sifilma-") as folder:
+        path = Path(folder) / "table.xlsx"
+        _write_book(path, chain([header], rows))
+        with path.open("rb") as file:
+            while part := file.read(PART):
+                yield part
+
+
+def _write_book(path: Path, lines: Iterable[Sequence[object]]) -> None:
+    """Write the lines to a workbook, one line in memory at a time; XlsxWriter keeps those before it in a file beside the workbook."""
     import xlsxwriter  # noqa: PLC0415  # 14 MB that a process does not need before its first export
 
-    out = io.BytesIO()
-    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
-    with xlsxwriter.Workbook(out, options) as book:
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(str(path), options | {"constant_memory": True, "tmpdir": str(path.parent)}) as book:
         sheet = book.add_worksheet()
-        for index, line in enumerate([header, *rows]):
+        sheet.freeze_panes(1, 0)
+        for index, line in enumerate(lines):
             for column, cell in enumerate(line):
                 if isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < EXACT:
                     sheet.write_number(index, column, cell)
                 else:
                     sheet.write_string(index, column, "" if cell is None else str(cell))
-        sheet.freeze_panes(1, 0)
-    return out.getvalue()

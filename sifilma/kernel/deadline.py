@@ -22,6 +22,41 @@ def limit(seconds: float) -> Iterator[None]:
         _state.until = before
 
 
+class Allowance:
+    """Time of its own for work that goes on in steps when the request's deadline has passed, such as a file of many rows."""
+
+    def __init__(self, seconds: float, step: float) -> None:
+        """Allow `seconds` from now for the whole, and `step` seconds for the waits of each step, one that ends the work included."""
+        self._until, self._step = time.monotonic() + seconds, step
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the time for the whole has passed."""
+        return time.monotonic() >= self._until
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Limit all waits in the block to the seconds of a step, in place of any other limit."""
+        before: float | None = getattr(_state, "until", None)
+        _state.until = time.monotonic() + self._step
+        try:
+            yield
+        finally:
+            _state.until = before
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Stop the clock of the limit for the block, which limits its waits by itself (`Allowance`)."""
+    before: float | None = getattr(_state, "until", None)
+    began = time.monotonic()
+    _state.until = None
+    try:
+        yield
+    finally:
+        _state.until = None if before is None else before + time.monotonic() - began
+
+
 def remaining() -> float | None:
     """Return the seconds left (never below 0), or None where no limit is set."""
     until: float | None = getattr(_state, "until", None)

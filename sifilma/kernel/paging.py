@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -17,6 +19,8 @@ from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
 MAX_LIMIT = 200
+WALKED = 500
+"""Rows of a list that `walk` has in memory at a time."""
 Listing: TypeAlias = tuple[Select[T], InstrumentedAttribute[UUID]]
 """The select of a list, and the UUIDv7 column it is paged by."""
 Key: TypeAlias = InstrumentedAttribute[UUID] | InstrumentedAttribute[str]
@@ -52,15 +56,34 @@ def page(
     Raise Invalid for a cursor that was not made here for this order.
     """
     limit = max(1, min(limit, MAX_LIMIT))
-    columns: list[InstrumentedAttribute[Any]] = [key] if order.by is None else [order.by, key]
+    columns = _columns(key, order)
     if cursor:
         query = query.where(_behind(columns, _decode(cursor, columns), order))
-    ordered = query.order_by(*(column if order.upwards else column.desc() for column in columns))
+    ordered = query.order_by(*_ordering(columns, order))
     # One row more than asked for tells whether there is a next page, without a count.
     rows = list(session.scalars(ordered.limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]
     return Page(rows, _encode([getattr(rows[-1], column.key) for column in columns]) if more else None)
+
+
+def walk(session: Session, listing: Listing[Any], order: Order, most: int) -> Generator[Sequence[Any], None, None]:
+    """Yield the first `most` rows in groups of at most WALKED, as the database gives them: one query, and one group in memory.
+
+    The session must be in a transaction, which PostgreSQL's cursor needs (`UnitOfWork.begin_snapshot`).
+    """
+    query, key = listing
+    ordered = query.order_by(*_ordering(_columns(key, order), order)).limit(most)
+    with closing(session.scalars(ordered.execution_options(yield_per=WALKED))) as rows:
+        yield from rows.partitions()
+
+
+def _columns(key: Key, order: Order) -> list[InstrumentedAttribute[Any]]:
+    return [key] if order.by is None else [order.by, key]
+
+
+def _ordering(columns: list[InstrumentedAttribute[Any]], order: Order) -> Iterator[ColumnElement[Any] | InstrumentedAttribute[Any]]:
+    return (column if order.upwards else column.desc() for column in columns)
 
 
 def _behind(columns: list[InstrumentedAttribute[Any]], last: list[Any], order: Order) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 # Per thread, so that the HSM's guard finds the unit of the request it runs for without being given it.
 _current = threading.local()
+AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 
 
 class OpenTransaction(AssertionError):
@@ -33,7 +34,7 @@ class UnitOfWork:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self._sessions = sessions
         self._session = sessions()
-        self._read_only = False
+        self._read_only = self._snapshot = False
         _current.unit = self
 
     @property
@@ -43,7 +44,8 @@ class UnitOfWork:
             # `_sqlite_begin` (sifilma/kernel/db.py) reads this option when the transaction begins.
             options: dict[str, Any] = {"sifilma_read_only": self._read_only}
             if self._read_only and self._session.get_bind().dialect.name == "postgresql":
-                options["isolation_level"] = "AUTOCOMMIT"
+                # The driver's option, not a statement: no round trip.
+                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self._snapshot else AUTOCOMMIT
             self._session.connection(execution_options=options)
         return self._session
 
@@ -54,7 +56,16 @@ class UnitOfWork:
 
     def begin_read(self) -> None:
         """Declare that only reads follow, until `begin_write` or `end_read`."""
-        self._read_only = True
+        self._read_only, self._snapshot = True, False
+
+    def begin_snapshot(self) -> None:
+        """Declare that only reads follow, all from one state of the database, until `end_read`. What was not committed is discarded.
+
+        It holds a connection, and on SQLite keeps the WAL from being truncated: whoever calls it bounds how long.
+        Objects read before stay attached; they are read again when they are used.
+        """
+        self._session.rollback()
+        self._read_only = self._snapshot = True
 
     def begin_write(self) -> None:
         """Declare that writes follow, and end a reading transaction.
@@ -63,7 +74,7 @@ class UnitOfWork:
         """
         if self._read_only and self._session.in_transaction():
             self._close()
-        self._read_only = False
+        self._read_only = self._snapshot = False
 
     def end_read(self) -> None:
         """Close the reading transaction before slow work (HSM, hashing). Loaded objects stay readable, but detached.
@@ -73,7 +84,7 @@ class UnitOfWork:
         if self._session.new or self._session.dirty or self._session.deleted:
             raise OpenTransaction("a transaction with changes cannot be ended as a read")
         self._close()
-        self._read_only = False
+        self._read_only = self._snapshot = False
 
     def restart_read(self) -> None:
         """Close the reading transaction and continue reading in a new one.

@@ -10,6 +10,7 @@ from flask_openapi3 import OpenAPI
 from sifilma.kernel import deadline, idempotency
 from sifilma.kernel.idempotency import StoredAnswer
 from sifilma.web import requests
+from sifilma.web.streams import Streamed
 
 
 class Application(OpenAPI):
@@ -41,4 +42,6 @@ class Application(OpenAPI):
         if unit.in_transaction:
             unit.commit()
         g.idempotency = None  # completed: `close_request` must not release the key
+        if isinstance(response, Streamed):
+            response.begin()  # reads by itself, now that nothing is open any more
         return response

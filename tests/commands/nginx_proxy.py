@@ -45,8 +45,8 @@ def program() -> str:
     return found
 
 
-def rendered(folder: Path, nodes: list[int], ports: tuple[int, int], seconds: int) -> str:
-    """Return the configuration with other names, ports and nodes, and shorter times for clients. Each change must find its place."""
+def rendered(folder: Path, nodes: list[int], ports: tuple[int, int], seconds: int, answer: int) -> str:
+    """Return the configuration with other names, ports and nodes, and shorter times. Each change must find its place."""
     plain, secure = ports
     changes = {
         r"sifilma\.example\.go\.id": NAME,
@@ -59,6 +59,7 @@ def rendered(folder: Path, nodes: list[int], ports: tuple[int, int], seconds: in
         r"/etc/ssl/private/sifilma\.key": str(folder / "key.pem"),
         r"/var/log/nginx/sifilma\.log": str(folder / "access.log"),
         r"(client_header_timeout|client_body_timeout) 10s;": rf"\1 {seconds}s;",
+        r"proxy_read_timeout 12s;": f"proxy_read_timeout {answer}s;",
     }
     text = CONFIGURATION.read_text()
     for place, change in changes.items():
@@ -68,11 +69,14 @@ def rendered(folder: Path, nodes: list[int], ports: tuple[int, int], seconds: in
 
 
 @contextmanager
-def running(folder: Path, nodes: list[int], *, seconds: int = 1) -> Iterator[Proxy]:
-    """Yield an nginx in front of servers on these ports of 127.0.0.1; it is ended afterwards. `seconds`: its patience with clients."""
+def running(folder: Path, nodes: list[int], *, seconds: int = 1, answer: int = 12) -> Iterator[Proxy]:
+    """Yield an nginx in front of servers on these ports of 127.0.0.1; it is ended afterwards.
+
+    `seconds`: its patience with clients; `answer`: with nodes.
+    """
     ports = free_port(), free_port()
     self_signed(folder / "certificate.pem", folder / "key.pem", NAME)
-    (folder / "site.conf").write_text(rendered(folder, nodes, ports, seconds))
+    (folder / "site.conf").write_text(rendered(folder, nodes, ports, seconds, answer))
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "\n".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
     user = "user root;" if os.geteuid() == 0 else ""  # else the workers may not read the folder

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import psycopg
@@ -27,7 +27,8 @@ LARGEST = 6 * 1024 * 1024
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """The process's number and the size of the body; `/slow` takes half a second first, `/large` answers 40 MB.
 
-    `/fails` raises at once, `/breaks` after 3 MB of its answer, `/busy` answers 503, `/headers` what came.
+    `/fails` raises at once, `/breaks` after 3 MB of its answer, `/busy` answers 503, `/headers` what came. `/later` sends its end two
+    seconds after its beginning, `/broken` fails after its beginning.
     """
     if environ["PATH_INFO"] == "/fails":
         raise OperationalError("", None, psycopg.OperationalError("the server is gone"))
@@ -43,6 +44,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return [f"{environ['REMOTE_ADDR']} {environ['HTTP_X_FORWARDED_FOR']}".encode()]
     if environ["PATH_INFO"] == "/headers":
         return [json.dumps({name: value for name, value in environ.items() if isinstance(value, str)}).encode()]
+    if environ["PATH_INFO"] in ("/later", "/broken"):
+        return _in_parts(environ["PATH_INFO"])
     if environ["PATH_INFO"] == "/large":
         return (b"x" * 1024 * 1024 for _ in range(40))
     if environ["PATH_INFO"] == "/breaks":
@@ -54,6 +57,14 @@ def _part(number: int) -> bytes:
     if number == 3:
         raise OperationalError("", None, psycopg.OperationalError("the server is gone"))
     return b"x" * 1024 * 1024
+
+
+def _in_parts(path: str) -> Iterator[bytes]:
+    yield b"beginning, "
+    if path == "/broken":
+        raise OSError("what the parts come from has gone")
+    time.sleep(2)
+    yield b"end"
 
 
 def main(port: str, count: str, seconds: str, still: str) -> None:

@@ -126,6 +126,14 @@ def test_a_dead_node_is_not_noticed(proxy: Proxy) -> None:
     assert {asked(proxy, "/", method, body)[0] for method, body in (("GET", None), ("POST", b"x")) for _ in range(6)} == {200}
 
 
+def test_the_file_of_a_list_may_take_longer_than_an_answer_and_a_broken_one_is_not_ended(tmp_path: Path) -> None:
+    with small_server(seconds=5) as (_, port), nginx.running(tmp_path, [port], answer=1) as impatient:
+        assert asked(impatient, "/later?unduh=csv")[:2] == (200, b"beginning, end")
+        for path in ("/later", "/broken?unduh=csv"):
+            with pytest.raises(http.client.IncompleteRead):
+                asked(impatient, path)
+
+
 def test_plain_http_leads_to_https_and_a_strange_name_is_not_answered(proxy: Proxy) -> None:
     for host, answered in ((NAME, True), ("evil.example", False)):
         with socket.create_connection(("127.0.0.1", proxy.plain_port), timeout=10) as connection:

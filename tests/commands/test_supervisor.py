@@ -247,6 +247,34 @@ def test_those_who_do_not_read_a_large_answer_are_cut_off_and_free_their_threads
         assert time.monotonic() - began < 4
 
 
+def test_those_who_do_not_read_hold_no_thread_meanwhile() -> None:
+    with small_server(seconds=20) as (_, port):
+        for _ in range(4):  # as many as there are threads
+            sent(port, "GET /large HTTP/1.1\nHost: x\n\n")
+        began = time.monotonic()
+        for _ in range(4):
+            asked(port, timeout=10)
+        assert time.monotonic() - began < 4
+
+
+def test_the_beginning_of_a_stream_is_sent_before_its_end_is_made() -> None:
+    with small_server() as (_, port):
+        began = time.monotonic()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/later", timeout=20) as answer:
+            assert answer.read(11) == b"beginning, "
+            assert time.monotonic() - began < 1.5
+            assert answer.read() == b"end"
+
+
+def test_a_stream_that_fails_is_cut_off_and_not_ended() -> None:
+    with (
+        small_server() as (_, port),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/broken", timeout=20) as answer,
+        pytest.raises(http.client.IncompleteRead),
+    ):
+        answer.read()
+
+
 def test_nobody_forges_an_address_by_a_header() -> None:
     with small_server() as (_, port):
         connection = sent(port, "GET /seen HTTP/1.1\nHost: x\nX-Forwarded-For: 6.6.6.6\nX_Forwarded_For: 7.7.7.7\nConnection: close\n\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tempfile
 import time
 import tracemalloc
 import zipfile
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -233,6 +235,31 @@ def long_text() -> bytes:
     with zipfile.ZipFile(io.BytesIO(book)) as archive:
         texts = archive.read("xl/sharedStrings.xml")
     return rezipped(book, {"xl/sharedStrings.xml": texts.replace(b"x" * 9000, b"x" * 40_000)})
+
+
+@pytest.mark.parametrize("parts", [sheets.csv_parts, sheets.xlsx_parts])
+def test_a_table_of_many_rows_is_never_in_memory_as_a_whole(parts: Callable[..., Iterator[bytes]]) -> None:
+    rows = ((f"30154B01{number:08X}", number) for number in range(20_000))
+    with frugal(megabytes=2, seconds=5):
+        size = sum(map(len, parts(["uid", "number"], rows)))
+    assert size > 200_000
+
+
+def test_a_table_comes_in_parts_while_its_rows_are_read() -> None:
+    rows = iter([("x", number) for number in range(50_000)])
+    assert next(sheets.csv_parts(["a", "b"], rows)).startswith(b"\xef\xbb\xbfa,b\r\nx,0\r\nx,1\r\n")
+    assert len(list(rows)) > 30_000
+
+
+def test_a_broken_table_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = (("x", 1 // (9 - number)) for number in range(20))
+    with pytest.raises(ZeroDivisionError):
+        next(sheets.xlsx_parts(["a", "b"], rows))
+    begun = sheets.xlsx_parts(["a"], [["x"]])
+    next(begun)
+    begun.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 FORMULAS = ["=1+1", "+62 812", "-cmd|x", "@SUM(A1)", "\t=1", "＝1", "'=1", "''@x"]

@@ -25,7 +25,9 @@ from sifilma.kernel.db import make_engine, normalise_url
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.idempotency import Claim, StoredAnswer
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.paging import Order
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
+from tests.support.counting import counted
 from tests.support.databases import Cluster
 from tests.support.simultaneous_calls import run_simultaneously
 
@@ -175,6 +177,37 @@ def test_pages_have_no_gap_and_no_duplicate_while_rows_are_added(unit: UnitOfWor
             other.add(organisation(f"new {uuid7()}"))
     assert seen == [f"O{n:02}" for n in reversed(range(25))]
     assert cursor is None
+
+
+def test_a_snapshot_reads_one_state_whatever_others_commit_meanwhile(sessions: sessionmaker[Session]) -> None:
+    def grow() -> None:
+        with sessions() as other, other.begin():
+            other.add(organisation(f"new {uuid7()}"))
+
+    unit, count = UnitOfWork(sessions), select(func.count()).select_from(Organisation)
+    grow()
+    unit.begin_snapshot()
+    before = unit.session.scalar(count)
+    grow()
+    assert unit.session.scalar(count) == before
+    unit.end_read()
+    unit.begin_read()
+    assert unit.session.scalar(count) == (before or 0) + 1
+    unit.close()
+
+
+def test_a_walk_gives_every_row_in_order_by_one_query(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session, session.begin():
+        session.add_all(organisation(f"O{number:04}") for number in range(1100))
+    unit, listing = UnitOfWork(sessions), (select(Organisation), Organisation.id)
+    unit.begin_snapshot()
+    for order in (paging.OLDEST_FIRST, paging.NEWEST_FIRST, Order(Organisation.name), Order(Organisation.name, upwards=True)):
+        with counted(unit.session.connection().engine) as count:
+            groups = [list(group) for group in paging.walk(unit.session, listing, order, 1050)]
+        assert (len(count.statements), [len(group) for group in groups]) == (1, [500, 500, 50])
+        names = [one.name for group in groups for one in group]
+        assert names == sorted(names, reverse=not order.upwards)
+    unit.close()
 
 
 def context(sessions: sessionmaker[Session], clock: ManualClock) -> Context:

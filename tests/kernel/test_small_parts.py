@@ -14,6 +14,7 @@ import structlog
 from sifilma.approvals.letters import letter_key, number_warning
 from sifilma.kernel import deadline, logging
 from sifilma.kernel.clock import ManualClock, SystemClock
+from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
 from tests.support.simultaneous_calls import run_simultaneously
@@ -30,6 +31,21 @@ def test_ids_are_uuid_version_7_and_increase_within_one_millisecond() -> None:
 def test_ids_of_many_threads_are_unique() -> None:
     made = run_simultaneously([lambda: [uuid7() for _ in range(500)]] * 8)
     assert len({one for part in made for one in part}) == 4000
+
+
+def test_work_in_steps_has_time_of_its_own_and_costs_the_request_none() -> None:
+    with deadline.limit(0.05):
+        with deadline.suspended():
+            assert deadline.remaining() is None
+            time.sleep(0.06)
+            with Allowance(0.02, 5).step():
+                assert 4 < (deadline.remaining() or 0) <= 5
+        assert 0 < (deadline.remaining() or 0) <= 0.05
+    assert deadline.remaining() is None
+    allowed = Allowance(0.02, 5)
+    assert not allowed.is_over
+    time.sleep(0.03)
+    assert allowed.is_over
 
 
 def test_a_manual_clock_changes_only_when_it_is_set() -> None:

@@ -146,7 +146,7 @@ LIBRARIES = {
     # a part of every request or page
     "web": (
         "application assets body_limits characters command errors forms headers health languages links metrics navigation operations pages "
-        "requests states texts time_health"
+        "requests states streams texts time_health"
     ),
 }
 
