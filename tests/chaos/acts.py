@@ -101,7 +101,7 @@ def destructions(world: World, count: int) -> list[Send]:
     office, approver, proposed = world.client(OFFICE), world.client("penyetuju1"), _proposed(world, count)
     for one in proposed:
         done(approver.post(f"/destructions/{one['id']}/approve", {"digest": one["digest"]}))
-    return [sends(office, f"/destructions/{one['id']}/record", record(world), "record", photos=[picture(), picture()]) for one in proposed]
+    return [sends(office, f"/destructions/{one['id']}/record", record(world), "record", photos=[picture()]) for one in proposed]
 
 
 def destruction_approvals(world: World, count: int) -> list[Send]:

@@ -135,7 +135,7 @@ class Loop:
         self._hold(where, fsck_findings(self.world))
 
     def _whole(self, act: Act, stock: Stock) -> tuple[Delta, dict[Step, int]]:
-        """Let the act succeed twice, so that what is made once (a month's data key) is there. Return its changes, and its steps by kind."""
+        """Let the act succeed. Return its changes, and its steps by kind. It is done twice: what is made once (a counter) is there then."""
         stock.take()(str(uuid4()))
         send = stock.take()
         before = snapshot.taken(self._eye)
