@@ -14,9 +14,9 @@ from config.settings import Settings
 from config.soundness import SOFTHSM, is_softhsm
 from hsm import HSM, TokenConfig
 from sifilma.kernel.clock import Clock
-from sifilma.kernel.clock_watch import ClockWatch
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.rates import Rates, Repetitions
+from sifilma.kernel.timekeeping.watch import ClockWatch
 from sifilma.kernel.unit_of_work import assert_no_transaction
 
 KEY = "sifilma"

@@ -30,9 +30,9 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.moments import SLACK
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
+from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.sign_in import throttle, totp
 from sifilma.sign_in.authentication import secret_hash
 from sifilma.sign_in.models import Passkey, RecoveryCode

@@ -14,11 +14,11 @@ from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.permissions import Operation, grants
-from sifilma.kernel import clock_stops
 from sifilma.kernel.actor import SYSTEM, Actor
-from sifilma.kernel.clock_watch import ClockWatch, Finding, Reason, read
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden
+from sifilma.kernel.timekeeping import stops
+from sifilma.kernel.timekeeping.watch import ClockWatch, Finding, Reason, read
 from sifilma.resources import resources
 from sifilma.sign_in.service import prove_presence
 from sifilma.web.command import command_context
@@ -41,7 +41,7 @@ def status() -> None:
         ctx.uow.begin_read()
         found = watch.look(ctx.session)
         known = read(ctx.session, watch.clock)
-        age = clock_stops.worker_age(ctx.session, watch.clock)
+        age = stops.worker_age(ctx.session, watch.clock)
     click.echo(f"clock                {_moment(watch.clock.now())}")
     click.echo(f"last trusted moment  {_moment(known.trusted.at) if known.trusted else 'none yet'}")
     click.echo(f"newest signature     {_moment(known.signed) if known.signed else 'none yet'}")
@@ -124,7 +124,7 @@ def _accept(ctx: Context, watch: ClockWatch, found: Finding, people: Sequence[Ac
     watch.forget()
     facts: dict[str, Any] = {"reason": str(found.reason), "seconds": round(found.seconds)}
     acts = [record(replace(ctx, actor=one), Action.CLOCK_ACCEPT, "clock", str(found.reason), **facts) for one in people]
-    clock_stops.accept(ctx, watch, found, acts[-1].id)
+    stops.accept(ctx, watch, found, acts[-1].id)
 
 
 def _moment(moment: datetime) -> str:

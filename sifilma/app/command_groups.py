@@ -27,11 +27,12 @@ from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
 from sifilma.fsck.cli import fsck
 from sifilma.jobs import worker
-from sifilma.kernel import clock_stops, idempotency
+from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.installation import claim_home
+from sifilma.kernel.timekeeping import stops
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
 from sifilma.regions.sources import place_check
@@ -193,7 +194,7 @@ def _last_beat() -> float:
 def _beat() -> int:
     """Give a sign of life. Return 1."""
     with command_context() as ctx:
-        clock_stops.beat(ctx, resources().watch, platform.node(), os.getpid(), _version())
+        stops.beat(ctx, resources().watch, platform.node(), os.getpid(), _version())
     _beats[:] = [time.monotonic()]
     return 1
 

@@ -16,8 +16,8 @@ from sifilma.app.hooks import register as register_hooks
 from sifilma.documents.store import DiskStore
 from sifilma.kernel import logging
 from sifilma.kernel.clock import Clock, SystemClock
-from sifilma.kernel.clock_watch import ClockWatch
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
+from sifilma.kernel.timekeeping.watch import ClockWatch
 from sifilma.resources import Resources, attach, signing_token
 from sifilma.schema import migrate
 from sifilma.sign_in import current_user, request_gate

@@ -12,7 +12,7 @@ from sifilma.activation.trust import status_list
 from sifilma.audit import checkpoints
 from sifilma.destruction import berita_acara
 from sifilma.handover import bast
-from sifilma.kernel import clock_watch
+from sifilma.kernel.timekeeping import watch
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
 from sifilma.resources import resources
@@ -20,9 +20,9 @@ from sifilma.resources import resources
 
 def register() -> None:
     """Attach every hook. Calling it twice is harmless."""
-    clock_watch.register_signed("checkpoint", checkpoints.newest_moment_query)
-    clock_watch.register_signed("status_list", status_list.newest_moment_query)
-    clock_watch.register_signed("manifest", queries.newest_moment_query)
+    watch.register_signed("checkpoint", checkpoints.newest_moment_query)
+    watch.register_signed("status_list", status_list.newest_moment_query)
+    watch.register_signed("manifest", queries.newest_moment_query)
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)

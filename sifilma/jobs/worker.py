@@ -41,9 +41,9 @@ from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.moments import has_come
 from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import packed, say
+from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.regions.place import PlaceCheck
 from sifilma.sign_in.authentication import find_actor
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from sifilma.kernel.actor import SYSTEM, Actor
 from sifilma.kernel.clock import Clock
-from sifilma.kernel.clock_watch import ClockWatch, Finding
+from sifilma.kernel.timekeeping.watch import ClockWatch, Finding
 from sifilma.kernel.unit_of_work import UnitOfWork
 
 

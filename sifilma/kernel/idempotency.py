@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import Base, UtcDateTime, changed
 from sifilma.kernel.errors import Conflict, Invalid
-from sifilma.kernel.moments import has_come
+from sifilma.kernel.timekeeping.moments import has_come
 
 MARGIN = 2.0
 """Seconds beyond a request's deadline for which its claim bars others, if it ended without releasing it."""

@@ -16,8 +16,8 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.moments import has_come
 from sifilma.kernel.sealing import open_sealed, seal
+from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.notifications.contract import Channel, Fault, Letter, Sender, SendFailed
 from sifilma.notifications.models import CODE, Delivery, OutboxMessage
 

@@ -18,7 +18,7 @@ from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed, upsert
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.moments import has_come
+from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import Digest, Reminder

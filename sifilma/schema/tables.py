@@ -13,8 +13,9 @@ from sifilma.documents import numbering
 from sifilma.handover import models as handover
 from sifilma.identity import models as identity
 from sifilma.jobs import models as jobs
-from sifilma.kernel import clock_watch, field_notes, idempotency, lifecycle
+from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
+from sifilma.kernel.timekeeping import watch
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
@@ -24,5 +25,5 @@ from sifilma.sign_in import models as factors
 METADATA = Base.metadata
 PACKAGES = (
     accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover, idempotency, identity,
-    jobs, lifecycle, notifications, numbering, clock_watch, oversight, personalisation, regions,
+    jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
 )  # fmt: skip

@@ -13,8 +13,8 @@ from config.settings import Settings
 from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.context import Context
-from sifilma.kernel.moments import is_within
 from sifilma.kernel.prepared import Prepared
+from sifilma.kernel.timekeeping.moments import is_within
 
 # How often `last_seen_at` is written. Every request would be a write otherwise.
 SEEN_EVERY = timedelta(minutes=1)

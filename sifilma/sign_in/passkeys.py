@@ -29,7 +29,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.moments import lies_ahead
+from sifilma.kernel.timekeeping.moments import lies_ahead
 from sifilma.sign_in.models import Passkey, PasskeyChallenge
 
 LIFE = timedelta(minutes=5)

@@ -13,7 +13,7 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import network
 from sifilma.kernel.errors import Forbidden, StepUpRequired, TooMany, Unauthenticated
-from sifilma.kernel.moments import is_within
+from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in

@@ -20,7 +20,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.moments import lies_ahead
+from sifilma.kernel.timekeeping.moments import lies_ahead
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import CODE

@@ -20,8 +20,8 @@ from sifilma.kernel.addresses import network
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
-from sifilma.kernel.moments import SLACK
 from sifilma.kernel.text import say
+from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.notifications.contract import Channel
 from sifilma.sign_in import passkeys, recovery_codes, sent_codes, throttle, totp
 from sifilma.sign_in.authentication import expired, find_actor, secret_hash

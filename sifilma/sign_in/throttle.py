@@ -20,7 +20,7 @@ from sifilma.identity.models import Throttle
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime, upsert
 from sifilma.kernel.errors import TooMany
-from sifilma.kernel.moments import SLACK, has_come, lies_ahead
+from sifilma.kernel.timekeeping.moments import SLACK, has_come, lies_ahead
 
 WINDOW = timedelta(minutes=15)
 WAITS = (30, 60, 120, 240, 480, 900)

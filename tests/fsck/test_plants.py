@@ -26,7 +26,8 @@ from sifilma.kernel.db import db, make_engine
 from sifilma.schema import migrate
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
-from tests.fsck.plants import PLANTS, Plant
+from tests.fsck.plant import Plant
+from tests.fsck.plants import PLANTS
 from tests.support.world import World
 
 INVARIANTS = {one.name: one for one in catalogue.invariants()}

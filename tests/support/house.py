@@ -305,6 +305,7 @@ SEES_THE_REQUEST = {
     "sifilma/resources.py",  # whose resources: those of the current application
     "sifilma/sign_in/request_gate.py",
     "sifilma/sign_in/current_user.py",
+    "sifilma/sign_in/denials.py",
 }
 MAY_KNOW_FLASK = {
     "sifilma/documents/lists.py": "makes an answer of a table",

@@ -132,8 +132,9 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses characters clock clock_stops clock_watch context days db deadline errors field_notes file_store idempotency ids "
-        "installation lifecycle logging moments outages paging prepared rates schemas sealing text triggers unit_of_work"
+        "actor addresses characters clock context days db deadline errors field_notes file_store idempotency ids "
+        "installation lifecycle logging outages paging prepared rates schemas sealing text triggers unit_of_work "
+        "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it
     "notifications": "console contract delivery models outbox senders smpp smtp webhook",
@@ -159,7 +160,7 @@ def strange_names(sources: Iterable[Source]) -> Iterator[Fault]:
     for source in _ours(sources):
         package, name = source.package, _stem(source)
         is_word = package in ROOMS and (name in ROLES or name.endswith(SECOND_FILES) or _key(source) in NAMES_USED_ONCE)
-        if not is_word and name not in _library(package):
+        if not is_word and _key(source).removeprefix(f"{package}/") not in _library(package):
             yield source.fault(1, f"{name} is no word of the house's: use one (ROLES), or say in tests/support/rooms.py what it names")
 
 

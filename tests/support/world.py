@@ -33,12 +33,12 @@ from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User
-from sifilma.kernel import clock_stops
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.timekeeping import stops
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
 from sifilma.resources import attach, resources
@@ -182,7 +182,7 @@ class World:
     def beat(self) -> None:
         """Give a sign of life as the worker does."""
         with self.context() as ctx:
-            clock_stops.beat(ctx, resources().watch, "test", 1, "test")
+            stops.beat(ctx, resources().watch, "test", 1, "test")
 
     def close(self) -> None:
         """Close the database connections."""

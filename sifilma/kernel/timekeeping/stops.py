@@ -10,9 +10,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.clock import Clock, Reading
-from sifilma.kernel.clock_watch import ClockStop, ClockWatch, Finding, Heartbeat, TrustedTime, read
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
+from sifilma.kernel.timekeeping.watch import ClockStop, ClockWatch, Finding, Heartbeat, TrustedTime, read
 
 WORKER = "worker"
 SILENT = 30.0

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from sifilma.kernel import clock_stops
 from sifilma.kernel.clock import ManualClock, SystemClock
-from sifilma.kernel.clock_watch import ClockWatch, Finding, Known, Reason, judge
 from sifilma.kernel.errors import ClockNotTrusted
+from sifilma.kernel.timekeeping import stops
+from sifilma.kernel.timekeeping.watch import ClockWatch, Finding, Known, Reason, judge
 from tests.support.world import START, World
 
 DAY = 86400.0
@@ -20,7 +20,7 @@ DAY = 86400.0
 def beat(world: World, watch: ClockWatch | None = None) -> Finding | None:
     """Give a sign of life as the worker does; return why the clock is not trusted."""
     with world.context() as ctx:
-        return clock_stops.beat(ctx, watch or ctx.watch or ClockWatch(world.clock, 60), "node", 1, "0")
+        return stops.beat(ctx, watch or ctx.watch or ClockWatch(world.clock, 60), "node", 1, "0")
 
 
 def look(world: World, watch: ClockWatch) -> Finding | None:
@@ -184,7 +184,7 @@ def test_signs_of_life_of_nodes_that_are_gone_are_forgotten(sqlite_world: World)
 
 
 def _age(session: Session, clock: Any) -> float | None:
-    return clock_stops.worker_age(session, clock)
+    return stops.worker_age(session, clock)
 
 
 def test_the_age_of_a_sign_of_life_does_not_depend_on_the_wall_clock(sqlite_world: World) -> None:
