@@ -132,7 +132,7 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses characters clock clock_stops clock_watch context days db deadline errors field_notes file_store idempotency ids "
+        "actor addresses clock clock_stops clock_watch context days db deadline errors field_notes file_store idempotency ids "
         "installation lifecycle logging moments outages paging prepared rates schemas sealing text triggers unit_of_work"
     ),
     # the outbox, and each way out of it
