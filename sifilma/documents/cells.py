@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.kernel.characters import is_fit
 from sifilma.kernel.text import say
+from sifilma.web.characters import is_fit
 
 LONGEST = 4000  # characters; no field takes more, and a column of errors that comes back has its place
 

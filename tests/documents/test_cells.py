@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 from sifilma.documents import sheets
 from sifilma.documents.cells import LONGEST, wrong_with
-from sifilma.kernel.characters import fit, is_fit, may_be_unfit
 from sifilma.kernel.errors import Invalid
+from sifilma.web.characters import fit, is_fit, may_be_unfit
 from tests.documents.files import rezipped, xlsx
 from tests.support.visitor import english
 from tests.support.world import World, letter, new_uid

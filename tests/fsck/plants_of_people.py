@@ -113,7 +113,6 @@ SECRETS = [
     plant("job-lines", "job", "has a result for row",
           "INSERT INTO job_line (job_id, number, cells) SELECT job_id, number, cells FROM job_row WHERE is_failed"),
     plant("job-idle", "job", "still has a worker", "UPDATE job SET taken_by='x' WHERE state='completed'"),
-    plant("job-idle", "job", "still has a worker", "UPDATE job SET tries=1 WHERE state='completed'"),
     plant("job-result", "job_row", "has a result that is no activation of its organisation",
           "UPDATE job_row SET result_id={some card} WHERE number = (SELECT MIN(number) FROM job_row)"),
     plant("job-result", "job_row", "has a result that is no activation of its organisation",

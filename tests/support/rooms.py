@@ -132,8 +132,8 @@ LIBRARIES = {
     ),
     # the one thing that every package may use
     "kernel": (
-        "actor addresses characters clock context days db deadline errors field_notes file_store idempotency ids "
-        "installation lifecycle logging outages paging prepared rates schemas sealing text triggers unit_of_work "
+        "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
+        "outages paging prepared rates schemas sealing text triggers unit_of_work "
         "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it
