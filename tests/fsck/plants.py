@@ -287,10 +287,9 @@ HISTORIES = [
 ]  # fmt: skip
 
 TIMES = [
-    *(plant("time-present", kind, "after the present", f"UPDATE {table} SET {column}='2031-01-01 00:00:00'", "UPDATE clock_stop SET latest=earliest")
-      for kind, table, column in (("manifest", "manifest", "issued_at"), ("activation", "activation", "at"), ("log_checkpoint", "log_checkpoint", "at"),
-                                  ("audit_entry", "audit_entry", "at"), ("status_list", "published_status_list", "issued_at"))),
-    plant("time-trusted", "trusted_time", "which is after the present", "UPDATE trusted_time SET at='2031-01-01 00:00:00'"),
+    *(plant("time-present", kind, "after the present", f"UPDATE {kind} SET at='2031-01-01 00:00:00'") for kind in ("activation", "log_checkpoint", "audit_entry")),
+    *(plant("time-present", kind, "after the present", f"UPDATE {table} SET issued_at='2031-01-01 00:00:00'") for kind, table in (("manifest", "manifest"), ("status_list", "published_status_list"))),
+    plant("time-trusted", "trusted_time", "after the present", "UPDATE trusted_time SET at='2031-01-01 00:00:00'"),
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
