@@ -35,7 +35,7 @@ ROOM = threading.BoundedSemaphore(AT_ONCE)
 def read_in_child(kind: str, data: bytes, *arguments: object, most: int) -> bytes:
     """Return what the child prints about the file, at most `most` bytes. `kind` is one of `reader_child.READERS`.
 
-    Raise NotAccepted, or Unavailable if no child can be started within the time of the request.
+    Raise NotAccepted, or Unavailable if no child can be started, or none has the machine's time to end, within the time of the request.
     """
     until = time.monotonic() + _patience()
     if not ROOM.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -60,15 +60,20 @@ def _answer(kind: str, data: bytes, arguments: list[str], most: int, until: floa
         try:
             child = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={})  # noqa: S603
         except OSError as full:
-            raise Unavailable("The file cannot be read right now.", type="readers-busy") from full
+            raise _busy() from full
     with child:
         try:
             answer = _read(cast(IO[bytes], child.stdout).fileno(), max(most, LONGEST_REFUSAL), until)
             return _judged(child.wait(max(0.0, until - time.monotonic())), answer)
-        except subprocess.TimeoutExpired as endless:
-            raise NotAccepted(TOO_LONG) from endless
+        except subprocess.TimeoutExpired as late:
+            raise _busy() from late
         finally:
             child.kill()  # does nothing to one that has ended
+
+
+def _busy() -> Unavailable:
+    """Return the refusal for a machine that has other work. A file that takes long by itself meets the child's limit of CPU time first."""
+    return Unavailable("The file cannot be read right now.", type="readers-busy")
 
 
 def _as_file(data: bytes) -> IO[bytes]:
@@ -80,13 +85,13 @@ def _as_file(data: bytes) -> IO[bytes]:
 
 
 def _read(pipe: int, most: int, until: float) -> bytes:
-    """Read to the end of a pipe. Raise NotAccepted if that is more than `most` bytes or not reached in time."""
+    """Read to the end of a pipe. Raise NotAccepted if that is more than `most` bytes, and Unavailable if it is not reached in time."""
     answer = bytearray()
     waiting = select.poll()
     waiting.register(pipe, select.POLLIN)
     while True:
         if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise NotAccepted(TOO_LONG)
+            raise _busy()
         piece = os.read(pipe, PIECE)
         if not piece:
             return bytes(answer)

@@ -154,6 +154,7 @@ class Loop:
         with self.seams.trapped(case.step, case.nth) as trap:
             refused = self._send(case, send, key)
         if not trap.hit:
+            self._last = None  # the act was done
             return False
         after = snapshot.delta(before, snapshot.taken(self._eye))
         is_done = after == whole
