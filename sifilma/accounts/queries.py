@@ -82,6 +82,24 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
     return [(entry, name) for entry, name in ctx.session.execute(query)]
 
 
+def list_clashes(ctx: Context) -> list[tuple[User, User]]:
+    """Return pairs of accounts whose persons have the same id number in two spellings, which is likely one human being twice.
+
+    Accounts that are disabled do not count: disabling one of the two settles the pair.
+    """
+    mine, other = aliased(User), aliased(User)
+    first, second = aliased(Person), aliased(Person)
+    pairs = (
+        select(mine, other)
+        .join(first, first.id == mine.person_id)
+        .join(second, (func.upper(second.identity) == func.upper(first.identity)) & (second.id > first.id))
+        .join(other, other.person_id == second.id)
+        .where(mine.state != AccountState.DISABLED, other.state != AccountState.DISABLED)
+        .order_by(mine.id, other.id)
+    )
+    return [(one, two) for one, two in ctx.session.execute(pairs)]
+
+
 def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None:
     """Return the organisation whose id was given in a URL or a form, or None if it is unknown or no UUID."""
     try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
+from sifilma.identity.fields import email_address, id_number, phone_number, spelled, user_name
 from sifilma.identity.models import (
     AccountState,
     IdKind,
@@ -40,13 +40,6 @@ from sifilma.sign_in.service import end_sessions
 
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})
-_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
-_NUMBER = {IdKind.NIP: re.compile(r"[0-9]{18}"), IdKind.NRP: re.compile(r"[0-9]{8}"), IdKind.EMPLOYEE: re.compile(r"[A-Za-z0-9./-]{1,40}")}
-_NUMBER_WORDS = {
-    IdKind.NIP: say("A NIP has 18 digits. A NIK (16 digits) is never taken here."),
-    IdKind.NRP: say("An NRP has 8 digits."),
-    IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
-}
 UNKNOWN_INVITATION = say("This invitation is unknown, used, or has lapsed. Ask for a new one.")
 
 
@@ -158,7 +151,7 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     Raise Invalid for a user name, id number or role that is not allowed, and Conflict for a user name that is taken or for capabilities
     that exclude each other.
     """
-    _check_new(organisation, new)
+    new = _checked(organisation, new)
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
     person = person_of(ctx, organisation, new)
@@ -179,14 +172,26 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     return user
 
 
-def _check_new(organisation: Organisation, new: NewUser) -> None:
-    if not _USERNAME.fullmatch(new.username):
-        raise Invalid.field("username", "A user name has 3 to 60 of a-z, 0-9, dot, dash, underscore.")
-    if not _NUMBER[new.id_kind].fullmatch(new.id_number):
-        raise Invalid.field("id_number", _NUMBER_WORDS[new.id_kind])
+def _checked(organisation: Organisation, new: NewUser) -> NewUser:
+    """Return the values as they are kept. A schema has checked them already, but a command has none."""
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     if not new.roles or not new.roles <= allowed:
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
+    return replace(
+        new,
+        username=_fit("username", lambda: user_name(new.username)),
+        name=_fit("name", lambda: spelled(new.name)),
+        id_number=_fit("id_number", lambda: id_number(new.id_kind, new.id_number)),
+        email=_fit("email", lambda: email_address(new.email)),
+        phone=_fit("phone", lambda: phone_number(new.phone)),
+    )
+
+
+def _fit(field: str, spell: Callable[[], str]) -> str:
+    try:
+        return spell()
+    except ValueError as wrong:
+        raise Invalid.field(field, wrong.args[0]) from None
 
 
 def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:

@@ -140,6 +140,13 @@ def person_once(now: Snapshot) -> Found:
         " WHERE p.id_kind <> 'employee'",
         "is another person of the same kind and number",
     )
+    yield from now.find(
+        "person",
+        "SELECT p.id FROM person p JOIN person q ON UPPER(q.identity) = UPPER(p.identity) AND q.id < p.id WHERE p.id_kind = 'employee'"
+        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = p.id AND u.state <> 'disabled')"
+        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = q.id AND u.state <> 'disabled')",
+        "has the number of another person of its organisation in another spelling (`sifilma users clashes`)",
+    )
 
 
 @in_snapshot("capabilities", "user_admin and approver never meet in one person, and an auditor holds nothing else.")

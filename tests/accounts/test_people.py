@@ -172,5 +172,5 @@ def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(
 
 def test_an_id_number_with_other_than_ascii_digits_is_refused(sqlite_world: World) -> None:
     person = {"username": "umi.contoh", "name": "Umi Contoh", "id_kind": "nip", "roles": ["staff"]}
-    answer = sqlite_world.client("magetan.kepala").post("/users", person | {"id_number": "\uff11" * 18})
+    answer = sqlite_world.client("magetan.kepala").post("/users", person | {"id_number": "\u0661" * 18})
     assert answer.status_code == 422

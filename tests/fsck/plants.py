@@ -338,6 +338,9 @@ PEOPLE = [
     plant("person-once", "person", "has an identity that is not its organisation and number",
           "UPDATE person SET id_number='x' WHERE id = {some person id_kind='employee'}"),
     plant("person-once", "person", "is another person of the same kind and number", "UPDATE person SET id_kind='nip', id_number='1'"),
+    plant("person-once", "person", "has the number of another person of its organisation in another spelling",
+          "UPDATE person SET id_kind='employee', identity='employee:' || (CASE WHEN id = {some person} THEN 'a' ELSE 'A' END)"
+          " WHERE id IN (SELECT person_id FROM user_account ORDER BY id LIMIT 2)"),
     plant("capabilities", "person", "holds capabilities that never meet in one person",
           "UPDATE user_account SET roles='approver user_admin' WHERE username='admin1'", loosen=("user_account",)),
     plant("capabilities", "person", "holds capabilities that never meet in one person",
