@@ -13,10 +13,10 @@ from sqlalchemy.orm import aliased
 from sifilma.accounts.models import UserChange
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import AuditEntry
-from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User
+from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User, holds
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
-from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
@@ -110,7 +110,7 @@ def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None
 
 def organisations_without_head(ctx: Context, text: str) -> list[Organisation]:
     """Return up to 20 organisations that have no head, other than the directorate, by a part of the name."""
-    heads = exists().where(User.organisation_id == Organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
+    heads = exists().where(User.organisation_id == Organisation.id, holds(User, Role.HEAD), User.state != AccountState.DISABLED)
     query = select(Organisation).where(Organisation.kind != OrganisationKind.DIRECTORATE, ~heads)
     if text:
         query = query.where(Organisation.name.icontains(text, autoescape=True))

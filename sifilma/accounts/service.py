@@ -24,6 +24,9 @@ from sifilma.identity.models import (
     Organisation,
     Person,
     User,
+    UserRole,
+    role_names,
+    role_set,
 )
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
@@ -72,7 +75,7 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
     """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=role_names(user.role_set))
     return user, link
 
 
@@ -102,7 +105,7 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
 
 def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     link = new_invitation(ctx, settings, user, change_id)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=user.roles, again=True)
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set), again=True)
     return link
 
 
@@ -161,7 +164,6 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
         person_id=person.id,
         organisation_id=organisation.id,
         username=new.username,
-        roles=" ".join(sorted(new.roles)),
         state=AccountState.INVITED,
         created_at=ctx.now,
         email=new.email,
@@ -169,7 +171,20 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     )
     ctx.session.add(user)
     ctx.session.flush()
+    give_roles(ctx, user, new.roles)
     return user
+
+
+def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
+    """End the roles that an account is to hold no more, and give it the new ones."""
+    held = ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
+    for row in held:
+        if row.role not in roles:
+            row.until = ctx.now
+    ctx.session.flush()  # before the new ones: a trigger refuses roles that exclude each other
+    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - {row.role for row in held})
+    ctx.session.flush()
+    ctx.session.expire(user, ["roles"])
 
 
 def _checked(organisation: Organisation, new: NewUser) -> NewUser:
@@ -226,7 +241,7 @@ def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], bes
     # Two concurrent changes of one person's accounts would not see each other.
     ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))
     others = ctx.session.execute(select(User.id, User.roles).where(User.person_id == person.id, User.state != AccountState.DISABLED))
-    held = roles.union(*((Role(name) for name in names.split()) for user_id, names in others if user_id != besides))
+    held = roles.union(*(role_set(names) for user_id, names in others if user_id != besides))
     if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
         raise Conflict("These capabilities never meet in one person.", type="capabilities")
 
@@ -419,6 +434,6 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody changes their own roles.")
     check_capabilities(ctx, user.person, roles, user.id)
-    user.roles = " ".join(sorted(roles))
+    give_roles(ctx, user, roles)
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=user.roles)
+    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set))

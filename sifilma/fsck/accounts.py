@@ -154,9 +154,10 @@ def capabilities(now: Snapshot) -> Found:
     """Check over all accounts of a person that are not disabled."""
     return now.find(
         "person",
-        "SELECT p.id FROM person p JOIN user_account u ON u.person_id = p.id AND u.state <> 'disabled' JOIN user_account v"
-        " ON v.person_id = p.id AND v.state <> 'disabled' WHERE (u.roles LIKE '%user_admin%' AND v.roles LIKE '%approver%')"
-        " OR (u.roles LIKE '%auditor%' AND v.roles <> 'auditor')",
+        "SELECT DISTINCT p.id FROM person p JOIN user_account u ON u.person_id = p.id AND u.state <> 'disabled' JOIN user_role mine"
+        " ON mine.user_id = u.id AND mine.until IS NULL JOIN user_account v ON v.person_id = p.id AND v.state <> 'disabled' JOIN user_role"
+        " theirs ON theirs.user_id = v.id AND theirs.until IS NULL WHERE (mine.role = 'user_admin' AND theirs.role = 'approver')"
+        " OR (mine.role = 'auditor' AND theirs.role <> 'auditor')",
         "holds capabilities that never meet in one person",
     )
 
