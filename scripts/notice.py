@@ -31,6 +31,7 @@ PYTHON = {
     "flask-openapi3": "the API's OpenAPI document, made from its schemas",
     "flask-sqlalchemy-lite": "the database in the application",
     "httptools": "reading HTTP in the server",
+    "email-validator": "e-mail addresses of people, without asking the network",
     "httpx": "calls to SMS gateways; the demonstration",
     "joserfc": "JWE to a reader's key",
     "pikepdf": "looking through uploaded PDFs",
@@ -57,6 +58,7 @@ PYTHON = {
     "webauthn": "passkeys",
     "xlsxwriter": "writing XLSX",
     "throttled-py": "rate limits in memory",
+    "phonenumberslite": "phone numbers in E.164",
     "zxcvbn": "the strength of new passwords",
 }
 NPM = {

@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from sifilma.accounts import service
 from sifilma.accounts.import_table import ORGANISATIONS
+from sifilma.accounts.queries import list_clashes
 from sifilma.accounts.service import NewUser
-from sifilma.identity.models import IdKind, Organisation
+from sifilma.identity.models import IdKind, Organisation, User
 from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
@@ -38,6 +39,26 @@ def invite(username: str, name: str, id_kind: str, id_number: str, roles: tuple[
         new = NewUser(username, name, IdKind(id_kind), id_number, frozenset(Role(role) for role in roles))
         _, secret = service.invite(ctx, resources().settings, found, new)
     click.echo(f"{resources().settings.public_url}/undangan/{secret}")
+
+
+@users.command("clashes")
+def clashes() -> None:
+    """List accounts whose persons have the same id number in two spellings. Exit 1 if there are any.
+
+    They come from versions that told `ab12` from `AB12`. Find out whether it is one human being; then disable one of the two accounts.
+    """
+    with command_context() as ctx:
+        ctx.uow.begin_read()
+        found = list_clashes(ctx)
+        for one, two in found:
+            click.echo(f"{one.organisation.name}: {_named(one)} and {_named(two)}")
+    if found:
+        raise click.ClickException(f"{len(found)} pairs: disable one account of each, or ask for another id number")
+    click.echo("no clashes")
+
+
+def _named(user: User) -> str:
+    return f"{user.username} ({user.person.name}, {user.person.id_number})"
 
 
 @organisations.command("import")

@@ -20,7 +20,7 @@ from sifilma.accounts.models import UserChange
 from sifilma.accounts.proposals import PROPOSALS, make_proposal, settle
 from sifilma.accounts.queries import get_visible_user
 from sifilma.approvals.four_eyes import is_proposer
-from sifilma.identity.models import AccountState, User
+from sifilma.identity.models import AccountState, User, holds
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
@@ -70,7 +70,7 @@ def other_head() -> ColumnElement[bool]:
     head = aliased(User)
     found = exists().where(
         head.organisation_id == User.organisation_id,
-        head.roles.like("%head%"),
+        holds(head, Role.HEAD),
         head.state == AccountState.ACTIVE,
         head.person_id != UserChange.proposed_by_person,
         head.person_id != User.person_id,

@@ -13,7 +13,7 @@ from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Organisation, User
+from sifilma.identity.models import AccountState, Organisation, User, holds, role_names, role_set
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
@@ -53,7 +53,7 @@ def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] 
     """Store and return a proposal. Raise Conflict (`proposed-already`) while another one waits for the same account."""
     if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == ProposalState.PROPOSED)):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
-    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=" ".join(sorted(roles)), reason=reason)
+    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=role_names(roles), reason=reason)
     act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=user.organisation_id, change=change)
     PROPOSALS.propose(ctx, proposal, act, reason)
     return proposal
@@ -88,7 +88,7 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
     user = ctx.session.get_one(User, proposal.user_id)
     if proposal.change == "invite":
         return service.invite_again(ctx, settings, user)
-    service.change(ctx, user, proposal.change, frozenset(Role(name) for name in proposal.roles.split()))
+    service.change(ctx, user, proposal.change, role_set(proposal.roles))
     return None
 
 
@@ -109,7 +109,7 @@ def invite_by_admin(
     if organisation.kind == OrganisationKind.DIRECTORATE:
         proposal = invite_central(ctx, new, organisation)
         return ctx.session.get_one(User, proposal.user_id), proposal.id, None
-    heads = select(User.id).where(User.organisation_id == organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
+    heads = select(User.id).where(User.organisation_id == organisation.id, holds(User, Role.HEAD), User.state != AccountState.DISABLED)
     if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
         raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
     user, secret = service.invite(ctx, settings, organisation, new)

@@ -13,10 +13,10 @@ from sqlalchemy.orm import aliased
 from sifilma.accounts.models import UserChange
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import AuditEntry
-from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User
+from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User, holds
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
-from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
@@ -82,6 +82,24 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
     return [(entry, name) for entry, name in ctx.session.execute(query)]
 
 
+def list_clashes(ctx: Context) -> list[tuple[User, User]]:
+    """Return pairs of accounts whose persons have the same id number in two spellings, which is likely one human being twice.
+
+    Accounts that are disabled do not count: disabling one of the two settles the pair.
+    """
+    mine, other = aliased(User), aliased(User)
+    first, second = aliased(Person), aliased(Person)
+    pairs = (
+        select(mine, other)
+        .join(first, first.id == mine.person_id)
+        .join(second, (func.upper(second.identity) == func.upper(first.identity)) & (second.id > first.id))
+        .join(other, other.person_id == second.id)
+        .where(mine.state != AccountState.DISABLED, other.state != AccountState.DISABLED)
+        .order_by(mine.id, other.id)
+    )
+    return [(one, two) for one, two in ctx.session.execute(pairs)]
+
+
 def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None:
     """Return the organisation whose id was given in a URL or a form, or None if it is unknown or no UUID."""
     try:
@@ -92,7 +110,7 @@ def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None
 
 def organisations_without_head(ctx: Context, text: str) -> list[Organisation]:
     """Return up to 20 organisations that have no head, other than the directorate, by a part of the name."""
-    heads = exists().where(User.organisation_id == Organisation.id, User.roles.like("%head%"), User.state != AccountState.DISABLED)
+    heads = exists().where(User.organisation_id == Organisation.id, holds(User, Role.HEAD), User.state != AccountState.DISABLED)
     query = select(Organisation).where(Organisation.kind != OrganisationKind.DIRECTORATE, ~heads)
     if text:
         query = query.where(Organisation.name.icontains(text, autoescape=True))

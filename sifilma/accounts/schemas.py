@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from sifilma.accounts.service import NewUser
-from sifilma.identity.models import IdKind
+from sifilma.identity.fields import Email, Identified, Password, PersonName, Phone, Username
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.schemas import Strict
-
-Email = Annotated[str, Field(max_length=200, pattern=r"^([^@\s]+@[^@\s]+)?$")]
-Phone = Annotated[str, Field(max_length=30, pattern=r"^(\+?[0-9][0-9 -]{6,})?$")]
 
 
 class OrganisationIn(Strict):
@@ -25,22 +22,19 @@ class OrganisationIn(Strict):
     address: str = Field("", max_length=500)
 
 
-class UserIn(Strict):
+class UserIn(Identified, Strict):
     """Who is to be invited. `organisation` is a user administrator's to name."""
 
-    username: str = Field(min_length=3, max_length=60)
-    name: str = Field(min_length=3, max_length=200)
-    id_kind: IdKind
-    id_number: str = Field(min_length=1, max_length=40)
+    username: Username
+    name: PersonName
     roles: list[Role] = Field(min_length=1, max_length=5)
     organisation: UUID | None = None
     email: Email = ""
     phone: Phone = ""
 
     def new_user(self) -> NewUser:
-        """Return the values for the service. White space in the id number is removed."""
-        number = "".join(self.id_number.split())  # a NIP is often written in groups
-        return NewUser(self.username, self.name, self.id_kind, number, frozenset(self.roles), self.email, self.phone)
+        """Return the values for the service."""
+        return NewUser(self.username, self.name, self.id_kind, self.id_number, frozenset(self.roles), self.email, self.phone)
 
 
 class UserChangeIn(Strict):
@@ -71,7 +65,7 @@ class EnrolIn(Strict):
     """The secret of the invitation's link, the chosen password, a code of the authenticator."""
 
     invitation: str = Field(min_length=20, max_length=100)
-    password: str = Field(min_length=1, max_length=256)
+    password: Password
     code: str = Field(min_length=6, max_length=10)
 
 

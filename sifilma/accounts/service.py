@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
+from sifilma.identity.fields import email_address, id_number, phone_number, spelled, user_name
 from sifilma.identity.models import (
     AccountState,
     IdKind,
@@ -24,6 +24,9 @@ from sifilma.identity.models import (
     Organisation,
     Person,
     User,
+    UserRole,
+    role_names,
+    role_set,
 )
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
@@ -41,13 +44,6 @@ from sifilma.sign_in.service import end_sessions
 
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})
-_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
-_NUMBER = {IdKind.NIP: re.compile(r"[0-9]{18}"), IdKind.NRP: re.compile(r"[0-9]{8}"), IdKind.EMPLOYEE: re.compile(r"[A-Za-z0-9./-]{1,40}")}
-_NUMBER_WORDS = {
-    IdKind.NIP: say("A NIP has 18 digits. A NIK (16 digits) is never taken here."),
-    IdKind.NRP: say("An NRP has 8 digits."),
-    IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
-}
 UNKNOWN_INVITATION = say("This invitation is unknown, used, or has lapsed. Ask for a new one.")
 
 
@@ -80,7 +76,7 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
     """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=user.roles)
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=role_names(user.role_set))
     return user, link
 
 
@@ -110,7 +106,7 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
 
 def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     link = new_invitation(ctx, settings, user, change_id)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=user.roles, again=True)
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set), again=True)
     return link
 
 
@@ -159,7 +155,7 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     Raise Invalid for a user name, id number or role that is not allowed, and Conflict for a user name that is taken or for capabilities
     that exclude each other.
     """
-    _check_new(organisation, new)
+    new = _checked(organisation, new)
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
     person = person_of(ctx, organisation, new)
@@ -169,7 +165,6 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
         person_id=person.id,
         organisation_id=organisation.id,
         username=new.username,
-        roles=" ".join(sorted(new.roles)),
         state=AccountState.INVITED,
         created_at=ctx.now,
         email=new.email,
@@ -177,17 +172,42 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     )
     ctx.session.add(user)
     ctx.session.flush()
+    give_roles(ctx, user, new.roles)
     return user
 
 
-def _check_new(organisation: Organisation, new: NewUser) -> None:
-    if not _USERNAME.fullmatch(new.username):
-        raise Invalid.field("username", "A user name has 3 to 60 of a-z, 0-9, dot, dash, underscore.")
-    if not _NUMBER[new.id_kind].fullmatch(new.id_number):
-        raise Invalid.field("id_number", _NUMBER_WORDS[new.id_kind])
+def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
+    """End the roles that an account is to hold no more, and give it the new ones."""
+    held = ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
+    for row in held:
+        if row.role not in roles:
+            row.until = ctx.now
+    ctx.session.flush()  # before the new ones: a trigger refuses roles that exclude each other
+    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - {row.role for row in held})
+    ctx.session.flush()
+    ctx.session.expire(user, ["roles"])
+
+
+def _checked(organisation: Organisation, new: NewUser) -> NewUser:
+    """Return the values as they are kept. A schema has checked them already, but a command has none."""
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
     if not new.roles or not new.roles <= allowed:
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(allowed))))
+    return replace(
+        new,
+        username=_fit("username", lambda: user_name(new.username)),
+        name=_fit("name", lambda: spelled(new.name)),
+        id_number=_fit("id_number", lambda: id_number(new.id_kind, new.id_number)),
+        email=_fit("email", lambda: email_address(new.email)),
+        phone=_fit("phone", lambda: phone_number(new.phone)),
+    )
+
+
+def _fit(field: str, spell: Callable[[], str]) -> str:
+    try:
+        return spell()
+    except ValueError as wrong:
+        raise Invalid.field(field, wrong.args[0]) from None
 
 
 def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
@@ -222,7 +242,7 @@ def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], bes
     # Two concurrent changes of one person's accounts would not see each other.
     ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))
     others = ctx.session.execute(select(User.id, User.roles).where(User.person_id == person.id, User.state != AccountState.DISABLED))
-    held = roles.union(*((Role(name) for name in names.split()) for user_id, names in others if user_id != besides))
+    held = roles.union(*(role_set(names) for user_id, names in others if user_id != besides))
     if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
         raise Conflict("These capabilities never meet in one person.", type="capabilities")
 
@@ -423,6 +443,6 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody changes their own roles.")
     check_capabilities(ctx, user.person, roles, user.id)
-    user.roles = " ".join(sorted(roles))
+    give_roles(ctx, user, roles)
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=user.roles)
+    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set))

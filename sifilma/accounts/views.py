@@ -32,7 +32,10 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     listing = queries.list_users(ctx, form.get("nama").strip()[:60], form.get("state"), form.get("organisasi").strip()[:100])
     waiting = len(queries.open_changes(ctx))
-    return list_views.answer("accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting)
+    clashes = queries.list_clashes(ctx) if grants(ctx.actor, Operation.USERS_CENTRAL) else []
+    return list_views.answer(
+        "accounts/users.html", listing, lambda users: list_lines(ctx, users), EXPORT, form=form, waiting=waiting, clashes=clashes
+    )
 
 
 @blueprint.get("/baru")

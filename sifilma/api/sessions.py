@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from sifilma.accounts import service
 from sifilma.accounts.serializers import MeOut, SessionOut, me_out, session_out
 from sifilma.api.common import IdPath, Page, answer, blueprint
+from sifilma.identity.fields import Password
 from sifilma.kernel.schemas import Strict
 from sifilma.resources import resources
 from sifilma.sign_in import service as sign_in
@@ -25,7 +26,7 @@ class PasswordIn(Strict):
     """The first step."""
 
     username: str = Field(min_length=1, max_length=60)
-    password: str = Field(min_length=1, max_length=256)
+    password: Password
 
 
 class CodeIn(Strict):

@@ -11,6 +11,7 @@ from sifilma.accounts import api_keys, lost_factors, proposals, service
 from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.accounts.serializers import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
+from sifilma.identity.fields import Password
 from sifilma.kernel.schemas import Strict
 from sifilma.resources import resources
 from sifilma.web.operations import operation
@@ -42,8 +43,8 @@ class ChangeOut(BaseModel):
 class PasswordChangeIn(Strict):
     """The present password and the new one."""
 
-    current: str = Field(min_length=1, max_length=256)
-    new: str = Field(min_length=1, max_length=256)
+    current: Password
+    new: Password
 
 
 def _link(secret: str | None) -> str | None:

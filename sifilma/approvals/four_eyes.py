@@ -23,7 +23,9 @@ import rfc8785
 from sqlalchemy import ColumnElement, and_, exists, false
 
 from sifilma.approvals.models import ProposalState
+from sifilma.identity.models import holds_sql
 from sifilma.kernel import triggers
+from sifilma.kernel.actor import Role
 
 EDITABLE = ("draft", "returned")
 
@@ -131,7 +133,7 @@ def protect(
         approvals,
         "INSERT",
         "NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.person_id"
-        " AND u.state = 'active' AND u.roles LIKE '%approver%')",
+        " AND u.state = 'active' AND " + holds_sql("u", Role.APPROVER) + ")",
         f"{parent}: only an approver approves",
     )
     triggers.immutable(approvals)

@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
-from sifilma.identity.models import IdKind
+from sifilma.identity.fields import Identified, PersonName
 from sifilma.kernel.days import Moment
 from sifilma.kernel.schemas import Strict
-from sifilma.kernel.text import say
 from sifilma.personalisation.schemas import ApprovalOut
 
 
@@ -25,21 +24,10 @@ class DestructionIn(Strict):
     note: str = Field("", max_length=2000)
 
 
-class PersonIn(Strict):
-    """A person named in a Berita Acara. A number of 16 digits is refused: it may be a NIK (docs/domain.md, rule 12)."""
+class PersonIn(Identified, Strict):
+    """A person named in a Berita Acara."""
 
-    name: str = Field(min_length=3, max_length=200)
-    id_kind: IdKind
-    id_number: str = Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9./-]+$")
-
-    @model_validator(mode="after")
-    def _number_fits(self) -> PersonIn:
-        digits = {IdKind.NIP: 18, IdKind.NRP: 8}.get(self.id_kind)
-        if digits is not None and not (len(self.id_number) == digits and self.id_number.isdigit()):
-            raise ValueError(say("a %(kind)s has %(digits)s digits", kind=self.id_kind.upper(), digits=digits))
-        if len(self.id_number) == 16 and self.id_number.isdigit():
-            raise ValueError("16 digits look like a NIK, which is never entered here")
-        return self
+    name: PersonName
 
 
 class OfficialIn(PersonIn):

@@ -140,6 +140,13 @@ def person_once(now: Snapshot) -> Found:
         " WHERE p.id_kind <> 'employee'",
         "is another person of the same kind and number",
     )
+    yield from now.find(
+        "person",
+        "SELECT p.id FROM person p JOIN person q ON UPPER(q.identity) = UPPER(p.identity) AND q.id < p.id WHERE p.id_kind = 'employee'"
+        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = p.id AND u.state <> 'disabled')"
+        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = q.id AND u.state <> 'disabled')",
+        "has the number of another person of its organisation in another spelling (`sifilma users clashes`)",
+    )
 
 
 @in_snapshot("capabilities", "user_admin and approver never meet in one person, and an auditor holds nothing else.")
@@ -147,9 +154,10 @@ def capabilities(now: Snapshot) -> Found:
     """Check over all accounts of a person that are not disabled."""
     return now.find(
         "person",
-        "SELECT p.id FROM person p JOIN user_account u ON u.person_id = p.id AND u.state <> 'disabled' JOIN user_account v"
-        " ON v.person_id = p.id AND v.state <> 'disabled' WHERE (u.roles LIKE '%user_admin%' AND v.roles LIKE '%approver%')"
-        " OR (u.roles LIKE '%auditor%' AND v.roles <> 'auditor')",
+        "SELECT DISTINCT p.id FROM person p JOIN user_account u ON u.person_id = p.id AND u.state <> 'disabled' JOIN user_role mine"
+        " ON mine.user_id = u.id AND mine.until IS NULL JOIN user_account v ON v.person_id = p.id AND v.state <> 'disabled' JOIN user_role"
+        " theirs ON theirs.user_id = v.id AND theirs.until IS NULL WHERE (mine.role = 'user_admin' AND theirs.role = 'approver')"
+        " OR (mine.role = 'auditor' AND theirs.role <> 'auditor')",
         "holds capabilities that never meet in one person",
     )
 

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    exists,
+    func,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -63,8 +80,29 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(200))
 
 
+_HELD = text("until IS NULL")
+
+
+class UserRole(Base):
+    """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when."""
+
+    __tablename__ = "user_role"
+    __table_args__ = (
+        CheckConstraint("role IN ({})".format(", ".join(f"'{role.value}'" for role in Role)), name="role"),
+        Index(
+            "uq_user_role_held", "user_id", "role", unique=True, sqlite_where=text("until IS NULL"), postgresql_where=text("until IS NULL")
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    role: Mapped[str] = mapped_column(String(20))
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class User(Base):
-    """An account of one person in one organisation. `roles` are Role values, sorted, separated by spaces.
+    """An account of one person in one organisation. `roles` are the Role values that it holds now, separated by spaces, read only.
 
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
@@ -72,8 +110,6 @@ class User(Base):
 
     __tablename__ = "user_account"
     __table_args__ = (
-        CheckConstraint("roles NOT LIKE '%auditor%' OR roles = 'auditor'", name="auditor_alone"),
-        CheckConstraint("NOT (roles LIKE '%user_admin%' AND roles LIKE '%approver%')", name="admin_never_approver"),
         CheckConstraint("state IN ('invited', 'active', 'disabled')", name="state"),
         CheckConstraint("state <> 'active' OR (password_hash <> '' AND totp_sealed IS NOT NULL)", name="enrolled"),
     )
@@ -82,7 +118,6 @@ class User(Base):
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), index=True)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
     username: Mapped[str] = mapped_column(String(60), unique=True)
-    roles: Mapped[str] = mapped_column(String(100))
     state: Mapped[str] = mapped_column(String(20))
     password_hash: Mapped[str] = mapped_column(String(200), default="")
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -96,11 +131,39 @@ class User(Base):
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
+    # In the statement that reads the account: a relationship would be one more.
+    roles: Mapped[str] = column_property(
+        select(func.coalesce(func.aggregate_strings(UserRole.role, literal_column("' '")), literal_column("''")))
+        .where(UserRole.user_id == id, UserRole.until.is_(None))
+        .correlate_except(UserRole)
+        .scalar_subquery()
+    )
 
     @property
     def role_set(self) -> frozenset[Role]:
         """Return the roles as a set."""
-        return frozenset(Role(name) for name in self.roles.split())
+        return role_set(self.roles)
+
+
+def role_set(names: str) -> frozenset[Role]:
+    """Return roles that are separated by spaces as a set."""
+    return frozenset(Role(name) for name in names.split())
+
+
+def role_names(roles: frozenset[Role]) -> str:
+    """Return roles as text: sorted, separated by spaces. Audit entries and proposals have them in this form."""
+    return " ".join(sorted(roles))
+
+
+def holds(user: Any, role: Role) -> ColumnElement[bool]:
+    """Return an SQL condition: the account of a query (User or an alias of it) holds a role."""
+    return exists().where(UserRole.user_id == user.id, UserRole.role == role, UserRole.until.is_(None))
+
+
+def holds_sql(user: str, role: Role) -> str:
+    """Return the same condition for a trigger. `user` is the alias of the account there."""
+    held = f"r.user_id = {user}.id AND r.role = '{role.value}' AND r.until IS NULL"
+    return f"EXISTS (SELECT 1 FROM user_role r WHERE {held})"  # noqa: S608  # an alias and a constant
 
 
 class Invitation(Base):
@@ -167,27 +230,43 @@ class Throttle(Base):
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-# The CHECKs of the table see one account. A person may have several, so these triggers compare all that are not disabled.
+# `mine` and `other` are accounts of one person that are not disabled, or the same account; `held` is a role that the other holds.
+_MEET = (
+    "FROM user_account mine JOIN user_account other ON other.person_id = mine.person_id"
+    " AND (other.id = mine.id OR (other.state <> 'disabled' AND mine.state <> 'disabled'))"
+    " JOIN user_role held ON held.user_id = other.id AND held.until IS NULL"
+)
+
+_THEIRS = (
+    "FROM user_role r JOIN user_account other ON other.person_id = NEW.person_id AND other.id <> NEW.id AND other.state <> 'disabled'"
+    " JOIN user_role held ON held.user_id = other.id AND held.until IS NULL WHERE r.user_id = NEW.id AND r.until IS NULL"
+)
+
+
+def _exclude(one: str, other: str) -> str:
+    """Return the SQL condition that two roles exclude each other: user_admin and approver, auditor and any other."""
+    return (
+        f"({one} = 'user_admin' AND {other} = 'approver' OR {one} = 'approver' AND {other} = 'user_admin'"
+        f" OR {one} = 'auditor' AND {other} <> 'auditor' OR {one} <> 'auditor' AND {other} = 'auditor')"
+    )
+
+
 triggers.guard(
-    "user_admin_never_approver",
+    "capabilities_of_role",
+    "user_role",
+    "INSERT",
+    f"EXISTS (SELECT 1 {_MEET} WHERE mine.id = NEW.user_id AND {_exclude('NEW.role', 'held.role')})",
+    "user_role: these capabilities never meet in one person",
+)
+triggers.guard(
+    "capabilities_of_account",
     "user_account",
     "UPDATE",
-    "EXISTS (SELECT 1 FROM user_account o WHERE o.person_id = NEW.person_id AND o.id <> NEW.id AND o.state <> 'disabled'"
-    " AND NEW.state <> 'disabled' AND ((NEW.roles LIKE '%user_admin%' AND o.roles LIKE '%approver%')"
-    " OR (NEW.roles LIKE '%approver%' AND o.roles LIKE '%user_admin%')"
-    " OR (NEW.roles LIKE '%auditor%' OR o.roles LIKE '%auditor%')))",
+    f"OLD.state = 'disabled' AND NEW.state <> 'disabled' AND EXISTS (SELECT 1 {_THEIRS} AND {_exclude('r.role', 'held.role')})",
     "user_account: these capabilities never meet in one person",
 )
-triggers.guard(
-    "user_admin_never_approver_new",
-    "user_account",
-    "INSERT",
-    "EXISTS (SELECT 1 FROM user_account o WHERE o.person_id = NEW.person_id AND o.id <> NEW.id AND o.state <> 'disabled'"
-    " AND ((NEW.roles LIKE '%user_admin%' AND o.roles LIKE '%approver%')"
-    " OR (NEW.roles LIKE '%approver%' AND o.roles LIKE '%user_admin%')"
-    " OR (NEW.roles LIKE '%auditor%' OR o.roles LIKE '%auditor%')))",
-    "user_account: these capabilities never meet in one person",
-)
+triggers.immutable("user_role", "id", "user_id", "role", "since")
+triggers.guard("user_role_ended", "user_role", "UPDATE", "OLD.until IS NOT NULL", "user_role: what has ended is given anew")
 triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
 triggers.guard(
     "user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person"

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sifilma.approvals import four_eyes
 from sifilma.approvals.models import Approval, ProposalState, Proposed, Submitted, proposal_cycle
 from sifilma.cards.models import DeviceModel
-from sifilma.identity.models import Organisation
+from sifilma.identity.models import Organisation, holds_sql
 from sifilma.kernel import triggers
+from sifilma.kernel.actor import Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
@@ -237,8 +238,8 @@ triggers.guard(
     "reference_change: what was proposed does not change",
 )
 _NO_APPROVER = (
-    "NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.changed_by"
-    " AND u.person_id = NEW.decided_by_person AND u.state = 'active' AND u.roles LIKE '%approver%')"
+    "NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.changed_by"  # noqa: S608  # constants
+    f" AND u.person_id = NEW.decided_by_person AND u.state = 'active' AND {holds_sql('u', Role.APPROVER)})"
 )
 triggers.guard(
     "reference_change_second_person",

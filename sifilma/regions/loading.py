@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,20 @@ def import_codes(session: Session, now: datetime, folder: Path = DEFAULT_FOLDER)
     return ImportResult(version, len(new), len(changed), len(missing), digest, imported=True)
 
 
+@lru_cache(maxsize=1)
+def district_codes() -> frozenset[str]:
+    """Return the codes of all districts, as six digits without dots. Raise Invalid if the installed package cannot be read."""
+    try:
+        with (DEFAULT_FOLDER / "data" / "districts.csv").open(encoding="utf-8", newline="") as file:
+            return frozenset(row["code"].replace(".", "") for row in csv.DictReader(file))
+    except (OSError, KeyError) as broken:
+        raise _absent(DEFAULT_FOLDER, broken) from broken
+
+
+def _absent(folder: Path, why: Exception) -> Invalid:
+    return Invalid(say("%(folder)s does not hold idn-area-data: %(reason)s.", folder=folder, reason=type(why).__name__))
+
+
 def _differs(known: Any, row: dict[str, Any]) -> bool:
     return bool(known.name != row["name"] or known.valid_to is not None)
 
@@ -75,7 +90,7 @@ def _source(folder: Path) -> tuple[str, str]:
         for name in FILES:
             digest.update((folder / "data" / f"{name}.csv").read_bytes())
     except (OSError, KeyError, ValueError) as broken:
-        raise Invalid(say("%(folder)s does not hold idn-area-data: %(reason)s.", folder=folder, reason=type(broken).__name__)) from broken
+        raise _absent(folder, broken) from broken
     return version, digest.hexdigest()
 
 

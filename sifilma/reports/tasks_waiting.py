@@ -29,7 +29,7 @@ from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
-from sifilma.identity.models import AccountState, Organisation, Person, User
+from sifilma.identity.models import AccountState, Organisation, Person, User, holds
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -324,7 +324,7 @@ def _of_heads() -> ColumnElement[bool]:
 
     A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
     """
-    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~User.roles.like("%head%")
+    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD)
     return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
 
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, update
 
 from config.settings import Settings
-from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User
-from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User, role_set
+from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.prepared import Prepared
 from sifilma.kernel.timekeeping.moments import is_within
@@ -63,7 +63,7 @@ SESSION_STATEMENT = Prepared(
         User.id.label("user_id"),
         User.person_id,
         User.username,
-        User.roles,
+        User.roles.label("roles"),
         Organisation.id.label("organisation_id"),
         Organisation.kind,
         Organisation.region_code,
@@ -108,7 +108,7 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
         person_id=row.person_id,
         session_id=row.id,
         username=row.username,
-        roles=frozenset(Role(name) for name in row.roles.split()),
+        roles=role_set(row.roles),
         otp_at=row.otp_at,
         ip=ctx.actor.ip,
     )

@@ -24,10 +24,13 @@ def addresses(user: User) -> dict[Channel, str]:
 
 
 def keep_contact(ctx: Context, settings: Settings, email: str, phone: str) -> None:
-    """Store the actor's new addresses, and warn the former ones in case somebody else made the change. Raise Conflict if none changes."""
+    """Store the actor's new addresses, and warn the former ones in case somebody else made the change. Raise Conflict if none changes.
+
+    `email` and `phone` are as the types of `sifilma/identity/fields.py` give them.
+    """
     user = ctx.session.get_one(User, ctx.actor.user_id)
     former = addresses(user)
-    user.email, user.phone = email.strip(), phone.strip()
+    user.email, user.phone = email, phone
     parts = [channel.value for channel, address in addresses(user).items() if address != former[channel]]
     if not parts:
         raise Conflict("Nothing is changed: these are your present addresses.", type="unchanged")

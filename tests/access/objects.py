@@ -91,7 +91,7 @@ SELECTS: dict[str, str] = {
     "central_user": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
     " JOIN organisation o ON o.id = a.organisation_id WHERE o.kind = 'directorate'",
     "invited_head": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
-    " WHERE a.state = 'invited' AND a.roles = 'head'",
+    " WHERE a.state = 'invited' AND EXISTS (SELECT 1 FROM user_role r WHERE r.user_id = a.id AND r.role = 'head' AND r.until IS NULL)",
     "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
     "lost_factor": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id"
     " WHERE c.change = 'factor'",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pyotp
 import pytest
@@ -131,22 +132,48 @@ def test_an_administrator_invites_the_first_head_only(world: World) -> None:
 
 
 def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
+    for username, role in (("admin1", "approver"), ("penyetuju1", "user_admin"), ("auditor1", "operator"), ("operator1", "auditor")):
+        with pytest.raises(DBAPIError, match="these capabilities never meet"):
+            world.give_role(username, role)
     for statement in (
-        "UPDATE user_account SET roles = 'approver user_admin' WHERE username = 'admin1'",
-        "UPDATE user_account SET roles = 'auditor operator' WHERE username = 'auditor1'",
         "DELETE FROM user_account WHERE username = 'admin1'",
+        "DELETE FROM user_role",
+        "UPDATE user_role SET role = 'approver'",
+        "UPDATE user_role SET since = '2020-01-01 00:00:00+00'",
     ):
         with pytest.raises(DBAPIError):
             world.sql(statement)
-    person = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")[0]
-    with pytest.raises(DBAPIError):  # a second account of the same person
-        world.sql(
-            "INSERT INTO user_account (id, person_id, organisation_id, username, roles, state, password_hash, totp_last_step, created_at)"
-            " VALUES (:id, :person, :organisation, 'second', 'approver', 'invited', '', 0, '2026-01-01 00:00:00+00')",
-            id="0" * 31 + "7",
-            person=person[0],
-            organisation=person[1],
-        )
+    [(person, organisation)] = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")
+    world.sql(  # a second account of the same person
+        "INSERT INTO user_account (id, person_id, organisation_id, username, state, password_hash, totp_last_step, created_at)"
+        " VALUES (:id, :person, :organisation, 'second', 'disabled', '', 0, '2026-01-01 00:00:00+00')",
+        id="0" * 31 + "7",
+        person=person,
+        organisation=organisation,
+    )
+    world.users["second"] = UUID("0" * 31 + "7")
+    world.give_role("second", "approver")  # as long as it is disabled
+    with pytest.raises(DBAPIError, match="these capabilities never meet"):
+        world.sql("UPDATE user_account SET state = 'invited' WHERE username = 'second'")
+
+
+def test_the_record_of_roles_says_who_held_what_and_when(world: World) -> None:
+    admin = world.client("admin1")
+    done(
+        admin.post(
+            f"/central-users/{world.users['operator1']}/changes", {"change": "roles", "roles": ["approver"], "reason": "pindah tugas"}
+        ),
+        202,
+    )
+    change = world.sql("SELECT id FROM user_change")[0][0]
+    done(world.client("admin2").post(f"/user-changes/{UUID(str(change))}/decision", {"decision": "execute"}))
+    held = world.sql(
+        "SELECT r.role, r.until IS NULL FROM user_role r JOIN user_account u ON u.id = r.user_id WHERE u.username = :who ORDER BY r.id",
+        who="operator1",
+    )
+    assert [(role, bool(still)) for role, still in held] == [("operator", False), ("approver", True)]
+    with pytest.raises(DBAPIError, match="given anew"):
+        world.sql("UPDATE user_role SET until = NULL WHERE role = 'operator'")
 
 
 def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(
@@ -172,5 +199,5 @@ def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(
 
 def test_an_id_number_with_other_than_ascii_digits_is_refused(sqlite_world: World) -> None:
     person = {"username": "umi.contoh", "name": "Umi Contoh", "id_kind": "nip", "roles": ["staff"]}
-    answer = sqlite_world.client("magetan.kepala").post("/users", person | {"id_number": "\uff11" * 18})
+    answer = sqlite_world.client("magetan.kepala").post("/users", person | {"id_number": "\u0661" * 18})
     assert answer.status_code == 422

@@ -148,7 +148,7 @@ def test_one_administrator_proposes_a_central_account_and_another_executes_it(wo
     assert one.send(f"/pengguna/usulan/{change}", decision="execute").status_code == 403
     assert "Cuti" in other.text("/pengguna/usulan")
     assert other.send(f"/pengguna/usulan/{change}", decision="execute").status_code == 303
-    assert world.sql("SELECT roles FROM user_account WHERE username = 'operator1'")[0][0] == "approver operator"
+    assert world.roles_of("operator1") == {"approver", "operator"}
     assert "No proposal waits." in other.text("/pengguna/usulan")
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
+from sifilma.accounts.service import give_roles
 from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals import four_eyes
@@ -26,6 +27,7 @@ from sifilma.audit.service import record
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel import triggers
+from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.ids import uuid7
@@ -70,7 +72,6 @@ def approver_account(world: World, username: str) -> tuple[UUID, UUID]:
             person_id=user.person_id,
             organisation_id=central,
             username=name,
-            roles="approver",
             state=AccountState.ACTIVE,
             password_hash=user.password_hash,
             totp_sealed=user.totp_sealed,
@@ -79,6 +80,7 @@ def approver_account(world: World, username: str) -> tuple[UUID, UUID]:
         )
         ctx.session.add(second)
         ctx.session.flush()
+        give_roles(ctx, second, frozenset({Role.APPROVER}))
         return second.person_id, second.id
 
 

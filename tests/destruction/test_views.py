@@ -78,7 +78,7 @@ def test_errors_are_shown_beside_their_fields_and_the_input_is_kept(world: World
     for kept in ("Kantor Dinas", "Satria Contoh", "Polres Magetan", "Kepala Dinas"):
         assert f'value="{kept}"' in body, kept
     assert 'href="#f-method"' in body
-    assert 'href="#f-witnesses.1"' in body
+    assert 'href="#f-witnesses.1.id_number"' in body
     assert "Pilih kembali fotonya" in body
     none = holder.send(path, **typed(world))
     assert 'href="#f-photos"' in none.get_data(as_text=True)

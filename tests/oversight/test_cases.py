@@ -51,7 +51,7 @@ def test_the_person_who_recorded_a_certificate_may_not_certify_it(world: World) 
         approve_by_sql(world, "operator2", seen)
     with pytest.raises(DBAPIError, match="not what was seen"):
         approve_by_sql(world, "penyetuju1", "0" * 64)
-    world.sql("UPDATE user_account SET roles = 'approver operator' WHERE username = 'operator1'")  # one person with both capabilities
+    world.give_role("operator1", "approver")  # one person with both capabilities
     recorder = Visitor(world, "operator1")
     assert "another person certifies" in english(world, "operator1").text(case)
     assert recorder.send(f"{case}/sahkan", digest=seen).status_code == 403

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
+from sifilma.accounts.service import give_roles
 from sifilma.documents.sheets import write_csv, write_xlsx
 from sifilma.identity.models import User
 from sifilma.kernel.db import db
@@ -197,7 +198,6 @@ def second_account(world: World, person: str, like: str) -> None:
             person_id=own.person_id,
             organisation_id=model.organisation_id,
             username=f"{like}.lain",
-            roles=model.roles,
             state=model.state,
             password_hash=own.password_hash,
             totp_sealed=own.totp_sealed,
@@ -205,6 +205,8 @@ def second_account(world: World, person: str, like: str) -> None:
             created_at=ctx.now,
         )
         ctx.session.add(made)
+        ctx.session.flush()
+        give_roles(ctx, made, model.role_set)
         world.users[made.username] = made.id
 
 

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, Uuid, bindparam, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
@@ -22,6 +23,7 @@ from sifilma.schema import migrate
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
 from tests.support.databases import Cluster
+from tests.support.visitor import english
 from tests.support.world import World, done, new_uid
 
 
@@ -197,6 +199,19 @@ def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) ->
     assert lives(world) == []
 
 
+def back_to_0018(connection: Connection) -> None:
+    """Undo 0019 on a database without triggers."""
+    connection.execute(text(
+        "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
+        " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"
+        " CHECK (NOT (roles LIKE '%user_admin%' AND roles LIKE '%approver%'))"
+    ))  # fmt: skip
+    for user, role in connection.execute(text("SELECT user_id, role FROM user_role WHERE until IS NULL ORDER BY role")).all():
+        connection.execute(text("UPDATE user_account SET roles = TRIM(roles || ' ' || :role) WHERE id = :id"), {"role": role, "id": user})
+    connection.execute(text("DROP TABLE user_role"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0018'"))
+
+
 AFTER_0015 = (
     "ALTER TABLE idempotency_key DROP COLUMN claim",
     "DROP INDEX ix_published_status_list_issued_at",
@@ -206,6 +221,7 @@ AFTER_0015 = (
 
 def back_to_0014(connection: Connection) -> None:
     """Undo 0015 and what came after it on a database without triggers."""
+    back_to_0018(connection)
     for statement in AFTER_0015:
         connection.execute(text(statement))
     undo = Operations(MigrationContext.configure(connection))
@@ -412,3 +428,45 @@ def test_the_check_reports_a_missing_rule_an_unknown_one_and_a_missing_column(em
     assert not found.ok
     assert found.missing_rules == [name]
     assert any("planted" in difference for difference in found.differences)
+
+
+SPELLINGS = (("ab12", "0812-3456-7890", "Umi@Magetan.GO.ID"), ("cd34", "62 812 1", ""), ("CD34", "+62815", ""), ("EF56", "lama", ""))
+
+
+def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_decide(world: World) -> None:
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    organisation = world.organisations[MAGETAN]
+    accounts = ("magetan.kepala", "magetan.staf", "bangli.kepala", "jatim.kepala")
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        for name, (number, phone, email) in zip(accounts, SPELLINGS, strict=True):
+            connection.execute(
+                text(
+                    "UPDATE person SET identity = :identity, id_number = :number"
+                    " WHERE id = (SELECT person_id FROM user_account WHERE username = :name)"
+                ),
+                {"identity": f"employee:{organisation}:{number}", "number": number, "name": name},
+            )
+            connection.execute(
+                text("UPDATE user_account SET phone = :phone, email = :email WHERE username = :name"),
+                {"phone": phone, "email": email, "name": name},
+            )
+        back_to_0018(connection)
+        connection.execute(text("UPDATE alembic_version SET version_num = '0017'"))
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    found = world.sql(
+        "SELECT p.id_number, p.identity, u.phone, u.email FROM person p JOIN user_account u ON u.person_id = p.id"
+        " WHERE p.identity LIKE :mine", mine=f"employee:{organisation}:%",
+    )  # fmt: skip
+    assert {(number, identity.rpartition(":")[2], phone, email) for number, identity, phone, email in found} >= {
+        ("AB12", "AB12", "+6281234567890", "Umi@magetan.go.id"), ("cd34", "cd34", "+628121", ""), ("CD34", "CD34", "+62815", ""),
+        ("EF56", "EF56", "lama", ""),
+    }  # fmt: skip
+    told = world.app.test_cli_runner().invoke(args=["users", "clashes"])
+    assert told.exit_code == 1
+    assert "magetan.staf (Joko Contoh, cd34) and bangli.kepala (Komang Contoh, CD34)" in told.output
+    page = english(world, "admin1").text("/pengguna")
+    assert "two accounts have the same id number in two spellings" in page
+    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'bangli.kepala'")
+    assert world.app.test_cli_runner().invoke(args=["users", "clashes"]).exit_code == 0

@@ -70,6 +70,7 @@ NAMES_USED_ONCE = {
     "cards/pcid": "the PCID of a unit, supplied after its registration",
     "destruction/berita_acara": "the Berita Acara as a PDF",
     "handover/bast": "the BAST as a PDF",
+    "identity/fields": "id number, name, phone, address: one type each for every door",
     "identity/permissions": "the permission table",
     "identity/scope": "which rows of a list an actor sees",
     "jobs/failed_rows": "the failed rows of a job as a sheet",
