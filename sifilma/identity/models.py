@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -133,7 +133,7 @@ class User(Base):
     organisation: Mapped[Organisation] = relationship(lazy="joined")
     # In the statement that reads the account: a relationship would be one more.
     roles: Mapped[str] = column_property(
-        select(func.coalesce(func.aggregate_strings(UserRole.role, literal_column("' '")), literal_column("''")))
+        select(func.coalesce(func.aggregate_strings(UserRole.role, cast(str, literal_column("' '"))), literal_column("''")))
         .where(UserRole.user_id == id, UserRole.until.is_(None))
         .correlate_except(UserRole)
         .scalar_subquery()
