@@ -50,6 +50,7 @@ _HARMLESS = re.compile(
     r"|/Length|EOF after endobj|expected endobj"
 )
 _TOO_LARGE = re.compile(r"memory limit exceeded")
+_WITHOUT_PAGES = re.compile(r"no pages found|unable to find any pages")
 _UNREADABLE = re.compile(r"unable to recover stream data")
 
 
@@ -92,7 +93,8 @@ def read_pdf(data: bytes) -> bytes:
     except PasswordError as locked:
         raise NotAccepted(ENCRYPTED) from locked
     except (PdfError, DataDecodingError, ValueError, TypeError, RuntimeError) as broken:
-        raise NotAccepted(UNPACKED if _TOO_LARGE.search(str(broken)) else BROKEN) from broken
+        told = str(broken)
+        raise NotAccepted(UNPACKED if _TOO_LARGE.search(told) else NO_PAGES if _WITHOUT_PAGES.search(told) else BROKEN) from broken
     return b""
 
 
@@ -147,8 +149,7 @@ class Inspection:
         told = _told(pdf)
         if _tells_of_repair(told):  # perhaps in the middle of the walk
             self._walk(pdf)
-        if not len(pdf.pages):
-            raise NotAccepted(NO_PAGES)
+        len(pdf.pages)  # raises PdfError if there are none
         self._refuse_unreadable(pdf)
         self._refuse_unclear(pdf, [*told, *_told(pdf)])
         table, root = pdf.get_xref_table(), pdf.Root.objgen

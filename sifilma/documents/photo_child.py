@@ -45,7 +45,6 @@ def _encoded(photo: Image.Image, most_bytes: int) -> bytes:
             return found
     if photo.mode not in ("L", "RGB"):
         photo = photo.convert("RGB")
-    photo.info = {}
     for quality in QUALITIES:
         found = _saved(photo, "JPEG", quality=quality)
         if len(found) <= most_bytes:

@@ -1,4 +1,4 @@
-"""Read one upload in a process of its own: `python -I reader_child.py KIND [ARGUMENT…] < file` prints what the kind's reader returns.
+"""Read one upload in a process of its own, started by `reading`: `main` prints what the reader of its kind returns for standard input.
 
 The process first imports its reader, which is trusted, then gives up all but a little memory and CPU time, then looks at the file. It
 exits with 0, or with REFUSED for a file that its reader does not accept; the reason is then the JSON that it prints. Any other status
@@ -46,7 +46,3 @@ def main(kind: str, *arguments: str) -> int:
         answer, status = json.dumps({"reason": TOO_MUCH, "facts": {}}).encode(), REFUSED
     sys.stdout.buffer.write(answer)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Have an upload read by a child process of little memory, time and output: the parser of a hostile file works where it can do no harm.
 
-The child is `reader_child.py` in a Python of its own: isolated from environment and working folder, its standard error thrown away. It
+The child is `reader_child` in a Python of its own: isolated from environment and working folder, its standard error thrown away. It
 limits its memory and its CPU time before it looks at the file. The parent limits wall time and output, and ends a child that exceeds
 them. At most AT_ONCE children of a server process work at a time, so that they need AT_ONCE times 300 MB together.
 """
@@ -22,7 +22,8 @@ from sifilma.documents.reader_refusals import BROKEN, REFUSED, TOO_LONG, TOO_MUC
 from sifilma.kernel import deadline
 from sifilma.kernel.errors import Unavailable
 
-CHILD = Path(__file__).with_name("reader_child.py")
+ROOT = Path(__file__).resolve().parents[2]
+START = "import sys; sys.path.insert(0, sys.argv[1]); from sifilma.documents.reader_child import main; sys.exit(main(*sys.argv[2:]))"
 AT_ONCE = 2
 CHILD_SECONDS = 10.0  # of time: a child of 2 s of CPU time has five times that on a machine with other work
 ANSWER_SECONDS = 1.0
@@ -46,6 +47,14 @@ def read_in_child(kind: str, data: bytes, *arguments: object, most: int) -> byte
         ROOM.release()
 
 
+def command_of(kind: str, *arguments: str) -> list[str]:
+    """Return the command of a child. Its code is that of its parent, wherever that was started from.
+
+    -I: neither the environment nor the working folder can put modules of their own in place of Python's.
+    """
+    return [sys.executable, "-I", "-c", START, str(ROOT), kind, *arguments]
+
+
 def _patience() -> float:
     """Return the seconds that reading a file may take: not longer than the request it came with."""
     left = deadline.remaining()
@@ -53,11 +62,10 @@ def _patience() -> float:
 
 
 def _answer(kind: str, data: bytes, arguments: list[str], most: int, until: float) -> bytes:
-    # -I: neither the environment nor the working folder can put modules of their own in place of Python's. The parent's environment may
-    # hold secrets, so the child gets none.
-    command = [sys.executable, "-I", str(CHILD), kind, *arguments]
+    command = command_of(kind, *arguments)
     with _as_file(data) as file:
         try:
+            # The parent's environment may hold secrets, so the child gets none.
             child = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={})  # noqa: S603
         except OSError as full:
             raise _busy() from full

@@ -206,9 +206,13 @@ HIDDEN = {
         saved(object_stream_mode=ObjectStreamMode.generate)(scripts_by_name), *(b"%d 0 obj null endobj" % number for number in range(1, 9))
     ),
     "an older trailer": revised(
-        revised(saved()(link), b"40 0 obj null endobj", trailer=b"/Root << /OpenAction %s >>" % SCRIPT), b"41 0 obj null endobj"
+        revised(saved()(link), b"40 0 obj null endobj", trailer=b"/Info << /A %s >>" % SCRIPT), b"41 0 obj null endobj"
     ),
     "an object on the line of another": paged(b"<< >> endobj 50 0 obj << /XFA 51 0 R >> endobj 51 0 obj <<>> stream\n<xdp/>\nendstream"),
+    "an open action on the line of another object": paged(
+        b"<< >> endobj 50 0 obj << /S /Named /N /Print >> endobj", catalog=b"/OpenAction 50 0 R"
+    ),
+    "an object that cannot be read": paged(b"<< /A [ /B > >>"),
     "a header over several lines": paged(b"null endobj 50 %\r 0\0obj" + SCRIPT),
     "the first of two entries of one name": paged(catalog=b"/OpenAction << /S /URI /URI (http://a.id) >> /OpenAction [3 0 R /Fit]"),
     "a dictionary without an end": paged(b"<< /S /JavaScript /JS (x)"),
@@ -241,6 +245,10 @@ def test_the_refusal_names_what_was_found_and_says_what_to_do() -> None:
         assert refused.value.errors == [{"field": "purchase_order", "message": words}]
 
 
+def without_pages(pdf: pikepdf.Pdf) -> None:
+    del pdf.pages[0]
+
+
 NOT_PDF = {
     "empty": b"",
     "program": b"MZ\x90\x00" + b"\0" * 100 + letter(),
@@ -253,6 +261,7 @@ NOT_PDF = {
     "page with the words of a pdf": b"<html>%PDF-1.4 %%EOF",
     "words of a pdf": b"%PDF-1.4 %%EOF",
     "no pages": pdf(b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [] /Count 0 >>"),
+    "no pages any more": saved()(without_pages),
     "a page that is not there": pdf(b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [9 0 R] /Count 1 >>"),
     "a stream without an end": paged(b"<< /Length 5 >>\nstream\nabc"),
     "random bytes": b"%PDF-1.7\n" + bytes(range(256)) * 40 + b"%%EOF",
@@ -262,6 +271,11 @@ NOT_PDF = {
 @pytest.mark.parametrize("data", NOT_PDF.values(), ids=NOT_PDF.keys())
 def test_an_incomplete_pdf_is_refused(data: bytes) -> None:
     assert refusal(data) in (NOT_A_PDF, NO_PAGES, BROKEN)
+
+
+@pytest.mark.parametrize("name", ["no pages", "no pages any more", "a page that is not there"])
+def test_a_pdf_without_pages_is_refused_as_such(name: str) -> None:
+    assert refusal(NOT_PDF[name]) == NO_PAGES
 
 
 def test_a_file_above_the_limit_is_refused() -> None:
@@ -307,7 +321,7 @@ def words_of(kind: str) -> dict[str, Any]:
     told = PngImagePlugin.PngInfo()
     told.add_text("Author", "Rahasia")
     told.add_itxt("XML:com.adobe.xmp", "<x>Rahasia</x>")
-    return {"pnginfo": told}
+    return {"pnginfo": told, "icc_profile": b"Rahasia" * 20}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
