@@ -11,8 +11,8 @@ from typing import Any, get_args
 import pytest
 
 from hsm import HSM
-from tests.support.databases import Cluster, Fresh
 from tests.faults.pooler import How, Pooler, When, pooler_before
+from tests.support.databases import Cluster, Fresh
 from tests.support.servers import running
 from tests.support.visitor import Visitor
 from tests.support.world import API, Client, World, done
