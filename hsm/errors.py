@@ -35,7 +35,7 @@ class HSMKeyAmbiguous(HSMError):
 
 
 class HSMKeyChanged(HSMError):
-    """A signature does not verify with the public key that was pinned when this process first used the label."""
+    """The token holds another key under a label than the one that was pinned, or recorded at the ceremony. Nothing is made with it."""
 
 
 class HSMMisuse(HSMError):

@@ -26,21 +26,26 @@ class KeyPlan:
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """One key as found on the token. `attributes` are the PKCS#11 attributes read back, without the CKA_ prefix."""
+    """One key as found on the token. `attributes` and `form` are PKCS#11 attributes read back, without the CKA_ prefix.
+
+    `form` has those of `FORM`: type and length of a secret key (bytes), type and curve (hex of its DER) of an EC key.
+    """
 
     label: str
     id: bytes
     kind: KeyKind
     attributes: dict[str, bool]
+    form: dict[str, str]
 
     @property
     def faults(self) -> list[str]:
-        """Return the names of attributes whose value differs from what `WANTED` demands. Empty for a sound key.
+        """Return the names of attributes whose value differs from what `WANTED` and `FORM` demand. Empty for a sound key.
 
         An attribute that the token does not report is not a fault: HSMs leave out attributes that do not apply to a key.
         """
-        wanted = WANTED[self.kind]
-        return sorted(name for name, value in self.attributes.items() if wanted.get(name, value) != value)
+        wanted, form = WANTED[self.kind], FORM[self.kind]
+        loose = [name for name, value in self.attributes.items() if wanted.get(name, value) != value]
+        return sorted([*loose, *(name for name, value in self.form.items() if value not in form[name])])
 
 
 # ALWAYS_SENSITIVE, NEVER_EXTRACTABLE and LOCAL prove that the key was generated on this token and never left it.
@@ -63,6 +68,14 @@ WANTED: dict[KeyKind, dict[str, bool]] = {
     KeyKind.HMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
 }
 
+FORM: dict[KeyKind, dict[str, tuple[str, ...]]] = {
+    KeyKind.EC_SIGN: {"KEY_TYPE": ("EC",), "EC_PARAMS": ("06082a8648ce3d030107",)},  # the object identifier of P-256
+    KeyKind.AES_SEAL: {"KEY_TYPE": ("AES",), "VALUE_LEN": ("32",)},
+    KeyKind.AES_CMAC: {"KEY_TYPE": ("AES",), "VALUE_LEN": ("32",)},
+    KeyKind.HMAC: {"KEY_TYPE": ("GENERIC_SECRET", "SHA256_HMAC"), "VALUE_LEN": ("32",)},
+}
+"""Attributes of a kind's form, with the values a token may report."""
+
 SIGNING_PLAN = (
     KeyPlan("manifest-sign", KeyKind.EC_SIGN, b"\x01\x01"),
     KeyPlan("status-sign", KeyKind.EC_SIGN, b"\x01\x02"),
@@ -76,8 +89,19 @@ SIGNING_PLAN = (
 ROOT_PLAN = (KeyPlan("root", KeyKind.EC_SIGN, b"\x00\x01"),)
 
 
+MASTER = "sam-master-v"
+"""The beginning of the labels of card master keys."""
+
+
+def secret_kind(label: str) -> KeyKind | None:
+    """Return the kind of a secret key by its label, or None for a label that no secret key of this project has."""
+    if label.startswith(MASTER):
+        return KeyKind.AES_CMAC
+    return next((key.kind for key in SIGNING_PLAN if key.label == label and key.kind is not KeyKind.EC_SIGN), None)
+
+
 def master_plan(version: int) -> KeyPlan:
     """Return the plan of the card master key of a version, 1…255. Raise ValueError outside this range (`keyver` is one byte)."""
     if not 1 <= version <= 255:
         raise ValueError("a master key version lies within 1…255")
-    return KeyPlan(f"sam-master-v{version}", KeyKind.AES_CMAC, bytes((4, version)))
+    return KeyPlan(f"{MASTER}{version}", KeyKind.AES_CMAC, bytes((4, version)))

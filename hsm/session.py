@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,9 +14,10 @@ from pkcs11.mechanisms import GCMParams
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from hsm.errors import HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse
-from hsm.keys import KeyInfo, KeyKind, KeyPlan
+from hsm.keys import FORM, KeyInfo, KeyKind, KeyPlan, secret_kind
 
 IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
+CHECK_TEXT = b"SI-FILMA check value"  # neither as long as what a token's MAC is made of nor as what a card's key is derived from
 _CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
 _READ_BACK = (
     "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "SIGN", "VERIFY", "ENCRYPT",
@@ -28,6 +31,8 @@ class TokenSession:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._handles: dict[tuple[str, ObjectClass], Any] = {}
+        self.compared: set[str] = set()
+        """The labels of secret keys that were compared with their check values."""
 
     def sign(self, label: str, digest: bytes) -> bytes:
         """Sign a 32-byte digest with CKM_ECDSA and return 64 bytes r ‖ s. Raise HSMMisuse for any other length.
@@ -93,7 +98,25 @@ class TokenSession:
             # Tokens refuse attributes that do not apply to the type of the key.
             except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
                 continue
-        return KeyInfo(plan.label, bytes(key.id), plan.kind, attributes)
+        return KeyInfo(plan.label, bytes(key.id), plan.kind, attributes, _form(key, plan.kind))
+
+    def check_value(self, label: str) -> str:
+        """Return a secret key's check value: 8 bytes (16 hex digits) that the token makes of a fixed text with the key.
+
+        They tell equal keys from different ones and nothing about a key. No other use of a key gives it this text. Raise HSMMisuse for a
+        label that no secret key has.
+        """
+        kind = secret_kind(label)
+        if kind is KeyKind.AES_SEAL:  # GCM is all it may do: one text under one IV, which a random IV equals once in 2^96
+            param = GCMParams(bytes(IV), CHECK_TEXT, 128)
+            made = self._able(label, ObjectClass.SECRET_KEY, "encrypt")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
+        elif kind is KeyKind.AES_CMAC:
+            made = self.cmac(label, CHECK_TEXT)
+        elif kind is KeyKind.HMAC:
+            made = self.hmac(label, CHECK_TEXT)
+        else:
+            raise HSMMisuse(f"{label} is no secret key of this project")
+        return hashlib.sha256(made).hexdigest()[:16]
 
     def labels(self) -> list[tuple[str, bytes, str]]:
         """Return label, CKA_ID and class of every private and secret key on the token, sorted."""
@@ -178,6 +201,22 @@ class TokenSession:
                 Attribute.UNWRAP: False,
             },
         )
+
+
+def _form(key: Any, kind: KeyKind) -> dict[str, str]:
+    """Return the attributes of FORM as the token reports them, as text."""
+    read: dict[str, Callable[[Any], str]] = {
+        "KEY_TYPE": lambda value: value.name,
+        "EC_PARAMS": lambda value: bytes(value).hex(),
+        "VALUE_LEN": str,
+    }
+    form = {}
+    for name in FORM[kind]:
+        try:
+            form[name] = read[name](key[Attribute[name]])
+        except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
+            continue
+    return form
 
 
 _PRIVATE: dict[Attribute, Any] = {

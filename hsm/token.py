@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from hsm import derivation
 from hsm.adapter import HSMPrivateKey
 from hsm.errors import HSMError, HSMKeyChanged
-from hsm.keys import SIGNING_PLAN, KeyInfo, KeyPlan
+from hsm.keys import MASTER, SIGNING_PLAN, KeyInfo, KeyPlan
 from hsm.module import Module, TokenConfig, TokenInfo
 from hsm.session import TokenSession
 
@@ -56,6 +56,7 @@ class Operations:
 
     def hmac(self, label: str, message: bytes) -> bytes:
         """Return the HMAC-SHA-256 of `message`, 32 bytes."""
+        self._require(label)
         return self.session.hmac(label, message)
 
     def derive_open_key(self, version: int, uid: bytes) -> bytes:
@@ -63,21 +64,47 @@ class Operations:
 
         The master key never leaves the token (docs/manifest.md).
         """
-        label = f"sam-master-v{version}"
+        label = f"{MASTER}{version}"
+        self._require(label)
         return b"".join(self.session.cmac(label, block) for block in derivation.blocks(uid))
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
         """Encrypt by C_Encrypt(CKM_AES_GCM) and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
+        self._require(label)
         return self.session.seal(label, plaintext, associated_data)
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
         """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
+        self._require(label)
         return self.session.open_sealed(label, sealed, associated_data)
+
+    def check_value(self, label: str) -> str:
+        """Return the check value of a secret key, 16 hex digits (`TokenSession.check_value`)."""
+        return self.session.check_value(label)
+
+    def is_known(self, label: str) -> bool:
+        """Return whether the secret key of this label is recorded, so that it was compared before its use."""
+        return label in self._hsm.expected()
+
+    def compare(self, label: str) -> None:
+        """Compare a secret key with its recorded check value, if there is one. Raise HSMKeyChanged if it is another key."""
+        expected = self._hsm.expected().get(label)
+        if expected is None:
+            return
+        if self.check_value(label) != expected:
+            raise HSMKeyChanged(f"{label} on the token is another key than that of the ceremony")
+        self.session.compared.add(label)
+
+    def _require(self, label: str) -> None:
+        """Compare at the first use in this session: there the key is searched by its label, and later uses take the same object."""
+        if label not in self.session.compared:
+            self.compare(label)
 
 
 class HSM:
     """One token. The library starts at the first call. Threads and forked processes may use the same object.
 
+    `expected` returns the check values of secret keys by label, as recorded at the ceremony. A key that differs is not used.
     `before_call` runs in the caller's thread before each call. The application uses it to check that no database transaction is open.
     Every method may raise any HSMError.
     """
@@ -86,6 +113,7 @@ class HSM:
         self.config = config
         self._before_call = before_call
         self.pinned: dict[str, ec.EllipticCurvePublicKey] = {}
+        self.expected: Callable[[], Mapping[str, str]] = dict
         self._health: tuple[float, Health] | None = None
 
     @property
@@ -143,7 +171,9 @@ class HSM:
         return self.run(lambda do: do.session.labels())
 
     def check(self) -> Health:
-        """Sign a fresh digest with `health-test`, verify it and return the result. A good result is cached for HEALTH_FOR seconds.
+        """Sign a fresh digest with `health-test`, verify it, and compare every recorded secret key.
+
+        A good result is cached for HEALTH_FOR seconds.
 
         No lock is taken: two checks at the same time sign twice, and a fork between them leaves no lock held.
         """
@@ -152,13 +182,18 @@ class HSM:
             return seen[1]
         problem = ""
         try:
-            # The digest is new each time, so that an old signature cannot pass for an answer.
-            self.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
+            self.run(self._look)
         except HSMError as error:
             problem = str(error)
         health = Health(not problem, self.module.generation, self.module.restarts, problem)
         self._health = (time.monotonic(), health)
         return health
+
+    def _look(self, do: Operations) -> None:
+        # The digest is new each time, so that an old signature cannot pass for an answer.
+        do.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
+        for label in self.expected():
+            do.compare(label)
 
     def pin_key(self, label: str, key: ec.EllipticCurvePublicKey) -> ec.EllipticCurvePublicKey:
         """Remember the first public key seen under a label and return it. Raise HSMKeyChanged if a later key differs."""

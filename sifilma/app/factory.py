@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask_openapi3 import Info
@@ -11,6 +12,7 @@ from config.loading import load_settings
 from config.settings import Settings
 from hsm import HSM
 from sifilma import api
+from sifilma.activation.trust import key_checks
 from sifilma.app import blueprints, command_groups
 from sifilma.app.hooks import register as register_hooks
 from sifilma.documents.store import DiskStore
@@ -59,11 +61,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 
 def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: HSM | None) -> Resources:
-    clock = clock or SystemClock()
+    clock, token = clock or SystemClock(), hsm or signing_token(settings)
+    token.expected = partial(key_checks.load, settings)
     return Resources(
         settings=settings,
         clock=clock,
-        hsm=hsm or signing_token(settings),
+        hsm=token,
         files=DiskStore(settings.files),
         schema_head=migrate.head(),
         rules=app.url_map,

@@ -299,8 +299,10 @@ def _keys(hsm: HSM) -> Lines:
     wrong = {info.label: info.faults for info in found if info.faults}
     yield _fail(f"Keys are not what their template demands: {wrong}.") if wrong else _ok(f"{len(found)} keys are there and sound.")
     state = health.check_hsm()
+    if state.get("recorded_keys") == 0:
+        yield _warn("No check value of a secret key is recorded, so a wrong key would not be noticed: `sifilma hsm init` records them.")
     yield (
-        _ok("A signature verifies.")
+        _ok("A signature verifies, and no secret key is another one than was recorded.")
         if state["ok"]
         else _fail(f"No signature can be made: {state.get('last_error') or state.get('error')}.")
     )

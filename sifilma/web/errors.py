@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
-from hsm.errors import HSMError, HSMMisuse, HSMUnavailable
+from hsm.errors import HSMError, HSMKeyChanged, HSMMisuse, HSMUnavailable
 from sifilma.kernel.errors import (
     Conflict,
     Invalid,
@@ -180,6 +180,11 @@ def _from_hsm(error: HSMError) -> SifilmaError:
     log.error("HSM fault", error=type(error).__name__, reason=str(error))
     if isinstance(error, HSMMisuse):
         return SifilmaError()
+    if isinstance(error, HSMKeyChanged):
+        return Unavailable(
+            "The HSM holds another key than this installation was set up with. Nothing was made with it, nothing was used up.",
+            retry_after=60, type="hsm-wrong-key",
+        )  # fmt: skip
     wait = round(error.retry_after) if isinstance(error, HSMUnavailable) else 60
     return Unavailable(
         "The HSM is not available right now; nothing was changed, nothing was used up.", retry_after=max(1, wait), type="hsm-unavailable"

@@ -111,12 +111,13 @@ def check_database() -> dict[str, Any]:
 
 
 def check_hsm() -> dict[str, Any]:
-    """Check that the HSM makes a signature that verifies."""
+    """Check that the HSM makes a signature that verifies, and that its secret keys are those of the ceremony."""
     try:
-        state = resources().hsm.check()
+        state, recorded = resources().hsm.check(), len(resources().hsm.expected())
     except HSMError as fault:
         return {"ok": False, "error": type(fault).__name__}
-    return {"ok": state.ok, "generation": state.generation, "restarts": state.restarts, "last_error": state.last_error}
+    told = {"generation": state.generation, "restarts": state.restarts, "last_error": state.last_error, "recorded_keys": recorded}
+    return {"ok": state.ok, **told}
 
 
 def check_disk() -> dict[str, Any]:

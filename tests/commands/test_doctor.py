@@ -15,6 +15,7 @@ import pytest
 
 from config.settings import Settings
 from hsm.keys import SIGNING_PLAN
+from sifilma.activation.trust import key_checks
 from sifilma.app.audit_commands import keep_log
 from sifilma.commands import doctor
 from sifilma.commands.doctor_checks import Level, time_outs
@@ -73,7 +74,7 @@ def test_a_database_that_is_away_does_not_keep_the_rest_from_being_looked_at(sql
     assert failed(found) == {"database"}
     assert "does not answer" in found["FAIL database"][0]
     assert found["WARN schema"] == ["Not looked at: database failed."]
-    assert "A signature verifies." in found["OK hsm"]
+    assert "A signature verifies, and no secret key is another one than was recorded." in found["OK hsm"]
 
 
 def test_an_address_that_is_none_does_not_keep_the_rest_from_being_looked_at(sqlite_world: World, examine: Examine) -> None:
@@ -103,6 +104,10 @@ def test_a_token_with_other_keys_is_named_before_anything_is_signed_with_it(
     sqlite_world.personalised()
     softhsm.token("doctor-other", SIGNING_PLAN)
     found = examine(sqlite_world, SIFILMA_HSM_TOKEN="doctor-other")
+    assert "another key than that of the ceremony" in found["FAIL hsm"][0]
+    (sqlite_world.settings.trust / key_checks.FILE).unlink()  # of an installation that has not recorded its keys yet
+    found = examine(sqlite_world, SIFILMA_HSM_TOKEN="doctor-other")
+    assert "No check value of a secret key is recorded" in found["WARN hsm"][0]
     assert {"key check", "vouching"} <= failed(found)
     assert "sam-master-v1 is not the key" in found["FAIL key check"][0]
 

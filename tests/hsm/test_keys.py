@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from pkcs11 import Attribute, KeyType, MechanismFlag
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from hsm import HSM, HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse, HSMUnavailable, KeyKind, KeyPlan, ceremony
+from hsm import HSM, HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMMisuse, HSMUnavailable, KeyKind, KeyPlan, ceremony
 from hsm.derivation import kcv
 from hsm.keys import SIGNING_PLAN, WANTED, master_plan
 from tests.hsm.token_access import DIGEST, put_secret, raw, refusal, remove, sound
@@ -96,6 +97,75 @@ def test_an_imported_key_is_refused(softhsm: SoftHSM) -> None:
     error = refusal(lambda: ceremony.create_keys(token, SEAL))
     assert isinstance(error, HSMMisuse)
     assert all(name in str(error) for name in ("LOCAL", "NEVER_EXTRACTABLE", "ID"))
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "length", "wrong"),
+    [
+        ("seal-kek", KeyType.AES, 128, "VALUE_LEN"),
+        ("sam-master-v1", KeyType.AES, 192, "VALUE_LEN"),
+        ("token-mac", KeyType.GENERIC_SECRET, 64, "VALUE_LEN"),
+        ("token-mac", KeyType.AES, 256, "KEY_TYPE"),
+    ],
+)
+def test_a_secret_key_of_another_type_or_length_is_refused(softhsm: SoftHSM, label: str, kind: KeyType, length: int, wrong: str) -> None:
+    plan = next(plan for plan in SIGNING_PLAN if plan.label == label)
+    token = softhsm.token(f"form-{label}-{length}", [])
+    abilities = (
+        MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT if plan.kind is KeyKind.AES_SEAL else MechanismFlag.SIGN | MechanismFlag.VERIFY
+    )
+    able = {Attribute[name]: WANTED[plan.kind].get(name, False) for name in ("ENCRYPT", "DECRYPT", "SIGN", "VERIFY", "WRAP", "UNWRAP")}
+    template = able | {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.DERIVE: False, Attribute.PRIVATE: True}
+    raw(
+        token,
+        lambda on: on.generate_key(kind, length, id=plan.id, label=label, store=True, capabilities=abilities, template=template),
+    )
+    with pytest.raises(HSMMisuse, match=rf"'{label}': \['{wrong}'\]"):
+        ceremony.create_keys(token, [plan])
+
+
+def test_a_signing_key_on_another_curve_is_refused_at_the_ceremony(softhsm: SoftHSM) -> None:
+    token = softhsm.token("curve-read-back", [])
+    private = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.DERIVE: False, Attribute.PRIVATE: True}
+    private |= {Attribute.SIGN: True, Attribute.SIGN_RECOVER: False, Attribute.DECRYPT: False, Attribute.UNWRAP: False}
+    raw(
+        token,
+        lambda on: on.create_domain_parameters(
+            KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}, local=True
+        ).generate_keypair(label="manifest-sign", id=b"\x01\x01", store=True, private_template=private),
+    )
+    with pytest.raises(HSMMisuse, match=r"'manifest-sign': \['EC_PARAMS'\]"):
+        ceremony.create_keys(token, EC)
+
+
+def test_check_values_tell_keys_apart_and_an_exchanged_key_is_used_for_nothing(softhsm: SoftHSM) -> None:
+    labels = ("token-mac", "seal-kek", "sam-master-v1")
+    secrets = [plan for plan in SIGNING_PLAN if plan.label in labels or plan.label == "health-test"]
+    token, other = softhsm.token("exchanged", secrets), softhsm.token("untouched", secrets)
+    recorded, others = ({label: one.run(lambda do, label=label: do.check_value(label)) for label in labels} for one in (token, other))  # type: ignore[misc]  # mypy cannot infer the default
+    assert len({*recorded.values(), *others.values()}) == 6
+    assert HSM(token.config).run(lambda do: [do.check_value(label) for label in labels]) == [recorded[label] for label in labels]
+    token.expected = lambda: recorded
+    sealed = token.seal("seal-kek", b"x", b"")
+    assert token.check().ok
+    for label in labels:
+        remove(token, label)
+    token.close()
+    ceremony.create_keys(token, secrets)
+    token.close()
+    acts: list[tuple[str, Callable[[], object]]] = [
+        ("token-mac", lambda: token.hmac("token-mac", b"x")),
+        ("seal-kek", lambda: token.open_sealed("seal-kek", sealed, b"")),
+        ("seal-kek", lambda: token.seal("seal-kek", b"x", b"")),
+        ("sam-master-v1", lambda: token.derive_open_key(1, bytes(8))),
+    ]
+    for label, act in acts:
+        error = refusal(act)
+        assert isinstance(error, HSMKeyChanged)
+        assert label in str(error)
+    token._health = None  # a good result of before is kept for seconds
+    state = token.check()
+    assert (state.ok, "another key than that of the ceremony" in state.last_error) == (False, True)
 
 
 def test_two_keys_with_one_label_are_refused(softhsm: SoftHSM) -> None:

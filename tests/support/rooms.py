@@ -61,6 +61,7 @@ NAMES_USED_ONCE = {
     "activation/tokens/sealing": "AES-GCM under data keys, for tokens and manifest bodies",
     "activation/trust/ceremonies": "the key ceremonies in the record, which tie a database to a root",
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
+    "activation/trust/key_checks": "the check values of the secret keys",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
     "approvals/four_eyes": "the rule who may approve or execute: predicate, SQL and trigger",

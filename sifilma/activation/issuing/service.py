@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from config.settings import Settings
 from hsm import HSM
 from hsm.derivation import kcv as key_check_value
+from hsm.errors import HSMKeyChanged
+from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.statements import (
@@ -209,16 +211,27 @@ def wrong_token(left: int) -> Invalid:
 
 
 def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
-    """Compare the token, derive the card's key, sign and seal. Return None for a wrong token."""
+    """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
+    _require_key(do, row, open_key)
     manifest = _manifest(at, settings, ready, epoch, open_key)
     body = manifest.to_bytes()
     line = jws.sign(body, kid, jws.MANIFEST_TYPE, lambda digest: do.sign("manifest-sign", digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
     return Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
+
+
+def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
+    """Raise unless this is the key with which the card was personalised: HSMKeyChanged if that may be the token's fault, else Conflict."""
+    if key_check_value(open_key) == row.kcv:
+        return
+    master = f"{MASTER}{row.key_version}"
+    if not do.is_known(master):
+        raise HSMKeyChanged(f"{master} is not the key with which {row.uid} was personalised")
+    raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
 def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:

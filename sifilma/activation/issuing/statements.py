@@ -33,7 +33,7 @@ _standing = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
 
 READ = Prepared(
     select(
-        Card.id.label("card_id"), Card.uid, Card.state, Card.function, Card.holder_id, Card.revision, Card.seq, Card.key_version,
+        Card.id.label("card_id"), Card.uid, Card.state, Card.function, Card.holder_id, Card.revision, Card.seq, Card.key_version, Card.kcv,
         Card.unit_id.label("tied_unit_id"), Card.personalisation_request_id,
         Token.id.label("token_id"), Token.mac, Token.expires_at.label("token_expires_at"), Token.status_list, Token.status_index,
         ActivationRequest.id.label("request_id"), ActivationRequest.state.label("request_state"),

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings, SettingsError
+from sifilma.activation.trust import key_checks
 from sifilma.activation.trust.keyset import Trust
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
@@ -25,7 +26,8 @@ class Ceremony:
 def record_ceremony(ctx: Context, settings: Settings, trust: Trust) -> None:
     """Record that this keyset was published here. The entry ties the database to the root, and to the kind of installation."""
     version = str(trust.keyset.version)
-    record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env)
+    checks = dict(key_checks.load(settings))
+    record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env, key_checks=checks)
 
 
 def find_ceremony(session: Session) -> Ceremony | None:

@@ -19,6 +19,7 @@ from config.settings import Settings
 from hsm import HSM
 from manifests import jws
 from manifests.keyset import Jwk, Key, Keyset, Use, root_sha256, sign_keyset, verify_keyset
+from sifilma.activation.trust import key_checks
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.text import say
@@ -132,8 +133,10 @@ def load(settings: Settings) -> Trust:
 def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust:
     """Sign and publish a keyset of the token's keys, and the certificates. If it is published already, nothing changes.
 
-    Raise Unavailable if the root token holds another root than the published keyset.
+    The check values of the secret keys are recorded with it. Raise Unavailable if the root token holds another root than the published
+    keyset, and HSMKeyChanged if a secret key is another one than was recorded.
     """
+    key_checks.record(settings, signing)
     keys = {label: signing.public_key(label) for label, _ in USES}
     before = _published(settings)
     kids = {jws.thumbprint(key) for key in keys.values()}

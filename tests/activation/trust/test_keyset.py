@@ -6,13 +6,14 @@ import json
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hsm import HSM
-from hsm.keys import SIGNING_PLAN
+from hsm import HSM, HSMKeyChanged, KeyKind, ceremony
+from hsm.keys import SIGNING_PLAN, master_plan
 from manifests.keyset import verify_keyset
-from sifilma.activation.trust import keyset
+from sifilma.activation.trust import key_checks, keyset
 from sifilma.kernel.errors import Unavailable
 from tests.support import programs
 from tests.support.softhsm import SoftHSM
@@ -54,13 +55,39 @@ def test_publishing_again_changes_nothing(sqlite_world: World, root_token: HSM) 
 
 
 def test_a_new_key_makes_the_next_keyset_version_and_the_old_key_stays(sqlite_world: World, root_token: HSM, softhsm: SoftHSM) -> None:
-    other = softhsm.token("sifilma-next", SIGNING_PLAN)
+    other = softhsm.token("sifilma-next", [plan for plan in SIGNING_PLAN if plan.kind is KeyKind.EC_SIGN])
     published = keyset.publish(sqlite_world.settings, other, root_token, START)
     assert published.keyset.version == 2
     old = {key.kid for key in sqlite_world.trust.keyset.keys}
     assert old < {key.kid for key in published.keyset.keys}
     assert published.kid(other, "manifest-sign", "manifest") not in old
     assert published.kid(sqlite_world.hsm, "manifest-sign", "manifest") in old  # both keys are valid while machines change to the new one
+
+
+def test_no_keyset_is_published_for_a_token_whose_secret_keys_are_others(sqlite_world: World, root_token: HSM, softhsm: SoftHSM) -> None:
+    before = sqlite_world.trust.file
+    with pytest.raises(HSMKeyChanged, match="sam-master-v1, seal-kek, token-mac"):
+        keyset.publish(sqlite_world.settings, softhsm.token("sifilma-other", SIGNING_PLAN), root_token, START)
+    assert keyset.load(sqlite_world.settings).file == before
+    assert key_checks.load(sqlite_world.settings).keys() == {"sam-master-v1", "seal-kek", "token-mac"}
+
+
+def test_a_new_master_key_is_recorded_beside_the_first(sqlite_world: World, root_token: HSM, softhsm: SoftHSM, tmp_path: Path) -> None:
+    token = softhsm.token("sifilma-grows", SIGNING_PLAN)
+    settings = sqlite_world.settings.model_copy(update={"home": tmp_path / "grows"})
+    keyset.publish(settings, token, root_token, START)
+    first = dict(key_checks.load(settings))
+    ceremony.create_keys(token, [master_plan(2)])
+    keyset.publish(settings, token, root_token, START)
+    second = dict(key_checks.load(settings))
+    assert second.pop("sam-master-v2") not in first.values()
+    assert second == first
+
+
+def test_check_values_that_cannot_be_read_stop_the_secret_keys(sqlite_world: World) -> None:
+    (sqlite_world.settings.trust / key_checks.FILE).write_text("{")
+    told: Any = sqlite_world.app.test_client().get("/readyz")
+    assert (told.status_code, told.json["checks"]["hsm"]["ok"]) == (503, False)
 
 
 def test_a_keyset_that_the_pinned_root_did_not_sign_is_refused(sqlite_world: World) -> None:
