@@ -115,8 +115,7 @@ class Node:
         members = group(self._supervisor)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._supervisor, signal.SIGKILL)
-        while any(lives(pid) for pid in members):
-            time.sleep(0.002)
+        wait_for_end(members)
 
 
 Disturbance = Callable[[Node, random.Random], None]
@@ -138,9 +137,10 @@ def is_kill(name: str) -> bool:
 
 
 def kill(pids: Sequence[int], chance: random.Random) -> None:
-    """Kill one of these processes, if there are any."""
+    """Kill one of these processes, if there are any, and wait until it is gone: a busy machine lets it look alive for a moment."""
     for pid in chance.sample(pids, min(1, len(pids))):
         send(pid, signal.SIGKILL)
+        wait_for_end([pid])
 
 
 def freeze(pids: Sequence[int], chance: random.Random) -> None:
@@ -154,6 +154,15 @@ def send(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process that may be gone."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def wait_for_end(pids: Sequence[int], seconds: float = 10) -> None:
+    """Wait until these processes are gone. TimeoutError after so many seconds."""
+    until = time.monotonic() + seconds
+    while any(lives(pid) for pid in pids):
+        if time.monotonic() > until:
+            raise TimeoutError(f"killed and still there: {pids}")
+        time.sleep(0.002)
 
 
 def lives(pid: int) -> bool:

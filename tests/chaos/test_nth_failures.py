@@ -24,7 +24,8 @@ from tests.support.world import World
 
 
 def test_no_failed_step_leaves_an_act_done_by_half_or_done_twice(world: World) -> None:
-    with closing(Loop(world, most=1)) as loop:
+    # The first and the last step of a kind on SQLite, one from the middle on PostgreSQL, which takes longer and has more kinds.
+    with closing(Loop(world, most=1 if "postgresql" in world.settings.database else 2)) as loop:
         loop.run(MAIN)
     assert not loop.faults, "\n".join(loop.faults)
     assert loop.cases >= 13
