@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
+from sifilma.kernel.rates import Repetitions
+from sifilma.resources import attach, resources
 from tests.access.objects import SELECTS, OwnedObject, objects_of
 from tests.access.roles import ANYBODY, OPEN, PERSON, ROLES, Visitor
 from tests.access.routes import ALSO, LISTS, PARTIES, SEEN_BY, STEMS, Route, absent, routes
@@ -196,6 +198,8 @@ class Walk:
         client, request_id = self.visitor.client(how), f"access-{uuid4().hex}"
         headers = client.headers | {"X-Request-Id": request_id, "Accept": "application/json"} | more.pop("headers", {})
         given = {name: value for name, value in headers.items() if value is not None}
+        app = self.visitor.world.app
+        attach(app, replace(resources(app), denials=Repetitions()))  # every refusal is the first of its hour: those that repeat are counted
         answer = client.open(route.method, route.url(item), headers=given, **more)
         if self.visitor.role.known and (answer.status_code == 403 or (answer.status_code == 404 and "<" in route.rule.rule)):
             self.denied[request_id] = "access.denied" if answer.status_code == 403 else "access.not_found"
