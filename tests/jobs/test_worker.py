@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from sifilma.activation.tokens import sealing
-from sifilma.documents.sheets import read, write_xlsx
+from sifilma.documents.sheets import read
 from sifilma.fsck.run import examine
 from sifilma.jobs import service, worker
 from sifilma.jobs.failed_rows import cells_of
@@ -27,7 +27,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.regions.place import PlaceCheck, Placed
 from sifilma.regions.sources import place_check
 from tests.activation.bulk.sheets import HEADER, rows_of, send, sent, sheet, tools, worked
-from tests.documents.files import rezipped
+from tests.documents.files import rezipped, xlsx
 from tests.fsck.conftest import installation
 from tests.support.softhsm import SoftHSM
 from tests.support.world import Client, World, done, new_uid
@@ -127,7 +127,7 @@ def test_slow_rows_do_not_hold_a_turn_beyond_its_time(world: World) -> None:
 
 def test_a_small_file_of_enormous_cells_makes_no_job(sqlite_world: World) -> None:
     """300 rows of 40,000 characters in a few kilobytes: opening them anew took a worker longer than a turn."""
-    made = write_xlsx(HEADER, refusable(300, address="ALAMAT"))
+    made = xlsx(HEADER, *refusable(300, address="ALAMAT"))  # its texts are shared
     with ZipFile(io.BytesIO(made)) as archive:
         strings = archive.read("xl/sharedStrings.xml").replace(b"ALAMAT", b"x" * 40_000)
     data = rezipped(made, {"xl/sharedStrings.xml": strings})
