@@ -127,7 +127,7 @@ def test_slow_rows_do_not_hold_a_turn_beyond_its_time(world: World) -> None:
 
 def test_a_small_file_of_enormous_cells_makes_no_job(sqlite_world: World) -> None:
     """300 rows of 40,000 characters in a few kilobytes: opening them anew took a worker longer than a turn."""
-    made = xlsx(HEADER, *refusable(300, address="ALAMAT"))
+    made = xlsx(HEADER, *refusable(300, address="ALAMAT"))  # its texts are shared
     with ZipFile(io.BytesIO(made)) as archive:
         strings = archive.read("xl/sharedStrings.xml").replace(b"ALAMAT", b"x" * 40_000)
     data = rezipped(made, {"xl/sharedStrings.xml": strings})
