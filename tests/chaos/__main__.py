@@ -64,6 +64,8 @@ def kill(supplies: Supplies, seed: int, kills: int, minutes: float) -> list[str]
         while run.outcome.kills < kills and time.monotonic() < until and not run.outcome.faults:
             run.play(min(ROUND, kills - run.outcome.kills), until)
             say(run.outcome)
+        for fault in run.outcome.faults:
+            say(f"  {fault}")
         return [*run.outcome.faults, *_too_few(run.outcome, kills, minutes)]
 
 
