@@ -60,7 +60,7 @@ def accept(usernames: tuple[str, ...]) -> None:
     if found is None:
         click.echo("the clock is trusted: there is nothing to accept")
         return
-    if found.reason is Reason.DATABASE:
+    if _differs_from_the_database(watch):
         raise Conflict("The database's clock shows another time: set the wrong one of the two right first.")
     click.echo(f"The clock shows {_moment(watch.clock.now())}. It is not trusted: {why(found)}.")
     people = _confirmed(settings, usernames)
@@ -97,6 +97,13 @@ def _find_stop(watch: ClockWatch) -> Finding | None:
     with command_context() as ctx:
         ctx.uow.begin_read()
         return watch.look(ctx.session)
+
+
+def _differs_from_the_database(watch: ClockWatch) -> bool:
+    """Return whether the two clocks differ now. The reason of a stop that waits for people tells only how it began."""
+    with command_context() as ctx:
+        ctx.uow.begin_read()
+        return abs(read(ctx.session, watch.clock).database) > watch.tolerance
 
 
 def _confirmed(settings: Settings, usernames: Sequence[str]) -> list[Actor]:

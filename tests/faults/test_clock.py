@@ -19,6 +19,7 @@ from sifilma.app.factory import create_app
 from sifilma.audit import checkpoints
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.db import db
+from sifilma.kernel.timekeeping.watch import ClockStop, Reason
 from tests.support.counting import counted
 from tests.support.fsck_findings import fsck_findings
 from tests.support.transparency_log import act, sequence
@@ -274,6 +275,15 @@ def codes(world: World) -> Callable[[str], str]:
     """The codes of a person, of the step before the present one and of the present one."""
     steps = iter((-30, 0))
     return lambda name: pyotp.TOTP(world.seeds[name]).at(world.clock.now() + timedelta(seconds=next(steps)))
+
+
+def test_a_stop_by_the_databases_clock_that_is_right_again_can_be_accepted(sqlite_world: World) -> None:
+    world = sqlite_world
+    with world.context() as ctx:
+        ctx.session.add(ClockStop(reason=Reason.DATABASE, seconds=3e8, waits=True, earliest=START, latest=START))
+    told = accepted(world, "operator1")
+    assert told.exit_code == 0, told.output
+    assert world.sql("SELECT COUNT(*) FROM clock_stop WHERE ended_at IS NULL") == [(0,)]
 
 
 def test_a_wrong_clock_is_not_accepted_by_codes_of_the_right_time(sqlite_world: World) -> None:

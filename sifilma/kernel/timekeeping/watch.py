@@ -184,6 +184,7 @@ class ClockWatch:
         self.clock, self.tolerance = clock, tolerance
         self.started = clock.reading()
         self._own: Reading | None = self.started
+        self._is_proved = False  # whether a look has found a reading of this process right
         self._looked: Reading | None = None
         self._found: Finding | None = None
         self._accepted: int | None = None
@@ -231,11 +232,16 @@ class ClockWatch:
         reading = self.clock.reading()
         found = judge(reading, known, self._own, self.tolerance)
         if found is None:
-            self._own = reading
+            self._own, self._is_proved = reading, True
         elif found.reason is Reason.STEPPED and known.trusted is not None and known.trusted.boot_id == reading.boot_id:
             self._own = known.trusted  # also where this process was started by a wrong clock
+        elif not self._is_proved and self._agrees(reading):
+            self._own = None  # the reading at the start is as doubtful as this one: a clock that is set right must not count as stepped
         self._found, self._looked = found, reading
         return found
+
+    def _agrees(self, reading: Reading) -> bool:
+        return self._own is not None and self._own.boot_id == reading.boot_id and abs(_ahead(reading, self._own)) <= self.tolerance
 
     def _of(self, reading: Reading) -> Finding | None:
         return self._found or judge(reading, Known(), self._own, self.tolerance)

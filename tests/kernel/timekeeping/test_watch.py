@@ -99,6 +99,18 @@ def test_a_process_that_was_started_by_a_wrong_clock_notices_it(world: World) ->
     assert look(world, watch) is None
 
 
+def test_a_worker_that_was_started_before_the_clock_was_set_right_trusts_it_then(sqlite_world: World) -> None:
+    world = sqlite_world
+    assert beat(world) is None
+    world.clock.reboot(minutes=-10)
+    watch = ClockWatch(world.clock, 60)
+    found = beat(world, watch)
+    assert found is not None
+    assert found.reason is Reason.BACKWARDS
+    world.clock.jump(minutes=11)
+    assert beat(world, watch) is None
+
+
 def test_the_database_is_asked_at_most_every_ten_seconds(sqlite_world: World) -> None:
     world = sqlite_world
     watch = ClockWatch(world.clock, 60)
