@@ -97,17 +97,21 @@ def worker_command(once: bool) -> None:
 
 def keep_working() -> NoReturn:
     """Do one round after the other."""
+    _armed.append(True)
     while True:
-        _rearm()
         counts, _ = run_once()
         if any(counts.values()):
             _say(counts)
         _wait()
 
 
+_armed: list[bool] = []
+
+
 def _rearm() -> None:
-    """Begin the time anew after which this process writes where it hangs, and ends."""
-    faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
+    """Begin the time anew after which this process writes where it hangs, and ends. Only a worker that keeps working does."""
+    if _armed:
+        faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
 
 
 def _say(counts: dict[str, int]) -> None:
@@ -118,7 +122,6 @@ def _wait() -> None:
     """Wait for the next round. Messages are sent within a second meanwhile, since somebody waits for a code, and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
-        _rearm()
         if not run_timed(ROWS, JOBS[ROWS]):
             time.sleep(1)
         run_timed(MESSAGES, JOBS[MESSAGES])
@@ -138,6 +141,7 @@ def run_once() -> tuple[dict[str, int], list[str]]:
 
 def run_timed(what: str, job: Timed) -> int | None:
     """Run one job, after a sign of life if it is time for one. What goes by the clock is not run while the clock is not trusted (None)."""
+    _rearm()
     if time.monotonic() - _last_beat() >= BEAT_SECONDS:
         run_job(SIGN, _beat)
     if job.goes_by_the_clock and resources().watch.finding() is not None:

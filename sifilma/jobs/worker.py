@@ -33,6 +33,7 @@ from sifilma.audit.service import record
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs.failed_rows import CELLS, Say, Sheet
 from sifilma.jobs.models import ENDED, JOB, Job, JobLine, JobRow, JobState
+from sifilma.jobs.outages import HSM as HSM_AWAY
 from sifilma.jobs.outages import outage_of
 from sifilma.jobs.service import close
 from sifilma.kernel import deadline
@@ -98,8 +99,11 @@ class Taken:
 
     @property
     def careful(self) -> bool:
-        """Return whether the turn before failed, or its worker died: rows are then done one by one, to find the one that does it."""
-        return self.job.tries > 1
+        """Return whether the turn before failed, its worker died, or it waits for the HSM: rows are then done one by one.
+
+        That finds the row that does it. A slow HSM answers for one row in time where it does not for many.
+        """
+        return self.job.tries > 1 or self.job.waits_for == HSM_AWAY
 
     @property
     def in_time(self) -> bool:

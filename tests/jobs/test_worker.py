@@ -376,3 +376,10 @@ def test_ten_files_of_one_organisation_do_not_hold_up_another(world: World) -> N
     assert len(set(turns)) == 4  # the files of one organisation take turns as well
     done(many.post(f"/jobs/{stuck[0]}/cancel"))
     sent(many, sheet(refusable(1)))
+
+
+@pytest.mark.parametrize(("waits_for", "tries", "careful"), [("", 0, False), ("service", 0, False), ("hsm", 0, True), ("", 2, True)])
+def test_a_slow_hsm_is_asked_for_one_row_at_a_time(sqlite_world: World, waits_for: str, tries: int, careful: bool) -> None:
+    """Fifty rows in one visit can take longer than a visit may, again and again: then no turn would settle any."""
+    with sqlite_world.app.app_context():
+        assert Taken(tools(sqlite_world), Job(waits_for=waits_for, tries=tries), 0.0).careful is careful
