@@ -88,7 +88,7 @@ def test_a_failed_message_is_sent_again_and_this_is_recorded(world: World) -> No
     assert head.send(f"/pesan/{message}/ulang").status_code == 409  # the message already waits
     with receivers.gateway() as server:
         assert deliver_by(world, server.port) == 1
-    assert server.items[0][1] == {"to": TO, "text": TEXT}
+    assert server.items[0][1] == {"to": TO, "text": f"UJI: {TEXT}"}
     assert head.send(f"/pesan/{message}/ulang").status_code == 409
     [(owner, data)] = world.sql("SELECT object_id, data FROM audit_entry WHERE action = 'message.send_again'")
     assert owner == message
