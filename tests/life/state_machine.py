@@ -13,7 +13,7 @@ from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
 from sifilma.fsck.registry import Needs
 from tests.life.model import TOKEN_LIFE, TRIES, Card, Manifest, Request, Token
-from tests.support.fsck_findings import fsck_findings
+from tests.support import fsck_findings as fsck
 from tests.support.world import MAGETAN_PLACE, START, Client, World, done, letter
 
 OFFICE, OPERATOR, APPROVER = "magetan.kepala", "operator1", "penyetuju1"
@@ -43,13 +43,23 @@ ACTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def begin_again(world: World) -> None:
-    """Set the clock back to START, as trusted as before, although earlier runs have signed later."""
+_latest = [START]
+
+
+def fsck_findings(world: World, without: tuple[Needs, ...]) -> list[str]:
+    """Run fsck at the latest moment of all runs, since their cards stay. Then let the next run begin at START, by a clock that is trusted.
+
+    What happens here is no part of the machine below: hypothesis takes the steps of its runs from the machine's text.
+    """
+    _latest.append(max(_latest[-1], world.clock.now()))
+    world.clock.set(_latest[-1])
+    found = fsck.fsck_findings(world, without)
     world.clock.set(START)
     now = world.clock.reading()
     world.sql("DELETE FROM trusted_time")
     row = "(id, at, boot_id, elapsed, accepted) VALUES (1, :at, :boot_id, :elapsed, 0)"
     world.sql(f"INSERT INTO trusted_time {row}", at=str(now.at.replace(tzinfo=None)), boot_id=now.boot_id, elapsed=now.elapsed)
+    return found
 
 
 class Life(RuleBasedStateMachine):
@@ -61,12 +71,11 @@ class Life(RuleBasedStateMachine):
     world: ClassVar[World]
     model: ClassVar[type[Card]] = Card
     taken: ClassVar[Counter[str]] = Counter()
-    latest: ClassVar[datetime] = START
     cards = Bundle("cards")
 
     def __init__(self) -> None:
         super().__init__()
-        begin_again(self.world)
+        self.world.clock.set(START)
         self.known: list[Card] = []
         self._clients: dict[tuple[str, datetime], Client] = {}
 
@@ -263,12 +272,7 @@ class Life(RuleBasedStateMachine):
             assert self._told(card) == _expected(card), card
 
     def teardown(self) -> None:
-        """Run fsck at the end of a run and not after each step: it reads the whole installation, with the cards of earlier runs.
-
-        These may have lived until later.
-        """
-        Life.latest = max(Life.latest, self.world.clock.now())
-        self.world.clock.set(Life.latest)
+        """Run fsck at the end of a run and not after each step: it reads the whole installation, with the cards of earlier runs."""
         assert fsck_findings(self.world, without=(Needs.HSM, Needs.FILES)) == []
 
     def _told(self, card: Card) -> dict[str, Any]:

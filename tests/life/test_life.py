@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.life.model import Card
-from tests.life.state_machine import Life
-from tests.support.fsck_findings import fsck_findings
+from tests.life.state_machine import Life, fsck_findings
 from tests.support.world import World
 
 # Derandomised and without a database of examples: every run takes the same steps, so that NEEDED can be asserted.
@@ -43,7 +42,7 @@ def test_the_life_of_cards_follows_the_reference_model(postgresql_world: World) 
     Life.world = postgresql_world
     run_state_machine_as_test(Life, settings=BOUNDED)
     assert [step for step in NEEDED if not Life.taken[step]] == [], Life.taken  # runs that never reach these steps prove nothing
-    assert fsck_findings(postgresql_world) == []
+    assert fsck_findings(postgresql_world, ()) == []
 
 
 def test_a_model_that_lets_lost_cards_be_activated_contradicts_the_application(postgresql_world: World) -> None:
