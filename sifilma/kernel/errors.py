@@ -103,6 +103,13 @@ class TooMany(SifilmaError):
         self.retry_after = retry_after
 
 
+class TooOften(TooMany):
+    """A caller makes more requests than the rate limits allow."""
+
+    type = "too-many-requests"
+    title: str = say("Too many requests")
+
+
 class Unavailable(SifilmaError):
     """Something that the act needs does not answer; nothing was changed. The caller may try again after `retry_after` seconds."""
 
@@ -138,3 +145,9 @@ class ClockNotTrusted(Unavailable):
 
     def __init__(self) -> None:
         super().__init__(NOT_TRUSTED, retry_after=60)
+
+
+class KeyOutsidePeriod(Unavailable):
+    """A signing key is not within the period that the keyset gives it."""
+
+    type = "key-outside-period"

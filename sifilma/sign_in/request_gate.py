@@ -12,14 +12,14 @@ from config.settings import Settings
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import network
-from sifilma.kernel.errors import Forbidden, StepUpRequired, TooMany, Unauthenticated
+from sifilma.kernel.errors import Forbidden, StepUpRequired, TooOften, Unauthenticated
 from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
 from sifilma.sign_in.denials import record_denial
-from sifilma.web import body_limits, characters, errors, metrics, requests
+from sifilma.web import body_limits, characters, metrics, requests
 
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
@@ -40,7 +40,7 @@ def register(app: Flask) -> None:
 
 
 def limit_address() -> None:
-    """Raise TooMany if the client's address makes too many requests. The first statement comes after it."""
+    """Raise TooOften if the client's address makes too many requests. The first statement comes after it."""
     if request.endpoint in UNLIMITED:
         return
     _limit("address", network(requests.remote_address()), resources().settings.rate_per_minute_address)
@@ -50,7 +50,7 @@ def _limit(kind: str, key: str, per_minute: int) -> None:
     wait = resources().rates.excess(kind, key, per_minute, resources().settings.workers)
     if wait:
         metrics.TOO_MANY.labels(kind).inc()
-        raise TooMany("Too many requests in a short time. Wait, then try again.", retry_after=wait, type=errors.EXCESS)
+        raise TooOften("Too many requests in a short time. Wait, then try again.", retry_after=wait)
 
 
 def authorise() -> None:

@@ -23,6 +23,7 @@ from sifilma.kernel.errors import (
     StepUpRequired,
     TooLarge,
     TooMany,
+    TooOften,
     Unauthenticated,
     Unavailable,
 )
@@ -32,8 +33,6 @@ from sifilma.web.pages import page_url
 from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
-EXCESS = "too-many-requests"
-"""The type of a refusal beyond a rate limit. Its page asks the database nothing."""
 PROBLEM_BASE = "urn:sifilma:problem:"
 BACK, LONGEST_WAY = "kembali", 1000  # a cookie's name, and the longest URL kept in it
 
@@ -113,7 +112,7 @@ def _page(error: SifilmaError) -> Response:
         unit.begin_read()
     if isinstance(error, StepUpRequired):
         return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
-    if error.type in (Unavailable.type, OutcomeUnknown.type, EXCESS):
+    if error.type in (Unavailable.type, OutcomeUnknown.type) or isinstance(error, TooOften):  # its page asks the database nothing
         _forget_names()
     # Only after an outage that saved nothing is the same form worth sending again, and no page repeats a password or token.
     again = isinstance(error, Unavailable) and not isinstance(error, OutcomeUnknown)

@@ -22,11 +22,13 @@ from prometheus_client.registry import Collector
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter("sifilma_requests_total", "Requests answered", ["method", "route", "status"], registry=REGISTRY)
 SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], registry=REGISTRY)
-STALE_LISTS = Counter("sifilma_status_lists_not_renewed_total", "Lists served that could not be signed anew", ["number"], registry=REGISTRY)
+STALE_LISTS = Counter("sifilma_status_lists_not_renewed_total", "Lists served that could not be signed anew", ["reason"], registry=REGISTRY)
 TOO_MANY = Counter("sifilma_requests_too_many_total", "Requests refused by a rate limit", ["limit"], registry=REGISTRY)
 NOT_RECORDED = Counter("sifilma_denials_not_recorded_total", "Denials counted without an entry of their own", ["act"], registry=REGISTRY)
 COUNTED = (REQUESTS, SECONDS, STALE_LISTS, TOO_MANY, NOT_RECORDED)
 """Each with labels: the library keeps the values of others where they were made."""
+KNOWN = ((STALE_LISTS, ("hsm", "key")), (TOO_MANY, ("address", "actor")), (NOT_RECORDED, ("access.denied", "access.not_found")))
+"""Labels that are shown before the first of their kind is counted."""
 WORKER_AGE = Gauge("sifilma_worker_age_seconds", "Time since the worker's last sign of life", registry=REGISTRY)
 CLOCK_TRUSTED = Gauge("sifilma_clock_trusted", "1 if the clock is trusted", registry=REGISTRY)
 CLOCK_AHEAD = Gauge("sifilma_clock_ahead_seconds", "By how much an untrusted clock is ahead", registry=REGISTRY)
@@ -37,6 +39,12 @@ ROOM = 4 * 1024 * 1024
 cast(Any, disable_created_metrics)()  # files have no such values
 log = structlog.get_logger()
 _shared: list[Path] = []
+
+
+def _show_known() -> None:
+    for metric, labels in KNOWN:
+        for label in labels:
+            metric.labels(label)
 
 
 def sharing(home: Path) -> Callable[[int], None]:
@@ -73,6 +81,7 @@ def share(folder: Path, place: int) -> None:
     values.ValueClass = cast(Any, values.MultiProcessValue)(lambda: place)  # the library's way to choose it
     for metric in COUNTED:
         metric.clear()  # values of before are not in the files
+    _show_known()
     _shared[:] = [folder]
 
 
@@ -101,3 +110,6 @@ class _Together(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from cast(Any, MultiProcessCollector)(None, str(self._folder)).collect()
         yield from (metric for metric in REGISTRY.collect() if metric.type == "gauge")
+
+
+_show_known()

@@ -20,7 +20,7 @@ from hsm import HSM
 from manifests import jws
 from manifests.keyset import Jwk, Key, Keyset, Use, root_sha256, sign_keyset, verify_keyset
 from sifilma.kernel.clock import Clock
-from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.errors import KeyOutsidePeriod, Unavailable
 from sifilma.kernel.text import say
 
 KEY_YEARS = 10
@@ -75,19 +75,16 @@ class Trust:
         key = self.keyset.find(kid, use)
         assert key is not None  # noqa: S101  # `kid` found it
         if not key.nbf <= int(now.timestamp()) <= key.exp:
-            raise KeyOutsidePeriod(label, key)
+            raise _outside_period(label, key)
         return kid
 
 
-class KeyOutsidePeriod(Unavailable):
-    """A signing key is not within the period that the keyset gives it."""
-
-    def __init__(self, label: str, key: Key) -> None:
-        first, last = (datetime.fromtimestamp(moment, UTC).date().isoformat() for moment in (key.nbf, key.exp))
-        told = say(
-            "The key %(label)s signs from %(first)s to %(last)s only: the operator holds a ceremony.", label=label, first=first, last=last
-        )
-        super().__init__(told, retry_after=3600, type="key-outside-period")
+def _outside_period(label: str, key: Key) -> KeyOutsidePeriod:
+    first, last = (datetime.fromtimestamp(moment, UTC).date().isoformat() for moment in (key.nbf, key.exp))
+    told = say(
+        "The key %(label)s signs from %(first)s to %(last)s only: the operator holds a ceremony.", label=label, first=first, last=last
+    )
+    return KeyOutsidePeriod(told, retry_after=3600)
 
 
 @dataclass(frozen=True)

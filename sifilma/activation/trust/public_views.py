@@ -77,13 +77,13 @@ def status_list_file(number: int) -> Response:
     if number > LARGEST_INTEGER:
         raise NotFound()
     served = _served(number)
-    return _public(served.line.encode(), "application/jose", seconds=KEPT if served.renewed else KEPT_WITHOUT_HSM)
+    return _public(served.line.encode(), "application/jose", seconds=KEPT_WITHOUT_HSM if served.hindered else KEPT)
 
 
 def _served(number: int) -> status_list.Served:
     served = status_list.serve(context(), resources().settings, resources().hsm, number)
-    if not served.renewed:
-        metrics.STALE_LISTS.labels(number).inc()
+    if served.hindered:
+        metrics.STALE_LISTS.labels(served.hindered).inc()
     return served
 
 

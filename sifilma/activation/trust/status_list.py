@@ -18,7 +18,7 @@ from sifilma.activation.models import Manifest, ManifestState, PublishedStatusLi
 from sifilma.activation.trust import keyset
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
-from sifilma.kernel.errors import ClockNotTrusted, NotFound
+from sifilma.kernel.errors import ClockNotTrusted, KeyOutsidePeriod, NotFound
 from sifilma.kernel.ids import uuid7
 
 LABEL = "status-sign"
@@ -132,10 +132,14 @@ def _is_clock_doubtful(ctx: Context) -> bool:
 
 @dataclass(frozen=True)
 class Served:
-    """A list as a signed line. `renewed`: it says what is known now; else it is the last publication, and what changed since is missing."""
+    """A list as a signed line.
+
+    `hindered` is empty where it says what is known now; else it is the last publication, what changed since is missing, and this is why it
+    was not signed anew: `hsm` or `key`.
+    """
 
     line: str
-    renewed: bool = True
+    hindered: str = ""
 
 
 def serve(ctx: Context, settings: Settings, hsm: HSM, number: int) -> Served:
@@ -146,13 +150,13 @@ def serve(ctx: Context, settings: Settings, hsm: HSM, number: int) -> Served:
     """
     try:
         return Served(current(ctx, settings, hsm, number))
-    except (HSMError, keyset.KeyOutsidePeriod) as away:
+    except (HSMError, KeyOutsidePeriod) as away:
         ctx.uow.begin_read()
         line, listed = _newest(ctx.session, settings, number)
         if line is None or listed is None or listed.exp <= ctx.now.timestamp():
             raise
         log.warning("status_list_not_renewed", number=number, seq=listed.seq, exp=listed.exp, reason=str(away))
-        return Served(line, renewed=False)
+        return Served(line, "hsm" if isinstance(away, HSMError) else "key")
 
 
 def _newest(session: Session, settings: Settings, number: int) -> tuple[str | None, SignedList | None]:

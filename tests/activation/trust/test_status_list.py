@@ -12,10 +12,11 @@ import pytest
 from hsm import HSM
 from manifests.keyset import sign_keyset
 from manifests.status import StatusValue, verify_status
-from sifilma.activation.trust import keyset, status_list
+from sifilma.activation.trust import status_list
 from sifilma.app.audit_commands import keep_log
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db
+from sifilma.kernel.errors import KeyOutsidePeriod
 from sifilma.web import metrics
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
@@ -112,7 +113,7 @@ def test_a_full_list_is_followed_by_a_new_one(small_lists: World) -> None:
 
 
 def not_renewed() -> float:
-    return metrics.REGISTRY.get_sample_value("sifilma_status_lists_not_renewed_total", {"number": "1"}) or 0.0
+    return metrics.REGISTRY.get_sample_value("sifilma_status_lists_not_renewed_total", {"reason": "hsm"}) or 0.0
 
 
 def test_a_list_still_valid_is_served_while_the_hsm_is_away(world: World, softhsm: SoftHSM) -> None:
@@ -156,6 +157,6 @@ def test_nothing_is_signed_with_a_key_outside_its_period(sqlite_world: World, ro
     assert fetch(world) == last  # valid still, as the readers that hold it think
     world.clock.advance(hours=23)
     assert done(world.anonymous().open("GET", "/status/1.jws"), 503)["type"] == "urn:sifilma:problem:key-outside-period"
-    with world.app.app_context(), pytest.raises(keyset.KeyOutsidePeriod):
+    with world.app.app_context(), pytest.raises(KeyOutsidePeriod):
         keep_log(now=True)
     assert world.sql("SELECT count(*) FROM log_checkpoint") == [(0,)]
