@@ -24,6 +24,7 @@ SAID = {  # the position of the argument that a user reads, by the name of the c
     "StepUpRequired": 0,
     "TooLarge": 0,
     "TooMany": 0,
+    "TooOften": 0,
     "Unavailable": 0,
     "Unauthenticated": 0,
     "ValueError": 0,

@@ -31,6 +31,7 @@ REFUSALS = {
     "Conflict",
     "TooLarge",
     "TooMany",
+    "TooOften",
     "Unavailable",
 }
 

@@ -216,7 +216,7 @@ def _dotted(node: ast.expr) -> list[str]:
 # --- sentences -------------------------------------------------------------------------------------------------------
 
 REFUSALS = {
-    "Invalid", "Invalid.field", "Conflict", "Forbidden", "NotFound", "StepUpRequired", "TooLarge", "TooMany", "Unavailable",
+    "Invalid", "Invalid.field", "Conflict", "Forbidden", "NotFound", "StepUpRequired", "TooLarge", "TooMany", "TooOften", "Unavailable",
     "Unauthenticated", "RowError", "wrong",
 }  # fmt: skip
 CALLED_BY_SCHEMAS = {"sifilma/cards/identifiers.py"}
