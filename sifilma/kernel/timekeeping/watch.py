@@ -182,7 +182,11 @@ class ClockWatch:
 
     def __init__(self, clock: Clock, tolerance: float) -> None:
         self.clock, self.tolerance = clock, tolerance
-        self.started = clock.reading()
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew in a process that was just forked: the parent's readings may be older than a step that people accepted since."""
+        self.started = self.clock.reading()
         self._own: Reading | None = self.started
         self._is_proved = False  # whether a look has found a reading of this process right
         self._looked: Reading | None = None
