@@ -111,6 +111,22 @@ def test_a_worker_that_was_started_before_the_clock_was_set_right_trusts_it_then
     assert beat(world, watch) is None
 
 
+def test_a_server_node_that_was_paused_and_set_right_is_trusted_once_the_workers_node_agrees(sqlite_world: World) -> None:
+    world = sqlite_world
+    server = ManualClock(START)
+    watch = ClockWatch(server, 60)
+    world.clock.advance(minutes=10)
+    beat(world)
+    server.jump(minutes=10)  # it stood still meanwhile
+    assert watch.finding() == Finding(Reason.STEPPED, 600.0)
+    assert look(world, watch) is None
+    assert watch.now() == world.clock.now()
+    server.jump(minutes=-10)  # wrong again: the worker's node does not agree
+    assert look(world, watch) == Finding(Reason.STEPPED, -600.0)
+    server.jump(minutes=20)
+    assert look(world, watch) == Finding(Reason.STEPPED, 600.0)
+
+
 def test_the_database_is_asked_at_most_every_ten_seconds(sqlite_world: World) -> None:
     world = sqlite_world
     watch = ClockWatch(world.clock, 60)
