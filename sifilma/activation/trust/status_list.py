@@ -25,7 +25,7 @@ LABEL = "status-sign"
 log = structlog.get_logger()
 AHEAD = timedelta(seconds=5)
 """A list dated later than this is signed anew: verifiers may refuse it. The clocks of nodes may
-differ by more (the tolerance of the clock): then nodes sign it anew by turns, which does no harm."""
+differ by more (the tolerance of the clock): a node that is behind then signs it anew."""
 VALUES = {
     ManifestState.SUSPENDED: StatusValue.SUSPENDED,
     ManifestState.SUPERSEDED: StatusValue.REVOKED,
