@@ -212,7 +212,7 @@ def test_signs_of_life_of_nodes_that_are_gone_are_forgotten(sqlite_world: World)
 
 
 def _age(session: Session, clock: Any) -> float | None:
-    return stops.worker_age(session, clock)
+    return stops.worker_age(session, ClockWatch(clock, 60))
 
 
 def test_the_age_of_a_sign_of_life_does_not_depend_on_the_wall_clock(sqlite_world: World) -> None:
@@ -224,3 +224,21 @@ def test_the_age_of_a_sign_of_life_does_not_depend_on_the_wall_clock(sqlite_worl
     world.clock.jump(days=-100)
     with world.context() as ctx:
         assert _age(ctx.session, world.clock) == 7.0
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(45, 0.0), (-45, 0.0), (100, 40.0), (-61, None)])
+def test_a_sign_of_life_of_another_node_is_fresh_within_the_tolerance_and_none_when_dated_further_ahead(
+    sqlite_world: World, seconds: int, age: float | None
+) -> None:
+    world = sqlite_world
+    beat(world)
+    with world.context() as ctx:
+        assert _age(ctx.session, ManualClock(START + timedelta(seconds=seconds))) == age
+
+
+def test_signs_of_life_that_a_wrong_clock_dated_ahead_are_deleted(sqlite_world: World) -> None:
+    world = sqlite_world
+    beat(world)
+    world.sql("UPDATE heartbeat SET node = 'wrong', at = '2099-01-01 00:00:00.000000'")
+    beat(world)
+    assert world.sql("SELECT node FROM heartbeat") == [("node",)]
