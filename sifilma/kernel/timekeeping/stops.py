@@ -29,6 +29,7 @@ def beat(ctx: Context, watch: ClockWatch, node: str, pid: int, version: str) -> 
 
     Stops are written here only, by the worker: server processes judge for themselves each time, and remember nothing of it.
     """
+    _lock(ctx.session)
     found = watch.look(ctx.session)
     reading = watch.clock.reading()
     _sign_of_life(ctx.session, reading, node, pid, version)
@@ -46,6 +47,7 @@ def beat(ctx: Context, watch: ClockWatch, node: str, pid: int, version: str) -> 
 
 def accept(ctx: Context, watch: ClockWatch, found: Finding, act_id: UUID) -> None:
     """Take the present moment as right, as the entry `act_id` records. What is signed for later is known to be dated wrongly."""
+    _lock(ctx.session)
     known, reading = read(ctx.session, watch.clock), watch.clock.reading()
     stop = find_stop(ctx.session) or _stop(ctx.session, None, found, reading)
     stop.waits, stop.ended_at, stop.act_id = True, reading.at, act_id
@@ -53,6 +55,11 @@ def accept(ctx: Context, watch: ClockWatch, found: Finding, act_id: UUID) -> Non
     values = {"accepted": known.accepted + 1} | ({"known_until": wrong} if wrong is not None else {})
     _trust(ctx.session, reading, **values)
     log.warning("clock_accepted", reason=stop.reason, seconds=stop.seconds)
+
+
+def _lock(session: Session) -> None:
+    """Wait for a beat or an acceptance that runs: what a beat has found before people accepted must not begin a new stop after it."""
+    session.execute(select(TrustedTime.id).with_for_update())
 
 
 def find_stop(session: Session) -> ClockStop | None:
