@@ -41,7 +41,7 @@ def status() -> None:
         ctx.uow.begin_read()
         found = watch.look(ctx.session)
         known = read(ctx.session, watch.clock)
-        age = stops.worker_age(ctx.session, watch.clock)
+        age = stops.worker_age(ctx.session, watch)
     click.echo(f"clock                {_moment(watch.clock.now())}")
     click.echo(f"last trusted moment  {_moment(known.trusted.at) if known.trusted else 'none yet'}")
     click.echo(f"newest signature     {_moment(known.signed) if known.signed else 'none yet'}")

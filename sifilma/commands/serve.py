@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 
 import click
 from flask import Flask
@@ -99,8 +100,19 @@ def _close(app: Flask) -> None:
 
 def _keep_working(app: Application) -> None:
     """Be the worker, in a process of its own."""
+    resources(app).watch.begin()
     with app.app_context():
         keep_working()
+
+
+def begin_server(app: Application, share: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what each server process calls with its place after the fork: it reads the clock itself, and then calls `share`."""
+
+    def begin(place: int) -> None:
+        resources(app).watch.begin()
+        share(place)
+
+    return begin
 
 
 def _serve(settings: Settings, app: Application, *others: Role) -> None:
@@ -111,5 +123,5 @@ def _serve(settings: Settings, app: Application, *others: Role) -> None:
     click.echo(f"SI-FILMA serves {settings.public_url}")
     Supervisor(
         front, listener, count=settings.workers, drain=settings.stop_seconds, still=settings.still_seconds, head=settings.body_seconds,
-        beside=others, begin=metrics.sharing(settings.home),
+        beside=others, begin=begin_server(app, metrics.sharing(settings.home)),
     ).run()  # fmt: skip

@@ -31,7 +31,7 @@ def check_worker() -> dict[str, Any]:
     """Check that a worker gave a sign of life lately. A process that serves since less than SILENT seconds waits for the first."""
     try:
         with _reading() as session:
-            age = stops.worker_age(session, resources().clock)
+            age = stops.worker_age(session, resources().watch)
     except SQLAlchemyError as fault:
         return {"ok": False, "error": type(fault).__name__}
     return {"ok": not _is_silent(resources(), age), "age_seconds": None if age is None else round(age, 1)}
@@ -48,7 +48,7 @@ def check_clock() -> dict[str, Any]:
 def find_alarm(session: Session) -> Alarm | None:
     """Return what operators must know of worker and clock, or None if both are well."""
     held = resources()
-    age, found = stops.worker_age(session, held.clock), held.watch.look(session)
+    age, found = stops.worker_age(session, held.watch), held.watch.look(session)
     is_silent = _is_silent(held, age)
     return Alarm(is_silent, age, found) if is_silent or found is not None else None
 

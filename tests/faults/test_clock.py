@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +18,14 @@ from manifests.verifier import Expectations, verify
 from sifilma.app import command_groups
 from sifilma.app.factory import create_app
 from sifilma.audit import checkpoints
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.commands.serve import begin_server
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.db import db
+from sifilma.kernel.timekeeping import stops
 from sifilma.kernel.timekeeping.watch import ClockStop, Reason
+from sifilma.resources import resources
 from tests.support.counting import counted
 from tests.support.fsck_findings import fsck_findings
 from tests.support.transparency_log import act, sequence
@@ -304,6 +310,32 @@ def test_a_demonstration_that_was_off_for_days_accepts_its_clock_and_records_it(
         clock_commands.accept_in_demo(world.settings.model_copy(update={"env": "demo"}))
     assert world.sql("SELECT user_id FROM audit_entry WHERE action = 'clock.accept'") == [(None,)]
     assert worker_round(world)[1] == []
+
+
+def test_a_server_process_forked_after_an_accepted_step_does_not_go_by_the_time_of_its_parent(sqlite_world: World) -> None:
+    world, places = sqlite_world, list[int]()
+    watch = resources(world.app).watch
+    world.clock.jump(days=3)
+    assert watch.now() == START
+    begin_server(world.app, places.append)(1)
+    assert (watch.now(), watch.finding(), watch.started) == (world.clock.now(), None, world.clock.reading())
+    assert places == [1]
+
+
+def test_a_beat_during_which_people_accept_does_not_stop_the_clock_again(postgresql_world: World) -> None:
+    world = stopped(postgresql_world)
+    beat = Thread(target=worker_round, args=(world,))
+    with world.context() as ctx:
+        watch = resources(world.app).watch
+        found = watch.look(ctx.session)
+        assert found is not None
+        stops.accept(ctx, watch, found, record(ctx, Action.CLOCK_ACCEPT, "clock", "ahead").id)
+        ctx.session.flush()
+        beat.start()
+        beat.join(0.5)
+        assert beat.is_alive()  # it waits, and looks only then
+    beat.join(30)
+    assert world.sql("SELECT COUNT(*) FROM clock_stop WHERE ended_at IS NULL") == [(0,)]
 
 
 # --- where it shows ------------------------------------------------------------------------------------------------------

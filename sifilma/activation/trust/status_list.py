@@ -24,7 +24,8 @@ from sifilma.kernel.ids import uuid7
 LABEL = "status-sign"
 log = structlog.get_logger()
 AHEAD = timedelta(seconds=5)
-"""A list dated later than this is signed anew: verifiers refuse it. Clocks of nodes differ by less."""
+"""A list dated later than this is signed anew: verifiers may refuse it. The clocks of nodes may
+differ by more (the tolerance of the clock): a node that is behind then signs it anew."""
 VALUES = {
     ManifestState.SUSPENDED: StatusValue.SUSPENDED,
     ManifestState.SUPERSEDED: StatusValue.REVOKED,

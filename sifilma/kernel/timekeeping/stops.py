@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from sifilma.kernel.clock import Clock, Reading
+from sifilma.kernel.clock import Reading
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
+from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.kernel.timekeeping.watch import ClockStop, ClockWatch, Finding, Heartbeat, TrustedTime, read
 
 WORKER = "worker"
@@ -28,13 +29,14 @@ def beat(ctx: Context, watch: ClockWatch, node: str, pid: int, version: str) -> 
 
     Stops are written here only, by the worker: server processes judge for themselves each time, and remember nothing of it.
     """
+    _lock(ctx.session)
     found = watch.look(ctx.session)
     reading = watch.clock.reading()
     _sign_of_life(ctx.session, reading, node, pid, version)
     stop = find_stop(ctx.session)
     if found is None:
         _trust(ctx.session, reading)
-        _delete_old(ctx.session, reading)
+        _delete_old(ctx.session, reading, _skew(watch))
         if stop is not None:
             stop.ended_at = reading.at
             log.warning("clock_trusted_again", reason=stop.reason, seconds=stop.seconds)
@@ -45,6 +47,7 @@ def beat(ctx: Context, watch: ClockWatch, node: str, pid: int, version: str) -> 
 
 def accept(ctx: Context, watch: ClockWatch, found: Finding, act_id: UUID) -> None:
     """Take the present moment as right, as the entry `act_id` records. What is signed for later is known to be dated wrongly."""
+    _lock(ctx.session)
     known, reading = read(ctx.session, watch.clock), watch.clock.reading()
     stop = find_stop(ctx.session) or _stop(ctx.session, None, found, reading)
     stop.waits, stop.ended_at, stop.act_id = True, reading.at, act_id
@@ -54,23 +57,37 @@ def accept(ctx: Context, watch: ClockWatch, found: Finding, act_id: UUID) -> Non
     log.warning("clock_accepted", reason=stop.reason, seconds=stop.seconds)
 
 
+def _lock(session: Session) -> None:
+    """Wait for a beat or an acceptance that runs: what a beat has found before people accepted must not begin a new stop after it."""
+    session.execute(select(TrustedTime.id).with_for_update())
+
+
 def find_stop(session: Session) -> ClockStop | None:
     """Return the stop that lasts, or None."""
     return session.scalars(select(ClockStop).where(ClockStop.ended_at.is_(None)).order_by(ClockStop.id.desc()).limit(1)).first()
 
 
-def worker_age(session: Session, clock: Clock) -> float | None:
-    """Return the seconds since the last sign of life of any worker, or None if there never was one."""
+def worker_age(session: Session, watch: ClockWatch) -> float | None:
+    """Return the seconds since the last sign of life of any worker, at least, or None if there is none.
+
+    The clocks of other nodes may differ by the tolerance. A sign of life dated further ahead is of a wrong clock, and counts as none.
+    """
     beats = session.execute(select(Heartbeat.at, Heartbeat.boot_id, Heartbeat.elapsed).where(Heartbeat.process == WORKER))
-    now = clock.reading()
-    return min((_age(now, Reading(*row)) for row in beats), default=None)
+    now = watch.clock.reading()
+    ages = (_age(now, Reading(*row), _skew(watch).total_seconds()) for row in beats)
+    return min((age for age in ages if age is not None), default=None)
 
 
-def _age(now: Reading, then: Reading) -> float:
-    """Return the seconds between two readings; of one run of the machine they do not depend on the wall clock."""
+def _skew(watch: ClockWatch) -> timedelta:
+    return max(SLACK, timedelta(seconds=watch.tolerance))
+
+
+def _age(now: Reading, then: Reading, skew: float) -> float | None:
+    """Return the seconds between two readings; of one run of the machine they do not depend on the wall clock. Else `skew` is taken off."""
     if now.boot_id == then.boot_id:
         return max(0.0, now.elapsed - then.elapsed)
-    return max(0.0, (now.at - then.at).total_seconds())
+    seconds = (now.at - then.at).total_seconds()
+    return max(0.0, seconds - skew) if seconds >= -skew else None
 
 
 def _sign_of_life(session: Session, reading: Reading, node: str, pid: int, version: str) -> None:
@@ -79,8 +96,10 @@ def _sign_of_life(session: Session, reading: Reading, node: str, pid: int, versi
     session.execute(new.on_conflict_do_update(index_elements=["node", "process"], set_=seen))
 
 
-def _delete_old(session: Session, reading: Reading) -> None:
-    session.execute(delete(Heartbeat).where(Heartbeat.at < reading.at - FORGOTTEN).execution_options(synchronize_session=False))
+def _delete_old(session: Session, reading: Reading, skew: timedelta) -> None:
+    """Delete the signs of life of nodes that are gone, and those that a wrong clock dated ahead."""
+    wrong = or_(Heartbeat.at < reading.at - FORGOTTEN, Heartbeat.at > reading.at + skew)
+    session.execute(delete(Heartbeat).where(wrong).execution_options(synchronize_session=False))
 
 
 def _trust(session: Session, reading: Reading, **more: int | datetime) -> None:

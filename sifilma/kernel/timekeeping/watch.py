@@ -23,6 +23,8 @@ from sifilma.kernel.errors import ClockNotTrusted
 
 LOOK_EVERY = 10.0
 """Seconds for which the records in the database need not be read again while the clock is trusted."""
+RECENT = 60.0
+"""Seconds within which a trusted moment of another node, where the worker lives, tells the present one."""
 GREAT = timedelta(hours=24)
 """A greater step waits for people, even if the clock is set right again."""
 
@@ -182,7 +184,11 @@ class ClockWatch:
 
     def __init__(self, clock: Clock, tolerance: float) -> None:
         self.clock, self.tolerance = clock, tolerance
-        self.started = clock.reading()
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew in a process that was just forked: the parent's readings may be older than a step that people accepted since."""
+        self.started = self.clock.reading()
         self._own: Reading | None = self.started
         self._is_proved = False  # whether a look has found a reading of this process right
         self._looked: Reading | None = None
@@ -230,6 +236,8 @@ class ClockWatch:
             self.forget()
         self._accepted = known.accepted
         reading = self.clock.reading()
+        if _is_confirmed(reading, known, self.tolerance):
+            self._own = None  # a machine that was paused and then set right would else differ from its own memory for ever
         found = judge(reading, known, self._own, self.tolerance)
         if found is None:
             self._own, self._is_proved = reading, True
@@ -249,6 +257,14 @@ class ClockWatch:
     def _is_due(self) -> bool:
         last, now = self._looked, self.clock.reading()
         return last is None or self._found is not None or last.boot_id != now.boot_id or abs(now.elapsed - last.elapsed) >= LOOK_EVERY
+
+
+def _is_confirmed(now: Reading, known: Known, tolerance: float) -> bool:
+    """Return whether the database's clock, where there is one, and a recent trusted moment of another node agree with the wall clock."""
+    if known.trusted is None or known.trusted.boot_id == now.boot_id or known.stop is not None:
+        return False
+    age = (now.at - known.trusted.at).total_seconds()
+    return abs(known.database) <= tolerance and -tolerance <= age <= RECENT
 
 
 def _refuse(found: Finding | None) -> None:

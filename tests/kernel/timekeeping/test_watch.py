@@ -111,6 +111,22 @@ def test_a_worker_that_was_started_before_the_clock_was_set_right_trusts_it_then
     assert beat(world, watch) is None
 
 
+def test_a_server_node_that_was_paused_and_set_right_is_trusted_once_the_workers_node_agrees(sqlite_world: World) -> None:
+    world = sqlite_world
+    server = ManualClock(START)
+    watch = ClockWatch(server, 60)
+    world.clock.advance(minutes=10)
+    beat(world)
+    server.jump(minutes=10)  # it stood still meanwhile
+    assert watch.finding() == Finding(Reason.STEPPED, 600.0)
+    assert look(world, watch) is None
+    assert watch.now() == world.clock.now()
+    server.jump(minutes=-10)  # wrong again: the worker's node does not agree
+    assert look(world, watch) == Finding(Reason.STEPPED, -600.0)
+    server.jump(minutes=20)
+    assert look(world, watch) == Finding(Reason.STEPPED, 600.0)
+
+
 def test_the_database_is_asked_at_most_every_ten_seconds(sqlite_world: World) -> None:
     world = sqlite_world
     watch = ClockWatch(world.clock, 60)
@@ -196,7 +212,7 @@ def test_signs_of_life_of_nodes_that_are_gone_are_forgotten(sqlite_world: World)
 
 
 def _age(session: Session, clock: Any) -> float | None:
-    return stops.worker_age(session, clock)
+    return stops.worker_age(session, ClockWatch(clock, 60))
 
 
 def test_the_age_of_a_sign_of_life_does_not_depend_on_the_wall_clock(sqlite_world: World) -> None:
@@ -208,3 +224,21 @@ def test_the_age_of_a_sign_of_life_does_not_depend_on_the_wall_clock(sqlite_worl
     world.clock.jump(days=-100)
     with world.context() as ctx:
         assert _age(ctx.session, world.clock) == 7.0
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(45, 0.0), (-45, 0.0), (100, 40.0), (-61, None)])
+def test_a_sign_of_life_of_another_node_is_fresh_within_the_tolerance_and_none_when_dated_further_ahead(
+    sqlite_world: World, seconds: int, age: float | None
+) -> None:
+    world = sqlite_world
+    beat(world)
+    with world.context() as ctx:
+        assert _age(ctx.session, ManualClock(START + timedelta(seconds=seconds))) == age
+
+
+def test_signs_of_life_that_a_wrong_clock_dated_ahead_are_deleted(sqlite_world: World) -> None:
+    world = sqlite_world
+    beat(world)
+    world.sql("UPDATE heartbeat SET node = 'wrong', at = '2099-01-01 00:00:00.000000'")
+    beat(world)
+    assert world.sql("SELECT node FROM heartbeat") == [("node",)]
