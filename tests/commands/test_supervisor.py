@@ -171,7 +171,7 @@ def test_a_head_of_more_than_32_kb_is_refused() -> None:
 
 
 def test_a_client_of_http_1_0_gets_no_chunks() -> None:
-    with small_server() as (_, port):
+    with small_server(seconds=10) as (_, port):
         for path, size in (("/", 3), ("/large", 40 * 1024 * 1024)):
             connection, data = sent(port, f"GET {path} HTTP/1.0\n\n"), b""
             while part := connection.recv(1 << 20):
@@ -218,7 +218,7 @@ def test_a_body_in_chunks_reaches_the_application_with_its_length() -> None:
 
 
 def test_a_large_answer_is_sent_in_parts_and_arrives_whole() -> None:
-    with small_server() as (_, port), urllib.request.urlopen(f"http://127.0.0.1:{port}/large", timeout=20) as answer:
+    with small_server(seconds=10) as (_, port), urllib.request.urlopen(f"http://127.0.0.1:{port}/large", timeout=20) as answer:
         assert len(answer.read()) == 40 * 1024 * 1024
 
 
