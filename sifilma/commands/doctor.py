@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import click
 
 from config.loading import Reading, read_settings
 from sifilma.app.factory import create_app
 from sifilma.commands.doctor_checks import CHECKS, Check, Level, Line
+from sifilma.kernel.db import db
+from sifilma.resources import resources
 from sifilma.web.application import Application
 
 Told = tuple[str, Line]
@@ -35,7 +37,7 @@ def _look(reading: Reading) -> Iterator[Told]:
     failed = set() if app else {"application"}
     if app is None:
         yield "application", Line(Level.FAIL, "No application can be made of these settings: mend those above all.")
-    with app.app_context() if app else nullcontext():
+    with _closing(app) if app else nullcontext():
         for check in CHECKS:
             if missing := [need for need in check.needs if need in failed]:
                 yield check.group, Line(Level.WARN, f"Not looked at: {missing[0]} failed.")
@@ -45,6 +47,17 @@ def _look(reading: Reading) -> Iterator[Told]:
                 if line.level is Level.FAIL:
                     failed.add(check.group)
                 yield check.group, line
+
+
+@contextmanager
+def _closing(app: Application) -> Iterator[None]:
+    """Give the application's context, and close its connections and its token at the end."""
+    with app.app_context():
+        try:
+            yield
+        finally:
+            resources().hsm.close()
+            db.engine.dispose()
 
 
 def _application(reading: Reading) -> Application | None:
