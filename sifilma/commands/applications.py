@@ -17,7 +17,8 @@ from sifilma.kernel.installation import require_home
 from sifilma.web.application import Application
 
 LOOKS = frozenset({
-    ("audit", "checkpoint"), ("audit", "export"), ("audit", "verify"), ("clock", "status"), ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"),
+    ("audit", "checkpoint"), ("audit", "export"), ("audit", "verify"), ("clock", "status"),
+    ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"),
 })  # fmt: skip
 """The commands that only look: an operator needs them most where something is wrong. All others are refused what the server is refused."""
 

@@ -24,7 +24,8 @@ KINDS = ("production", "training", "demo")
 WITHOUT = frozenset({("manifest", "verify"), ("demo",), ("doctor",), ("serve",), ("up",)})
 """Commands that make no application, or make it themselves."""
 ONLY_LOOK = {
-    ("audit", "checkpoint"), ("audit", "export"), ("audit", "verify"), ("clock", "status"), ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"),
+    ("audit", "checkpoint"), ("audit", "export"), ("audit", "verify"), ("clock", "status"),
+    ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"),
 }  # fmt: skip
 """Written apart from the code's own list: a command that changes something does not come into both by one mistake."""
 
