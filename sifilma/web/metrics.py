@@ -77,10 +77,10 @@ def share(folder: Path, place: int) -> None:
     except OSError as fault:
         log.error("metrics not shared", fault=str(fault))
         return
+    for metric in COUNTED:
+        metric.clear()  # values of before are not in the files; the library warns of it once they are
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library's values look for it
     values.ValueClass = cast(Any, values.MultiProcessValue)(lambda: place)  # the library's way to choose it
-    for metric in COUNTED:
-        metric.clear()  # values of before are not in the files
     _show_known()
     _shared[:] = [folder]
 
