@@ -18,7 +18,7 @@ from tests.support.world import World
 SERVERS = 2
 FREEZE = (0.1, 1.5)
 """Seconds for which a process stands still: shorter than what makes the supervisor replace it."""
-START = 30.0
+START = 120.0
 """Seconds in which a node that was killed must answer again."""
 
 
