@@ -334,7 +334,10 @@ def test_a_frozen_process_is_replaced() -> None:
 @pytest.mark.parametrize(("number", "within"), [(signal.SIGKILL, 3), (signal.SIGSTOP, 8)], ids=["killed", "frozen"])
 def test_a_worker_that_is_killed_or_frozen_is_replaced_within_seconds(number: signal.Signals, within: float) -> None:
     with small_server(still=3) as (process, port):
-        [first] = named(process.pid, "sifilma-worker")
+        until = time.monotonic() + 10
+        while not (found := named(process.pid, "sifilma-worker")) and time.monotonic() < until:
+            time.sleep(0.05)
+        [first] = found
         time.sleep(1.1)  # it lived long enough to be replaced at once
         os.kill(first, number)
         until = time.monotonic() + within
