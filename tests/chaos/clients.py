@@ -72,6 +72,7 @@ class Client:
         self._sessions: dict[str, dict[str, str]] = {}
         self.acts: list[Done] = []
         self.cards: dict[str, str] = {}
+        self.files: dict[str, str] = {}  # cards that a file activates, by UID: the id of its job
         self.again = self.replayed = 0
         self._key = self._last = ""
 

@@ -120,7 +120,7 @@ class Life:
         file = ("aktivasi.csv", sheet([[row.get(name, "") for name in HEADER]]))
         job = self.client.send(f"key of {self.office}", "/activations/bulk", {}, file=file)["id"]
         self.client.note("job.begin", job)
-        self._now("active", self.uids[1])  # when the worker has done it
+        self.client.files[self.uids[1]] = job
 
     def _activation(self, which: int) -> dict[str, Any]:
         uid = self.uids[which]
