@@ -28,8 +28,6 @@ WATCHED = (
     "manifest.revoke", "card.report", "destruction.", "job.begin",
 )  # fmt: skip
 """Beginnings of the actions that nobody but the clients does here."""
-GIVEN_UP = "CAST(r.errors AS TEXT) LIKE '%The work broke off%'"
-"""A row at which the worker was killed three times fails by rule (docs/operations.md, Faults); the page of its file says so."""
 
 
 @dataclass
@@ -53,7 +51,8 @@ class Outcome:
     def __str__(self) -> str:
         disturbances = ", ".join(f"{count} × {name}" for name, count in sorted(self.disturbances.items()))
         told = f"SEED={self.seed}: {self.kills} kills in {self.seconds:.0f} s ({disturbances}); {self.acts} acts acknowledged"
-        return f"{told}, {self.again} requests sent again, {self.replayed} answers replayed, {self.given_up} rows given up; {len(self.faults)} faults"
+        again = f"{self.again} requests sent again, {self.replayed} answers replayed, {self.given_up} rows given up"
+        return f"{told}, {again}; {len(self.faults)} faults"
 
 
 class Run:

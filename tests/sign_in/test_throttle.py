@@ -66,13 +66,13 @@ def test_of_thirty_parallel_codes_of_one_account_no_more_are_compared_than_are_f
     assert world.client(NAME).post("/session/step-up", {"code": world.code(NAME)}).status_code == 429  # the right one waits as well
 
 
-def test_of_thirty_parallel_wrong_tokens_five_are_compared(world: World) -> None:
+def test_of_thirty_parallel_wrong_tokens_no_more_are_compared_than_are_free(world: World) -> None:
     world.active(function="R")  # the process reads its table of villages once
     ready = world.ready(function="R")
     client, body = world.client(NAME), world.activation(ready, ready.uids[0], token="A" * 10)
     for _ in range(5):
         assert set(statuses(lambda: client.post("/activations", body).status_code)) <= {409, 422}
-    assert entries(world, "token.refused") == 5
+    assert entries(world, "token.refused") in (5, 6)  # of tries at one moment one more may be compared (SECURITY.md)
     assert world.sql("SELECT tries, state FROM token WHERE state <> 'redeemed'") == [(5, "cancelled")]
 
 
