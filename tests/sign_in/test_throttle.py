@@ -90,7 +90,7 @@ def test_of_thirty_parallel_wrong_tokens_five_are_compared(world: World) -> None
         assert set(statuses(lambda: client.post("/activations", body).status_code)) <= {409, 422}
     while client.post("/activations", body).status_code == 422:
         pass
-    assert entries(world, "token.refused") in (5, 6)  # of tries at one moment one more may be compared (SECURITY.md)
+    assert entries(world, "token.refused") == 5
     assert world.sql("SELECT tries, state FROM token WHERE state <> 'redeemed'") == [(5, "cancelled")]
 
 

@@ -95,6 +95,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
     change it.
     """
     with one_at_a_time((ctx.actor.organisation_id, data.sam_uid)):
+        ctx.uow.restart_read()  # SQLite shows what the request saw when it came: the tries that were counted while it waited, too
         ready = check(ctx, hsm, places, data)
         signed = sign(ctx, settings, hsm, [ready])[0]
         if signed is None:

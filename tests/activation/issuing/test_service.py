@@ -9,10 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
+from sqlalchemy import select
+
 from hsm import HSM
 from hsm.derivation import kcv
 from manifests import conf
+from sifilma.activation.issuing import service as issuing
+from sifilma.activation.models import Token
+from sifilma.activation.schemas import ActivationIn
 from sifilma.kernel.db import db
+from sifilma.kernel.errors import Conflict
+from sifilma.regions.sources import place_check
 from tests.activation.conftest import check, verified
 from tests.support.counting import counted
 from tests.support.simultaneous_calls import run_simultaneously
@@ -239,3 +247,16 @@ def test_an_institution_whose_agreement_has_ended_activates_nothing(world: World
     world.clock.advance(days=10)
     refused = world.client("mandiri.kepala").post("/activations", world.activation(ready, ready.uids[0]))
     assert (refused.status_code, problem(refused)) == (409, "no-agreement")
+
+
+def test_a_request_that_waited_sees_the_tries_that_were_counted_meanwhile(world: World) -> None:
+    """It was authenticated before the fifth wrong try, and comes to the card after it: SQLite would still show it the card of then."""
+    ready = world.ready("magetan.kepala", "R", 1)
+    client, wrong = world.client("magetan.kepala"), world.activation(ready, ready.uids[0], token="A" * 10)
+    with world.acting("magetan.kepala") as ctx:
+        ctx.uow.begin_read()
+        assert ctx.session.scalar(select(Token.tries)) == 0
+        assert {client.post("/activations", wrong).status_code for _ in range(5)} == {422}
+        with pytest.raises(Conflict, match="no open token"):
+            issuing.activate(ctx, world.settings, world.hsm, place_check(world.settings.home), ActivationIn.model_validate(wrong))
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.refused'") == [(5,)]
