@@ -144,7 +144,7 @@ def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
         with pytest.raises(DBAPIError):
             world.sql(statement)
     [(person, organisation)] = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")
-    world.sql(  # a second account of the same person
+    world.sql(  # a second and a third account of the same person
         "INSERT INTO user_account (id, person_id, organisation_id, username, state, password_hash, totp_last_step, created_at)"
         " VALUES (:id, :person, :organisation, 'second', 'disabled', '', 0, '2026-01-01 00:00:00+00')",
         id="0" * 31 + "7",
@@ -153,6 +153,16 @@ def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
     )
     world.users["second"] = UUID("0" * 31 + "7")
     world.give_role("second", "approver")  # as long as it is disabled
+    world.sql(
+        "INSERT INTO user_account (id, person_id, organisation_id, username, state, password_hash, totp_last_step, created_at)"
+        " VALUES (:id, :person, :organisation, 'third', 'invited', '', 0, '2026-01-01 00:00:00+00')",
+        id="0" * 31 + "8",
+        person=person,
+        organisation=organisation,
+    )
+    world.users["third"] = UUID("0" * 31 + "8")
+    with pytest.raises(DBAPIError, match="these capabilities never meet"):
+        world.give_role("third", "approver")
     with pytest.raises(DBAPIError, match="these capabilities never meet"):
         world.sql("UPDATE user_account SET state = 'invited' WHERE username = 'second'")
 
