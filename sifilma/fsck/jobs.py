@@ -7,11 +7,11 @@ from sqlalchemy import and_, or_, select
 from sifilma.fsck.dialects import bare
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
+from sifilma.jobs.models import ENDED_SQL
 
 _ROWS = "(SELECT COUNT(*) FROM job_row r WHERE r.job_id = j.id)"
 _FAILED = f"{_ROWS[:-1]} AND r.is_failed)"
 _LINES = "(SELECT COUNT(*) FROM job_line l WHERE l.job_id = j.id)"
-_ENDED = "('completed', 'stopped', 'cancelled')"
 
 
 @in_snapshot("job-counts", "A job counts its rows as they are settled, and is completed with all of them.")
@@ -36,7 +36,7 @@ def lines(now: Snapshot) -> Found:
     yield from now.find(
         "job",
         f"SELECT j.id, j.state, j.total, j.done, {_LINES} AS there FROM job j WHERE length(j.sealed) = 0 AND {_LINES} <> j.total - j.done"
-        f" AND (j.state NOT IN {_ENDED} OR {_LINES} > 0)",
+        f" AND (j.state NOT IN {ENDED_SQL} OR {_LINES} > 0)",
         "is {state} with {done} of {total} rows done, and {there} wait",
     )
     yield from now.find(
@@ -51,15 +51,15 @@ def file(now: Snapshot) -> Found:
     """Check that the tokens are erased with the end of the job."""
     yield from now.find(
         "job",
-        f"SELECT j.id, j.state FROM job j WHERE j.state IN {_ENDED} AND length(j.sealed) > 0",
+        f"SELECT j.id, j.state FROM job j WHERE j.state IN {ENDED_SQL} AND length(j.sealed) > 0",
         "is {state}, and keeps a sealed file",
     )
     # A sealed token is the data key's id (16), IV (12), the token (1 or more) and tag (16).
     yield from now.find(
         "job",
         "SELECT j.id, j.state, l.number FROM job j JOIN job_line l ON l.job_id = j.id"
-        f" WHERE (j.state IN {_ENDED} AND l.secret IS NOT NULL)"
-        f" OR (j.state NOT IN {_ENDED} AND j.kind = 'activation' AND COALESCE(length(l.secret), 0) < 45)",
+        f" WHERE (j.state IN {ENDED_SQL} AND l.secret IS NOT NULL)"
+        f" OR (j.state NOT IN {ENDED_SQL} AND j.kind = 'activation' AND COALESCE(length(l.secret), 0) < 45)",
         "is {state}; the token of row {number} is kept beyond it, or is gone before it",
     )
 
@@ -69,8 +69,8 @@ def idle(now: Snapshot) -> Found:
     """Check what only an open job has."""
     return now.find(
         "job",
-        f"SELECT j.id, j.state FROM job j WHERE j.state IN {_ENDED} AND (j.taken_by <> '' OR j.taken_until IS NOT NULL OR j.waits_for <> ''"
-        " OR j.waiting_since IS NOT NULL OR j.working_on IS NOT NULL OR j.tries <> 0 OR j.ended_at IS NULL)",
+        f"SELECT j.id, j.state FROM job j WHERE j.state IN {ENDED_SQL} AND (j.taken_by <> '' OR j.taken_until IS NOT NULL"
+        " OR j.waits_for <> '' OR j.waiting_since IS NOT NULL OR j.working_on IS NOT NULL OR j.tries <> 0 OR j.ended_at IS NULL)",
         "is {state}, and still has a worker, a try or something to wait for",
     )
 

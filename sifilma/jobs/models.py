@@ -34,6 +34,7 @@ class JobState(StrEnum):
 
 
 ENDED = (JobState.COMPLETED, JobState.STOPPED, JobState.CANCELLED)
+ENDED_SQL = "({})".format(", ".join(f"'{state}'" for state in ENDED))
 S = JobState
 JOB = LifeCycle(
     "job",
@@ -67,7 +68,7 @@ class Job(Stateful, Base):
         CheckConstraint("kind IN ('activation', 'batch')", name="kind"),
         CheckConstraint("(user_id IS NULL) <> (api_key_id IS NULL)", name="by_one"),
         CheckConstraint("0 <= failed AND failed <= done AND done <= total", name="counts"),
-        CheckConstraint("state NOT IN ('completed', 'stopped', 'cancelled') OR length(sealed) = 0", name="wiped"),
+        CheckConstraint(f"state NOT IN {ENDED_SQL} OR length(sealed) = 0", name="wiped"),
         CheckConstraint("tries >= 0", name="tries"),
         Index(None, "organisation_id", "id"),
         Index(None, "organisation_id", "served"),
@@ -141,7 +142,7 @@ triggers.follow(
     "job",
     "UPDATE",
     "UPDATE job_line SET secret = NULL WHERE job_id = NEW.id",
-    when="OLD.state <> NEW.state AND NEW.state IN ('completed', 'stopped', 'cancelled')",
+    when=f"OLD.state <> NEW.state AND NEW.state IN {ENDED_SQL}",
 )
 triggers.guard(
     "job_line_keep",
