@@ -295,7 +295,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     user = ctx.session.get_one(User, invitation.user_id)
     check_strength(password, user.username, settings.password_min)
     seed = enrolment_seed(settings, invitation)
-    step = totp.matching_step(seed, code.strip().replace(" ", ""), ctx.now)
+    step = totp.matching_step(seed, totp.plain(code), ctx.now)
     if step is None:
         raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")
     # Hashing is slow. Meanwhile the account may be disabled or the link used, so both rows are locked and checked again.

@@ -49,7 +49,7 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
 
     Raise Unauthenticated for any wrong pair, in the same time whether the user name exists or not, and TooMany when throttled.
     """
-    username = username.strip().casefold()[:60]
+    username = _account_name(username)
     place = network(ctx.actor.ip)
     limits = {f"password:{username}:{place}": throttle.PASSWORD, f"ip:{place}": throttle.ADDRESS}
     account = select(User.id, User.password_hash, User.state).where(User.username == username)
@@ -222,7 +222,7 @@ def _require_code(ctx: Context, settings: Settings, user: User, code: str, sessi
 
     Raise Unauthenticated for any other code.
     """
-    typed = code.strip().replace(" ", "")
+    typed = totp.plain(code)
     step = _totp_step(ctx, settings, user, typed)
     if step is not None:
         return {"step": step}
@@ -261,19 +261,21 @@ def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
     return recovery_codes.left(ctx, _pending(ctx, cookie).user_id) > 0
 
 
+def _account_name(typed: str) -> str:
+    return typed.strip().casefold()[:60]
+
+
 def prove_presence(ctx: Context, settings: Settings, username: str, code: str) -> Actor:
     """Return the actor whose authenticator shows this code now, for a command that persons confirm. The code is used up.
 
     Only codes of authenticators count, since they prove the time too. Raise Unauthenticated, without telling what is wrong, and TooMany.
     """
-    user_id = ctx.session.scalar(
-        select(User.id).where(User.username == username.strip().casefold()[:60], User.state == AccountState.ACTIVE)
-    )
+    user_id = ctx.session.scalar(select(User.id).where(User.username == _account_name(username), User.state == AccountState.ACTIVE))
     if user_id is None:
         raise Unauthenticated(REFUSED, type="otp-refused")
     slot = throttle.admit(ctx, {f"otp:{user_id}": throttle.OTP})
     user = ctx.session.get_one(User, user_id)
-    if _totp_step(ctx, settings, user, code.strip().replace(" ", "")) is None:
+    if _totp_step(ctx, settings, user, totp.plain(code)) is None:
         ctx.uow.separately(lambda session: throttle.note_block(session, ctx, slot, user_id))
         raise Unauthenticated(REFUSED, type="otp-refused")
     throttle.give_back(ctx.session, slot)

@@ -24,6 +24,11 @@ def provisioning_uri(seed: str, username: str) -> str:
     return pyotp.TOTP(seed).provisioning_uri(name=username, issuer_name="SI-FILMA")
 
 
+def plain(typed: str) -> str:
+    """Return a code as it is compared: people write it in groups."""
+    return typed.strip().replace(" ", "")
+
+
 def matching_step(seed: str, code: str, now: datetime) -> int | None:
     """Return the time step of this code, the present or the previous one (RFC 6238, section 5.2), or None."""
     present = int(now.timestamp()) // STEP
