@@ -142,9 +142,10 @@ def person_once(now: Snapshot) -> Found:
     )
     yield from now.find(
         "person",
-        "SELECT p.id FROM person p JOIN person q ON UPPER(q.identity) = UPPER(p.identity) AND q.id < p.id WHERE p.id_kind = 'employee'"
-        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = p.id AND u.state <> 'disabled')"
-        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = q.id AND u.state <> 'disabled')",
+        # Numbered within each spelling: comparing each person with each other takes minutes where there are thousands.
+        "SELECT t.id FROM (SELECT p.id, ROW_NUMBER() OVER (PARTITION BY UPPER(p.identity) ORDER BY p.id) AS place FROM person p"
+        " WHERE p.id_kind = 'employee' AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = p.id AND u.state <> 'disabled')) t"
+        " WHERE t.place > 1",
         "has the number of another person of its organisation in another spelling (`sifilma users clashes`)",
     )
 
