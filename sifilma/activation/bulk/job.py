@@ -143,7 +143,7 @@ class Activations:
             _spread(taken)
         key: _Key | None = None
         while lines := _waiting(taken):
-            key = key or _opened(taken, lines[0])
+            key = key or _opened(taken, lines[0].secret or b"")
             if taken.careful:
                 _alone(taken, key, lines[0])
             else:
@@ -159,25 +159,21 @@ def _waiting(taken: Taken) -> list[JobLine]:
         return worker.next_lines(ctx, taken, 1 if taken.careful else AT_ONCE)
 
 
-def _opened(taken: Taken, line: JobLine) -> _Key:
-    """Return the data key under which the tokens of a job are sealed, opened in the HSM."""
-    key_id = UUID(bytes=(line.secret or b"")[:ROW_KEY])
+def _opened(taken: Taken, sealed: bytes) -> _Key:
+    """Return the data key, opened in the HSM, whose id stands before what was sealed under it."""
     with taken.tools.open() as ctx:
         ctx.uow.begin_read()
-        data_key = ctx.session.get_one(DataKey, key_id)
+        data_key = ctx.session.get_one(DataKey, UUID(bytes=sealed[:ROW_KEY]))
         ctx.uow.end_read()
-        return _Key(key_id, sealing.unwrap(taken.tools.hsm, data_key))
+        return _Key(data_key.id, sealing.unwrap(taken.tools.hsm, data_key))
 
 
 def _spread(taken: Taken) -> None:
     """Turn the rows of a file that an earlier version took in, sealed as a whole, into lines."""
-    job = taken.job
+    job, key = taken.job, _opened(taken, taken.job.sealed)
     with taken.tools.open() as ctx:
         ctx.uow.begin_read()
-        data_key = ctx.session.get_one(DataKey, UUID(bytes=job.sealed[:ROW_KEY]))
         settled = worker.settled_numbers(ctx, job)
-        ctx.uow.end_read()
-    key = _Key(data_key.id, sealing.unwrap(taken.tools.hsm, data_key))
     rows = json.loads(zlib.decompress(sealing.open_sealed(key.opened, job.sealed[ROW_KEY:], SEALED, job.id)))
     settings = taken.tools.settings
     lines = [
