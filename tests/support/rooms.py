@@ -143,7 +143,7 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
-    "regions": "boundaries codes contract drawing geometry layers loading models place service sources villages",
+    "regions": "boundaries codes contract coordinates drawing geometry layers loading map_links models place service sources villages",
     # the database as a whole
     "schema": "migrate tables",
     # a part of every request or page
