@@ -18,7 +18,7 @@ from sifilma.activation.serializers import activations_out
 from sifilma.api.common import File, IdPath, ListQuery, Page, answer, blueprint, page_of, upload
 from sifilma.jobs.schemas import JobOut
 from sifilma.jobs.serializers import job_out
-from sifilma.kernel.text import Sentence, say
+from sifilma.kernel.text import Sentence
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.links import links
@@ -26,7 +26,6 @@ from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
 api = blueprint("activations")
-OUTSIDE = say("The place lies outside the region of your office.")
 
 
 class ActivationsQuery(ListQuery):
@@ -79,7 +78,7 @@ def activate(body: ActivationIn) -> Response:
             state="active",
             place=done.place.outcome.value,
             distance_m=done.place.distance_m,
-            warnings=[OUTSIDE] if issuing.outside_own_region(context(), body.region_code) else [],
+            warnings=issuing.warnings(context(), body.region_code),
             manifest=manifest,
             links=links("activations", done.activation_id),
         ),

@@ -68,9 +68,10 @@ def read_pair(text: str) -> tuple[float, float] | None:
     if match is None:
         return None
     first, second = _read(match, "1"), _read(match, "2")
-    if first is None or second is None or (first.axis is not None and first.axis == second.axis):
+    if first is None or second is None or (first.axis and first.axis == second.axis):
         return None
-    turned = first.axis == "longitude" or second.axis == "latitude" or (first.axis is second.axis and abs(first.degrees) > MOST["latitude"])
+    told = first.axis or second.axis
+    turned = first.axis == "longitude" or second.axis == "latitude" or (not told and abs(first.degrees) > MOST["latitude"])
     latitude, longitude = (second.degrees, first.degrees) if turned else (first.degrees, second.degrees)
     return (latitude, longitude) if abs(latitude) <= MOST["latitude"] and abs(longitude) <= MOST["longitude"] else None
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import villages
 from sifilma.regions.contract import Located, Measured, Source
-from sifilma.regions.geometry import BOX, on_foreign_land
+from sifilma.regions.geometry import BOX, on_foreign_land, within_a_regency
 
 # Metres, see `judge`.
 PASS_M = 250
@@ -33,7 +33,8 @@ class Outcome(StrEnum):
 class Placed:
     """The result with its basis: metres to the stated regency, the nearest regency, the source and its SHA-256 (hex).
 
-    `at_border` says that a neighbour's outline covers the position, but so near to Indonesian villages that the outline may be wrong.
+    `at_border` says that a neighbour's outline covers the position, but so near to Indonesian villages that the outline may be wrong, or
+    against the outlines of our regencies.
     """
 
     outcome: Outcome
@@ -96,7 +97,8 @@ def _may_be_foreign(latitude: float, longitude: float, measured: Measured) -> bo
     # The outlines of countries are coarse. Near a border they may claim Indonesian land, so the source is asked first.
     if measured.on_land or not on_foreign_land(latitude, longitude):
         return False
-    if villages.points().locate(latitude, longitude).distance_m > MASK_ERROR_M:
+    near = villages.points().locate(latitude, longitude).distance_m <= MASK_ERROR_M
+    if not near and not within_a_regency(latitude, longitude):
         raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
     return True
 

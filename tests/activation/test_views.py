@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import Any
 
@@ -198,20 +197,6 @@ def test_the_form_offers_only_the_machine_of_a_tied_card(sqlite_world: World) ->
     free = Visitor(sqlite_world, OFFICE).get("/aktivasi/kartu/mesin").get_data(as_text=True)
     assert ready.hardware[ready.uids[0]] not in free
     assert len(re.findall(r'<option value="HW-', free)) == 2
-
-
-def test_the_map_data_is_geojson_of_the_region(sqlite_world: World) -> None:
-    office = Visitor(sqlite_world, OFFICE)
-    countries = json.loads(office.get("/aktivasi/kartu/peta/negara.json").get_data())
-    assert {"Indonesia", "Malaysia"} <= {feature["properties"]["name"] for feature in countries["features"]}
-    answer = office.get("/aktivasi/kartu/peta/35.20.json")
-    regency = json.loads(answer.get_data())
-    assert "max-age" in answer.headers["Cache-Control"]
-    assert len(regency["features"]) > 200
-    assert {feature["geometry"]["type"] for feature in regency["features"]} == {"Point"}
-    assert all(feature["properties"]["code"].startswith("35.20.") for feature in regency["features"])
-    assert office.get("/aktivasi/kartu/peta/99.99.json").status_code == 422
-    assert Visitor(sqlite_world).get("/aktivasi/kartu/peta/negara.json").status_code == 303
 
 
 def test_the_statements_of_a_page_do_not_grow_with_the_cards(sqlite_world: World) -> None:

@@ -143,7 +143,10 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
-    "regions": "boundaries codes contract coordinates drawing geometry layers loading map_links models place service sources villages",
+    "regions": (
+        "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
+        "prepared service sources villages"
+    ),
     # the database as a whole
     "schema": "migrate tables",
     # a part of every request or page

@@ -201,6 +201,11 @@ def outside_own_region(ctx: Context, code: str) -> bool:
     return own is not None and not codes.is_within(codes.normalise(code), own)
 
 
+def warnings(ctx: Context, code: str) -> list[str]:
+    """Return what is unusual about an activation at a code, though allowed."""
+    return [say("The place lies outside the region of your office.")] if outside_own_region(ctx, code) else []
+
+
 def _place_needs_reason(placed: Placed, regency: str) -> Invalid:
     distance = round(placed.distance_m / 1000, 1)
     if placed.at_border and not distance:

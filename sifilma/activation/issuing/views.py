@@ -1,4 +1,4 @@
-"""Activating a card on the web: the form, what its map and selects request while it is filled in, and the map's data."""
+"""Activating a card on the web: the form, and what its map and selects request while it is filled in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sifilma.activation.issuing import service as issuing
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.kernel.errors import Invalid, NotFound
-from sifilma.regions import drawing, geometry
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -23,7 +22,6 @@ from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("activate_pages", __name__, url_prefix="/aktivasi/kartu", template_folder="../templates")
-A_DAY = "private, max-age=86400"
 
 
 @blueprint.get("")
@@ -74,20 +72,6 @@ def machine() -> str:
     return render_template("activation/machine.html", **_machine(Form(MultiDict(request.args))))
 
 
-@blueprint.get("/peta/negara.json")
-@operation("reference.read")
-def countries() -> Response:
-    """Return the outlines of Indonesia and its neighbours (GeoJSON)."""
-    return _geojson(geometry.outlines())
-
-
-@blueprint.get("/peta/<string:code>.json")
-@operation("reference.read")
-def regency(code: str) -> Response:
-    """Return a regency's outline or village points (GeoJSON)."""
-    return _geojson(drawing.regency(context().session, place_check(resources().settings.home), code))
-
-
 def _activate(data: ActivationIn) -> issuing.Issued:
     """Activate, and turn an unknown card into an error of its field, so that the form keeps what was typed."""
     place_form.require_reason(context(), data)
@@ -95,10 +79,6 @@ def _activate(data: ActivationIn) -> issuing.Issued:
         return issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), data)
     except NotFound as unknown:
         raise Invalid.field("sam_uid", unknown.detail) from unknown
-
-
-def _geojson(text: str) -> Response:
-    return Response(text, content_type="application/geo+json", headers={"Cache-Control": A_DAY})
 
 
 def _typed(form: Form) -> ActivationIn:

@@ -1,51 +1,14 @@
 // The map of an activation, and a form whose selects follow it. The form works without this script.
 "use strict";
 
-const INDONESIA = [[-11.1, 94.9], [6.2, 141.1]];
-const LOOK = {
-  country: { color: "#7b8794", weight: 1, fillColor: "#f4f6f1", fillOpacity: 1 },
-  regency: { color: "#0d4c8c", weight: 2, fillColor: "#bcd9ee", fillOpacity: 0.8 },
-  village: { radius: 3, color: "#0d4c8c", weight: 1, fillColor: "#bcd9ee", fillOpacity: 1 },
-};
 const box = document.getElementById("peta");
 const words = JSON.parse(box?.dataset.words ?? "{}");
 
 function draw() {
   box.hidden = false;
-  const map = L.map(box, { zoomControl: false, attributionControl: false, minZoom: 3, maxZoom: 17 });
+  const map = baseMap(box, words);
   map.fitBounds(INDONESIA);
-  L.control.zoom({ zoomInTitle: words.zoomIn, zoomOutTitle: words.zoomOut }).addTo(map);
-  L.control.scale({ imperial: false }).addTo(map);
-  map.createPane("land").style.zIndex = 300;
-  layer(box.dataset.countries).then((data) => L.geoJSON(data, { pane: "land", interactive: false, style: LOOK.country }).addTo(map));
   return map;
-}
-
-async function layer(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-  return answer.json();
-}
-
-// Draws the outline or the village points of a regency and removes the one drawn before. It uses a canvas: as SVG elements with
-// tooltips hundreds of points would each be a stop of the keyboard.
-function regencies(map) {
-  const renderer = L.canvas();
-  let shown = "", drawn = null;
-  return async (code, look) => {
-    if (!code || code === shown) return;
-    shown = code;
-    const data = await layer(box.dataset.regency.replace("KODE", code));
-    if (shown !== code) return;
-    drawn?.remove();
-    drawn = L.geoJSON(data, {
-      renderer,
-      style: (feature) => (feature.geometry.type === "Point" ? {} : LOOK.regency),
-      pointToLayer: (_, at) => L.circleMarker(at, { ...LOOK.village, renderer }),
-      onEachFeature: (feature, part) => feature.properties.name && part.bindTooltip(feature.properties.name),
-    }).addTo(map);
-    if (look) map.fitBounds(drawn.getBounds(), { maxZoom: 13, animate: false });
-  };
 }
 
 function marker(draggable) {
@@ -59,12 +22,12 @@ function show() {
   const at = [Number(box.dataset.latitude), Number(box.dataset.longitude)];
   marker(false).setLatLng(at).addTo(map);
   map.setView(at, 11);
-  regencies(map)(box.dataset.at, false);
+  outliner(map, box)(box.dataset.at, false);
 }
 
 // The form of an activation.
 function fill(form) {
-  const map = draw(), pin = marker(true), regency = regencies(map);
+  const map = draw(), pin = marker(true), regency = outliner(map, box);
   const field = (name) => form.elements[name];
   const number = (name) => Number(field(name).value.trim().replace(",", ".").replace("−", "-") || NaN);
   const there = () => `${field("latitude").value} ${field("longitude").value}`;
@@ -104,9 +67,9 @@ function fill(form) {
     selects.forEach((select, at) => settle(select, chosen[at] === asked.get(select.name) ? answered(select) : chosen[at]));
     field("reason").required = Boolean(place.dataset.reason);
     reason.hidden = !(place.dataset.reason || field("reason").value || reason.contains(document.activeElement));
-    const text = `${asked.get("latitude")} ${asked.get("longitude")}`;
-    if (text === there() && place.dataset.at && !position()) {
-      read = { text, at: JSON.parse(place.dataset.at) };
+    const typed = `${asked.get("latitude")} ${asked.get("longitude")}`;
+    if (typed === there() && place.dataset.at && !position()) {
+      read = { text: typed, at: JSON.parse(place.dataset.at) };
       point(true);
     }
     if (asked.get("pasted") && asked.get("pasted") === field("pasted").value && !place.dataset.pasted) pasted(place);
