@@ -129,7 +129,8 @@ def main() -> int:
             show(page, waiting, ready)
             page.wait_for_load_state("networkidle")
             path = OUT / f"{name}-id.png"
-            page.screenshot(path=path, animations="disabled")
+            shown = page.locator(".map") if name.startswith("map-") else page
+            shown.screenshot(path=path, animations="disabled")
             page.close()
             size = path.stat().st_size
             large += size > LARGEST

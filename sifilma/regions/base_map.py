@@ -34,7 +34,7 @@ COARSE, FINE = 1000, 10_000  # units in a degree: about 110 m and 11 m
 LAND = ("home", "abroad")
 TOLERANCE, SMALLEST = 0.03, 1e-3  # of the sheet of the country, see `outlines.simpler`
 SQUARE, SMALL_SQUARE = 2, 0.5  # degrees: a sheet of outlines and districts, and one of villages
-SEAM = 0.002  # degrees of land beyond a square
+SEAM = 0.02  # degrees of land beyond a square
 NAME = re.compile(rf"{COUNTRY}|[pd]-?\d{{1,3}}_-?\d{{1,3}}|\d\d\.\d\d")
 Sheet = dict[str, Any]
 

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sifilma.regions import geometry
 
-GAP = 0.002  # degrees, about 200 m: what is narrower between two regencies is no lake but a gap of their outlines
+GAP = 0.01  # degrees, about 1 km: what is narrower between two regencies is no lake but a gap of their outlines
 SEAM = 0.06  # degrees, about 6.6 km: how far the outlines of countries and of regencies lie apart at a border
 
 
@@ -49,8 +49,9 @@ def draw(shapes: Mapping[str, BaseGeometry], tolerance: float) -> Outlines:
     land = shapely.coverage_union_all(regencies)
     abroad, seam = _abroad(tolerance)
     province, regency = _borders(list(shapes), regencies)
-    foreign = shapely.difference(abroad, land)
-    return Outlines([*_parts(land), *_parts(seam)], _parts(foreign), _parts(province), _parts(regency))
+    # One land without overlaps: rings that lie over each other would be drawn as holes.
+    home = shapely.union(land, seam)
+    return Outlines(_parts(home), _parts(shapely.difference(abroad, home)), _parts(province), _parts(regency))
 
 
 @lru_cache(maxsize=2)
