@@ -43,6 +43,7 @@ class Action(StrEnum):
     REFERENCE_PROPOSE = "reference.propose"
     REFERENCE_EXECUTE = "reference.execute"
     REFERENCE_REJECT = "reference.reject"
+    USER_REGISTER = "user.register"
     USER_INVITE = "user.invite"
     USER_ENROL = "user.enrol"
     USER_DISABLE = "user.disable"
@@ -112,6 +113,10 @@ class Action(StrEnum):
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
     CLOCK_ACCEPT = "clock.accept"
+    SEAL_REFUSED = "seal.refused"
+    SEAL_VOUCH = "seal.vouch"
+    SEAL_RENEW = "seal.renew"
+    SEAL_END = "seal.end"
 
 
 class AuditEntry(Base):
