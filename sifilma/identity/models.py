@@ -212,6 +212,11 @@ class Invitation(Sealed, Base):
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def standing(cls, now: datetime) -> list[ColumnElement[bool]]:
+        """Return the conditions of links that can be used: one that has lapsed keeps no seal."""
+        return [*super().standing(now), cls.expires_at > now]
+
 
 class LoginSession(Sealed, Base):
     """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted.

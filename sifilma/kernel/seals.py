@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from sqlalchemy import Label, LargeBinary, Table, event, inspect, select
+from sqlalchemy import ColumnElement, Label, LargeBinary, Table, event, inspect, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.orm.attributes import get_history
 
@@ -52,6 +52,11 @@ class Sealed:
     __version__: ClassVar[str] = ""
 
     seal: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+    @classmethod
+    def standing(cls, _now: datetime) -> list[ColumnElement[bool]]:
+        """Return the conditions of rows that could count at a moment: only they need a seal that fits."""
+        return [getattr(cls, cls.__ends__).is_(None)] if cls.__ends__ else []
 
     def sealed_beside(self, _session: Session) -> dict[str, Any]:
         """Return covered values that are no columns of the row, as they are after the flush that is about to happen."""

@@ -56,10 +56,9 @@ def models() -> list[type[Sealed]]:
 
 
 def standing(ctx: Context, model: type[Sealed]) -> Iterator[Any]:
-    """Yield the rows of a model that have not ended (`seals.columns`)."""
+    """Yield the rows of a model that could count (`seals.columns`)."""
     key = inspect(model).primary_key[0]
-    open_ = [getattr(model, model.__ends__).is_(None)] if model.__ends__ else []
-    yield from ctx.session.execute(select(*columns(model)).where(*open_).order_by(key)).all()
+    yield from ctx.session.execute(select(*columns(model)).where(*model.standing(ctx.now)).order_by(key)).all()
 
 
 def seal_what_stands(connection: Connection, settings: Settings, clock: Clock) -> None:

@@ -251,6 +251,9 @@ class World:
         """Give an account one more role, past the service but not past the triggers."""
         with self.context() as ctx:
             ctx.session.add(UserRole(user_id=self.users[username], role=role, since=ctx.now))
+            ctx.session.flush()
+            user = ctx.session.get_one(User, self.users[username])
+            record_change(ctx, Action.USER_ROLES, user, roles=role_names(user.role_set))
 
     def change(self, model: type[Sealed], *where: Any, **values: Any) -> None:
         """Change rows of authority past the acts, sealed as the service seals them. A value may be a function of the row.
@@ -264,6 +267,7 @@ class World:
                     setattr(row, name, value(row) if callable(value) else value)
                 ctx.session.flush()
                 if isinstance(row, User):
+                    record_change(ctx, Action.USER_CONTACT, row)
                     carry_sessions(ctx, row, version)
 
     def change_account(self, username: str, **values: Any) -> None:
