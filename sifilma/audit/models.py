@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
@@ -119,11 +119,19 @@ class Action(StrEnum):
     SEAL_END = "seal.end"
 
 
+REFUSED_SEALS = f"action = '{Action.SEAL_REFUSED.value}'"
+"""The condition of the index by which refused seals are found. A query needs it to the letter."""
+
+
 class AuditEntry(Base):
     """One act. `data` holds facts of the act, but no secrets and no personal data except ids."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index(None, "object_kind", "object_id", "id"), Index(None, "organisation_id", "id"))
+    __table_args__ = (
+        Index(None, "object_kind", "object_id", "id"),
+        Index(None, "organisation_id", "id"),
+        Index("ix_audit_entry_refused_seals", "id", sqlite_where=text(REFUSED_SEALS), postgresql_where=text(REFUSED_SEALS)),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

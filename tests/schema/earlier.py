@@ -9,6 +9,7 @@ from sqlalchemy import Connection, String, text
 
 def back_to_0019(connection: Connection) -> None:
     """Undo 0020 on a database without triggers."""
+    connection.execute(text("DROP INDEX ix_audit_entry_refused_seals"))
     for table in ("user_account", "invitation", "login_session", "api_key", "recovery_code", "passkey", "passkey_challenge"):
         connection.execute(text(f"ALTER TABLE {table} DROP COLUMN seal"))
     for table in ("user_account", "login_session"):

@@ -138,10 +138,9 @@ class World:
             env="test",
             home=home,
             database_url=url,
-            secret_key=SecretStr("t" * 40),
             log_level="ERROR",
             log_json=False,
-            **(UNLIMITED | overrides),
+            **({"secret_key": SecretStr("t" * 40)} | UNLIMITED | overrides),
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
