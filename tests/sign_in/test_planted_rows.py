@@ -267,7 +267,7 @@ def test_an_old_row_put_back_is_named_by_fsck(world: World) -> None:
 # --- nobody forgets to seal ------------------------------------------------------------------------------------------
 
 
-SEALED = [mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, Sealed)]
+SEALED: list[Any] = [mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, Sealed)]
 
 
 def test_the_database_refuses_a_change_of_a_covered_column_that_keeps_the_seal(world: World) -> None:
@@ -352,7 +352,7 @@ def test_the_administrator_is_told_of_strangers_and_settles_them(world: World) -
 
 
 def test_the_secret_key_is_exchanged_while_people_go_on(database_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> None:
-    def world(**secrets: SecretStr) -> Any:
+    def world(**secrets: Any) -> Any:
         return closing(World(database_url, tmp_path / "home", signing_token, root_token, **secrets))
 
     old, new = SecretStr("t" * 40), SecretStr("n" * 40)
