@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Integer, Select, and_, case, cast, func, literal, or_, select
+from sqlalchemy import Integer, and_, case, cast, func, literal, or_, select
 
 from sifilma.fsck.dialects import bare, dashed, fact, later
 from sifilma.fsck.registry import Found, in_snapshot
@@ -323,8 +323,8 @@ def _recovery_codes(now: Snapshot) -> Iterator[Broken]:
         else:
             made.pop(row.object_id, None)
     code = bare("recovery_code")
-    standing: Select[Any] = select(dashed(code.c.user_id).label("id"), func.count().label("unused")).where(code.c.ended_at.is_(None))
-    for row in now.rows(standing.group_by(code.c.user_id)):
+    per_account: tuple[Any, ...] = (dashed(code.c.user_id).label("id"), func.count().label("unused"))
+    for row in now.rows(select(*per_account).where(code.c.ended_at.is_(None)).group_by(code.c.user_id)):
         most = COUNT - used[row.id] if row.id in made else 0
         if row.unused > most:
             yield broken("user", row.id, f"has {row.unused} recovery codes that were not used, by the record of acts {most}")
