@@ -87,7 +87,7 @@ def upgrade_database(settings: Settings, clock: Clock) -> None:
         resealing.seal_what_stands(connection, settings, clock)
 
     migrate.upgrade(settings.database, seal=seal)
-    note_seals(settings)
+    note_seals(settings, clock.now())
 
 
 @database.command("check")

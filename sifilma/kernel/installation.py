@@ -5,7 +5,7 @@ Practice and reality have folders of their own. A command of the other kind woul
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from config.settings import Settings, SettingsError
@@ -46,7 +46,7 @@ def are_seals_known(settings: Settings) -> bool:
     return (settings.home / SEALS).exists()
 
 
-def note_seals(settings: Settings) -> None:
+def note_seals(settings: Settings, moment: datetime) -> None:
     """Write down, once, that the database of this home has seals."""
     if not are_seals_known(settings):
-        (settings.home / SEALS).write_text(f"{datetime.now(UTC).isoformat(timespec='seconds')}\n")
+        (settings.home / SEALS).write_text(f"{moment.isoformat(timespec='seconds')}\n")

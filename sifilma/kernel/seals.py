@@ -21,21 +21,13 @@ from sqlalchemy.orm.attributes import get_history
 
 from config.settings import Settings
 from sifilma.kernel import sealing, triggers
-from sifilma.kernel.errors import Conflict
+from sifilma.kernel.errors import NotSealed
 from sifilma.kernel.rates import Repetitions
-from sifilma.kernel.text import say
 
 PURPOSE = "seals"
 INFO = "sealer"
 """The key under which a session's `info` holds its Sealer."""
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-NOT_SEALED = say("This was changed past the service. Tell the administrator of the server (sifilma users reseal).")
-
-
-class NotSealed(Conflict):
-    """A row is to be changed whose present seal does not fit. To seal it now would vouch for what somebody planted."""
-
-    type = "not-sealed"
 
 
 class Sealed:
@@ -264,7 +256,7 @@ def _seal_again(session: Session, row: Sealed) -> None:
     before = stored(session, model, *where)
     sealer = sealer_of(session)
     if before is None or not sealer.fits(model, before):
-        raise NotSealed(NOT_SEALED)
+        raise NotSealed()
     values = {name: getattr(before, name) for name in row.__sealed__} | {name: getattr(row, name) for name in _changed(row)}
     values |= row.sealed_beside(session)
     if row.__version__:

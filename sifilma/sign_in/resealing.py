@@ -20,6 +20,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import Base, changed
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.seals import Sealed, Sealer, columns, sealer_of, stored
+from sifilma.kernel.text import say
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.sign_in import totp
 from sifilma.sign_in.authority import kind_of
@@ -71,8 +72,8 @@ def seal_what_stands(connection: Connection, settings: Settings, clock: Clock) -
     end_sessions(ctx, "seals made")
     counts: dict[str, Any] = {kind_of(model): _seal_all(ctx, model) for model in models() if model is not LoginSession}
     record(ctx, Action.SEAL_VOUCH, "seal", "upgrade", **counts)
-    unit.commit()
-    unit.close()
+    ctx.session.flush()
+    unit.close()  # the transaction is the migration's, and stays open
 
 
 def _seal_all(ctx: Context, model: type[Sealed]) -> int:
@@ -127,7 +128,7 @@ def vouch(ctx: Context, username: str) -> None:
     """
     row = stored(ctx.session, User, User.username == username)
     if row is None:
-        raise NotFound(f"There is no account {username}.")
+        raise NotFound(say("There is no account %(name)s.", name=username))
     version = row.authority_version + 1
     _write(ctx, User, row, {"authority_version": version})
     end_sessions(ctx, "vouched for", LoginSession.user_id == row.id)
