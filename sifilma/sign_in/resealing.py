@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, inspect, select, update
 from sqlalchemy.orm import sessionmaker
 
 from config.settings import Settings
-from sifilma.audit.models import Action
+from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
 from sifilma.identity.models import LoginSession, User
 from sifilma.kernel import sealing, seals
@@ -27,6 +28,7 @@ from sifilma.sign_in.authority import kind_of
 from sifilma.sign_in.service import end_sessions
 
 SEED = "totp_sealed"
+AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,12 @@ def models() -> list[type[Sealed]]:
 
 
 def standing(ctx: Context, model: type[Sealed]) -> Iterator[Any]:
-    """Yield the rows of a model that could count (`seals.columns`)."""
-    key = inspect(model).primary_key[0]
-    yield from ctx.session.execute(select(*columns(model)).where(*model.standing(ctx.now)).order_by(key)).all()
+    """Yield the rows of a model that could count (`seals.columns`), AT_ONCE read at a time: old sessions are never deleted."""
+    key, after = inspect(model).primary_key[0], UUID(int=0)
+    query = select(*columns(model)).where(*model.standing(ctx.now)).order_by(key).limit(AT_ONCE)
+    while rows := ctx.session.execute(query.where(key > after)).all():
+        yield from rows
+        after = rows[-1].id
 
 
 def seal_what_stands(connection: Connection, settings: Settings, clock: Clock) -> None:
@@ -129,7 +134,9 @@ def vouch(ctx: Context, username: str) -> None:
     row = stored(ctx.session, User, User.username == username)
     if row is None:
         raise NotFound(say("There is no account %(name)s.", name=username))
-    version = row.authority_version + 1
+    entries = select(AuditEntry.data).where(AuditEntry.object_kind == "user", AuditEntry.object_id == str(row.id))
+    newest = max((int(data.get("version", 0)) for data in ctx.session.scalars(entries)), default=0)
+    version = max(row.authority_version, newest) + 1  # also for an old row that was put back
     _write(ctx, User, row, {"authority_version": version})
     end_sessions(ctx, "vouched for", LoginSession.user_id == row.id)
     roles = " ".join(sorted(row.roles.split()))

@@ -153,6 +153,18 @@ def test_a_transaction_with_changes_cannot_end_as_a_read(unit: UnitOfWork) -> No
         unit.end_read()
 
 
+def test_what_is_noticed_is_written_after_the_unit_whatever_became_of_it(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    unit.begin_write()
+    unit.session.add(organisation("act"))
+    unit.afterwards(lambda session: session.add(organisation("noticed")))
+    unit.afterwards(lambda session: session.execute(text("SELECT nothing")))  # what fails ends neither the unit nor the others
+    unit.afterwards(lambda session: session.add(organisation("also noticed")))
+    unit.rollback()
+    assert count(sessions) == 0
+    unit.close()
+    assert count(sessions) == 2
+
+
 def test_loaded_rows_stay_readable_after_the_read_ended(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
         session.add(organisation("C"))

@@ -262,6 +262,8 @@ def test_an_old_row_put_back_is_named_by_fsck(world: World) -> None:
     put = ", ".join(f"{column} = :{column}" for column in columns)
     superuser(world, f"UPDATE user_account SET {put} WHERE username = :who", who=STAFF_NAME, **dict(zip(columns, before, strict=True)))
     assert named(world, "row-sealed", "authority-version") == {"authority-version"}  # the seal is one that the service made
+    assert reseal(world, "--vouch", STAFF_NAME)[0] == 0
+    assert named(world, "row-sealed", "authority-version") == set()
 
 
 # --- nobody forgets to seal ------------------------------------------------------------------------------------------
