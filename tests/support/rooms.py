@@ -145,7 +145,10 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
-    "regions": "boundaries codes contract drawing geometry layers loading models place service sources villages",
+    "regions": (
+        "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
+        "prepared service sources villages"
+    ),
     # the database as a whole
     "schema": "migrate tables",
     # a part of every request or page
