@@ -7,8 +7,19 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0020 on a database without triggers."""
+    connection.execute(text("DROP INDEX ix_audit_entry_refused_seals"))
+    for table in ("user_account", "invitation", "login_session", "api_key", "recovery_code", "passkey", "passkey_challenge"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN seal"))
+    for table in ("user_account", "login_session"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN authority_version"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
+
+
 def back_to_0018(connection: Connection) -> None:
-    """Undo 0019 on a database without triggers."""
+    """Undo 0019, and what came after it, on a database without triggers."""
+    back_to_0019(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
         " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"
