@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import pyotp
-
 from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
 from sifilma.kernel.actor import Actor
@@ -17,7 +15,7 @@ from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
-from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
+from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
@@ -67,8 +65,7 @@ def _accounts(world: World) -> None:
     assert client.post("/session/step-up", {"code": world.code(HEAD)}).status_code in (200, 204)
     head = world.client(HEAD)
     secret = invited(world)
-    code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
-    assert world.anonymous().post("/invitations/enrol", {"invitation": secret, "password": PASSWORD, "code": code}).status_code == 204
+    assert taken_up(world, secret) == 204
     people = {row["username"]: row["id"] for row in done(head.get("/users"))["items"]}
     for what in ("disable", "enable", "disable"):
         done(head.post(f"/users/{people[STAFF['username']]}/changes", {"change": what}))
