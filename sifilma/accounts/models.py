@@ -203,7 +203,7 @@ def kin_sql(report: str) -> str:
 def heads_too_soon_sql(report: str) -> str:
     """Return the SQL condition that heads decided on a report who were new, or before the person's time to object was over."""
     one, other = f"{report}.proposed_by_person", f"{report}.decided_by_person"
-    settled = f"{_headed(one, report)} AND {_headed(other, report)} AND {report}.decided_at >= {report}.heads_from"
+    settled = f"{_headed(one, report)} AND {_headed(other, report)} AND COALESCE({report}.decided_at >= {report}.heads_from, 1 = 0)"
     return f"(NOT {_administers(other, report)} AND NOT ({settled}))"
 
 
