@@ -151,7 +151,7 @@ def _requests(_thing: UUID | None, form: Form) -> Response:
     return form.again("accounts/permintaan.html", questions=consents.own_questions(ctx), reports=lost_factors.own_reports(ctx))
 
 
-@blueprint.post(f"{consents.PAGE}/<uuid:consent_id>")
+@blueprint.post(f"{consents.PAGE}/<uuid:consent_id>/jawab")
 @operation("session.self", idempotent=False)
 @attempted(_requests)
 def answer_consent(ctx: Context, consent_id: UUID, form: Form) -> AnyResponse:

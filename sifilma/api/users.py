@@ -204,7 +204,7 @@ def list_consents() -> Response:
     return answer(Page[ConsentOut](items=[_consent_out(one.consent, one.user) for one in found], next=None))
 
 
-@api.post("/me/consents/<uuid:id>/decision", responses={200: ConsentOut}, summary="Accept or refuse a further account")
+@api.post("/me/consents/<uuid:id>/answer", responses={200: ConsentOut}, summary="Accept or refuse a further account")
 @operation("session.self", idempotent=False)
 def decide_consent(path: IdPath, body: ConsentIn) -> Response:
     """Accepting needs a fresh one-time code; links that were handed out end, and the answer holds one's own."""

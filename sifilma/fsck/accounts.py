@@ -210,7 +210,8 @@ def lost_factor(now: Snapshot) -> Found:
     )
     yield from now.find(
         "invitation",
-        f"SELECT i.id FROM invitation i WHERE i.change_id IS NOT NULL AND i.change_id NOT IN (SELECT c.id FROM {_GIVEN_UP})",
+        "SELECT i.id FROM invitation i WHERE i.change_id IS NOT NULL AND i.change_id NOT IN (SELECT c.id FROM user_change c"
+        " WHERE c.change IN ('factor', 'person') AND c.state = 'executed' AND c.user_id = i.user_id)",
         "is of a proposal that was not executed",
     )
     yield from now.find(

@@ -13,7 +13,7 @@ from sifilma.accounts.service import give_roles, new_invitation
 from sifilma.identity.models import AccountState, Person, User
 from sifilma.kernel.actor import Role
 from sifilma.kernel.ids import uuid7
-from tests.support.world import PASSWORD, World
+from tests.support.world import PASSWORD, World, done
 
 
 def claimed_account(world: World, of: str, username: str, colleague: str, *roles: Role) -> str:
@@ -43,6 +43,14 @@ def claimed_account(world: World, of: str, username: str, colleague: str, *roles
         return new_invitation(ctx, world.settings, user)
 
 
+def invited_by(world: World, head: str, username: str, number: str) -> str:
+    """Have a head invite somebody with a NIP. Return the secret of the link."""
+    new = {"username": username, "name": f"{username} Contoh", "id_kind": "nip", "id_number": number, "roles": ["staff"]}
+    made = done(world.client(head).post("/users", new), 201)
+    world.users[username] = UUID(made["user"]["id"])
+    return str(made["invitation"]).rpartition("/")[2]
+
+
 def asked(world: World, username: str) -> UUID:
     """Let the worker ask. Return the id of the question about an account."""
     with world.context() as ctx:
@@ -59,11 +67,16 @@ def take_up(world: World, username: str, secret: str) -> None:
     world.seeds[username] = view.seed
 
 
-def further_account(world: World, of: str, username: str, colleague: str, *roles: Role) -> UUID:
-    """Give the person of an account another one, in the organisation of a colleague, by their consent. Return its id."""
-    claimed_account(world, of, username, colleague, *roles)
+def accepted(world: World, of: str, username: str) -> None:
+    """Have the person of an account accept a further one, and take it up."""
     question = asked(world, username)
     with world.acting(of) as ctx:
         _, secret = consents.answer(ctx, world.settings, question, accept=True)
     take_up(world, username, secret or "")
+
+
+def further_account(world: World, of: str, username: str, colleague: str, *roles: Role) -> UUID:
+    """Give the person of an account another one, in the organisation of a colleague, by their consent. Return its id."""
+    claimed_account(world, of, username, colleague, *roles)
+    accepted(world, of, username)
     return world.users[username]

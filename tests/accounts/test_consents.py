@@ -93,8 +93,8 @@ def test_an_auditor_is_invited_like_anybody_else_and_told_themselves_why_they_ca
     claimed_account(world, "auditor1", "magetan.palsu", "magetan.kepala", Role.STAFF)
     question = asked(world, "magetan.palsu")
     auditor = english(world, "auditor1")
-    assert "never meet in one person" in words(auditor.send(f"{PAGE}/{question}", decision="accept"), 409)
-    assert auditor.send(f"{PAGE}/{question}", decision="refuse").status_code == 303
+    assert "never meet in one person" in words(auditor.send(f"{PAGE}/{question}/jawab", decision="accept"), 409)
+    assert auditor.send(f"{PAGE}/{question}/jawab", decision="refuse").status_code == 303
 
 
 def test_the_person_is_asked_and_accepts_with_a_link_of_their_own(world: World) -> None:
@@ -112,17 +112,17 @@ def test_the_person_is_asked_and_accepts_with_a_link_of_their_own(world: World) 
     assert "Further account: Dinas Kependudukan" in page
     assert "magetan.baru" in page
     for other in ("magetan.kepala", "penyetuju1"):
-        assert english(world, other).send(f"{PAGE}/{question}", decision="accept").status_code == 404
+        assert english(world, other).send(f"{PAGE}/{question}/jawab", decision="accept").status_code == 404
     stale = english(world, "nip.kantor", fresh=False)
-    assert stale.send(f"{PAGE}/{question}", decision="accept").status_code == 403
-    assert opens(world, me.send(f"{PAGE}/{question}", decision="accept").headers["Location"].rpartition("/")[2])
+    assert stale.send(f"{PAGE}/{question}/jawab", decision="accept").status_code == 403
+    assert opens(world, me.send(f"{PAGE}/{question}/jawab", decision="accept").headers["Location"].rpartition("/")[2])
     assert not opens(world, handed_out)
     again = done(world.client("magetan.kepala").post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))
     assert again["name"] == "Nama Tulisan"  # until it is taken up
     done(world.client("magetan.kepala").post(f"/users/{made['user']['id']}/changes", {"change": "enable"}))
     second = link_of(english(world, "magetan.kepala").send(f"/pengguna/{made['user']['id']}/undang-ulang"))
     assert taken_up(world, second) == 409  # the consent was given to the person's own link alone
-    accepted = done(world.client("nip.kantor").post(f"/me/consents/{question}/decision", {"decision": "accept"}))
+    accepted = done(world.client("nip.kantor").post(f"/me/consents/{question}/answer", {"decision": "accept"}))
     assert taken_up(world, accepted["invitation"].rpartition("/")[2]) == 204
     assert person_of(world, STAFF["username"]) == person_of(world, "nip.kantor")
     assert "Nama Sebenarnya" in english(world, "magetan.kepala").text("/pengguna")
@@ -140,8 +140,8 @@ def test_a_refused_account_is_never_taken_up_and_not_asked_about_again(world: Wo
     question = asked(world, STAFF["username"])
     client = world.client("nip.kantor")
     assert [item["id"] for item in done(client.get("/me/consents"))["items"]] == [str(question)]
-    assert done(client.post(f"/me/consents/{question}/decision", {"decision": "refuse"}))["state"] == "refused"
-    assert client.post(f"/me/consents/{question}/decision", {"decision": "accept"}).status_code == 404
+    assert done(client.post(f"/me/consents/{question}/answer", {"decision": "refuse"}))["state"] == "refused"
+    assert client.post(f"/me/consents/{question}/answer", {"decision": "accept"}).status_code == 404
     second = link_of(english(world, "magetan.kepala").send(f"/pengguna/{made['user']['id']}/undang-ulang"))
     assert asked(world, STAFF["username"]) == question
     assert taken_up(world, second) == 409
@@ -154,7 +154,7 @@ def test_a_question_expires_and_a_new_link_asks_again(world: World) -> None:
     made = invite(world)
     first = asked(world, STAFF["username"])
     world.clock.advance(days=15)
-    assert world.client("nip.kantor").post(f"/me/consents/{first}/decision", {"decision": "accept"}).status_code == 404
+    assert world.client("nip.kantor").post(f"/me/consents/{first}/answer", {"decision": "accept"}).status_code == 404
     with world.context() as ctx:
         assert consents.expire_consents(ctx) == 1
     assert asked(world, STAFF["username"]) == first  # no link is open

@@ -18,9 +18,10 @@ from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
 from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
+from tests.accounts.known_people import accepted, invited_by, take_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018
+from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019
 from tests.support.databases import Cluster
 from tests.support.visitor import english
 from tests.support.world import World, done, new_uid
@@ -375,3 +376,35 @@ def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_d
     assert "two accounts have the same id number in two spellings" in page
     world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'bangli.kepala'")
     assert world.app.test_cli_runner().invoke(args=["users", "clashes"]).exit_code == 0
+
+
+def test_people_in_place_are_claimed_until_they_take_up_and_further_accounts_count_as_accepted(world: World) -> None:
+    known, unknown = "198001012005011001", "199505052020032015"
+    take_up(world, "umi.lama", invited_by(world, "jatim.kepala", "umi.lama", known))
+    invited_by(world, "magetan.kepala", "umi.lain", known)
+    accepted(world, "umi.lama", "umi.lain")
+    invited_by(world, "magetan.kepala", "umi.tunda", known)
+    for username, head in (("umi.satu", "magetan.kepala"), ("umi.dua", "bangli.kepala")):
+        invited_by(world, head, username, unknown)
+    report = done(world.client("admin1").post(f"/users/{world.users['magetan.kepala']}/lost-factor", {"reason": "hilang"}), 202)["id"]
+    people = "SELECT u.username, p.id_number, p.claims IS NULL FROM user_account u JOIN person p ON p.id = u.person_id ORDER BY u.username"
+    before = world.sql(people)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        # One person of both invitations, as 0019 had it.
+        first = "(SELECT person_id FROM user_account WHERE username = 'umi.satu')"
+        connection.execute(text(f"UPDATE user_account SET person_id = {first} WHERE username = 'umi.dua'"))
+        back_to_0019(connection)
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    found = migrate.check(world.settings.database_url)
+    assert found.ok, found
+    assert world.sql(people) == before
+    assert world.sql("SELECT COUNT(DISTINCT p.id), COUNT(DISTINCT p.claims) FROM person p WHERE p.claims LIKE 'nip:1995%'") == [(2, 1)]
+    names = ["person-once", "consent", "lost-factor", "state-last-step", "steps-in-table", "step-act", "act-step"]
+    assert [str(finding) for finding in examine(installation(world), names).findings] == []
+    assert world.sql("SELECT state, decided_by FROM account_consent") == [("accepted", None)]
+    done(world.client("admin2").post(f"/user-changes/{report}/lost-factor-decision", {"decision": "execute"}))
+    with pytest.raises(DBAPIError):
+        world.sql("UPDATE person SET claims = NULL WHERE claims IS NOT NULL")
