@@ -8,7 +8,7 @@
 """
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -135,7 +135,8 @@ def _people() -> None:
 
 def _accepted(account: Any, person: Any) -> None:
     """Record, by nobody, that a further account was in place before people were asked."""
-    bind, at, consent_id = op.get_bind(), datetime.now(UTC), uuid7()
+    bind, consent_id = op.get_bind(), uuid7()
+    at = bind.scalar(sa.select(sa.func.max(ENTRY.c.at))) or account.created_at  # when anybody acted last: a migration has no clock
     before, act_id = "", consent_id
     for state, action in (("asked", "user.consent_ask"), ("accepted", "user.consent_accept")):
         act_id = uuid7()

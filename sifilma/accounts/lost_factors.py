@@ -134,7 +134,10 @@ def _kin(one: Any, other: Any) -> ColumnElement[bool]:
 
 
 def _made(maker: Any, made: Any) -> ColumnElement[bool]:
-    """Return the condition that since `known_before` one person invited the other, or had a part in a change of an account of theirs."""
+    """Return the condition that since `known_before` one person made a link for the other, or had a part in a change of their account.
+
+    Who merely proposed that the other lost a factor never saw the link, and is needed where there are two user administrators.
+    """
     account, inviter, invitation, change = aliased(User), aliased(User), aliased(Invitation), aliased(UserChange)
     invited = select(invitation.id).where(
         account.id == invitation.user_id,
@@ -147,7 +150,7 @@ def _made(maker: Any, made: Any) -> ColumnElement[bool]:
         account.id == change.user_id,
         account.person_id == made,
         change.state == ProposalState.EXECUTED,
-        change.change != "disable",
+        change.change.not_in(("disable", FACTOR)),
         change.id != UserChange.id,
         or_(change.proposed_by_person == maker, change.decided_by_person == maker),
         change.decided_at > UserChange.known_before,

@@ -167,9 +167,14 @@ triggers.guard(
 
 
 def _made(maker: str, made: str, report: str) -> str:
-    """Return the SQL condition that since `known_before` one person had a part in making an account of another what it is."""
+    """Return the SQL condition that since `known_before` one person had a part in making an account of another what it is.
+
+    Whoever made a link could have taken it up, after a lost factor too. Who merely proposed a lost factor never saw the link.
+    """
     invited = f"made.person_id = {made} AND maker.person_id = {maker} AND i.created_at > {report}.known_before"
-    changed = f"x.state = 'executed' AND x.change <> 'disable' AND x.id <> {report}.id AND x.decided_at > {report}.known_before"
+    changed = (
+        f"x.state = 'executed' AND x.change NOT IN ('disable', 'factor') AND x.id <> {report}.id AND x.decided_at > {report}.known_before"
+    )
     changed += f" AND made.person_id = {made} AND {maker} IN (x.proposed_by_person, x.decided_by_person)"
     invitation = "invitation i JOIN user_account made ON made.id = i.user_id JOIN user_account maker ON maker.id = i.created_by"
     change = "user_change x JOIN user_account made ON made.id = x.user_id"

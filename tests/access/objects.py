@@ -173,11 +173,9 @@ def _people(world: World) -> None:
 
 def _consents(world: World) -> None:
     """Ask people of every kind of organisation about a further account, and two who have no account in use; report factors of their own."""
-    for number, username in enumerate(
-        ("operator1", "penyetuju1", "admin2", "magetan.kepala", "magetan.staf", "mandiri.staf", "softorb.staf")
-    ):
-        claimed_account(world, username, f"{number}.lagi", "bangli.kepala", Role.STAFF)
-        asked(world, f"{number}.lagi")
+    for of in ("operator1", "penyetuju1", "admin2", "magetan.kepala", "magetan.staf", "mandiri.staf", "softorb.staf"):
+        claimed_account(world, of, f"{of}.lagi", "bangli.kepala", Role.STAFF)
+        asked(world, f"{of}.lagi")
     for number, username in (("198001012005011001", "bangli.satu"), ("198001012005011002", "bangli.dua")):
         take_up(world, username, invited_by(world, "bangli.kepala", username, number))
         done(world.client("bangli.kepala").post(f"/users/{world.users[username]}/changes", {"change": "disable"}))

@@ -18,7 +18,8 @@ from tests.support.counting import counted
 from tests.support.visitor import english, words
 from tests.support.world import World, done
 
-NIP = STAFF["id_number"]
+NIP, BARU = "199505052020032015", "magetan.baru"
+"""Those of STAFF."""
 PAGE = "/profil/permintaan"
 
 
@@ -103,8 +104,8 @@ def test_the_person_is_asked_and_accepts_with_a_link_of_their_own(world: World) 
     world.sql("UPDATE user_account SET email = 'saya@contoh.example' WHERE username = 'nip.kantor'")
     made = invite(world)
     handed_out = made["invitation"].rpartition("/")[2]
-    question = asked(world, STAFF["username"])
-    assert asked(world, STAFF["username"]) == question  # once
+    question = asked(world, BARU)
+    assert asked(world, BARU) == question  # once
     assert world.sql("SELECT shown_to FROM outbox_message") == [("s•••a@contoh.example",)]
     me = english(world, "nip.kantor")
     assert "A further account is said to be yours" in me.text("/")
@@ -124,7 +125,7 @@ def test_the_person_is_asked_and_accepts_with_a_link_of_their_own(world: World) 
     assert taken_up(world, second) == 409  # the consent was given to the person's own link alone
     accepted = done(world.client("nip.kantor").post(f"/me/consents/{question}/answer", {"decision": "accept"}))
     assert taken_up(world, accepted["invitation"].rpartition("/")[2]) == 204
-    assert person_of(world, STAFF["username"]) == person_of(world, "nip.kantor")
+    assert person_of(world, BARU) == person_of(world, "nip.kantor")
     assert "Nama Sebenarnya" in english(world, "magetan.kepala").text("/pengguna")
     entries = world.sql("SELECT action, person_id IS NULL FROM audit_entry WHERE object_kind = 'account_consent' ORDER BY id")
     assert [(action, bool(nobody)) for action, nobody in entries] == [
@@ -137,13 +138,13 @@ def test_the_person_is_asked_and_accepts_with_a_link_of_their_own(world: World) 
 def test_a_refused_account_is_never_taken_up_and_not_asked_about_again(world: World) -> None:
     known(world)
     made = invite(world)
-    question = asked(world, STAFF["username"])
+    question = asked(world, BARU)
     client = world.client("nip.kantor")
     assert [item["id"] for item in done(client.get("/me/consents"))["items"]] == [str(question)]
     assert done(client.post(f"/me/consents/{question}/answer", {"decision": "refuse"}))["state"] == "refused"
     assert client.post(f"/me/consents/{question}/answer", {"decision": "accept"}).status_code == 404
     second = link_of(english(world, "magetan.kepala").send(f"/pengguna/{made['user']['id']}/undang-ulang"))
-    assert asked(world, STAFF["username"]) == question
+    assert asked(world, BARU) == question
     assert taken_up(world, second) == 409
     assert "Refused" not in english(world, "magetan.kepala").text(f"/pengguna/{made['user']['id']}")
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'user.consent_refuse' AND person_id IS NOT NULL") == [(1,)]
@@ -152,20 +153,20 @@ def test_a_refused_account_is_never_taken_up_and_not_asked_about_again(world: Wo
 def test_a_question_expires_and_a_new_link_asks_again(world: World) -> None:
     known(world)
     made = invite(world)
-    first = asked(world, STAFF["username"])
+    first = asked(world, BARU)
     world.clock.advance(days=15)
     assert world.client("nip.kantor").post(f"/me/consents/{first}/answer", {"decision": "accept"}).status_code == 404
     with world.context() as ctx:
         assert consents.expire_consents(ctx) == 1
-    assert asked(world, STAFF["username"]) == first  # no link is open
+    assert asked(world, BARU) == first  # no link is open
     link_of(english(world, "magetan.kepala").send(f"/pengguna/{made['user']['id']}/undang-ulang"))
-    assert asked(world, STAFF["username"]) != first
+    assert asked(world, BARU) != first
 
 
 def test_two_administrators_give_the_account_to_a_person_without_a_living_one(world: World) -> None:
     known(world)
     made = invite(world)
-    question = asked(world, STAFF["username"])
+    question = asked(world, BARU)
     admin = world.client("admin1")
     assert done(admin.get("/account-consents"))["items"] == []
     assert admin.post(f"/account-consents/{question}/proposal").status_code == 404  # the person answers themselves
@@ -183,7 +184,7 @@ def test_two_administrators_give_the_account_to_a_person_without_a_living_one(wo
     assert world.client("admin1").post(path, {"decision": "execute"}).status_code == 403
     link = done(world.client("admin2").post(path, {"decision": "execute"}))["invitation"].rpartition("/")[2]
     assert taken_up(world, link) == 204
-    assert person_of(world, STAFF["username"]) == person_of(world, "nip.kantor")
+    assert person_of(world, BARU) == person_of(world, "nip.kantor")
 
 
 def test_whoever_takes_an_identity_up_first_is_the_person_and_the_next_is_asked(world: World) -> None:

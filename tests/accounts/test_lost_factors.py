@@ -301,6 +301,15 @@ def test_an_administrator_who_invited_the_reporting_head_does_not_decide(world: 
     assert opens(world, link_of(decide(world, "admin2")))
 
 
+def test_two_administrators_who_replaced_a_heads_factor_can_still_decide_on_what_the_head_reports(sqlite_world: World) -> None:
+    world = sqlite_world
+    report(world, "admin1", "magetan.kepala")
+    assert taken_up(world, link_of(decide(world, "admin2"))) == 204
+    report(world, "magetan.kepala", "magetan.staf")
+    assert decide(world, "admin2").status_code == 403  # saw the link, and could have taken it up
+    assert opens(world, link_of(decide(world, "admin1")))
+
+
 def test_an_administrator_made_by_another_lately_does_not_decide_with_them(world: World) -> None:
     new = {"username": "admin9", "name": "Vina Contoh", "id_kind": "employee", "id_number": "P-9", "roles": ["user_admin"]}
     proposed = done(world.client("admin1").post("/central-users", new | {"organisation": str(world.organisation_of("admin1"))}), 202)

@@ -89,7 +89,7 @@ def _consents(world: World) -> None:
         invited_by(world, jatim, username, number)
     accepted(world, "umi.lama", "x.jatim")
     done(world.client("umi.lama").post(f"/me/consents/{asked(world, 'y.jatim')}/answer", {"decision": "refuse"}))
-    invited_by(world, jatim, "w.jatim", STAFF["id_number"])
+    invited_by(world, jatim, "w.jatim", str(STAFF["id_number"]))
     proposal = done(world.client("admin1").post(f"/account-consents/{asked(world, 'w.jatim')}/proposal"), 202)["id"]
     link = done(world.client("admin2").post(f"/user-changes/{proposal}/decision", {"decision": "execute"}))["invitation"]
     take_up(world, "w.jatim", link.rpartition("/")[2])
