@@ -1,7 +1,7 @@
 """One human is one person: invitations claim who the invited is, known people consent, reports of lost factors say who has no say.
 
-- An account that was never taken up gets a stand-in of its own, which claims the identity of the person it had. A person whose accounts were
-  all never taken up becomes the stand-in of the first.
+- A person with accounts of which none was taken up becomes the stand-in of the first. Rows that are sealed do not change: an account that was
+  not taken up, of a person who took up another, stays as it is, and `bind_person` refuses it (`sifilma/accounts/consents.py`).
 - Of the accounts that were taken up, a person's first needs no consent. The others are recorded as accepted, by nobody.
 - A report of a lost factor that waits gets its two moments by the default settings.
 - Seeds that open invitations have shown belong to no browser: they are worth nothing any more.
@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sifilma.kernel.ids import uuid7
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
@@ -40,7 +40,6 @@ PERSON = _table(
 ACCOUNT = _table(
     "user_account", id=sa.Uuid(), person_id=sa.Uuid(), password_hash=sa.String(), totp_sealed=sa.LargeBinary(), created_at=MOMENT
 )
-INVITATION = _table("invitation", used_at=MOMENT, totp_sealed=sa.LargeBinary())
 CHANGE = _table(
     "user_change", user_id=sa.Uuid(), change=sa.String(), state=sa.String(), proposed_at=MOMENT, known_before=MOMENT, heads_from=MOMENT
 )
@@ -61,7 +60,6 @@ HISTORY = _table(
 def upgrade() -> None:
     _schema()
     bind = op.get_bind()
-    bind.execute(sa.update(INVITATION).where(INVITATION.c.used_at.is_(None)).values(totp_sealed=None))
     waiting = (CHANGE.c.change == "factor", CHANGE.c.state == "proposed")
     for at in set(bind.execute(sa.select(CHANGE.c.proposed_at).where(*waiting)).scalars()):
         moments = {"known_before": at - NEWCOMER, "heads_from": at}
@@ -74,7 +72,7 @@ def upgrade() -> None:
 def _schema() -> None:
     op.add_column("person", sa.Column("claims", sa.String(120), nullable=True))
     op.create_index(op.f("ix_person_claims"), "person", ["claims"])
-    op.add_column("invitation", sa.Column("browser_hash", sa.String(64), server_default="", nullable=False))
+    op.add_column("invitation", sa.Column("browser_hash", sa.String(64), nullable=True))
     op.add_column("invitation", sa.Column("views", sa.Integer(), server_default="0", nullable=False))
     op.add_column("invitation", sa.Column("consent_id", sa.Uuid(), nullable=True))
     op.create_index(op.f("ix_invitation_consent_id"), "invitation", ["consent_id"])
@@ -121,16 +119,9 @@ def _people() -> None:
         taken_up = [row for row in theirs if row.password_hash or str(row.id) in enrolled]
         for row in taken_up[1:]:
             _accepted(row, person)
-        only_claimed = [row for row in theirs if row not in taken_up]
-        if only_claimed and not taken_up:
-            first = only_claimed.pop(0)
-            stands_in = {"identity": f"claim:{first.id}", "claims": person.identity}
+        if theirs and not taken_up:
+            stands_in = {"identity": f"claim:{theirs[0].id}", "claims": person.identity}
             bind.execute(sa.update(PERSON).where(PERSON.c.id == person.id).values(**stands_in))
-        for row in only_claimed:
-            made = {"id": uuid7(), "identity": f"claim:{row.id}", "claims": person.identity}
-            same = {"id_kind": person.id_kind, "id_number": person.id_number, "name": person.name}
-            bind.execute(sa.insert(PERSON).values(**made, **same))
-            bind.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == row.id).values(person_id=made["id"]))
 
 
 def _accepted(account: Any, person: Any) -> None:

@@ -213,6 +213,7 @@ def bind_person(ctx: Context, user: User, invitation: Invitation) -> None:
     """
     claim = user.person
     if claim.claims is None:
+        _require_first(ctx, user)
         return
     known = ctx.session.scalars(select(Person).where(Person.identity == claim.claims)).first()
     if known is None:
@@ -222,8 +223,19 @@ def bind_person(ctx: Context, user: User, invitation: Invitation) -> None:
     if not _agreed(ctx, user, invitation, known):
         raise Conflict(CONSENT_NEEDED, type="consent-needed")
     service.check_capabilities(ctx, known, user.role_set, user.id)
-    user.person = known
+    user.person_id = known.id  # the column, since the seal covers what is set before the flush
     ctx.session.flush()
+    ctx.session.refresh(user, ["person"])
+
+
+def _require_first(ctx: Context, user: User) -> None:
+    """Raise Conflict (`consent-needed`) for an invitation of before there were claims, whose person took another account up meanwhile.
+
+    Nobody can consent to it: it is made anew. An account that was taken up before, and lost its factor, has used a code.
+    """
+    other = select(User.id).where(User.person_id == user.person_id, User.id != user.id, User.password_hash != "")
+    if user.totp_last_step == 0 and ctx.session.scalar(other.limit(1)) is not None:
+        raise Conflict(CONSENT_NEEDED, type="consent-needed")
 
 
 def _agreed(ctx: Context, user: User, invitation: Invitation, known: Person) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from sifilma.accounts.consents import bind_person
 from sifilma.audit.models import Action
-from sifilma.audit.service import record, record_in
+from sifilma.audit.service import record_in
 from sifilma.identity.models import AccountState, Invitation, LoginSession, User
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -25,6 +25,7 @@ from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.sign_in import totp
 from sifilma.sign_in.authentication import secret_hash
+from sifilma.sign_in.authority import is_authentic, record_change
 from sifilma.sign_in.passwords import check_strength, hash_password
 from sifilma.sign_in.service import end_sessions
 
@@ -52,7 +53,7 @@ def get_invitation(ctx: Context, secret: str) -> Invitation:
     """Return the invitation of a link. Raise the same NotFound if it is unknown, used or lapsed, so that the answer tells nothing more."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
     is_ahead = found is not None and found.created_at > ctx.now + SLACK  # made by a wrong clock: it would live for years
-    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead:
+    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead or not is_authentic(ctx, Invitation, found):
         raise NotFound(UNKNOWN_INVITATION)
     return found
 
@@ -99,7 +100,7 @@ def _view(ctx: Context, settings: Settings, secret: str, browser: str) -> View:
 
 
 def _is_of(invitation: Invitation, browser: str) -> bool:
-    return invitation.totp_sealed is not None and hmac.compare_digest(invitation.browser_hash, secret_hash(browser))
+    return invitation.browser_hash is not None and hmac.compare_digest(invitation.browser_hash, secret_hash(browser))
 
 
 def _seed(settings: Settings, invitation: Invitation, browser: str) -> str:
@@ -125,7 +126,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, browser: str, password:
     hashed = hash_password(password)
     for row in (user, invitation):
         hold(ctx.session, row)
-    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
+    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED or not is_authentic(ctx, User, user):
         raise NotFound(UNKNOWN_INVITATION)
     _seed(settings, invitation, browser)
     invitation.used_at = ctx.now
@@ -135,5 +136,5 @@ def enrol(ctx: Context, settings: Settings, secret: str, browser: str, password:
     # The code just used must not count again, and the trigger `totp_step_grows` refuses a smaller step than before.
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)
+    record_change(ctx, Action.USER_ENROL, user, step=step)
     return user

@@ -34,6 +34,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.REFERENCE_PROPOSE: _("Change of reference data proposed"),
     Action.REFERENCE_EXECUTE: _("Change of reference data executed"),
     Action.REFERENCE_REJECT: _("Change of reference data rejected or withdrawn"),
+    Action.USER_REGISTER: _("Account registered"),
     Action.USER_INVITE: _("Account invited"),
     Action.USER_INVITATION_VIEW: _("Link of an invitation opened"),
     Action.USER_ENROL: _("Account taken up"),
@@ -108,6 +109,10 @@ ACTIONS: dict[str, LazyString] = {
     Action.JOB_CANCEL: _("Work on a file cancelled"),
     Action.REGIONS_IMPORT: _("Region codes or boundaries imported"),
     Action.CLOCK_ACCEPT: _("Clock accepted as right"),
+    Action.SEAL_REFUSED: _("Row without a valid seal: it did not count"),
+    Action.SEAL_VOUCH: _("Seals made for rows that stood"),
+    Action.SEAL_RENEW: _("Seals renewed"),
+    Action.SEAL_END: _("Row without a valid seal ended"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
 OBJECTS: dict[str, LazyString] = {
@@ -122,16 +127,21 @@ OBJECTS: dict[str, LazyString] = {
     "device_model": _("Model"),
     "document": _("Document"),
     "handover": _("Handover (BAST)"),
+    "invitation": _("Invitation"),
     "job": _("Work by file"),
     "keyset": _("Published keys"),
     "manifest": _("Manifest"),
     "message": _("Message"),
     "model_case": _("Application for a model"),
     "organisation": _("Organisation"),
+    "passkey": _("Passkey"),
+    "passkey_challenge": _("Challenge of a passkey"),
     "personalisation_request": _("Personalisation request"),
+    "recovery_code": _("Recovery code"),
     "reference_change": _("Change of reference data"),
     "region_source": _("Region codes"),
     "route": _("Page or call"),
+    "seal": _("Seals"),
     "session": _("Session"),
     "token": _("Token"),
     "unit": _("Unit"),
@@ -170,6 +180,7 @@ FACTS: dict[str, LazyString] = {
     "seq": _("Sequence"),
     "sha256": _("SHA-256"),
     "type": _("Kind of refusal"),
+    "version": _("Version"),
 }
 
 

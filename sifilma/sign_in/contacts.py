@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from config.settings import Settings
 from sifilma.audit.models import Action
-from sifilma.audit.service import record
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
@@ -18,6 +17,7 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.notifications.senders import senders
+from sifilma.sign_in.authority import carry_sessions, is_authentic, record_change
 
 PURPOSE = "security"
 
@@ -33,13 +33,14 @@ def keep_contact(ctx: Context, settings: Settings, email: str, phone: str) -> No
     `email` and `phone` are as the types of `sifilma/identity/fields.py` give them.
     """
     user = ctx.session.get_one(User, ctx.actor.user_id)
-    former = addresses(user)
+    former, version = addresses(user), user.authority_version
     user.email, user.phone = email, phone
     parts = [channel.value for channel, address in addresses(user).items() if address != former[channel]]
     if not parts:
         raise Conflict("Nothing is changed: these are your present addresses.", type="unchanged")
     _warn(ctx, settings, user, former)
-    record(ctx, Action.USER_CONTACT, "user", user.id, organisation_id=user.organisation_id, change=" ".join(parts))
+    record_change(ctx, Action.USER_CONTACT, user, change=" ".join(parts))
+    carry_sessions(ctx, user, version)
 
 
 def tell_everywhere(ctx: Context, settings: Settings, person_id: UUID, write: Callable[[], tuple[str, str, str]]) -> None:
@@ -50,7 +51,7 @@ def tell_everywhere(ctx: Context, settings: Settings, person_id: UUID, write: Ca
     """
     accounts = ctx.session.scalars(select(User).where(User.person_id == person_id, User.state != AccountState.DISABLED).order_by(User.id))
     told: set[tuple[Channel, str]] = set()
-    for user in list(accounts):
+    for user in [one for one in accounts if is_authentic(ctx, User, one)]:
         with force_locale(user.language):
             subject, text, path = write()
         page = f"{settings.public_url}{path}"

@@ -10,9 +10,11 @@ from sqlalchemy import select
 from sifilma.accounts import consents, enrolments
 from sifilma.accounts.models import AccountConsent
 from sifilma.accounts.service import give_roles, new_invitation
-from sifilma.identity.models import AccountState, Person, User
+from sifilma.audit.models import Action
+from sifilma.identity.models import AccountState, Person, User, role_names
 from sifilma.kernel.actor import Role
 from sifilma.kernel.ids import uuid7
+from sifilma.sign_in.authority import record_change
 from tests.support.world import PASSWORD, World, done
 
 
@@ -39,6 +41,7 @@ def claimed_account(world: World, of: str, username: str, colleague: str, *roles
         ctx.session.add(user)
         ctx.session.flush()
         give_roles(ctx, user, frozenset(roles))
+        record_change(ctx, Action.USER_INVITE, user, roles=role_names(user.role_set))
         world.users[username] = user_id
         return new_invitation(ctx, world.settings, user)
 

@@ -29,7 +29,6 @@ def person_of(world: World, username: str) -> str:
 
 def known(world: World) -> None:
     """Make an approver of the directorate who has a NIP, as real ones do."""
-    world.sql("UPDATE user_account SET email = 'penyetuju@contoh.example' WHERE username = 'penyetuju1'")
     new = STAFF | {"username": "nip.kantor", "name": "Nama Sebenarnya"}
     secret = done(world.client("jatim.kepala").post("/users", new), 201)["invitation"].rpartition("/")[2]
     assert taken_up(world, secret) == 204
@@ -101,7 +100,7 @@ def test_an_auditor_is_invited_like_anybody_else_and_told_themselves_why_they_ca
 def test_the_person_is_asked_and_accepts_with_a_link_of_their_own(world: World) -> None:
     world.configure(smtp_host="127.0.0.1", smtp_security="none")
     known(world)
-    world.sql("UPDATE user_account SET email = 'saya@contoh.example' WHERE username = 'nip.kantor'")
+    world.change_account("nip.kantor", email="saya@contoh.example")
     made = invite(world)
     handed_out = made["invitation"].rpartition("/")[2]
     question = asked(world, BARU)
@@ -199,6 +198,7 @@ def test_whoever_takes_an_identity_up_first_is_the_person_and_the_next_is_asked(
     assert person_of(world, "magetan.baru") == person_of(world, "bangli.umi")
 
 
+APPROVER = "(SELECT person_id FROM user_account WHERE username = 'penyetuju1')"
 HEAD = "(SELECT id FROM user_account WHERE username = 'magetan.kepala')"
 STEP = "revision = revision + 1, act_id = user_id, changed_by = NULL"
 
@@ -206,8 +206,8 @@ STEP = "revision = revision + 1, act_id = user_id, changed_by = NULL"
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE user_account SET state = 'active', password_hash = 'x', totp_sealed = :blob WHERE username = 'palsu'",
-        "UPDATE user_account SET person_id = (SELECT person_id FROM user_account WHERE username = 'penyetuju1') WHERE username = 'palsu'",
+        "UPDATE user_account SET state = 'active', password_hash = 'x', totp_sealed = :blob, seal = NULL WHERE username = 'palsu'",
+        f"UPDATE user_account SET seal = NULL, person_id = {APPROVER} WHERE username = 'palsu'",
         "UPDATE person SET claims = NULL WHERE claims IS NOT NULL",
         "UPDATE person SET identity = 'nip:1' WHERE claims IS NOT NULL",
         "UPDATE person SET claims = 'nip:1' WHERE claims IS NULL",

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from sifilma.demo.facts import Account
+from sifilma.identity.models import User
 from sifilma.kernel.actor import Actor, Role
 from sifilma.notifications.delivery import deliver
 from sifilma.sign_in import passkeys, recovery_codes
@@ -87,7 +88,7 @@ def test_the_person_enrols_again_with_the_link(world: World) -> None:
     assert taken_up(world, secret) == 204
     assert (state_of(world, "magetan.kepala"), opens(world, secret)) == ("active", False)
     with pytest.raises(DBAPIError):  # the agreement of two persons permits one replacement
-        world.sql("UPDATE user_account SET state = 'invited', totp_sealed = NULL WHERE username = 'magetan.kepala'")
+        world.sql("UPDATE user_account SET state = 'invited', totp_sealed = NULL, seal = NULL WHERE username = 'magetan.kepala'")
 
 
 def test_another_head_decides_on_the_lost_factor_of_staff(world: World) -> None:
@@ -181,7 +182,7 @@ def reachable(world: World) -> None:
     """Give the head in Magetan both addresses, and their person a further account with an address of its own."""
     world.configure(smtp_host="127.0.0.1", smtp_security="none", sms_webhook_url="http://127.0.0.1:9/sms")
     further_account(world, "magetan.kepala", "lain", "jatim.kepala", Role.STAFF)
-    world.sql("UPDATE user_account SET email = username || '@contoh.example', phone = '+6281200000001', notices = ''")
+    world.change(User, email=lambda user: f"{user.username}@contoh.example", phone="+6281200000001", notices="")
 
 
 def test_the_person_is_told_by_every_channel_at_the_report_and_at_the_decision_without_the_link(sqlite_world: World) -> None:
@@ -288,7 +289,7 @@ def test_a_member_of_staff_made_head_just_now_is_no_second_person(world: World) 
 
 
 def test_an_administrator_who_invited_the_reporting_head_does_not_decide(world: World) -> None:
-    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'magetan.kepala'")
+    world.change_account("magetan.kepala", state="disabled")
     new = {"username": "palsu", "name": "Orang Karangan", "id_kind": "employee", "id_number": "P-1", "roles": ["head"]}
     new["organisation"] = str(world.organisation_of("magetan.kepala"))
     secret = done(world.client("admin1").post("/central-users", new), 201)["invitation"].rpartition("/")[2]
@@ -332,7 +333,7 @@ STEP = "UPDATE user_change SET state = 'executed', revision = revision + 1, act_
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE user_account SET state = 'invited', totp_sealed = NULL WHERE username = 'magetan.kepala'",
+        "UPDATE user_account SET state = 'invited', totp_sealed = NULL, seal = NULL WHERE username = 'magetan.kepala'",
         f"{STEP}, decided_by_person = proposed_by_person",
         (f"{STEP}, decided_by_person = (SELECT person_id FROM user_account WHERE username = 'magetan.kepala')"),
         "UPDATE user_change SET user_id = (SELECT id FROM user_account WHERE username = 'bangli.kepala')",

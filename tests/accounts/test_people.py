@@ -159,12 +159,12 @@ def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
             world.sql(statement)
     for username, held in (("second", Role.OPERATOR), ("third", Role.OPERATOR)):
         further_account(world, "admin1", username, "admin1", held)
-    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'second'")
+    world.change_account("second", state="disabled")
     world.give_role("second", "approver")  # as long as it is disabled
     with pytest.raises(DBAPIError, match="these capabilities never meet"):
         world.give_role("third", "approver")
     with pytest.raises(DBAPIError, match="these capabilities never meet"):
-        world.sql("UPDATE user_account SET state = 'invited' WHERE username = 'second'")
+        world.change_account("second", state="invited")
 
 
 def test_the_record_of_roles_says_who_held_what_and_when(world: World) -> None:
