@@ -22,7 +22,8 @@ from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.resealing import seal_what_stands
-from tests.accounts.test_people import invited
+from tests.accounts.known_people import accepted, invited_by, take_up
+from tests.accounts.test_people import invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
 from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019
@@ -421,3 +422,33 @@ def test_seals_that_were_taken_away_are_not_made_anew(world: World) -> None:
         upgrade_database(world.settings, world.clock)
     migrate.upgrade(world.settings.database_url)  # past the command: the rows stand, and nobody is anybody
     assert world.client("magetan.kepala").get("/me").status_code == 401
+
+
+def test_people_in_place_are_claimed_until_they_take_up_and_further_accounts_count_as_accepted(world: World) -> None:
+    known, unknown = "198001012005011001", "199505052020032015"
+    take_up(world, "umi.lama", invited_by(world, "jatim.kepala", "umi.lama", known))
+    invited_by(world, "magetan.kepala", "umi.lain", known)
+    accepted(world, "umi.lama", "umi.lain")
+    late = invited_by(world, "magetan.kepala", "umi.tunda", known)
+    first, second = (invited_by(world, head, f"umi.{head}", unknown) for head in ("magetan.kepala", "bangli.kepala"))
+    report = done(world.client("admin1").post(f"/users/{world.users['magetan.kepala']}/lost-factor", {"reason": "hilang"}), 202)["id"]
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        # One person of both invitations, as 0019 had it.
+        one = "(SELECT person_id FROM user_account WHERE username = 'umi.magetan.kepala')"
+        connection.execute(text(f"UPDATE user_account SET person_id = {one} WHERE username = 'umi.bangli.kepala'"))
+        back_to_0019(connection)
+    engine.dispose()
+    upgraded(world)
+    found = migrate.check(world.settings.database_url)
+    assert found.ok, found
+    claimed = "SELECT DISTINCT p.claims FROM user_account u JOIN person p ON p.id = u.person_id WHERE u.username LIKE :name"
+    assert world.sql(claimed, name="umi.%.kepala") == [(f"nip:{unknown}",)]
+    names = ["person-once", "consent", "lost-factor", "state-last-step", "steps-in-table", "step-act", "act-step"]
+    assert [str(finding) for finding in examine(installation(world), names).findings] == []
+    assert world.sql("SELECT state, decided_by FROM account_consent") == [("accepted", None)]
+    done(world.client("admin2").post(f"/user-changes/{report}/lost-factor-decision", {"decision": "execute"}))
+    with pytest.raises(DBAPIError):
+        world.sql("UPDATE person SET claims = NULL WHERE claims IS NOT NULL")
+    assert [taken_up(world, secret) for secret in (late, first, second)] == [409, 204, 409]  # one human is one person
