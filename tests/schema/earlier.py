@@ -7,8 +7,23 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0022 on a database without triggers."""
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_constraint("fk_unit_key_change_id", type_="foreignkey")
+        batch.drop_column("key_change_id")
+    for table in ("unit_key", "unit_key_change", "card_report"):
+        undo.drop_table(table)
+    for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
+        connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
+
+
 def back_to_0018(connection: Connection) -> None:
-    """Undo 0019 on a database without triggers."""
+    """Undo 0019 and what came after it on a database without triggers."""
+    back_to_0019(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
         " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"

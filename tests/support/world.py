@@ -25,7 +25,7 @@ from sqlalchemy import select, text
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.accounts.api_keys import create_api_key
+from sifilma.accounts.api_keys import KeyTerms, create_api_key
 from sifilma.accounts.service import register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
@@ -276,10 +276,10 @@ class World:
             )
         return Client(self, {"Cookie": f"sifilma_session={cookie}", "X-CSRF-Token": csrf})
 
-    def machine(self, organisation: str) -> Client:
-        """Return a machine with a new API key of the organisation."""
+    def machine(self, organisation: str, terms: KeyTerms | None = None) -> Client:
+        """Return a machine with a new API key of the organisation, of every scope and for any address unless `terms` say otherwise."""
         with self.context() as ctx:
-            _, key = create_api_key(ctx, self.organisations[organisation], "test")
+            _, key = create_api_key(ctx, self.settings, self.organisations[organisation], "test", terms)
         return Client(self, {"Authorization": f"Bearer {key}"})
 
     def anonymous(self) -> Client:
