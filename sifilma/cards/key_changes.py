@@ -184,7 +184,7 @@ def reject(ctx: Context, change_id: UUID, note: str) -> UnitKeyChange:
 def withdraw(ctx: Context, change_id: UUID, note: str = "") -> UnitKeyChange:
     """Withdraw a change the actor proposed. Raise Forbidden (`not-proposer`) for others, and Conflict if it was decided already."""
     change = get_change(ctx, change_id, Operation.UNIT_KEY_PROPOSE)
-    if not PROPOSALS.is_own(ctx, change):
+    if ctx.actor.person_id is None or change.proposed_by_person != ctx.actor.person_id:
         raise Forbidden("Whoever proposed it may withdraw it.", type="not-proposer")
     return _end(ctx, change, note)
 

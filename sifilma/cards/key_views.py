@@ -138,7 +138,7 @@ def _page(change_id: UUID, form: Form) -> Response:
         parties=_lines(ctx, [found])[0][1:],
         by_program=found.api_key_id is not None,
         holders=key_changes.is_holders(ctx, found),
-        is_mine=key_changes.PROPOSALS.is_own(ctx, found),
+        is_mine=found.proposed_by_person == ctx.actor.person_id,
         steps=timeline(ctx, KEY_CHANGE.kind, found.id),
     )
 

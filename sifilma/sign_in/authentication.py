@@ -161,7 +161,7 @@ def _touch(ctx: Context, session_id: object) -> None:
 
 
 def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
-    """Return the actor on whose behalf work continues after the request, or None: the account is disabled, the key revoked or past its time."""
+    """Return the actor on whose behalf work continues after the request, or None: account disabled, or key revoked or past its time."""
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)
         return _person(user) if user is not None and user.state == AccountState.ACTIVE else None

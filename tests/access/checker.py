@@ -34,6 +34,8 @@ ONLY_IDS = (
     "lost_factor",
     "message",
     "api_key",
+    "card_report",
+    "unit_key_change",
     "passkey",
     "session",
     "leaf",

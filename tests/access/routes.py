@@ -29,6 +29,7 @@ STEMS: dict[str, str] = {
     "/api/v1/api-keys/": "api_key",
     "/api/v1/audit/": "leaf",
     "/api/v1/cards/": "card",
+    "/api/v1/card-reports/": "card_report",
     "/api/v1/central-users/": "central_user",
     "/api/v1/destructions/": "destruction",
     "/api/v1/handovers/": "handover",
@@ -38,6 +39,7 @@ STEMS: dict[str, str] = {
     "/api/v1/personalisation-requests/": "personalisation_request",
     "/api/v1/reference-changes/": "reference_change",
     "/api/v1/sessions/": "session",
+    "/api/v1/unit-key-changes/": "unit_key_change",
     "/api/v1/units/": "unit",
     "/api/v1/user-changes/": "user_change",
     "/api/v1/users/": "user",
@@ -47,6 +49,7 @@ STEMS: dict[str, str] = {
     "/bast/": "handover",
     "/jejak/": "audit_entry",
     "/kartu/": "card",
+    "/kartu/laporan/": "card_report",
     "/kunci-api/": "api_key",
     "/manifest/": "manifest",
     "/model/": "device_model",
@@ -64,12 +67,14 @@ STEMS: dict[str, str] = {
     "/sesi/": "session",
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
+    "/unit/kunci/": "unit_key_change",
 }
 # Beginnings of paths whose parameter names no owned object, with a value that exists.
 FIXED: dict[str, str] = {
     "/aktivasi/berkas/templat.": "csv",
     "/aktivasi/kartu/peta/": "35.20",
     "/organisasi/berkas/": "pks",
+    "/unit/kunci/templat.": "csv",
     "/unit/templat.": "csv",
 }
 # Further parameters that name no part of the object, with a value that exists.
@@ -83,6 +88,7 @@ SEEN_BY: dict[str, str] = {
     "invited_head": "users.see",
     "leaf": "audit.read",
     "card": "card.view",
+    "card_report": "card.view",
     "central_user": "users.central",
     "destruction": "destruction.view",
     "handover": "handover.view",
@@ -101,6 +107,7 @@ SEEN_BY: dict[str, str] = {
     "personalisation_request": "personalisation.view",
     "session": "session.self",
     "unit": "unit.read",
+    "unit_key_change": "unit.read",
     "user": "users.see",
     "user_change": "users.central",
 }
@@ -134,6 +141,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "reports": {"condition": "damaged", "note": "patah"},
     "results": {"results": [{"sam_uid": "30154B0100000001", "outcome": "personalised"}]},
     "review": {"decision": "accepted", "note": "sesuai"},
+    "take-up": {"digest": "0" * 64},
+    "terms": {"scopes": ["read"]},
     "revoke": {"reason": "salah tempat"},
     "usul-cabut": {"reason": "salah tempat"},
 }

@@ -11,9 +11,7 @@ def back_to_0019(connection: Connection) -> None:
     """Undo 0022 on a database without triggers."""
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
-    with undo.batch_alter_table("unit") as batch:
-        batch.drop_constraint("fk_unit_key_change_id", type_="foreignkey")
-        batch.drop_column("key_change_id")
+    connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))
     for table in ("unit_key", "unit_key_change", "card_report"):
         undo.drop_table(table)
     for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
