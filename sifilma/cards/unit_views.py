@@ -9,10 +9,11 @@ from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.cards import import_table, pcid, service
+from sifilma.cards import import_table, key_changes, pcid, service
+from sifilma.cards.key_changes import NewKey
 from sifilma.cards.models import Unit
 from sifilma.cards.public_keys import thumbprint
-from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn, UnitKeyIn
+from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter, may_propose_key
 from sifilma.documents import list_views, lists
@@ -133,7 +134,9 @@ def propose_key(unit_id: UUID) -> AnyResponse:
     """Propose a public key for the unit. Another person of its holder executes it."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.propose_keys(ctx, [UnitKeyIn(unit=unit_id, public_jwk=form.model(KeyTextIn).public_jwk)])
+        given = form.model(KeyTextIn)
+        unit = service.get_unit(ctx, unit_id, Operation.UNIT_KEY_PROPOSE)
+        made = key_changes.propose(ctx, {1: NewKey(unit, given.public_jwk)})
         return seen("unit_key_pages.show", "proposed", change_id=made.id)
     return _unit(unit_id, form)
 

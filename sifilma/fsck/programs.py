@@ -162,6 +162,6 @@ def suspended(now: Snapshot) -> Found:
     yield from now.find(
         "card_report",
         "SELECT r.id, r.state FROM card_report r LEFT JOIN audit_entry e ON e.id = r.act_id"
-        " WHERE r.state <> 'pending' AND (e.person_id IS NULL OR e.person_id <> r.decided_by_person)",
+        " WHERE r.state <> 'pending' AND (e.person_id IS NULL OR r.decided_by_person IS NULL OR e.person_id <> r.decided_by_person)",
         "is {state}, and no person decided it",
     )

@@ -12,7 +12,6 @@ from joserfc.jwk import ECKey
 
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
-from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -204,9 +203,8 @@ def _office(world: World, who: str) -> None:
 
 
 def _machine(world: World, who: str) -> Client:
-    with world.context() as ctx:
-        name = ctx.session.get_one(Organisation, world.organisation_of(who)).name
-    return world.machine(name)
+    own = world.organisation_of(who)
+    return world.machine(next(name for name, organisation in world.organisations.items() if organisation == own))
 
 
 def _reported(world: World, who: str, uids: list[str], confirmed: int) -> None:

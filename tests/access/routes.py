@@ -155,7 +155,11 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 WITHOUT_BODY = ("tokens", "reissue")
 
 
+JWK = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 PAGE_BODIES: dict[str, dict[str, Any]] = {
+    "ambil": {"digest": "0" * 64},
+    "kunci": {"public_jwk": json.dumps(JWK)},
+    "laksanakan": {"digest": "0" * 64},
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
     "lapor": BODIES["reports"],
     "pcid": BODIES["pcid"],
