@@ -34,6 +34,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.REFERENCE_PROPOSE: _("Change of reference data proposed"),
     Action.REFERENCE_EXECUTE: _("Change of reference data executed"),
     Action.REFERENCE_REJECT: _("Change of reference data rejected or withdrawn"),
+    Action.USER_REGISTER: _("Account registered"),
     Action.USER_INVITE: _("Account invited"),
     Action.USER_ENROL: _("Account taken up"),
     Action.USER_DISABLE: _("Account disabled"),
@@ -111,6 +112,10 @@ ACTIONS: dict[str, LazyString] = {
     Action.JOB_CANCEL: _("Work on a file cancelled"),
     Action.REGIONS_IMPORT: _("Region codes or boundaries imported"),
     Action.CLOCK_ACCEPT: _("Clock accepted as right"),
+    Action.SEAL_REFUSED: _("Row without a valid seal: it did not count"),
+    Action.SEAL_VOUCH: _("Seals made for rows that stood"),
+    Action.SEAL_RENEW: _("Seals renewed"),
+    Action.SEAL_END: _("Row without a valid seal ended"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
 OBJECTS: dict[str, LazyString] = {
@@ -124,16 +129,21 @@ OBJECTS: dict[str, LazyString] = {
     "device_model": _("Model"),
     "document": _("Document"),
     "handover": _("Handover (BAST)"),
+    "invitation": _("Invitation"),
     "job": _("Work by file"),
     "keyset": _("Published keys"),
     "manifest": _("Manifest"),
     "message": _("Message"),
     "model_case": _("Application for a model"),
     "organisation": _("Organisation"),
+    "passkey": _("Passkey"),
+    "passkey_challenge": _("Challenge of a passkey"),
     "personalisation_request": _("Personalisation request"),
+    "recovery_code": _("Recovery code"),
     "reference_change": _("Change of reference data"),
     "region_source": _("Region codes"),
     "route": _("Page or call"),
+    "seal": _("Seals"),
     "session": _("Session"),
     "token": _("Token"),
     "unit": _("Unit"),
@@ -178,6 +188,7 @@ FACTS: dict[str, LazyString] = {
     "sha256": _("SHA-256"),
     "thumbprint": _("Thumbprint of the key"),
     "type": _("Kind of refusal"),
+    "version": _("Version"),
 }
 
 

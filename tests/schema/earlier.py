@@ -7,7 +7,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
-def back_to_0019(connection: Connection) -> None:
+def back_to_0020(connection: Connection) -> None:
     """Undo 0022 on a database without triggers."""
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
@@ -16,11 +16,22 @@ def back_to_0019(connection: Connection) -> None:
         undo.drop_table(table)
     for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
         connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0020'"))
+
+
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0020, and what came after it, on a database without triggers."""
+    back_to_0020(connection)
+    connection.execute(text("DROP INDEX ix_audit_entry_refused_seals"))
+    for table in ("user_account", "invitation", "login_session", "api_key", "recovery_code", "passkey", "passkey_challenge"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN seal"))
+    for table in ("user_account", "login_session"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN authority_version"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
 
 
 def back_to_0018(connection: Connection) -> None:
-    """Undo 0019 and what came after it on a database without triggers."""
+    """Undo 0019, and what came after it, on a database without triggers."""
     back_to_0019(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
