@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sifilma.accounts.enrolments import get_invitation
+from sifilma.identity.models import Invitation, LoginSession
 from sifilma.kernel import idempotency
 from sifilma.kernel.errors import Conflict, NotFound, TooMany
 from sifilma.kernel.idempotency import Claim
@@ -109,13 +110,14 @@ def test_people_are_reminded_the_next_morning(sqlite_world: World) -> None:
 
 def test_no_session_code_or_invitation_lives_for_years(world: World) -> None:
     client = world.client(HEAD)
+    later = world.clock.now() + timedelta(days=3 * 365)
     put(world, "login_session SET last_seen_at = :years")
     done(client.get("/me"))  # seen later by a wrong clock: it lives its twelve hours
-    put(world, "login_session SET otp_at = :years")
+    world.change(LoginSession, otp_at=later)
     assert done(client.post("/api-keys", {"name": "mesin"}), 403)["type"] == "urn:sifilma:problem:step-up-required"
-    put(world, "login_session SET created_at = :years")
+    world.change(LoginSession, created_at=later)
     assert client.get("/me").status_code == 401
     secret = invited(world)
-    put(world, "invitation SET created_at = :years, expires_at = :years")
+    world.change(Invitation, created_at=later, expires_at=later)
     with world.context() as ctx, pytest.raises(NotFound):
         get_invitation(ctx, secret)
