@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -123,5 +124,5 @@ def test_a_file_of_keys_is_one_proposal_seen_by_its_thumbprints(world: World) ->
     landed(head.send("/unit/kunci/berkas", keys=_csv(("hardware_number", "public_jwk"), [("BERKAS-0", same)])))
 
 
-def _csv(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Any:
-    return (io.BytesIO(write_csv(columns, rows)), "berkas.csv")
+def _csv(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Any:
+    return (io.BytesIO(write_csv(columns, list(rows))), "berkas.csv")

@@ -93,7 +93,7 @@ def test_public_keys_of_other_sizes_members_and_curves_are_refused_early(sqlite_
     other_curve = ECKey.generate_key("P-384", private=False).as_dict()
     for wrong in (
         key | {"x5c": ["A" * 3_000_000]}, key | {"x": "A" * 5000}, key | {"x5c": ["A"]}, key | {"kid": "A" * 201}, key | {"d": key["x"]},
-        key | {"k": "A"}, key | {"x": key["x"] + "="}, {name: key[name] for name in ("kty", "crv", "x")}, off_the_curve, other_curve,
+        key | {"k": "A"}, key | {"x": f"{key['x']}="}, {name: key[name] for name in ("kty", "crv", "x")}, off_the_curve, other_curve,
         key | {"x": [key["x"]]}, key | {"kid": {"a": 1}},
     ):  # fmt: skip
         refused = client.post("/units", unit | {"public_jwk": wrong})

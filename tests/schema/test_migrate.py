@@ -136,7 +136,7 @@ def test_keys_of_before_keep_what_they_could_do_and_are_written_down(world: Worl
     number = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
     jwk = ECKey.generate_key("P-256", private=False).as_dict()
     with world.context() as ctx:  # as the key was sealed before there were scopes
-        (key,) = ctx.session.scalars(select(ApiKey))
+        key = ctx.session.scalars(select(ApiKey)).one()
         bare = {name: getattr(key, name) for name in ApiKey.__sealed__} | dict.fromkeys(("scopes", "addresses", "expires_at"))
         seal = sealer_of(ctx.session).seal(ApiKey, bare)
     engine = make_engine(world.settings.database_url, pool_size=1)
