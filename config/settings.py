@@ -91,6 +91,17 @@ class Settings(BaseSettings):
     session_hours: int = Field(12, description="hours after which a session ends, in use or not")
     step_up_minutes: int = Field(10, description="minutes for which a one-time code counts as fresh; that of signing in counts too")
     invitation_hours: int = Field(72, description="hours for which the link of an invitation can be used")
+    consent_days: int = Field(14, description="days for which somebody who has an account is asked about a further one", ge=1)
+    newcomer_days: int = Field(
+        7,
+        description="days for which a new head, and whoever invited somebody with them, decide on no lost factor reported by the other",
+        ge=0,
+    )
+    objection_hours: int = Field(
+        24,
+        description="hours between the report of a lost factor and the decision of another head; user administrators decide at once",
+        ge=0,
+    )
     api_key_days: int = Field(365, description="days an API key lasts, at most and by default", ge=1, le=3660)
     password_min: int = Field(12, description="characters a password has at least")
     code_channels: tuple[Literal["email", "sms"], ...] = Field(

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sifilma.kernel.ids import uuid7
 
 revision = "0022"
-down_revision = "0020"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

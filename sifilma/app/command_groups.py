@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from hsm.errors import HSMError
+from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
@@ -253,6 +254,8 @@ JOBS: dict[str, Timed] = {
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
+    "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
 }

@@ -36,6 +36,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.REFERENCE_REJECT: _("Change of reference data rejected or withdrawn"),
     Action.USER_REGISTER: _("Account registered"),
     Action.USER_INVITE: _("Account invited"),
+    Action.USER_INVITATION_VIEW: _("Link of an invitation opened"),
     Action.USER_ENROL: _("Account taken up"),
     Action.USER_DISABLE: _("Account disabled"),
     Action.USER_ENABLE: _("Account enabled"),
@@ -49,6 +50,11 @@ ACTIONS: dict[str, LazyString] = {
     Action.USER_CHANGE_PROPOSE: _("Change of an account proposed"),
     Action.USER_CHANGE_APPROVE: _("Change of an account executed"),
     Action.USER_CHANGE_REJECT: _("Change of an account rejected"),
+    Action.USER_FACTOR_OBJECT: _("Objected: the second factor is not lost"),
+    Action.USER_CONSENT_ASK: _("Asked whether a further account is theirs"),
+    Action.USER_CONSENT_ACCEPT: _("Consented to a further account"),
+    Action.USER_CONSENT_REFUSE: _("Refused a further account"),
+    Action.USER_CONSENT_EXPIRE: _("Question about a further account expired"),
     Action.API_KEY_CREATE: _("API key made"),
     Action.API_KEY_CHANGE: _("Scopes or addresses of an API key changed"),
     Action.API_KEY_REVOKE: _("API key revoked"),
@@ -119,6 +125,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
 OBJECTS: dict[str, LazyString] = {
+    "account_consent": _("Consent to a further account"),
     "activation": _("Activation"),
     "activation_request": _("Activation request"),
     "agreement": _("Agreement (PKS)"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from sifilma.accounts.models import USER_CHANGE
+from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
 from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE
 from sifilma.destruction.models import DESTRUCTION
@@ -33,6 +33,7 @@ CYCLES = (
     JOB,
     REVOCATION,
     USER_CHANGE,
+    CONSENT,
     CARD_REPORT,
     KEY_CHANGE,
 )
@@ -75,7 +76,10 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",),
             "cancelled": ("job.cancel",)},
     "revocation": {"proposed": ("manifest.revoke_propose",), "executed": ("manifest.revoke",), "rejected": ("manifest.revoke_reject",)},
-    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",), "rejected": ("user.change_reject",)},
+    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",),
+                    "rejected": ("user.change_reject", "user.factor_object")},
+    "account_consent": {state: (f"user.consent_{verb}",) for state, verb in
+                        (("asked", "ask"), ("accepted", "accept"), ("refused", "refuse"), ("expired", "expire"))},
     "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
     "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
                         "rejected": ("unit.key_reject",)},
@@ -89,7 +93,8 @@ ALWAYS_A_STEP = (
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),
-    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")),
+    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")), "user.factor_object",
+    *(f"user.consent_{verb}" for verb in ("ask", "accept", "refuse", "expire")),
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",

@@ -70,6 +70,10 @@ class Person(Base):
     """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
 
     It is unique, because four eyes compare persons: somebody with two accounts is still one person.
+
+    An inviter only claims who the invited is. Until the account is taken up its person is a stand-in with the name and number that the
+    inviter wrote: `claims` is the identity it would have, and its own identity is `claim:<account>`. Taking up either makes the stand-in
+    the person of that identity, or, with the consent of the person there is, gives the account to them.
     """
 
     __tablename__ = "person"
@@ -79,6 +83,7 @@ class Person(Base):
     id_kind: Mapped[str] = mapped_column(String(10))
     id_number: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
+    claims: Mapped[str | None] = mapped_column(String(120), index=True)
 
 
 _HELD = text("until IS NULL")
@@ -200,20 +205,37 @@ def holds_sql(user: str, role: Role) -> str:
 class Invitation(Sealed, Base):
     """A one-time link by which a person chooses a password and enrols an authenticator.
 
-    `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
+    `change_id` names the executed proposal that made this link: a lost factor, or an account given to a known person by two user
+    administrators. A proposal makes one link. `consent_id` names the consent of a known person, which made it.
+
+    Each view of the link's page makes the seed anew, for the browser that holds the cookie whose SHA-256 (hex) is `browser_hash`.
     """
 
     __tablename__ = "invitation"
-    __sealed__ = ("id", "user_id", "token_hash", "totp_sealed", "expires_at", "change_id", "created_by", "created_at")
+    __sealed__ = (
+        "id",
+        "user_id",
+        "token_hash",
+        "totp_sealed",
+        "expires_at",
+        "change_id",
+        "created_by",
+        "created_at",
+        "browser_hash",
+        "consent_id",
+    )
     __ends__ = "used_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    browser_hash: Mapped[str | None] = mapped_column(String(64))
+    views: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     change_id: Mapped[UUID | None] = mapped_column(unique=True, index=True)
+    consent_id: Mapped[UUID | None] = mapped_column(index=True)
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -332,11 +354,24 @@ triggers.immutable("user_role", "id", "user_id", "role", "since")
 triggers.guard("user_role_ended", "user_role", "UPDATE", "OLD.until IS NOT NULL", "user_role: what has ended is given anew")
 triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
 triggers.guard(
-    "user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person"
+    "user_account_person_alone",
+    "user_account",
+    "INSERT",
+    "EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = NEW.person_id)",
+    "user_account: a new account is of nobody who has one",
 )
+for _event in ("INSERT", "UPDATE"):
+    triggers.guard(
+        f"user_account_claimed_{_event.lower()}",
+        "user_account",
+        _event,
+        "NEW.state = 'active' AND EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.claims IS NOT NULL)",
+        "user_account: in use only by a person who took it up",
+    )
 triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )
+triggers.immutable("invitation", "user_id", "change_id", "consent_id")
 triggers.immutable("api_key", "id", "organisation_id", "key_hash", "created_by", "created_at", "expires_at")
 triggers.guard(
     "api_key_revoked",
@@ -345,7 +380,14 @@ triggers.guard(
     "OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS DISTINCT FROM OLD.revoked_at OR NEW.scopes <> OLD.scopes)",
     "api_key: what is revoked stays revoked",
 )
-triggers.immutable("invitation", "user_id", "change_id")
 for _model in (User, Invitation, LoginSession, ApiKey):
     seals.protect(_model)
-triggers.immutable("person", "identity", "id_kind", "id_number")
+triggers.immutable("person", "id_kind", "id_number")
+triggers.guard(
+    "person_identity",
+    "person",
+    "UPDATE",
+    "(OLD.identity <> NEW.identity OR OLD.claims IS DISTINCT FROM NEW.claims)"
+    " AND NOT (OLD.claims IS NOT NULL AND NEW.claims IS NULL AND NEW.identity = OLD.claims)",
+    "person: a person keeps their identity; a stand-in becomes the person it claims to be",
+)
