@@ -6,7 +6,7 @@ what is older than these entries by them.
 """
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from alembic import op
 from joserfc.jwk import ECKey
 from sqlalchemy.dialects import postgresql
 
+from sifilma.kernel.clock import SystemClock
 from sifilma.kernel.ids import uuid7
 
 revision = "0022"
@@ -58,7 +59,7 @@ PENDING = sa.table("audit_pending", sa.column("entry_id", sa.Uuid()))
 
 
 def upgrade() -> None:
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     _card_reports()
     _unit_keys()
     _api_keys(now)

@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.accounts import api_keys, service
 from sifilma.accounts.pages import key_lines, scope_choices
 from sifilma.accounts.schemas import ApiKeyIn, ApiKeyTermsIn
-from sifilma.identity.models import ApiKey
 from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -59,7 +58,7 @@ def show(key_id: UUID) -> Response:
     key = api_keys.get_api_key(context(), key_id)
     form = Form.of(addresses="\n".join(key.addresses.split()))
     form.values.setlist("scopes", key.scopes.split())
-    return _key(key, form)
+    return _key(key_id, form)
 
 
 @blueprint.post("/<uuid:key_id>/ubah")
@@ -71,7 +70,7 @@ def change(key_id: UUID) -> AnyResponse:
         given = form.model(ApiKeyTermsIn, **_terms(form))
         api_keys.change_api_key(ctx, key_id, given.terms())
         return seen("api_key_pages.index", "saved")
-    return _key(api_keys.get_api_key(ctx, key_id), form)
+    return _key(key_id, form)
 
 
 def _terms(form: Form) -> dict[str, Any]:
@@ -82,8 +81,9 @@ def _terms(form: Form) -> dict[str, Any]:
     return {"scopes": ticked, "addresses": form.get("addresses").split()}
 
 
-def _key(key: ApiKey, form: Form) -> Response:
+def _key(key_id: UUID, form: Form) -> Response:
     ctx = context()
+    key = api_keys.get_api_key(ctx, key_id)
     return form.again("accounts/api_key_terms.html", line=key_lines(ctx, [key])[0], scopes=scope_choices(ctx))
 
 

@@ -101,7 +101,7 @@ Networks = Annotated[list[Annotated[str, StringConstraints(max_length=50)]], Aft
 class ApiKeyTermsIn(Strict):
     """What a key may be used for, and the networks it is taken from; without networks from anywhere."""
 
-    scopes: set[KeyScope] = Field(min_length=1)
+    scopes: list[KeyScope] = Field(min_length=1, max_length=10)
     addresses: Networks = Field(default_factory=list, max_length=20)
 
     def terms(self) -> KeyTerms:
@@ -116,7 +116,7 @@ class ApiKeyIn(ApiKeyTermsIn):
     """
 
     name: str = Field(min_length=3, max_length=100)
-    scopes: set[KeyScope] = Field(default_factory=set)
+    scopes: list[KeyScope] = Field(default_factory=list, max_length=10)
     days: int | None = Field(None, ge=1, le=3660)
 
 

@@ -17,7 +17,6 @@ from sifilma.api import (
     reference,
     reference_changes,
     sessions,
-    unit_keys,
     units,
     users,
 )
@@ -31,7 +30,6 @@ BLUEPRINTS = (
     users.api,
     reference.api,
     units.api,
-    unit_keys.api,
     cards.api,
     personalisation.api,
     handovers.api,

@@ -1,4 +1,4 @@
-"""The routes of readers and encoders."""
+"""The routes of readers and encoders, and of their public keys."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Annotated
 from flask import Response, g
 from pydantic import Field, RootModel
 
-from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
-from sifilma.cards import pcid, service
-from sifilma.cards.schemas import SupplyIn, UnitIn, UnitOut
-from sifilma.cards.serializers import units_out
+from sifilma.api.common import IdPath, ListQuery, Page, StateQuery, answer, blueprint, page_of
+from sifilma.cards import pcid, proposals, service
+from sifilma.cards.schemas import DigestIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
+from sifilma.cards.serializers import change_brief, change_out, units_out
 from sifilma.identity.permissions import Operation
+from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
 api = blueprint("units")
+CHANGES = "/unit-key-changes"
 
 
 class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max_length=1000)]]):
@@ -78,3 +80,56 @@ def _require_fresh(keys: Iterable[object]) -> None:
     """Ask for the grant to propose public keys, and a person for a fresh code, if there is any key."""
     if any(keys):
         require_grant(g.actor, Operation.UNIT_KEY_PROPOSE, resources().settings)
+
+
+# --- public keys: one person proposes them, another of the holder executes them ----------------------------------------
+
+
+@api.post(CHANGES, responses={201: UnitKeyChangeOut}, summary="Propose public keys for units")
+@operation("unit.key.propose", lists=True)
+def propose_keys(body: UnitKeysIn) -> Response:
+    """By the holder, or by the maker of the units. What a program sends is `delivered`: a person takes it up."""
+    return answer(change_out(service.propose_keys(context(), body.keys)), 201)
+
+
+@api.get(CHANGES, responses={200: Page[UnitKeyChangeBrief]}, summary="Proposals of public keys")
+@operation("unit.read")
+def list_key_changes(query: StateQuery) -> Response:
+    """Newest first."""
+    select, key = proposals.list_changes(context(), query.state)
+    return page_of(select, key, query, lambda rows: map(change_brief, rows))
+
+
+@api.get(f"{CHANGES}/<uuid:id>", responses={200: UnitKeyChangeOut}, summary="A proposal of public keys")
+@operation("unit.read")
+def show_key_change(path: IdPath) -> Response:
+    """With its digest: what a person sends back."""
+    return answer(change_out(proposals.get_change(context(), path.id)))
+
+
+@api.post(f"{CHANGES}/<uuid:id>/take-up", responses={200: UnitKeyChangeOut}, summary="Propose what a program sent")
+@operation("unit.key.decide")
+def take_up_keys(path: IdPath, body: DigestIn) -> Response:
+    """By a person of the holder, who answers for it; another person executes."""
+    return answer(change_out(proposals.take_up(context(), path.id, body.digest)))
+
+
+@api.post(f"{CHANGES}/<uuid:id>/approve", responses={200: UnitKeyChangeOut}, summary="Register exactly the keys that were seen")
+@operation("unit.key.decide")
+def approve_keys(path: IdPath, body: ApproveIn) -> Response:
+    """By another person of the holder than the proposer; all keys or none."""
+    return answer(change_out(proposals.execute(context(), path.id, body.digest, body.note)))
+
+
+@api.post(f"{CHANGES}/<uuid:id>/reject", responses={200: UnitKeyChangeOut}, summary="Reject, with a note")
+@operation("unit.key.decide")
+def reject_keys(path: IdPath, body: NoteIn) -> Response:
+    """Also what a program sent."""
+    return answer(change_out(proposals.reject(context(), path.id, body.note)))
+
+
+@api.post(f"{CHANGES}/<uuid:id>/withdraw", responses={200: UnitKeyChangeOut}, summary="Take back")
+@operation("unit.key.propose")
+def withdraw_keys(path: IdPath, body: NoteIn) -> Response:
+    """By whoever proposed it."""
+    return answer(change_out(proposals.withdraw(context(), path.id, body.note)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sifilma.cards import key_changes
-from sifilma.cards.key_changes import NewKey
+from sifilma.cards import proposals
 from sifilma.cards.models import Unit, UnitKeyChange
+from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyRowIn
 from sifilma.cards.service import require_units, unit_errors, units_query
 from sifilma.documents import sheets
@@ -57,7 +57,7 @@ def propose_file(ctx: Context, file: Upload | None, max_rows: int) -> UnitKeyCha
             found.append({"row": number, "field": "hardware_number", "message": several if fitting else none})
     if found:
         raise Invalid("Some keys cannot be proposed.", errors=sorted(found, key=lambda error: (error["row"], error["field"])))
-    return key_changes.propose(ctx, keys)
+    return proposals.propose(ctx, keys)
 
 
 def _units(ctx: Context, rows: dict[int, Any]) -> dict[str, list[Unit]]:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.cards import import_table, key_changes
+from sifilma.cards import import_table, proposals
 from sifilma.cards.models import KEY_CHANGE, KeyChangeState, UnitKeyChange
 from sifilma.cards.schemas import DigestIn
 from sifilma.cards.serializers import change_out, organisation_names, timeline
@@ -44,7 +44,7 @@ EXPORT = Export(
 def index() -> Response:
     """List the proposals of public keys."""
     ctx, form = context(), Form(request.args)
-    listing = key_changes.list_changes(ctx, form.get("state").strip()[:20])
+    listing = proposals.list_changes(ctx, form.get("state").strip()[:20])
     return list_views.answer(
         "cards/unit_keys.html", listing, lambda changes: _lines(ctx, changes), EXPORT, form=form, states=named(KeyChangeState)
     )
@@ -92,7 +92,7 @@ def show(change_id: UUID) -> Response:
 @operation("unit.key.decide")
 def take_up(change_id: UUID) -> AnyResponse:
     """Propose what a program sent."""
-    return _done(change_id, "proposed", lambda ctx, form: key_changes.take_up(ctx, change_id, form.model(DigestIn).digest))
+    return _done(change_id, "proposed", lambda ctx, form: proposals.take_up(ctx, change_id, form.model(DigestIn).digest))
 
 
 @blueprint.post("/<uuid:change_id>/laksanakan")
@@ -102,7 +102,7 @@ def execute(change_id: UUID) -> AnyResponse:
 
     def act(ctx: Context, form: Form) -> None:
         given = form.model(ApproveIn)
-        key_changes.execute(ctx, change_id, given.digest, given.note)
+        proposals.execute(ctx, change_id, given.digest, given.note)
 
     return _done(change_id, "keys", act)
 
@@ -111,14 +111,14 @@ def execute(change_id: UUID) -> AnyResponse:
 @operation("unit.key.decide")
 def reject(change_id: UUID) -> AnyResponse:
     """Reject, with a note."""
-    return _done(change_id, "rejected", lambda ctx, form: key_changes.reject(ctx, change_id, form.model(NoteIn).note))
+    return _done(change_id, "rejected", lambda ctx, form: proposals.reject(ctx, change_id, form.model(NoteIn).note))
 
 
 @blueprint.post("/<uuid:change_id>/tarik")
 @operation("unit.key.propose")
 def withdraw(change_id: UUID) -> AnyResponse:
     """Take back what one proposed."""
-    return _done(change_id, "taken_back", lambda ctx, form: key_changes.withdraw(ctx, change_id, form.model(NoteIn).note))
+    return _done(change_id, "taken_back", lambda ctx, form: proposals.withdraw(ctx, change_id, form.model(NoteIn).note))
 
 
 def _done(change_id: UUID, done: str, act: Callable[[Context, Form], Any]) -> AnyResponse:
@@ -131,13 +131,13 @@ def _done(change_id: UUID, done: str, act: Callable[[Context, Form], Any]) -> An
 
 def _page(change_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = key_changes.get_change(ctx, change_id)
+    found = proposals.get_change(ctx, change_id)
     return form.again(
         "cards/unit_key.html",
         change=change_out(found),
         parties=_lines(ctx, [found])[0][1:],
         by_program=found.api_key_id is not None,
-        holders=key_changes.is_holders(ctx, found),
+        holders=proposals.is_holders(ctx, found),
         is_mine=found.proposed_by_person == ctx.actor.person_id,
         steps=timeline(ctx, KEY_CHANGE.kind, found.id),
     )

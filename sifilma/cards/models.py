@@ -220,7 +220,7 @@ class CardSuspension(Base):
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), index=True)
     cause: Mapped[str] = mapped_column(Text)
     former_state: Mapped[str] = mapped_column(String(20))
-    # When the manifest of a suspended card ends, the card no longer returns to `active` (`suspension.return_to`).
+    # When the manifest of a suspended card ends, the card no longer returns to `active` (`program_reports.return_to`).
     opened_act: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
     closed_act: Mapped[UUID | None] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
 

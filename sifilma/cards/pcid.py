@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards import key_changes
-from sifilma.cards.key_changes import NewKey
+from sifilma.cards import proposals
 from sifilma.cards.models import Unit
+from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import SupplyIn
 from sifilma.cards.service import get_unit, units_query
 from sifilma.identity.permissions import Operation
@@ -25,7 +25,7 @@ def may_supply(ctx: Context, unit: Unit) -> bool:
 
 
 def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
-    """Give a unit its PCID and, if it is missing, SAM Perso. Return the unit. A public key that comes with it is proposed (`key_changes`).
+    """Give a unit its PCID and, if it is missing, SAM Perso. Return the unit. A public key that comes with it is proposed (`proposals`).
 
     Raise NotFound outside the actor's scope, Conflict if the unit has a PCID, and Invalid if the PCID is another unit's or a field is set.
     """
@@ -40,7 +40,7 @@ def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
     record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, supplied=sorted(supplied))
     ctx.session.flush()
     if given.public_jwk is not None:
-        key_changes.propose(ctx, {1: NewKey(unit, given.public_jwk)})
+        proposals.propose(ctx, {1: NewKey(unit, given.public_jwk)})
     return unit
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
 
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, CARD_REPORT, REPORTABLE, Card, CardReport, CardState, CardSuspension, ReportState
 from sifilma.cards.schemas import ReportIn
-from sifilma.cards.suspension import close, lift, open_suspension
+from sifilma.identity.models import ApiKey
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
@@ -49,6 +50,11 @@ def get_report(ctx: Context, report_id: UUID, operation: Operation = Operation.C
 def find_pending(ctx: Context, card: Card) -> CardReport | None:
     """Return the report on a card that waits for a decision, or None. The caller has checked that the actor may see the card."""
     return ctx.session.scalars(select(CardReport).where(CardReport.card_id == card.id, CardReport.state == ReportState.PENDING)).first()
+
+
+def program_of(ctx: Context, found: CardReport) -> str:
+    """Return the name of the API key that reported."""
+    return ctx.session.get_one(ApiKey, found.api_key_id).name
 
 
 def may_decide(ctx: Context, found: CardReport) -> bool:
@@ -131,3 +137,36 @@ def _settle(ctx: Context, found: CardReport, state: ReportState, act: Act, note:
     found.decided_by_person = ctx.actor.person_id
     CARD_REPORT.move(ctx.session, found, state, act, note)
     ctx.session.flush()
+
+
+# --- a card suspended, and back in its former state --------------------------------------------------------------------
+
+
+def open_suspension(session: Session, card: Card, cause: str, act: Act) -> CardSuspension:
+    """Open a suspension for a cause. The caller moves the card to `suspended` next. Raise Conflict if its state does not allow that."""
+    CARD.require(card, CardState.SUSPENDED)
+    opened = CardSuspension(id=uuid7(), card_id=card.id, cause=cause, former_state=card.state, opened_act=act.id)
+    session.add(opened)
+    session.flush()
+    return opened
+
+
+def close(session: Session, card: Card, opened: CardSuspension, act: Act) -> bool:
+    """Close a suspension. Return whether it was the card's last: then the caller moves the card on, or lets it return."""
+    opened.closed_act = act.id
+    session.flush()
+    others = select(CardSuspension.id).where(CardSuspension.card_id == card.id, CardSuspension.closed_act.is_(None))
+    return session.scalars(others.limit(1)).first() is None
+
+
+def lift(session: Session, card: Card, opened: CardSuspension, act: Act, note: str) -> None:
+    """Close a suspension. The card returns to its former state when no other is open; a hook brings its manifest back into force."""
+    if close(session, card, opened, act):
+        CARD.move(session, card, opened.former_state, act, note)
+        session.flush()
+
+
+def return_to(session: Session, card: Card, state: CardState) -> None:
+    """Change the state to which a suspended card returns: its manifest has ended meanwhile, so it is `active` no more."""
+    still = (CardSuspension.card_id == card.id, CardSuspension.closed_act.is_(None), CardSuspension.former_state == CardState.ACTIVE)
+    session.execute(update(CardSuspension).where(*still).values(former_state=str(state)))

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.cards import program_reports
 from sifilma.cards.models import CARD_REPORT, Card, CardSuspension
 from sifilma.cards.serializers import reports_out, timeline
-from sifilma.identity.models import ApiKey
 from sifilma.kernel.schemas import NoteIn
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -52,12 +51,11 @@ def withdraw(report_id: UUID) -> AnyResponse:
 def _page(report_id: UUID, form: Form) -> Response:
     ctx = context()
     found = program_reports.get_report(ctx, report_id)
-    key = ctx.session.get_one(ApiKey, found.api_key_id)
     return form.again(
         "cards/report.html",
         report=reports_out(ctx, [found])[0],
         card=ctx.session.get_one(Card, found.card_id),
-        program=key.name,
+        program=program_reports.program_of(ctx, found),
         former=ctx.session.get_one(CardSuspension, found.suspension_id).former_state,
         decides=found.state == "pending" and program_reports.may_decide(ctx, found),
         steps=timeline(ctx, CARD_REPORT.kind, found.id),

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.key_changes import open_changes
 from sifilma.cards.models import CARD, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
+from sifilma.cards.proposals import open_changes
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import (
     CardOut,

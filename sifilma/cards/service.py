@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Exists, Select, exists, or_, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards import key_changes
-from sifilma.cards.key_changes import NewKey
+from sifilma.cards import proposals
 from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit, UnitKeyChange
+from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
@@ -168,7 +168,7 @@ def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
     ctx.session.flush()
     keys = {row: NewKey(made[row], unit.public_jwk) for row, unit in new.items() if unit.public_jwk}
     if keys:
-        key_changes.propose(ctx, keys)
+        proposals.propose(ctx, keys)
     return list(made.values())
 
 
@@ -185,7 +185,7 @@ def propose_keys(ctx: Context, wanted: Sequence[UnitKeyIn]) -> UnitKeyChange:
     if missing:
         told = say("There is no such unit.")
         raise Invalid("Some keys cannot be proposed.", errors=[{"row": row, "field": "unit", "message": told} for row in missing])
-    return key_changes.propose(ctx, {row: NewKey(units[key.unit], key.public_jwk) for row, key in enumerate(wanted, start=1)})
+    return proposals.propose(ctx, {row: NewKey(units[key.unit], key.public_jwk) for row, key in enumerate(wanted, start=1)})
 
 
 def unit_errors(ctx: Context, new: Mapping[int, UnitIn]) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.cards import import_table, key_changes, pcid, service
-from sifilma.cards.key_changes import NewKey
+from sifilma.cards import import_table, pcid, proposals, service
 from sifilma.cards.models import Unit
+from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
@@ -136,7 +136,7 @@ def propose_key(unit_id: UUID) -> AnyResponse:
     with form.attempt(ctx):
         given = form.model(KeyTextIn)
         unit = service.get_unit(ctx, unit_id, Operation.UNIT_KEY_PROPOSE)
-        made = key_changes.propose(ctx, {1: NewKey(unit, given.public_jwk)})
+        made = proposals.propose(ctx, {1: NewKey(unit, given.public_jwk)})
         return seen("unit_key_pages.show", "proposed", change_id=made.id)
     return _unit(unit_id, form)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Integer, and_, case, cast, func, literal, or_, select
 
 from sifilma.accounts.models import ACCEPTS, heads_too_soon_sql, kin_sql
-from sifilma.fsck.dialects import bare, dashed, fact, later
+from sifilma.fsck.dialects import bare, dashed, fact, later, newest_entry
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Broken, Snapshot, broken
 from sifilma.identity.models import Invitation, User, role_names, role_set
@@ -102,6 +103,31 @@ def disabled(now: Snapshot) -> Found:
         .where(KEY.c.revoked_at.is_not(None), ENTRY.c.at > later(KEY.c.revoked_at, GRACE_S)),
         "was revoked, and used afterwards: {action}",
     )
+
+
+@in_snapshot("key-terms", "An API key has the scopes, addresses and last day that an audit entry gave it.")
+def terms(now: Snapshot) -> Found:
+    """Compare each key with the newest entry about its terms."""
+    last = newest_entry("api_key", KEY.c.id, "api_key.create", "api_key.change", "api_key.keep")
+    query = (
+        select(KEY.c.id, KEY.c.scopes, KEY.c.addresses, KEY.c.expires_at, fact(ENTRY.c.data, "scopes").label("given"),
+               fact(ENTRY.c.data, "addresses").label("places"), fact(ENTRY.c.data, "expires").label("until"))
+        .select_from(KEY).outerjoin(ENTRY, ENTRY.c.id == last)
+    )  # fmt: skip
+    for row in now.rows(query):
+        if row.given is None:
+            yield broken("api_key", row.id, "has scopes that no audit entry gave")
+        elif row.scopes != row.given:
+            yield broken("api_key", row.id, f"has the scopes '{row.scopes}', its entry gave '{row.given}'")
+        elif row.addresses != (row.places or ""):
+            yield broken("api_key", row.id, f"is taken from '{row.addresses}', its entry says '{row.places or ''}'")
+        elif _second(row.expires_at) != int(row.until or 0):
+            yield broken("api_key", row.id, "has another last day than its entry gave")
+
+
+def _second(value: Any) -> int:
+    """Return the seconds since 1970 of a stored moment. SQLite stores moments as text, in UTC."""
+    return int((datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value).timestamp())
 
 
 @in_snapshot("account-state", "An account is disabled exactly when the last word on it says so.")

@@ -17,7 +17,6 @@ from sifilma.fsck import (
     manifests,
     models,
     organisations,
-    programs,
     regions,
     registry,
     schema_head,
@@ -29,7 +28,7 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, programs, secrets, idempotency, jobs, regions, documents, sealed,
+    organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

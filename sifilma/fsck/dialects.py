@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, FunctionElement, String, TableClause, column, table, type_coerce
+from sqlalchemy import ColumnElement, DateTime, FunctionElement, String, TableClause, column, func, or_, select, table, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -63,3 +63,20 @@ def _later(element: later, compiler: SQLCompiler, **options: Any) -> str:
 def _later_as_text(element: later, compiler: SQLCompiler, **options: Any) -> str:
     moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
     return f"strftime('%Y-%m-%d %H:%M:%f', {moment}, '+' || {seconds} || ' seconds')"
+
+
+# --- the record of acts ----------------------------------------------------------------------------------------------
+
+KEPT = ("api_key.keep", "unit.key_keep")
+"""Keys of programs and public keys of before there were rules for them, written down once by the migration that brought the rules."""
+_old = bare("audit_entry").alias("old")
+RULES_CAME = select(func.min(_old.c.at)).where(_old.c.action.in_(KEPT), _old.c.user_id.is_(None)).scalar_subquery()
+"""The moment at which the rules for programs came to this installation; NULL where they were there from the first day."""
+
+
+def newest_entry(kind: str, key: Any, *actions: str) -> Any:
+    """A scalar query of the id of the newest entry of these actions about an object. Of what was kept only that moment counts."""
+    word = bare("audit_entry").alias("word")
+    query = select(word.c.id).where(word.c.object_kind == kind, word.c.object_id == dashed(key), word.c.action.in_(actions))
+    query = query.where(or_(word.c.action.not_in(KEPT), word.c.at == RULES_CAME))
+    return query.order_by(word.c.id.desc()).limit(1).scalar_subquery()

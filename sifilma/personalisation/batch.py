@@ -118,7 +118,7 @@ def _twice(lines: list[_Line]) -> Iterator[RowError]:
 def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
     found = units.get(line.hardware_number)
     if found is None:
-        told = say("The buyer has registered no unit %(number)s of a model of yours.", number=line.hardware_number)
+        told = say("The buyer has registered no unit %(number)s of this manufacturer's models.", number=line.hardware_number)
         yield RowError(line.row, "hardware_number", told)
         return
     unit, model = found

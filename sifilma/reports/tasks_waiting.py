@@ -26,7 +26,7 @@ from sifilma.activation.models import (
 )
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals.models import ProposalState
-from sifilma.cards import key_changes, program_reports
+from sifilma.cards import program_reports, proposals
 from sifilma.cards.models import Card, CardReport, CardState, DeviceModel, ReportState, UnitKeyChange
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
@@ -127,7 +127,7 @@ def awaited(ctx: Context) -> Lines:
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
     yield _handover(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
-        yield _unit_keys(ctx, "unit_keys_proposed", key_changes.PROPOSALS.own(ctx))
+        yield _unit_keys(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
     yield from _awaited_people(ctx)
 
 
@@ -257,12 +257,12 @@ def _programs(ctx: Context) -> Lines:
         reported = reported.where(Card.id == CardReport.card_id)
         yield line_query(reported, "decide_report", CardReport.id, Card.uid, CardReport.organisation_id, CardReport.reported_at)
     if grants(ctx.actor, Operation.UNIT_KEY_DECIDE):
-        yield _unit_keys(ctx, "decide_unit_keys", key_changes.decidable(ctx))
+        yield _unit_keys(ctx, "decide_unit_keys", proposals.decidable(ctx))
 
 
 def _unit_keys(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
     """Return a select of proposals of public keys, with the organisation that proposed."""
-    query = key_changes.changes_query(ctx).where(which)
+    query = proposals.changes_query(ctx).where(which)
     change = UnitKeyChange
     return line_query(query, task, change.id, literal("", String), change.by_organisation_id, change.changed_at)
 

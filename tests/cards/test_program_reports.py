@@ -98,7 +98,7 @@ def test_a_suspended_card_whose_manifest_was_revoked_meanwhile_returns_without_i
 def test_the_holders_people_find_the_report_on_their_home_and_the_head_is_told(sqlite_world: World) -> None:
     world = sqlite_world
     uid = world.received()[0]
-    world.sql("UPDATE user_account SET email = 'indah@magetan.example' WHERE username = 'magetan.kepala'")
+    world.change_account("magetan.kepala", email="indah@magetan.example")
     world.configure(smtp_host="127.0.0.1", smtp_from="si-filma@contoh.example")
     report = done(world.machine(MAGETAN).post(f"/cards/{uid}/reports", TOLD | {"condition": "damaged"}))["pending_report"]
     assert world.sql("SELECT COUNT(*) FROM outbox_message WHERE purpose = 'notice'")[0][0] == 1

@@ -13,7 +13,7 @@ from sifilma.schema.tables import METADATA
 UNWATCHED = frozenset({"region", "login_session", "idempotency_key"})
 """Region codes, of which no act writes one; what every request touches; what `Exchange` (nth_failures.py) looks at itself."""
 TABLES = [table for table in METADATA.sorted_tables if table.name not in UNWATCHED]
-IGNORED = frozenset({"last_used_at", "changed_at"})
+IGNORED = frozenset({"last_used_at", "last_used_ip", "changed_at"})
 """Columns of moments: of an API key's use, which is no act, and of a change that other columns show."""
 
 Snapshot = dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]

@@ -21,6 +21,7 @@ from sifilma.sign_in.models import Passkey
 from tests.accounts.known_people import accepted, asked, invited_by, take_up
 from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
+from tests.cards.unit_keys import register_key
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
@@ -156,7 +157,7 @@ def _bank(world: World) -> None:
     """Activate a bank's card with the API key of its machine, which reports it; the unit has a public key, and gets another."""
     ready = world.institution_ready()
     uid = ready.uids[0]
-    world.unit_key(ready.hardware[uid], ECKey.generate_key("P-256", private=False).as_dict())
+    register_key(world, ready.hardware[uid], ECKey.generate_key("P-256", private=False).as_dict())
     name = next(name for name, key in world.organisations.items() if key == world.organisation_of("mandiri.kepala"))
     machine, head = world.machine(name), world.client("mandiri.kepala")
     done(machine.post("/activations", world.activation(ready, uid)), 201)

@@ -11,7 +11,7 @@ JWS = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
 PLANTED, ADDED = "0" * 31 + "5", "00000000-0000-0000-0000-000000000005"
 SESSION = "user_id, csrf, otp_at, otp_tries, created_at, last_seen_at, end_reason, ip, agent, authority_version, seal"
-KEY = "organisation_id, name, prefix, created_by, created_at, seal"
+KEY = "organisation_id, name, prefix, created_by, created_at, seal, scopes, addresses, expires_at, last_used_ip"
 PASSKEY = "user_id, name, public_key, sign_count, created_at, seal"
 
 _USED = "(SELECT object_id FROM audit_entry WHERE action='user.disable' LIMIT 1)"

@@ -134,6 +134,25 @@ def test_every_wrong_row_of_a_batch_is_named_and_nothing_is_saved(world: World) 
     assert world.sql("SELECT COUNT(*) FROM batch_row")[0][0] == 0
 
 
+def test_a_batch_tells_a_maker_nothing_of_other_makers_units(world: World) -> None:
+    """attack.md k6: rows for units of another maker, with its PCID and its card, are answered as rows for units that do not exist."""
+    (theirs,) = world.units("mandiri.kepala", 1, "LEN-CRD-1", "R", pcid=False)
+    pcid, uid = secrets.token_hex(16).upper(), new_uid()
+    request = world.batch([(theirs, "LEN-CRD-1", pcid, uid)], "mandiri.kepala", "len.kepala")
+    world.approve("personalisation-requests", request, "penyetuju1")
+    answers = []
+    for number in (theirs, "TIDAK-ADA"):
+        for model in ("SOFTORB-CRD-1", "LEN-CRD-1"):
+            for row in ((number, model, pcid, uid), (number, model, secrets.token_hex(16), new_uid())):
+                refused = batch(world, [row])
+                assert refused.status_code == 422
+                told = [(error["field"], error["message"].replace(number, "…")) for error in refused.json["errors"]]
+                answers.append((refused.json["detail"], told))
+    assert answers == [answers[0]] * 8
+    assert [field for field, _ in answers[0][1]] == ["hardware_number"]
+    assert theirs not in str(done(world.client("softorb.kepala").get("/units")))
+
+
 def test_a_thousand_rows_are_accepted_and_one_more_is_not(sqlite_world: World) -> None:
     world = sqlite_world
     numbers = world.units("mandiri.kepala", 1000, "SOFTORB-CRD-1", "R", pcid=False)

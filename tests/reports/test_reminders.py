@@ -121,6 +121,26 @@ def test_tokens_manifests_and_agreements_are_reported_before_they_end(told: Worl
     assert "bangli.kepala" not in mailed(told)
 
 
+def test_the_heads_are_reminded_30_and_7_days_before_a_key_of_a_program_expires(told: World) -> None:
+    made = done(told.client("magetan.kepala").post("/api-keys", {"name": "Server aktivasi", "days": 60}), 201)
+    for name in ("dicabut", "lama"):
+        other = done(told.client("magetan.kepala").post("/api-keys", {"name": name, "days": 60 if name == "dicabut" else 365}), 201)
+        if name == "dicabut":
+            done(told.client("magetan.kepala").call("DELETE", f"/api-keys/{other['id']}"))
+    round_(told)
+    for days, is_told in ((25, False), (6, True), (10, False), (13, True), (2, False)):
+        told.sql("DELETE FROM outbox_message")
+        told.clock.advance(days=days)
+        round_(told)
+        letters = mailed(told)
+        assert set(letters) == ({"magetan.kepala"} if is_told else set()), days
+        if is_told:
+            told_of = letters["magetan.kepala"][1]
+            assert "Kunci API akan kedaluwarsa: buat yang baru untuk programnya · Server aktivasi" in told_of
+            assert f"/kunci-api/{made['id']}" in told_of
+            assert "dicabut" not in told_of
+
+
 def test_choices_are_respected_and_disabled_accounts_get_no_reminder(told: World) -> None:
     told.submitted()
     told.sql("UPDATE user_account SET notices = 'sms' WHERE username = 'penyetuju1'")

@@ -40,7 +40,7 @@ from tests.support.world import PASSWORD, Client, World, done
 HEAD, STAFF_NAME = "magetan.kepala", "magetan.staf"
 SESSION = "user_id, csrf, otp_at, otp_tries, created_at, last_seen_at, end_reason, ip, agent, authority_version, seal"
 OTHER = "planted" + "x" * 36
-KEY = "organisation_id, name, prefix, created_by, created_at, seal"
+KEY = "organisation_id, name, prefix, created_by, created_at, seal, scopes, addresses, expires_at, last_used_ip"
 
 
 def superuser(world: World, *statements: str, **values: Any) -> None:
@@ -140,11 +140,7 @@ def test_a_sign_in_that_waits_does_not_outlive_a_change_of_its_account(world: Wo
 
 
 def test_a_planted_or_revived_api_key_is_nobody(world: World) -> None:
-    machine = (
-        world.machine("Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan")
-        if False
-        else world.machine(next(name for name, key in world.organisations.items() if key == world.organisation_of(HEAD)))
-    )
+    machine = world.machine(next(name for name, key in world.organisations.items() if key == world.organisation_of(HEAD)))
     done(machine.get("/me"))
     superuser(
         world,
@@ -153,6 +149,8 @@ def test_a_planted_or_revived_api_key_is_nobody(world: World) -> None:
         hash=secret_hash("sf_x"),
     )
     assert Client(world, {"Authorization": "Bearer sf_x"}).get("/me").status_code == 401
+    superuser(world, "UPDATE api_key SET scopes = 'read', addresses = '0.0.0.0/0', expires_at = '2099-01-01 00:00:00+00'")
+    assert machine.get("/me").status_code == 401
     superuser(world, "UPDATE api_key SET organisation_id = (SELECT organisation_id FROM user_account WHERE username = 'admin1')")
     assert machine.get("/me").status_code == 401
     assert told(world) == ["api_key"]
@@ -313,6 +311,7 @@ def test_what_a_model_covers_is_the_whole_of_its_authority() -> None:
         "login_session": {"otp_tries", "last_seen_at", "end_reason", "ip", "agent"},
         "invitation": {"views"},
         "passkey": {"name", "used_at"},
+        "api_key": {"last_used_at", "last_used_ip"},
     }
     for model in SEALED:
         table = Base.metadata.tables[model.__tablename__]

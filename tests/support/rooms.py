@@ -69,6 +69,8 @@ NAMES_USED_ONCE = {
     "approvals/four_eyes": "the rule who may approve or execute: predicate, SQL and trigger",
     "approvals/letters": "the letter (surat dinas) behind a request",
     "cards/condition_reports": "cards reported as damaged, locked, lost or found",
+    "cards/program_reports": "cards reported by programs: suspended until a person decides",
+    "cards/public_keys": "a unit's public key: which is taken, and kept how",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",
     "cards/pcid": "the PCID of a unit, supplied after its registration",
     "destruction/berita_acara": "the Berita Acara as a PDF",

@@ -330,12 +330,6 @@ class World:
         done(self.client(who).post("/units", rows), 201)
         return numbers
 
-    def unit_key(self, number: str, jwk: dict[str, Any], proposer: str = "softorb.kepala", holder: str = "mandiri.kepala") -> None:
-        """Have one person propose a unit's public key, and another of its holder register it."""
-        unit = done(self.client(holder).get("/units", hardware_number=number))["items"][0]["id"]
-        made = done(self.client(proposer).post("/unit-key-changes", {"keys": [{"unit": unit, "public_jwk": jwk}]}), 201)
-        done(self.client(holder).post(f"/unit-key-changes/{made['id']}/approve", {"digest": made["digest"]}))
-
     def submitted(self, who: str = "magetan.kepala", function: str = "RW", quantity: int = 1) -> Any:
         """Submit a personalisation request of an office; return the answer's JSON."""
         stated = self.letter() | {"function": function, "quantity": quantity}

@@ -101,11 +101,11 @@ def test_a_refusal_is_kept_as_a_translated_message(house: World, error: SifilmaE
 
 def test_wrong_rows_are_listed_with_their_numbers(house: World) -> None:
     rows: list[dict[str, Any]] = [
-        {"row": 3, "field": "pcid", "message": "This PCID belongs to another unit."},
+        {"row": 3, "field": "pcid", "message": "This PCID is taken."},
         {"field": "batch", "message": "The file is empty."},
     ]
     form = refused(house, Invalid("2 rows", errors=rows))
-    assert form.rows == [{"row": 3, "field": "pcid", "message": "PCID ini milik unit lain."}]
+    assert form.rows == [{"row": 3, "field": "pcid", "message": "PCID ini sudah terpakai."}]
     assert form.errors[0] == ("batch", "File kosong.")
     assert form.errors[1][0] == "rows"
 

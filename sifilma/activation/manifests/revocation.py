@@ -15,7 +15,7 @@ from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
-from sifilma.cards.suspension import return_to
+from sifilma.cards.program_reports import return_to
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context

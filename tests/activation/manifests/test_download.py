@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from manifests.verifier import Expectations, verify
 from sifilma.activation.tokens import sealing
 from tests.activation.conftest import verified
+from tests.cards.unit_keys import register_key
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
@@ -65,7 +66,7 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     path = f"/manifests/{answer['manifest']['id']}/download"
     assert bank.post(path).json["type"].endswith("no-public-key")
     jwk = ECKey.import_key(private.as_dict(private=False)).as_dict(private=False)
-    world.unit_key(ready.hardware[uid], jwk)
+    register_key(world, ready.hardware[uid], jwk)
     response = bank.post(path)
     assert response.status_code == 200
     assert response.get_data().count(b".") == 4  # a compact JWE has five parts

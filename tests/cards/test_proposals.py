@@ -125,4 +125,4 @@ def test_a_file_of_keys_is_one_proposal_seen_by_its_thumbprints(world: World) ->
 
 
 def _csv(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Any:
-    return (io.BytesIO(write_csv(columns, rows)), "berkas.csv")
+    return (io.BytesIO(write_csv(columns, list(rows))), "berkas.csv")
