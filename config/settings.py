@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     step_up_minutes: int = Field(10, description="minutes for which a one-time code counts as fresh; that of signing in counts too")
     invitation_hours: int = Field(72, description="hours for which the link of an invitation can be used")
     password_min: int = Field(12, description="characters a password has at least")
+    breached_passwords: str = Field(
+        "",
+        description="file of breached passwords: SHA-1 hashes ordered by hash, one a line (Have I Been Pwned); what it holds is nobody's "
+        "new password; empty: only common passwords are refused",
+    )
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
     )

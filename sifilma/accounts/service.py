@@ -288,12 +288,12 @@ def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
 def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: str) -> User:
     """Activate the account of an invitation with a password and a code of the authenticator. The link is used up.
 
-    Raise NotFound if the link is unknown, used or lapsed, Conflict (`not-seen`) if its page was never opened, and Invalid for a weak
-    password or a wrong code.
+    Raise NotFound if the link is unknown, used or lapsed, Conflict (`not-seen`) if its page was never opened, Invalid for a weak
+    password or a wrong code, and Unavailable if the file of breached passwords cannot be searched.
     """
     invitation = get_invitation(ctx, secret)
     user = ctx.session.get_one(User, invitation.user_id)
-    check_strength(password, user.username, settings.password_min)
+    check_strength(password, user.username, settings)
     seed = enrolment_seed(settings, invitation)
     step = totp.matching_step(seed, totp.plain(code), ctx.now)
     if step is None:
@@ -316,12 +316,13 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
 def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:
     """Change the actor's password and end their other sessions.
 
-    Raise TooMany after too many wrong tries, Invalid if `current` is wrong or `new` is weak, and Conflict if it was changed meanwhile.
+    Raise TooMany after too many wrong tries, Invalid if `current` is wrong or `new` is weak, Unavailable if the file of breached passwords
+    cannot be searched, and Conflict if it was changed meanwhile.
     """
     user_id = ctx.actor.user_id
     assert user_id is not None  # noqa: S101  # the gate admits only people
     known = ctx.session.get_one(User, user_id)
-    check_strength(new, known.username, settings.password_min)
+    check_strength(new, known.username, settings)
     slot = throttle.admit(ctx, {f"password:{user_id}": throttle.PASSWORD})
     # No transaction is open while passwords are hashed.
     if not verify_password(known.password_hash, current):
