@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     remind_after_days: int = Field(2, description="days something waits for somebody before they are reminded; again every week", ge=0)
     remind_token_days: tuple[int, ...] = Field((3,), description="days before a token lapses at which its organisation is told")
     remind_manifest_days: tuple[int, ...] = Field((60, 30, 7), description="the same for manifests")
+    remind_role_days: tuple[int, ...] = Field((7, 1), description="the same for a role that somebody has until a day")
     remind_agreement_days: tuple[int, ...] = Field((90, 30), description="the same for agreements (PKS), and the operators")
 
     # --- how people reach those who run the service; shown on the contact page, empty: not given yet ---
@@ -214,7 +215,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
         return value.get_secret_value()
 
-    @field_validator("code_channels", "remind_token_days", "remind_manifest_days", "remind_agreement_days", mode="before")
+    @field_validator("code_channels", "remind_token_days", "remind_manifest_days", "remind_role_days", "remind_agreement_days", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         """Read a list that the environment gives as JSON. The text itself is left to be refused where it is none."""

@@ -7,6 +7,7 @@ head, the second person is a user administrator.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from sifilma.accounts.models import UserChange
 from sifilma.accounts.proposals import PROPOSALS, make_proposal, settle
 from sifilma.accounts.queries import get_visible_user
 from sifilma.approvals.four_eyes import is_proposer
-from sifilma.identity.models import AccountState, User, holds
+from sifilma.identity.models import AccountState, User, holds, role_set
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
@@ -38,7 +39,7 @@ FACTOR = "factor"
 
 def of_administrators(user: User) -> bool:
     """Return whether user administrators report and decide for this account. They do for central people and for heads."""
-    return user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD in user.role_set
+    return user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD in role_set(user.roles)
 
 
 def reports(actor: Actor, user: User) -> bool:
@@ -62,7 +63,7 @@ def report(ctx: Context, user_id: UUID, reason: str) -> UserChange:
     return make_proposal(ctx, user, FACTOR, reason=reason)
 
 
-def other_head() -> ColumnElement[bool]:
+def other_head(now: datetime) -> ColumnElement[bool]:
     """Return an SQL condition on a query of UserChange and User: the organisation has an active head who can be the second person.
 
     That is a head other than the proposer and other than the person of the account.
@@ -70,7 +71,7 @@ def other_head() -> ColumnElement[bool]:
     head = aliased(User)
     found = exists().where(
         head.organisation_id == User.organisation_id,
-        holds(head, Role.HEAD),
+        holds(head, Role.HEAD, now),
         head.state == AccountState.ACTIVE,
         head.person_id != UserChange.proposed_by_person,
         head.person_id != User.person_id,
@@ -98,7 +99,7 @@ def decide(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> 
     The proposer may reject their own report, that is, withdraw it. Raise NotFound outside the actor's scope, Forbidden (`four-eyes`) if the
     actor is not the second person, and Conflict if the report was decided already or the account is not active.
     """
-    query: Any = select(UserChange, User, other_head()).join(User, User.id == UserChange.user_id)
+    query: Any = select(UserChange, User, other_head(ctx.now)).join(User, User.id == UserChange.user_id)
     seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
     row = ctx.session.execute(seen.where(UserChange.id == change_id, UserChange.change == FACTOR)).first()
     if row is None:

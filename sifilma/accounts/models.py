@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sifilma.approvals import four_eyes
 from sifilma.approvals.models import ProposalState, Proposed, proposal_cycle
 from sifilma.kernel import triggers
-from sifilma.kernel.db import Base
+from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import state_check
 
@@ -21,8 +22,9 @@ USER_CHANGE = proposal_cycle("user_change", "the account is changed, or a one-ti
 class UserChange(Proposed, Base):
     """A proposed change of an account, which a second person executes or rejects.
 
-    `change` is `invite`, `roles`, `disable` or `enable` for central accounts, or `factor` for the lost second factor of any account
-    (`lost_factors`). `roles` are Role values, sorted, separated by spaces; they are empty unless `change` is `roles`.
+    `change` is `invite`, `roles`, `deputy`, `disable` or `enable` for central accounts, or `factor` for the lost second factor of any
+    account (`lost_factors`). `roles` are Role values, sorted, separated by spaces; they are empty unless `change` is `roles` or `deputy`.
+    The role of a deputy is given until `ends_at`, which is empty otherwise.
     """
 
     __tablename__ = "user_change"
@@ -30,6 +32,7 @@ class UserChange(Proposed, Base):
         # At most one proposal waits per account, also if two are made at once (`make_proposal` cannot see the other then).
         Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
         CheckConstraint(state_check(ProposalState), name="state"),
+        CheckConstraint("(change = 'deputy') = (ends_at IS NOT NULL)", name="ends"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -37,9 +40,10 @@ class UserChange(Proposed, Base):
     change: Mapped[str] = mapped_column(String(20))
     roles: Mapped[str] = mapped_column(String(100), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-four_eyes.protect_proposal("user_change", "user_id", "change", "roles")
+four_eyes.protect_proposal("user_change", "user_id", "change", "roles", "ends_at")
 triggers.guard(
     "user_change_not_own",
     "user_change",

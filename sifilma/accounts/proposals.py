@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,13 +14,15 @@ from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Organisation, User, holds, role_names, role_set
+from sifilma.documents.indonesian import zone_of
+from sifilma.identity.models import TEMPORARY, AccountState, Organisation, User, holds, role_names, role_set
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 
+LONGEST_DEPUTY = timedelta(days=366)
 PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
 
 
@@ -37,6 +40,35 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
     return make_proposal(ctx, user, change, roles, reason)
 
 
+def propose_deputy(ctx: Context, user: User, role: Role, last_day: date, basis: str) -> UserChange:
+    """Propose to give a central account one more role, to the end of a day (Western Indonesian Time), while somebody is away.
+
+    Raise NotFound for an account of another organisation, Invalid for a role that is not given for a time, a day that is over or too far
+    off, and Conflict if the account is disabled, has the role, or as `propose_change` does.
+    """
+    if user.organisation.kind != OrganisationKind.DIRECTORATE:
+        raise NotFound()
+    if role not in TEMPORARY:
+        raise Invalid.field("role", say("Choose from: %(roles)s.", roles=", ".join(sorted(TEMPORARY))))
+    today = ctx.now.astimezone(zone_of(None)).date()
+    if not today <= last_day <= today + LONGEST_DEPUTY:
+        raise Invalid.field("until", say("Name a day from today on, at most %(days)s days ahead.", days=LONGEST_DEPUTY.days))
+    _require_deputy(ctx, user, role)
+    return make_proposal(ctx, user, "deputy", frozenset({role}), basis, _end_of(last_day))
+
+
+def _require_deputy(ctx: Context, user: User, role: Role) -> None:
+    if user.state == AccountState.DISABLED:
+        raise Conflict("This account is disabled already.")
+    if role in user.roles_at(ctx.now):
+        raise Conflict("This account has the role already.")
+    service.check_capabilities(ctx, user.person, role_set(user.roles) | {role}, user.id)
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), zone_of(None))
+
+
 def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
     """Refuse at once what could not be executed, so that it does not wait for a second person in vain. Execution checks again."""
     if change == "invite" and user.state != AccountState.INVITED:
@@ -46,14 +78,16 @@ def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Ro
     if change == "disable" and user.state == AccountState.DISABLED:
         raise Conflict("This account is disabled already.")
     if change in ("roles", "enable"):
-        service.check_capabilities(ctx, user.person, roles or user.role_set, user.id)
+        service.check_capabilities(ctx, user.person, roles or role_set(user.roles), user.id)
 
 
-def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
+def make_proposal(
+    ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "", ends_at: datetime | None = None
+) -> UserChange:
     """Store and return a proposal. Raise Conflict (`proposed-already`) while another one waits for the same account."""
     if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == ProposalState.PROPOSED)):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
-    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=role_names(roles), reason=reason)
+    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=role_names(roles), reason=reason, ends_at=ends_at)
     act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=user.organisation_id, change=change)
     PROPOSALS.propose(ctx, proposal, act, reason)
     return proposal
@@ -88,8 +122,18 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
     user = ctx.session.get_one(User, proposal.user_id)
     if proposal.change == "invite":
         return service.invite_again(ctx, settings, user)
+    if proposal.ends_at is not None:
+        _give_until(ctx, user, Role(proposal.roles), proposal.ends_at)
+        return None
     service.change(ctx, user, proposal.change, role_set(proposal.roles))
     return None
+
+
+def _give_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
+    if ends_at <= ctx.trusted_now:
+        raise Conflict("The last day of this role is over: reject the proposal.")
+    _require_deputy(ctx, user, role)
+    service.give_role_until(ctx, user, role, ends_at)
 
 
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
@@ -109,7 +153,9 @@ def invite_by_admin(
     if organisation.kind == OrganisationKind.DIRECTORATE:
         proposal = invite_central(ctx, new, organisation)
         return ctx.session.get_one(User, proposal.user_id), proposal.id, None
-    heads = select(User.id).where(User.organisation_id == organisation.id, holds(User, Role.HEAD), User.state != AccountState.DISABLED)
+    heads = select(User.id).where(
+        User.organisation_id == organisation.id, holds(User, Role.HEAD, ctx.now), User.state != AccountState.DISABLED
+    )
     if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
         raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
     user, secret = service.invite(ctx, settings, organisation, new)
@@ -118,6 +164,6 @@ def invite_by_admin(
 
 def invite_head_again(ctx: Context, settings: Settings, user: User) -> str:
     """Make a new link for a head and return its secret. Raise NotFound for other accounts: their own heads invite them again."""
-    if user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD not in user.role_set:
+    if user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD not in user.roles_at(ctx.now):
         raise NotFound()
     return service.invite_again(ctx, settings, user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -76,7 +76,7 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
     """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=role_names(user.role_set))
+    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=role_names(user.roles_at(ctx.now)))
     return user, link
 
 
@@ -106,7 +106,9 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
 
 def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     link = new_invitation(ctx, settings, user, change_id)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set), again=True)
+    record(
+        ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.roles_at(ctx.now)), again=True
+    )
     return link
 
 
@@ -177,15 +179,42 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
 
 
 def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
-    """End the roles that an account is to hold no more, and give it the new ones."""
-    held = ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
-    for row in held:
-        if row.role not in roles:
-            row.until = ctx.now
+    """End the roles that an account is to hold no more, and give it the new ones. A temporary role that stays keeps its end."""
+    kept = set()
+    for row in _given(ctx, user):
+        if row.role in roles and (row.ends_at is None or row.ends_at > ctx.now):
+            kept.add(row.role)
+        else:
+            row.until = min(ctx.now, row.ends_at or ctx.now)
     ctx.session.flush()  # before the new ones: a trigger refuses roles that exclude each other
-    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - {row.role for row in held})
+    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - kept)
     ctx.session.flush()
     ctx.session.expire(user, ["roles"])
+
+
+def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
+    """Give an account one more role, until a moment. What it holds besides stays, and so do its sessions."""
+    for row in _given(ctx, user):
+        if row.role == role and row.ends_at is not None:
+            row.until = min(ctx.now, row.ends_at)
+    ctx.session.flush()
+    ctx.session.add(UserRole(user_id=user.id, role=str(role), since=ctx.now, ends_at=ends_at))
+    ctx.session.flush()
+    ctx.session.expire(user, ["roles"])
+    record(
+        ctx,
+        Action.USER_DEPUTY,
+        "user",
+        user.id,
+        organisation_id=user.organisation_id,
+        roles=role_names(user.roles_at(ctx.now)),
+        role=str(role),
+        until=ends_at.isoformat(),
+    )
+
+
+def _given(ctx: Context, user: User) -> Sequence[UserRole]:
+    return ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
 
 
 def _checked(organisation: Organisation, new: NewUser) -> NewUser:
@@ -424,7 +453,7 @@ def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
         end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
         lapse_invitations(ctx, user)
     elif user.state == AccountState.DISABLED:
-        check_capabilities(ctx, user.person, user.role_set, user.id)
+        check_capabilities(ctx, user.person, role_set(user.roles), user.id)
         user.state = AccountState.ACTIVE if user.password_hash else AccountState.INVITED
     else:
         raise Conflict("This account is not disabled.")
@@ -446,4 +475,4 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     check_capabilities(ctx, user.person, roles, user.id)
     give_roles(ctx, user, roles)
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set))
+    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.roles_at(ctx.now)))

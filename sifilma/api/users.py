@@ -8,7 +8,7 @@ from flask import Response, make_response
 from pydantic import BaseModel, Field
 
 from sifilma.accounts import api_keys, lost_factors, proposals, service
-from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
+from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, DeputyIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.accounts.serializers import ApiKeyOut, UserOut, api_key_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.identity.fields import Password
@@ -55,8 +55,9 @@ def _link(secret: str | None) -> str | None:
 @operation("users.see")
 def list_users(query: ListQuery) -> Response:
     """Every account, newest first, without contact data."""
-    select, key = service.list_own_users(context())
-    return page_of(select, key, query, lambda rows: map(user_out, rows))
+    ctx = context()
+    select, key = service.list_own_users(ctx)
+    return page_of(select, key, query, lambda rows: (user_out(user, ctx.now) for user in rows))
 
 
 @api.post("/users", responses={201: InvitedOut}, summary="Invite somebody into one's own organisation")
@@ -66,7 +67,7 @@ def invite(body: UserIn) -> Response:
     ctx = context()
     user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
     otherwise = service.known_otherwise(user, body.name)
-    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret), known_otherwise=otherwise), 201)
+    return answer(InvitedOut(user=user_out(user, ctx.now), proposal=None, invitation=_link(secret), known_otherwise=otherwise), 201)
 
 
 @api.post("/users/<uuid:id>/changes", responses={200: UserOut}, summary="Disable, enable or re-role an account of one's own organisation")
@@ -76,7 +77,7 @@ def change_user(path: IdPath, body: UserChangeIn) -> Response:
     ctx = context()
     user = service.get_own_user(ctx, path.id)
     service.change(ctx, user, body.change, body.role_set())
-    return answer(user_out(user))
+    return answer(user_out(user, ctx.now))
 
 
 @api.post("/central-users", responses={201: InvitedOut, 202: InvitedOut}, summary="Propose to invite a head, or a central person")
@@ -87,7 +88,7 @@ def invite_central(body: UserIn) -> Response:
     organisation = service.get_organisation(ctx, body.organisation)
     user, proposal, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
     otherwise = service.known_otherwise(user, body.name)
-    invited = InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret), known_otherwise=otherwise)
+    invited = InvitedOut(user=user_out(user, ctx.now), proposal=proposal, invitation=_link(secret), known_otherwise=otherwise)
     return answer(invited, 202 if proposal else 201)
 
 
@@ -97,6 +98,15 @@ def propose_change(path: IdPath, body: UserChangeIn) -> Response:
     """A second user administrator executes it."""
     ctx = context()
     proposal = proposals.propose_change(ctx, service.get_user(ctx, path.id), body.change, body.role_set(), body.reason)
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
+
+
+@api.post("/central-users/<uuid:id>/deputy", responses={202: ChangeOut}, summary="Propose to give a role until a day")
+@operation("users.central", idempotent=False)
+def propose_deputy(path: IdPath, body: DeputyIn) -> Response:
+    """To a central account that stands in for somebody. A second user administrator executes it."""
+    ctx = context()
+    proposal = proposals.propose_deputy(ctx, service.get_user(ctx, path.id), body.role, body.until, body.basis)
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
 
 

@@ -48,6 +48,8 @@ class Action(StrEnum):
     USER_DISABLE = "user.disable"
     USER_ENABLE = "user.enable"
     USER_ROLES = "user.roles"
+    USER_DEPUTY = "user.deputy"
+    USER_ROLE_END = "user.role_end"
     USER_PASSWORD = "user.password"  # noqa: S105
     USER_RECOVERY_CODES = "user.recovery_codes"
     USER_PASSKEY_ADD = "user.passkey_add"

@@ -39,6 +39,8 @@ ACTIONS: dict[str, LazyString] = {
     Action.USER_DISABLE: _("Account disabled"),
     Action.USER_ENABLE: _("Account enabled"),
     Action.USER_ROLES: _("Roles changed"),
+    Action.USER_DEPUTY: _("Role given until a day"),
+    Action.USER_ROLE_END: _("Temporary role has ended"),
     Action.USER_PASSWORD: _("Password changed"),
     Action.USER_RECOVERY_CODES: _("Recovery codes made"),
     Action.USER_PASSKEY_ADD: _("Passkey added"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
@@ -18,12 +18,16 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
+    case,
     exists,
     func,
     literal_column,
+    or_,
     select,
     text,
 )
+from sqlalchemy import cast as cast_as
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from sifilma.kernel import triggers
@@ -80,14 +84,22 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(200))
 
 
-_HELD = text("until IS NULL")
+TEMPORARY = (Role.APPROVER, Role.OPERATOR)
+"""Roles that can be given until a day: to deputies, while somebody is away."""
 
 
 class UserRole(Base):
-    """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when."""
+    """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when.
+
+    `ends_at` is the end with which a temporary role was given. It counts from that moment on as ended, also before the worker has written
+    `until`.
+    """
 
     __tablename__ = "user_role"
     __table_args__ = (
+        CheckConstraint(
+            "ends_at IS NULL OR (ends_at > since AND role IN ({}))".format(", ".join(f"'{r.value}'" for r in TEMPORARY)), name="temporary"
+        ),
         CheckConstraint("role IN ({})".format(", ".join(f"'{role.value}'" for role in Role)), name="role"),
         Index(
             "uq_user_role_held", "user_id", "role", unique=True, sqlite_where=text("until IS NULL"), postgresql_where=text("until IS NULL")
@@ -99,10 +111,22 @@ class UserRole(Base):
     role: Mapped[str] = mapped_column(String(20))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+# One text for a role, so that roles come with the statement that reads the account: `approver/2026-12-31T17:00:00+00` has an end.
+_WITH_END = case(
+    (UserRole.ends_at.is_(None), UserRole.role),
+    else_=UserRole.role
+    + literal_column("'/'")
+    + func.replace(cast_as(UserRole.ends_at, Text), literal_column("' '"), literal_column("'T'")),
+)
 
 
 class User(Base):
-    """An account of one person in one organisation. `roles` are the Role values that it holds now, separated by spaces, read only.
+    """An account of one person in one organisation. `roles` are the Role values that it was given, with their ends, separated by spaces.
+
+    They are read only; `roles_at` says which count at a moment.
 
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
@@ -133,21 +157,32 @@ class User(Base):
     organisation: Mapped[Organisation] = relationship(lazy="joined")
     # In the statement that reads the account: a relationship would be one more.
     roles: Mapped[str] = column_property(
-        select(func.coalesce(func.aggregate_strings(UserRole.role, cast(str, literal_column("' '"))), literal_column("''")))
+        select(func.coalesce(func.aggregate_strings(_WITH_END, cast(str, literal_column("' '"))), literal_column("''")))
         .where(UserRole.user_id == id, UserRole.until.is_(None))
         .correlate_except(UserRole)
         .scalar_subquery()
     )
 
-    @property
-    def role_set(self) -> frozenset[Role]:
-        """Return the roles as a set."""
-        return role_set(self.roles)
+    def roles_at(self, now: datetime) -> frozenset[Role]:
+        """Return the roles that count at a moment."""
+        return role_set(self.roles, now)
 
 
-def role_set(names: str) -> frozenset[Role]:
-    """Return roles that are separated by spaces as a set."""
-    return frozenset(Role(name) for name in names.split())
+def role_set(names: str, now: datetime | None = None) -> frozenset[Role]:
+    """Return roles that are separated by spaces as a set; those of `User.roles` without the ones that have ended until `now`, if given."""
+    found = (name.partition("/") for name in names.split())
+    return frozenset(Role(name) for name, _, end in found if not (now and end) or _moment(end) > now)
+
+
+def role_ends(names: str, now: datetime) -> dict[Role, datetime]:
+    """Return the ends of the temporary roles of `User.roles` that still count."""
+    found = (name.partition("/") for name in names.split())
+    return {Role(name): end for name, _, text_ in found if text_ and (end := _moment(text_)) > now}
+
+
+def _moment(stored: str) -> datetime:
+    at = datetime.fromisoformat(stored)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # SQLite stores no zone
 
 
 def role_names(roles: frozenset[Role]) -> str:
@@ -155,14 +190,19 @@ def role_names(roles: frozenset[Role]) -> str:
     return " ".join(sorted(roles))
 
 
-def holds(user: Any, role: Role) -> ColumnElement[bool]:
-    """Return an SQL condition: the account of a query (User or an alias of it) holds a role."""
-    return exists().where(UserRole.user_id == user.id, UserRole.role == role, UserRole.until.is_(None))
+def holds(user: Any, role: Role, now: datetime) -> ColumnElement[bool]:
+    """Return an SQL condition: the account of a query (User or an alias of it) holds a role at this moment."""
+    return exists().where(UserRole.user_id == user.id, UserRole.role == role, counts(now))
 
 
-def holds_sql(user: str, role: Role) -> str:
-    """Return the same condition for a trigger. `user` is the alias of the account there."""
-    held = f"r.user_id = {user}.id AND r.role = '{role.value}' AND r.until IS NULL"
+def counts(now: datetime) -> ColumnElement[bool]:
+    """Return an SQL condition on UserRole: the role has neither been ended nor come to its end."""
+    return and_(UserRole.until.is_(None), or_(UserRole.ends_at.is_(None), UserRole.ends_at > now))
+
+
+def holds_sql(user: str, role: Role, at: str) -> str:
+    """Return the same condition for a trigger. `user` is the alias of the account there, `at` the column with the moment of the act."""
+    held = f"r.user_id = {user}.id AND r.role = '{role.value}' AND r.until IS NULL AND (r.ends_at IS NULL OR r.ends_at > {at})"
     return f"EXISTS (SELECT 1 FROM user_role r WHERE {held})"  # noqa: S608  # an alias and a constant
 
 
@@ -265,7 +305,7 @@ triggers.guard(
     f"OLD.state = 'disabled' AND NEW.state <> 'disabled' AND EXISTS (SELECT 1 {_THEIRS} AND {_exclude('r.role', 'held.role')})",
     "user_account: these capabilities never meet in one person",
 )
-triggers.immutable("user_role", "id", "user_id", "role", "since")
+triggers.immutable("user_role", "id", "user_id", "role", "since", "ends_at")
 triggers.guard("user_role_ended", "user_role", "UPDATE", "OLD.until IS NOT NULL", "user_role: what has ended is given anew")
 triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
 triggers.guard(

@@ -19,7 +19,7 @@ from sifilma.activation.queries import activations_query, manifests_query
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
 from sifilma.documents.indonesian import zone_of
-from sifilma.identity.models import Organisation
+from sifilma.identity.models import Organisation, User, UserRole, counts
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -102,7 +102,7 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
 
 
 def _lapsing(ctx: Context) -> tasks_waiting.Lines:
-    """Yield selects of unused tokens and active manifests that expire soon."""
+    """Yield selects of unused tokens and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
@@ -112,6 +112,14 @@ def _lapsing(ctx: Context) -> tasks_waiting.Lines:
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
         yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+    yield own_temporary_roles(ctx)
+
+
+def own_temporary_roles(ctx: Context) -> Select[Any]:
+    """Return a select of the actor's roles that were given until a day."""
+    mine = select(UserRole).where(UserRole.user_id == ctx.actor.user_id, counts(ctx.now), UserRole.ends_at.is_not(None))
+    of_account = mine.where(User.id == UserRole.user_id)
+    return tasks_waiting.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:

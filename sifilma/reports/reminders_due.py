@@ -14,7 +14,7 @@ from config.settings import Settings
 from sifilma.activation.models import Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import manifests_query
 from sifilma.documents.indonesian import zone_of
-from sifilma.identity.models import Organisation
+from sifilma.identity.models import Organisation, UserRole
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -49,6 +49,7 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
     if grants(ctx.actor, Operation.ACTIVATE):
         yield from _lapsing(ctx, _tokens(ctx, settings.remind_token_days), settings.remind_token_days)
         yield from _lapsing(ctx, _manifests(ctx, settings.remind_manifest_days), settings.remind_manifest_days)
+    yield from _lapsing(ctx, _temporary_roles(ctx, settings.remind_role_days), settings.remind_role_days)
     if ctx.actor.organisation_kind is OrganisationKind.INSTITUTION or grants(ctx.actor, Operation.REFERENCE_DRAFT):
         yield from _agreements(ctx, settings.remind_agreement_days)
 
@@ -86,6 +87,10 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     return tasks_waiting.line_query(
         by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
     )
+
+
+def _temporary_roles(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
+    return home.own_temporary_roles(ctx).where(UserRole.ends_at <= ctx.now + timedelta(days=max(days, default=0)))
 
 
 def _lapsing(ctx: Context, query: Select[Any], days: tuple[int, ...]) -> Iterator[Due]:

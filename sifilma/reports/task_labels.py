@@ -64,6 +64,7 @@ TASKS = {
     "revocation_proposed": Task(_("Revocation of a manifest awaits a decision"), "hourglass-split", *_MANIFEST),
     "user_change_proposed": Task(_("Change of an account awaits another person"), "hourglass-split", *_PROPOSALS),
     "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
+    "role_ends": Task(_("A role of yours ends"), "person-gear", "accounts.profile", ""),
     "token_lapses": Task(_("Unused tokens lapse"), "key", _ACTIVATION),
     "personalisation_request_approved": Task(_("Your personalisation request is approved"), "check-circle", _PERSONALISATION),
     "personalisation_request_returned": Task(

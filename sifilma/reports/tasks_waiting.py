@@ -74,9 +74,9 @@ def waiting(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     if grants(ctx.actor, Operation.USERS_CENTRAL):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
+        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx))
     elif grants(ctx.actor, Operation.USERS_FACTOR):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads())
+        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads(ctx))
 
 
 def awaited(ctx: Context) -> Lines:
@@ -319,13 +319,13 @@ def _others(ctx: Context) -> ColumnElement[bool]:
     return USER_CHANGES.decidable(ctx) & (User.person_id != ctx.actor.person_id)
 
 
-def _of_heads() -> ColumnElement[bool]:
+def _of_heads(ctx: Context) -> ColumnElement[bool]:
     """Return the condition of proposals that a head decides.
 
     A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
     """
-    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD)
-    return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
+    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD, ctx.now)
+    return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head(ctx.now)
 
 
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:

@@ -108,7 +108,7 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
         person_id=row.person_id,
         session_id=row.id,
         username=row.username,
-        roles=role_set(row.roles),
+        roles=role_set(row.roles, ctx.now),
         otp_at=row.otp_at,
         ip=ctx.actor.ip,
     )
@@ -131,7 +131,7 @@ def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> A
     """Return the actor on whose behalf work continues after the request, or None if the account is disabled or the key revoked."""
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)
-        return _person(user) if user is not None and user.state == AccountState.ACTIVE else None
+        return _person(user, ctx.now) if user is not None and user.state == AccountState.ACTIVE else None
     key = ctx.session.get(ApiKey, api_key_id, populate_existing=True)
     if key is None or key.revoked_at is not None:
         return None
@@ -140,7 +140,9 @@ def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> A
     return Actor(organisation.id, kind, organisation.region_code, api_key_id=key.id, username=f"key:{key.name}")
 
 
-def _person(user: User) -> Actor:
+def _person(user: User, now: datetime) -> Actor:
     home = user.organisation
     kind = OrganisationKind(home.kind)
-    return Actor(home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.role_set)
+    return Actor(
+        home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.roles_at(now)
+    )

@@ -206,7 +206,7 @@ def second_account(world: World, person: str, like: str) -> None:
         )
         ctx.session.add(made)
         ctx.session.flush()
-        give_roles(ctx, made, model.role_set)
+        give_roles(ctx, made, model.roles_at(ctx.now))
         world.users[made.username] = made.id
 
 
