@@ -98,6 +98,13 @@ class Settings(BaseSettings):
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
     )
 
+    # --- access review: who may what, and who still works here ---
+    dormant_days: int = Field(90, description="days without a sign-in after which an account is marked as unused; 0: never", ge=0)
+    dormant_grace_days: int = Field(14, description="days after that mark for which it still works; then it is disabled", ge=1)
+    review_days: int = Field(182, description="days after which heads confirm the accounts of their people anew; 0: never", ge=0)
+    review_open_days: int = Field(30, description="days in which they should", ge=1)
+    review_grace_days: int = Field(30, description="days after those; then the accounts on which nobody has decided are disabled", ge=1)
+
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
     smtp_port: int = Field(587, description="its port")
@@ -215,7 +222,9 @@ class Settings(BaseSettings):
             raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
         return value.get_secret_value()
 
-    @field_validator("code_channels", "remind_token_days", "remind_manifest_days", "remind_role_days", "remind_agreement_days", mode="before")
+    @field_validator(
+        "code_channels", "remind_token_days", "remind_manifest_days", "remind_role_days", "remind_agreement_days", mode="before"
+    )
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         """Read a list that the environment gives as JSON. The text itself is left to be refused where it is none."""

@@ -337,6 +337,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
     # The code just used must not count again, and the trigger `totp_step_grows` refuses a smaller step than before.
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
+    user.active_since = ctx.now
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
     record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)
     return user
@@ -440,8 +441,8 @@ def get_own_user(ctx: Context, user_id: UUID) -> User:
     return user
 
 
-def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
-    """Disable or enable an account. Disabling ends its sessions and links in the same transaction.
+def set_disabled(ctx: Context, user: User, disabled: bool, reason: str = "") -> None:
+    """Disable or enable an account. Disabling ends its sessions and links in the same transaction. `reason` is that of a review or of time.
 
     An enabled account that was never activated is `invited` and needs a new link. Raise Forbidden for the actor's own account, and Conflict
     if it is not disabled or capabilities would exclude each other.
@@ -455,10 +456,11 @@ def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
     elif user.state == AccountState.DISABLED:
         check_capabilities(ctx, user.person, role_set(user.roles), user.id)
         user.state = AccountState.ACTIVE if user.password_hash else AccountState.INVITED
+        user.active_since = ctx.now
     else:
         raise Conflict("This account is not disabled.")
     action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
-    record(ctx, action, "user", user.id, organisation_id=user.organisation_id)
+    record(ctx, action, "user", user.id, organisation_id=user.organisation_id, **({"reason": reason} if reason else {}))
 
 
 def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:

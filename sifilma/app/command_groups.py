@@ -19,6 +19,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from hsm.errors import HSMError
+from sifilma.access_review import tasks as access
 from sifilma.accounts import tasks as account_tasks
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
@@ -228,6 +229,10 @@ JOBS: dict[str, Timed] = {
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "unused accounts marked": Timed(_in_one(lambda ctx: access.mark_dormant(ctx, resources().settings)), goes_by_the_clock=True),
+    "unused accounts disabled": Timed(_in_one(lambda ctx: access.disable_dormant(ctx, resources().settings)), goes_by_the_clock=True),
+    "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),
+    "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
     "temporary roles ended": Timed(_in_one(account_tasks.end_roles), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),

@@ -50,6 +50,10 @@ ACTIONS: dict[str, LazyString] = {
     Action.USER_CHANGE_PROPOSE: _("Change of an account proposed"),
     Action.USER_CHANGE_APPROVE: _("Change of an account executed"),
     Action.USER_CHANGE_REJECT: _("Change of an account rejected"),
+    Action.USER_DORMANT: _("Account unused for long"),
+    Action.ACCESS_REVIEW_OPEN: _("Confirmation of accounts opened"),
+    Action.ACCESS_REVIEW_DECIDE: _("Accounts confirmed or ended"),
+    Action.ACCESS_REVIEW_LAPSE: _("Confirmation of accounts lapsed"),
     Action.API_KEY_CREATE: _("API key made"),
     Action.API_KEY_REVOKE: _("API key revoked"),
     Action.MESSAGE_SEND_AGAIN: _("Message sent again"),
@@ -107,6 +111,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.KEYS_CEREMONY: _("Key ceremony held"),
 }
 OBJECTS: dict[str, LazyString] = {
+    "access_review": _("Confirmation of accounts"),
     "activation": _("Activation"),
     "activation_request": _("Activation request"),
     "agreement": _("Agreement (PKS)"),

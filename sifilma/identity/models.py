@@ -130,6 +130,7 @@ class User(Base):
 
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
+    `active_since` is when it was last taken up or enabled.
     """
 
     __tablename__ = "user_account"
@@ -152,6 +153,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(200), default="", server_default="")
     phone: Mapped[str] = mapped_column(String(30), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")

@@ -12,8 +12,10 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, select, union_all
+from sqlalchemy import Select, String, case, func, literal, select, union_all
 
+from sifilma.access_review.models import AccessReview, AccessReviewLine
+from sifilma.access_review.queries import is_late, undecided
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import activations_query, manifests_query
 from sifilma.cards.models import Card, CardState
@@ -113,6 +115,20 @@ def _lapsing(ctx: Context) -> tasks_waiting.Lines:
         )
         yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
     yield own_temporary_roles(ctx)
+    yield own_unconfirmed_account(ctx)
+
+
+def own_unconfirmed_account(ctx: Context) -> Select[Any]:
+    """Return a select of the actor's account where a review of it is late: without a decision it will be disabled."""
+    mine = select(AccessReviewLine).where(
+        AccessReviewLine.user_id == ctx.actor.user_id,
+        undecided(),
+        AccessReview.id == AccessReviewLine.review_id,
+        is_late(ctx.now),
+    )
+    return tasks_waiting.line_query(
+        mine, "account_unconfirmed", AccessReview.id, literal("", String), AccessReview.organisation_id, AccessReview.ends_at
+    )
 
 
 def own_temporary_roles(ctx: Context) -> Select[Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
+from sifilma.access_review import queries as access
+from sifilma.access_review.models import AccessReview, DormantMark
 from sifilma.accounts import lost_factors
 from sifilma.accounts.models import UserChange
 from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
@@ -73,6 +75,7 @@ def waiting(ctx: Context) -> Lines:
     yield from _models(ctx)
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
+    yield from _access(ctx)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx))
     elif grants(ctx.actor, Operation.USERS_FACTOR):
@@ -262,6 +265,24 @@ def _models(ctx: Context) -> Lines:
         yield _case(mine.where(ModelCase.state == CaseState.CERTIFIED), "report_certificate")
     if grants(ctx.actor, Operation.MODEL_CERTIFY):
         yield _case(cases_query(ctx, Operation.MODEL_CERTIFY).where(MODEL_CASE.approvable(ctx)), "certify_model")
+
+
+def _access(ctx: Context) -> Lines:
+    """Yield the confirmation of people, and for user administrators who is late and which unused accounts cannot be missed."""
+    if not grants(ctx.actor, Operation.ACCESS_REVIEW):
+        return
+    yield _review(access.to_decide(ctx), "confirm_people", AccessReview.opened_at, AccessReview.ends_at)
+    if ctx.actor.is_central:
+        late = access.reviews_query(ctx, Operation.ACCESS_REVIEW).where(access.is_late(ctx.now))
+        yield _review(late.where(AccessReview.organisation_id != ctx.actor.organisation_id), "review_late", AccessReview.due_at)
+        kept = select(User).where(
+            User.id == DormantMark.user_id, User.state == AccountState.ACTIVE, ~access.is_missable(ctx.now), Person.id == User.person_id
+        )
+        yield line_query(kept, "unused_needed", User.id, Person.name, User.organisation_id, DormantMark.marked_at)
+
+
+def _review(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
+    return line_query(query, task, AccessReview.id, literal("", String), AccessReview.organisation_id, at, until=until)
 
 
 # --- lines of each kind ----------------------------------------------------------------------------------------------

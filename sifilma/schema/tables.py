@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
@@ -24,6 +25,6 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover, idempotency, identity,
-    jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
+    access_review, accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover,
+    idempotency, identity, jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
 )  # fmt: skip

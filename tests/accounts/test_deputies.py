@@ -47,7 +47,7 @@ def test_a_temporary_role_counts_to_its_end_and_no_longer_also_before_the_worker
     with world.context() as ctx:
         assert (end_roles(ctx), end_roles(ctx)) == (1, 0)
     assert world.roles_of("operator1") == {"operator"}
-    [(action, data)] = world.sql("SELECT action, data FROM audit_entry WHERE action = 'user.role_end'")
+    [(data,)] = world.sql("SELECT data FROM audit_entry WHERE action = 'user.role_end'")
     assert "approver" in str(data)
     deputy_again = done(proposed(world, until="2026-11-27"), 202)
     done(world.client("admin2").post(f"/user-changes/{deputy_again['id']}/decision", {"decision": "execute"}))
