@@ -41,7 +41,7 @@ def _reviews() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_review")),
     )
     op.create_index("uq_access_review_open", "access_review", ["organisation_id"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN)
-    op.create_index(op.f("ix_access_review_organisation_id"), "access_review", ["organisation_id", "opened_at"])
+    op.create_index(op.f("ix_access_review_organisation_id_opened_at"), "access_review", ["organisation_id", "opened_at"])
     op.create_table(
         "access_review_line",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -66,7 +66,7 @@ def _reviews() -> None:
             ["act_id"], ["audit_entry.id"], name=op.f("fk_access_review_line_act_id"), deferrable=True, initially="DEFERRED"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_review_line")),
-        sa.UniqueConstraint("review_id", "user_id", name=op.f("uq_access_review_line_review_id")),
+        sa.UniqueConstraint("review_id", "user_id", name=op.f("uq_access_review_line_review_id_user_id")),
     )
     op.create_index(op.f("ix_access_review_line_user_id"), "access_review_line", ["user_id"])
 

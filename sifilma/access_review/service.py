@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -84,8 +84,13 @@ def _decided(ctx: Context, review: AccessReview, decision: Decision) -> tuple[Ac
 
 def _facts(decisions: Sequence[Decision]) -> dict[str, Any]:
     """Return what the entry says: counts, and the digest of the list, which stands in the lines."""
-    listed = sorted([str(one.line_id), role_names(one.roles), str(one.outcome)] for one in decisions)
-    return {"digest": hashlib.sha256(rfc8785.dumps(listed)).hexdigest(), **Counter(str(one.outcome) for one in decisions)}
+    digest = digest_of((one.line_id, role_names(one.roles), str(one.outcome)) for one in decisions)
+    return {"digest": digest, **Counter(str(one.outcome) for one in decisions)}
+
+
+def digest_of(decided: Iterable[tuple[UUID, str, str]]) -> str:
+    """Return the SHA-256 (hex) of what was decided in one act: line, roles, outcome."""
+    return hashlib.sha256(rfc8785.dumps(sorted([str(line_id), roles, outcome] for line_id, roles, outcome in decided))).hexdigest()
 
 
 def _settle(ctx: Context, line: AccessReviewLine, user: User, outcome: Outcome, act: Act) -> None:

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import pyotp
 
+from sifilma.access_review.tasks import open_review
 from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
+from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import Actor
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -17,6 +19,7 @@ from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
+from tests.accounts.test_deputies import deputy
 from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.destruction.test_service import record
@@ -79,6 +82,18 @@ def _accounts(world: World) -> None:
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
     _replace_lost_factor(world)
+    _review_access(world)
+
+
+def _review_access(world: World) -> None:
+    """Give a role until a day, and let the head confirm a member of staff."""
+    deputy(world, "operator2")
+    home = world.organisation_of(HEAD)
+    with world.context() as ctx:
+        review = open_review(ctx, world.settings, ctx.session.get_one(Organisation, home)).id
+    [line] = done(world.client(HEAD).get(f"/access-reviews/{review}/lines"))["items"]
+    decision = {"line": line["id"], "outcome": "confirmed", "roles": line["roles"]}
+    assert done(world.client(HEAD).post(f"/access-reviews/{review}/decisions", {"decisions": [decision]}))["state"] == "closed"
 
 
 def _replace_lost_factor(world: World) -> None:

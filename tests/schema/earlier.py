@@ -7,8 +7,22 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
+def back_to_0019(connection: Connection) -> None:
+    """Undo what came after 0019 on a database without triggers."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("access_review_line", "access_review", "dormant_mark"):
+        undo.drop_table(table)
+    connection.execute(text("ALTER TABLE user_account DROP COLUMN active_since"))
+    for table, check in (("user_role", "temporary"), ("user_change", "ends")):
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.drop_column("ends_at")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
+
+
 def back_to_0018(connection: Connection) -> None:
-    """Undo 0019 on a database without triggers."""
+    """Undo 0019, and what came after it, on a database without triggers."""
+    back_to_0019(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
         " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"
