@@ -105,6 +105,16 @@ class Settings(BaseSettings):
     review_open_days: int = Field(30, description="days in which they should", ge=1)
     review_grace_days: int = Field(30, description="days after those; then the accounts on which nobody has decided are disabled", ge=1)
 
+    # --- retention: how long what is no record of an act is kept; 0: for ever ---
+    person_retention_days: int = Field(
+        1826,
+        description="days after the last account of a person was disabled; then a pseudonym takes the place of who it was",
+        ge=0,
+    )
+    keep_sessions_days: int = Field(400, description="the same for sessions that are over, with address and browser", ge=0)
+    keep_codes_days: int = Field(30, description="the same for codes that were sent, of which only a keyed hash is stored", ge=0)
+    keep_messages_days: int = Field(400, description="the same for messages that are through, and for what somebody was reminded of", ge=0)
+
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
     smtp_port: int = Field(587, description="its port")

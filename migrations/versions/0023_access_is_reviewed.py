@@ -1,5 +1,7 @@
 """Roles that are given until a day; the review of who may what."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,12 +12,27 @@ depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 OPEN = sa.text("closed_at IS NULL")
+ACCOUNT = sa.table(
+    "user_account",
+    sa.column("id", sa.Uuid()),
+    sa.column("state", sa.String),
+    sa.column("created_at", MOMENT),
+    sa.column("disabled_at", MOMENT),
+)
+ENTRY = sa.table(
+    "audit_entry",
+    sa.column("object_kind", sa.String),
+    sa.column("object_id", sa.String),
+    sa.column("action", sa.String),
+    sa.column("at", MOMENT),
+)
 
 
 def upgrade() -> None:
     _temporary_roles()
     _reviews()
     _unused_accounts()
+    _leavers()
 
 
 def _temporary_roles() -> None:
@@ -83,3 +100,14 @@ def _unused_accounts() -> None:
     )
     op.create_index(op.f("ix_dormant_mark_marked_at"), "dormant_mark", ["marked_at"])
     op.add_column("user_account", sa.Column("active_since", MOMENT, nullable=True))
+
+
+def _leavers() -> None:
+    op.add_column("user_account", sa.Column("disabled_at", MOMENT, nullable=True))
+    op.add_column("person", sa.Column("pseudonym_act_id", sa.Uuid(), nullable=True))
+    bind = op.get_bind()
+    newest = sa.select(ENTRY.c.object_id, sa.func.max(ENTRY.c.at)).where(ENTRY.c.object_kind == "user", ENTRY.c.action == "user.disable")
+    disabled: dict[str, Any] = {row[0]: row[1] for row in bind.execute(newest.group_by(ENTRY.c.object_id))}
+    for account in bind.execute(sa.select(ACCOUNT).where(ACCOUNT.c.state == "disabled")).all():
+        since = disabled.get(str(account.id)) or account.created_at
+        bind.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == account.id).values(disabled_at=since))

@@ -57,7 +57,8 @@ triggers.guard(
     "user_account",
     "UPDATE",
     "OLD.totp_sealed IS NOT NULL AND NEW.totp_sealed IS NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.user_id = NEW.id"
-    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))",
+    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))"
+    " AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.pseudonym_act_id IS NOT NULL)",
     "user_account: a second factor is given up by two persons",
 )
 triggers.guard(

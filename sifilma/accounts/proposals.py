@@ -75,6 +75,8 @@ def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Ro
         raise Conflict("This account is in use: its second factor must be reported as lost.")
     if change == "enable" and user.state != AccountState.DISABLED:
         raise Conflict("This account is not disabled.")
+    if change == "enable" and user.person.pseudonym_act_id is not None:
+        raise Conflict("This person has left for good: nothing tells any more who it was. Invite them anew.")
     if change == "disable" and user.state == AccountState.DISABLED:
         raise Conflict("This account is disabled already.")
     if change in ("roles", "enable"):

@@ -450,13 +450,15 @@ def set_disabled(ctx: Context, user: User, disabled: bool, reason: str = "") -> 
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody disables their own account.")
     if disabled:
-        user.state = AccountState.DISABLED
+        user.state, user.disabled_at = AccountState.DISABLED, user.disabled_at or ctx.now
         end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
         lapse_invitations(ctx, user)
     elif user.state == AccountState.DISABLED:
+        if user.person.pseudonym_act_id is not None:
+            raise Conflict("This person has left for good: nothing tells any more who it was. Invite them anew.")
         check_capabilities(ctx, user.person, role_set(user.roles), user.id)
         user.state = AccountState.ACTIVE if user.password_hash else AccountState.INVITED
-        user.active_since = ctx.now
+        user.active_since, user.disabled_at = ctx.now, None
     else:
         raise Conflict("This account is not disabled.")
     action = Action.USER_DISABLE if disabled else Action.USER_ENABLE

@@ -27,9 +27,10 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
+from sifilma.app.leavers import pseudonymise_leavers
+from sifilma.app.retention import forget_old
 from sifilma.fsck.cli import fsck
 from sifilma.jobs import worker
-from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.ids import uuid7
@@ -235,5 +236,6 @@ JOBS: dict[str, Timed] = {
     "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
     "temporary roles ended": Timed(_in_one(account_tasks.end_roles), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
-    "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
+    "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings)), goes_by_the_clock=True),
+    "people given a pseudonym": Timed(_in_one(lambda ctx: pseudonymise_leavers(ctx, resources().settings)), goes_by_the_clock=True),
 }

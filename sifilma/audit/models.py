@@ -63,6 +63,7 @@ class Action(StrEnum):
     ACCESS_REVIEW_OPEN = "access_review.open"
     ACCESS_REVIEW_DECIDE = "access_review.decide"
     ACCESS_REVIEW_LAPSE = "access_review.lapse"
+    PERSON_PSEUDONYMISE = "person.pseudonymise"
     API_KEY_CREATE = "api_key.create"
     API_KEY_REVOKE = "api_key.revoke"
     MESSAGE_SEND_AGAIN = "message.send_again"

@@ -72,7 +72,8 @@ class Organisation(Base):
 class Person(Base):
     """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
 
-    It is unique, because four eyes compare persons: somebody with two accounts is still one person.
+    It is unique, because four eyes compare persons: somebody with two accounts is still one person. Of a person who has left for long it is
+    `former:<keyed hash>`, and name and number are a pseudonym; `pseudonym_act_id` is the entry of that act.
     """
 
     __tablename__ = "person"
@@ -82,6 +83,7 @@ class Person(Base):
     id_kind: Mapped[str] = mapped_column(String(10))
     id_number: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
+    pseudonym_act_id: Mapped[UUID | None]
 
 
 TEMPORARY = (Role.APPROVER, Role.OPERATOR)
@@ -130,7 +132,7 @@ class User(Base):
 
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
-    `active_since` is when it was last taken up or enabled.
+    `active_since` is when it was last taken up or enabled, `disabled_at` when it was disabled, if it is.
     """
 
     __tablename__ = "user_account"
@@ -154,6 +156,7 @@ class User(Base):
     phone: Mapped[str] = mapped_column(String(30), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
@@ -317,4 +320,20 @@ triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )
 triggers.immutable("invitation", "user_id", "change_id")
-triggers.immutable("person", "identity", "id_kind", "id_number")
+# Who a person is changes once: when all accounts are disabled, by the act that gives a pseudonym.
+_LEFT = (
+    "OLD.pseudonym_act_id IS NULL AND OLD.id_kind = NEW.id_kind"
+    " AND NOT EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = NEW.id AND u.state <> 'disabled')"
+    " AND EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.pseudonym_act_id AND e.action = 'person.pseudonymise'"
+    " AND REPLACE(e.object_id, '-', '') = REPLACE(CAST(NEW.id AS TEXT), '-', ''))"
+)
+triggers.immutable("person", "identity", "id_kind", "id_number", "pseudonym_act_id", unless=_LEFT)
+triggers.guard("person_pseudonym", "person", "UPDATE", "OLD.pseudonym_act_id IS NOT NULL", "person: a pseudonym stays")
+triggers.guard(
+    "user_account_left",
+    "user_account",
+    "UPDATE",
+    "OLD.state = 'disabled' AND NEW.state <> 'disabled'"
+    " AND EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.pseudonym_act_id IS NOT NULL)",
+    "user_account: its person has left for good",
+)

@@ -51,6 +51,11 @@ PEOPLE = [
           f"UPDATE access_review SET organisation_id={BANGLI}"),
     plant("access-review", "access_review_line", "are not what the audit entry says", "UPDATE access_review_line SET roles='head'"),
     plant("access-review", "access_review_line", "are not what the audit entry says", f"UPDATE access_review_line SET act_id={ENTRY}"),
+    plant("pseudonym", "person", "has a pseudonym that no act gave", f"UPDATE person SET pseudonym_act_id={ENTRY} WHERE id = {{some person}}"),
+    plant("pseudonym", "person", "has an identity that does not say whether it is a pseudonym",
+          "UPDATE person SET identity='former:x' WHERE id = {some person}"),
+    plant("pseudonym", "person", "has a pseudonym, and an account that is active and tells more",
+          f"UPDATE person SET pseudonym_act_id={ENTRY} WHERE id = (SELECT person_id FROM user_account WHERE username='operator1')"),
     plant("seed-opens", "user", "has a seed that is not sealed for it",
           "UPDATE user_account SET totp_sealed=(SELECT totp_sealed FROM user_account WHERE username='admin1') WHERE username='operator1'"),
     *(

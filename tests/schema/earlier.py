@@ -12,7 +12,8 @@ def back_to_0019(connection: Connection) -> None:
     undo = Operations(MigrationContext.configure(connection))
     for table in ("access_review_line", "access_review", "dormant_mark"):
         undo.drop_table(table)
-    connection.execute(text("ALTER TABLE user_account DROP COLUMN active_since"))
+    for table, column in (("user_account", "active_since"), ("user_account", "disabled_at"), ("person", "pseudonym_act_id")):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
     for table, check in (("user_role", "temporary"), ("user_change", "ends")):
         with undo.batch_alter_table(table) as batch:
             batch.drop_constraint(f"ck_{table}_{check}", type_="check")

@@ -115,7 +115,7 @@ LIBRARIES = {
         "model_cases personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
-    "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks",
+    "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
     # a part of the record or of its transparency log
     "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
     # a command that makes the application itself
