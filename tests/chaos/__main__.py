@@ -5,6 +5,7 @@ Exit status 1 if anything was not as it must be, or the time was over before so 
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import sys
@@ -98,6 +99,7 @@ def say(what: object) -> None:
 
 def main() -> int:
     """Run the parts that are asked for."""
+    argparse.ArgumentParser(prog="make chaos", usage="SEED= KILLS= MINUTES= ONLY= make chaos", description=__doc__).parse_args()
     wanted = os.environ
     seed = int(wanted.get("SEED") or secrets.randbelow(10**6))
     kills, minutes, only = int(wanted.get("KILLS") or 300), float(wanted.get("MINUTES") or 10), wanted.get("ONLY", "")
