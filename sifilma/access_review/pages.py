@@ -86,10 +86,10 @@ KEYS = Export(
         _("Revoked"): lambda line: line.key.revoked_at or "",
     },
 )
-REVIEW_STATES: dict[str, LazyString] = {"open": _("Open"), "late": _("Late"), "closed": _("Closed")}
+REVIEW_STATES: dict[str, LazyString] = {"open": _("Under way"), "late": _("Late"), "closed": _("Closed")}
 OUTCOMES: dict[str, LazyString] = {
     Outcome.CONFIRMED: _("Confirmed"),
-    Outcome.ENDED: _("Ended"),
+    Outcome.ENDED: _("Account ended"),
     Outcome.LAPSED: _("Nobody decided in time"),
 }
 
@@ -133,7 +133,7 @@ REVIEWS = Export(
         _("To be done by"): lambda line: line.review.due_at,
         _("Closed"): lambda line: line.review.closed_at or "",
         _("Confirmed"): lambda line: line.confirmed,
-        _("Ended"): lambda line: line.ended,
+        _("Accounts ended"): lambda line: line.ended,
         _("Nobody decided in time"): lambda line: line.lapsed,
         _("Wait for a decision"): lambda line: line.waiting,
     },

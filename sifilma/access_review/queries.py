@@ -159,7 +159,7 @@ def undecided() -> ColumnElement[bool]:
     return AccessReviewLine.outcome.is_(None)
 
 
-def to_decide(ctx: Context) -> Select[AccessReview]:
+def to_decide_query(ctx: Context) -> Select[AccessReview]:
     """Return the open reviews of the actor's organisation with an account that the actor can decide on: not their own."""
     waits = exists().where(
         AccessReviewLine.review_id == AccessReview.id,

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from config.settings import Settings
 from sifilma.accounts import service
 from sifilma.accounts.models import USER_CHANGE, UserChange
+from sifilma.accounts.roles import check_capabilities, give_role_until
 from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
@@ -62,7 +63,7 @@ def _require_deputy(ctx: Context, user: User, role: Role) -> None:
         raise Conflict("This account is disabled already.")
     if role in user.roles_at(ctx.now):
         raise Conflict("This account has the role already.")
-    service.check_capabilities(ctx, user.person, role_set(user.roles) | {role}, user.id)
+    check_capabilities(ctx, user.person, role_set(user.roles) | {role}, user.id)
 
 
 def _end_of(day: date) -> datetime:
@@ -80,7 +81,7 @@ def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Ro
     if change == "disable" and user.state == AccountState.DISABLED:
         raise Conflict("This account is disabled already.")
     if change in ("roles", "enable"):
-        service.check_capabilities(ctx, user.person, roles or role_set(user.roles), user.id)
+        check_capabilities(ctx, user.person, roles or role_set(user.roles), user.id)
 
 
 def make_proposal(
@@ -135,7 +136,7 @@ def _give_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None
     if ends_at <= ctx.trusted_now:
         raise Conflict("The last day of this role is over: reject the proposal.")
     _require_deputy(ctx, user, role)
-    service.give_role_until(ctx, user, role, ends_at)
+    give_role_until(ctx, user, role, ends_at)
 
 
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from sifilma.accounts.roles import check_capabilities, give_roles
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.identity.fields import email_address, id_number, phone_number, spelled, user_name
@@ -24,7 +25,6 @@ from sifilma.identity.models import (
     Organisation,
     Person,
     User,
-    UserRole,
     role_names,
     role_set,
 )
@@ -178,45 +178,6 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     return user
 
 
-def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
-    """End the roles that an account is to hold no more, and give it the new ones. A temporary role that stays keeps its end."""
-    kept = set()
-    for row in _given(ctx, user):
-        if row.role in roles and (row.ends_at is None or row.ends_at > ctx.now):
-            kept.add(row.role)
-        else:
-            row.until = min(ctx.now, row.ends_at or ctx.now)
-    ctx.session.flush()  # before the new ones: a trigger refuses roles that exclude each other
-    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - kept)
-    ctx.session.flush()
-    ctx.session.expire(user, ["roles"])
-
-
-def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
-    """Give an account one more role, until a moment. What it holds besides stays, and so do its sessions."""
-    for row in _given(ctx, user):
-        if row.role == role and row.ends_at is not None:
-            row.until = min(ctx.now, row.ends_at)
-    ctx.session.flush()
-    ctx.session.add(UserRole(user_id=user.id, role=str(role), since=ctx.now, ends_at=ends_at))
-    ctx.session.flush()
-    ctx.session.expire(user, ["roles"])
-    record(
-        ctx,
-        Action.USER_DEPUTY,
-        "user",
-        user.id,
-        organisation_id=user.organisation_id,
-        roles=role_names(user.roles_at(ctx.now)),
-        role=str(role),
-        until=ends_at.isoformat(),
-    )
-
-
-def _given(ctx: Context, user: User) -> Sequence[UserRole]:
-    return ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
-
-
 def _checked(organisation: Organisation, new: NewUser) -> NewUser:
     """Return the values as they are kept. A schema has checked them already, but a command has none."""
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
@@ -261,19 +222,6 @@ def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
 def known_otherwise(user: User, name: str) -> bool:
     """Return whether the person is registered under another name than the inviter wrote. The registered name stays."""
     return " ".join(name.split()).casefold() != " ".join(user.person.name.split()).casefold()
-
-
-def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
-    """Raise Conflict (`capabilities`) if a person would hold both `user_admin` and `approver`, or `auditor` beside another role.
-
-    All accounts of the person count that are not disabled, except `besides`. Triggers refuse the same (`sifilma/identity/models.py`).
-    """
-    # Two concurrent changes of one person's accounts would not see each other.
-    ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))
-    others = ctx.session.execute(select(User.id, User.roles).where(User.person_id == person.id, User.state != AccountState.DISABLED))
-    held = roles.union(*(role_set(names) for user_id, names in others if user_id != besides))
-    if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
-        raise Conflict("These capabilities never meet in one person.", type="capabilities")
 
 
 def get_invitation(ctx: Context, secret: str) -> Invitation:

@@ -35,7 +35,7 @@ FORMER = "former:"
 """What the identity of a pseudonymised person begins with."""
 
 
-def leavers(ctx: Context, settings: Settings) -> Select[Person]:
+def leavers_query(ctx: Context, settings: Settings) -> Select[Person]:
     """Return a query of persons who have left long enough ago: all their accounts were disabled then, and no proposal of theirs is open."""
     edge = ctx.due_until() - timedelta(days=settings.person_retention_days)
     stays = exists().where(
@@ -59,7 +59,7 @@ def pseudonymise_leavers(ctx: Context, settings: Settings) -> int:
     """Give pseudonyms to people who have left long enough ago, each by an act of its own. Return their number. Raise ClockNotTrusted."""
     if not settings.person_retention_days:
         return 0
-    found = list(ctx.session.scalars(leavers(ctx, settings).limit(AT_ONCE).with_for_update(skip_locked=True)))
+    found = list(ctx.session.scalars(leavers_query(ctx, settings).limit(AT_ONCE).with_for_update(skip_locked=True)))
     for person in found:
         _pseudonymise(ctx, settings, person)
     return len(found)
@@ -109,7 +109,7 @@ def retention(dry_run: bool) -> None:
             click.echo(f"{pseudonymise_leavers(ctx, settings)} persons were given a pseudonym")
             return
         ctx.uow.begin_read()
-        found: Sequence[Person] = ctx.session.scalars(leavers(ctx, settings)).all()
+        found: Sequence[Person] = ctx.session.scalars(leavers_query(ctx, settings)).all()
         for person in found:
             click.echo(_told(ctx, person))
     click.echo(f"{len(found)} persons would be given a pseudonym")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sifilma.fsck import (
-    access,
     accounts,
     approvals,
     batches,
@@ -29,7 +28,6 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    access,
     organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 

@@ -114,11 +114,11 @@ def _lapsing(ctx: Context) -> tasks_waiting.Lines:
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
         yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
-    yield own_temporary_roles(ctx)
-    yield own_unconfirmed_account(ctx)
+    yield temporary_roles_query(ctx)
+    yield unconfirmed_query(ctx)
 
 
-def own_unconfirmed_account(ctx: Context) -> Select[Any]:
+def unconfirmed_query(ctx: Context) -> Select[Any]:
     """Return a select of the actor's account where a review of it is late: without a decision it will be disabled."""
     mine = select(AccessReviewLine).where(
         AccessReviewLine.user_id == ctx.actor.user_id,
@@ -131,7 +131,7 @@ def own_unconfirmed_account(ctx: Context) -> Select[Any]:
     )
 
 
-def own_temporary_roles(ctx: Context) -> Select[Any]:
+def temporary_roles_query(ctx: Context) -> Select[Any]:
     """Return a select of the actor's roles that were given until a day."""
     mine = select(UserRole).where(UserRole.user_id == ctx.actor.user_id, counts(ctx.now), UserRole.ends_at.is_not(None))
     of_account = mine.where(User.id == UserRole.user_id)

@@ -92,7 +92,7 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
 
 
 def _temporary_roles(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
-    return home.own_temporary_roles(ctx).where(UserRole.ends_at <= ctx.now + timedelta(days=max(days, default=0)))
+    return home.temporary_roles_query(ctx).where(UserRole.ends_at <= ctx.now + timedelta(days=max(days, default=0)))
 
 
 def _own_account(ctx: Context, settings: Settings) -> Iterator[Due]:
@@ -102,7 +102,7 @@ def _own_account(ctx: Context, settings: Settings) -> Iterator[Due]:
     for task, key, title, organisation, at, count, _until in ctx.session.execute(unused):
         ends = at + timedelta(days=settings.dormant_grace_days)
         yield Due(task, key, title, organisation, ends, count, f"{at:%Y%m%dT%H%M%S}", lapses=True)
-    for task, key, title, organisation, at, count, _until in ctx.session.execute(home.own_unconfirmed_account(ctx)):
+    for task, key, title, organisation, at, count, _until in ctx.session.execute(home.unconfirmed_query(ctx)):
         yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%d}", lapses=True)
 
 

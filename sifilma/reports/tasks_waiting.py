@@ -271,7 +271,7 @@ def _access(ctx: Context) -> Lines:
     """Yield the confirmation of people, and for user administrators who is late and which unused accounts cannot be missed."""
     if not grants(ctx.actor, Operation.ACCESS_REVIEW):
         return
-    yield _review(access.to_decide(ctx), "confirm_people", AccessReview.opened_at, AccessReview.ends_at)
+    yield _review(access.to_decide_query(ctx), "confirm_people", AccessReview.opened_at, AccessReview.ends_at)
     if ctx.actor.is_central:
         late = access.reviews_query(ctx, Operation.ACCESS_REVIEW).where(access.is_late(ctx.now))
         yield _review(late.where(AccessReview.organisation_id != ctx.actor.organisation_id), "review_late", AccessReview.due_at)

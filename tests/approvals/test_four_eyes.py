@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
-from sifilma.accounts.service import give_roles
+from sifilma.accounts.roles import give_roles
 from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals import four_eyes

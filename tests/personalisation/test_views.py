@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from sifilma.accounts.service import give_roles
+from sifilma.accounts.roles import give_roles
 from sifilma.documents.sheets import write_csv, write_xlsx
 from sifilma.identity.models import User
 from sifilma.kernel.db import db

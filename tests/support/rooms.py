@@ -50,6 +50,7 @@ ROLES = {
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
     "accounts/api_keys": "the keys of an organisation's programs",
+    "accounts/roles": "the roles of an account, given for good or until a day, and which exclude each other",
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
     "activation/bulk/job": "the kind of job that activates row by row",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
@@ -129,7 +130,7 @@ LIBRARIES = {
     ),
     # the theme of invariants, and what runs them
     "fsck": (
-        "access accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "
+        "accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "
         "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists tokens"
     ),
     # the one thing that every package may use
