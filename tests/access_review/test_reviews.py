@@ -131,3 +131,14 @@ def test_the_pages_show_what_is_decided_and_give_it_as_a_file(sqlite_world: Worl
     told = english(world, "auditor1").get(page, unduh="csv").get_data(as_text=True)
     assert "Joko Contoh,magetan.staf,Staff" in told
     assert "Indah Contoh" in told
+
+
+def test_of_two_heads_who_decide_nothing_both_stay(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.give_role("magetan.staf", "head")
+    opened(world)
+    assert set(review_of(world, "magetan.kepala")["lines"]) == {"magetan.kepala", "magetan.staf"}  # each can confirm the other
+    world.clock.advance(days=60)
+    with world.context() as ctx:
+        assert tasks.close_reviews(ctx) == 2
+    assert (state(world, "magetan.kepala"), state(world, "magetan.staf")) == ("active", "active")
