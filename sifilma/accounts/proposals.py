@@ -22,6 +22,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
+from sifilma.sign_in.authority import record_change
 
 LONGEST_DEPUTY = timedelta(days=366)
 PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
@@ -142,6 +143,7 @@ def _give_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
     """Make a central account without a link, and propose its invitation to a second user administrator."""
     user = service.make_user(ctx, organisation, new)
+    record_change(ctx, Action.USER_REGISTER, user, roles=role_names(role_set(user.roles)))
     return propose_change(ctx, user, "invite")
 
 

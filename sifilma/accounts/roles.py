@@ -9,11 +9,12 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.audit.models import Action
-from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Person, User, UserRole, role_names, role_set
+from sifilma.identity.models import AccountState, LoginSession, Person, User, UserRole, role_names, role_set
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
+from sifilma.sign_in.authority import record_change
+from sifilma.sign_in.service import end_sessions
 
 
 def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
@@ -31,7 +32,7 @@ def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
 
 
 def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
-    """Give an account one more role, until a moment. What it holds besides stays, and so do its sessions."""
+    """Give an account one more role, until a moment, and end its sessions. What it holds besides stays."""
     for row in _given(ctx, user):
         if row.role == role and row.ends_at is not None:
             row.until = min(ctx.now, row.ends_at)
@@ -39,16 +40,9 @@ def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> 
     ctx.session.add(UserRole(user_id=user.id, role=str(role), since=ctx.now, ends_at=ends_at))
     ctx.session.flush()
     ctx.session.expire(user, ["roles"])
-    record(
-        ctx,
-        Action.USER_DEPUTY,
-        "user",
-        user.id,
-        organisation_id=user.organisation_id,
-        roles=role_names(user.roles_at(ctx.now)),
-        role=str(role),
-        until=ends_at.isoformat(),
-    )
+    end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
+    facts = {"role": str(role), "until": ends_at.isoformat()}
+    record_change(ctx, Action.USER_DEPUTY, user, roles=role_names(role_set(user.roles)), **facts)
 
 
 def _given(ctx: Context, user: User) -> Sequence[UserRole]:

@@ -38,6 +38,7 @@ from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.sign_in import throttle, totp
 from sifilma.sign_in.authentication import secret_hash
+from sifilma.sign_in.authority import carry_sessions, is_authentic, record_change
 from sifilma.sign_in.models import Passkey, RecoveryCode
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from sifilma.sign_in.service import end_sessions
@@ -76,7 +77,7 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
     """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=role_names(user.roles_at(ctx.now)))
+    record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)))
     return user, link
 
 
@@ -106,9 +107,7 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
 
 def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     link = new_invitation(ctx, settings, user, change_id)
-    record(
-        ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.roles_at(ctx.now)), again=True
-    )
+    record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)), again=True)
     return link
 
 
@@ -118,7 +117,7 @@ def end_factors(ctx: Context, user: User) -> None:
         ctx.session.execute(
             update(kept)
             .where(kept.user_id == user.id, kept.ended_at.is_(None))
-            .values(ended_at=ctx.now)
+            .values(ended_at=ctx.now, seal=None)
             .execution_options(synchronize_session=False)
         )
 
@@ -146,7 +145,7 @@ def lapse_invitations(ctx: Context, user: User) -> None:
     ctx.session.execute(
         update(Invitation)
         .where(Invitation.user_id == user.id, Invitation.used_at.is_(None), Invitation.expires_at > ctx.now)
-        .values(expires_at=ctx.now - timedelta(seconds=1))
+        .values(expires_at=ctx.now - timedelta(seconds=1), seal=None)
         .execution_options(synchronize_session=False)
     )
 
@@ -228,7 +227,7 @@ def get_invitation(ctx: Context, secret: str) -> Invitation:
     """Return the invitation of a link. Raise the same NotFound if it is unknown, used or lapsed, so that the answer tells nothing more."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
     is_ahead = found is not None and found.created_at > ctx.now + SLACK  # made by a wrong clock: it would live for years
-    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead:
+    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead or not is_authentic(ctx, Invitation, found):
         raise NotFound(UNKNOWN_INVITATION)
     return found
 
@@ -279,7 +278,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     hashed = hash_password(password)
     for row in (user, invitation):
         hold(ctx.session, row)
-    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
+    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED or not is_authentic(ctx, User, user):
         raise NotFound(UNKNOWN_INVITATION)
     invitation.used_at = ctx.now
     user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
@@ -287,7 +286,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
     user.active_since = ctx.now
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)
+    record_change(ctx, Action.USER_ENROL, user, step=step)
     return user
 
 
@@ -313,9 +312,10 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
     if user.password_hash != known.password_hash:
         raise Conflict("Somebody else changed this a moment ago. Look again.")
     throttle.forgive(ctx.session, *slot.limits)
-    user.password_hash = hashed
+    version, user.password_hash = user.authority_version, hashed
     end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
-    record(ctx, Action.USER_PASSWORD, "user", user.id)
+    record_change(ctx, Action.USER_PASSWORD, user)
+    carry_sessions(ctx, user, version)
 
 
 def _note_wrong(session: Session, ctx: Context, user_id: UUID, slot: throttle.Slot) -> None:
@@ -410,7 +410,7 @@ def set_disabled(ctx: Context, user: User, disabled: bool, reason: str = "") -> 
     else:
         raise Conflict("This account is not disabled.")
     action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
-    record(ctx, action, "user", user.id, organisation_id=user.organisation_id, **({"reason": reason} if reason else {}))
+    record_change(ctx, action, user, **({"reason": reason} if reason else {}))
 
 
 def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
@@ -427,4 +427,4 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     check_capabilities(ctx, user.person, roles, user.id)
     give_roles(ctx, user, roles)
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.roles_at(ctx.now)))
+    record_change(ctx, Action.USER_ROLES, user, roles=role_names(role_set(user.roles)))

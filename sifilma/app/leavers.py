@@ -27,6 +27,7 @@ from sifilma.kernel.context import Context
 from sifilma.notifications.models import OutboxMessage
 from sifilma.oversight.models import ReferenceChange
 from sifilma.resources import resources
+from sifilma.sign_in.authority import record_change
 from sifilma.sign_in.models import Passkey, PasskeyChallenge, RecoveryCode, SentCode
 from sifilma.web.command import command_context
 
@@ -84,7 +85,7 @@ def hashed(settings: Settings, identity: str) -> str:
 
 def _forget_account(ctx: Context, user: User, username: str) -> None:
     user.username, user.email, user.phone, user.notices, user.password_hash, user.totp_sealed = username, "", "", "", "", None
-    ctx.session.flush()
+    record_change(ctx, Action.PERSON_PSEUDONYMISE, user)
     sessions = select(LoginSession.id).where(LoginSession.user_id == user.id).scalar_subquery()
     for gone in (
         delete(SentCode).where(SentCode.session_id.in_(sessions)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,12 +28,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import cast as cast_as
-from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 
-from sifilma.kernel import triggers
+from sifilma.kernel import seals, triggers
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import Part, Sealed
 
 
 class IdKind(StrEnum):
@@ -90,11 +91,11 @@ TEMPORARY = (Role.APPROVER, Role.OPERATOR)
 """Roles that can be given until a day: to deputies, while somebody is away."""
 
 
-class UserRole(Base):
+class UserRole(Part, Base):
     """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when.
 
     `ends_at` is the end with which a temporary role was given. It counts from that moment on as ended, also before the worker has written
-    `until`.
+    `until`. The seal of the account covers the roles that it holds, with their ends.
     """
 
     __tablename__ = "user_role"
@@ -115,6 +116,10 @@ class UserRole(Base):
     until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    def whole(self, session: Session) -> Sealed:
+        """Return the account that holds this role."""
+        return session.get_one(User, self.user_id)
+
 
 # One text for a role, so that roles come with the statement that reads the account: `approver/2026-12-31T17:00:00+00` has an end.
 _WITH_END = case(
@@ -125,7 +130,24 @@ _WITH_END = case(
 )
 
 
-class User(Base):
+def _with_end(row: Any) -> str:
+    return row.role if row.ends_at is None else f"{row.role}/{row.ends_at.isoformat()}"
+
+
+def sealed_roles(names: str) -> str:
+    """Return the roles of `User.roles` as the seal covers them: sorted, their ends in one spelling, whatever the database's."""
+    if "/" not in names:
+        return " ".join(sorted(names.split()))
+    found = (name.partition("/") for name in names.split())
+    return " ".join(sorted(f"{name}/{_moment(end).astimezone(UTC).isoformat()}" if end else name for name, _, end in found))
+
+
+def _moment(stored: str) -> datetime:
+    at = datetime.fromisoformat(stored)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # SQLite stores no zone
+
+
+class User(Sealed, Base):
     """An account of one person in one organisation. `roles` are the Role values that it was given, with their ends, separated by spaces.
 
     They are read only; `roles_at` says which count at a moment.
@@ -133,9 +155,16 @@ class User(Base):
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
     `active_since` is when it was last taken up or enabled, `disabled_at` when it was disabled, if it is.
+    `authority_version` grows with each change of what the seal covers. The entry of the act states it, and sessions are bound to it.
     """
 
     __tablename__ = "user_account"
+    __sealed__ = (
+        "id", "person_id", "organisation_id", "username", "state", "password_hash", "totp_sealed", "email", "phone", "roles",
+        "authority_version",
+    )  # fmt: skip
+    __sealed_as__: ClassVar = {"roles": sealed_roles}
+    __version__ = "authority_version"
     __table_args__ = (
         CheckConstraint("state IN ('invited', 'active', 'disabled')", name="state"),
         CheckConstraint("state <> 'active' OR (password_hash <> '' AND totp_sealed IS NOT NULL)", name="enrolled"),
@@ -157,6 +186,7 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    authority_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
@@ -172,6 +202,16 @@ class User(Base):
         """Return the roles that count at a moment."""
         return role_set(self.roles, now)
 
+    def sealed_beside(self, session: Session) -> dict[str, Any]:
+        """Return the roles that the account holds once the session is flushed."""
+        held = select(UserRole.id, UserRole.role, UserRole.ends_at).where(UserRole.user_id == self.id, UserRole.until.is_(None))
+        roles: dict[Any, str] = {row.id: _with_end(row) for row in session.execute(held)}
+        for number, row in enumerate((*session.dirty, *session.new)):
+            if isinstance(row, UserRole) and row.user_id == self.id:
+                roles.pop(row.id, None)
+                roles |= {} if row.until is not None else {number if row in session.new else row.id: _with_end(row)}
+        return {"roles": " ".join(roles.values())}
+
 
 def role_set(names: str, now: datetime | None = None) -> frozenset[Role]:
     """Return roles that are separated by spaces as a set; those of `User.roles` without the ones that have ended until `now`, if given."""
@@ -183,11 +223,6 @@ def role_ends(names: str, now: datetime) -> dict[Role, datetime]:
     """Return the ends of the temporary roles of `User.roles` that still count."""
     found = (name.partition("/") for name in names.split())
     return {Role(name): end for name, _, text_ in found if text_ and (end := _moment(text_)) > now}
-
-
-def _moment(stored: str) -> datetime:
-    at = datetime.fromisoformat(stored)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)  # SQLite stores no zone
 
 
 def role_names(roles: frozenset[Role]) -> str:
@@ -211,13 +246,15 @@ def holds_sql(user: str, role: Role, at: str) -> str:
     return f"EXISTS (SELECT 1 FROM user_role r WHERE {held})"  # noqa: S608  # an alias and a constant
 
 
-class Invitation(Base):
+class Invitation(Sealed, Base):
     """A one-time link by which a person chooses a password and enrols an authenticator.
 
     `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
     """
 
     __tablename__ = "invitation"
+    __sealed__ = ("id", "user_id", "token_hash", "totp_sealed", "expires_at", "change_id", "created_by", "created_at")
+    __ends__ = "used_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
@@ -229,11 +266,22 @@ class Invitation(Base):
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def standing(cls, now: datetime) -> list[ColumnElement[bool]]:
+        """Return the conditions of links that can be used: one that has lapsed keeps no seal."""
+        return [*super().standing(now), cls.expires_at > now]
 
-class LoginSession(Base):
-    """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted."""
+
+class LoginSession(Sealed, Base):
+    """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted.
+
+    `authority_version` is that of the account when the session began: a session does not outlive a change of its account, unless the act
+    carries it along.
+    """
 
     __tablename__ = "login_session"
+    __sealed__ = ("id", "token_hash", "user_id", "csrf", "otp_at", "created_at", "authority_version")
+    __ends__ = "ended_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
@@ -247,12 +295,15 @@ class LoginSession(Base):
     end_reason: Mapped[str] = mapped_column(String(40), default="")
     ip: Mapped[str] = mapped_column(String(45), default="")
     agent: Mapped[str] = mapped_column(String(200), default="")
+    authority_version: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
-class ApiKey(Base):
+class ApiKey(Sealed, Base):
     """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
 
     __tablename__ = "api_key"
+    __sealed__ = ("id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at")
+    __ends__ = "revoked_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
@@ -320,6 +371,8 @@ triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )
 triggers.immutable("invitation", "user_id", "change_id")
+for _model in (User, Invitation, LoginSession, ApiKey):
+    seals.protect(_model)
 # Who a person is changes once: when all accounts are disabled, by the act that gives a pseudonym.
 _LEFT = (
     "OLD.pseudonym_act_id IS NULL AND OLD.id_kind = NEW.id_kind"

@@ -70,8 +70,8 @@ STEMS: dict[str, str] = {
 # Beginnings of paths whose parameter names no owned object, with a value that exists.
 FIXED: dict[str, str] = {
     "/aktivasi/berkas/templat.": "csv",
-    "/aktivasi/kartu/peta/": "35.20",
     "/organisasi/berkas/": "pks",
+    "/peta/dasar/": "negara",
     "/unit/templat.": "csv",
 }
 # Further parameters that name no part of the object, with a value that exists.

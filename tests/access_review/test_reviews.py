@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from sifilma.access_review import tasks
+from sifilma.identity.models import User
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
 from tests.support.visitor import english, goes_to
@@ -89,7 +90,7 @@ def test_the_database_refuses_who_confirms_themselves_and_a_review_closed_early(
 
 def test_what_nobody_decides_in_time_is_told_then_disabled_but_no_head_and_not_the_last_administrators(world: World) -> None:
     world.configure(smtp_host="127.0.0.1", smtp_security="none", dormant_days=0)
-    world.sql("UPDATE user_account SET email = username || '@contoh.example'")
+    world.change(User, email=lambda user: f"{user.username}@contoh.example")
     remind(world.context, world.settings, resources(world.app).site)
     opened(world)
     home = english(world, "magetan.kepala").text("/")

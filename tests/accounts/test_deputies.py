@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from sifilma.accounts.tasks import end_roles
+from sifilma.identity.models import User
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
 from tests.support.visitor import english, goes_to, one_id
@@ -111,7 +112,7 @@ def test_the_pages_give_it_and_home_and_a_reminder_say_until_when(sqlite_world: 
     assert "A role of yours ends Approver" in english(world, "operator1").text("/")
     assert "Temporary role Approver until" in second.text(page)
     world.configure(smtp_host="127.0.0.1", smtp_security="none")
-    world.sql("UPDATE user_account SET email = username || '@contoh.example'")
+    world.change(User, email=lambda user: f"{user.username}@contoh.example")
     remind(world.context, world.settings, resources(world.app).site)
     world.clock.advance(days=1)
     assert remind(world.context, world.settings, resources(world.app).site) == 1

@@ -70,7 +70,7 @@ def pseudonymised(world: World) -> int:
 
 
 def test_who_has_left_for_long_gets_a_pseudonym_everywhere_and_for_good(world: World) -> None:
-    world.sql("UPDATE user_account SET email = 'joko@contoh.example', phone = '+628120000001' WHERE username = 'magetan.staf'")
+    world.change_account("magetan.staf", email="joko@contoh.example", phone="+628120000001")
     done(world.client("magetan.staf").post("/units", {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R"}), 201)
     [(identity,)] = world.sql("SELECT identity FROM person WHERE name = 'Joko Contoh'")
     left(world, "magetan.staf", 1826)
@@ -90,10 +90,10 @@ def test_who_has_left_for_long_gets_a_pseudonym_everywhere_and_for_good(world: W
     again = world.client("magetan.kepala").post(f"/users/{world.users['magetan.staf']}/changes", {"change": "enable"})
     assert again.status_code == 409
     with pytest.raises(DBAPIError, match="has left for good"):
-        world.sql("UPDATE user_account SET state = 'invited' WHERE username LIKE 'former.%'")
+        world.sql("UPDATE user_account SET state = 'invited', seal = NULL WHERE username LIKE 'former.%'")
     with pytest.raises(DBAPIError, match="a pseudonym stays"):
         world.sql("UPDATE person SET name = 'Joko Contoh' WHERE pseudonym_act_id IS NOT NULL")
-    assert [one for one in map(str, examine(installation(world)).findings) if "pseudonym" in one or "person-once" in one] == []
+    assert [one for one in map(str, examine(installation(world)).findings) if not one.startswith("log")] == []
 
 
 def test_nobody_gets_one_too_early_with_a_proposal_or_another_account_or_by_sql(sqlite_world: World) -> None:

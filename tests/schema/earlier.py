@@ -7,8 +7,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
-def back_to_0019(connection: Connection) -> None:
-    """Undo what came after 0019 on a database without triggers."""
+def back_to_0020(connection: Connection) -> None:
+    """Undo what came after 0020 on a database without triggers."""
     undo = Operations(MigrationContext.configure(connection))
     for table in ("access_review_line", "access_review", "dormant_mark"):
         undo.drop_table(table)
@@ -18,6 +18,17 @@ def back_to_0019(connection: Connection) -> None:
         with undo.batch_alter_table(table) as batch:
             batch.drop_constraint(f"ck_{table}_{check}", type_="check")
             batch.drop_column("ends_at")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0020'"))
+
+
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0020, and what came after it, on a database without triggers."""
+    back_to_0020(connection)
+    connection.execute(text("DROP INDEX ix_audit_entry_refused_seals"))
+    for table in ("user_account", "invitation", "login_session", "api_key", "recovery_code", "passkey", "passkey_challenge"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN seal"))
+    for table in ("user_account", "login_session"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN authority_version"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
 
 

@@ -95,6 +95,7 @@ NAMES_USED_ONCE = {
     "reports/reminders_due": "what a reminder is due for",
     "reports/tasks_waiting": "what waits for somebody",
     "sign_in/authentication": "from a cookie or an API key to an actor",
+    "sign_in/authority": "whether a row gives authority: its seal",
     "sign_in/contacts": "where somebody is written to",
     "sign_in/cookies": "the session's cookie",
     "sign_in/current_user": "Flask-Login's current user",
@@ -102,6 +103,7 @@ NAMES_USED_ONCE = {
     "sign_in/passkeys": "WebAuthn",
     "sign_in/passwords": "argon2id and what a password must be",
     "sign_in/recovery_codes": "codes for the day the phone is gone",
+    "sign_in/resealing": "seals made anew: at the upgrade, with another key, for what a person looked at",
     "sign_in/request_gate": "who asks, and may they: before every view",
     "sign_in/sent_codes": "codes by SMS or e-mail",
     "sign_in/throttle": "guessing slowed down",
@@ -136,7 +138,7 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared rates schemas sealing text triggers unit_of_work "
+        "outages paging prepared rates schemas sealing seals text triggers unit_of_work "
         "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it
@@ -144,7 +146,10 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
-    "regions": "boundaries codes contract drawing geometry layers loading models place service sources villages",
+    "regions": (
+        "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
+        "prepared service sources villages"
+    ),
     # the database as a whole
     "schema": "migrate tables",
     # a part of every request or page
