@@ -83,6 +83,8 @@ KEYS = Export(
         _("Organisation"): lambda line: line.organisation,
         _("Made by"): lambda line: line.creator,
         _("Since"): lambda line: line.key.created_at,
+        _("Last used"): lambda line: line.key.last_used_at or "",
+        _("Until"): lambda line: line.key.expires_at or "",
         _("Revoked"): lambda line: line.key.revoked_at or "",
     },
 )

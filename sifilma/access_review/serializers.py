@@ -46,6 +46,8 @@ class KeyAccessOut(BaseModel):
     organisation: str
     created_by: str
     created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
     revoked_at: datetime | None
 
 
@@ -110,6 +112,8 @@ def key_out(line: KeyLine) -> KeyAccessOut:
         organisation=line.organisation,
         created_by=line.creator,
         created_at=line.key.created_at,
+        last_used_at=line.key.last_used_at,
+        expires_at=line.key.expires_at,
         revoked_at=line.key.revoked_at,
     )
 

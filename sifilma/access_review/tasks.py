@@ -1,4 +1,4 @@
-"""What happens by time: unused accounts are marked, then disabled; reviews open, and what nobody decided in them lapses.
+"""What happens by time: unused accounts are marked, then disabled; reviews open, and lapse where nobody decided; temporary roles end.
 
 The worker calls these functions. What they end fell due by a trusted clock; each raises ClockNotTrusted.
 """
@@ -17,9 +17,11 @@ from sifilma.access_review.queries import can_be_missed, is_missable, reviewable
 from sifilma.accounts.service import set_disabled
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, LoginSession, Organisation, User
+from sifilma.identity.models import AccountState, LoginSession, Organisation, User, UserRole, role_names, role_set
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
+from sifilma.sign_in.authority import record_change
+from sifilma.sign_in.service import end_sessions
 
 # At most so many in one transaction.
 AT_ONCE = 100
@@ -126,3 +128,20 @@ def _close(ctx: Context, review: AccessReview) -> None:
             set_disabled(ctx, user, True, UNCONFIRMED)
             ctx.session.flush()
     service.close_if_done(ctx, review)
+
+
+def end_roles(ctx: Context) -> int:
+    """Write down that temporary roles have ended, each by an act of its own. Return their number. Raise ClockNotTrusted.
+
+    They count no more from their end on, whether this has run or not (`identity.models.holds`). The account's sessions end with it.
+    """
+    over = select(UserRole).where(UserRole.until.is_(None), UserRole.ends_at <= ctx.due_until()).order_by(UserRole.ends_at).limit(AT_ONCE)
+    rows = list(ctx.session.scalars(over.with_for_update(skip_locked=True)))
+    for row in rows:
+        user = ctx.session.get_one(User, row.user_id)
+        row.until = row.ends_at
+        ctx.session.flush()
+        ctx.session.expire(user, ["roles"])
+        end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
+        record_change(ctx, Action.USER_ROLE_END, user, role=row.role, roles=role_names(role_set(user.roles)))
+    return len(rows)

@@ -18,6 +18,7 @@ from sifilma.api import (
     reference,
     reference_changes,
     sessions,
+    unit_keys,
     units,
     users,
 )
@@ -32,6 +33,7 @@ BLUEPRINTS = (
     access_reviews.api,
     reference.api,
     units.api,
+    unit_keys.api,
     cards.api,
     personalisation.api,
     handovers.api,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import Settings
 from hsm.errors import HSMError
 from sifilma.access_review import tasks as access
-from sifilma.accounts import tasks as account_tasks
+from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
@@ -75,13 +75,16 @@ def upgrade() -> None:
 
 
 def upgrade_database(settings: Settings, clock: Clock) -> None:
-    """Migrate, and seal the rows of a database that comes from a time before seals.
+    """Migrate, and seal the rows of a database that comes from a time before seals, or before they covered what they cover now.
 
     Raise Conflict if this home has seen a database with seals: then one without is an old one, or was changed so that the seals would be
     made anew.
     """
 
-    def seal(connection: Connection) -> None:
+    def seal(connection: Connection, before: str) -> None:
+        if before >= migrate.SEALED_SINCE:
+            resealing.seal_wider(connection, settings, clock, before)
+            return
         if are_seals_known(settings):
             raise Conflict(
                 "This home has had a database with seals, and this one has none: it is older, or somebody took them away."
@@ -257,7 +260,9 @@ JOBS: dict[str, Timed] = {
     "unused accounts disabled": Timed(_in_one(lambda ctx: access.disable_dormant(ctx, resources().settings)), goes_by_the_clock=True),
     "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),
     "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
-    "temporary roles ended": Timed(_in_one(account_tasks.end_roles), goes_by_the_clock=True),
+    "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
+    "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
+    "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings)), goes_by_the_clock=True),
     "people given a pseudonym": Timed(_in_one(lambda ctx: pseudonymise_leavers(ctx, resources().settings)), goes_by_the_clock=True),

@@ -69,9 +69,9 @@ def pseudonymise_leavers(ctx: Context, settings: Settings) -> int:
 def _pseudonymise(ctx: Context, settings: Settings, person: Person) -> None:
     accounts = ctx.session.scalars(select(User).where(User.person_id == person.id).order_by(User.id)).all()
     act = record(ctx, Action.PERSON_PSEUDONYMISE, "person", person.id, organisation_id=accounts[0].organisation_id, count=len(accounts))
-    number = hashed(settings, person.identity)
+    number = hashed(settings, person.claims or person.identity)
     # The act goes with the change: without it a trigger refuses to change who a person is.
-    person.pseudonym_act_id = act.id
+    person.pseudonym_act_id, person.claims = act.id, None
     person.identity, person.id_number, person.name = FORMER + number, number[:40], f"Pengguna {number[:8]}"
     ctx.session.flush()
     for number_, user in enumerate(accounts):

@@ -30,8 +30,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as cast_as
 from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 
-from sifilma.kernel import seals, triggers
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.seals import Part, Sealed
@@ -73,8 +72,14 @@ class Organisation(Base):
 class Person(Base):
     """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
 
-    It is unique, because four eyes compare persons: somebody with two accounts is still one person. Of a person who has left for long it is
-    `former:<keyed hash>`, and name and number are a pseudonym; `pseudonym_act_id` is the entry of that act.
+    It is unique, because four eyes compare persons: somebody with two accounts is still one person.
+
+    An inviter only claims who the invited is. Until the account is taken up its person is a stand-in with the name and number that the
+    inviter wrote: `claims` is the identity it would have, and its own identity is `claim:<account>`. Taking up either makes the stand-in
+    the person of that identity, or, with the consent of the person there is, gives the account to them.
+
+    Of a person who has left for long the identity is `former:<keyed hash>`, and name and number are a pseudonym; `pseudonym_act_id` is the
+    entry of that act.
     """
 
     __tablename__ = "person"
@@ -84,6 +89,7 @@ class Person(Base):
     id_kind: Mapped[str] = mapped_column(String(10))
     id_number: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
+    claims: Mapped[str | None] = mapped_column(String(120), index=True)
     pseudonym_act_id: Mapped[UUID | None]
 
 
@@ -225,6 +231,11 @@ def role_ends(names: str, now: datetime) -> dict[Role, datetime]:
     return {Role(name): end for name, _, text_ in found if text_ and (end := _moment(text_)) > now}
 
 
+def scope_set(names: str) -> frozenset[KeyScope]:
+    """Return scopes of an API key that are separated by spaces as a set."""
+    return frozenset(KeyScope(name) for name in names.split())
+
+
 def role_names(roles: frozenset[Role]) -> str:
     """Return roles as text: sorted, separated by spaces. Audit entries and proposals have them in this form."""
     return " ".join(sorted(roles))
@@ -249,20 +260,37 @@ def holds_sql(user: str, role: Role, at: str) -> str:
 class Invitation(Sealed, Base):
     """A one-time link by which a person chooses a password and enrols an authenticator.
 
-    `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
+    `change_id` names the executed proposal that made this link: a lost factor, or an account given to a known person by two user
+    administrators. A proposal makes one link. `consent_id` names the consent of a known person, which made it.
+
+    Each view of the link's page makes the seed anew, for the browser that holds the cookie whose SHA-256 (hex) is `browser_hash`.
     """
 
     __tablename__ = "invitation"
-    __sealed__ = ("id", "user_id", "token_hash", "totp_sealed", "expires_at", "change_id", "created_by", "created_at")
+    __sealed__ = (
+        "id",
+        "user_id",
+        "token_hash",
+        "totp_sealed",
+        "expires_at",
+        "change_id",
+        "created_by",
+        "created_at",
+        "browser_hash",
+        "consent_id",
+    )
     __ends__ = "used_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    browser_hash: Mapped[str | None] = mapped_column(String(64))
+    views: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     change_id: Mapped[UUID | None] = mapped_column(unique=True, index=True)
+    consent_id: Mapped[UUID | None] = mapped_column(index=True)
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -299,10 +327,16 @@ class LoginSession(Sealed, Base):
 
 
 class ApiKey(Sealed, Base):
-    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
+    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored.
+
+    `scopes` are KeyScope values, `addresses` networks (CIDR), both sorted and separated by spaces; without addresses the key is taken from
+    any. `last_used_at` and `last_used_ip` are written at most once a minute, past the seal.
+    """
 
     __tablename__ = "api_key"
-    __sealed__ = ("id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at")
+    __sealed__ = (
+        "id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at", "scopes", "addresses", "expires_at",
+    )  # fmt: skip
     __ends__ = "revoked_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -312,7 +346,17 @@ class ApiKey(Sealed, Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    scopes: Mapped[str] = mapped_column(String(200))
+    addresses: Mapped[str] = mapped_column(Text, default="")
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_ip: Mapped[str] = mapped_column(String(45), default="")
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def scope_set(self) -> frozenset[KeyScope]:
+        """Return the scopes as a set."""
+        return scope_set(self.scopes)
 
 
 class Throttle(Base):
@@ -324,69 +368,3 @@ class Throttle(Base):
     failures: Mapped[int] = mapped_column(Integer)
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-# `mine` and `other` are accounts of one person that are not disabled, or the same account; `held` is a role that the other holds.
-_MEET = (
-    "FROM user_account mine JOIN user_account other ON other.person_id = mine.person_id"
-    " AND (other.id = mine.id OR (other.state <> 'disabled' AND mine.state <> 'disabled'))"
-    " JOIN user_role held ON held.user_id = other.id AND held.until IS NULL"
-)
-
-_THEIRS = (
-    "FROM user_role r JOIN user_account other ON other.person_id = NEW.person_id AND other.id <> NEW.id AND other.state <> 'disabled'"
-    " JOIN user_role held ON held.user_id = other.id AND held.until IS NULL WHERE r.user_id = NEW.id AND r.until IS NULL"
-)
-
-
-def _exclude(one: str, other: str) -> str:
-    """Return the SQL condition that two roles exclude each other: user_admin and approver, auditor and any other."""
-    return (
-        f"({one} = 'user_admin' AND {other} = 'approver' OR {one} = 'approver' AND {other} = 'user_admin'"
-        f" OR {one} = 'auditor' AND {other} <> 'auditor' OR {one} <> 'auditor' AND {other} = 'auditor')"
-    )
-
-
-triggers.guard(
-    "capabilities_of_role",
-    "user_role",
-    "INSERT",
-    f"EXISTS (SELECT 1 {_MEET} WHERE mine.id = NEW.user_id AND {_exclude('NEW.role', 'held.role')})",
-    "user_role: these capabilities never meet in one person",
-)
-triggers.guard(
-    "capabilities_of_account",
-    "user_account",
-    "UPDATE",
-    f"OLD.state = 'disabled' AND NEW.state <> 'disabled' AND EXISTS (SELECT 1 {_THEIRS} AND {_exclude('r.role', 'held.role')})",
-    "user_account: these capabilities never meet in one person",
-)
-triggers.immutable("user_role", "id", "user_id", "role", "since", "ends_at")
-triggers.guard("user_role_ended", "user_role", "UPDATE", "OLD.until IS NOT NULL", "user_role: what has ended is given anew")
-triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
-triggers.guard(
-    "user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person"
-)
-triggers.guard(
-    "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
-)
-triggers.immutable("invitation", "user_id", "change_id")
-for _model in (User, Invitation, LoginSession, ApiKey):
-    seals.protect(_model)
-# Who a person is changes once: when all accounts are disabled, by the act that gives a pseudonym.
-_LEFT = (
-    "OLD.pseudonym_act_id IS NULL AND OLD.id_kind = NEW.id_kind"
-    " AND NOT EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = NEW.id AND u.state <> 'disabled')"
-    " AND EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.pseudonym_act_id AND e.action = 'person.pseudonymise'"
-    " AND REPLACE(e.object_id, '-', '') = REPLACE(CAST(NEW.id AS TEXT), '-', ''))"
-)
-triggers.immutable("person", "identity", "id_kind", "id_number", "pseudonym_act_id", unless=_LEFT)
-triggers.guard("person_pseudonym", "person", "UPDATE", "OLD.pseudonym_act_id IS NOT NULL", "person: a pseudonym stays")
-triggers.guard(
-    "user_account_left",
-    "user_account",
-    "UPDATE",
-    "OLD.state = 'disabled' AND NEW.state <> 'disabled'"
-    " AND EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.pseudonym_act_id IS NOT NULL)",
-    "user_account: its person has left for good",
-)

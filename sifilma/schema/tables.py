@@ -13,6 +13,7 @@ from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
 from sifilma.identity import models as identity
+from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
@@ -26,5 +27,5 @@ from sifilma.sign_in import models as factors
 METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover,
-    idempotency, identity, jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
+    idempotency, identity, identity_rules, jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from sifilma.accounts.tasks import end_roles
+from sifilma.access_review.tasks import end_roles
 from sifilma.identity.models import User
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources

@@ -50,7 +50,8 @@ ROLES = {
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
     "accounts/api_keys": "the keys of an organisation's programs",
-    "accounts/roles": "the roles of an account, given for good or until a day, and which exclude each other",
+    "accounts/consents": "a known person asked whether a further account is theirs",
+    "accounts/enrolments": "an invitation looked at and taken up, each view with its own seed",
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
     "activation/bulk/job": "the kind of job that activates row by row",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
