@@ -104,9 +104,31 @@ class Settings(BaseSettings):
     )
     api_key_days: int = Field(365, description="days an API key lasts, at most and by default", ge=1, le=3660)
     password_min: int = Field(12, description="characters a password has at least")
+    breached_passwords: str = Field(
+        "",
+        description="file of breached passwords: SHA-1 hashes ordered by hash, one a line (Have I Been Pwned); what it holds is nobody's "
+        "new password; empty: only common passwords are refused",
+    )
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
     )
+
+    # --- access review: who may what, and who still works here ---
+    dormant_days: int = Field(90, description="days without a sign-in after which an account is marked as unused; 0: never", ge=0)
+    dormant_grace_days: int = Field(14, description="days after that mark for which it still works; then it is disabled", ge=1)
+    review_days: int = Field(182, description="days after which heads confirm the accounts of their people anew; 0: never", ge=0)
+    review_open_days: int = Field(30, description="days in which they should", ge=1)
+    review_grace_days: int = Field(30, description="days after those; then the accounts on which nobody has decided are disabled", ge=1)
+
+    # --- retention: how long what is no record of an act is kept; 0: for ever ---
+    person_retention_days: int = Field(
+        1826,
+        description="days after the last account of a person was disabled; then a pseudonym takes the place of who it was",
+        ge=0,
+    )
+    keep_sessions_days: int = Field(400, description="the same for sessions that are over, with address and browser", ge=0)
+    keep_codes_days: int = Field(30, description="the same for codes that were sent, of which only a keyed hash is stored", ge=0)
+    keep_messages_days: int = Field(400, description="the same for messages that are through, and for what somebody was reminded of", ge=0)
 
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
@@ -128,6 +150,7 @@ class Settings(BaseSettings):
     remind_after_days: int = Field(2, description="days something waits for somebody before they are reminded; again every week", ge=0)
     remind_token_days: tuple[int, ...] = Field((3,), description="days before a token lapses at which its organisation is told")
     remind_manifest_days: tuple[int, ...] = Field((60, 30, 7), description="the same for manifests")
+    remind_role_days: tuple[int, ...] = Field((7, 1), description="the same for a role that somebody has until a day")
     remind_key_days: tuple[int, ...] = Field((30, 7), description="the same for API keys, and the heads")
     remind_agreement_days: tuple[int, ...] = Field((90, 30), description="the same for agreements (PKS), and the operators")
 
@@ -226,7 +249,13 @@ class Settings(BaseSettings):
         return value.get_secret_value()
 
     @field_validator(
-        "code_channels", "remind_token_days", "remind_manifest_days", "remind_key_days", "remind_agreement_days", mode="before"
+        "code_channels",
+        "remind_token_days",
+        "remind_manifest_days",
+        "remind_role_days",
+        "remind_key_days",
+        "remind_agreement_days",
+        mode="before",
     )
     @classmethod
     def _from_json(cls, value: Any) -> Any:

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
+from config import breached_passwords
 from config.settings import Settings
 from config.strength import weakness
 
@@ -84,6 +85,8 @@ def _everywhere(settings: Settings) -> Findings:
         yield _wrong("still_seconds", "is not more than SIFILMA_REQUEST_DEADLINE: a server at work would be taken for a frozen one.")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         yield _wrong("log_level", "names no level: set DEBUG, INFO, WARNING or ERROR.")
+    if settings.breached_passwords and (why := breached_passwords.fault(settings.breached_passwords)):
+        yield _wrong("breached_passwords", f"names a file that {why}.")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from sifilma.accounts.models import CONSENT, PERSON, AccountConsent, ConsentStat
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Invitation, Person, User
+from sifilma.identity.models import AccountState, Invitation, Person, User, role_set
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
@@ -147,7 +147,7 @@ def answer(ctx: Context, settings: Settings, consent_id: UUID, accept: bool) -> 
 
 def _accept(ctx: Context, settings: Settings, consent: AccountConsent, change_id: UUID | None = None) -> str:
     user = ctx.session.get_one(User, consent.user_id)
-    service.check_capabilities(ctx, ctx.session.get_one(Person, consent.person_id), user.role_set, user.id)
+    service.check_capabilities(ctx, ctx.session.get_one(Person, consent.person_id), role_set(user.roles), user.id)
     _decide(ctx, consent, ConsentState.ACCEPTED, Action.USER_CONSENT_ACCEPT)
     # Whoever holds the link that was handed out is not known to be the person: it ends, and only this one is enrolled with.
     return service.new_invitation(ctx, settings, user, change_id, consent_id=consent.id)
@@ -222,7 +222,7 @@ def bind_person(ctx: Context, user: User, invitation: Invitation) -> None:
         return
     if not _agreed(ctx, user, invitation, known):
         raise Conflict(CONSENT_NEEDED, type="consent-needed")
-    service.check_capabilities(ctx, known, user.role_set, user.id)
+    service.check_capabilities(ctx, known, role_set(user.roles), user.id)
     user.person_id = known.id  # the column, since the seal covers what is set before the flush
     ctx.session.flush()
     ctx.session.refresh(user, ["person"])

@@ -114,11 +114,12 @@ def enrol(ctx: Context, settings: Settings, secret: str, browser: str, password:
     """Activate the account of an invitation with a password and a code of the authenticator. The link is used up.
 
     `browser` is the secret of the view whose seed the authenticator has. Raise NotFound if the link is unknown, used or lapsed, Conflict
-    (`not-seen`) if this browser has no seed that counts, Invalid for a weak password or a wrong code, and what `bind_person` raises.
+    (`not-seen`) if this browser has no seed that counts, Invalid for a weak password or a wrong code, Unavailable if the file of breached
+    passwords cannot be searched, and what `bind_person` raises.
     """
     invitation = get_invitation(ctx, secret)
     user = ctx.session.get_one(User, invitation.user_id)
-    check_strength(password, user.username, settings.password_min)
+    check_strength(password, user.username, settings)
     step = totp.matching_step(_seed(settings, invitation, browser), totp.plain(code), ctx.now)
     if step is None:
         raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")
@@ -135,6 +136,7 @@ def enrol(ctx: Context, settings: Settings, secret: str, browser: str, password:
     user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
     # The code just used must not count again, and the trigger `totp_step_grows` refuses a smaller step than before.
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
+    user.active_since = ctx.now
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
     record_change(ctx, Action.USER_ENROL, user, step=step)
     return user

@@ -33,7 +33,7 @@ from sifilma.approvals.four_eyes import is_proposer
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Invitation, User, UserRole
+from sifilma.identity.models import AccountState, Invitation, User, UserRole, role_set
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
@@ -45,7 +45,7 @@ from sifilma.sign_in import contacts
 
 def of_administrators(user: User) -> bool:
     """Return whether user administrators report and decide for this account. They do for central people and for heads."""
-    return user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD in user.role_set
+    return user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD in role_set(user.roles)
 
 
 def reports(actor: Actor, user: User) -> bool:

@@ -27,9 +27,9 @@ USER_CHANGE = proposal_cycle("user_change", "the account is changed, or a one-ti
 class UserChange(Proposed, Base):
     """A proposed change of an account, which a second person executes or rejects.
 
-    `change` is `invite`, `roles`, `disable` or `enable` for central accounts; for any account it is `factor` for a lost second factor
-    (`lost_factors`), or `person` (`consents`). `roles` are Role values, sorted, separated by spaces; they are empty unless `change` is
-    `roles`.
+    `change` is `invite`, `roles`, `deputy`, `disable` or `enable` for central accounts; for any account it is `factor` for a lost second
+    factor (`lost_factors`), or `person` (`consents`). `roles` are Role values, sorted, separated by spaces; they are empty unless `change`
+    is `roles` or `deputy`. The role of a deputy is given until `ends_at`, which is empty otherwise.
 
     Of a lost factor two moments are kept as the settings were at the report. What was made since `known_before` (a head, an invitation)
     gives nobody a say in it. Other heads decide from `heads_from` on; until then the person has time to object.
@@ -40,6 +40,7 @@ class UserChange(Proposed, Base):
         # At most one proposal waits per account, also if two are made at once (`make_proposal` cannot see the other then).
         Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
         CheckConstraint(state_check(ProposalState), name="state"),
+        CheckConstraint("(change = 'deputy') = (ends_at IS NOT NULL)", name="ends"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -47,6 +48,7 @@ class UserChange(Proposed, Base):
     change: Mapped[str] = mapped_column(String(20))
     roles: Mapped[str] = mapped_column(String(100), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     known_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
     heads_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -126,7 +128,7 @@ triggers.guard(
     " WHERE c.user_id = NEW.id AND c.person_id = NEW.person_id AND c.state = 'accepted')",
     "user_account: an account keeps its person, unless a known person consented to it",
 )
-four_eyes.protect_proposal("user_change", "user_id", "change", "roles", "known_before", "heads_from")
+four_eyes.protect_proposal("user_change", "user_id", "change", "roles", "ends_at", "known_before", "heads_from")
 triggers.guard(
     "user_change_not_own",
     "user_change",
@@ -140,7 +142,8 @@ triggers.guard(
     "user_account",
     "UPDATE",
     "OLD.totp_sealed IS NOT NULL AND NEW.totp_sealed IS NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE c.user_id = NEW.id"
-    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))",
+    " AND c.change = 'factor' AND c.state = 'executed' AND NOT EXISTS (SELECT 1 FROM invitation i WHERE i.change_id = c.id))"
+    " AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.pseudonym_act_id IS NOT NULL)",
     "user_account: a second factor is given up by two persons",
 )
 triggers.guard(

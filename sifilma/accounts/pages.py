@@ -17,7 +17,7 @@ from sifilma.accounts.models import FACTOR, UserChange
 from sifilma.accounts.proposals import PROPOSALS
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
-from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User
+from sifilma.identity.models import TEMPORARY, AccountState, ApiKey, Organisation, Person, User, role_ends, role_set
 from sifilma.identity.permissions import Operation, grants, scopes_for
 from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.context import Context
@@ -67,7 +67,7 @@ def invitation_link(settings: Settings, user: User, secret: str) -> InvitationLi
 def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:
     """Return the lines of a list, in one query for all accounts."""
     seen = queries.last_seen(ctx, [user.id for user in users])
-    return [AccountLine(user, role_words(user.role_set), seen.get(user.id)) for user in users]
+    return [AccountLine(user, role_words(user.roles_at(ctx.now)), seen.get(user.id)) for user in users]
 
 
 def account_page(ctx: Context, user: User) -> dict[str, Any]:
@@ -77,8 +77,11 @@ def account_page(ctx: Context, user: User) -> dict[str, Any]:
     admin = bool(grants(ctx.actor, Operation.USERS_CENTRAL))
     return {
         "user": user,
-        "role_words": role_words(user.role_set),
+        "role_words": role_words(user.roles_at(ctx.now)),
         "number": masked(user.person),
+        "held": user.roles_at(ctx.now),
+        "ends": [(kind(role), end) for role, end in sorted(role_ends(user.roles, ctx.now).items())],
+        "temporary": [(role.value, kind(role)) for role in TEMPORARY if role not in user.roles_at(ctx.now)],
         "roles": roles_of(user.organisation),
         "last_seen": queries.last_seen(ctx, [user.id]).get(user.id),
         "link_until": queries.open_link_until(ctx, user),
@@ -87,7 +90,7 @@ def account_page(ctx: Context, user: User) -> dict[str, Any]:
         "loses": user.state == AccountState.ACTIVE and lost_factors.reports(ctx.actor, user),
         "changes": own,
         "proposes": admin and central,
-        "helps_head": admin and not central and Role.HEAD in user.role_set,
+        "helps_head": admin and not central and Role.HEAD in user.roles_at(ctx.now),
     }
 
 
@@ -100,6 +103,8 @@ class ProposalLine:
 
     proposal: UserChange
     user: User
+    roles: str
+    proposed: str
     who: str
     mine: bool
     refusal: str
@@ -115,7 +120,8 @@ def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, *fo
     mine = PROPOSALS.is_own(ctx, proposal)
     lost = proposal.change == FACTOR
     refusal = lost_factors.refusal(ctx, proposal, user, lost_factors.Parties(*found)) if lost else ""
-    return ProposalLine(proposal, user, who, mine, refusal, lost)
+    now, proposed = role_words(user.roles_at(ctx.now)), role_words(role_set(proposal.roles))
+    return ProposalLine(proposal, user, now, proposed, who, mine, refusal, lost)
 
 
 SCOPE_WORDS: dict[KeyScope, LazyString] = {

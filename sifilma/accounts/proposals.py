@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,13 @@ from sqlalchemy import select
 from config.settings import Settings
 from sifilma.accounts import consents, service
 from sifilma.accounts.models import FACTOR, PERSON, USER_CHANGE, UserChange
+from sifilma.accounts.service import check_capabilities, give_role_until
 from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.identity.models import AccountState, Organisation, User, holds, role_names, role_set
+from sifilma.documents.indonesian import zone_of
+from sifilma.identity.models import TEMPORARY, AccountState, Organisation, User, holds, role_names, role_set
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
@@ -22,6 +25,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 from sifilma.sign_in.authority import record_change
 
+LONGEST_DEPUTY = timedelta(days=366)
 PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
 
 
@@ -39,16 +43,47 @@ def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role]
     return make_proposal(ctx, user, change, roles, reason)
 
 
+def propose_deputy(ctx: Context, user: User, role: Role, last_day: date, basis: str) -> UserChange:
+    """Propose to give a central account one more role, to the end of a day (Western Indonesian Time), while somebody is away.
+
+    Raise NotFound for an account of another organisation, Invalid for a role that is not given for a time, a day that is over or too far
+    off, and Conflict if the account is disabled, has the role, or as `propose_change` does.
+    """
+    if user.organisation.kind != OrganisationKind.DIRECTORATE:
+        raise NotFound()
+    if role not in TEMPORARY:
+        raise Invalid.field("role", say("Choose from: %(roles)s.", roles=", ".join(sorted(TEMPORARY))))
+    today = ctx.now.astimezone(zone_of(None)).date()
+    if not today <= last_day <= today + LONGEST_DEPUTY:
+        raise Invalid.field("until", say("Name a day from today on, at most %(days)s days ahead.", days=LONGEST_DEPUTY.days))
+    _require_deputy(ctx, user, role)
+    return make_proposal(ctx, user, "deputy", frozenset({role}), basis, ends_at=_end_of(last_day))
+
+
+def _require_deputy(ctx: Context, user: User, role: Role) -> None:
+    if user.state == AccountState.DISABLED:
+        raise Conflict("This account is disabled already.")
+    if role in user.roles_at(ctx.now):
+        raise Conflict("This account has the role already.")
+    check_capabilities(ctx, user.person, role_set(user.roles) | {role}, user.id)
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), zone_of(None))
+
+
 def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Role]) -> None:
     """Refuse at once what could not be executed, so that it does not wait for a second person in vain. Execution checks again."""
     if change == "invite" and user.state != AccountState.INVITED:
         raise Conflict("This account is in use: its second factor must be reported as lost.")
     if change == "enable" and user.state != AccountState.DISABLED:
         raise Conflict("This account is not disabled.")
+    if change == "enable" and user.person.pseudonym_act_id is not None:
+        raise Conflict("This person has left for good: nothing tells any more who it was. Invite them anew.")
     if change == "disable" and user.state == AccountState.DISABLED:
         raise Conflict("This account is disabled already.")
     if change in ("roles", "enable"):
-        service.check_capabilities(ctx, user.person, roles or user.role_set, user.id)
+        check_capabilities(ctx, user.person, roles or role_set(user.roles), user.id)
 
 
 def propose_person(ctx: Context, consent_id: UUID) -> UserChange:
@@ -101,16 +136,26 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
     user = ctx.session.get_one(User, proposal.user_id)
     if proposal.change == "invite":
         return service.invite_again(ctx, settings, user)
+    if proposal.ends_at is not None:
+        _give_until(ctx, user, Role(proposal.roles), proposal.ends_at)
+        return None
     if proposal.change == PERSON:
         return consents.accept_by_two(ctx, settings, proposal)
     service.change(ctx, user, proposal.change, role_set(proposal.roles))
     return None
 
 
+def _give_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
+    if ends_at <= ctx.trusted_now:
+        raise Conflict("The last day of this role is over: reject the proposal.")
+    _require_deputy(ctx, user, role)
+    give_role_until(ctx, user, role, ends_at)
+
+
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
     """Make a central account without a link, and propose its invitation to a second user administrator."""
     user = service.make_user(ctx, organisation, new)
-    record_change(ctx, Action.USER_REGISTER, user, roles=role_names(user.role_set))
+    record_change(ctx, Action.USER_REGISTER, user, roles=role_names(role_set(user.roles)))
     return propose_change(ctx, user, "invite")
 
 
@@ -125,7 +170,9 @@ def invite_by_admin(
     if organisation.kind == OrganisationKind.DIRECTORATE:
         proposal = invite_central(ctx, new, organisation)
         return ctx.session.get_one(User, proposal.user_id), proposal.id, None
-    heads = select(User.id).where(User.organisation_id == organisation.id, holds(User, Role.HEAD), User.state != AccountState.DISABLED)
+    heads = select(User.id).where(
+        User.organisation_id == organisation.id, holds(User, Role.HEAD, ctx.now), User.state != AccountState.DISABLED
+    )
     if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
         raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
     user, secret = service.invite(ctx, settings, organisation, new)
@@ -134,6 +181,6 @@ def invite_by_admin(
 
 def invite_head_again(ctx: Context, settings: Settings, user: User) -> str:
     """Make a new link for a head and return its secret. Raise NotFound for other accounts: their own heads invite them again."""
-    if user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD not in user.role_set:
+    if user.organisation.kind == OrganisationKind.DIRECTORATE or Role.HEAD not in user.roles_at(ctx.now):
         raise NotFound()
     return service.invite_again(ctx, settings, user)

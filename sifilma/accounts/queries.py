@@ -118,7 +118,7 @@ def find_organisation(ctx: Context, organisation_id: str) -> Organisation | None
 
 def organisations_without_head(ctx: Context, text: str) -> list[Organisation]:
     """Return up to 20 organisations that have no head, other than the directorate, by a part of the name."""
-    heads = exists().where(User.organisation_id == Organisation.id, holds(User, Role.HEAD), User.state != AccountState.DISABLED)
+    heads = exists().where(User.organisation_id == Organisation.id, holds(User, Role.HEAD, ctx.now), User.state != AccountState.DISABLED)
     query = select(Organisation).where(Organisation.kind != OrganisationKind.DIRECTORATE, ~heads)
     if text:
         query = query.where(Organisation.name.icontains(text, autoescape=True))

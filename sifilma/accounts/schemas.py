@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -50,6 +51,14 @@ class UserChangeIn(Strict):
     def role_set(self) -> frozenset[Role]:
         """Return the roles without duplicates."""
         return frozenset(self.roles)
+
+
+class DeputyIn(Strict):
+    """A role until the end of a day (Western Indonesian Time), and why: whom the account stands in for, and what allows it."""
+
+    role: Literal[Role.APPROVER, Role.OPERATOR]
+    until: date
+    basis: str = Field(min_length=3, max_length=2000)
 
 
 class LostFactorIn(Strict):

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from sifilma.accounts.api_keys import state_of
-from sifilma.identity.models import ApiKey, LoginSession, Organisation, User
+from sifilma.identity.models import ApiKey, LoginSession, Organisation, User, role_ends
 from sifilma.kernel.context import Context
 from sifilma.web.links import links
 
@@ -30,6 +30,7 @@ class MeOut(BaseModel):
     name: str
     roles: list[str]
     organisation: OrganisationOut
+    roles_until: dict[str, datetime] = Field(default_factory=dict, description="The ends of temporary roles, by role.")
 
 
 class UserOut(BaseModel):
@@ -42,6 +43,7 @@ class UserOut(BaseModel):
     roles: list[str]
     organisation: OrganisationOut
     links: dict[str, str]
+    roles_until: dict[str, datetime] = Field(default_factory=dict, description="The ends of temporary roles, by role.")
 
 
 class SessionOut(BaseModel):
@@ -84,24 +86,33 @@ def party(organisation: Organisation) -> dict[str, Any]:
     return {"id": str(organisation.id), "name": organisation.name, "kind": organisation.kind}
 
 
-def me_out(user: User) -> MeOut:
+def me_out(user: User, now: datetime) -> MeOut:
     """Return the account of the signed-in person."""
     return MeOut(
-        username=user.username, name=user.person.name, roles=sorted(user.role_set), organisation=organisation_out(user.organisation)
+        username=user.username,
+        name=user.person.name,
+        roles=sorted(user.roles_at(now)),
+        organisation=organisation_out(user.organisation),
+        roles_until=_ends(user, now),
     )
 
 
-def user_out(user: User) -> UserOut:
+def user_out(user: User, now: datetime) -> UserOut:
     """Return an account without contact data, which are shown only where they are needed (docs/domain.md, rule 12)."""
     return UserOut(
         id=user.id,
         state=user.state,
         username=user.username,
         name=user.person.name,
-        roles=sorted(user.role_set),
+        roles=sorted(user.roles_at(now)),
         organisation=organisation_out(user.organisation),
         links=links("users", user.id),
+        roles_until=_ends(user, now),
     )
+
+
+def _ends(user: User, now: datetime) -> dict[str, datetime]:
+    return {str(role): end for role, end in role_ends(user.roles, now).items()}
 
 
 def session_out(row: LoginSession, this: UUID | None) -> SessionOut:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -74,7 +74,7 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
     """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
-    record_change(ctx, Action.USER_INVITE, user, roles=role_names(user.role_set))
+    record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)))
     return user, link
 
 
@@ -104,7 +104,7 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
 
 def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     link = new_invitation(ctx, settings, user, change_id)
-    record_change(ctx, Action.USER_INVITE, user, roles=role_names(user.role_set), again=True)
+    record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)), again=True)
     return link
 
 
@@ -185,18 +185,6 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     return user
 
 
-def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
-    """End the roles that an account is to hold no more, and give it the new ones."""
-    held = ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
-    for row in held:
-        if row.role not in roles:
-            row.until = ctx.now
-    ctx.session.flush()  # before the new ones: a trigger refuses roles that exclude each other
-    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - {row.role for row in held})
-    ctx.session.flush()
-    ctx.session.expire(user, ["roles"])
-
-
 def _checked(organisation: Organisation, new: NewUser) -> NewUser:
     """Return the values as they are kept. A schema has checked them already, but a command has none."""
     allowed = CENTRAL if organisation.kind == OrganisationKind.DIRECTORATE else LOCAL
@@ -226,6 +214,38 @@ def identity_of(organisation: Organisation, kind: IdKind, number: str) -> str:
     return f"{kind}:{scope}{number}"
 
 
+def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
+    """End the roles that an account is to hold no more, and give it the new ones. A temporary role that stays keeps its end."""
+    kept = set()
+    for row in _given(ctx, user):
+        if row.role in roles and (row.ends_at is None or row.ends_at > ctx.now):
+            kept.add(row.role)
+        else:
+            row.until = min(ctx.now, row.ends_at or ctx.now)
+    ctx.session.flush()  # before the new ones: a trigger refuses roles that exclude each other
+    ctx.session.add_all(UserRole(user_id=user.id, role=str(role), since=ctx.now) for role in roles - kept)
+    ctx.session.flush()
+    ctx.session.expire(user, ["roles"])
+
+
+def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
+    """Give an account one more role, until a moment, and end its sessions. What it holds besides stays."""
+    for row in _given(ctx, user):
+        if row.role == role and row.ends_at is not None:
+            row.until = min(ctx.now, row.ends_at)
+    ctx.session.flush()
+    ctx.session.add(UserRole(user_id=user.id, role=str(role), since=ctx.now, ends_at=ends_at))
+    ctx.session.flush()
+    ctx.session.expire(user, ["roles"])
+    end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
+    facts = {"role": str(role), "until": ends_at.isoformat()}
+    record_change(ctx, Action.USER_DEPUTY, user, roles=role_names(role_set(user.roles)), **facts)
+
+
+def _given(ctx: Context, user: User) -> Sequence[UserRole]:
+    return ctx.session.scalars(select(UserRole).where(UserRole.user_id == user.id, UserRole.until.is_(None))).all()
+
+
 def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
     """Raise Conflict (`capabilities`) if a person would hold both `user_admin` and `approver`, or `auditor` beside another role.
 
@@ -246,12 +266,13 @@ def _require_compatible(held: frozenset[Role]) -> None:
 def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:
     """Change the actor's password and end their other sessions.
 
-    Raise TooMany after too many wrong tries, Invalid if `current` is wrong or `new` is weak, and Conflict if it was changed meanwhile.
+    Raise TooMany after too many wrong tries, Invalid if `current` is wrong or `new` is weak, Unavailable if the file of breached passwords
+    cannot be searched, and Conflict if it was changed meanwhile.
     """
     user_id = ctx.actor.user_id
     assert user_id is not None  # noqa: S101  # the gate admits only people
     known = ctx.session.get_one(User, user_id)
-    check_strength(new, known.username, settings.password_min)
+    check_strength(new, known.username, settings)
     slot = throttle.admit(ctx, {f"password:{user_id}": throttle.PASSWORD})
     # No transaction is open while passwords are hashed.
     if not verify_password(known.password_hash, current):
@@ -341,8 +362,8 @@ def get_own_user(ctx: Context, user_id: UUID) -> User:
     return user
 
 
-def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
-    """Disable or enable an account. Disabling ends its sessions and links in the same transaction.
+def set_disabled(ctx: Context, user: User, disabled: bool, reason: str = "") -> None:
+    """Disable or enable an account. Disabling ends its sessions and links in the same transaction. `reason` is that of a review or of time.
 
     An enabled account that was never activated is `invited` and needs a new link. Raise Forbidden for the actor's own account, and Conflict
     if it is not disabled or capabilities would exclude each other.
@@ -350,16 +371,19 @@ def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody disables their own account.")
     if disabled:
-        user.state = AccountState.DISABLED
+        user.state, user.disabled_at = AccountState.DISABLED, user.disabled_at or ctx.now
         end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
         lapse_invitations(ctx, user)
     elif user.state == AccountState.DISABLED:
-        check_capabilities(ctx, user.person, user.role_set, user.id)
+        if user.person.pseudonym_act_id is not None:
+            raise Conflict("This person has left for good: nothing tells any more who it was. Invite them anew.")
+        check_capabilities(ctx, user.person, role_set(user.roles), user.id)
         user.state = AccountState.ACTIVE if user.password_hash else AccountState.INVITED
+        user.active_since, user.disabled_at = ctx.now, None
     else:
         raise Conflict("This account is not disabled.")
     action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
-    record_change(ctx, action, user)
+    record_change(ctx, action, user, **({"reason": reason} if reason else {}))
 
 
 def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
@@ -376,4 +400,4 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     check_capabilities(ctx, user.person, roles, user.id)
     give_roles(ctx, user, roles)
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    record_change(ctx, Action.USER_ROLES, user, roles=role_names(user.role_set))
+    record_change(ctx, Action.USER_ROLES, user, roles=role_names(role_set(user.roles)))

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts import consents, lost_factors, proposals, queries, service
 from sifilma.accounts.pages import EXPORT, InvitationLink, account_page, invitation_link, list_lines, proposal_lines, roles_of
-from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
+from sifilma.accounts.schemas import DecisionIn, DeputyIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.approvals.decision_views import attempted
 from sifilma.documents import list_views
 from sifilma.identity.permissions import Operation, grants
@@ -142,6 +142,16 @@ def propose(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     else:
         body = _change(form)
         proposals.propose_change(ctx, user, body.change, body.role_set(), body.reason)
+    return seen("user_pages.proposals", "proposed")
+
+
+@blueprint.post("/<uuid:user_id>/pusat/peran-sementara")
+@operation("users.central", idempotent=False)
+@attempted(_account)
+def propose_deputy(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
+    """Propose to give a central account a role until a day, for a second user administrator to execute."""
+    user, body = queries.get_visible_user(ctx, user_id), form.model(DeputyIn)
+    proposals.propose_deputy(ctx, user, body.role, body.until, body.basis)
     return seen("user_pages.proposals", "proposed")
 
 

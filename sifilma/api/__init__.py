@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sifilma.api import (
+    access_reviews,
     activation_requests,
     activations,
     audit,
@@ -28,6 +29,7 @@ __all__ = ["Problem", "register", "security_schemes"]
 BLUEPRINTS = (
     sessions.api,
     users.api,
+    access_reviews.api,
     reference.api,
     units.api,
     cards.api,

@@ -68,7 +68,7 @@ def one_time_code(body: CodeIn) -> Response:
     ctx, settings = context(), resources().settings
     done = sign_in.check_otp(ctx, settings, request.cookies.get(cookie_name(settings)), body.code)
     user = service.get_user(ctx, done.user_id)
-    return set_cookie(answer(SignedInOut(user=me_out(user), csrf=done.csrf)), settings, done.cookie)
+    return set_cookie(answer(SignedInOut(user=me_out(user, ctx.now), csrf=done.csrf)), settings, done.cookie)
 
 
 @api.post("/session/step-up", responses={204: None}, summary="A fresh one-time code, good for ten minutes")
@@ -96,7 +96,7 @@ def me() -> Response:
     ctx = context()
     if ctx.actor.user_id is None:
         return jsonify(service.machine_facts(ctx))
-    return answer(me_out(service.get_user(ctx, ctx.actor.user_id)))
+    return answer(me_out(service.get_user(ctx, ctx.actor.user_id), ctx.now))
 
 
 @api.get("/sessions", responses={200: Page[SessionOut]}, summary="My running sessions")

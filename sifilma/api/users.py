@@ -15,6 +15,7 @@ from sifilma.accounts.schemas import (
     ApiKeyTermsIn,
     ConsentIn,
     DecisionIn,
+    DeputyIn,
     EnrolIn,
     InvitationIn,
     LostFactorIn,
@@ -24,6 +25,7 @@ from sifilma.accounts.schemas import (
 from sifilma.accounts.serializers import ApiKeyOut, OrganisationOut, UserOut, api_key_out, organisation_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.identity.fields import Password
+from sifilma.identity.models import role_set
 from sifilma.kernel.schemas import Strict
 from sifilma.resources import resources
 from sifilma.sign_in import totp
@@ -111,8 +113,9 @@ def _link(secret: str | None) -> str | None:
 @operation("users.see")
 def list_users(query: ListQuery) -> Response:
     """Every account, newest first, without contact data."""
-    select, key = service.list_own_users(context())
-    return page_of(select, key, query, lambda rows: map(user_out, rows))
+    ctx = context()
+    select, key = service.list_own_users(ctx)
+    return page_of(select, key, query, lambda rows: (user_out(user, ctx.now) for user in rows))
 
 
 @api.post("/users", responses={201: InvitedOut}, summary="Invite somebody into one's own organisation")
@@ -121,7 +124,7 @@ def invite(body: UserIn) -> Response:
     """The answer holds the one-time link: hand it over in person or by a channel of your own."""
     ctx = context()
     user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
-    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret)), 201)
+    return answer(InvitedOut(user=user_out(user, ctx.now), proposal=None, invitation=_link(secret)), 201)
 
 
 @api.post("/users/<uuid:id>/changes", responses={200: UserOut}, summary="Disable, enable or re-role an account of one's own organisation")
@@ -131,7 +134,7 @@ def change_user(path: IdPath, body: UserChangeIn) -> Response:
     ctx = context()
     user = service.get_own_user(ctx, path.id)
     service.change(ctx, user, body.change, body.role_set())
-    return answer(user_out(user))
+    return answer(user_out(user, ctx.now))
 
 
 @api.post("/central-users", responses={201: InvitedOut, 202: InvitedOut}, summary="Propose to invite a head, or a central person")
@@ -141,7 +144,7 @@ def invite_central(body: UserIn) -> Response:
     ctx = context()
     organisation = service.get_organisation(ctx, body.organisation)
     user, proposal, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
-    return answer(InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret)), 202 if proposal else 201)
+    return answer(InvitedOut(user=user_out(user, ctx.now), proposal=proposal, invitation=_link(secret)), 202 if proposal else 201)
 
 
 @api.post("/central-users/<uuid:id>/changes", responses={202: ChangeOut}, summary="Propose to change a central account")
@@ -150,6 +153,15 @@ def propose_change(path: IdPath, body: UserChangeIn) -> Response:
     """A second user administrator executes it."""
     ctx = context()
     proposal = proposals.propose_change(ctx, service.get_user(ctx, path.id), body.change, body.role_set(), body.reason)
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
+
+
+@api.post("/central-users/<uuid:id>/deputy", responses={202: ChangeOut}, summary="Propose to give a role until a day")
+@operation("users.central", idempotent=False)
+def propose_deputy(path: IdPath, body: DeputyIn) -> Response:
+    """To a central account that stands in for somebody. A second user administrator executes it."""
+    ctx = context()
+    proposal = proposals.propose_deputy(ctx, service.get_user(ctx, path.id), body.role, body.until, body.basis)
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
 
 
@@ -230,7 +242,7 @@ def _consent_out(consent: Any, user: Any, invitation: str | None = None) -> Cons
         id=consent.id,
         state=consent.state,
         username=user.username,
-        roles=sorted(user.role_set),
+        roles=sorted(role_set(user.roles)),
         organisation=organisation_out(user.organisation),
         asked_at=consent.asked_at,
         expires_at=consent.expires_at,
@@ -260,8 +272,11 @@ def object_to_report(path: IdPath) -> Response:
 @operation("users.central")
 def list_orphaned() -> Response:
     """Two user administrators give such an account to the person."""
-    found = consents.orphaned(context())
-    items = [OrphanOut(id=one.consent.id, state=one.consent.state, user=user_out(one.user), registered_name=one.who) for one in found]
+    ctx = context()
+    items = [
+        OrphanOut(id=one.consent.id, state=one.consent.state, user=user_out(one.user, ctx.now), registered_name=one.who)
+        for one in consents.orphaned(ctx)
+    ]
     return answer(Page[OrphanOut](items=items, next=None))
 
 

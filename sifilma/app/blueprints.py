@@ -6,6 +6,7 @@ from flask import Flask, current_app, g, request
 from flask_login import current_user
 
 from sifilma import web
+from sifilma.access_review import views as access_review
 from sifilma.accounts import api_key_views as api_keys
 from sifilma.accounts import own_account_views as own_account
 from sifilma.accounts import views as users
@@ -54,6 +55,7 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
+    access_review.blueprint,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from hsm.errors import HSMError
+from sifilma.access_review import tasks as access
 from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
@@ -28,9 +29,10 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
+from sifilma.app.leavers import pseudonymise_leavers
+from sifilma.app.retention import forget_old
 from sifilma.fsck.cli import fsck
 from sifilma.jobs import worker
-from sifilma.kernel import idempotency
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, SifilmaError
@@ -254,8 +256,14 @@ JOBS: dict[str, Timed] = {
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "unused accounts marked": Timed(_in_one(lambda ctx: access.mark_dormant(ctx, resources().settings)), goes_by_the_clock=True),
+    "unused accounts disabled": Timed(_in_one(lambda ctx: access.disable_dormant(ctx, resources().settings)), goes_by_the_clock=True),
+    "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),
+    "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
+    "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
     "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
-    "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
+    "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings)), goes_by_the_clock=True),
+    "people given a pseudonym": Timed(_in_one(lambda ctx: pseudonymise_leavers(ctx, resources().settings)), goes_by_the_clock=True),
 }

@@ -133,7 +133,7 @@ def protect(
         approvals,
         "INSERT",
         "NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.user_id AND u.person_id = NEW.person_id"
-        " AND u.state = 'active' AND " + holds_sql("u", Role.APPROVER) + ")",
+        " AND u.state = 'active' AND " + holds_sql("u", Role.APPROVER, "NEW.at") + ")",
         f"{parent}: only an approver approves",
     )
     triggers.immutable(approvals)

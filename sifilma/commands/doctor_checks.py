@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from cryptography import x509
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from config import breached_passwords
 from config.loading import SECRETS_DIR, Reading
 from config.settings import Settings, SettingsError
 from config.soundness import DEMO, NEEDED, STRENGTH, variable
@@ -115,6 +118,18 @@ def secret_values(reading: Reading) -> Lines:
             yield _fail(f"{variable(name)} is not set.")
         if variable(name) in os.environ:
             yield _warn(f"{variable(name)} stands in the environment: keep it as a file in {SECRETS_DIR}.")
+
+
+def new_passwords(reading: Reading) -> Lines:
+    """Whether the operator's file of breached passwords can be searched. A file that is not sound is told among the settings."""
+    path = reading.settings.breached_passwords
+    if not path:
+        yield _ok("No file of breached passwords is set (SIFILMA_BREACHED_PASSWORDS): new passwords are compared with common ones alone.")
+    elif "breached_passwords" not in {finding.setting for finding in reading.findings}:
+        begun = time.perf_counter()
+        breached_passwords.is_breached(path, secrets.token_hex(16))
+        took = (time.perf_counter() - begun) * 1000
+        yield _ok(f"{path} ({Path(path).stat().st_size // 2**20} MiB) is searched for a new password within {took:.1f} ms.")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -402,6 +417,7 @@ def _reached(name: str, host: str, port: int) -> Line:
 CHECKS = (
     Check("settings", settings),
     Check("secrets", secret_values),
+    Check("passwords", new_passwords),
     Check("home", home),
     Check("files", files, ("home",)),
     Check("disk", disk, ("application",)),

@@ -162,14 +162,15 @@ def person_once(now: Snapshot) -> Found:
     """
     yield from now.find(
         "person",
-        "SELECT id FROM person WHERE id_kind <> 'employee' AND COALESCE(claims, identity) <> id_kind || ':' || id_number",
+        "SELECT id FROM person WHERE pseudonym_act_id IS NULL AND id_kind <> 'employee' AND"
+        " COALESCE(claims, identity) <> id_kind || ':' || id_number",
         "has an identity that is not its kind and number",
     )
     yield from now.find(
         "person",
         select(PERSON.c.id)
         .join(USER, USER.c.person_id == PERSON.c.id)
-        .where(PERSON.c.id_kind == "employee")
+        .where(PERSON.c.id_kind == "employee", PERSON.c.pseudonym_act_id.is_(None))
         .where(
             func.coalesce(PERSON.c.claims, PERSON.c.identity)
             != literal("employee:") + dashed(USER.c.organisation_id) + ":" + PERSON.c.id_number
@@ -230,6 +231,32 @@ def capabilities(now: Snapshot) -> Found:
         " theirs ON theirs.user_id = v.id AND theirs.until IS NULL WHERE (mine.role = 'user_admin' AND theirs.role = 'approver')"
         " OR (mine.role = 'auditor' AND theirs.role <> 'auditor')",
         "holds capabilities that never meet in one person",
+    )
+
+
+@in_snapshot("pseudonym", "A pseudonym was given by its act, and the accounts of such a person are disabled and tell nothing.")
+def pseudonym(now: Snapshot) -> Found:
+    """Compare pseudonymised persons with their audit entries and accounts, and the entries with the persons."""
+    act = ENTRY.alias("act")
+    yield from now.find(
+        "person",
+        select(PERSON.c.id)
+        .outerjoin(act, act.c.id == PERSON.c.pseudonym_act_id)
+        .where(PERSON.c.pseudonym_act_id.is_not(None))
+        .where(or_(act.c.action.is_distinct_from("person.pseudonymise"), act.c.object_id.is_distinct_from(dashed(PERSON.c.id)))),
+        "has a pseudonym that no act gave",
+    )
+    yield from now.find(
+        "person",
+        "SELECT id FROM person WHERE (identity LIKE 'former:%') <> (pseudonym_act_id IS NOT NULL)",
+        "has an identity that does not say whether it is a pseudonym",
+    )
+    yield from now.find(
+        "person",
+        "SELECT p.id, u.state FROM person p JOIN user_account u ON u.person_id = p.id WHERE p.pseudonym_act_id IS NOT NULL"
+        " AND (u.state <> 'disabled' OR u.email <> '' OR u.phone <> '' OR u.password_hash <> '' OR u.totp_sealed IS NOT NULL"
+        " OR u.username NOT LIKE 'former.%')",
+        "has a pseudonym, and an account that is {state} and tells more",
     )
 
 

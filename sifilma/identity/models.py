@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -18,15 +18,18 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
+    case,
     exists,
     func,
     literal_column,
+    or_,
     select,
     text,
 )
+from sqlalchemy import cast as cast_as
 from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 
-from sifilma.kernel import seals, triggers
 from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
@@ -74,6 +77,9 @@ class Person(Base):
     An inviter only claims who the invited is. Until the account is taken up its person is a stand-in with the name and number that the
     inviter wrote: `claims` is the identity it would have, and its own identity is `claim:<account>`. Taking up either makes the stand-in
     the person of that identity, or, with the consent of the person there is, gives the account to them.
+
+    Of a person who has left for long the identity is `former:<keyed hash>`, and name and number are a pseudonym; `pseudonym_act_id` is the
+    entry of that act.
     """
 
     __tablename__ = "person"
@@ -84,19 +90,25 @@ class Person(Base):
     id_number: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
     claims: Mapped[str | None] = mapped_column(String(120), index=True)
+    pseudonym_act_id: Mapped[UUID | None]
 
 
-_HELD = text("until IS NULL")
+TEMPORARY = (Role.APPROVER, Role.OPERATOR)
+"""Roles that can be given until a day: to deputies, while somebody is away."""
 
 
 class UserRole(Part, Base):
     """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when.
 
-    The seal of the account covers the roles that it holds.
+    `ends_at` is the end with which a temporary role was given. It counts from that moment on as ended, also before the worker has written
+    `until`. The seal of the account covers the roles that it holds, with their ends.
     """
 
     __tablename__ = "user_role"
     __table_args__ = (
+        CheckConstraint(
+            "ends_at IS NULL OR (ends_at > since AND role IN ({}))".format(", ".join(f"'{r.value}'" for r in TEMPORARY)), name="temporary"
+        ),
         CheckConstraint("role IN ({})".format(", ".join(f"'{role.value}'" for role in Role)), name="role"),
         Index(
             "uq_user_role_held", "user_id", "role", unique=True, sqlite_where=text("until IS NULL"), postgresql_where=text("until IS NULL")
@@ -108,17 +120,47 @@ class UserRole(Part, Base):
     role: Mapped[str] = mapped_column(String(20))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     def whole(self, session: Session) -> Sealed:
         """Return the account that holds this role."""
         return session.get_one(User, self.user_id)
 
 
+# One text for a role, so that roles come with the statement that reads the account: `approver/2026-12-31T17:00:00+00` has an end.
+_WITH_END = case(
+    (UserRole.ends_at.is_(None), UserRole.role),
+    else_=UserRole.role
+    + literal_column("'/'")
+    + func.replace(cast_as(UserRole.ends_at, Text), literal_column("' '"), literal_column("'T'")),
+)
+
+
+def _with_end(row: Any) -> str:
+    return row.role if row.ends_at is None else f"{row.role}/{row.ends_at.isoformat()}"
+
+
+def sealed_roles(names: str) -> str:
+    """Return the roles of `User.roles` as the seal covers them: sorted, their ends in one spelling, whatever the database's."""
+    if "/" not in names:
+        return " ".join(sorted(names.split()))
+    found = (name.partition("/") for name in names.split())
+    return " ".join(sorted(f"{name}/{_moment(end).astimezone(UTC).isoformat()}" if end else name for name, _, end in found))
+
+
+def _moment(stored: str) -> datetime:
+    at = datetime.fromisoformat(stored)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # SQLite stores no zone
+
+
 class User(Sealed, Base):
-    """An account of one person in one organisation. `roles` are the Role values that it holds now, separated by spaces, read only.
+    """An account of one person in one organisation. `roles` are the Role values that it was given, with their ends, separated by spaces.
+
+    They are read only; `roles_at` says which count at a moment.
 
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
+    `active_since` is when it was last taken up or enabled, `disabled_at` when it was disabled, if it is.
     `authority_version` grows with each change of what the seal covers. The entry of the act states it, and sessions are bound to it.
     """
 
@@ -127,7 +169,7 @@ class User(Sealed, Base):
         "id", "person_id", "organisation_id", "username", "state", "password_hash", "totp_sealed", "email", "phone", "roles",
         "authority_version",
     )  # fmt: skip
-    __sealed_as__: ClassVar = {"roles": lambda names: " ".join(sorted(names.split()))}
+    __sealed_as__: ClassVar = {"roles": sealed_roles}
     __version__ = "authority_version"
     __table_args__ = (
         CheckConstraint("state IN ('invited', 'active', 'disabled')", name="state"),
@@ -148,37 +190,45 @@ class User(Sealed, Base):
     email: Mapped[str] = mapped_column(String(200), default="", server_default="")
     phone: Mapped[str] = mapped_column(String(30), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     authority_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
     # In the statement that reads the account: a relationship would be one more.
     roles: Mapped[str] = column_property(
-        select(func.coalesce(func.aggregate_strings(UserRole.role, cast(str, literal_column("' '"))), literal_column("''")))
+        select(func.coalesce(func.aggregate_strings(_WITH_END, cast(str, literal_column("' '"))), literal_column("''")))
         .where(UserRole.user_id == id, UserRole.until.is_(None))
         .correlate_except(UserRole)
         .scalar_subquery()
     )
 
-    @property
-    def role_set(self) -> frozenset[Role]:
-        """Return the roles as a set."""
-        return role_set(self.roles)
+    def roles_at(self, now: datetime) -> frozenset[Role]:
+        """Return the roles that count at a moment."""
+        return role_set(self.roles, now)
 
     def sealed_beside(self, session: Session) -> dict[str, Any]:
         """Return the roles that the account holds once the session is flushed."""
-        held = select(UserRole.id, UserRole.role).where(UserRole.user_id == self.id, UserRole.until.is_(None))
-        roles: dict[Any, str] = {row.id: row.role for row in session.execute(held)}
+        held = select(UserRole.id, UserRole.role, UserRole.ends_at).where(UserRole.user_id == self.id, UserRole.until.is_(None))
+        roles: dict[Any, str] = {row.id: _with_end(row) for row in session.execute(held)}
         for number, row in enumerate((*session.dirty, *session.new)):
             if isinstance(row, UserRole) and row.user_id == self.id:
                 roles.pop(row.id, None)
-                roles |= {} if row.until is not None else {number if row in session.new else row.id: row.role}
+                roles |= {} if row.until is not None else {number if row in session.new else row.id: _with_end(row)}
         return {"roles": " ".join(roles.values())}
 
 
-def role_set(names: str) -> frozenset[Role]:
-    """Return roles that are separated by spaces as a set."""
-    return frozenset(Role(name) for name in names.split())
+def role_set(names: str, now: datetime | None = None) -> frozenset[Role]:
+    """Return roles that are separated by spaces as a set; those of `User.roles` without the ones that have ended until `now`, if given."""
+    found = (name.partition("/") for name in names.split())
+    return frozenset(Role(name) for name, _, end in found if not (now and end) or _moment(end) > now)
+
+
+def role_ends(names: str, now: datetime) -> dict[Role, datetime]:
+    """Return the ends of the temporary roles of `User.roles` that still count."""
+    found = (name.partition("/") for name in names.split())
+    return {Role(name): end for name, _, text_ in found if text_ and (end := _moment(text_)) > now}
 
 
 def scope_set(names: str) -> frozenset[KeyScope]:
@@ -191,14 +241,19 @@ def role_names(roles: frozenset[Role]) -> str:
     return " ".join(sorted(roles))
 
 
-def holds(user: Any, role: Role) -> ColumnElement[bool]:
-    """Return an SQL condition: the account of a query (User or an alias of it) holds a role."""
-    return exists().where(UserRole.user_id == user.id, UserRole.role == role, UserRole.until.is_(None))
+def holds(user: Any, role: Role, now: datetime) -> ColumnElement[bool]:
+    """Return an SQL condition: the account of a query (User or an alias of it) holds a role at this moment."""
+    return exists().where(UserRole.user_id == user.id, UserRole.role == role, counts(now))
 
 
-def holds_sql(user: str, role: Role) -> str:
-    """Return the same condition for a trigger. `user` is the alias of the account there."""
-    held = f"r.user_id = {user}.id AND r.role = '{role.value}' AND r.until IS NULL"
+def counts(now: datetime) -> ColumnElement[bool]:
+    """Return an SQL condition on UserRole: the role has neither been ended nor come to its end."""
+    return and_(UserRole.until.is_(None), or_(UserRole.ends_at.is_(None), UserRole.ends_at > now))
+
+
+def holds_sql(user: str, role: Role, at: str) -> str:
+    """Return the same condition for a trigger. `user` is the alias of the account there, `at` the column with the moment of the act."""
+    held = f"r.user_id = {user}.id AND r.role = '{role.value}' AND r.until IS NULL AND (r.ends_at IS NULL OR r.ends_at > {at})"
     return f"EXISTS (SELECT 1 FROM user_role r WHERE {held})"  # noqa: S608  # an alias and a constant
 
 
@@ -313,81 +368,3 @@ class Throttle(Base):
     failures: Mapped[int] = mapped_column(Integer)
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-# `mine` and `other` are accounts of one person that are not disabled, or the same account; `held` is a role that the other holds.
-_MEET = (
-    "FROM user_account mine JOIN user_account other ON other.person_id = mine.person_id"
-    " AND (other.id = mine.id OR (other.state <> 'disabled' AND mine.state <> 'disabled'))"
-    " JOIN user_role held ON held.user_id = other.id AND held.until IS NULL"
-)
-
-_THEIRS = (
-    "FROM user_role r JOIN user_account other ON other.person_id = NEW.person_id AND other.id <> NEW.id AND other.state <> 'disabled'"
-    " JOIN user_role held ON held.user_id = other.id AND held.until IS NULL WHERE r.user_id = NEW.id AND r.until IS NULL"
-)
-
-
-def _exclude(one: str, other: str) -> str:
-    """Return the SQL condition that two roles exclude each other: user_admin and approver, auditor and any other."""
-    return (
-        f"({one} = 'user_admin' AND {other} = 'approver' OR {one} = 'approver' AND {other} = 'user_admin'"
-        f" OR {one} = 'auditor' AND {other} <> 'auditor' OR {one} <> 'auditor' AND {other} = 'auditor')"
-    )
-
-
-triggers.guard(
-    "capabilities_of_role",
-    "user_role",
-    "INSERT",
-    f"EXISTS (SELECT 1 {_MEET} WHERE mine.id = NEW.user_id AND {_exclude('NEW.role', 'held.role')})",
-    "user_role: these capabilities never meet in one person",
-)
-triggers.guard(
-    "capabilities_of_account",
-    "user_account",
-    "UPDATE",
-    f"OLD.state = 'disabled' AND NEW.state <> 'disabled' AND EXISTS (SELECT 1 {_THEIRS} AND {_exclude('r.role', 'held.role')})",
-    "user_account: these capabilities never meet in one person",
-)
-triggers.immutable("user_role", "id", "user_id", "role", "since")
-triggers.guard("user_role_ended", "user_role", "UPDATE", "OLD.until IS NOT NULL", "user_role: what has ended is given anew")
-triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
-triggers.guard(
-    "user_account_person_alone",
-    "user_account",
-    "INSERT",
-    "EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = NEW.person_id)",
-    "user_account: a new account is of nobody who has one",
-)
-for _event in ("INSERT", "UPDATE"):
-    triggers.guard(
-        f"user_account_claimed_{_event.lower()}",
-        "user_account",
-        _event,
-        "NEW.state = 'active' AND EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.claims IS NOT NULL)",
-        "user_account: in use only by a person who took it up",
-    )
-triggers.guard(
-    "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
-)
-triggers.immutable("invitation", "user_id", "change_id", "consent_id")
-triggers.immutable("api_key", "id", "organisation_id", "key_hash", "created_by", "created_at", "expires_at")
-triggers.guard(
-    "api_key_revoked",
-    "api_key",
-    "UPDATE",
-    "OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS DISTINCT FROM OLD.revoked_at OR NEW.scopes <> OLD.scopes)",
-    "api_key: what is revoked stays revoked",
-)
-for _model in (User, Invitation, LoginSession, ApiKey):
-    seals.protect(_model)
-triggers.immutable("person", "id_kind", "id_number")
-triggers.guard(
-    "person_identity",
-    "person",
-    "UPDATE",
-    "(OLD.identity <> NEW.identity OR OLD.claims IS DISTINCT FROM NEW.claims)"
-    " AND NOT (OLD.claims IS NOT NULL AND NEW.claims IS NULL AND NEW.identity = OLD.claims)",
-    "person: a person keeps their identity; a stand-in becomes the person it claims to be",
-)

@@ -24,6 +24,8 @@ class Operation(StrEnum):
     USERS_OWN = "users.own"
     USERS_SEE = "users.see"
     USERS_FACTOR = "users.factor"
+    ACCESS_SEE = "access.see"
+    ACCESS_REVIEW = "access.review"
     MESSAGES_SEE = "messages.see"
     MESSAGES_SEND = "messages.send"
     API_KEYS = "api_keys"
@@ -126,6 +128,8 @@ _TABLE: dict[Operation, str] = {
     Operation.USERS_OWN: "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.USERS_SEE: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.USERS_FACTOR: "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
+    Operation.ACCESS_SEE: "-  -  A  A  -   Oh  Oh  Oh  Oh   -",
+    Operation.ACCESS_REVIEW: "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
     Operation.MESSAGES_SEE: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.MESSAGES_SEND: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.API_KEYS: "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",

@@ -19,6 +19,7 @@ from sifilma.kernel.timekeeping.moments import has_come
 MARGIN = 2.0
 """Seconds beyond a request's deadline for which its claim bars others, if it ended without releasing it."""
 KEEP = timedelta(days=7)
+"""How long a key and its answer are kept (`sifilma/app/retention.py`)."""
 
 
 class IdempotencyKey(Base):
@@ -138,8 +139,3 @@ def complete(session: Session, mine: Claim, answer: StoredAnswer) -> None:
 def release(ctx: Context, mine: Claim) -> None:
     """Give the key back after an act that did not happen, so that the client may try again. An answer that was stored stays."""
     ctx.uow.separately(lambda session: session.execute(delete(IdempotencyKey).where(*mine.open)))
-
-
-def forget_old(session: Session, now: datetime) -> int:
-    """Delete keys older than KEEP and return their number."""
-    return changed(session.execute(delete(IdempotencyKey).where(IdempotencyKey.claimed_at < now - KEEP)))

@@ -84,4 +84,4 @@ class Reminder(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-triggers.immutable("reminder")
+triggers.guard("reminder_frozen", "reminder", "UPDATE", "", "reminder: what was recorded does not change")

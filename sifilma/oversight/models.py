@@ -239,7 +239,7 @@ triggers.guard(
 )
 _NO_APPROVER = (
     "NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = NEW.changed_by"  # noqa: S608  # constants
-    f" AND u.person_id = NEW.decided_by_person AND u.state = 'active' AND {holds_sql('u', Role.APPROVER)})"
+    f" AND u.person_id = NEW.decided_by_person AND u.state = 'active' AND {holds_sql('u', Role.APPROVER, 'NEW.decided_at')})"
 )
 triggers.guard(
     "reference_change_second_person",

@@ -68,7 +68,9 @@ class ReportNotice:
             report = session.scalars(
                 select(CardReport.id).where(CardReport.card_id == card.id, CardReport.state == ReportState.PENDING)
             ).first()
-            heads = select(User).where(User.organisation_id == card.holder_id, User.state == AccountState.ACTIVE, holds(User, Role.HEAD))
+            heads = select(User).where(
+                User.organisation_id == card.holder_id, User.state == AccountState.ACTIVE, holds(User, Role.HEAD, act.at)
+            )
             found = list(session.scalars(heads)) if report is not None else []
         for user in found:
             address = ways_to(held.settings, user).get(Channel.EMAIL)

@@ -12,16 +12,18 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, select, text, union_all
+from sqlalchemy import Select, String, case, func, literal, select, text, union_all
 from sqlalchemy.orm import aliased
 
+from sifilma.access_review.models import AccessReview, AccessReviewLine
+from sifilma.access_review.queries import is_late, undecided
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import activations_query, manifests_query
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
 from sifilma.documents.indonesian import zone_of
-from sifilma.identity.models import Organisation
+from sifilma.identity.models import Organisation, User, UserRole, counts
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -120,7 +122,7 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
 
 
 def _lapsing(ctx: Context) -> tasks_waiting.Lines:
-    """Yield selects of unused tokens, API keys and active manifests that expire soon."""
+    """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
@@ -132,6 +134,28 @@ def _lapsing(ctx: Context) -> tasks_waiting.Lines:
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
         yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+    yield temporary_roles_query(ctx)
+    yield unconfirmed_query(ctx)
+
+
+def unconfirmed_query(ctx: Context) -> Select[Any]:
+    """Return a select of the actor's account where a review of it is late: without a decision it will be disabled."""
+    mine = select(AccessReviewLine).where(
+        AccessReviewLine.user_id == ctx.actor.user_id,
+        undecided(),
+        AccessReview.id == AccessReviewLine.review_id,
+        is_late(ctx.now),
+    )
+    return tasks_waiting.line_query(
+        mine, "account_unconfirmed", AccessReview.id, literal("", String), AccessReview.organisation_id, AccessReview.ends_at
+    )
+
+
+def temporary_roles_query(ctx: Context) -> Select[Any]:
+    """Return a select of the actor's roles that were given until a day."""
+    mine = select(UserRole).where(UserRole.user_id == ctx.actor.user_id, counts(ctx.now), UserRole.ends_at.is_not(None))
+    of_account = mine.where(User.id == UserRole.user_id)
+    return tasks_waiting.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:

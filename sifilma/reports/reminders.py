@@ -90,7 +90,7 @@ def _claim(ctx: Context, settings: Settings, user: User) -> bool:
 def _tell(ctx: Context, settings: Settings, site: Site, user: User) -> bool:
     """Enqueue one message per channel, if there is something new and at least one channel. Return whether there is news."""
     ways = ways_to(settings, user)
-    news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user)), settings))) if ways else []
+    news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user, ctx.now)), settings))) if ways else []
     if news:
         for channel, address in ways.items():
             subject, text = message_texts.digest(site, message_texts.reader(user), channel, news)
@@ -121,7 +121,7 @@ def _new(ctx: Context, user: User, found: list[Due]) -> list[Due]:
     return [due for due in found if (due.task, due.key, due.occasion) in told]
 
 
-def actor_of(user: User) -> Actor:
+def actor_of(user: User, now: datetime) -> Actor:
     """Return the user as an actor, so that queries find what they would see after signing in."""
     home = user.organisation
     return Actor(
@@ -131,7 +131,7 @@ def actor_of(user: User) -> Actor:
         user_id=user.id,
         person_id=user.person_id,
         username=user.username,
-        roles=user.role_set,
+        roles=user.roles_at(now),
     )
 
 

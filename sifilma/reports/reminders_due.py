@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import Select, String, func, literal, select, union_all
 
 from config.settings import Settings
+from sifilma.access_review.models import DormantMark
 from sifilma.activation.models import Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import manifests_query
 from sifilma.documents.indonesian import zone_of
-from sifilma.identity.models import Organisation
+from sifilma.identity.models import Organisation, User, UserRole
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -49,6 +50,8 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
     if grants(ctx.actor, Operation.ACTIVATE):
         yield from _lapsing(ctx, _tokens(ctx, settings.remind_token_days), settings.remind_token_days)
         yield from _lapsing(ctx, _manifests(ctx, settings.remind_manifest_days), settings.remind_manifest_days)
+    yield from _own_account(ctx, settings)
+    yield from _lapsing(ctx, _temporary_roles(ctx, settings.remind_role_days), settings.remind_role_days)
     if grants(ctx.actor, Operation.API_KEYS):
         yield from _lapsing(ctx, tasks_waiting.keys_query(ctx, settings.remind_key_days), settings.remind_key_days)
     if ctx.actor.organisation_kind is OrganisationKind.INSTITUTION or grants(ctx.actor, Operation.REFERENCE_DRAFT):
@@ -88,6 +91,21 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     return tasks_waiting.line_query(
         by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
     )
+
+
+def _temporary_roles(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
+    return home.temporary_roles_query(ctx).where(UserRole.ends_at <= ctx.now + timedelta(days=max(days, default=0)))
+
+
+def _own_account(ctx: Context, settings: Settings) -> Iterator[Due]:
+    """Yield that the actor's account will be disabled, since it is unused or unconfirmed. It is told once."""
+    marked = select(DormantMark).where(User.id == DormantMark.user_id, User.id == ctx.actor.user_id)
+    unused = tasks_waiting.line_query(marked, "account_unused", User.id, literal("", String), User.organisation_id, DormantMark.marked_at)
+    for task, key, title, organisation, at, count, _until in ctx.session.execute(unused):
+        ends = at + timedelta(days=settings.dormant_grace_days)
+        yield Due(task, key, title, organisation, ends, count, f"{at:%Y%m%dT%H%M%S}", lapses=True)
+    for task, key, title, organisation, at, count, _until in ctx.session.execute(home.unconfirmed_query(ctx)):
+        yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%d}", lapses=True)
 
 
 def _lapsing(ctx: Context, query: Select[Any], days: tuple[int, ...]) -> Iterator[Due]:

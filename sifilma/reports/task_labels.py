@@ -24,6 +24,7 @@ _DESTRUCTION = ("destruction_pages.show", "destruction_id")
 _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
 _PROPOSALS = ("user_pages.proposals", "")
+_REVIEW = ("access_pages.review", "review_id")
 _ASKED = ("accounts.requests_about_me", "")
 _REPORT = ("card_report_pages.show", "report_id")
 _KEYS = ("unit_key_pages.show", "change_id")
@@ -70,6 +71,12 @@ TASKS = {
     "revocation_proposed": Task(_("Revocation of a manifest awaits a decision"), "hourglass-split", *_MANIFEST),
     "user_change_proposed": Task(_("Change of an account awaits another person"), "hourglass-split", *_PROPOSALS),
     "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
+    "confirm_people": Task(_("Confirm the accounts of your people"), "person-check", *_REVIEW),
+    "review_late": Task(_("Confirmation of accounts is late"), "hourglass-split", *_REVIEW),
+    "unused_needed": Task(_("Unused account that is the last of its kind"), "clock-history", *_USER),
+    "account_unused": Task(_("Your account is unused and will be disabled: sign in"), "clock-history", "home.show", ""),
+    "account_unconfirmed": Task(_("Nobody has confirmed your account yet: it will be disabled"), "person-check", "accounts.profile", ""),
+    "role_ends": Task(_("A role of yours ends"), "person-gear", "accounts.profile", ""),
     "token_lapses": Task(_("Unused tokens lapse"), "key", _ACTIVATION),
     "personalisation_request_approved": Task(_("Your personalisation request is approved"), "check-circle", _PERSONALISATION),
     "personalisation_request_returned": Task(

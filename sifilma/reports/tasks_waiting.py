@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
+from sifilma.access_review import queries as access
+from sifilma.access_review.models import AccessReview, DormantMark
 from sifilma.accounts import lost_factors
 from sifilma.accounts.consents import orphaned_query, own_questions_query
 from sifilma.accounts.models import FACTOR, AccountConsent, ConsentState, UserChange
@@ -79,10 +81,11 @@ def waiting(ctx: Context) -> Lines:
     yield from _programs(ctx)
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
+    yield from _access(ctx)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(), lost_factors.may_decide(ctx))
+        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx), lost_factors.may_decide(ctx))
     elif grants(ctx.actor, Operation.USERS_FACTOR):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads(), lost_factors.may_decide(ctx))
+        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads(ctx), lost_factors.may_decide(ctx))
 
 
 def _about_me(ctx: Context) -> Lines:
@@ -320,6 +323,24 @@ def _models(ctx: Context) -> Lines:
         yield _case(cases_query(ctx, Operation.MODEL_CERTIFY).where(MODEL_CASE.approvable(ctx)), "certify_model")
 
 
+def _access(ctx: Context) -> Lines:
+    """Yield the confirmation of people, and for user administrators who is late and which unused accounts cannot be missed."""
+    if not grants(ctx.actor, Operation.ACCESS_REVIEW):
+        return
+    yield _review(access.to_decide_query(ctx), "confirm_people", AccessReview.opened_at, AccessReview.ends_at)
+    if ctx.actor.is_central:
+        late = access.reviews_query(ctx, Operation.ACCESS_REVIEW).where(access.is_late(ctx.now))
+        yield _review(late.where(AccessReview.organisation_id != ctx.actor.organisation_id), "review_late", AccessReview.due_at)
+        kept = select(User).where(
+            User.id == DormantMark.user_id, User.state == AccountState.ACTIVE, ~access.is_missable(ctx.now), Person.id == User.person_id
+        )
+        yield line_query(kept, "unused_needed", User.id, Person.name, User.organisation_id, DormantMark.marked_at)
+
+
+def _review(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
+    return line_query(query, task, AccessReview.id, literal("", String), AccessReview.organisation_id, at, until=until)
+
+
 # --- lines of each kind ----------------------------------------------------------------------------------------------
 
 
@@ -375,12 +396,12 @@ def _others(ctx: Context) -> ColumnElement[bool]:
     return USER_CHANGES.decidable(ctx) & (User.person_id != ctx.actor.person_id)
 
 
-def _of_heads() -> ColumnElement[bool]:
+def _of_heads(ctx: Context) -> ColumnElement[bool]:
     """Return the condition of proposals that a head decides.
 
     A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
     """
-    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD)
+    of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD, ctx.now)
     return (UserChange.change == FACTOR) & of_staff & lost_factors.other_head()
 
 

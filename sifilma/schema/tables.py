@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
@@ -12,6 +13,7 @@ from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
 from sifilma.identity import models as identity
+from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
@@ -24,6 +26,6 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover, idempotency, identity,
-    jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
+    access_review, accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover,
+    idempotency, identity, identity_rules, jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
 )  # fmt: skip

@@ -127,7 +127,7 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
         person_id=row.u_person_id,
         session_id=row.s_id,
         username=row.u_username,
-        roles=role_set(row.u_roles),
+        roles=role_set(row.u_roles, ctx.now),
         otp_at=row.s_otp_at,
         ip=ctx.actor.ip,
     )
@@ -165,7 +165,7 @@ def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> A
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)
         stands = user is not None and user.state == AccountState.ACTIVE and is_authentic(ctx, User, user)
-        return _person(user) if user is not None and stands else None
+        return _person(user, ctx.now) if user is not None and stands else None
     key = ctx.session.get(ApiKey, api_key_id, populate_existing=True)
     if key is None or key.revoked_at is not None or key.expires_at <= ctx.now or not is_authentic(ctx, ApiKey, key):
         return None
@@ -174,7 +174,9 @@ def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> A
     return Actor(organisation.id, kind, organisation.region_code, api_key_id=key.id, username=f"key:{key.name}", scopes=key.scope_set)
 
 
-def _person(user: User) -> Actor:
+def _person(user: User, now: datetime) -> Actor:
     home = user.organisation
     kind = OrganisationKind(home.kind)
-    return Actor(home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.role_set)
+    return Actor(
+        home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.roles_at(now)
+    )

@@ -1,16 +1,20 @@
-"""Passwords: argon2id, a minimum length, and a list of common passwords (OWASP ASVS 5.0, 6.2)."""
+"""Passwords: argon2id, a minimum length, a list of common passwords, and the operator's file of breached ones (OWASP ASVS 5.0, 6.2)."""
 
 from __future__ import annotations
 
 import threading
 from functools import lru_cache
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from sifilma.kernel.errors import Invalid
+from config import breached_passwords
+from config.settings import Settings
+from sifilma.kernel.errors import Invalid, Unavailable
 from sifilma.kernel.text import say
 
+log = structlog.get_logger()
 MAX_LENGTH = 256
 CONTEXT = ("sifilma", "dukcapil", "disdukcapil", "kemendagri", "indonesia", "samcard", "kartusam", "ktpel")
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # the parameters OWASP recommends: 18 ms of CPU
@@ -41,11 +45,13 @@ def verify_password(hashed: str, password: str) -> bool:
             return False
 
 
-def check_strength(password: str, username: str, minimum: int) -> None:
-    """Raise Invalid, with a sentence for the user, if a password is too short or long, common, or made of this system's words.
+def check_strength(password: str, username: str, settings: Settings) -> None:
+    """Raise Invalid, with a sentence for the user, if a password is too short or long, common, made of this system's words, or breached.
 
-    There are no rules on its composition (OWASP ASVS 5.0, 6.2.5).
+    There are no rules on its composition (OWASP ASVS 5.0, 6.2.5). Raise Unavailable if the operator's file of breached passwords is set and
+    cannot be searched.
     """
+    minimum = settings.password_min
     if not minimum <= len(password) <= MAX_LENGTH:
         raise Invalid.field("password", say("A password has %(least)s to %(most)s characters.", least=minimum, most=MAX_LENGTH))
     plain = password.casefold()
@@ -53,6 +59,18 @@ def check_strength(password: str, username: str, minimum: int) -> None:
     core = plain.strip("0123456789!@#$%^&*()-_=+.,?")
     if plain in _common() or core in _common() or core in CONTEXT or username.casefold() in plain or len(set(plain)) < 5:
         raise Invalid.field("password", "This password is too easy to guess: choose several words nobody would put together.")
+    if settings.breached_passwords and _is_breached(settings.breached_passwords, password):
+        raise Invalid.field("password", "This password is in a list of passwords that were stolen elsewhere: choose another one.")
+
+
+def _is_breached(path: str, password: str) -> bool:
+    try:
+        return breached_passwords.is_breached(path, password)
+    except breached_passwords.Unreadable as why:
+        # Letting it pass would switch the check off for whoever takes the file away. Signing in needs no look-up and goes on.
+        log.error("breached passwords not searched", reason=str(why))
+        told = say("New passwords cannot be checked right now, so none is set. Tell whoever runs this service.")
+        raise Unavailable(told, type="passwords-unchecked", retry_after=300) from why
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from sifilma.web.texts import translate
 
 DONE = {
     "saved": _("Saved."),
+    "confirmed": _("Your decisions are recorded."),
     "drafted": _("Saved as a draft. Look at it once more, then submit it."),
     "submitted": _("Submitted. Nothing of it changes from here on, unless it is returned to you."),
     "verified": _("Marked as verified."),

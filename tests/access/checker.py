@@ -19,6 +19,7 @@ from tests.support.world import API
 
 REFUSALS = (401, 403, 404)
 ONLY_IDS = (
+    "access_review",
     "device_model",
     "job",
     "institution",

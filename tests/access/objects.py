@@ -9,9 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from joserfc.jwk import ECKey
+from sqlalchemy import select
 
+from sifilma.access_review.tasks import open_review
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
+from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -90,6 +93,7 @@ SELECTS: dict[str, str] = {
     "maker": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind = 'manufacturer'",
     "organisation": "SELECT id, kind, name, id, NULL, NULL FROM organisation",
     "buyer": "SELECT id, kind, name, id, NULL, NULL FROM organisation WHERE kind NOT IN ('directorate', 'manufacturer')",
+    "access_review": "SELECT id, 'open', id, organisation_id, NULL, NULL FROM access_review",
     "user": "SELECT id, state, id, organisation_id, NULL, NULL FROM user_account",
     "central_user": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
     " JOIN organisation o ON o.id = a.organisation_id WHERE o.kind = 'directorate'",
@@ -161,6 +165,9 @@ def populate(world: World) -> None:
         done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
     _consents(world)
     _messages(world)
+    with world.context() as ctx:
+        for organisation in ctx.session.scalars(select(Organisation)).all():
+            open_review(ctx, world.settings, organisation)
     operator3 = str(world.users["operator3"])
     done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
     sequence(world)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from werkzeug.routing import Rule
 
@@ -24,6 +24,8 @@ UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # The kind of object that a route's first parameter names, by the beginning of its path. For a page about a new kind of object, add its
 # beginning here, and the kind's select to `objects.SELECTS` with its reading operation to `SEEN_BY`.
 STEMS: dict[str, str] = {
+    "/akses/tinjauan/": "access_review",
+    "/api/v1/access-reviews/": "access_review",
     "/api/v1/account-consents/": "orphaned_consent",
     "/api/v1/activation-requests/": "activation_request",
     "/api/v1/activations/": "activation",
@@ -86,6 +88,7 @@ FIXED: dict[str, str] = {
 # Further parameters that name no part of the object, with a value that exists.
 MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1"}
 SEEN_BY: dict[str, str] = {
+    "access_review": "access.see",
     "activation": "manifest.view",
     "activation_request": "activation_request.view",
     "api_key": "api_keys",
@@ -140,6 +143,8 @@ _RECORD = {
 }
 _CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40"}
 BODIES: dict[str, dict[str, Any]] = {
+    "decisions": {"decisions": [{"line": str(UUID(int=0)), "outcome": "confirmed", "roles": ["staff"]}]},
+    "deputy": {"role": "approver", "until": "2026-11-30", "basis": "cuti"},
     "approve": {"digest": "0" * 64},
     "certify": {"digest": "0" * 64},
     "answer": {"decision": "refuse"},
@@ -199,6 +204,7 @@ NARROWER: dict[str, str] = {
     "/pengguna/usulan/<uuid:change_id>/faktor-hilang": "lost_factor",
     "/pengguna/<uuid:user_id>/pusat/undang-ulang": "invited_head",
     "/pengguna/<uuid:user_id>/pusat/usulan": "central_user",
+    "/pengguna/<uuid:user_id>/pusat/peran-sementara": "central_user",
 }
 
 

@@ -11,7 +11,7 @@ from sifilma.accounts import consents, enrolments
 from sifilma.accounts.models import AccountConsent
 from sifilma.accounts.service import give_roles, new_invitation
 from sifilma.audit.models import Action
-from sifilma.identity.models import AccountState, Person, User, role_names
+from sifilma.identity.models import AccountState, Person, User, role_names, role_set
 from sifilma.kernel.actor import Role
 from sifilma.kernel.ids import uuid7
 from sifilma.sign_in.authority import record_change
@@ -41,7 +41,7 @@ def claimed_account(world: World, of: str, username: str, colleague: str, *roles
         ctx.session.add(user)
         ctx.session.flush()
         give_roles(ctx, user, frozenset(roles))
-        record_change(ctx, Action.USER_INVITE, user, roles=role_names(user.role_set))
+        record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)))
         world.users[username] = user_id
         return new_invitation(ctx, world.settings, user)
 

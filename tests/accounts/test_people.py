@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from functools import partial
+from hashlib import sha1
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,16 +15,21 @@ import pyotp
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from config.settings import Settings
 from sifilma.accounts import enrolments, proposals
 from sifilma.identity.models import User
 from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from tests.accounts.known_people import further_account
+from tests.support import world as installation
 from tests.support.simultaneous_calls import start_in_background
+from tests.support.visitor import Visitor
 from tests.support.world import World, done
 
 STAFF = {"username": "magetan.baru", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
+_GIVEN: dict[str, Any] = {"env": "test"}
+SETTINGS = Settings(**_GIVEN)
 PASSWORD = "empat gajah naik sepeda"
 
 
@@ -76,14 +84,44 @@ def test_an_invitation_expires(world: World) -> None:
 )
 def test_an_easy_password_is_refused_with_a_reason(password: str) -> None:
     with pytest.raises(Invalid) as refused:
-        check_strength(password, "magetan.baru", 12)
+        check_strength(password, "magetan.baru", SETTINGS)
     assert refused.value.errors[0]["field"] == "password"
     assert password not in str(refused.value)
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "correct horse battery staple", "密码很长很安全没人知道的"])
 def test_a_long_password_needs_no_special_characters(password: str) -> None:
-    check_strength(password, "magetan.baru", 12)
+    check_strength(password, "magetan.baru", SETTINGS)
+
+
+def test_no_door_takes_a_breached_password_nor_any_while_the_file_is_away(sqlite_world: World, tmp_path: Path) -> None:
+    """The doors: an invitation and a changed password, on the web and by the API."""
+    world, path, present = sqlite_world, tmp_path / "breached.txt", installation.PASSWORD
+    good = "lima badak membaca koran"
+    path.write_text(sha1(PASSWORD.encode(), usedforsecurity=False).hexdigest().upper() + ":3\n")
+    world.configure(breached_passwords=str(path))
+    secrets = {
+        name: invited(world, username=name, id_number=f"19950505202003201{n}") for n, name in enumerate(("magetan.baru", "magetan.b"))
+    }
+    on_page, by_api = secrets.values()
+    staff, visitor, guest = world.client("magetan.staf"), Visitor(world, "magetan.staf"), Visitor(world)
+    seed, body = seed_shown(guest.get(f"/undangan/{on_page}")), looked(world, by_api)
+    code = {"code": pyotp.TOTP(seed).at(world.clock.now())}
+    doors: list[Callable[[str], int]] = [
+        lambda new: visitor.send("/profil/kata-sandi", current=present, password=new, repeat=new).status_code,
+        lambda new: staff.post("/me/password", {"current": present, "new": new}).status_code,
+        lambda new: guest.send(f"/undangan/{on_page}", password=new, repeat=new, **code).status_code,
+        lambda new: world.anonymous().post("/invitations/enrol", body | {"password": new}).status_code,
+    ]
+    assert [door(PASSWORD) for door in doors] == [422] * 4
+    assert "curian" in visitor.seen
+    assert "curian" in guest.seen
+    path.rename(tmp_path / "away.txt")
+    assert [door(good) for door in doors] == [503] * 4
+    assert world.anonymous().post("/session", {"username": "magetan.staf", "password": present}).status_code == 200
+    (tmp_path / "away.txt").rename(path)
+    assert doors[0](good) == 303
+    assert doors[3](good) == 204
 
 
 def test_a_password_check_costs_at_most_sixty_milliseconds_of_cpu_for_known_and_unknown_users() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def test_a_missing_keyset_and_a_lagging_worker_are_named(sqlite_world: World, ex
     shutil.rmtree(sqlite_world.settings.trust)
     found = examine(sqlite_world)
     assert failed(found) == {"trust", "worker"}
+
+
+def test_the_file_of_breached_passwords_is_looked_at(sqlite_world: World, examine: Examine, tmp_path: Path) -> None:
+    path = tmp_path / "breached.txt"
+    path.write_text("\n".join(sorted(secrets.token_hex(20) for _ in range(500))))
+    assert "is searched for a new password within" in examine(sqlite_world, SIFILMA_BREACHED_PASSWORDS=str(path))["OK passwords"][0]
+    path.write_text("\n".join(path.read_text().splitlines()[:400]))
+    found = examine(sqlite_world, SIFILMA_BREACHED_PASSWORDS=str(path))
+    assert "SIFILMA_BREACHED_PASSWORDS names a file that is not whole" in found["FAIL settings"][0]
 
 
 def test_secrets_that_others_can_read_are_named(sqlite_world: World, examine: Examine, tmp_path: Path) -> None:

@@ -382,6 +382,12 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "tokens expired": True,
         "requests expired": True,
         "manifests expired": True,
+        "unused accounts marked": True,
+        "unused accounts disabled": True,
+        "access reviews opened": True,
+        "access reviews closed": True,
+        "temporary roles ended": True,
         "people reminded": True,
-        "idempotency keys forgotten": True,
+        "old rows forgotten": True,
+        "people given a pseudonym": True,
     }

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from joserfc.jwk import ECKey
 
+from sifilma.access_review.tasks import open_review
 from sifilma.accounts import consents
 from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
+from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import Actor
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -19,6 +21,7 @@ from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
 from tests.accounts.known_people import accepted, asked, invited_by, take_up
+from tests.accounts.test_deputies import deputy
 from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.cards.unit_keys import register_key
@@ -84,6 +87,7 @@ def _accounts(world: World) -> None:
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
     _replace_lost_factor(world)
+    _review_access(world)
     _consents(world)
 
 
@@ -101,6 +105,17 @@ def _consents(world: World) -> None:
     take_up(world, "w.jatim", link.rpartition("/")[2])
     reported = done(world.client("magetan.kepala").post(f"/users/{world.users['magetan.staf']}/lost-factor", {"reason": "hilang"}), 202)
     done(world.client("magetan.staf").post(f"/me/lost-factor-reports/{reported['id']}/objection"))
+
+
+def _review_access(world: World) -> None:
+    """Give a role until a day, and let the head confirm a member of staff."""
+    deputy(world, "operator2")
+    home = world.organisation_of(HEAD)
+    with world.context() as ctx:
+        review = open_review(ctx, world.settings, ctx.session.get_one(Organisation, home)).id
+    [line] = done(world.client(HEAD).get(f"/access-reviews/{review}/lines"))["items"]
+    decision = {"line": line["id"], "outcome": "confirmed", "roles": line["roles"]}
+    assert done(world.client(HEAD).post(f"/access-reviews/{review}/decisions", {"decisions": [decision]}))["state"] == "closed"
 
 
 def _replace_lost_factor(world: World) -> None:

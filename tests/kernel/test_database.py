@@ -258,9 +258,6 @@ def test_a_claim_of_a_dead_process_bars_nobody_longer_than_a_request_lives(sessi
     assert idempotency.claim(ctx, next_one, DEADLINE) is None
     idempotency.release(ctx, next_one)
     assert idempotency.claim(ctx, Claim("me", "k", "p"), DEADLINE) is None
-    clock.advance(days=8)
-    ctx.uow.begin_write()
-    assert idempotency.forget_old(ctx.session, clock.now()) == 1
     ctx.uow.close()
 
 

@@ -16,8 +16,23 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0022(connection: Connection) -> None:
+    """Undo what came after 0022 on a database without triggers."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("access_review_line", "access_review", "dormant_mark"):
+        undo.drop_table(table)
+    for table, column in (("user_account", "active_since"), ("user_account", "disabled_at"), ("person", "pseudonym_act_id")):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+    for table, check in (("user_role", "temporary"), ("user_change", "ends")):
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.drop_column("ends_at")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0022'"))
+
+
 def back_to_0021(connection: Connection) -> None:
-    """Undo 0022 on a database without triggers."""
+    """Undo 0022, and what came after it, on a database without triggers."""
+    back_to_0022(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
     connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))

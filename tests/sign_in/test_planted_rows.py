@@ -29,6 +29,7 @@ from sifilma.sign_in.models import Passkey, PasskeyChallenge, SentCode
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.passwords import hash_password
 from sifilma.web import metrics
+from tests.accounts.test_deputies import deputy
 from tests.accounts.test_people import PASSWORD as CHOSEN
 from tests.accounts.test_people import STAFF, invited, looked
 from tests.fsck.conftest import installation
@@ -393,3 +394,10 @@ def test_a_seal_tells_apart_what_differs() -> None:
     assert len({*apart, *alike}) == 9
     with pytest.raises(TypeError):
         message(csrf=1.5)
+
+
+def test_an_end_that_a_superuser_of_the_database_puts_off_makes_the_account_nobody(world: World) -> None:
+    deputy(world)
+    assert world.client("operator1").get("/me").status_code == 200
+    superuser(world, "UPDATE user_role SET ends_at = '2030-01-01 00:00:00.000000' WHERE ends_at IS NOT NULL")
+    assert world.client("operator1").get("/me").status_code == 401

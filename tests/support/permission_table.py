@@ -14,6 +14,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("users.own", "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),
         ("users.see", "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
         ("users.factor", "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
+        ("access.see", "-  -  A  A  -   Oh  Oh  Oh  Oh  -"),
+        ("access.review", "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
         ("messages.see", "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
         ("messages.send", "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
         ("api_keys", "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),

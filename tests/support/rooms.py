@@ -25,8 +25,8 @@ MAX_FILES_OF = {"sifilma/accounts": 16}
 MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
-    "accounts", "activation", "approvals", "audit_trail", "cards", "destruction", "handover", "identity", "jobs", "messages", "oversight",
-    "personalisation", "reports", "sign_in",
+    "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "destruction", "handover", "identity", "jobs",
+    "messages", "oversight", "personalisation", "reports", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -117,11 +117,11 @@ LIBRARIES = {
     "": "__main__ resources",
     # the resource of the API, and what all of them share
     "api": (
-        "activation_requests activations audit cards common decisions destructions documentation handovers jobs manifests "
+        "access_reviews activation_requests activations audit cards common decisions destructions documentation handovers jobs manifests "
         "model_cases personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
-    "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks",
+    "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
     # a part of the record or of its transparency log
     "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
     # a command that makes the application itself

@@ -33,7 +33,7 @@ from sifilma.audit.models import Action
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
-from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole, role_names
+from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole, role_names, role_set
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -252,7 +252,7 @@ class World:
             ctx.session.add(UserRole(user_id=self.users[username], role=role, since=ctx.now))
             ctx.session.flush()
             user = ctx.session.get_one(User, self.users[username])
-            record_change(ctx, Action.USER_ROLES, user, roles=role_names(user.role_set))
+            record_change(ctx, Action.USER_ROLES, user, roles=role_names(role_set(user.roles)))
 
     def change(self, model: type[Sealed], *where: Any, **values: Any) -> None:
         """Change rows of authority past the acts, sealed as the service seals them. A value may be a function of the row.

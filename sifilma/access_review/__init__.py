@@ -1,0 +1,1 @@
+"""Who may what, since when, last used: the overview, the half-yearly confirmation of people, and accounts that nobody uses."""
