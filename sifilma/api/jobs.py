@@ -9,7 +9,8 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict
 
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
-from sifilma.documents import lists, sheets
+from sifilma.documents import lists
+from sifilma.documents.tables import sheets
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.schemas import JobOut, RowErrorOut
 from sifilma.kernel.schemas import NoteIn

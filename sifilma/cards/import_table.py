@@ -1,19 +1,85 @@
-"""Register machines from a file. The whole file is read, and errors are reported by row."""
+"""The columns that name cards and machines in files; and the registration of machines from a file, with its errors by row."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import Unit
 from sifilma.cards.schemas import UnitIn
 from sifilma.cards.service import require_units, save_units, unit_errors
-from sifilma.documents import sheets
-from sifilma.documents.rows import parsed
 from sifilma.documents.service import Upload
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.rows import parsed
+from sifilma.documents.tables.sheets import RowError
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 
-REQUIRED = ("hardware_number", "model", "function")
-OPTIONAL = ("pcid", "sam_perso")
-COLUMNS = (*REQUIRED, *OPTIONAL)
+HARDWARE_NUMBER = Column(
+    "hardware_number",
+    say("Hardware number"),
+    (
+        "Nomor mesin",
+        "No. mesin",
+        "Nomor perangkat",
+        "No. perangkat",
+        "Nomor perangkat keras",
+        "Nomor seri",
+        "No. seri",
+        "Serial number",
+        "Hardware no.",
+    ),
+    Kind.IDENTIFIER,
+    required=True,
+    expected=say("As on the label of the machine."),
+    example="CRD12140003",
+)
+MODEL = Column(
+    "model",
+    say("Model"),
+    ("Nama model", "Model mesin", "Model perangkat", "Tipe", "Model name"),
+    Kind.IDENTIFIER,
+    required=True,
+    expected=say("The name of a registered model: choose one of the list."),
+    example="LEN-CRD-1",
+)
+FUNCTION = Column(
+    "function",
+    say("Function"),
+    ("Fungsi", "Fungsi kartu"),
+    Kind.CHOICE,
+    required=True,
+    expected=say("R or RW, as the model is made for."),
+    example="R",
+    choices={"R": (say("R (read)"), "Baca", "Read"), "RW": (say("RW (read and write)"), "Baca Tulis", "Read and write")},
+)
+PCID = Column(
+    "pcid",
+    say("PCID"),
+    ("PC ID", "Nomor PCID"),
+    Kind.IDENTIFIER,
+    expected=say("32 hexadecimal characters (0–9, A–F), from the manufacturer."),
+    example="00112233445566778899AABBCCDDEEFF",
+)
+SAM_PERSO = Column(
+    "sam_perso",
+    say("SAM Perso"),
+    ("Nomor SAM Perso", "Perso"),
+    Kind.IDENTIFIER,
+    expected=say("The 16 characters printed on the card. It may stay empty."),
+    example="3015450100001234",
+)
+SAM_UID = Column(
+    "sam_uid",
+    say("UID of the SAM card"),
+    ("UID kartu SAM", "UID kartu", "UID SAM", "UID"),
+    Kind.IDENTIFIER,
+    expected=say("16 hexadecimal characters (0–9, A–F), as printed on the card."),
+    example="30154B01DEADBEEF",
+)
+UNITS = Format(say("Units"), (HARDWARE_NUMBER, MODEL, FUNCTION, PCID, SAM_PERSO))
 
 
 def register_file(ctx: Context, file: Upload | None, max_rows: int) -> list[Unit]:
@@ -23,8 +89,15 @@ def register_file(ctx: Context, file: Upload | None, max_rows: int) -> list[Unit
     """
     if file is None:
         raise Invalid.field("units", "Choose a file.")
-    sheet = sheets.read(file.data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows, field="units")
+    sheet = sheets.read(file.data, UNITS, max_rows=max_rows, field="units")
+    ctx.warn(sheet.warnings)
     units, errors = parsed(sheet, UnitIn)
-    found = [*(error.as_dict() for error in errors), *unit_errors(ctx, units)]
-    require_units(sorted(found, key=lambda error: (error["row"], error["field"])))
+    ctx.warn(sheet.warning(row, SAM_PERSO.name, told) for row, unit in units.items() if (told := perso_warning(unit.sam_perso)))
+    errors += [RowError(error["row"], error["field"], error["message"]) for error in unit_errors(ctx, units)]
+    require_units(sheet.located(errors))
     return save_units(ctx, list(units.values()))
+
+
+def needed(column: Column) -> Column:
+    """Return a column that must be there in this kind of table."""
+    return replace(column, required=True)

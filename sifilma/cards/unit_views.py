@@ -99,7 +99,7 @@ def register_file() -> AnyResponse:
 @operation("unit.register")
 def template(kind: str) -> Response:
     """Return an empty table with the columns of an import file."""
-    return lists.table(kind, "unit", import_table.COLUMNS, [])
+    return lists.table(kind, "unit", import_table.UNITS.names, [])
 
 
 @blueprint.get("/<uuid:unit_id>")

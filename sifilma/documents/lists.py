@@ -11,7 +11,8 @@ from flask_babel import ngettext
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.documents.responses import attachment, streamed_attachment
-from sifilma.documents.sheets import CSV_TYPE, XLSX_TYPE, csv_parts, xlsx_parts
+from sifilma.documents.tables.sheets import CSV_TYPE, XLSX_TYPE
+from sifilma.documents.tables.writing import csv_parts, xlsx_parts
 from sifilma.kernel.errors import NotFound
 from sifilma.web.forms import Form
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.settings import Settings
+from sifilma.documents.tables.columns import NOTES
 from sifilma.jobs.models import Job, JobLine, JobRow, JobState
 from sifilma.jobs.service import failed_rows, undone_lines
 from sifilma.kernel.context import Context
 from sifilma.kernel.sealing import open_sealed
 from sifilma.kernel.text import say, unpacked
 
-ERROR = "error"
+ERROR = NOTES.name
 CELLS = "job-cells"
 Say = Callable[[str], str]
 UNDONE = {

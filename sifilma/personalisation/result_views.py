@@ -18,7 +18,7 @@ from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("result_pages", __name__, url_prefix="/personalisasi/<uuid:request_id>/hasil", template_folder="templates")
-COLUMNS = (*results.COLUMNS[0], *results.COLUMNS[1])
+COLUMNS = results.RESULTS.names
 ROWS = 25
 
 
@@ -36,7 +36,7 @@ def record(request_id: UUID) -> AnyResponse:
     ctx, form, settings = context(), Form.sent(), resources().settings
     with form.attempt(ctx):
         file = upload("results")
-        found = results.read_results(file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
+        found = results.read_results(ctx, file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
         results.add_results(ctx, settings, resources().hsm, request_id, found)
         return seen("personalisation_pages.show", "recorded", request_id=request_id)
     return _form(request_id, form)

@@ -74,7 +74,9 @@ def batch_template(buyer_id: UUID, kind: str) -> Response:
     """Return a table for a batch, filled in with the buyer's units of the manufacturer's models that wait for a card."""
     ctx = context()
     buyer = buyers.get_buyer(ctx, buyer_id)
-    return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, resources().settings.batch_max_rows))
+    return lists.table(
+        kind, f"batch {buyer.name}", batch.BATCH.names, buyers.batch_rows(ctx, buyer_id, resources().settings.batch_max_rows)
+    )
 
 
 @blueprint.get("/baru")

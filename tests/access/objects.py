@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sifilma.demo.facts import ACCOUNTS, Account
-from sifilma.documents.sheets import write_csv
+from sifilma.documents.tables.writing import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from sifilma.demo import facts
-from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.documents.tables.writing import write_csv, write_xlsx
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sifilma.accounts.service import NewUser, make_user
 from sifilma.documents.service import Upload
-from sifilma.documents.sheets import write_xlsx
 from sifilma.documents.store import DiskStore
+from sifilma.documents.tables.writing import write_xlsx
 from sifilma.documents.uploads import MAX_PDF
 from sifilma.identity.models import AccountState, IdKind, Organisation
 from sifilma.kernel.actor import Actor, OrganisationKind, Role

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from sifilma.accounts.service import give_roles
-from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.documents.tables.writing import write_csv, write_xlsx
 from sifilma.identity.models import User
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7

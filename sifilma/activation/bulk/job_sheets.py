@@ -13,25 +13,94 @@ from sifilma.activation.models import Activation, Manifest
 from sifilma.activation.requests import form_choices
 from sifilma.activation.tokens import service as tokens
 from sifilma.cards.identifiers import normalise_uid
+from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, needed
 from sifilma.cards.models import Card, Unit
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected, in_one, rows_given_back
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.jobs.failed_rows import Say, Sheet, cells_of, corrected, in_one, rows_given_back
 from sifilma.jobs.models import Job, JobRow
 from sifilma.kernel.context import Context
+from sifilma.kernel.text import say
 
-REQUIRED = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "address", "region_code")
-OPTIONAL = ("accuracy_m", "source", "reason", ERROR)
-COLUMNS = (
-    "sam_uid",
-    "token",
-    "hardware_number",
-    "latitude",
-    "longitude",
-    "accuracy_m",
-    "source",
-    "address",
-    "region_code",
-    "reason",
+SOURCE = {
+    "device": (say("From the device"), "Dari perangkat", "Perangkat", "Device"),
+    "map": (say("Chosen on the map"), "Dipilih pada peta", "Peta", "Map"),
+    "typed": (say("Typed"), "Diketik", "Ketik"),
+}
+ACTIVATIONS = Format(
+    say("Activations"),
+    (
+        needed(SAM_UID),
+        Column(
+            "token",
+            say("Token of the SAM card"),
+            ("Token kartu SAM", "Token"),
+            Kind.IDENTIFIER,
+            required=True,
+            expected=say("10 letters and digits; capitals matter."),
+            example="Ab3dE5fG7h",
+        ),
+        HARDWARE_NUMBER,
+        Column(
+            "latitude",
+            say("Latitude"),
+            ("Lintang", "Garis lintang", "Lat"),
+            Kind.NUMBER,
+            required=True,
+            expected=say("Degrees; south of the equator with a minus: −7.6536"),
+            example="-7.6536",
+        ),
+        Column(
+            "longitude",
+            say("Longitude"),
+            ("Bujur", "Garis bujur", "Lon", "Long"),
+            Kind.NUMBER,
+            required=True,
+            expected=say("Degrees: 111.3280"),
+            example="111.3280",
+        ),
+        Column(
+            "accuracy_m",
+            say("Accuracy (m)"),
+            ("Akurasi (m)", "Ketelitian (m)", "Accuracy in metres"),
+            Kind.NUMBER,
+            expected=say("Accuracy of the position in metres. It may stay empty."),
+            example="10",
+        ),
+        Column(
+            "source",
+            say("Source of the position"),
+            ("Sumber posisi", "Sumber"),
+            Kind.CHOICE,
+            expected=say("Choose one of the list. It may stay empty."),
+            example="device",
+            choices=SOURCE,
+        ),
+        Column(
+            "address",
+            say("Address"),
+            ("Alamat",),
+            required=True,
+            expected=say("Street and number, building, floor: where the machine stands."),
+            example="Jl. Merdeka 1",
+        ),
+        Column(
+            "region_code",
+            say("Village code"),
+            ("Kode desa/kelurahan", "Kode desa", "Kode kelurahan", "Kode wilayah", "Region code", "Desa/Kelurahan"),
+            Kind.CODE,
+            required=True,
+            expected=say("The code of the village, with or without its name: choose one of the list, or search the sheet of codes."),
+            example="35.20.06.1014",
+        ),
+        Column(
+            "reason",
+            say("Reason"),
+            ("Alasan",),
+            expected=say("Only where the position does not lie in that village: why the machine stands there all the same."),
+        ),
+    ),
 )
+COLUMNS = ACTIVATIONS.names
 SECRET = "token"  # noqa: S105  # a column's name
 AT_ONCE = 500
 RESULT = ("row", "sam_uid", "hardware_number", "outcome", "manifest", "seq", "expires_at", "activation", "error")

@@ -73,4 +73,4 @@ def _table(kind: str, name: str, sheet: Sheet) -> Response:
 
 def _form(form: Form) -> Response:
     cards = form_choices.open_cards(context())
-    return form.again("activation/bulk.html", cards=len(cards), required=job_sheets.REQUIRED, max_rows=resources().settings.bulk_max_rows)
+    return form.again("activation/bulk.html", cards=len(cards), max_rows=resources().settings.bulk_max_rows)
