@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.accounts.service import register_organisation
 from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.lookups import office_regions
 from sifilma.documents.tables.rows import Table
 from sifilma.documents.tables.sheets import RowError
 from sifilma.identity.models import Organisation
@@ -92,4 +93,5 @@ ORGANISATIONS = Table(
     known=_known,
     faults=_faults,
     register=_register,
+    lookups=lambda ctx: [office_regions(ctx, "region_code")],
 )

@@ -72,8 +72,8 @@ def corrected(path: IdPath, query: FileQuery) -> Response:
     """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""
     ctx = context()
     job = service.get_job(ctx, path.id)
-    sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, str)
-    return lists.table(query.kind, "errors", sheet.header, sheet.rows)
+    table = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, None)
+    return lists.form_table(query.kind, "errors", table, None)
 
 
 @api.get("/jobs/<uuid:id>/result", responses=FILE, summary="What became of each row")

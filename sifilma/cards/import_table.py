@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from sqlalchemy import select
+
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.models import Unit
+from sifilma.cards.models import DeviceModel, Unit
 from sifilma.cards.schemas import UnitIn
-from sifilma.cards.service import require_units, save_units, unit_errors
+from sifilma.cards.service import all_models, require_units, save_units, unit_errors
 from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import parsed
 from sifilma.documents.tables.sheets import RowError
+from sifilma.documents.tables.templates import Filled, Lookup
+from sifilma.identity.models import Organisation
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
@@ -96,6 +102,26 @@ def register_file(ctx: Context, file: Upload | None, max_rows: int) -> list[Unit
     errors += [RowError(error["row"], error["field"], error["message"]) for error in unit_errors(ctx, units)]
     require_units(sheet.located(errors))
     return save_units(ctx, list(units.values()))
+
+
+def template(ctx: Context) -> Filled:
+    """Return an empty table of machines, with the models to choose from."""
+    return Filled(UNITS, (), guided=True, lookups=[list_of_models(ctx, all_models(ctx))])
+
+
+def list_of_models(ctx: Context, models: Iterable[DeviceModel]) -> Lookup:
+    """Return a look-up sheet of models with their functions and makers."""
+    makers = dict(
+        ctx.session.execute(select(Organisation.id, Organisation.name).where(Organisation.kind == OrganisationKind.MANUFACTURER)).all()
+    )
+    rows = [(model.name, model.function, makers.get(model.manufacturer_id, "")) for model in models]
+    return Lookup(say("List of models"), (MODEL.heading, FUNCTION.heading, say("Manufacturer")), rows, MODEL.name)
+
+
+def list_of_units(units: Iterable[Unit]) -> Lookup:
+    """Return a look-up sheet of machines with their models."""
+    rows = [(unit.hardware_number, unit.model.name, unit.function) for unit in units]
+    return Lookup(say("List of units"), (HARDWARE_NUMBER.heading, MODEL.heading, FUNCTION.heading), rows, HARDWARE_NUMBER.name)
 
 
 def needed(column: Column) -> Column:

@@ -14,10 +14,11 @@ from sifilma.cards.service import register_model
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import Table
 from sifilma.documents.tables.sheets import RowError
+from sifilma.documents.tables.templates import Lookup
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.kernel.text import say
+from sifilma.kernel.text import Text, say
 from sifilma.oversight.models import Agreement
 from sifilma.oversight.schemas import AgreementIn, ModelIn
 from sifilma.oversight.service import register_agreement
@@ -64,6 +65,11 @@ def _register_models(ctx: Context, rows: Sequence[ModelIn]) -> None:
     makers = _named(ctx, OrganisationKind.MANUFACTURER, [row.manufacturer for row in rows])
     for row in rows:
         register_model(ctx, row.name, makers[row.manufacturer], row.function)
+
+
+def _list_of(ctx: Context, kind: OrganisationKind, column: str, title: Text) -> Lookup:
+    names = ctx.session.scalars(select(Organisation.name).where(Organisation.kind == kind).order_by(Organisation.name))
+    return Lookup(title, (say("Name"),), [(name,) for name in names], column)
 
 
 NAMED = ("Nama model", "Nama", "Model", "Name")
@@ -115,6 +121,7 @@ AGREEMENTS = Table(
     known=_known_agreements,
     faults=_agreement_faults,
     register=_register_agreements,
+    lookups=lambda ctx: [_list_of(ctx, OrganisationKind.INSTITUTION, "institution", say("Institutions"))],
 )
 MODELS = Table(
     ModelIn,
@@ -144,4 +151,5 @@ MODELS = Table(
     known=_known_models,
     faults=_model_faults,
     register=_register_models,
+    lookups=lambda ctx: [_list_of(ctx, OrganisationKind.MANUFACTURER, "manufacturer", say("Manufacturers"))],
 )

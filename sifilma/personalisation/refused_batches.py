@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.service import Upload, get_document, keep_table
 from sifilma.documents.tables import sheets
+from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, in_one
+from sifilma.jobs.failed_rows import ERROR, Sheet, told_of
 from sifilma.jobs.models import JOB, Job, JobKind, JobState
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Settled, Taken
@@ -82,17 +83,19 @@ class Batches:
         return taken.job.done == taken.job.total
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """Return the same sheet as `corrected`."""
-        return self.corrected(ctx, settings, store, job, say)
+        """Return the rows of `corrected`."""
+        table = self.corrected(ctx, settings, store, job, None)
+        return Sheet([column.name for column in table.columns], [[row[column.name] for column in table.columns] for row in table.rows])
 
-    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say | None) -> Filled:
         """Return all rows of the batch with their errors, also the valid rows: a batch is accepted as a whole or not at all."""
         if job.document_id is None:
             raise NotFound()
         sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), BATCH, max_rows=job.total)
-        wrong = {row.number: in_one(row, say) for row in service.failed_rows(ctx, job)}
-        rows = [[*(row.cells.get(name, "") for name in job.columns), wrong.get(row.number, "")] for row in sheet.rows]
-        return Sheet([*job.columns, ERROR], rows)
+        empty = Filled(BATCH, (), sheet.columns, noted=True)
+        numbers = {row.number: number for number, row in enumerate(sheet.rows, start=2)}
+        told = {row.number: told_of(row, empty, numbers[row.number], say) for row in service.failed_rows(ctx, job)}
+        return replace(empty, rows=[row.cells | {ERROR: told.get(row.number, "")} for row in sheet.rows])
 
 
 def register_kind() -> None:

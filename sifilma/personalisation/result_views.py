@@ -16,6 +16,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
+from sifilma.web.texts import translate
 
 blueprint = Blueprint("result_pages", __name__, url_prefix="/personalisasi/<uuid:request_id>/hasil", template_folder="templates")
 COLUMNS = results.RESULTS.names
@@ -47,8 +48,8 @@ def record(request_id: UUID) -> AnyResponse:
 def template(request_id: UUID, kind: str) -> Response:
     """Return a table for results, with a row for each card still to be personalised."""
     ctx = context()
-    rows = results.expected(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
-    return lists.table(kind, "hasil", COLUMNS, [(row.sam_uid, "", row.hardware_number, "") for row in rows])
+    table = results.template(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
+    return lists.form_table(kind, "hasil", table, translate)
 
 
 def _form(request_id: UUID, form: Form) -> Response:

@@ -14,13 +14,14 @@ from hsm import HSM
 from hsm.derivation import kcv as key_check_value
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, needed
+from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
 from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.service import ENDED, register_cards
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import NO_SHEET, parsed
 from sifilma.documents.tables.sheets import Row, RowError, Sheet
+from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -107,6 +108,15 @@ def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
         for row in request.rows
         if row.unit_id not in done
     ]
+
+
+def template(ctx: Context, request: PersonalisationRequest) -> Filled:
+    """Return a table for results with a row for each card that is still to be personalised, and the units they may be for."""
+    coming = expected(ctx, request)
+    rows = [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming]
+    named = {row.hardware_number for row in coming if row.hardware_number}
+    units = [unit for number, unit in sorted(_units_by_number(ctx, request).items()) if not named or number in named]
+    return Filled(RESULTS, rows, guided=True, lookups=[list_of_units(units)])
 
 
 def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, given: Given) -> PersonalisationRequest:

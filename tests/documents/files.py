@@ -20,7 +20,8 @@ import typst
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
-from sifilma.documents.tables.columns import Column, Format
+from sifilma.documents.tables.columns import MARKS, Column, Format
+from sifilma.documents.tables.headings import key
 from sifilma.kernel.text import say
 
 DIGEST = "0123456789abcdef" * 4
@@ -101,13 +102,19 @@ def xlsx(*lines: Sequence[object], far: tuple[int, int] | None = None) -> bytes:
     return out.getvalue()
 
 
-def table_lines(table: bytes) -> list[dict[str, str]]:
-    """Return the rows of a CSV or XLSX file below its heading, by column, as another reader than ours sees them."""
+def table_lines(table: bytes, form: Format | None = None) -> list[dict[str, str]]:
+    """Return the rows of a CSV or XLSX file below its heading, by column, as another reader than ours sees them.
+
+    Of a table that is made for people (`form`) the columns are named as in the API, and the rows that explain it are left out.
+    """
     if table.startswith(b"PK"):
         read = CalamineWorkbook.from_filelike(io.BytesIO(table)).get_sheet_by_index(0).to_python(skip_empty_area=False)
         heading, *rows = [[str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell) for cell in row] for row in read]
     else:
         heading, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""))
+    if form is not None:
+        heading = [form.keys[key(text)] for text in heading]
+        rows = [row for row in rows if not row[0].casefold().startswith(MARKS)]
     return [dict(zip(heading, row, strict=True)) for row in rows]
 
 

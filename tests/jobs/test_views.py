@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from sifilma.activation.bulk.job_sheets import ACTIVATIONS
 from sifilma.jobs import serializers
 from sifilma.kernel.db import db
 from tests.activation.bulk.sheets import HEADER, rows_of, sent, sheet, worked
@@ -19,12 +20,12 @@ def test_the_sheet_lists_cards_with_machines_and_on_demand_tokens(world: World) 
     ready = world.ready(OFFICE, "R", 2)
     visitor = Visitor(world, OFFICE)
     assert "Templat memuat 2 kartu" in visitor.get("/aktivasi/berkas").get_data(as_text=True)
-    lines = table_lines(visitor.get("/aktivasi/berkas/templat.xlsx").get_data())
+    lines = table_lines(visitor.get("/aktivasi/berkas/templat.xlsx").get_data(), ACTIVATIONS)
     assert {line["sam_uid"] for line in lines} == set(ready.uids)
     assert {line["hardware_number"] for line in lines} == set(ready.hardware.values())
     assert {line["token"] for line in lines} == {""}
     shown = visitor.send("/aktivasi/berkas/templat", kind="csv")
-    lines = table_lines(shown.get_data())
+    lines = table_lines(shown.get_data(), ACTIVATIONS)
     assert {line["sam_uid"]: line["token"] for line in lines} == ready.tokens
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0] == 2  # shown once by `ready` and once here
     stale = Visitor(world, OFFICE, fresh=False)
@@ -46,9 +47,9 @@ def test_a_file_is_followed_and_its_failed_rows_are_returned_with_their_tokens(w
     assert "3 dari 3 baris selesai" in visitor.seen
     assert "3 token Token ini bukan milik kartu" in visitor.seen  # row 3 of the file
     again = visitor.send(f"/aktivasi/berkas/{page.rpartition('/')[2]}/perbaikan", kind="xlsx")
-    (line,) = table_lines(again.get_data())
+    (line,) = table_lines(again.get_data(), ACTIVATIONS)
     assert (line["sam_uid"], line["token"]) == (ready.uids[1], ready.tokens[ready.uids[1]])
-    assert line["error"].startswith("token: Token ini bukan milik kartu")
+    assert line["error"].startswith("Token kartu SAM: Token ini bukan milik kartu")
     visitor.send("/aktivasi/berkas", file=(io.BytesIO(again.get_data()), "perbaikan.xlsx"))
     worked(world)
     visitor.get("/pekerjaan")
@@ -84,7 +85,7 @@ def test_a_job_is_cancelled_on_its_page_after_a_confirmation(world: World) -> No
     assert "Dibatalkan" in visitor.seen
     assert visitor.send(f"{page}/batal").status_code == 303  # once more changes nothing
     again = visitor.send(f"/aktivasi/berkas/{job['id']}/perbaikan", kind="csv")
-    rows = table_lines(again.get_data())
+    rows = table_lines(again.get_data(), ACTIVATIONS)
     assert [bool(row["token"]) for row in rows] == [True, True]
     assert {row["error"] for row in rows} == {"Tidak dikerjakan: pekerjaan dibatalkan sebelum baris ini."}
     visitor.get("/pekerjaan", state="cancelled")

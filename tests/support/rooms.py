@@ -126,8 +126,8 @@ LIBRARIES = {
     "documents": (
         "file_views forms indonesian issued_papers list_views lists models numbering pdf_actions pdf_child photo_child reader_child "
         "reader_refusals reading rendering responses service store uploads "
-        "tables/answer tables/cells tables/columns tables/csv_child tables/headings tables/rows tables/sheets tables/workbook "
-        "tables/writing tables/xlsx_child"
+        "tables/answer tables/cells tables/columns tables/csv_child tables/headings tables/lookups tables/rows tables/sheets "
+        "tables/templates tables/workbook tables/writing tables/xlsx_child"
     ),
     # the theme of invariants, and what runs them
     "fsck": (

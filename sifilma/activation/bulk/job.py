@@ -31,9 +31,10 @@ from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.rows import parsed, refuse
 from sifilma.documents.tables.sheets import Row, RowError
+from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected
+from sifilma.jobs.failed_rows import ERROR, Sheet, cells_of, corrected
 from sifilma.jobs.models import Job, JobKind, JobLine
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import REFUSALS, Line, Settled, Taken
@@ -136,9 +137,9 @@ class Activations:
         """Return each row with its activation or its errors."""
         return job_sheets.result(ctx, settings, job, say)
 
-    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say | None) -> Filled:
         """Return the failed rows, without tokens."""
-        return corrected(ctx, settings, job, say)
+        return corrected(ctx, settings, job, ACTIVATIONS, say)
 
     def work(self, taken: Taken) -> bool:
         """Activate AT_ONCE rows at a time until the turn is over. Return whether all rows have a result.

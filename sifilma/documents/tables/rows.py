@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Format
 from sifilma.documents.tables.sheets import RowError, Sheet
+from sifilma.documents.tables.templates import Filled, Lookup
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import Wrong, say
@@ -53,7 +54,7 @@ class Table(Generic[Model]):
     """The rules of one kind of table. `form` says how it is written in a file.
 
     `key` identifies a row, `known` returns the keys that are registered already, `name` is the column to which errors of the key belong.
-    `faults` returns the errors that keep rows from being registered.
+    `faults` returns the errors that keep rows from being registered, `lookups` the sheets that help to fill a template in.
     """
 
     schema: type[Model]
@@ -63,6 +64,11 @@ class Table(Generic[Model]):
     known: Callable[[Context], set[Any]]
     faults: Callable[[Context, Mapping[int, Model]], Iterable[RowError]]
     register: Callable[[Context, Sequence[Model]], None]
+    lookups: Callable[[Context], Sequence[Lookup]] = lambda _: ()
+
+    def template(self, ctx: Context) -> Filled:
+        """Return an empty table with what it may be filled in with."""
+        return Filled(self.form, (), guided=True, lookups=self.lookups(ctx))
 
     @property
     def columns(self) -> tuple[str, ...]:
