@@ -42,7 +42,6 @@ PYTHON = {
     "pydantic": "validation of everything that comes in",
     "pydantic-settings": "settings",
     "pyotp": "one-time codes (TOTP)",
-    "python-calamine": "reading XLSX",
     "python-pkcs11": "the HSM",
     "rfc8785": "canonical JSON, of which digests are made",
     "scipy": "the nearest village of a position",

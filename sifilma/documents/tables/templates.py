@@ -89,7 +89,8 @@ def _cell(column: Column, value: str, say: Say | None) -> str | float:
     if column.kind is Kind.CHOICE and say and value in column.choices:
         return say(column.choices[value][0])
     if column.kind is Kind.NUMBER and _NUMBER.fullmatch(value):
-        return float(value.replace(",", "."))
+        number = float(value.replace(",", "."))
+        return int(number) if number.is_integer() else number
     return value
 
 
@@ -109,7 +110,7 @@ def _write(book: Any, filled: Filled, say: Say | None) -> None:
     for number, line in enumerate(_lines(filled, say)):
         for index, cell in enumerate(line):
             style = styles["heading"] if number == 0 else styles["guide"] if number <= guides else None
-            if isinstance(cell, float):
+            if isinstance(cell, int | float):
                 sheet.write_number(number, index, cell)
             elif cell or style:
                 is_text = style is None and filled.columns[index].is_identifier

@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-from sifilma.documents.tables import sheets
-from sifilma.documents.tables.csv_child import read_csv
-from sifilma.documents.tables.xlsx_child import read_xlsx
 from tests.support.visitor import english
 from tests.support.world import World, letter
 
@@ -91,16 +88,6 @@ def _asked(world: World) -> dict[str, Any]:
 def expected() -> list[dict[str, str]]:
     with EXPECTED.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read in this process what a child reads otherwise (test_sheets.py, test_reading.py): its start would take most of the time here."""
-
-    def read(kind: str, data: bytes, *arguments: object, most: int) -> bytes:
-        return {"csv": read_csv, "xlsx": read_xlsx}[kind](data, *map(str, arguments))
-
-    monkeypatch.setattr(sheets, "read_in_child", read)
 
 
 @pytest.mark.usefixtures("near")
