@@ -83,6 +83,7 @@ DEBIAN = {
     "jq": ("MIT", "examples of `docs/api.md`"),
     "opensc": ("LGPL-2.1+", "tests of the HSM"),
     "nginx": ("BSD-2-Clause", "tests of `config/nginx.conf`"),
+    "libreoffice-calc-nogui": ("MPL-2.0", "tests of the sheets that people are given"),
     "poppler-utils": ("GPL-2 or GPL-3", "tests of PDF documents"),
     "postgresql": ("PostgreSQL", "the database in production; tests"),
     "golang-go": ("BSD-3-Clause", "a test reads the transparency log with it"),
