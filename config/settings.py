@@ -38,7 +38,10 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None,
         description="seals what must open while the HSM is away (authenticators' seeds, messages that wait, refused rows of files) and "
-        "authenticates codes that are sent and recovery codes; at least 32 characters",
+        "authenticates codes that are sent, recovery codes and the rows of people, sessions and keys; at least 32 characters",
+    )
+    secret_key_previous: SecretStr | None = Field(
+        None, description="the secret key of before, while it is exchanged: it still opens and verifies, nothing new is made with it"
     )
     hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
     hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")
@@ -88,6 +91,17 @@ class Settings(BaseSettings):
     session_hours: int = Field(12, description="hours after which a session ends, in use or not")
     step_up_minutes: int = Field(10, description="minutes for which a one-time code counts as fresh; that of signing in counts too")
     invitation_hours: int = Field(72, description="hours for which the link of an invitation can be used")
+    consent_days: int = Field(14, description="days for which somebody who has an account is asked about a further one", ge=1)
+    newcomer_days: int = Field(
+        7,
+        description="days for which a new head, and whoever invited somebody with them, decide on no lost factor reported by the other",
+        ge=0,
+    )
+    objection_hours: int = Field(
+        24,
+        description="hours between the report of a lost factor and the decision of another head; user administrators decide at once",
+        ge=0,
+    )
     password_min: int = Field(12, description="characters a password has at least")
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'

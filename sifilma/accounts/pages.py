@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 from config.settings import Settings
 from sifilma.accounts import lost_factors, queries
-from sifilma.accounts.models import UserChange
+from sifilma.accounts.models import FACTOR, UserChange
 from sifilma.accounts.proposals import PROPOSALS
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
@@ -49,20 +49,16 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class InvitationLink:
-    """A one-time link, for the person who hands it out. It works for `hours`.
-
-    `otherwise`: the person is registered under another name than the inviter wrote.
-    """
+    """A one-time link, for the person who hands it out. It works for `hours`."""
 
     user: User
     url: str
     hours: int
-    otherwise: bool
 
 
-def invitation_link(settings: Settings, user: User, secret: str, otherwise: bool = False) -> InvitationLink:
+def invitation_link(settings: Settings, user: User, secret: str) -> InvitationLink:
     """Return the link for the secret of an invitation."""
-    return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours, otherwise)
+    return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours)
 
 
 def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:
@@ -109,13 +105,13 @@ class ProposalLine:
 
 def proposal_lines(ctx: Context) -> list[ProposalLine]:
     """Return the proposals the actor may see that wait for a second person."""
-    return [_proposal_line(ctx, *row) for row in queries.open_changes(ctx, lost_factors.other_head())]
+    return [_proposal_line(ctx, *row) for row in queries.open_changes(ctx, *lost_factors.parties(ctx.actor))]
 
 
-def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, another_head: bool) -> ProposalLine:
+def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, *found: bool) -> ProposalLine:
     mine = PROPOSALS.is_own(ctx, proposal)
-    lost = proposal.change == lost_factors.FACTOR
-    refusal = lost_factors.refusal(ctx.actor, proposal, user, another_head) if lost else ""
+    lost = proposal.change == FACTOR
+    refusal = lost_factors.refusal(ctx, proposal, user, lost_factors.Parties(*found)) if lost else ""
     return ProposalLine(proposal, user, who, mine, refusal, lost)
 
 

@@ -61,10 +61,25 @@ class DecisionIn(Strict):
     decision: Literal["execute", "reject"]
 
 
-class EnrolIn(Strict):
-    """The secret of the invitation's link, the chosen password, a code of the authenticator."""
+class ConsentIn(Strict):
+    """Whether a further account is the actor's own."""
+
+    decision: Literal["accept", "refuse"]
+
+
+class InvitationIn(Strict):
+    """The secret of an invitation's link."""
 
     invitation: str = Field(min_length=20, max_length=100)
+
+
+class EnrolIn(InvitationIn):
+    """The secret of the invitation's link, the chosen password, a code of the authenticator.
+
+    `browser` is what the view of the invitation gave (`POST /invitations/view`); after a view of the page, its cookie counts.
+    """
+
+    browser: str = Field("", max_length=100)
     password: Password
     code: str = Field(min_length=6, max_length=10)
 

@@ -33,6 +33,7 @@ from sifilma.oversight import reference_views as reference
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
 from sifilma.public import views as public
+from sifilma.regions import views as region_pages
 from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
@@ -50,7 +51,7 @@ BLUEPRINTS = (
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
-    reference.blueprint, messages.blueprint, readers.blueprint, jobs.blueprint, bulk_views.blueprint,
+    reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
 )  # fmt: skip
 
 

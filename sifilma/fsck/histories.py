@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from sifilma.accounts.models import USER_CHANGE
+from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
 from sifilma.cards.models import CARD
 from sifilma.destruction.models import DESTRUCTION
@@ -20,7 +20,21 @@ from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
 from sifilma.personalisation.models import PERSONALISATION
 
-CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE, JOB, REVOCATION, USER_CHANGE)
+CYCLES = (
+    PERSONALISATION,
+    CARD,
+    HANDOVER,
+    ACTIVATION_REQUEST,
+    TOKEN,
+    MANIFEST,
+    DESTRUCTION,
+    CASE,
+    CHANGE,
+    JOB,
+    REVOCATION,
+    USER_CHANGE,
+    CONSENT,
+)
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
@@ -57,7 +71,10 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",),
             "cancelled": ("job.cancel",)},
     "revocation": {"proposed": ("manifest.revoke_propose",), "executed": ("manifest.revoke",), "rejected": ("manifest.revoke_reject",)},
-    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",), "rejected": ("user.change_reject",)},
+    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",),
+                    "rejected": ("user.change_reject", "user.factor_object")},
+    "account_consent": {state: (f"user.consent_{verb}",) for state, verb in
+                        (("asked", "ask"), ("accepted", "accept"), ("refused", "refuse"), ("expired", "expire"))},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
 """The acts that lead to each state. An act that newly changes a state must be added here. Today no act suspends or withdraws a card."""
@@ -68,7 +85,8 @@ ALWAYS_A_STEP = (
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),
-    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")),
+    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")), "user.factor_object",
+    *(f"user.consent_{verb}" for verb in ("ask", "accept", "refuse", "expire")),
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",

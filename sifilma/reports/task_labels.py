@@ -24,6 +24,7 @@ _DESTRUCTION = ("destruction_pages.show", "destruction_id")
 _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
 _PROPOSALS = ("user_pages.proposals", "")
+_ASKED = ("accounts.requests_about_me", "")
 _CASE = ("model_pages.case", "case_id")
 _CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
@@ -38,6 +39,9 @@ TASKS = {
     "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION),
     "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION),
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
+    "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
+    "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
+    "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION),
     "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION),

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
 from sifilma.accounts import lost_factors
-from sifilma.accounts.models import UserChange
+from sifilma.accounts.consents import orphaned_query, own_questions_query
+from sifilma.accounts.models import FACTOR, AccountConsent, ConsentState, UserChange
 from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
 from sifilma.accounts.queries import users_query
 from sifilma.activation import queries as activation
@@ -23,6 +24,7 @@ from sifilma.activation.models import (
     TokenState,
 )
 from sifilma.activation.requests.service import WAY as ACTIVATION
+from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, CardState, DeviceModel
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
@@ -65,6 +67,7 @@ def line_query(
 
 def waiting(ctx: Context) -> Lines:
     """Yield what the actor has to do next."""
+    yield from _about_me(ctx)
     yield from _approvals(ctx)
     yield from _looks(ctx)
     yield from _own_papers(ctx)
@@ -74,9 +77,31 @@ def waiting(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     if grants(ctx.actor, Operation.USERS_CENTRAL):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
+        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(), lost_factors.may_decide(ctx))
     elif grants(ctx.actor, Operation.USERS_FACTOR):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads())
+        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads(), lost_factors.may_decide(ctx))
+
+
+def _about_me(ctx: Context) -> Lines:
+    """Yield what others ask of the actor's person."""
+    if ctx.actor.person_id is None:
+        return
+    asked = own_questions_query(ctx).where(AccountConsent.state == ConsentState.ASKED, User.id == AccountConsent.user_id)
+    yield _consent(asked, "answer_consent")
+    report = select(UserChange).where(
+        UserChange.user_id == ctx.actor.user_id,
+        UserChange.change == FACTOR,
+        UserChange.state == ProposalState.PROPOSED,
+        User.id == UserChange.user_id,
+    )
+    yield line_query(report, "object_to_report", UserChange.id, literal("", String), User.organisation_id, UserChange.proposed_at)
+    if grants(ctx.actor, Operation.USERS_CENTRAL):
+        yield _consent(orphaned_query(ctx).where(User.id == AccountConsent.user_id), "give_account")
+
+
+def _consent(query: Select[Any], task: str) -> Select[Any]:
+    at, until = AccountConsent.asked_at, AccountConsent.expires_at
+    return line_query(query, task, AccountConsent.id, literal("", String), User.organisation_id, at, until=until)
 
 
 def awaited(ctx: Context) -> Lines:
@@ -325,7 +350,7 @@ def _of_heads() -> ColumnElement[bool]:
     A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
     """
     of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD)
-    return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
+    return (UserChange.change == FACTOR) & of_staff & lost_factors.other_head()
 
 
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:

@@ -60,10 +60,8 @@ DONE = {
     "queued": _("The message is queued again."),
     "sent": _("A code is on its way to you."),
     "contact": _("Your addresses are kept. The former ones are told."),
-    "proposed_otherwise": _(
-        "Proposed: another person decides. This id number is known already, under another name than the one you wrote; the known name"
-        " stays. If it is somebody else's, have this proposal rejected."
-    ),
+    "objected": _("The report is ended: your second factor stays."),
+    "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
     "preferences": _("Your preferences are kept."),
 }
 WARNED, LONGEST = "catatan", 3000  # the name of the warnings in a URL, and their characters there

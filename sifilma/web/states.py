@@ -51,6 +51,7 @@ STATES = {
     "none": Shown(_("Not needed"), _QUIET, "circle"),
     "waiting": Shown(_("Awaiting review"), _WAIT, "hourglass-split"),
     "accepted": Shown(_("Accepted"), _GOOD, "check-circle"),
+    "asked": Shown(_("Awaiting an answer"), _WAIT, "hourglass-split"),
     "invited": Shown(_("Invited"), _WAIT, "envelope"),
     "disabled": Shown(_("Disabled"), _BAD, "slash-circle"),
     "retried": Shown(_("Failed, will be tried again"), _WAIT, "arrow-repeat"),
@@ -118,6 +119,7 @@ THINGS = {
     "job": _("job"),
     "revocation": _("proposal to revoke a manifest"),
     "user_change": _("proposed change of an account"),
+    "account_consent": _("consent to a further account"),
 }
 
 FIELDS = {

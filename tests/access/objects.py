@@ -15,6 +15,7 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in.models import Passkey
+from tests.accounts.known_people import asked, claimed_account, invited_by, take_up
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
 from tests.support.transparency_log import sequence
@@ -95,6 +96,11 @@ SELECTS: dict[str, str] = {
     "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
     "lost_factor": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id"
     " WHERE c.change = 'factor'",
+    "consent": "SELECT c.id, c.state, c.id, u.id, NULL, NULL FROM account_consent c JOIN user_account u ON u.person_id = c.person_id"
+    " WHERE c.state = 'asked'",
+    "orphaned_consent": "SELECT c.id, c.state, c.id, NULL, NULL, NULL FROM account_consent c"
+    " JOIN user_account u ON u.person_id = c.person_id AND u.state = 'disabled' WHERE c.state = 'asked'",
+    "own_report": "SELECT id, state, id, user_id, NULL, NULL FROM user_change WHERE change = 'factor'",
     "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
@@ -149,6 +155,7 @@ def populate(world: World) -> None:
     for username in ("magetan.baru", "jatim.baru", "softorb.baru", "mandiri.baru", "bangli.staf"):
         head = f"{username.partition('.')[0]}.kepala"
         done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
+    _consents(world)
     _messages(world)
     operator3 = str(world.users["operator3"])
     done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
@@ -162,6 +169,20 @@ def _people(world: World) -> None:
     with world.context() as ctx:
         for number, (username, like, role) in enumerate(MORE_PEOPLE):
             world.add_user(ctx, Account(username, f"{username} Contoh", homes[like], frozenset({role}), f"X-{number:04}"))
+
+
+def _consents(world: World) -> None:
+    """Ask people of every kind of organisation about a further account, and two who have no account in use; report factors of their own."""
+    for of in ("operator1", "penyetuju1", "admin2", "magetan.kepala", "magetan.staf", "mandiri.staf", "softorb.staf"):
+        claimed_account(world, of, f"{of}.lagi", "bangli.kepala", Role.STAFF)
+        asked(world, f"{of}.lagi")
+    for number, username in (("198001012005011001", "bangli.satu"), ("198001012005011002", "bangli.dua")):
+        take_up(world, username, invited_by(world, "bangli.kepala", username, number))
+        done(world.client("bangli.kepala").post(f"/users/{world.users[username]}/changes", {"change": "disable"}))
+        invited_by(world, "jatim.kepala", f"{username}.lagi", number)
+        asked(world, f"{username}.lagi")
+    for head, username in (("jatim.kepala", "jatim.staf"), ("mandiri.kepala", "mandiri.staf")):
+        done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
 
 
 def _passkeys(world: World) -> None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import pyotp
-
+from sifilma.accounts import consents
 from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
 from sifilma.kernel.actor import Actor
@@ -17,7 +16,8 @@ from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
-from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
+from tests.accounts.known_people import accepted, asked, invited_by, take_up
+from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
@@ -61,14 +61,14 @@ def lived(world: World) -> Life:
 
 
 def _accounts(world: World) -> None:
-    """Sign in, step up, accept an invitation, disable and enable an account, revoke an API key, add a central account."""
+    """Sign in, step up, sign out, accept an invitation, disable and enable an account, revoke an API key, add a central account."""
     client = signed_in(world, password_step(world, HEAD).post("/session/otp", {"code": world.code(HEAD)}))
     world.clock.advance(seconds=60)
     assert client.post("/session/step-up", {"code": world.code(HEAD)}).status_code in (200, 204)
+    assert world.client(HEAD).call("DELETE", "/session").status_code == 204
     head = world.client(HEAD)
     secret = invited(world)
-    code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
-    assert world.anonymous().post("/invitations/enrol", {"invitation": secret, "password": PASSWORD, "code": code}).status_code == 204
+    assert taken_up(world, secret) == 204
     people = {row["username"]: row["id"] for row in done(head.get("/users"))["items"]}
     for what in ("disable", "enable", "disable"):
         done(head.post(f"/users/{people[STAFF['username']]}/changes", {"change": what}))
@@ -79,6 +79,23 @@ def _accounts(world: World) -> None:
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
     _replace_lost_factor(world)
+    _consents(world)
+
+
+def _consents(world: World) -> None:
+    """Ask known people: one accepts, one refuses, one lets it expire, one has no living account, so that two administrators decide."""
+    number, jatim = "198001012005011001", "jatim.kepala"
+    take_up(world, "umi.lama", invited_by(world, "bangli.kepala", "umi.lama", number))
+    for username in ("x.jatim", "y.jatim", "z.jatim"):
+        invited_by(world, jatim, username, number)
+    accepted(world, "umi.lama", "x.jatim")
+    done(world.client("umi.lama").post(f"/me/consents/{asked(world, 'y.jatim')}/answer", {"decision": "refuse"}))
+    invited_by(world, jatim, "w.jatim", str(STAFF["id_number"]))
+    proposal = done(world.client("admin1").post(f"/account-consents/{asked(world, 'w.jatim')}/proposal"), 202)["id"]
+    link = done(world.client("admin2").post(f"/user-changes/{proposal}/decision", {"decision": "execute"}))["invitation"]
+    take_up(world, "w.jatim", link.rpartition("/")[2])
+    reported = done(world.client("magetan.kepala").post(f"/users/{world.users['magetan.staf']}/lost-factor", {"reason": "hilang"}), 202)
+    done(world.client("magetan.staf").post(f"/me/lost-factor-reports/{reported['id']}/objection"))
 
 
 def _replace_lost_factor(world: World) -> None:
@@ -208,6 +225,7 @@ def _tokens(world: World) -> str:
         assert tasks.expire_tokens(ctx) == 2
     with world.context() as ctx:
         assert tasks.expire_requests(ctx) == 1
+        assert consents.expire_consents(ctx) == 1
     cancelled, _ = world.tokens(HEAD, ready.uids, "new", "R")
     done(world.client(HEAD).post(f"/activation-requests/{cancelled}/cancel", {"note": "ganti"}))
     request = world.requested(HEAD, ready.uids)["id"]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 
 from config.settings import Settings
 from hsm import HSM
@@ -24,7 +24,7 @@ from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.issuing.service import Ready
 from sifilma.activation.models import DataKey
-from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.documents.service import Upload
@@ -44,23 +44,16 @@ from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
 
-NUMBERS = ("latitude", "longitude", "accuracy_m")
 SEALED = b"job"
 # Rows per transaction and per HSM call.
 AT_ONCE = 50
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
 
 
-class RowIn(ActivationIn):
-    """One row. Numbers may have a comma. Without a source (device, map) the position counts as typed."""
+class RowIn(TypedActivationIn):
+    """One row. Without a source (device, map) the position counts as typed."""
 
     source: Literal["device", "map", "typed"] = "typed"
-
-    @field_validator(*NUMBERS, mode="before")
-    @classmethod
-    def with_a_point(cls, value: object) -> object:
-        """Return a number with a point: spreadsheets here write `-7,6536`, and some replace the hyphen by a minus sign."""
-        return value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value
 
 
 def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Job:

@@ -68,8 +68,9 @@ row = st.fixed_dictionaries(
 def cases(draw: st.DrawFn) -> Case:
     rows = draw(st.lists(row, min_size=1, max_size=4))
     words = {column.name: draw(st.sampled_from([*headings(column)])) for column in BATCH.columns}
-    spelled = st.sampled_from([str.upper, str.lower, str, " {} (wajib)".format])
-    shown = {name: draw(spelled)(str(word)) for name, word in words.items()}
+    spelled = st.sampled_from([str.upper, str.lower, str.strip, str.title])
+    remarks = st.sampled_from(["", " (wajib)", " *"])
+    shown = {name: draw(spelled)(str(word)) + draw(remarks) for name, word in words.items()}
     kind = draw(st.sampled_from(["", *SPOILED]))
     return Case(
         rows,
@@ -94,15 +95,12 @@ def as_xlsx(case: Case) -> bytes:
     """Write a workbook as programs do: digits that were typed are numbers, and a sheet with former rows is hidden."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
-        if case.quoted:
-            former = book.add_worksheet("lama")
-            former.write_row(0, 0, [column.heading for column in BATCH.columns])
-            former.write_row(1, 0, ["LAMA-1", "LAMA", "0" * 32])
-        sheet = book.add_worksheet("kirim")
-        if case.quoted:
-            sheet.activate()
-            sheet.set_first_sheet()
-            former.hide()
+        former, sheet = book.add_worksheet("lama"), book.add_worksheet("kirim")
+        former.write_row(0, 0, [column.heading for column in BATCH.columns])
+        former.write_row(1, 0, ["LAMA-1", "LAMA", "0" * 32])
+        sheet.activate()
+        sheet.set_first_sheet()
+        former.hide()
         for number, line in enumerate(case.lines()):
             for index, cell in enumerate(line):
                 if cell.isdecimal() and len(cell) <= 15 and str(int(cell)) == cell:

@@ -123,7 +123,7 @@ def saved_anew(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
 def test_libreoffice_opens_templates_and_corrected_sheets_and_what_it_saves_is_read_alike(sqlite_world: World, tmp_path: Path) -> None:
     forms = (ACTIVATIONS, TABLES[ChangeKind.AGREEMENTS].form)
     with sqlite_world.app.test_request_context("/"):
-        files = {form.title: xlsx_table(looked_up(form), translate) for form in forms}
+        files = {str(form.title): xlsx_table(looked_up(form), translate) for form in forms}
         row = example(BATCH) | {NOTES.name: "PCID: C2 bukan PCID"}
         files["corrected"] = xlsx_table(Filled(BATCH, [row], noted=True), translate)
     saved = saved_anew(tmp_path, files)
