@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,7 +69,7 @@ row = st.fixed_dictionaries(
 def cases(draw: st.DrawFn) -> Case:
     rows = draw(st.lists(row, min_size=1, max_size=4))
     words = {column.name: draw(st.sampled_from([*headings(column)])) for column in BATCH.columns}
-    spelled = st.sampled_from([str.upper, str.lower, str.strip, str.title])
+    spelled: st.SearchStrategy[Callable[[str], str]] = st.sampled_from([str.upper, str.lower, str.strip, str.title])
     remarks = st.sampled_from(["", " (wajib)", " *"])
     shown = {name: draw(spelled)(str(word)) + draw(remarks) for name, word in words.items()}
     kind = draw(st.sampled_from(["", *SPOILED]))
