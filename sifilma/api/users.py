@@ -10,7 +10,17 @@ from flask import Response, make_response, request
 from pydantic import BaseModel, Field
 
 from sifilma.accounts import api_keys, consents, enrolments, lost_factors, proposals, service
-from sifilma.accounts.schemas import ApiKeyIn, ConsentIn, DecisionIn, EnrolIn, InvitationIn, LostFactorIn, UserChangeIn, UserIn
+from sifilma.accounts.schemas import (
+    ApiKeyIn,
+    ApiKeyTermsIn,
+    ConsentIn,
+    DecisionIn,
+    EnrolIn,
+    InvitationIn,
+    LostFactorIn,
+    UserChangeIn,
+    UserIn,
+)
 from sifilma.accounts.serializers import ApiKeyOut, OrganisationOut, UserOut, api_key_out, organisation_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.identity.fields import Password
@@ -275,21 +285,32 @@ def change_password(body: PasswordChangeIn) -> Response:
 @operation("api_keys.see")
 def list_keys(query: ListQuery) -> Response:
     """Newest first, by their first characters."""
-    select, key = api_keys.list_api_keys(context())
-    return page_of(select, key, query, lambda rows: map(api_key_out, rows))
+    ctx = context()
+    select, key = api_keys.list_api_keys(ctx)
+    return page_of(select, key, query, lambda rows: (api_key_out(ctx, row) for row in rows))
 
 
 @api.post("/api-keys", responses={201: ApiKeyOut}, summary="Make an API key")
 @operation("api_keys", idempotent=False)
 def make_key(body: ApiKeyIn) -> Response:
-    """The key is in this answer and nowhere else."""
+    """The key is in this answer and nowhere else. Without `scopes` it may do all that keys of the organisation may."""
     ctx = context()
-    key, secret = api_keys.create_api_key(ctx, service.get_own_organisation(ctx).id, body.name)
-    return answer(api_key_out(key, secret), 201)
+    own = service.get_own_organisation(ctx).id
+    key, secret = api_keys.create_api_key(ctx, resources().settings, own, body.name, body.terms(), body.days)
+    return answer(api_key_out(ctx, key, secret), 201)
+
+
+@api.post("/api-keys/<uuid:id>/terms", responses={200: ApiKeyOut}, summary="Give an API key other scopes and addresses")
+@operation("api_keys", idempotent=False)
+def change_key(path: IdPath, body: ApiKeyTermsIn) -> Response:
+    """From the next request on. Its last day stays as it is: a key is not prolonged, a new one takes its place."""
+    ctx = context()
+    return answer(api_key_out(ctx, api_keys.change_api_key(ctx, path.id, body.terms())))
 
 
 @api.delete("/api-keys/<uuid:id>", responses={200: ApiKeyOut}, summary="Revoke an API key")
 @operation("api_keys", idempotent=False)
 def revoke_key(path: IdPath) -> Response:
     """From the next request on it opens nothing."""
-    return answer(api_key_out(api_keys.revoke_api_key(context(), path.id)))
+    ctx = context()
+    return answer(api_key_out(ctx, api_keys.revoke_api_key(ctx, path.id)))

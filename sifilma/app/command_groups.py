@@ -73,13 +73,16 @@ def upgrade() -> None:
 
 
 def upgrade_database(settings: Settings, clock: Clock) -> None:
-    """Migrate, and seal the rows of a database that comes from a time before seals.
+    """Migrate, and seal the rows of a database that comes from a time before seals, or before they covered what they cover now.
 
     Raise Conflict if this home has seen a database with seals: then one without is an old one, or was changed so that the seals would be
     made anew.
     """
 
-    def seal(connection: Connection) -> None:
+    def seal(connection: Connection, before: str) -> None:
+        if before >= migrate.SEALED_SINCE:
+            resealing.seal_wider(connection, settings, clock, before)
+            return
         if are_seals_known(settings):
             raise Conflict(
                 "This home has had a database with seals, and this one has none: it is older, or somebody took them away."

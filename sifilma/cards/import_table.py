@@ -1,16 +1,19 @@
-"""The columns that name cards and machines in files; and the registration of machines from a file, with its errors by row."""
+"""The columns that name cards and machines in files; machines, and public keys for them, from a file, with its errors by row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import select
 
+from sifilma.cards import key_changes
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.models import DeviceModel, Unit
-from sifilma.cards.schemas import UnitIn
-from sifilma.cards.service import all_models, require_units, save_units, unit_errors
+from sifilma.cards.key_changes import NewKey
+from sifilma.cards.models import DeviceModel, Unit, UnitKeyChange
+from sifilma.cards.schemas import UnitIn, UnitKeyRowIn
+from sifilma.cards.service import all_models, require_units, unit_errors, units_query
 from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind
@@ -18,6 +21,7 @@ from sifilma.documents.tables.rows import parsed
 from sifilma.documents.tables.sheets import RowError
 from sifilma.documents.tables.templates import Filled, Lookup
 from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
@@ -85,11 +89,30 @@ SAM_UID = Column(
     expected=say("16 hexadecimal characters (0–9, A–F), as printed on the card."),
     example="30154B01DEADBEEF",
 )
-UNITS = Format(say("Units"), (HARDWARE_NUMBER, MODEL, FUNCTION, PCID, SAM_PERSO))
+PUBLIC_JWK = Column(
+    "public_jwk",
+    say("Public key (JWK)"),
+    ("Kunci publik (JWK)", "Kunci publik", "Public key", "JWK"),
+    expected=say("The public part of the unit's EC key (P-256) as a JWK: kty, crv, x and y. It may stay empty."),
+)
+UNITS = Format(say("Units"), (HARDWARE_NUMBER, MODEL, FUNCTION, PCID, SAM_PERSO, PUBLIC_JWK))
+KEYS = Format(
+    say("Public keys"),
+    (
+        HARDWARE_NUMBER,
+        replace(
+            PUBLIC_JWK,
+            required=True,
+            expected=say("The public part of the unit's EC key (P-256) as a JWK: kty, crv, x and y."),
+            example='{"kty":"EC","crv":"P-256","x":"…","y":"…"}',
+        ),
+        replace(PCID, expected=say("Only needed where units of several organisations have the same number.")),
+    ),
+)
 
 
-def register_file(ctx: Context, file: Upload | None, max_rows: int) -> list[Unit]:
-    """Register the machines of a CSV or XLSX file, all or none.
+def read_units(ctx: Context, file: Upload | None, max_rows: int) -> dict[int, UnitIn]:
+    """Return the machines of a CSV or XLSX file by row number.
 
     Raise Invalid with every error of every row, numbered as in the file, or if the file is missing, no table, or longer than `max_rows`.
     """
@@ -101,7 +124,37 @@ def register_file(ctx: Context, file: Upload | None, max_rows: int) -> list[Unit
     ctx.warn(sheet.warning(row, SAM_PERSO.name, told) for row, unit in units.items() if (told := perso_warning(unit.sam_perso)))
     errors += [RowError(error["row"], error["field"], error["message"]) for error in unit_errors(ctx, units)]
     require_units(sheet.located(errors))
-    return save_units(ctx, list(units.values()))
+    return units
+
+
+def propose_file(ctx: Context, file: Upload | None, max_rows: int) -> UnitKeyChange:
+    """Propose the public keys of a file for units that are registered, as one change. Raise Invalid with every error of every row."""
+    if file is None:
+        raise Invalid.field("keys", "Choose a file.")
+    sheet = sheets.read(file.data, KEYS, max_rows=max_rows, field="keys")
+    ctx.warn(sheet.warnings)
+    rows, errors = parsed(sheet, UnitKeyRowIn)
+    units = _units(ctx, rows)
+    keys: dict[int, NewKey] = {}
+    for number, row in rows.items():
+        fitting = [unit for unit in units.get(row.hardware_number, []) if row.pcid in (None, unit.pcid)]
+        if len(fitting) == 1:
+            keys[number] = NewKey(fitting[0], row.public_jwk)
+        else:
+            several, none = say("Several units have this number: give the PCID as well."), say("There is no such unit.")
+            errors.append(RowError(number, "hardware_number", several if fitting else none))
+    if errors:
+        raise Invalid("Some keys cannot be proposed.", errors=sheet.located(errors))
+    return key_changes.propose(ctx, keys)
+
+
+def _units(ctx: Context, rows: dict[int, Any]) -> dict[str, list[Unit]]:
+    """Return the units for which the actor may propose keys, by hardware number. Units of several organisations may have the same."""
+    query = units_query(ctx, Operation.UNIT_KEY_PROPOSE).where(Unit.hardware_number.in_([row.hardware_number for row in rows.values()]))
+    found: dict[str, list[Unit]] = {}
+    for unit in ctx.session.scalars(query):
+        found.setdefault(unit.hardware_number, []).append(unit)
+    return found
 
 
 def template(ctx: Context) -> Filled:

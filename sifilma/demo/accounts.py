@@ -72,7 +72,7 @@ def _account(ctx: Context, settings: Settings, account: facts.Account, organisat
         "roles": sorted(account.roles),
     }
     if account.with_key:
-        entry["api_key"] = api_keys.create_api_key(ctx, organisation.id, "demo")[1]
+        entry["api_key"] = api_keys.create_api_key(ctx, settings, organisation.id, "demo")[1]
     return entry
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 
 from sifilma.kernel import seals, triggers
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.seals import Part, Sealed
@@ -181,6 +181,11 @@ def role_set(names: str) -> frozenset[Role]:
     return frozenset(Role(name) for name in names.split())
 
 
+def scope_set(names: str) -> frozenset[KeyScope]:
+    """Return scopes of an API key that are separated by spaces as a set."""
+    return frozenset(KeyScope(name) for name in names.split())
+
+
 def role_names(roles: frozenset[Role]) -> str:
     """Return roles as text: sorted, separated by spaces. Audit entries and proposals have them in this form."""
     return " ".join(sorted(roles))
@@ -267,10 +272,16 @@ class LoginSession(Sealed, Base):
 
 
 class ApiKey(Sealed, Base):
-    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
+    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored.
+
+    `scopes` are KeyScope values, `addresses` networks (CIDR), both sorted and separated by spaces; without addresses the key is taken from
+    any. `last_used_at` and `last_used_ip` are written at most once a minute, past the seal.
+    """
 
     __tablename__ = "api_key"
-    __sealed__ = ("id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at")
+    __sealed__ = (
+        "id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at", "scopes", "addresses", "expires_at",
+    )  # fmt: skip
     __ends__ = "revoked_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -280,7 +291,17 @@ class ApiKey(Sealed, Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    scopes: Mapped[str] = mapped_column(String(200))
+    addresses: Mapped[str] = mapped_column(Text, default="")
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_ip: Mapped[str] = mapped_column(String(45), default="")
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def scope_set(self) -> frozenset[KeyScope]:
+        """Return the scopes as a set."""
+        return scope_set(self.scopes)
 
 
 class Throttle(Base):
@@ -351,6 +372,14 @@ triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )
 triggers.immutable("invitation", "user_id", "change_id", "consent_id")
+triggers.immutable("api_key", "id", "organisation_id", "key_hash", "created_by", "created_at", "expires_at")
+triggers.guard(
+    "api_key_revoked",
+    "api_key",
+    "UPDATE",
+    "OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS DISTINCT FROM OLD.revoked_at OR NEW.scopes <> OLD.scopes)",
+    "api_key: what is revoked stays revoked",
+)
 for _model in (User, Invitation, LoginSession, ApiKey):
     seals.protect(_model)
 triggers.immutable("person", "id_kind", "id_number")

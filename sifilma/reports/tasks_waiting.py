@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
@@ -25,13 +26,14 @@ from sifilma.activation.models import (
 )
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals.models import ProposalState
-from sifilma.cards.models import Card, CardState, DeviceModel
+from sifilma.cards import key_changes, program_reports
+from sifilma.cards.models import Card, CardReport, CardState, DeviceModel, ReportState, UnitKeyChange
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
-from sifilma.identity.models import AccountState, Organisation, Person, User, holds
+from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User, holds
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -74,6 +76,7 @@ def waiting(ctx: Context) -> Lines:
     yield from _cards(ctx)
     yield from _destructions(ctx)
     yield from _models(ctx)
+    yield from _programs(ctx)
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     if grants(ctx.actor, Operation.USERS_CENTRAL):
@@ -123,6 +126,8 @@ def awaited(ctx: Context) -> Lines:
         yield _destruction(_own_destruction(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
     yield _handover(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
+    if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
+        yield _unit_keys(ctx, "unit_keys_proposed", key_changes.PROPOSALS.own(ctx))
     yield from _awaited_people(ctx)
 
 
@@ -243,6 +248,32 @@ def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> S
         func.count(Token.id),
         until,
     )
+
+
+def _programs(ctx: Context) -> Lines:
+    """Yield what programs reported or sent, and public keys that another person proposed."""
+    if grants(ctx.actor, Operation.CARD_REPORT_DECIDE):
+        reported = program_reports.reports_query(ctx, Operation.CARD_REPORT_DECIDE).where(CardReport.state == ReportState.PENDING)
+        reported = reported.where(Card.id == CardReport.card_id)
+        yield line_query(reported, "decide_report", CardReport.id, Card.uid, CardReport.organisation_id, CardReport.reported_at)
+    if grants(ctx.actor, Operation.UNIT_KEY_DECIDE):
+        yield _unit_keys(ctx, "decide_unit_keys", key_changes.decidable(ctx))
+
+
+def _unit_keys(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
+    """Return a select of proposals of public keys, with the organisation that proposed."""
+    query = key_changes.changes_query(ctx).where(which)
+    change = UnitKeyChange
+    return line_query(query, task, change.id, literal("", String), change.by_organisation_id, change.changed_at)
+
+
+def keys_query(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
+    """Return a select of the API keys of the actor's organisation that count and expire within the largest of these days."""
+    soon = ctx.now + timedelta(days=max(days, default=0))
+    mine = scoped(select(ApiKey), ctx.actor, Operation.API_KEYS, ApiKey.organisation_id).where(
+        ApiKey.revoked_at.is_(None), ApiKey.expires_at > ctx.now, ApiKey.expires_at <= soon
+    )
+    return line_query(mine, "api_key_ends", ApiKey.id, ApiKey.name, ApiKey.organisation_id, ApiKey.expires_at)
 
 
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:

@@ -37,6 +37,8 @@ ONLY_IDS = (
     "lost_factor",
     "message",
     "api_key",
+    "card_report",
+    "unit_key_change",
     "passkey",
     "session",
     "leaf",

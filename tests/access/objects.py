@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from joserfc.jwk import ECKey
+
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.tables.writing import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -20,7 +22,7 @@ from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
+from tests.support.world import BANGLI_PLACE, Client, World, done, letter, new_uid
 
 BALI = "Dinas Kependudukan dan Pencatatan Sipil Provinsi Bali"
 MORE_PEOPLE = (
@@ -103,6 +105,8 @@ SELECTS: dict[str, str] = {
     "own_report": "SELECT id, state, id, user_id, NULL, NULL FROM user_change WHERE change = 'factor'",
     "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
+    "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
+    "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
     "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
@@ -214,7 +218,30 @@ def _office(world: World, who: str) -> None:
     done(world.client("operator1").post("/handovers", body), 201)
     world.requested(who, asked)
     _to_be_destroyed(world, who, broken)
+    _reported(world, who, world.received(who, "R", 2), 1)
+    _public_keys(world, who, who, "LEN-CRD-1")
     sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _machine(world: World, who: str) -> Client:
+    own = world.organisation_of(who)
+    return world.machine(next(name for name, organisation in world.organisations.items() if organisation == own))
+
+
+def _reported(world: World, who: str, uids: list[str], confirmed: int) -> None:
+    """Let a program report the cards, the first of which a person of the holder confirms."""
+    machine, told = _machine(world, who), {"condition": "damaged", "note": "macet"}
+    reports = [done(machine.post(f"/cards/{uid}/reports", told))["pending_report"] for uid in uids]
+    for report in reports[:confirmed]:
+        done(world.client(who).post(f"/card-reports/{report}/confirm"))
+
+
+def _public_keys(world: World, who: str, proposer: str, model: str) -> None:
+    """Propose public keys for two units: a program sends one, a person proposes the other."""
+    for number, sender in zip(world.units(who, 2, model, "R"), (_machine(world, who), world.client(proposer)), strict=True):
+        unit = done(world.client(who).get("/units", hardware_number=number))["items"][0]["id"]
+        jwk = ECKey.generate_key("P-256", private=False).as_dict()
+        done(sender.post("/unit-key-changes", {"keys": [{"unit": unit, "public_jwk": jwk}]}), 201)
 
 
 def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
@@ -242,6 +269,9 @@ def _trade(world: World, maker: str, buyer: str, model: str) -> None:
     world.requested(buyer, uids[:1])
     sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
     refused_batch(world, maker, buyer)
-    _to_be_destroyed(world, maker, uids[2:])
+    _reported(world, maker, uids[2:], 1)
+    done(world.client(maker).post("/destructions", {"cards": uids[2:], "cause": "damaged"}), 201)
+    _reported(world, buyer, uids[:1], 0)
+    _public_keys(world, buyer, maker, model)
     _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
     world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)

@@ -30,6 +30,7 @@ STEMS: dict[str, str] = {
     "/api/v1/api-keys/": "api_key",
     "/api/v1/audit/": "leaf",
     "/api/v1/cards/": "card",
+    "/api/v1/card-reports/": "card_report",
     "/api/v1/central-users/": "central_user",
     "/api/v1/destructions/": "destruction",
     "/api/v1/handovers/": "handover",
@@ -41,6 +42,7 @@ STEMS: dict[str, str] = {
     "/api/v1/personalisation-requests/": "personalisation_request",
     "/api/v1/reference-changes/": "reference_change",
     "/api/v1/sessions/": "session",
+    "/api/v1/unit-key-changes/": "unit_key_change",
     "/api/v1/units/": "unit",
     "/api/v1/user-changes/": "user_change",
     "/api/v1/users/": "user",
@@ -50,6 +52,7 @@ STEMS: dict[str, str] = {
     "/bast/": "handover",
     "/jejak/": "audit_entry",
     "/kartu/": "card",
+    "/kartu/laporan/": "card_report",
     "/kunci-api/": "api_key",
     "/manifest/": "manifest",
     "/model/": "device_model",
@@ -70,11 +73,13 @@ STEMS: dict[str, str] = {
     "/sesi/": "session",
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
+    "/unit/kunci/": "unit_key_change",
 }
 # Beginnings of paths whose parameter names no owned object, with a value that exists.
 FIXED: dict[str, str] = {
     "/aktivasi/berkas/templat.": "csv",
     "/organisasi/berkas/": "pks",
+    "/unit/kunci/templat.": "csv",
     "/peta/dasar/": "negara",
     "/unit/templat.": "csv",
 }
@@ -92,6 +97,7 @@ SEEN_BY: dict[str, str] = {
     "consent": "session.self",
     "orphaned_consent": "users.central",
     "own_report": "session.self",
+    "card_report": "card.view",
     "central_user": "users.central",
     "destruction": "destruction.view",
     "handover": "handover.view",
@@ -110,6 +116,7 @@ SEEN_BY: dict[str, str] = {
     "personalisation_request": "personalisation.view",
     "session": "session.self",
     "unit": "unit.read",
+    "unit_key_change": "unit.read",
     "user": "users.see",
     "user_change": "users.central",
 }
@@ -145,6 +152,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "reports": {"condition": "damaged", "note": "patah"},
     "results": {"results": [{"sam_uid": "30154B0100000001", "outcome": "personalised"}]},
     "review": {"decision": "accepted", "note": "sesuai"},
+    "take-up": {"digest": "0" * 64},
+    "terms": {"scopes": ["read"]},
     "revoke": {"reason": "salah tempat"},
     "usul-cabut": {"reason": "salah tempat"},
 }
@@ -157,7 +166,11 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 WITHOUT_BODY = ("tokens", "reissue")
 
 
+JWK = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 PAGE_BODIES: dict[str, dict[str, Any]] = {
+    "ambil": {"digest": "0" * 64},
+    "kunci": {"public_jwk": json.dumps(JWK)},
+    "laksanakan": {"digest": "0" * 64},
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
     "jawab": BODIES["answer"],
     "lapor": BODIES["reports"],

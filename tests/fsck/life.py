@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from joserfc.jwk import ECKey
+
 from sifilma.accounts import consents
 from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
@@ -25,7 +27,7 @@ from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
+from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
 
@@ -75,6 +77,8 @@ def _accounts(world: World) -> None:
         world.clock.advance(seconds=20)
     key = done(head.post("/api-keys", {"name": "mesin"}), 201)
     done(head.call("DELETE", f"/api-keys/{key['id']}"))
+    kept = done(head.post("/api-keys", {"name": "layar", "scopes": ["read", "units"]}), 201)
+    done(head.post(f"/api-keys/{kept['id']}/terms", {"scopes": ["read"], "addresses": ["192.0.2.0/24"]}))
     central = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016", "roles": ["operator"]}
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
@@ -143,13 +147,32 @@ def _bangli(world: World) -> None:
     done(world.client("operator1").post(f"/activations/{answer['id']}/review", {"decision": "accepted", "note": "surat tugas"}))
     done(client.post("/activations", world.activation(ready, ready.uids[1], **BANGLI_PLACE)), 201)
     done(client.post(f"/cards/{ready.uids[1]}/reports", {"condition": "locked", "note": "terkunci"}))
+    own = next(name for name, key in world.organisations.items() if key == world.organisation_of("bangli.kepala"))
+    for uid, decision in zip(world.received("bangli.kepala", "R", 2), ("confirm", ""), strict=True):
+        _reported(world, world.machine(own), "bangli.kepala", uid, decision)
 
 
 def _bank(world: World) -> None:
-    """Activate a bank's card with the API key of its machine."""
+    """Activate a bank's card with the API key of its machine, which reports it; the unit has a public key, and gets another."""
     ready = world.institution_ready()
+    uid = ready.uids[0]
+    world.unit_key(ready.hardware[uid], ECKey.generate_key("P-256", private=False).as_dict())
     name = next(name for name, key in world.organisations.items() if key == world.organisation_of("mandiri.kepala"))
-    done(world.machine(name).post("/activations", world.activation(ready, ready.uids[0])), 201)
+    machine, head = world.machine(name), world.client("mandiri.kepala")
+    done(machine.post("/activations", world.activation(ready, uid)), 201)
+    unit = done(head.get("/units", hardware_number=ready.hardware[uid]))["items"][0]["id"]
+    sent_key = {"keys": [{"unit": unit, "public_jwk": ECKey.generate_key("P-256", private=False).as_dict()}]}
+    change = done(machine.post("/unit-key-changes", sent_key), 201)
+    done(head.post(f"/unit-key-changes/{change['id']}/take-up", {"digest": change["digest"]}))
+    done(head.post(f"/unit-key-changes/{change['id']}/reject", {"note": "sidik tidak sama"}))
+    _reported(world, machine, "mandiri.kepala", uid, "withdraw")
+
+
+def _reported(world: World, machine: Client, who: str, uid: str, decision: str) -> None:
+    """Let a program report a card, and a person decide, if `decision` names a verb."""
+    report = done(machine.post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "macet"}))["pending_report"]
+    if decision:
+        done(world.client(who).post(f"/card-reports/{report}/{decision}", {"note": "dilihat sendiri"}))
 
 
 def _papers(world: World) -> None:

@@ -16,8 +16,24 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0021(connection: Connection) -> None:
+    """Undo 0022 on a database without triggers."""
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
+    connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))
+    for table in ("unit_key", "unit_key_change", "card_report"):
+        undo.drop_table(table)
+    for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
+        connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0021'"))
+
+
 def back_to_0020(connection: Connection) -> None:
-    """Undo 0021 on a database without triggers, with the record of consents. Stand-ins become the people they claim to be."""
+    """Undo 0021, and what came after it, on a database without triggers, with the record of consents.
+
+    Stand-ins become the people they claim to be.
+    """
+    back_to_0021(connection)
     connection.execute(text("DELETE FROM history WHERE object_kind = 'account_consent'"))
     connection.execute(text(
         "UPDATE user_account SET person_id = COALESCE((SELECT k.id FROM person p JOIN person k ON k.identity = p.claims"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Uuid, bindparam, text
+from joserfc.jwk import ECKey
+from sqlalchemy import Uuid, bindparam, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sifilma.app.command_groups import upgrade_database
 from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
+from sifilma.identity.models import ApiKey
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import sealer_of
 from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
 from sifilma.sign_in import recovery_codes
@@ -26,7 +30,7 @@ from tests.accounts.known_people import accepted, invited_by, take_up
 from tests.accounts.test_people import invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019
+from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019, back_to_0021
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.databases import Cluster
 from tests.support.visitor import english
@@ -44,7 +48,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def upgraded(world: World) -> None:
     """Migrate as `sifilma db upgrade` does: what stood before there were seals is sealed."""
-    migrate.upgrade(world.settings.database_url, seal=lambda connection: seal_what_stands(connection, world.settings, world.clock))
+    migrate.upgrade(world.settings.database_url, seal=lambda connection, _: seal_what_stands(connection, world.settings, world.clock))
 
 
 def test_an_empty_database_is_upgraded_to_the_schema_of_the_code(empty: str) -> None:
@@ -125,6 +129,55 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     assert migrate.check(world.settings.database_url).ok
     with pytest.raises(DBAPIError):
         world.sql("DELETE FROM activation")
+
+
+def test_keys_of_before_keep_what_they_could_do_and_are_written_down(world: World) -> None:
+    """0022 gives an old API key its scopes and a year, and names the public key that a unit has: fsck accepts both, and nothing newer."""
+    machine = world.machine(MAGETAN)
+    number = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
+    jwk = ECKey.generate_key("P-256", private=False).as_dict()
+    with world.context() as ctx:  # as the key was sealed before there were scopes
+        (key,) = ctx.session.scalars(select(ApiKey))
+        bare = {name: getattr(key, name) for name in ApiKey.__sealed__} | dict.fromkeys(("scopes", "addresses", "expires_at"))
+        seal = sealer_of(ctx.session).seal(ApiKey, bare)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(
+            text("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :number"),
+            {"jwk": json.dumps(jwk | {"kid": "lama"}), "number": number},
+        )
+        back_to_0021(connection)
+        connection.execute(text("UPDATE api_key SET seal = :seal"), {"seal": seal})
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    assert machine.get("/units").status_code == 401  # past the command: nobody has vouched for the new columns
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0021(connection)
+        connection.execute(text("DELETE FROM audit_entry WHERE request_id = 'migration-0022'"))
+        connection.execute(text("DELETE FROM audit_pending WHERE entry_id NOT IN (SELECT id FROM audit_entry)"))
+    engine.dispose()
+    upgrade_database(world.settings, world.clock)
+    assert migrate.check(world.settings.database_url).ok
+    assert machine.get("/units").status_code == 200
+    terms = world.sql("SELECT scopes, addresses FROM api_key WHERE last_used_at IS NOT NULL")
+    assert [tuple(row) for row in terms] == [("activations batches manifests read reports requests units", "")]
+    stored = json.loads(world.sql("SELECT CAST(public_jwk AS TEXT) FROM unit WHERE hardware_number = :n", n=number)[0][0])
+    assert sorted(stored) == ["crv", "kty", "x", "y"]
+    assert _broken(world, "key-terms", "unit-key", "log-tree") == []
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(
+            text("UPDATE unit SET public_jwk = :jwk"), {"jwk": json.dumps(ECKey.generate_key("P-256", private=False).as_dict())}
+        )
+    engine.dispose()
+    assert _broken(world, "unit-key") == ["unit"]
+
+
+def _broken(world: World, *names: str) -> list[str]:
+    """Return the kinds of the objects that fsck finds broken."""
+    return [finding.broken.kind for finding in examine(installation(world), names).findings]
 
 
 def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from sifilma.activation.bulk.job_sheets import ACTIVATIONS
-from sifilma.cards.import_table import UNITS
+from sifilma.cards.import_table import KEYS, UNITS
 from sifilma.documents.tables.columns import EXAMPLE, EXAMPLES, HINT, MARKS, NOTES, REFERENCE, Format, Kind, headings
 from sifilma.documents.tables.headings import key
 from sifilma.oversight.reference import TABLES
@@ -16,7 +16,7 @@ from sifilma.personalisation.results import RESULTS
 from sifilma.web.texts import translate
 from tests.support.world import World
 
-FORMS = [UNITS, BATCH, RESULTS, ACTIVATIONS, *(table.form for table in TABLES.values())]
+FORMS = [UNITS, KEYS, BATCH, RESULTS, ACTIVATIONS, *(table.form for table in TABLES.values())]
 NAMES = [str(form.title) for form in FORMS]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sifilma.activation.bulk.job_sheets import ACTIVATIONS
-from sifilma.cards.import_table import UNITS
+from sifilma.cards.import_table import KEYS, UNITS
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import AND_NAME, NOTES, Format, Kind
 from sifilma.documents.tables.templates import Filled, Lookup, Say, csv_table, xlsx_table
@@ -27,7 +27,7 @@ from tests.documents.files import table_lines
 from tests.support.visitor import Visitor
 from tests.support.world import MAGETAN_PLACE, World
 
-FORMS = [UNITS, BATCH, RESULTS, ACTIVATIONS, *(table.form for table in TABLES.values())]
+FORMS = [UNITS, KEYS, BATCH, RESULTS, ACTIVATIONS, *(table.form for table in TABLES.values())]
 WRITERS: tuple[Callable[[Filled, Say | None], bytes], ...] = (csv_table, xlsx_table)
 
 
