@@ -50,6 +50,7 @@ missing_packages() {
   has openssl                                  || echo openssl
   has pkcs11-tool                              || echo opensc
   has pdftotext                                || echo poppler-utils
+  { has soffice && [ -e /usr/lib/libreoffice/program/libsclo.so ]; } || echo libreoffice-calc-nogui  # opens the sheets that people get
   any_file '/usr/lib/postgresql/*/bin/initdb'  || echo postgresql
   { has nginx || [ -x /usr/sbin/nginx ]; }     || echo nginx
   any_file '/usr/lib/*/libatomic.so.1'         || echo libatomic1  # needed by the node inside the playwright wheel

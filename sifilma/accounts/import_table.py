@@ -8,11 +8,14 @@ from sqlalchemy import select
 
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.accounts.service import register_organisation
-from sifilma.documents.rows import Table
-from sifilma.documents.sheets import RowError
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.lookups import office_regions
+from sifilma.documents.tables.rows import Table
+from sifilma.documents.tables.sheets import RowError
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.text import say
 from sifilma.regions.codes import level
 from sifilma.regions.service import is_loaded, names_of
 
@@ -45,13 +48,50 @@ def _register(ctx: Context, rows: Sequence[OrganisationIn]) -> None:
         register_organisation(ctx, row.kind, row.name, row.region_code, row.address)
 
 
+FORM = Format(
+    say("Organisations"),
+    (
+        Column(
+            "kind",
+            say("Kind of organisation"),
+            ("Jenis organisasi", "Jenis", "Kind"),
+            Kind.CHOICE,
+            required=True,
+            expected=say("Choose one of the list."),
+            example="institution",
+            choices={
+                OrganisationKind.INSTITUTION: (say("Institution"), "Lembaga"),
+                OrganisationKind.REGENCY_OFFICE: (say("Regency office"), "Dinas kabupaten/kota"),
+                OrganisationKind.PROVINCE_OFFICE: (say("Province office"), "Dinas provinsi"),
+                OrganisationKind.MANUFACTURER: (say("Manufacturer"), "Produsen"),
+            },
+        ),
+        Column(
+            "name",
+            say("Name of the organisation"),
+            ("Nama organisasi", "Nama", "Name"),
+            required=True,
+            expected=say("In full, as in its official letters."),
+            example="BANK CONTOH",
+        ),
+        Column(
+            "region_code",
+            say("Region code"),
+            ("Kode wilayah", "Wilayah", "Region"),
+            Kind.CODE,
+            expected=say("Offices only: the code of the province (35), or of the regency or city (35.20)."),
+            example="35.20",
+        ),
+        Column("address", say("Address"), ("Alamat",), expected=say("It may stay empty."), example="Jl. Merdeka 1"),
+    ),
+)
 ORGANISATIONS = Table(
     OrganisationIn,
-    required=("kind", "name"),
-    optional=("region_code", "address"),
+    form=FORM,
     name="name",
     key=lambda row: (row.kind, row.name),
     known=_known,
     faults=_faults,
     register=_register,
+    lookups=lambda ctx: [office_regions(ctx, "region_code")],
 )

@@ -98,7 +98,9 @@ class ActivationsFile(BaseModel):
 @operation("activate", reads_first=True)
 def activate_many(form: ActivationsFile) -> Response:
     """A job does its rows one after the other, each once. The file is kept sealed in the HSM's care until the job ends, no longer."""
-    return answer(job_out(bulk.begin(context(), resources().settings, resources().hsm, upload(form.file))), 202)
+    ctx = context()
+    job = bulk.begin(ctx, resources().settings, resources().hsm, upload(form.file))
+    return answer(job_out(job).model_copy(update={"warnings": ctx.warnings}), 202)
 
 
 @api.get("/activations", responses={200: Page[ActivationOut]}, summary="Activations")

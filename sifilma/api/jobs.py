@@ -9,7 +9,8 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict
 
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
-from sifilma.documents import lists, sheets
+from sifilma.documents import lists
+from sifilma.documents.tables import sheets
 from sifilma.jobs import serializers, service, worker
 from sifilma.jobs.schemas import JobOut, RowErrorOut
 from sifilma.kernel.schemas import NoteIn
@@ -71,8 +72,8 @@ def corrected(path: IdPath, query: FileQuery) -> Response:
     """The columns of the file and one called `error`; without tokens, which are not kept. Of a batch all rows: it is taken whole."""
     ctx = context()
     job = service.get_job(ctx, path.id)
-    sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, str)
-    return lists.table(query.kind, "errors", sheet.header, sheet.rows)
+    table = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, None)
+    return lists.form_table(query.kind, "errors", table, None)
 
 
 @api.get("/jobs/<uuid:id>/result", responses=FILE, summary="What became of each row")

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
 from sifilma.api.decisions import add_decisions
+from sifilma.documents.tables.sheets import XLSX_TYPE
+from sifilma.kernel.errors import Invalid
 from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
@@ -39,9 +41,9 @@ class PersonalisationForm(BaseModel):
 
 
 class ResultsBody(RawModel):
-    """The body of results, which is JSON or CSV."""
+    """The body of results: JSON, or a table. The content of a table decides how it is read; Windows calls a CSV file vnd.ms-excel."""
 
-    mimetypes = ["application/json", "text/csv"]  # noqa: RUF012  # the framework's own way
+    mimetypes = ["application/json", "text/csv", "application/vnd.ms-excel", XLSX_TYPE]  # noqa: RUF012  # the framework's own way
 
 
 @api.post(PATH, responses={201: PersonalisationOut}, summary="Draft a request")
@@ -99,10 +101,13 @@ def approve(path: IdPath, body: ApproveIn) -> Response:
 @api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")
 @operation("personalise", reads_first=True, lists=True)
 def add_results(path: IdPath, raw: ResultsBody) -> Response:
-    """JSON `{results: […]}`, or CSV with the same columns."""
+    """JSON `{results: […]}`, or a CSV or XLSX table with the same columns."""
     ctx, settings = context(), resources().settings
-    if raw.mimetype == "text/csv":
-        rows = results.read_results(raw.get_data(), settings.batch_max_rows)
+    if raw.is_json:
+        stated = ResultsIn.model_validate(raw.get_json(silent=True))
+        given = results.Given(dict(enumerate(stated.results, start=1)))
+    elif raw.mimetype in ResultsBody.mimetypes:
+        given = results.read_results(ctx, raw.get_data(), settings.batch_max_rows)
     else:
-        rows = dict(enumerate(ResultsIn.model_validate(raw.get_json(silent=True)).results, start=1))
-    return answer(full(ctx, results.add_results(ctx, settings, resources().hsm, path.id, rows)))
+        raise Invalid.field("body", "Send JSON, or a table as text/csv or XLSX.")
+    return answer(full(ctx, results.add_results(ctx, settings, resources().hsm, path.id, given)))

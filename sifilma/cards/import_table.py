@@ -1,28 +1,114 @@
-"""Register machines, and propose their public keys, from a file. The whole file is read, and errors are reported by row."""
+"""The columns that name cards and machines in files; machines, and public keys for them, from a file, with its errors by row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import select
+
 from sifilma.cards import proposals
-from sifilma.cards.models import Unit, UnitKeyChange
+from sifilma.cards.identifiers import perso_warning
+from sifilma.cards.models import DeviceModel, Unit, UnitKeyChange
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyRowIn
-from sifilma.cards.service import require_units, unit_errors, units_query
-from sifilma.documents import sheets
-from sifilma.documents.rows import parsed
+from sifilma.cards.service import all_models, require_units, unit_errors, units_query
 from sifilma.documents.service import Upload
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.rows import parsed
+from sifilma.documents.tables.sheets import RowError
+from sifilma.documents.tables.templates import Filled, Lookup
+from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 
-REQUIRED = ("hardware_number", "model", "function")
-OPTIONAL = ("pcid", "sam_perso", "public_jwk")
-COLUMNS = (*REQUIRED, *OPTIONAL)
-KEY_REQUIRED = ("hardware_number", "public_jwk")
-KEY_OPTIONAL = ("pcid",)
-KEY_COLUMNS = (*KEY_REQUIRED, *KEY_OPTIONAL)
+HARDWARE_NUMBER = Column(
+    "hardware_number",
+    say("Hardware number"),
+    (
+        "Nomor mesin",
+        "No. mesin",
+        "Nomor perangkat",
+        "No. perangkat",
+        "Nomor perangkat keras",
+        "Nomor seri",
+        "No. seri",
+        "Serial number",
+        "Hardware no.",
+    ),
+    Kind.IDENTIFIER,
+    required=True,
+    expected=say("As on the label of the machine."),
+    example="CRD12140003",
+)
+MODEL = Column(
+    "model",
+    say("Model"),
+    ("Nama model", "Model mesin", "Model perangkat", "Tipe", "Model name"),
+    Kind.IDENTIFIER,
+    required=True,
+    expected=say("The name of a registered model: choose one of the list."),
+    example="LEN-CRD-1",
+)
+FUNCTION = Column(
+    "function",
+    say("Function"),
+    ("Fungsi", "Fungsi kartu"),
+    Kind.CHOICE,
+    required=True,
+    expected=say("R or RW, as the model is made for."),
+    example="R",
+    choices={"R": (say("R (read)"), "Baca", "Read"), "RW": (say("RW (read and write)"), "Baca Tulis", "Read and write")},
+)
+PCID = Column(
+    "pcid",
+    say("PCID"),
+    ("PC ID", "Nomor PCID"),
+    Kind.IDENTIFIER,
+    expected=say("32 hexadecimal characters (0–9, A–F), from the manufacturer."),
+    example="00112233445566778899AABBCCDDEEFF",
+)
+SAM_PERSO = Column(
+    "sam_perso",
+    say("SAM Perso"),
+    ("Nomor SAM Perso", "Perso"),
+    Kind.IDENTIFIER,
+    expected=say("The 16 characters printed on the card. It may stay empty."),
+    example="3015450100001234",
+)
+SAM_UID = Column(
+    "sam_uid",
+    say("UID of the SAM card"),
+    ("UID kartu SAM", "UID kartu", "UID SAM", "UID"),
+    Kind.IDENTIFIER,
+    expected=say("16 hexadecimal characters (0–9, A–F), as printed on the card."),
+    example="30154B01DEADBEEF",
+)
+PUBLIC_JWK = Column(
+    "public_jwk",
+    say("Public key (JWK)"),
+    ("Kunci publik (JWK)", "Kunci publik", "Public key", "JWK"),
+    expected=say("The public part of the unit's EC key (P-256) as a JWK: kty, crv, x and y. It may stay empty."),
+)
+UNITS = Format(say("Units"), (HARDWARE_NUMBER, MODEL, FUNCTION, PCID, SAM_PERSO, PUBLIC_JWK))
+KEYS = Format(
+    say("Public keys"),
+    (
+        HARDWARE_NUMBER,
+        replace(
+            PUBLIC_JWK,
+            required=True,
+            expected=say("The public part of the unit's EC key (P-256) as a JWK: kty, crv, x and y."),
+            example='{"kty":"EC","crv":"P-256","x":"…","y":"…"}',
+        ),
+        replace(PCID, expected=say("Only needed where units of several organisations have the same number.")),
+    ),
+)
 
 
 def read_units(ctx: Context, file: Upload | None, max_rows: int) -> dict[int, UnitIn]:
@@ -32,10 +118,12 @@ def read_units(ctx: Context, file: Upload | None, max_rows: int) -> dict[int, Un
     """
     if file is None:
         raise Invalid.field("units", "Choose a file.")
-    sheet = sheets.read(file.data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows, field="units")
+    sheet = sheets.read(file.data, UNITS, max_rows=max_rows, field="units")
+    ctx.warn(sheet.warnings)
     units, errors = parsed(sheet, UnitIn)
-    found = [*(error.as_dict() for error in errors), *unit_errors(ctx, units)]
-    require_units(sorted(found, key=lambda error: (error["row"], error["field"])))
+    ctx.warn(sheet.warning(row, SAM_PERSO.name, told) for row, unit in units.items() if (told := perso_warning(unit.sam_perso)))
+    errors += [RowError(error["row"], error["field"], error["message"]) for error in unit_errors(ctx, units)]
+    require_units(sheet.located(errors))
     return units
 
 
@@ -43,9 +131,9 @@ def propose_file(ctx: Context, file: Upload | None, max_rows: int) -> UnitKeyCha
     """Propose the public keys of a file for units that are registered, as one change. Raise Invalid with every error of every row."""
     if file is None:
         raise Invalid.field("keys", "Choose a file.")
-    sheet = sheets.read(file.data, required=KEY_REQUIRED, optional=KEY_OPTIONAL, max_rows=max_rows, field="keys")
+    sheet = sheets.read(file.data, KEYS, max_rows=max_rows, field="keys")
+    ctx.warn(sheet.warnings)
     rows, errors = parsed(sheet, UnitKeyRowIn)
-    found = [error.as_dict() for error in errors]
     units = _units(ctx, rows)
     keys: dict[int, NewKey] = {}
     for number, row in rows.items():
@@ -54,9 +142,9 @@ def propose_file(ctx: Context, file: Upload | None, max_rows: int) -> UnitKeyCha
             keys[number] = NewKey(fitting[0], row.public_jwk)
         else:
             several, none = say("Several units have this number: give the PCID as well."), say("There is no such unit.")
-            found.append({"row": number, "field": "hardware_number", "message": several if fitting else none})
-    if found:
-        raise Invalid("Some keys cannot be proposed.", errors=sorted(found, key=lambda error: (error["row"], error["field"])))
+            errors.append(RowError(number, "hardware_number", several if fitting else none))
+    if errors:
+        raise Invalid("Some keys cannot be proposed.", errors=sheet.located(errors))
     return proposals.propose(ctx, keys)
 
 
@@ -67,3 +155,28 @@ def _units(ctx: Context, rows: dict[int, Any]) -> dict[str, list[Unit]]:
     for unit in ctx.session.scalars(query):
         found.setdefault(unit.hardware_number, []).append(unit)
     return found
+
+
+def template(ctx: Context) -> Filled:
+    """Return an empty table of machines, with the models to choose from."""
+    return Filled(UNITS, (), guided=True, lookups=[list_of_models(ctx, all_models(ctx))])
+
+
+def list_of_models(ctx: Context, models: Iterable[DeviceModel]) -> Lookup:
+    """Return a look-up sheet of models with their functions and makers."""
+    makers = dict(
+        ctx.session.execute(select(Organisation.id, Organisation.name).where(Organisation.kind == OrganisationKind.MANUFACTURER)).all()
+    )
+    rows = [(model.name, model.function, makers.get(model.manufacturer_id, "")) for model in models]
+    return Lookup(say("List of models"), (MODEL.heading, FUNCTION.heading, say("Manufacturer")), rows, MODEL.name)
+
+
+def list_of_units(units: Iterable[Unit]) -> Lookup:
+    """Return a look-up sheet of machines with their models."""
+    rows = [(unit.hardware_number, unit.model.name, unit.function) for unit in units]
+    return Lookup(say("List of units"), (HARDWARE_NUMBER.heading, MODEL.heading, FUNCTION.heading), rows, HARDWARE_NUMBER.name)
+
+
+def needed(column: Column) -> Column:
+    """Return a column that must be there in this kind of table."""
+    return replace(column, required=True)

@@ -17,6 +17,7 @@ from sifilma.cards.serializers import change_out, organisation_names, timeline
 from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.documents.tables.templates import Filled
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
@@ -25,6 +26,7 @@ from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
 from sifilma.web.requests import context
 from sifilma.web.states import named, state
+from sifilma.web.texts import translate
 
 blueprint = Blueprint("unit_key_pages", __name__, url_prefix="/unit/kunci", template_folder="templates")
 EXPORT = Export(
@@ -78,7 +80,7 @@ def propose_file() -> AnyResponse:
 @operation("unit.key.propose")
 def template(kind: str) -> Response:
     """Return an empty table with the columns of a file of public keys."""
-    return lists.table(kind, "kunci-unit", import_table.KEY_COLUMNS, [])
+    return lists.form_table(kind, "kunci-unit", Filled(import_table.KEYS, (), guided=True), translate)
 
 
 @blueprint.get("/<uuid:change_id>")
@@ -144,4 +146,4 @@ def _page(change_id: UUID, form: Form) -> Response:
 
 
 def _file(form: Form) -> Response:
-    return form.again("cards/unit_key_file.html", max_rows=resources().settings.batch_max_rows)
+    return form.again("cards/unit_key_file.html", columns=import_table.KEYS, max_rows=resources().settings.batch_max_rows)

@@ -27,6 +27,7 @@ from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
 from sifilma.web.states import state
+from sifilma.web.texts import translate
 
 blueprint = Blueprint("unit_pages", __name__, url_prefix="/unit", template_folder="templates")
 STATES = ("free", "registered", "personalised", "handed_over", "received", "active", "suspended", "lost")
@@ -105,7 +106,7 @@ def register_file() -> AnyResponse:
 @operation("unit.register")
 def template(kind: str) -> Response:
     """Return an empty table with the columns of an import file."""
-    return lists.table(kind, "unit", import_table.COLUMNS, [])
+    return lists.form_table(kind, "unit", import_table.template(context()), translate)
 
 
 @blueprint.get("/<uuid:unit_id>")
@@ -158,8 +159,7 @@ def _form(form: Form) -> Response:
 
 
 def _file_form(form: Form) -> Response:
-    models = service.all_models(context())
-    return form.again("cards/unit_file.html", models=models, max_rows=resources().settings.batch_max_rows)
+    return form.again("cards/unit_file.html", columns=import_table.UNITS, max_rows=resources().settings.batch_max_rows)
 
 
 def _models() -> list[tuple[str, str]]:

@@ -11,7 +11,9 @@ from flask_babel import ngettext
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.documents.responses import attachment, streamed_attachment
-from sifilma.documents.sheets import CSV_TYPE, XLSX_TYPE, csv_parts, xlsx_parts
+from sifilma.documents.tables.sheets import CSV_TYPE, XLSX_TYPE
+from sifilma.documents.tables.templates import Filled, Say, csv_table, xlsx_table
+from sifilma.documents.tables.writing import csv_parts, xlsx_parts
 from sifilma.kernel.errors import NotFound
 from sifilma.web.forms import Form
 
@@ -22,6 +24,7 @@ WRITERS = {
     "csv": (csv_parts, f"{CSV_TYPE}; charset=utf-8"),
     "xlsx": (xlsx_parts, XLSX_TYPE),
 }
+FORMS = {"csv": csv_table, "xlsx": xlsx_table}
 Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
 """The orders of a list besides its age: a name for URLs, the words of the column's heading, and the column."""
 
@@ -52,17 +55,27 @@ def chosen_age(form: Form) -> int:
 
 
 def table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """Return a table as a file of this kind (csv or xlsx), such as a form to be filled in and sent back. Raise NotFound for others.
+    """Return a table as a file of this kind (csv or xlsx). Raise NotFound for others.
 
     The rows are few (at most as many as an uploaded file may have): the file is made at once, while the request's transaction lasts.
     """
     if kind not in WRITERS:
         raise NotFound()
     write, media_type = WRITERS[kind]
-    return attachment(b"".join(write(header, rows)), media_type, f"{name}.{kind}")
+    return attachment(b"".join(write(header, rows, name)), media_type, f"{name}.{kind}")
+
+
+def form_table(kind: str, name: str, filled: Filled, say: Say | None) -> Response:
+    """Return a table to be filled in or corrected, and sent back, as a file of this kind. Raise NotFound for others.
+
+    `say` translates its headings and its choices; without it they have their names in the API.
+    """
+    if kind not in FORMS:
+        raise NotFound()
+    return attachment(FORMS[kind](filled, say), WRITERS[kind][1], f"{name}.{kind}")
 
 
 def long_table(kind: str, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
     """Return a table of any length as a file of this kind (a key of WRITERS). Its rows are read after the request's commit."""
     write, media_type = WRITERS[kind]
-    return streamed_attachment(write(header, rows), media_type, f"{name}.{kind}")
+    return streamed_attachment(write(header, rows, name), media_type, f"{name}.{kind}")

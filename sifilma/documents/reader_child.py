@@ -14,7 +14,7 @@ from importlib import import_module
 
 from sifilma.documents.reader_refusals import REFUSED, TOO_MUCH, NotAccepted
 
-READERS = {"csv": "csv_child", "xlsx": "xlsx_child", "pdf": "pdf_child", "photo": "photo_child"}
+READERS = {"csv": "tables.csv_child", "xlsx": "tables.xlsx_child", "pdf": "pdf_child", "photo": "photo_child"}
 """The kinds of files, and the modules whose `read_KIND(data, *arguments)` reads them."""
 MEMORY = 230 * 1024 * 1024
 """Bytes of data: with programs, libraries and the file itself, which are not counted, a child stays below 300 MB."""

@@ -10,6 +10,7 @@ TOO_LONG, TOO_MUCH, BROKEN = "too-long", "too-much", "broken"
 
 TOO_WIDE, LONG_TEXT, SYNTAX, NOT_A_TABLE = "too-wide", "long-text", "syntax", "not-a-table"
 DAMAGED, UNPACKED, ENTITIES = "damaged", "unpacked", "entities"
+NO_HEADING, TWO_SHEETS, TWO_COLUMNS = "no-heading", "two-sheets", "two-columns"
 """Reasons of tables. UNPACKED is one of PDFs too."""
 
 NOT_A_PDF, ENCRYPTED, ACTIVE, NO_PAGES = "not-a-pdf", "encrypted", "active", "no-pages"

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import heapq
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from config.settings import Settings
+from sifilma.documents.tables.columns import NOTES, Format
+from sifilma.documents.tables.sheets import letters
+from sifilma.documents.tables.templates import Filled, Say
 from sifilma.jobs.models import Job, JobLine, JobRow, JobState
 from sifilma.jobs.service import failed_rows, undone_lines
 from sifilma.kernel.context import Context
 from sifilma.kernel.sealing import open_sealed
-from sifilma.kernel.text import say, unpacked
+from sifilma.kernel.text import Text, say, unpacked
 
-ERROR = "error"
+ERROR = NOTES.name
 CELLS = "job-cells"
-Say = Callable[[str], str]
 UNDONE = {
     JobState.STOPPED: say("Not done: the work was stopped before this row."),
     JobState.CANCELLED: say("Not done: the work was cancelled before this row."),
     JobState.COMPLETED: "",
 }
 """What is said of a row without a result, by the state in which the job ended."""
-_NEGATIVE = re.compile(r"-\d+(?:[.,]\d+)?")
 
 
 @dataclass(frozen=True)
@@ -58,24 +57,44 @@ def in_one(row: JobRow, say: Say = str) -> str:
     return "; ".join(f"{column}: {words}" if column else words for column, words in errors_of(row, say))
 
 
-def corrected(ctx: Context, settings: Settings, job: Job, say: Say = str, secrets: Mapping[int, Mapping[str, str]] | None = None) -> Sheet:
+def told_of(row: JobRow, given_back: Filled, number: int, say: Say | None) -> str:
+    """Return the errors of a row as the text of one cell of a table that is given back, in which it has this number.
+
+    Cells have the names that they have there. Without `say` the errors are those of the API.
+    """
+    if say is None:
+        return in_one(row)
+    places = {column.name: f"{letters(index)}{number}" for index, column in enumerate(given_back.columns)}
+    headings = {column.name: say(column.heading) for column in given_back.columns}
+    told = [(str(error["field"]), unpacked(error["message"])) for error in row.errors]
+    words = [(headings.get(column, column), say(_moved(sentence, places.get(column, "")))) for column, sentence in told]
+    return "; ".join(f"{heading}: {sentence}" if heading else sentence for heading, sentence in words)
+
+
+def _moved(words: str, place: str) -> str:
+    """Return a sentence that names a cell with the name that it has now."""
+    if isinstance(words, Text) and "cell" in words.values:
+        return say(words.template, **words.values | {"cell": place})
+    return words
+
+
+def corrected(
+    ctx: Context, settings: Settings, job: Job, form: Format, say: Say | None = None, secrets: Mapping[int, Mapping[str, str]] | None = None
+) -> Filled:
     """Return the uploaded table with the rows given back only, and a column for the errors.
 
-    `secrets` gives, by row number, the cells that are not stored with a row (tokens).
+    `secrets` gives, by row number, the cells that are not stored with a row (tokens). Without `say` errors name columns as the API does.
     """
-    rows = (_line(settings, job, row, say, secrets or {}) for row in rows_given_back(ctx, job))
-    return Sheet([*job.columns, ERROR], rows)
+    names = [name for name in job.columns if name in form.names]
+    empty = Filled(form, (), names, noted=True)
+    rows = (
+        {**cells_of(settings, row), **(secrets or {}).get(row.number, {}), ERROR: _told(job, row, empty, number, say)}
+        for number, row in enumerate(rows_given_back(ctx, job), start=2)
+    )
+    return replace(empty, rows=rows)
 
 
-def _line(settings: Settings, job: Job, row: JobRow | JobLine, say: Say, secrets: Mapping[int, Mapping[str, str]]) -> list[object]:
-    cells = {**cells_of(settings, row), **secrets.get(row.number, {})}
-    told = in_one(row, say) if isinstance(row, JobRow) else say(UNDONE[JobState(job.state)])
-    return [*(as_number(cells.get(name, "")) for name in job.columns), told]
-
-
-def as_number(text: str) -> Any:
-    """Return a negative number as a float, any other text unchanged.
-
-    The writer puts a quote before a text that a spreadsheet could take for a formula. A negative coordinate must not get one.
-    """
-    return float(text.replace(",", ".")) if _NEGATIVE.fullmatch(text) else text
+def _told(job: Job, row: JobRow | JobLine, filled: Filled, number: int, say: Say | None) -> str:
+    if isinstance(row, JobRow):
+        return told_of(row, filled, number, say)
+    return (say or str)(UNDONE[JobState(job.state)])

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+from sifilma.kernel.text import Sentence
 
 
 class JobOut(BaseModel):
     """A job. `waits_for`: what was away at the last turn (`hsm`, `service`), since `waiting_since`; it goes on by itself.
 
-    `tries`: turns since a row was last settled, those that met an outage left out. `undone`: rows without a result.
+    `tries`: turns since a row was last settled, those that met an outage left out. `undone`: rows without a result. `warnings`: what was
+    noticed while the file was read; only the answer to that call has them.
     """
 
     id: UUID
@@ -31,6 +34,7 @@ class JobOut(BaseModel):
     errors_url: str | None
     result_url: str | None
     links: dict[str, str]
+    warnings: list[Sentence] = Field(default_factory=list)
 
 
 class RowErrorOut(BaseModel):

@@ -88,8 +88,8 @@ def corrected(job_id: UUID, kind: str) -> Response:
     """Return the failed rows as a sheet that can be corrected and uploaded again."""
     ctx = context()
     job = service.get_job(ctx, job_id)
-    sheet = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, translate)
-    return lists.table(kind, f"perbaikan {job.stem}", sheet.header, sheet.rows)
+    table = worker.KINDS[job.kind].corrected(ctx, resources().settings, resources().files, job, translate)
+    return lists.form_table(kind, f"perbaikan {job.stem}", table, translate)
 
 
 @blueprint.get("/<uuid:job_id>/hasil.<kind>")

@@ -30,8 +30,9 @@ from config.settings import Settings
 from hsm import HSM
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation, grants
-from sifilma.jobs.failed_rows import CELLS, Say, Sheet
+from sifilma.jobs.failed_rows import CELLS, Sheet
 from sifilma.jobs.models import ENDED, JOB, Job, JobLine, JobRow, JobState
 from sifilma.jobs.outages import HSM as HSM_AWAY
 from sifilma.jobs.outages import outage_of
@@ -146,8 +147,8 @@ class Kind(Protocol):
         """Return a sheet with the result of each row."""
         ...
 
-    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """Return a sheet of the failed rows, to be corrected and uploaded again."""
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say | None) -> Filled:
+        """Return a table of the failed rows, to be corrected and uploaded again. Without `say` its words are the API's."""
         ...
 
 

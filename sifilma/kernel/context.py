@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from sifilma.kernel.unit_of_work import UnitOfWork
 class Context:
     """The arguments that all services share. `request_id` connects log lines with audit entries.
 
+    `warnings` collects what the caller should know beside the outcome, whether the act succeeds or is refused.
+
     `watch` is that of the application; a Context on a clock of its own (tests, backdated demonstrations) has none, and trusts the clock.
     Services take them from here and never from Flask's `request`, `g` or `session`: commands and jobs call the same services.
     """
@@ -27,6 +30,11 @@ class Context:
     actor: Actor = SYSTEM
     request_id: str = ""
     watch: ClockWatch | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, sentences: Iterable[str]) -> None:
+        """Add warnings for the caller, each once."""
+        self.warnings.extend(sentence for sentence in dict.fromkeys(sentences) if sentence not in self.warnings)
 
     @property
     def session(self) -> Session:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select
 
+from sifilma.cards.import_table import FUNCTION, MODEL
 from sifilma.cards.models import DeviceModel
 from sifilma.cards.service import register_model
-from sifilma.documents.rows import Table
-from sifilma.documents.sheets import RowError
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.rows import Table
+from sifilma.documents.tables.sheets import RowError
+from sifilma.documents.tables.templates import Lookup
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.text import Text, say
 from sifilma.oversight.models import Agreement
 from sifilma.oversight.schemas import AgreementIn, ModelIn
 from sifilma.oversight.service import register_agreement
@@ -62,23 +67,89 @@ def _register_models(ctx: Context, rows: Sequence[ModelIn]) -> None:
         register_model(ctx, row.name, makers[row.manufacturer], row.function)
 
 
+def _list_of(ctx: Context, kind: OrganisationKind, column: str, title: Text) -> Lookup:
+    names = ctx.session.scalars(select(Organisation.name).where(Organisation.kind == kind).order_by(Organisation.name))
+    return Lookup(title, (say("Name"),), [(name,) for name in names], column)
+
+
+NAMED = ("Nama model", "Nama", "Model", "Name")
+DAY = say("A date: 31-12-2026.")
 AGREEMENTS = Table(
     AgreementIn,
-    required=("institution", "number", "valid_from", "valid_until"),
-    optional=(),
+    form=Format(
+        say("Agreements"),
+        (
+            Column(
+                "institution",
+                say("Institution"),
+                ("Lembaga", "Nama lembaga"),
+                required=True,
+                expected=say("The name of a registered institution: choose one of the list."),
+                example="BANK CONTOH",
+            ),
+            Column(
+                "number",
+                say("Agreement number (PKS)"),
+                ("Nomor perjanjian", "Nomor perjanjian (PKS)", "Nomor PKS", "No. PKS", "Nomor", "Number", "Agreement number"),
+                Kind.IDENTIFIER,
+                required=True,
+                expected=say("As written on the agreement."),
+                example="119/1/PKS/2026",
+            ),
+            Column(
+                "valid_from",
+                say("Valid from"),
+                ("Berlaku sejak", "Berlaku dari", "Mulai berlaku", "Tanggal mulai"),
+                Kind.DAY,
+                required=True,
+                expected=DAY,
+                example="01-01-2026",
+            ),
+            Column(
+                "valid_until",
+                say("Valid until"),
+                ("Berlaku sampai", "Berlaku hingga", "Tanggal berakhir"),
+                Kind.DAY,
+                required=True,
+                expected=DAY,
+                example="31-12-2026",
+            ),
+        ),
+    ),
     name="number",
     key=lambda row: (row.institution, row.number),
     known=_known_agreements,
     faults=_agreement_faults,
     register=_register_agreements,
+    lookups=lambda ctx: [_list_of(ctx, OrganisationKind.INSTITUTION, "institution", say("Institutions"))],
 )
 MODELS = Table(
     ModelIn,
-    required=("name", "manufacturer", "function"),
-    optional=(),
+    form=Format(
+        say("Models"),
+        (
+            replace(
+                MODEL,
+                name="name",
+                heading=say("Model name"),
+                other=("Nama model", "Nama", "Model", "Name"),
+                expected=say("As on the machine."),
+            ),
+            Column(
+                "manufacturer",
+                say("Manufacturer"),
+                ("Produsen", "Nama produsen", "Pabrikan"),
+                required=True,
+                expected=say("The name of a registered manufacturer: choose one of the list."),
+                example="PT CONTOH",
+            ),
+            FUNCTION,
+        ),
+    ),
     name="name",
     key=lambda row: row.name,
     known=_known_models,
     faults=_model_faults,
     register=_register_models,
+    lookups=lambda ctx: [_list_of(ctx, OrganisationKind.MANUFACTURER, "manufacturer", say("Manufacturers"))],
 )

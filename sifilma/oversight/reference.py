@@ -15,8 +15,8 @@ from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import not_what_was_seen, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.documents.rows import Table
 from sifilma.documents.service import Upload
+from sifilma.documents.tables.rows import Table
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped

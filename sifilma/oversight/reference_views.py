@@ -24,6 +24,7 @@ from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
 from sifilma.web.requests import context
 from sifilma.web.states import kind, named, state
+from sifilma.web.texts import translate
 
 blueprint = Blueprint("reference_pages", __name__, url_prefix="/organisasi", template_folder="templates")
 FILES = {"organisasi": ChangeKind.ORGANISATIONS, "pks": ChangeKind.AGREEMENTS, "model": ChangeKind.MODELS}
@@ -141,7 +142,7 @@ def propose_file(name: str) -> AnyResponse:
 @operation("reference.draft")
 def template(name: str, extension: str) -> Response:
     """Return an empty table with the columns of an import file."""
-    return lists.table(extension, name, reference.TABLES[_kind(name)].columns, [])
+    return lists.form_table(extension, name, reference.TABLES[_kind(name)].template(context()), translate)
 
 
 def _kind(name: str) -> ChangeKind:
@@ -174,7 +175,7 @@ def _model(organisation_id: UUID, form: Form) -> Response:
 
 def _file(name: str, form: Form) -> Response:
     table = reference.TABLES[_kind(name)]
-    return form.again("oversight/reference_file.html", name=name, table=table, max_rows=resources().settings.batch_max_rows)
+    return form.again("oversight/reference_file.html", name=name, columns=table.form, max_rows=resources().settings.batch_max_rows)
 
 
 add_decisions(

@@ -10,30 +10,28 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.cards.identifiers import perso_warning
+from sifilma.cards.import_table import HARDWARE_NUMBER, MODEL, PCID, SAM_PERSO, SAM_UID, needed
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.service import ENDED
-from sifilma.documents import sheets
-from sifilma.documents.rows import parsed
-from sifilma.documents.sheets import RowError, Sheet
-from sifilma.jobs.failed_rows import ERROR
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.columns import Format
+from sifilma.documents.tables.rows import parsed
+from sifilma.documents.tables.sheets import RowError, Sheet
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 from sifilma.personalisation.schemas import BatchRowIn
 
-REQUIRED = ("hardware_number", "model", "pcid")
-COLUMNS = (*REQUIRED, "sam_uid", "sam_perso")
-OPTIONAL = ("sam_uid", "sam_perso", ERROR)
+BATCH = Format(say("Batch"), (HARDWARE_NUMBER, MODEL, needed(PCID), SAM_UID, SAM_PERSO))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch without errors: its rows, not yet saved, and warnings in words."""
+    """A batch without errors: its rows, not yet saved."""
 
     media_type: str
     rows: list[BatchRow]
-    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,13 @@ def read_table(data: bytes, max_rows: int) -> Sheet:
 
     This may take seconds, so the caller reads the file before it uses the database.
     """
-    return sheets.read(data, required=REQUIRED, optional=OPTIONAL, max_rows=max_rows)
+    return sheets.read(data, BATCH, max_rows=max_rows)
 
 
 def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     """Return a batch whose rows are all valid. Raise Invalid with every error of every row. It saves nothing."""
-    rows_in, errors = parsed(sheet, BatchRowIn, passed_over=ERROR)
+    ctx.warn(sheet.warnings)
+    rows_in, errors = parsed(sheet, BatchRowIn)
     lines = [_Line(number, row.hardware_number, row.model, row.pcid, row.sam_uid, row.sam_perso) for number, row in rows_in.items()]
     maker_id = ctx.actor.organisation_id
     units = _units(ctx, buyer_id, maker_id)
@@ -64,14 +63,21 @@ def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     errors += [error for line in lines for error in _mismatches(line, units)]
     errors += _taken(ctx, lines, units)
     if errors:
-        found = [error.as_dict() for error in sorted(errors, key=lambda error: (error.row, error.column))]
+        ctx.warn(sheet.warning(line.row, SAM_PERSO.name, told) for line in lines if (told := perso_warning(line.sam_perso)))
         count = len({error.row for error in errors})
-        raise Invalid(say("%(count)s rows of the batch cannot be accepted; nothing was saved.", count=count), errors=found)
+        told = say("%(count)s rows of the batch cannot be accepted; nothing was saved.", count=count)
+        raise Invalid(told, errors=sheet.located(errors))
     rows = [
         BatchRow(row_no=line.row, unit_id=units[line.hardware_number][0].id, pcid=line.pcid, sam_uid=line.sam_uid, sam_perso=line.sam_perso)
         for line in lines
     ]
-    return Batch(sheet.media_type, rows, [warning for line in lines if (warning := perso_warning(line.sam_perso))])
+    return Batch(sheet.media_type, rows)
+
+
+def warnings_of(request: PersonalisationRequest) -> list[str]:
+    """Return what should be looked at in the rows of a saved batch."""
+    found = ((row.row_no, perso_warning(row.sam_perso)) for row in request.rows)
+    return [say("Row %(row)s: %(message)s", row=row, message=told) for row, told in found if told]
 
 
 def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:

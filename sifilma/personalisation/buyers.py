@@ -7,12 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select
 
+from sifilma.cards.import_table import list_of_models, list_of_units
 from sifilma.cards.models import Card, Function, Unit
 from sifilma.cards.service import ENDED, units_query
+from sifilma.documents.tables.templates import Filled
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
+from sifilma.personalisation.batch import BATCH
 
 KINDS = (OrganisationKind.INSTITUTION, OrganisationKind.REGENCY_OFFICE, OrganisationKind.PROVINCE_OFFICE)
 MOST = 20
@@ -49,10 +52,16 @@ def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
     return Buyer(found.id, found.name, found.kind, ctx.session.scalar(count) or 0)
 
 
-def batch_rows(ctx: Context, organisation_id: UUID, max_rows: int) -> list[tuple[str, ...]]:
-    """Return the buyer's units that wait for a card, as rows with the columns of a batch (`batch.COLUMNS`). The UID is empty."""
+def batch_template(ctx: Context, organisation_id: UUID, max_rows: int) -> Filled:
+    """Return a table for a batch with the buyer's units that wait for a card. The UIDs are empty."""
     query = _waiting(ctx).where(Unit.organisation_id == organisation_id).order_by(Unit.hardware_number).limit(max_rows)
-    return [(unit.hardware_number, unit.model.name, unit.pcid or "", "", unit.sam_perso) for unit in ctx.session.scalars(query)]
+    units = list(ctx.session.scalars(query))
+    rows = [
+        {"hardware_number": unit.hardware_number, "model": unit.model.name, "pcid": unit.pcid or "", "sam_perso": unit.sam_perso}
+        for unit in units
+    ]
+    models = {unit.model.id: unit.model for unit in units}.values()
+    return Filled(BATCH, rows, guided=True, lookups=(list_of_units(units), list_of_models(ctx, models)))
 
 
 def _waiting(ctx: Context) -> Select[Unit]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.documents import sheets
 from sifilma.documents.service import Upload, get_document, keep_table
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, in_one
+from sifilma.jobs.failed_rows import ERROR, Sheet, told_of
 from sifilma.jobs.models import JOB, Job, JobKind, JobState
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Settled, Taken
@@ -23,7 +24,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.personalisation.batch import OPTIONAL, REQUIRED
+from sifilma.personalisation.batch import BATCH
 
 
 @dataclass
@@ -50,12 +51,11 @@ def keeping(ctx: Context, settings: Settings, store: FileStore, batch: Upload | 
 def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, errors: list[dict[str, Any]]) -> UUID | None:
     """Store the batch as a completed job, since its rows are checked already. Return its id, or None if the file cannot be read."""
     try:
-        sheet = sheets.read(batch.data, required=REQUIRED, optional=OPTIONAL, max_rows=settings.batch_max_rows)
+        sheet = sheets.read(batch.data, BATCH, max_rows=settings.batch_max_rows)
     except Invalid:
         return None
-    columns = [name for name in sheet.rows[0].cells if name != ERROR]
     document = keep_table(ctx, store, batch, sheet.media_type)
-    job = service.begin(ctx, NewJob(uuid7(), JobKind.BATCH, batch.filename, columns, len(sheet.rows), document_id=document.id))
+    job = service.begin(ctx, NewJob(uuid7(), JobKind.BATCH, batch.filename, sheet.columns, len(sheet.rows), document_id=document.id))
     rows = _by_row(errors)
     for state, action in ((JobState.RUNNING, Action.JOB_RUN), (JobState.COMPLETED, Action.JOB_COMPLETE)):
         JOB.move(ctx.session, job, state, record(ctx, action, JOB.kind, job.id, kind=job.kind))
@@ -83,17 +83,19 @@ class Batches:
         return taken.job.done == taken.job.total
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
-        """Return the same sheet as `corrected`."""
-        return self.corrected(ctx, settings, store, job, say)
+        """Return the rows of `corrected`."""
+        table = self.corrected(ctx, settings, store, job, None)
+        return Sheet([column.name for column in table.columns], [[row[column.name] for column in table.columns] for row in table.rows])
 
-    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say | None) -> Filled:
         """Return all rows of the batch with their errors, also the valid rows: a batch is accepted as a whole or not at all."""
         if job.document_id is None:
             raise NotFound()
-        sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), required=REQUIRED, optional=OPTIONAL, max_rows=job.total)
-        wrong = {row.number: in_one(row, say) for row in service.failed_rows(ctx, job)}
-        rows = [[*(row.cells.get(name, "") for name in job.columns), wrong.get(row.number, "")] for row in sheet.rows]
-        return Sheet([*job.columns, ERROR], rows)
+        sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), BATCH, max_rows=job.total)
+        empty = Filled(BATCH, (), sheet.columns, noted=True)
+        numbers = {row.number: number for number, row in enumerate(sheet.rows, start=2)}
+        told = {row.number: told_of(row, empty, numbers[row.number], say) for row in service.failed_rows(ctx, job)}
+        return replace(empty, rows=[row.cells | {ERROR: told.get(row.number, "")} for row in sheet.rows])
 
 
 def register_kind() -> None:

@@ -16,9 +16,10 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
+from sifilma.web.texts import translate
 
 blueprint = Blueprint("result_pages", __name__, url_prefix="/personalisasi/<uuid:request_id>/hasil", template_folder="templates")
-COLUMNS = (*results.COLUMNS[0], *results.COLUMNS[1])
+COLUMNS = results.RESULTS.names
 ROWS = 25
 
 
@@ -36,7 +37,7 @@ def record(request_id: UUID) -> AnyResponse:
     ctx, form, settings = context(), Form.sent(), resources().settings
     with form.attempt(ctx):
         file = upload("results")
-        found = results.read_results(file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
+        found = results.read_results(ctx, file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
         results.add_results(ctx, settings, resources().hsm, request_id, found)
         return seen("personalisation_pages.show", "recorded", request_id=request_id)
     return _form(request_id, form)
@@ -47,8 +48,8 @@ def record(request_id: UUID) -> AnyResponse:
 def template(request_id: UUID, kind: str) -> Response:
     """Return a table for results, with a row for each card still to be personalised."""
     ctx = context()
-    rows = results.expected(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
-    return lists.table(kind, "hasil", COLUMNS, [(row.sam_uid, "", row.hardware_number, "") for row in rows])
+    table = results.template(ctx, service.get_request(ctx, request_id, Operation.PERSONALISE))
+    return lists.form_table(kind, "hasil", table, translate)
 
 
 def _form(request_id: UUID, form: Form) -> Response:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from config.settings import Settings
@@ -15,23 +14,51 @@ from hsm import HSM
 from hsm.derivation import kcv as key_check_value
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
 from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.service import ENDED, register_cards
-from sifilma.documents import sheets
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.rows import NO_SHEET, parsed
+from sifilma.documents.tables.sheets import Row, RowError, Sheet
+from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.text import Wrong, say
+from sifilma.kernel.text import say
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get_request, new_card
 
 OPEN = (State.APPROVED, State.PERSONALISING)
-# Required and optional columns of a file of results.
-COLUMNS = (("sam_uid", "outcome"), ("hardware_number", "kcv"))
+RESULTS = Format(
+    say("Results"),
+    (
+        needed(SAM_UID),
+        Column(
+            "outcome",
+            say("Outcome"),
+            ("Hasil", "Hasil personalisasi", "Result"),
+            Kind.CHOICE,
+            required=True,
+            expected=say("Choose one of the list."),
+            example="personalised",
+            choices={"personalised": (say("Succeeded"), "Berhasil", "Sukses", "Success"), "failed": (say("Failed"), "Gagal")},
+        ),
+        replace(HARDWARE_NUMBER, required=False, expected=say("The machine that the card is for. It may stay empty.")),
+        Column(
+            "kcv",
+            say("Key check value (KCV)"),
+            ("Nilai periksa kunci (KCV)", "KCV"),
+            Kind.IDENTIFIER,
+            expected=say("6 hexadecimal characters (0–9, A–F), as the personalisation machine shows them. It may stay empty."),
+            example="8A3F01",
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -42,30 +69,27 @@ class Expected:
     hardware_number: str = ""
 
 
-def read_results(data: bytes, max_rows: int) -> dict[int, ResultIn]:
-    """Read results from a CSV or XLSX file. Return them by row number. Raise Invalid with every error of every row."""
-    sheet = sheets.read(data, required=COLUMNS[0], optional=COLUMNS[1], max_rows=max_rows, field="results")
-    return parse_results({row.number: row.cells for row in sheet.rows})
+@dataclass(frozen=True)
+class Given:
+    """Results as they were given: those that can be read, by row number, the errors of the others, and the sheet they came in."""
+
+    rows: dict[int, ResultIn]
+    errors: list[RowError] = field(default_factory=list)
+    sheet: Sheet = NO_SHEET
 
 
-def parse_results(lines: Mapping[int, Mapping[str, str]]) -> dict[int, ResultIn]:
-    """Convert lines of text to results, by line number. Empty cells count as not given.
+def read_results(ctx: Context, data: bytes, max_rows: int) -> Given:
+    """Read results from a CSV or XLSX file. Raise Invalid if it is no such table or has more than `max_rows` rows."""
+    sheet = sheets.read(data, RESULTS, max_rows=max_rows, field="results")
+    ctx.warn(sheet.warnings)
+    return Given(*parsed(sheet, ResultIn), sheet)
 
-    Raise Invalid with every error of every line, and if there is no line.
-    """
-    found: dict[int, ResultIn] = {}
-    errors: list[dict[str, Any]] = []
-    for number, cells in lines.items():
-        try:
-            found[number] = ResultIn.model_validate({name: text for name, text in cells.items() if text and name})
-        except ValidationError as wrong:
-            details = wrong.errors(include_url=False)
-            errors += [{"row": number, "field": str(error["loc"][0]), "message": Wrong(error)} for error in details]
-    if errors:
-        raise Invalid("Some rows cannot be accepted; nothing was saved.", errors=errors)
-    if not found:
+
+def parse_results(lines: Mapping[int, Mapping[str, str]]) -> Given:
+    """Convert lines of text to results, by line number. Empty cells count as not given. Raise Invalid if there is no line."""
+    if not lines:
         raise Invalid.field("results", "There is no result to record.")
-    return found
+    return Given(*parsed(Sheet("", [Row(number, dict(cells)) for number, cells in lines.items()]), ResultIn))
 
 
 def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
@@ -86,14 +110,23 @@ def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
     ]
 
 
-def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, rows: Mapping[int, ResultIn]) -> PersonalisationRequest:
-    """Record results, given by row number, all or none. Return the request.
+def template(ctx: Context, request: PersonalisationRequest) -> Filled:
+    """Return a table for results with a row for each card that is still to be personalised, and the units they may be for."""
+    coming = expected(ctx, request)
+    rows = [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming]
+    named = {row.hardware_number for row in coming if row.hardware_number}
+    units = [unit for number, unit in sorted(_units_by_number(ctx, request).items()) if not named or number in named]
+    return Filled(RESULTS, rows, guided=True, lookups=[list_of_units(units)])
+
+
+def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, given: Given) -> PersonalisationRequest:
+    """Record results, all or none. Return the request.
 
     The first results make the request `personalising`; those that complete its quantity make it `completed`. A failed card becomes
     `damaged`, and another card can take its place in the quantity. Raise NotFound outside the actor's scope, Conflict if the request takes
     no results in its state, Invalid with every error of every row, and the errors of the HSM (`hsm.errors`).
     """
-    request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(rows.values())
+    request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(given.rows.values())
     _require_open(request)
     key_version = settings.master_version
     versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
@@ -106,9 +139,11 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, ro
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
     units = _units_by_number(ctx, request)
-    errors = list(_errors(ctx, request, rows, cards, units, kcvs))
+    errors = [*given.errors, *_errors(ctx, request, given.rows, cards, units, kcvs)]
+    if too_many := _too_many(ctx, request, results):
+        raise Invalid("Some results cannot be accepted; nothing was saved.", errors=[*given.sheet.located(errors), too_many])
     if errors:
-        raise Invalid("Some results cannot be accepted; nothing was saved.", errors=errors)
+        raise Invalid("Some results cannot be accepted; nothing was saved.", errors=given.sheet.located(errors))
     return _save(ctx, settings, request, results, cards, units, kcvs)
 
 
@@ -139,22 +174,26 @@ def _errors(
     cards: dict[str, Card],
     units: dict[str, Unit],
     kcvs: dict[str, str],
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[RowError]:
     results = list(rows.values())
     in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
     tied = _tied(ctx, request)
     elsewhere = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([r.sam_uid for r in results])))) - set(cards)
     seen: set[str] = set()
     for row, result in rows.items():
-        for field, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere, seen):
-            yield {"row": row, "field": field, "message": message}
+        for column, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere, seen):
+            yield RowError(row, column, message)
         seen.add(result.sam_uid)
         if result.outcome == "personalised" and result.hardware_number in units:
             tied.setdefault(units[result.hardware_number].id, result.sam_uid)
+
+
+def _too_many(ctx: Context, request: PersonalisationRequest, results: list[ResultIn]) -> dict[str, Any] | None:
     done = personalised(ctx, request) + sum(1 for result in results if result.outcome == "personalised")
-    if done > request.quantity:
-        told = say("That would make %(count)s cards; %(approved)s were approved.", count=done, approved=request.quantity)
-        yield {"field": "results", "message": told}
+    if done <= request.quantity:
+        return None
+    told = say("That would make %(count)s cards; %(approved)s were approved.", count=done, approved=request.quantity)
+    return {"field": "results", "message": told}
 
 
 def _tied(ctx: Context, request: PersonalisationRequest) -> dict[UUID, str]:

@@ -19,6 +19,7 @@ from sifilma.cards.serializers import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
 from sifilma.identity.models import Person, User
 from sifilma.kernel.context import Context
+from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
@@ -94,7 +95,6 @@ def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
         "purchase_order": request.purchase_order_document_id,
         "batch": request.batch_document_id,
     }
-    warning = number_warning(request.letter_number)
     return PersonalisationOut(
         **_common(request),
         notes=request.notes,
@@ -103,7 +103,7 @@ def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
         batch=_batch(ctx, request),
         cards=_cards(ctx, request),
         history=history_out(ctx, PERSONALISATION.kind, request.id),
-        warnings=[warning] if warning else [],
+        warnings=list(dict.fromkeys(filter(None, (number_warning(request.letter_number), *warnings_of(request), *ctx.warnings)))),
     )
 
 

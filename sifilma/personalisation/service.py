@@ -18,7 +18,7 @@ from sifilma.cards.models import Card, Unit
 from sifilma.cards.service import register_cards
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, keep_table
-from sifilma.documents.sheets import Sheet
+from sifilma.documents.tables.sheets import Sheet
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped

@@ -18,7 +18,7 @@ from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.personalisation import batch, buyers, queries, refused_batches, service
+from sifilma.personalisation import buyers, queries, refused_batches, service
 from sifilma.personalisation.batch_approval import TOGETHER
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
@@ -30,6 +30,7 @@ from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
 from sifilma.web.states import functions, named, state
+from sifilma.web.texts import translate
 
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
 FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
@@ -74,7 +75,8 @@ def batch_template(buyer_id: UUID, kind: str) -> Response:
     """Return a table for a batch, filled in with the buyer's units of the manufacturer's models that wait for a card."""
     ctx = context()
     buyer = buyers.get_buyer(ctx, buyer_id)
-    return lists.table(kind, f"batch {buyer.name}", batch.COLUMNS, buyers.batch_rows(ctx, buyer_id, resources().settings.batch_max_rows))
+    table = buyers.batch_template(ctx, buyer_id, resources().settings.batch_max_rows)
+    return lists.form_table(kind, f"batch {buyer.name}", table, translate)
 
 
 @blueprint.get("/baru")

@@ -76,6 +76,21 @@ def deepest(*chosen: str) -> str:
     return code
 
 
+def villages_below(session: Session, above: str) -> list[tuple[str, list[str]]]:
+    """Return the valid villages below a code, each with its name and those of its district, regency and province. Runs one statement."""
+    parents = [above[:end] for end in codes.WIDTHS if len(above) >= end]
+    condition = or_(Region.code.in_(parents), Region.code.startswith(f"{above}.", autoescape=True))
+    names = dict(session.execute(select(Region.code, Region.name).where(condition, Region.valid_to.is_(None)).order_by(Region.code)).all())
+    wanted = [code for code in names if len(code) == codes.WIDTHS[-1]]
+    return [(code, [names.get(code[:end], "") for end in reversed(codes.WIDTHS)]) for code in wanted]
+
+
+def offices_regions(session: Session) -> list[tuple[str, str]]:
+    """Return the codes and names of the valid provinces, regencies and cities, which have offices. Runs one statement."""
+    query = select(Region.code, Region.name).where(Region.level <= 2, Region.valid_to.is_(None)).order_by(Region.code)
+    return [(code, name) for code, name in session.execute(query)]
+
+
 def region_name(session: Session, code: str | None) -> str:
     """Return the present name of a code of any level, or an empty text if it is unknown."""
     found = session.get(Region, code) if code else None

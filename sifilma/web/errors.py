@@ -70,6 +70,8 @@ def problem(error: SifilmaError) -> dict[str, Any]:
     if error.detail:
         document["detail"] = error.detail
     document["request_id"] = g.get("request_id", "")
+    if isinstance(error, Invalid) and (warnings := g.get("warnings")):
+        document["warnings"] = warnings
     return document | dict(error.extra)
 
 

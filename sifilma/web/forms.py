@@ -35,12 +35,13 @@ FAULTS = (Unavailable, *_HSM, OperationalError, InterfaceError, PoolTimeout, Sta
 class Form:
     """`values` are the typed texts (empty for a new form). `errors` are pairs of field and message, in the order of the form.
 
-    `rows` are the errors of rows in an uploaded file; `notes` are a reviewer's notes by field.
+    `rows` are the errors of rows in an uploaded file, `warnings` what was noticed beside them; `notes` are a reviewer's notes by field.
     """
 
     values: MultiDict[str, str] = field(default_factory=MultiDict)
     errors: list[tuple[str, str]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     status: int = 200
     retry_after: int = 0
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class Form:
         except (*REFUSALS, *FAULTS) as refused:
             ctx.uow.rollback()
             ctx.uow.begin_read()  # for the page with the form
+            self.warnings = [translate(warning) for warning in ctx.warnings]
             self.refuse(errors.refusal_of(refused) if isinstance(refused, FAULTS) else refused)
 
     def refuse(self, refused: Exception) -> None:

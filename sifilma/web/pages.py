@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -11,8 +13,12 @@ from flask_babel import format_date, format_datetime, format_decimal, get_timezo
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
+from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.sealing import open_sealed, seal
+from sifilma.kernel.text import packed, say, unpacked
 from sifilma.resources import resources
 from sifilma.web import assets, states
+from sifilma.web.requests import context
 from sifilma.web.texts import translate
 
 DONE = {
@@ -62,6 +68,7 @@ DONE = {
     "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
     "preferences": _("Your preferences are kept."),
 }
+WARNED, LONGEST = "catatan", 3000  # the name of the warnings in a URL, and their characters there
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 
 
@@ -78,6 +85,7 @@ def register(app: Flask) -> None:
         named_states=states.named,
         csrf_token=lambda: g.get("csrf", ""),
         done_text=done_text,
+        warnings=warnings,
         page_url=page_url,
         link_to=link_to,
         now=_now,
@@ -87,8 +95,13 @@ def register(app: Flask) -> None:
 
 
 def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
-    """Redirect to the page of what was done, so that reloading it repeats nothing. `done` names a text of DONE."""
+    """Redirect to the page of what was done, so that reloading it repeats nothing. `done` names a text of DONE.
+
+    The warnings of the act go along in the URL, sealed: nobody can make a page say what they like.
+    """
     told: dict[str, Any] = {"selesai": done} if done else {}
+    if warnings := context().warnings:
+        told[WARNED] = _packed(warnings)
     return redirect(url_for(endpoint, **values, **told), 303)  # 303 makes the browser use GET
 
 
@@ -102,10 +115,36 @@ def done_text() -> str:
     return str(DONE.get(request.args.get("selesai", ""), ""))
 
 
+def warnings() -> list[str]:
+    """Return the warnings of what was just done, in the language of the page. What this installation did not write itself is none."""
+    told = request.args.get(WARNED, "")
+    try:
+        opened = open_sealed(resources().settings, WARNED, "", urlsafe_b64decode(told)) if told else b"[]"
+    except (ValueError, Unavailable):
+        return []
+    return [translate(unpacked(warning)) for warning in json.loads(opened)]
+
+
+def _packed(sentences: list[str]) -> str:
+    """Return sentences for a URL, as many as it holds. The last one says how many are left out."""
+    kept: list[str] = []
+    for sentence in sentences:
+        left = say("There are %(count)s more warnings.", count=len(sentences) - len(kept))
+        sealed = _sealed([*kept, sentence])
+        if len(sealed) > LONGEST:
+            return _sealed([*kept, left])
+        kept.append(sentence)
+    return _sealed(kept)
+
+
+def _sealed(sentences: list[str]) -> str:
+    return urlsafe_b64encode(seal(resources().settings, WARNED, "", json.dumps(list(map(packed, sentences))).encode())).decode()
+
+
 def page_url(**changes: str | None) -> str:
     """Return this page's URL with parts of its query changed. None removes a part."""
     # The note about what was done belongs to one visit of the page: links do not carry it on.
-    query = {name: value for name, value in request.args.items() if value and name != "selesai"} | changes
+    query = {name: value for name, value in request.args.items() if value and name not in ("selesai", WARNED)} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path
 

@@ -73,7 +73,7 @@ def context() -> Context:
     """Return the Context for the services called in this request."""
     actor: Actor = g.get("actor") or Actor(ip=remote_address())
     held = resources()
-    return Context(open_unit(), held.clock, actor, g.get("request_id", ""), held.watch)
+    return Context(open_unit(), held.clock, actor, g.get("request_id", ""), held.watch, g.setdefault("warnings", []))
 
 
 def begin_view() -> Response | None:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from sifilma.access_review.tasks import open_review
 from sifilma.demo.facts import ACCOUNTS, Account
-from sifilma.documents.sheets import write_csv
+from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox

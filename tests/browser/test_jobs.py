@@ -59,5 +59,5 @@ def test_an_uploaded_file_is_found_again_and_followed_to_its_end(
     sound(page)
     with page.expect_download() as file:
         page.click("form[data-download] button[value=csv]")
-    assert b"latitude: " in Path(file.value.path()).read_bytes()
+    assert b"Lintang: " in Path(file.value.path()).read_bytes()
     assert page.locator("[hx-trigger]").count() == 0

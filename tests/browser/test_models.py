@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sifilma.documents.sheets import write_csv
+from sifilma.documents.tables.writing import write_csv
 from tests.support.browser import PHONE, WIDTHS, code, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World, letter

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy.exc import IntegrityError
 
 from sifilma.demo.facts import Account
-from sifilma.documents.sheets import write_csv
+from sifilma.documents.tables.writing import write_csv
 from sifilma.fsck.run import examine
 from sifilma.kernel.actor import Role
 from tests.fsck.conftest import installation

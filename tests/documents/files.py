@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import subprocess
+import time
+import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,11 @@ from typing import Any
 import pikepdf
 import typst
 import xlsxwriter
+from python_calamine import CalamineWorkbook
+
+from sifilma.documents.tables.columns import MARKS, Column, Format
+from sifilma.documents.tables.headings import key
+from sifilma.kernel.text import say
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -93,6 +102,28 @@ def xlsx(*lines: Sequence[object], far: tuple[int, int] | None = None) -> bytes:
     return out.getvalue()
 
 
+def table_lines(table: bytes, form: Format | None = None) -> list[dict[str, str]]:
+    """Return the rows of a CSV or XLSX file below its heading, by column, as another reader than ours sees them.
+
+    Of a table that is made for people (`form`) the columns are named as in the API, and the rows that explain it are left out.
+    """
+    if table.startswith(b"PK"):
+        read = CalamineWorkbook.from_filelike(io.BytesIO(table)).get_sheet_by_index(0).to_python(skip_empty_area=False)
+        heading, *rows = [[str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell) for cell in row] for row in read]
+    else:
+        heading, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""))
+    if form is not None:
+        heading = [form.keys[key(text)] for text in heading]
+        rows = [row for row in rows if not row[0].casefold().startswith(MARKS)]
+    return [dict(zip(heading, row, strict=True)) for row in rows]
+
+
+def plain_form(required: Sequence[str], optional: Sequence[str] = ()) -> Format:
+    """Return the format of a table with these columns of text."""
+    columns = [Column(name, say(name), required=name in required) for name in (*required, *optional)]
+    return Format(say("Table"), tuple(columns))
+
+
 def rezipped(source: bytes, replace: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Copy a zip archive with some entries replaced or added."""
     out = io.BytesIO()
@@ -108,3 +139,15 @@ def text_of(document: bytes, folder: Path) -> str:
     path.write_bytes(document)
     done = subprocess.run(["pdftotext", "-layout", path, "-"], check=True, capture_output=True, text=True)
     return " ".join(done.stdout.split())
+
+
+@contextmanager
+def frugal(megabytes: int, seconds: float) -> Iterator[None]:
+    """Assert that the block allocates at most `megabytes` and lasts at most `seconds`."""
+    before = time.monotonic()
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < megabytes * 1024 * 1024
+    assert time.monotonic() - before < seconds

@@ -17,16 +17,18 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from sifilma.documents import reading, sheets, uploads
+from sifilma.documents import reading, uploads
 from sifilma.documents.reader_refusals import BROKEN, TOO_MUCH, NotAccepted
 from sifilma.documents.reading import AT_ONCE, ROOM, read_in_child
+from sifilma.documents.tables import sheets
 from sifilma.kernel import deadline
 from sifilma.kernel.errors import Unavailable
-from tests.documents.files import letter, paged, rezipped, stream, xlsx
+from tests.documents.files import letter, paged, plain_form, rezipped, stream, xlsx
 
+WANTED = plain_form(["hardware_number"], ["pcid", "address", "lat", "lon"]).wanted.packed()
 ARGUMENTS = {
-    "csv": (20_003, sheets.MAX_ANSWER),
-    "xlsx": (20_003, sheets.MAX_ANSWER),
+    "csv": (10_001, sheets.MAX_ANSWER, WANTED),
+    "xlsx": (10_001, sheets.MAX_ANSWER, WANTED),
     "pdf": (),
     "photo": (uploads.MAX_PIXELS, uploads.MAX_IMAGE),
 }
@@ -135,8 +137,10 @@ def test_what_people_send_is_far_from_the_limits() -> None:
 SERVER = """
 import re, sys
 from pathlib import Path
-from sifilma.documents import sheets, uploads
+from sifilma.documents import uploads
+from sifilma.documents.tables import sheets
 from sifilma.kernel.errors import Invalid
+from tests.documents.files import plain_form
 def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 for path in sorted(Path(sys.argv[1]).iterdir()):
@@ -144,7 +148,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
         if path.suffix == ".pdf": uploads.inspect_pdf(data)
         elif path.suffix == ".photo": uploads.clean_photo(data)
-        else: sheets.read(data, required=["hardware_number"], optional=["a"], max_rows=10_000)
+        else: sheets.read(data, plain_form(["hardware_number"], ["a"]), max_rows=10_000)
     except Invalid:
         pass
 print(peak() - before)
@@ -173,7 +177,7 @@ def test_no_file_costs_the_server_more_than_50_mb(tmp_path: Path) -> None:
 
 def test_an_answer_beyond_the_limit_ends_the_child() -> None:
     with pytest.raises(NotAccepted) as refused:
-        read_in_child("csv", b"a,b\n" * 20_000, 20_000, 10_000_000, most=5000)
+        read_in_child("csv", b"hardware_number,b\n" * 20_000, 20_000, 10_000_000, WANTED, most=5000)
     assert refused.value.reason == TOO_MUCH
 
 
@@ -200,7 +204,7 @@ def test_no_child_is_left_behind() -> None:
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
     before = children.read_text()
     with pytest.raises(NotAccepted):
-        read_in_child("csv", b"a,b\n" * 20_000, 20_000, 10_000_000, most=5000)
+        read_in_child("csv", b"hardware_number,b\n" * 20_000, 20_000, 10_000_000, WANTED, most=5000)
     assert children.read_text() == before
 
 

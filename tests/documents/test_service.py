@@ -11,10 +11,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import sessionmaker
 
-from sifilma.documents import service, sheets
+from sifilma.documents import service
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload
 from sifilma.documents.store import DiskStore
+from sifilma.documents.tables import sheets
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import make_engine

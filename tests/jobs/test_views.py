@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import io
 
-from sifilma.documents.sheets import read
+from sifilma.activation.bulk.job_sheets import ACTIVATIONS
 from sifilma.jobs import serializers
 from sifilma.kernel.db import db
 from tests.activation.bulk.sheets import HEADER, rows_of, sent, sheet, worked
+from tests.documents.files import table_lines
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
 from tests.support.world import World
 
 OFFICE = "magetan.kepala"
-RESULT = ("sam_uid", "hardware_number", "manifest", "seq", "expires_at", "activation", "error")
 
 
 def test_the_sheet_lists_cards_with_machines_and_on_demand_tokens(world: World) -> None:
     ready = world.ready(OFFICE, "R", 2)
     visitor = Visitor(world, OFFICE)
     assert "Templat memuat 2 kartu" in visitor.get("/aktivasi/berkas").get_data(as_text=True)
-    lines = [row.cells for row in read(visitor.get("/aktivasi/berkas/templat.xlsx").get_data(), required=HEADER).rows]
+    lines = table_lines(visitor.get("/aktivasi/berkas/templat.xlsx").get_data(), ACTIVATIONS)
     assert {line["sam_uid"] for line in lines} == set(ready.uids)
     assert {line["hardware_number"] for line in lines} == set(ready.hardware.values())
     assert {line["token"] for line in lines} == {""}
     shown = visitor.send("/aktivasi/berkas/templat", kind="csv")
-    lines = [row.cells for row in read(shown.get_data(), required=HEADER).rows]
+    lines = table_lines(shown.get_data(), ACTIVATIONS)
     assert {line["sam_uid"]: line["token"] for line in lines} == ready.tokens
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0] == 2  # shown once by `ready` and once here
     stale = Visitor(world, OFFICE, fresh=False)
@@ -47,23 +47,23 @@ def test_a_file_is_followed_and_its_failed_rows_are_returned_with_their_tokens(w
     assert "3 dari 3 baris selesai" in visitor.seen
     assert "3 token Token ini bukan milik kartu" in visitor.seen  # row 3 of the file
     again = visitor.send(f"/aktivasi/berkas/{page.rpartition('/')[2]}/perbaikan", kind="xlsx")
-    (line,) = (row.cells for row in read(again.get_data(), required=(*HEADER, "error")).rows)
+    (line,) = table_lines(again.get_data(), ACTIVATIONS)
     assert (line["sam_uid"], line["token"]) == (ready.uids[1], ready.tokens[ready.uids[1]])
-    assert line["error"].startswith("token: Token ini bukan milik kartu")
+    assert line["error"].startswith("Token kartu SAM: Token ini bukan milik kartu")
     visitor.send("/aktivasi/berkas", file=(io.BytesIO(again.get_data()), "perbaikan.xlsx"))
     worked(world)
     visitor.get("/pekerjaan")
     assert "perbaikan.xlsx" in visitor.seen
     assert "1 dari 1" in visitor.seen
     assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 3
-    result = read(visitor.get(f"{page}/hasil.csv").get_data(), required=("row", "outcome"), optional=RESULT)
-    assert [row.cells["outcome"] for row in result.rows] == ["activated", "error", "activated"]
+    result = table_lines(visitor.get(f"{page}/hasil.csv").get_data())
+    assert [row["outcome"] for row in result] == ["activated", "error", "activated"]
 
 
 def test_the_page_reports_an_unreadable_file(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world, OFFICE)
     assert visitor.send("/aktivasi/berkas", file=(io.BytesIO(b"nama\nA\n"), "x.csv")).status_code == 422
-    assert "Baris pertama harus" in visitor.seen
+    assert "Kolom berikut belum ada: UID kartu SAM," in visitor.seen
     assert visitor.send("/aktivasi/berkas").status_code == 422
     assert Visitor(sqlite_world, "mandiri.kepala").get("/pekerjaan").status_code == 200
     assert Visitor(sqlite_world, "auditor1").get("/pekerjaan").status_code == 403
@@ -85,7 +85,7 @@ def test_a_job_is_cancelled_on_its_page_after_a_confirmation(world: World) -> No
     assert "Dibatalkan" in visitor.seen
     assert visitor.send(f"{page}/batal").status_code == 303  # once more changes nothing
     again = visitor.send(f"/aktivasi/berkas/{job['id']}/perbaikan", kind="csv")
-    rows = [row.cells for row in read(again.get_data(), required=(*HEADER, "error")).rows]
+    rows = table_lines(again.get_data(), ACTIVATIONS)
     assert [bool(row["token"]) for row in rows] == [True, True]
     assert {row["error"] for row in rows} == {"Tidak dikerjakan: pekerjaan dibatalkan sebelum baris ini."}
     visitor.get("/pekerjaan", state="cancelled")

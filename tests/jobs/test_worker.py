@@ -16,7 +16,6 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from sifilma.activation.tokens import sealing
-from sifilma.documents.sheets import read
 from sifilma.fsck.run import examine
 from sifilma.jobs import service, worker
 from sifilma.jobs.failed_rows import cells_of
@@ -27,7 +26,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.regions.place import PlaceCheck, Placed
 from sifilma.regions.sources import place_check
 from tests.activation.bulk.sheets import HEADER, rows_of, send, sent, sheet, tools, worked
-from tests.documents.files import rezipped, xlsx
+from tests.documents.files import rezipped, table_lines, xlsx
 from tests.fsck.conftest import installation
 from tests.support.softhsm import SoftHSM
 from tests.support.world import Client, World, done, new_uid
@@ -96,7 +95,7 @@ def errors(client: Client, job: Any) -> list[tuple[int, str, str]]:
 
 def given_back(client: Client, job: Any) -> list[dict[str, str]]:
     answer = client.get(f"/jobs/{job['id']}/corrected", kind="csv")
-    return [row.cells for row in read(answer.get_data(), required=(*HEADER, "error")).rows]
+    return table_lines(answer.get_data())
 
 
 def sound(world: World) -> list[str]:

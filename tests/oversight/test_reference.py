@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from sifilma.demo import facts
-from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.documents.tables.writing import write_csv, write_xlsx
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World
 
@@ -174,7 +174,7 @@ def test_only_operators_propose_and_only_central_people_see_proposals(sqlite_wor
     assert "Candra Contoh" in Visitor(sqlite_world, "auditor1").text("/organisasi/usulan")
     assert Visitor(sqlite_world, "operator1").get("/organisasi/berkas/rahasia").status_code == 404
     assert Visitor(sqlite_world, "operator1").get(f"/organisasi/usulan/{UUID(int=1)}").status_code == 404
-    for kind, column in (("organisasi", "region_code"), ("pks", "valid_until"), ("model", "manufacturer")):
+    for kind, column in (("organisasi", "Kode wilayah"), ("pks", "Berlaku sampai"), ("model", "Produsen")):
         given = Visitor(sqlite_world, "operator1").get(f"/organisasi/berkas/{kind}/templat.csv")
         assert column in given.get_data().decode()
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from sifilma.documents.sheets import read, write_csv
+from sifilma.documents.tables.writing import write_csv
 from sifilma.fsck.run import examine
+from sifilma.personalisation.batch import BATCH
+from tests.documents.files import table_lines
 from tests.fsck.conftest import installation
 from tests.support.visitor import Visitor
 from tests.support.world import World, letter, new_uid
@@ -37,10 +39,10 @@ def test_a_batch_with_errors_is_returned_completely_and_accepted_once_corrected(
     page = answer.get_data(as_text=True)
     address = page[page.index("/pekerjaan/") :].partition('"')[0]
     assert address.endswith("/perbaikan.xlsx")
-    kept = [row.cells for row in read(visitor.get(address).get_data(), required=(*COLUMNS, "error")).rows]
+    kept = table_lines(visitor.get(address).get_data(), BATCH)
     assert [row["hardware_number"] for row in kept] == numbers
     assert [bool(row["error"]) for row in kept] == [False, True, False]
-    assert kept[1]["error"].startswith("pcid: ")
+    assert kept[1]["error"].startswith("PCID: ")
     visitor.get(address.removesuffix("/perbaikan.xlsx"))
     assert "3 dari 3 baris selesai , 1 di antaranya dengan kesalahan" in visitor.seen
     assert "3 pcid" in visitor.seen
@@ -56,4 +58,4 @@ def test_the_template_has_no_column_of_errors(sqlite_world: World) -> None:
     sqlite_world.units(BUYER, 1, MODEL, "R", pcid=False)
     buyer = sqlite_world.organisation_of(BUYER)
     data = Visitor(sqlite_world, MAKER).get(f"/personalisasi/pembeli/{buyer}/templat.csv").get_data()
-    assert read(data, required=COLUMNS).rows[0].cells["model"] == MODEL
+    assert table_lines(data, BATCH)[0]["model"] == MODEL

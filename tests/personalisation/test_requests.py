@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sifilma.documents.service import Upload
-from sifilma.documents.sheets import write_xlsx
 from sifilma.documents.store import DiskStore
+from sifilma.documents.tables.writing import write_xlsx
 from sifilma.documents.uploads import MAX_PDF
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.errors import Invalid

@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import pytest
 
-from sifilma.documents.sheets import write_csv, write_xlsx
+from sifilma.documents.tables.writing import write_csv, write_xlsx
 from sifilma.kernel.actor import Role
 from sifilma.kernel.db import db
+from sifilma.personalisation import batch
 from tests.accounts.known_people import further_account
+from tests.documents.files import table_lines
 from tests.support.counting import Counted, counted
 from tests.support.world import Client, World, letter, new_uid
 
@@ -104,11 +106,11 @@ def test_a_manufacturer_chooses_the_buyer_and_gets_its_units_as_a_template(sqlit
     assert ("BANK MANDIRI" in found, "BPJS" in found) == (True, False)
     buyer = sqlite_world.organisation_of("mandiri.kepala")
     assert "BANK MANDIRI" in maker.text(f"/personalisasi/baru?pembeli={buyer}")
-    data = maker.see(f"/personalisasi/pembeli/{buyer}/templat.csv").get_data().decode("utf-8-sig")
-    rows = list(csv.reader(io.StringIO(data)))
-    assert rows[0] == ["hardware_number", "model", "pcid", "sam_uid", "sam_perso"]
-    assert sorted(row[0] for row in rows[1:]) == sorted(numbers)
-    assert other not in data
+    data = maker.see(f"/personalisasi/pembeli/{buyer}/templat.csv").get_data()
+    rows = table_lines(data, batch.BATCH)
+    assert list(rows[0]) == ["hardware_number", "model", "pcid", "sam_uid", "sam_perso"]
+    assert sorted(row["hardware_number"] for row in rows) == sorted(numbers)
+    assert other.encode() not in data
     assert maker.see(f"/personalisasi/pembeli/{buyer}/templat.xlsx").get_data().startswith(b"PK")
 
 
@@ -292,14 +294,14 @@ def test_results_are_uploaded_by_a_file_made_from_the_template(sqlite_world: Wor
     assert named in operator.text(f"/personalisasi/{request}/hasil")
     template = operator.see(f"/personalisasi/{request}/hasil/templat.csv").get_data().decode("utf-8-sig")
     table = list(csv.reader(io.StringIO(template)))
-    assert table[1:] == [[named, "", numbers[0], ""], ["", "", numbers[1], ""]]
-    table[1][1], table[2][:2] = "personalised", ["zz", "personalised"]
+    assert table[3:] == [[named, "", numbers[0], ""], ["", "", numbers[1], ""]]
+    table[3][1], table[4][:2] = "Berhasil", ["zz", "berhasil"]
     refused = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.csv", write_csv(table[0], table[1:])))
-    assert "<td>3</td><td><code>sam_uid</code></td>" in body(refused)  # the row's number in the sheet
-    table[2][0] = named
+    assert "<td>5</td><td><code>sam_uid</code></td>" in body(refused)  # the row's number in the sheet
+    table[4][0] = named
     twice = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.csv", write_csv(table[0], table[1:])))
-    assert "<td>3</td><td><code>sam_uid</code></td>" in body(twice)
-    table[2][0] = new_uid()
+    assert "<td>5</td><td><code>sam_uid</code></td>" in body(twice)
+    table[4][0] = new_uid()
     done = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.xlsx", write_xlsx(table[0], table[1:])))
     assert request_of(done) == request
     assert sqlite_world.client("operator1").get(f"/personalisation-requests/{request}").json["state"] == "completed"

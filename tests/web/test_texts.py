@@ -125,9 +125,9 @@ def test_a_sentence_is_english_in_the_api_and_translated_on_the_page(house: Worl
 def test_values_within_sentences_are_translated(house: World) -> None:
     hint = say("%(left)s tries are left.", left=4)
     assert indonesian(house, say("The token is not this card's. %(hint)s", hint=hint)).endswith("Tersisa 4 percobaan.")
-    words = joined("; ", [say("missing columns: %(names)s", names="pcid"), say("unknown columns: %(names)s", names="x, y")])
-    assert words == "missing columns: pcid; unknown columns: x, y"
-    assert indonesian(house, words) == "kolom yang kurang: pcid; kolom yang tidak dikenal: x, y"
+    words = joined(", ", [say("Hardware number"), say("Village code")])
+    assert words == "Hardware number, Village code"
+    assert indonesian(house, words) == "Nomor mesin, Kode desa/kelurahan"
     far = say("The position lies %(distance)s km from %(regency)s: check it, or give the reason.", distance=3.5, regency="Magetan")
     assert "3.5 km" in far
     assert "3,5 km dari Magetan" in indonesian(house, far)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,19 +20,21 @@ from pydantic import ValidationError
 from config.settings import Settings
 from hsm import HSM
 from sifilma.activation.bulk import job_sheets
-from sifilma.activation.bulk.job_sheets import OPTIONAL, REQUIRED, SECRET
+from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.issuing.service import Ready
 from sifilma.activation.models import DataKey
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
-from sifilma.documents import sheets
 from sifilma.documents.service import Upload
-from sifilma.documents.sheets import Row
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.rows import parsed, refuse
+from sifilma.documents.tables.sheets import Row, RowError
+from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected
+from sifilma.jobs.failed_rows import ERROR, Sheet, cells_of, corrected
 from sifilma.jobs.models import Job, JobKind, JobLine
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import REFUSALS, Line, Settled, Taken
@@ -48,23 +50,32 @@ AT_ONCE = 50
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
 
 
+class RowIn(TypedActivationIn):
+    """One row. Without a source (device, map) the position counts as typed."""
+
+    source: Literal["device", "map", "typed"] = "typed"
+
+
 def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Job:
-    """Queue a job for an uploaded file. Raise Invalid if the file cannot be read.
+    """Queue a job for an uploaded file. Raise Invalid if the file or one of its cells cannot be read.
 
     A row that the schema refuses fails here, with its errors. What depends on cards, tokens and machines is found later, by the worker.
     """
     if file is None:
         raise Invalid.field("file", "Choose a file.")
     ctx.uow.end_read()
-    sheet = sheets.read(file.data, required=REQUIRED, optional=OPTIONAL, max_rows=settings.bulk_max_rows, field="file")
+    sheet = sheets.read(file.data, ACTIVATIONS, max_rows=settings.bulk_max_rows, field="file")
+    ctx.warn(sheet.warnings)
+    good, errors = parsed(sheet, RowIn)
+    if sheet.faults:
+        refuse(errors, sheet)
     job_id, organisation = uuid7(), ctx.actor.organisation_id
     assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
     ctx.uow.begin_read()
     data_key = sealing.ensure_key(ctx, hsm, organisation)
-    lines, failed = _checked_in(settings, job_id, _Key(data_key.id, sealing.unwrap(hsm, data_key)), sheet.rows)
+    lines, failed = _checked_in(settings, job_id, _Key(data_key.id, sealing.unwrap(hsm, data_key)), sheet.rows, good, errors)
     ctx.uow.begin_write()
-    columns = [name for name in sheet.rows[0].cells if name != ERROR]
-    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, columns, len(sheet.rows)))
+    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, sheet.columns, len(sheet.rows)))
     worker.take_in(ctx, job, lines, failed)
     return job
 
@@ -89,17 +100,20 @@ def _place(number: int) -> bytes:
     return b"job-%d" % number
 
 
-def _checked_in(settings: Settings, job_id: UUID, key: _Key, rows: Sequence[Row]) -> tuple[list[Line], list[Settled]]:
-    """Return the rows to be done, and those that the schema refuses."""
+def _checked_in(
+    settings: Settings, job_id: UUID, key: _Key, rows: Sequence[Row], good: Collection[int], errors: Iterable[RowError]
+) -> tuple[list[Line], list[Settled]]:
+    """Return the rows to be done, whose numbers are `good`, and those that the schema refuses."""
     lines, failed = list[Line](), list[Settled]()
+    told: dict[int, list[dict[str, Any]]] = {}
+    for error in errors:
+        told.setdefault(error.row, []).append(worker.error(error.column, error.message))
     for row in rows:
         cells = worker.sealed_cells(settings, job_id, row.number, _without_secrets(row.cells))
-        try:
-            _parsed(row.cells)
-        except ValidationError as refused:
-            failed.append(Settled(row.number, errors=_errors(refused), cells=cells))
-        else:
+        if row.number in good:
             lines.append(Line(row.number, cells, key.seal(job_id, row.number, row.cells[SECRET])))
+        else:
+            failed.append(Settled(row.number, errors=told[row.number], cells=cells))
     return lines, failed
 
 
@@ -116,9 +130,9 @@ class Activations:
         """Return each row with its activation or its errors."""
         return job_sheets.result(ctx, settings, job, say)
 
-    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Sheet:
+    def corrected(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say | None) -> Filled:
         """Return the failed rows, without tokens."""
-        return corrected(ctx, settings, job, say)
+        return corrected(ctx, settings, job, ACTIVATIONS, say)
 
     def work(self, taken: Taken) -> bool:
         """Activate AT_ONCE rows at a time until the turn is over. Return whether all rows have a result.
@@ -223,8 +237,7 @@ def _checked(ctx: Context, taken: Taken, key: _Key, lines: Sequence[JobLine]) ->
 
 def _parsed(cells: Mapping[str, str]) -> ActivationIn:
     given = {name: text for name, text in cells.items() if text and name != ERROR}
-    # Without a source (device, map) the position counts as typed.
-    return TypedActivationIn.model_validate({"source": "typed"} | given)
+    return RowIn.model_validate(given)
 
 
 def _wrong_token(ctx: Context, line: JobLine, ready: Ready) -> Settled:

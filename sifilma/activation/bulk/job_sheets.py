@@ -13,57 +13,130 @@ from sifilma.activation.models import Activation, Manifest
 from sifilma.activation.requests import form_choices
 from sifilma.activation.tokens import service as tokens
 from sifilma.cards.identifiers import normalise_uid
+from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
 from sifilma.cards.models import Card, Unit
-from sifilma.jobs.failed_rows import ERROR, Say, Sheet, cells_of, corrected, in_one, rows_given_back
+from sifilma.cards.service import units_query
+from sifilma.documents.tables.columns import Column, Format, Kind
+from sifilma.documents.tables.lookups import village_codes
+from sifilma.documents.tables.templates import Filled, Say
+from sifilma.jobs.failed_rows import Sheet, cells_of, corrected, in_one, rows_given_back
 from sifilma.jobs.models import Job, JobRow
 from sifilma.kernel.context import Context
+from sifilma.kernel.text import say
 
-REQUIRED = ("sam_uid", "token", "hardware_number", "latitude", "longitude", "address", "region_code")
-OPTIONAL = ("accuracy_m", "source", "reason", ERROR)
-COLUMNS = (
-    "sam_uid",
-    "token",
-    "hardware_number",
-    "latitude",
-    "longitude",
-    "accuracy_m",
-    "source",
-    "address",
-    "region_code",
-    "reason",
+SOURCE = {
+    "device": (say("From the device"), "Dari perangkat", "Perangkat", "Device"),
+    "map": (say("Chosen on the map"), "Dipilih pada peta", "Peta", "Map"),
+    "typed": (say("Typed"), "Diketik", "Ketik"),
+}
+ACTIVATIONS = Format(
+    say("Activations"),
+    (
+        needed(SAM_UID),
+        Column(
+            "token",
+            say("Token of the SAM card"),
+            ("Token kartu SAM", "Token"),
+            Kind.IDENTIFIER,
+            required=True,
+            expected=say("10 letters and digits; capitals matter."),
+            example="Ab3dE5fG7h",
+        ),
+        HARDWARE_NUMBER,
+        Column(
+            "latitude",
+            say("Latitude"),
+            ("Lintang", "Garis lintang", "Lat"),
+            Kind.NUMBER,
+            required=True,
+            expected=say("Degrees; south of the equator with a minus: −7.6536"),
+            example="-7.6536",
+        ),
+        Column(
+            "longitude",
+            say("Longitude"),
+            ("Bujur", "Garis bujur", "Lon", "Long"),
+            Kind.NUMBER,
+            required=True,
+            expected=say("Degrees: 111.3280"),
+            example="111.3280",
+        ),
+        Column(
+            "accuracy_m",
+            say("Accuracy (m)"),
+            ("Akurasi (m)", "Ketelitian (m)", "Accuracy in metres"),
+            Kind.NUMBER,
+            expected=say("Accuracy of the position in metres. It may stay empty."),
+            example="10",
+        ),
+        Column(
+            "source",
+            say("Source of the position"),
+            ("Sumber posisi", "Sumber koordinat", "Sumber"),
+            Kind.CHOICE,
+            expected=say("Choose one of the list. It may stay empty."),
+            example="device",
+            choices=SOURCE,
+        ),
+        Column(
+            "address",
+            say("Address"),
+            ("Alamat",),
+            required=True,
+            expected=say("Street and number, building, floor: where the machine stands."),
+            example="Jl. Merdeka 1",
+        ),
+        Column(
+            "region_code",
+            say("Village code"),
+            ("Kode desa/kelurahan", "Kode desa", "Kode kelurahan", "Kode wilayah", "Region code", "Desa/Kelurahan"),
+            Kind.CODE,
+            required=True,
+            expected=say("The code of the village, with or without its name: choose one of the list, or search the sheet of codes."),
+            example="35.20.06.1014",
+        ),
+        Column(
+            "reason",
+            say("Reason"),
+            ("Alasan",),
+            expected=say("Only where the position does not lie in that village: why the machine stands there all the same."),
+        ),
+    ),
 )
 SECRET = "token"  # noqa: S105  # a column's name
 AT_ONCE = 500
 RESULT = ("row", "sam_uid", "hardware_number", "outcome", "manifest", "seq", "expires_at", "activation", "error")
 
 
-def template(ctx: Context, shown: Mapping[str, str] | None = None) -> Sheet:
-    """Return a sheet with one row for each card of the organisation that can be activated. `shown` are tokens by UID.
+def template(ctx: Context, shown: Mapping[str, str] | None = None, region: str = "") -> Filled:
+    """Return a table with one row for each card of the organisation that can be activated. `shown` are tokens by UID.
 
-    A card that is tied to a machine gets that machine. For the others the free machines of their function are proposed in order.
+    A card that is tied to a machine gets that machine. For the others the free machines of their function are proposed in order. The
+    look-up sheets have the machines, and the villages of the organisation's jurisdiction, or else of `region`.
     """
     cards = form_choices.open_cards(ctx)
-    free = {function: iter(form_choices.free_machines(ctx, function)) for function in {card.function for card in cards}}
-    rows = [(card.uid, (shown or {}).get(card.uid, ""), card.unit or next(free[card.function], "")) for card in cards]
-    return Sheet(COLUMNS, [_line(*row) for row in rows])
+    machines = {function: form_choices.free_machines(ctx, function) for function in {card.function for card in cards}}
+    free = {function: iter(numbers) for function, numbers in machines.items()}
+    rows = [
+        {"sam_uid": card.uid, SECRET: (shown or {}).get(card.uid, ""), "hardware_number": card.unit or next(free[card.function], "")}
+        for card in cards
+    ]
+    numbers = {row["hardware_number"] for row in rows}.union(*machines.values())
+    units = ctx.session.scalars(units_query(ctx).where(Unit.hardware_number.in_(numbers)).order_by(Unit.hardware_number))
+    return Filled(ACTIVATIONS, rows, guided=True, lookups=(list_of_units(units), *village_codes(ctx, "region_code", region)))
 
 
-def _line(uid: str, token: str, hardware: str) -> list[str]:
-    filled = {"sam_uid": uid, SECRET: token, "hardware_number": hardware}
-    return [filled.get(name, "") for name in COLUMNS]
+def template_with_tokens(ctx: Context, hsm: HSM, region: str = "") -> Filled:
+    """Return the same table with the tokens in clear, which is recorded."""
+    return template(ctx, tokens.reveal_for_cards(ctx, hsm, [card.uid for card in form_choices.open_cards(ctx)]), region)
 
 
-def template_with_tokens(ctx: Context, hsm: HSM) -> Sheet:
-    """Return the same sheet with the tokens in clear, which is recorded."""
-    return template(ctx, tokens.reveal_for_cards(ctx, hsm, [card.uid for card in form_choices.open_cards(ctx)]))
-
-
-def corrected_with_tokens(ctx: Context, settings: Settings, hsm: HSM, job: Job, say: Say) -> Sheet:
+def corrected_with_tokens(ctx: Context, settings: Settings, hsm: HSM, job: Job, say: Say) -> Filled:
     """Return the rows given back with the open tokens of their cards, which the job does not store. This is recorded."""
     uids = {row.number: _uid(cells_of(settings, row).get("sam_uid", "")) for row in rows_given_back(ctx, job)}
     shown = tokens.reveal_for_cards(ctx, hsm, {uid for uid in uids.values() if uid})
     secrets = {number: {SECRET: shown[uid]} for number, uid in uids.items() if uid in shown}
-    return corrected(ctx, settings, job, say, secrets)
+    return corrected(ctx, settings, job, ACTIVATIONS, say, secrets)
 
 
 def _uid(typed: str) -> str:

@@ -14,7 +14,7 @@ from sifilma.activation.requests import form_choices
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
 from sifilma.jobs import service
-from sifilma.jobs.failed_rows import Sheet
+from sifilma.regions.service import cascade
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -29,7 +29,7 @@ blueprint = Blueprint("bulk_pages", __name__, url_prefix="/aktivasi/berkas", tem
 @operation("activation_request.submit")
 def form() -> Response:
     """Show the sheet and the upload. It needs only the permission to request activations; the upload needs a fresh code."""
-    return _form(Form())
+    return _form(Form(request.args))
 
 
 @blueprint.post("")
@@ -46,15 +46,16 @@ def begin() -> AnyResponse:
 @blueprint.get("/templat.<kind>")
 @operation("activation_request.submit")
 def template(kind: str) -> Response:
-    """Return the sheet with the cards that can be activated, without their tokens."""
-    return _table(kind, _("activation"), job_sheets.template(context()))
+    """Return the table with the cards that can be activated, without their tokens."""
+    return lists.form_table(kind, _("activation"), job_sheets.template(context(), region=request.args.get("wilayah", "")), translate)
 
 
 @blueprint.post("/templat")
 @operation("token.reveal", reads_first=True, idempotent=False)
 def template_with_tokens() -> Response:
-    """Return the same sheet with the tokens. This is recorded."""
-    return _table(request.form.get("kind", "xlsx"), _("activation"), job_sheets.template_with_tokens(context(), resources().hsm))
+    """Return the same table with the tokens. This is recorded."""
+    table = job_sheets.template_with_tokens(context(), resources().hsm, request.form.get("wilayah", ""))
+    return lists.form_table(request.form.get("kind", "xlsx"), _("activation"), table, translate)
 
 
 @blueprint.post("/<uuid:job_id>/perbaikan")
@@ -63,14 +64,12 @@ def corrected(job_id: UUID) -> Response:
     """Return the failed rows with their tokens, to be corrected and uploaded again. This is recorded."""
     ctx = context()
     job = service.get_job(ctx, job_id)
-    sheet = job_sheets.corrected_with_tokens(ctx, resources().settings, resources().hsm, job, translate)
-    return _table(request.form.get("kind", "xlsx"), f"{_('corrections')} {job.stem}", sheet)
-
-
-def _table(kind: str, name: str, sheet: Sheet) -> Response:
-    return lists.table(kind, name, sheet.header, sheet.rows)
+    table = job_sheets.corrected_with_tokens(ctx, resources().settings, resources().hsm, job, translate)
+    return lists.form_table(request.form.get("kind", "xlsx"), f"{_('corrections')} {job.stem}", table, translate)
 
 
 def _form(form: Form) -> Response:
-    cards = form_choices.open_cards(context())
-    return form.again("activation/bulk.html", cards=len(cards), required=job_sheets.REQUIRED, max_rows=resources().settings.bulk_max_rows)
+    ctx = context()
+    provinces = [] if ctx.actor.region_code else cascade(ctx.session, "").provinces
+    cards, rows = form_choices.open_cards(ctx), resources().settings.bulk_max_rows
+    return form.again("activation/bulk.html", cards=len(cards), max_rows=rows, columns=job_sheets.ACTIVATIONS, provinces=provinces)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sifilma.documents.sheets import write_csv
+from sifilma.documents.tables.writing import write_csv
 from sifilma.jobs import worker
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources

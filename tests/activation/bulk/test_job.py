@@ -9,18 +9,18 @@ import pytest
 from pydantic import ValidationError
 
 from sifilma.activation.schemas import TypedActivationIn
-from sifilma.documents.sheets import read, write_xlsx
+from sifilma.documents.tables.writing import write_xlsx
 from sifilma.fsck.run import examine
 from sifilma.identity.models import ApiKey
 from sifilma.jobs import worker
 from sifilma.jobs.worker import Taken
 from sifilma.kernel.text import Wrong, packed, say, unpacked
 from tests.activation.bulk.sheets import HEADER, rows_of, send, sent, sheet, tools, worked
+from tests.documents.files import table_lines
 from tests.fsck.conftest import installation
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World, done
 
-RESULT = ("hardware_number", "outcome", "manifest", "seq", "expires_at", "activation", "error")
 OFFICE, MAGETAN = "magetan.kepala", "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
 
 
@@ -35,7 +35,7 @@ def test_every_row_becomes_an_activation_and_the_file_is_deleted(world: World) -
     assert world.sql("SELECT COUNT(*), SUM(length(sealed)) FROM job")[0] == (1, 0)
     assert {state for (state,) in world.sql("SELECT state FROM card")} == {"active"}
     result = office.open("GET", job["result_url"], headers=office.headers)
-    lines = [row.cells for row in read(result.get_data(), required=("row", "sam_uid"), optional=RESULT).rows]
+    lines = table_lines(result.get_data())
     assert [(line["row"], line["sam_uid"], line["outcome"]) for line in lines] == [
         (str(number), uid, "activated") for number, uid in enumerate(ready.uids, start=2)
     ]
@@ -60,7 +60,7 @@ def test_rows_with_errors_are_returned_with_their_row_numbers_for_correction(wor
     assert world.sql("SELECT SUM(tries) FROM token")[0][0] == 1
     again = office.open("GET", job["links"]["corrected"], headers=office.headers, query_string={"kind": "xlsx"})
     header = (*HEADER, "error")
-    kept = [row.cells for row in read(again.get_data(), required=header).rows]
+    kept = table_lines(again.get_data())
     assert [row["sam_uid"] for row in kept] == ready.uids[1:]
     assert [row["token"] for row in kept] == ["", "", ""]
     assert kept[0]["error"].startswith("reason: ")
@@ -75,7 +75,7 @@ def test_rows_with_errors_are_returned_with_their_row_numbers_for_correction(wor
 
 def test_a_file_that_is_not_a_table_of_activations_is_refused_at_once(sqlite_world: World) -> None:
     office = sqlite_world.client(OFFICE)
-    for data, words in ((b"nama,umur\nA,1\n", "missing columns"), (b"", "empty"), (sheet([]), "no rows")):
+    for data, words in ((b"nama,umur\nA,1\n", "Columns are missing: UID of the SAM card,"), (b"", "empty"), (sheet([]), "no rows")):
         refused = send(office, data)
         assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "file")
         assert words in refused.json["errors"][0]["message"]

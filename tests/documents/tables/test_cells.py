@@ -10,11 +10,11 @@ from zipfile import ZipFile
 import pytest
 from werkzeug.test import TestResponse
 
-from sifilma.documents import sheets
-from sifilma.documents.cells import LONGEST, wrong_with
-from sifilma.kernel.errors import Invalid
+from sifilma.documents.tables import sheets
+from sifilma.documents.tables.cells import LONGEST, wrong_with
+from sifilma.documents.tables.writing import write_csv
 from sifilma.web.characters import fit, is_fit, may_be_unfit
-from tests.documents.files import rezipped, xlsx
+from tests.documents.files import plain_form, rezipped, xlsx
 from tests.support.visitor import english
 from tests.support.world import World, letter, new_uid
 
@@ -95,7 +95,7 @@ def test_a_cell_with_nul_passes_no_door(sqlite_world: World, door: str) -> None:
 @pytest.mark.parametrize("door", DOORS)
 def test_a_cell_that_is_too_long_passes_no_door(sqlite_world: World, door: str) -> None:
     send, row, column = DOORS[door]
-    answer = send(sqlite_world, sheets.write_csv(list(row), [[*(row | {column: "x" * (LONGEST + 1)}).values()]]))
+    answer = send(sqlite_world, write_csv(list(row), [[*(row | {column: "x" * (LONGEST + 1)}).values()]]))
     assert answer.status_code == 422
     assert "At most 4000 characters are accepted." in answer.get_data(as_text=True)
 
@@ -103,9 +103,8 @@ def test_a_cell_that_is_too_long_passes_no_door(sqlite_world: World, door: str) 
 @pytest.mark.parametrize("unfit", ["_x0000_", "_x0007_", "_x001B_", "_x007F_", "\x86", "\u202e", "\u2066"], ids=ascii)
 def test_a_workbook_is_looked_at_as_what_its_escapes_stand_for(unfit: str) -> None:
     data = with_escape(unfit, ["pcid", "note"], {"pcid": "1", "note": "Kantor "}, "note")
-    with pytest.raises(Invalid) as refused:
-        sheets.read(data, required=("pcid", "note"))
-    assert [(error["row"], error["field"], str(error["message"])) for error in refused.value.errors] == [(2, "note", UNKEPT)]
+    sheet = sheets.read(data, plain_form(("pcid", "note")))
+    assert [(fault.row, fault.column, fault.message) for fault in sheet.faults] == [(2, "note", UNKEPT)]
 
 
 def test_texts_of_people_are_kept() -> None:

@@ -1,7 +1,7 @@
-"""Read the first sheet of an XLSX file in the child process.
+"""Read the sheet of an XLSX file that has the heading, in the child process.
 
 A small workbook can unpack to gigabytes, name one long text in hundreds of cells, or claim a rectangle of cells that no memory holds. What
-the limits here do not find, the memory of the process ends.
+the limits here do not find, the limits of the process end.
 """
 
 from __future__ import annotations
@@ -9,33 +9,30 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
 from itertools import pairwise
 
-from python_calamine import CalamineError, CalamineWorkbook
-
-from sifilma.documents.reader_refusals import BROKEN, DAMAGED, ENTITIES, TOO_WIDE, UNPACKED, NotAccepted
-from sifilma.documents.table_answer import MAX_COLUMNS, as_json
+from sifilma.documents.reader_refusals import DAMAGED, ENTITIES, NOT_A_TABLE, UNPACKED, NotAccepted
+from sifilma.documents.tables.answer import answer_of
+from sifilma.documents.tables.headings import Wanted, chosen, look
+from sifilma.documents.tables.workbook import Workbook
 
 MAX_UNPACKED = 64 * 1024 * 1024  # bytes, over all entries of the archive
 MAX_ENTRIES = 200
 PIECE = 1024 * 1024  # bytes unpacked at a time
 
 
-def read_xlsx(data: bytes, most_rows: str, most_bytes: str) -> bytes:
-    """Return the first rows as `as_json` does. Raise NotAccepted for what cannot be read."""
-    return as_json(_lines(data, int(most_rows)), int(most_bytes))
-
-
-def _lines(data: bytes, most: int) -> Sequence[Sequence[object]]:
+def read_xlsx(data: bytes, most_rows: str, most_bytes: str, packed: str) -> bytes:
+    """Return the rows as `answer_of` does, of the one visible sheet that has the heading. Raise NotAccepted for what cannot be read."""
     _check_zip(data)
-    try:
-        sheet = CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
-        if sheet.end is not None and sheet.end[1] >= MAX_COLUMNS:
-            raise NotAccepted(TOO_WIDE, most=MAX_COLUMNS)
-        return sheet.to_python(skip_empty_area=False, nrows=most)
-    except CalamineError as broken:
-        raise NotAccepted(BROKEN) from broken
+    wanted = Wanted.of(packed)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        book = Workbook(archive)
+        if not book.sheets:
+            raise NotAccepted(NOT_A_TABLE)
+        looked = [(sheet, look(sheet.name, book.rows(sheet), wanted)) for sheet in book.sheets]
+        found = chosen([one for _, one in looked], wanted)
+        hidden = next(sheet.hidden for sheet, one in looked if one is found)
+        return answer_of(found, wanted, int(most_rows), int(most_bytes), hidden)
 
 
 def _check_zip(data: bytes) -> None:
