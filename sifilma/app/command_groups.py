@@ -25,7 +25,9 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
+from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
+from sifilma.handover import tasks as handovers
 from sifilma.jobs import worker
 from sifilma.kernel import idempotency
 from sifilma.kernel.context import Context
@@ -208,6 +210,12 @@ def _version() -> str:
     return version("sifilma")
 
 
+def _store_papers() -> int:
+    held = resources()
+    stores = (handovers.store_papers, destructions.store_papers)
+    return sum(store(command_context, held.settings, held.files) for store in stores)
+
+
 @dataclass(frozen=True)
 class Timed:
     """A job of the worker. `goes_by_the_clock`: it ends, signs or dates something for good, so a clock that may be wrong stops it."""
@@ -227,6 +235,7 @@ JOBS: dict[str, Timed] = {
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
 }

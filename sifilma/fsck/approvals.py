@@ -13,6 +13,7 @@ from sifilma.activation.requests import service as activation
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
+from sifilma.destruction.queries import cards_of
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import FIRST, Snapshot, broken
@@ -39,7 +40,7 @@ class Way:
 
 
 def _destruction_content(ctx: Context, found: Destruction) -> dict[str, Any]:
-    return destruction.content(found, [card.uid for card in destruction.cards_of(ctx, found)])
+    return destruction.content(found, [card.uid for card in cards_of(ctx, found)])
 
 
 WAYS = (

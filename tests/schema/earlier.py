@@ -7,8 +7,25 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
+def back_to_0026(connection: Connection) -> None:
+    """Undo 0027 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM issued_paper"))
+    connection.execute(text("DELETE FROM document WHERE kind IN ('paper', 'agreement')"))
+    for table in ("issued_paper", "issuer_code", "handover_signatory"):
+        undo.drop_table(table)
+    for table, columns in (("handover", ("place",)), ("handover_card", ("machine", "pcid_seal"))):
+        for column in columns:
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+    for table in ("agreement", "reference_change"):
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"fk_{table}_document_id", type_="foreignkey")
+            batch.drop_column("document_id")
+
+
 def back_to_0018(connection: Connection) -> None:
-    """Undo 0019 on a database without triggers."""
+    """Undo 0019, and what came after it, on a database without triggers."""
+    back_to_0026(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
         " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"

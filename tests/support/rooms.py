@@ -124,8 +124,8 @@ LIBRARIES = {
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
     "documents": (
-        "cells csv_child file_views forms indonesian issued_papers list_views lists models numbering pdf_actions pdf_child photo_child "
-        "reader_child reader_refusals reading rendering responses rows service sheets store table_answer uploads xlsx_child"
+        "cells csv_child file_views forms indonesian issued_papers letterhead list_views lists models numbering pdf_actions pdf_child "
+        "photo_child reader_child reader_refusals reading rendering responses rows service sheets store table_answer uploads xlsx_child"
     ),
     # the theme of invariants, and what runs them
     "fsck": (
