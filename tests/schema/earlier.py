@@ -21,6 +21,7 @@ def back_to_0026(connection: Connection) -> None:
         with undo.batch_alter_table(table) as batch:
             batch.drop_constraint(f"fk_{table}_document_id", type_="foreignkey")
             batch.drop_column("document_id")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
 
 
 def back_to_0018(connection: Connection) -> None:
