@@ -165,7 +165,7 @@ def test_a_tree_as_it_may_be_is_left_alone(rule: TreeRule, files: dict[str, str]
     assert list(rule([Source(path, text) for path, text in files.items()])) == []
 
 
-@pytest.mark.parametrize("gone", ["sifilma/sign_in/totp.py", "sifilma/kernel/clock.py", "sifilma/activation/tasks.py"])
+@pytest.mark.parametrize("gone", ["sifilma/sign_in/totp.py", "sifilma/kernel/clock.py", "sifilma/activation/rules.py"])
 def test_a_line_whose_file_is_gone_is_caught(gone: str) -> None:
     assert len(list(rooms.names_of_nothing(source for source in house.python_sources() if source.path != gone))) == 1
 
