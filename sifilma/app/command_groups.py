@@ -16,9 +16,12 @@ import click
 import structlog
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.settings import Settings
 from hsm.errors import HSMError
+from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
@@ -30,10 +33,11 @@ from sifilma.fsck.cli import fsck
 from sifilma.handover import tasks as handovers
 from sifilma.jobs import worker
 from sifilma.kernel import idempotency
+from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import SifilmaError
+from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.installation import claim_home
+from sifilma.kernel.installation import are_seals_known, claim_home, note_seals
 from sifilma.kernel.timekeeping import stops
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
@@ -41,6 +45,7 @@ from sifilma.regions.sources import place_check
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
 from sifilma.schema import migrate
+from sifilma.sign_in import resealing
 from sifilma.web.command import command_context
 
 EVERY_SECONDS = 10  # between two rounds of the worker
@@ -65,8 +70,30 @@ def register(app: Flask) -> None:
 def upgrade() -> None:
     """Migrate forward to the newest schema, under a lock."""
     claim_home(resources().settings)
-    migrate.upgrade(resources().settings.database)
+    upgrade_database(resources().settings, resources().clock)
     click.echo(f"the database is at {migrate.head()}")
+
+
+def upgrade_database(settings: Settings, clock: Clock) -> None:
+    """Migrate, and seal the rows of a database that comes from a time before seals, or before they covered what they cover now.
+
+    Raise Conflict if this home has seen a database with seals: then one without is an old one, or was changed so that the seals would be
+    made anew.
+    """
+
+    def seal(connection: Connection, before: str) -> None:
+        if before >= migrate.SEALED_SINCE:
+            resealing.seal_wider(connection, settings, clock, before)
+            return
+        if are_seals_known(settings):
+            raise Conflict(
+                "This home has had a database with seals, and this one has none: it is older, or somebody took them away."
+                " docs/security.md says what to do."
+            )
+        resealing.seal_what_stands(connection, settings, clock)
+
+    migrate.upgrade(settings.database, seal=seal)
+    note_seals(settings, clock.now())
 
 
 @database.command("check")
@@ -236,6 +263,8 @@ JOBS: dict[str, Timed] = {
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
     "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
+    "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
+    "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
 }

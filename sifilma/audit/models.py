@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
@@ -43,7 +43,9 @@ class Action(StrEnum):
     REFERENCE_PROPOSE = "reference.propose"
     REFERENCE_EXECUTE = "reference.execute"
     REFERENCE_REJECT = "reference.reject"
+    USER_REGISTER = "user.register"
     USER_INVITE = "user.invite"
+    USER_INVITATION_VIEW = "user.invitation_view"
     USER_ENROL = "user.enrol"
     USER_DISABLE = "user.disable"
     USER_ENABLE = "user.enable"
@@ -57,13 +59,27 @@ class Action(StrEnum):
     USER_CHANGE_PROPOSE = "user.change_propose"
     USER_CHANGE_APPROVE = "user.change_approve"
     USER_CHANGE_REJECT = "user.change_reject"
+    USER_FACTOR_OBJECT = "user.factor_object"
+    USER_CONSENT_ASK = "user.consent_ask"
+    USER_CONSENT_ACCEPT = "user.consent_accept"
+    USER_CONSENT_REFUSE = "user.consent_refuse"
+    USER_CONSENT_EXPIRE = "user.consent_expire"
     API_KEY_CREATE = "api_key.create"
+    API_KEY_CHANGE = "api_key.change"
     API_KEY_REVOKE = "api_key.revoke"
+    API_KEY_KEEP = "api_key.keep"
     MESSAGE_SEND_AGAIN = "message.send_again"
     UNIT_REGISTER = "unit.register"
     UNIT_CHANGE = "unit.change"
+    UNIT_KEY_DELIVER = "unit.key_deliver"
+    UNIT_KEY_PROPOSE = "unit.key_propose"
+    UNIT_KEY_EXECUTE = "unit.key_execute"
+    UNIT_KEY_REJECT = "unit.key_reject"
+    UNIT_KEY_KEEP = "unit.key_keep"
     CARD_REGISTER = "card.register"
     CARD_REPORT = "card.report"
+    CARD_REPORT_CONFIRM = "card.report_confirm"
+    CARD_REPORT_WITHDRAW = "card.report_withdraw"
     PERSONALISATION_DRAFT = "personalisation.draft"
     PERSONALISATION_EDIT = "personalisation.edit"
     PERSONALISATION_SUBMIT = "personalisation.submit"
@@ -113,13 +129,25 @@ class Action(StrEnum):
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
     CLOCK_ACCEPT = "clock.accept"
+    SEAL_REFUSED = "seal.refused"
+    SEAL_VOUCH = "seal.vouch"
+    SEAL_RENEW = "seal.renew"
+    SEAL_END = "seal.end"
+
+
+REFUSED_SEALS = f"action = '{Action.SEAL_REFUSED.value}'"
+"""The condition of the index by which refused seals are found. A query needs it to the letter."""
 
 
 class AuditEntry(Base):
     """One act. `data` holds facts of the act, but no secrets and no personal data except ids."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index(None, "object_kind", "object_id", "id"), Index(None, "organisation_id", "id"))
+    __table_args__ = (
+        Index(None, "object_kind", "object_id", "id"),
+        Index(None, "organisation_id", "id"),
+        Index("ix_audit_entry_refused_seals", "id", sqlite_where=text(REFUSED_SEALS), postgresql_where=text(REFUSED_SEALS)),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

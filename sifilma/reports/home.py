@@ -12,10 +12,12 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, select, union_all
+from sqlalchemy import Select, case, func, select, text, union_all
+from sqlalchemy.orm import aliased
 
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import activations_query, manifests_query
+from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
 from sifilma.documents.indonesian import zone_of
@@ -32,6 +34,7 @@ SHOWN = 12
 TOKENS_WITHIN = timedelta(days=7)
 MANIFESTS_WITHIN = timedelta(days=90)
 AGREEMENTS_WITHIN = timedelta(days=90)
+KEYS_WITHIN = (30,)
 DAYS = 30
 
 
@@ -90,6 +93,21 @@ def home(ctx: Context) -> Home:
     )
 
 
+def refused_rows(ctx: Context) -> int:
+    """Return how many rows without a valid seal were presented within DAYS, and nobody has vouched for or ended since."""
+    since, settled = ctx.now - timedelta(days=DAYS), aliased(AuditEntry)
+    later = select(settled.id).where(
+        settled.object_kind == AuditEntry.object_kind,
+        settled.object_id == AuditEntry.object_id,
+        settled.id > AuditEntry.id,
+        settled.action.in_((Action.SEAL_VOUCH, Action.SEAL_END)),
+    )
+    rows = (
+        select(AuditEntry.object_kind, AuditEntry.object_id).where(text(REFUSED_SEALS), AuditEntry.at > since, ~later.exists()).distinct()
+    )
+    return ctx.session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+
+
 def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
     """Return the rows of all selects as one list, in one query."""
     found = list(selects)
@@ -102,11 +120,13 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
 
 
 def _lapsing(ctx: Context) -> tasks_waiting.Lines:
-    """Yield selects of unused tokens and active manifests that expire soon."""
+    """Yield selects of unused tokens, API keys and active manifests that expire soon."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
         yield tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
+    if grants(ctx.actor, Operation.API_KEYS):
+        yield tasks_waiting.keys_query(ctx, KEYS_WITHIN)
     if grants(ctx.actor, Operation.MANIFEST_VIEW):
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id

@@ -6,8 +6,17 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
+BACK_TO_0020 = (
+    "DROP TABLE account_consent",
+    *(f"DROP INDEX {index}" for index in ("ix_person_claims", "ix_invitation_consent_id")),
+    "ALTER TABLE person DROP COLUMN claims",
+    *(f"ALTER TABLE invitation DROP COLUMN {column}" for column in ("browser_hash", "views", "consent_id")),
+    *(f"ALTER TABLE user_change DROP COLUMN {column}" for column in ("known_before", "heads_from")),
+    "UPDATE alembic_version SET version_num = '0020'",
+)
 
-def back_to_0026(connection: Connection) -> None:
+
+def back_to_0022(connection: Connection) -> None:
     """Undo 0027 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper"))
@@ -21,12 +30,56 @@ def back_to_0026(connection: Connection) -> None:
         with undo.batch_alter_table(table) as batch:
             batch.drop_constraint(f"fk_{table}_document_id", type_="foreignkey")
             batch.drop_column("document_id")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0022'"))
+
+
+def back_to_0021(connection: Connection) -> None:
+    """Undo 0022, and what came after it, on a database without triggers."""
+    back_to_0022(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
+    connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))
+    for table in ("unit_key", "unit_key_change", "card_report"):
+        undo.drop_table(table)
+    for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
+        connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0021'"))
+
+
+def back_to_0020(connection: Connection) -> None:
+    """Undo 0021, and what came after it, on a database without triggers, with the record of consents.
+
+    Stand-ins become the people they claim to be.
+    """
+    back_to_0021(connection)
+    connection.execute(text("DELETE FROM history WHERE object_kind = 'account_consent'"))
+    connection.execute(text(
+        "UPDATE user_account SET person_id = COALESCE((SELECT k.id FROM person p JOIN person k ON k.identity = p.claims"
+        " WHERE p.id = user_account.person_id), person_id)"
+    ))  # fmt: skip
+    connection.execute(text("DELETE FROM person WHERE claims IS NOT NULL AND id NOT IN (SELECT person_id FROM user_account)"))
+    connection.execute(text("UPDATE person SET identity = claims WHERE claims IS NOT NULL"))
+    for statement in BACK_TO_0020:
+        connection.execute(text(statement))
+    consents = "SELECT id FROM audit_entry WHERE object_kind = 'account_consent'"
+    connection.execute(text(f"DELETE FROM audit_pending WHERE entry_id IN ({consents})"))  # a constant
+    connection.execute(text("DELETE FROM audit_entry WHERE object_kind = 'account_consent'"))
+
+
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0020, and what came after it, on a database without triggers."""
+    back_to_0020(connection)
+    connection.execute(text("DROP INDEX ix_audit_entry_refused_seals"))
+    for table in ("user_account", "invitation", "login_session", "api_key", "recovery_code", "passkey", "passkey_challenge"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN seal"))
+    for table in ("user_account", "login_session"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN authority_version"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
 
 
 def back_to_0018(connection: Connection) -> None:
     """Undo 0019, and what came after it, on a database without triggers."""
-    back_to_0026(connection)
+    back_to_0019(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
         " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"

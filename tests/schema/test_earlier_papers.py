@@ -21,7 +21,7 @@ from sifilma.schema import migrate
 from sifilma.web.command import command_context
 from tests.destruction.test_service import approved, locked, record
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0026
+from tests.schema.earlier import back_to_0022
 from tests.support.visitor import Visitor, words
 from tests.support.world import World, done
 
@@ -53,7 +53,7 @@ def test_papers_of_before_are_stored_with_the_bytes_they_had(world: World) -> No
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
-        back_to_0026(connection)
+        back_to_0022(connection)
         connection.execute(text("UPDATE handover SET digest = :digest"), {"digest": digest})
     engine.dispose()
     migrate.upgrade(world.settings.database_url)

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Uuid, bindparam, text
+from joserfc.jwk import ECKey
+from sqlalchemy import Uuid, bindparam, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sifilma.app.command_groups import upgrade_database
 from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
+from sifilma.identity.models import ApiKey
 from sifilma.kernel import triggers
+from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import sealer_of
 from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
+from sifilma.sign_in import recovery_codes
+from sifilma.sign_in.resealing import seal_what_stands
+from tests.accounts.known_people import accepted, invited_by, take_up
+from tests.accounts.test_people import invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018
+from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019, back_to_0021
+from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.databases import Cluster
 from tests.support.visitor import english
 from tests.support.world import World, done, new_uid
@@ -33,6 +44,11 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'empty.db'}"
     cluster: Cluster = request.getfixturevalue("pg_cluster")
     return cluster.url(cluster.create())
+
+
+def upgraded(world: World) -> None:
+    """Migrate as `sifilma db upgrade` does: what stood before there were seals is sealed."""
+    migrate.upgrade(world.settings.database_url, seal=lambda connection, _: seal_what_stands(connection, world.settings, world.clock))
 
 
 def test_an_empty_database_is_upgraded_to_the_schema_of_the_code(empty: str) -> None:
@@ -93,7 +109,8 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     """The tables that 0002 and 0003 rebuild on SQLite keep their rows, their rules and the rows that refer to them."""
     world.active(count=2)
     before = world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id")
-    entries = world.sql("SELECT id, action, data FROM audit_entry ORDER BY id")
+    recorded = "SELECT id, action, data FROM audit_entry WHERE action <> 'seal.vouch' ORDER BY id"
+    entries = world.sql(recorded)
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
@@ -101,17 +118,66 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
         for statement in back_to_0001(engine.dialect.name):
             connection.execute(text(statement))
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
-    assert world.sql("SELECT id, action, data FROM audit_entry ORDER BY id") == entries
-    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [
-        (entry[0],) for entry in entries
-    ]  # each entry waits for the log
+    assert world.sql(recorded) == entries
+    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == world.sql(
+        "SELECT id FROM audit_entry ORDER BY id"
+    )  # each entry waits for the log
     salts = {bytes(salt) for (salt,) in world.sql("SELECT salt FROM audit_entry")}
-    assert (len(salts), {len(salt) for salt in salts}) == (len(entries), {16})
+    assert (len(salts), {len(salt) for salt in salts}) == (len(entries) + 1, {16})
     assert migrate.check(world.settings.database_url).ok
     with pytest.raises(DBAPIError):
         world.sql("DELETE FROM activation")
+
+
+def test_keys_of_before_keep_what_they_could_do_and_are_written_down(world: World) -> None:
+    """0022 gives an old API key its scopes and a year, and names the public key that a unit has: fsck accepts both, and nothing newer."""
+    machine = world.machine(MAGETAN)
+    number = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
+    jwk = ECKey.generate_key("P-256", private=False).as_dict()
+    with world.context() as ctx:  # as the key was sealed before there were scopes
+        (key,) = ctx.session.scalars(select(ApiKey))
+        bare = {name: getattr(key, name) for name in ApiKey.__sealed__} | dict.fromkeys(("scopes", "addresses", "expires_at"))
+        seal = sealer_of(ctx.session).seal(ApiKey, bare)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(
+            text("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :number"),
+            {"jwk": json.dumps(jwk | {"kid": "lama"}), "number": number},
+        )
+        back_to_0021(connection)
+        connection.execute(text("UPDATE api_key SET seal = :seal"), {"seal": seal})
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    assert machine.get("/units").status_code == 401  # past the command: nobody has vouched for the new columns
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0021(connection)
+        connection.execute(text("DELETE FROM audit_entry WHERE request_id = 'migration-0022'"))
+        connection.execute(text("DELETE FROM audit_pending WHERE entry_id NOT IN (SELECT id FROM audit_entry)"))
+    engine.dispose()
+    upgrade_database(world.settings, world.clock)
+    assert migrate.check(world.settings.database_url).ok
+    assert machine.get("/units").status_code == 200
+    terms = world.sql("SELECT scopes, addresses FROM api_key WHERE last_used_at IS NOT NULL")
+    assert [tuple(row) for row in terms] == [("activations batches manifests read reports requests units", "")]
+    stored = json.loads(world.sql("SELECT CAST(public_jwk AS TEXT) FROM unit WHERE hardware_number = :n", n=number)[0][0])
+    assert sorted(stored) == ["crv", "kty", "x", "y"]
+    assert _broken(world, "key-terms", "unit-key", "log-tree") == []
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(
+            text("UPDATE unit SET public_jwk = :jwk"), {"jwk": json.dumps(ECKey.generate_key("P-256", private=False).as_dict())}
+        )
+    engine.dispose()
+    assert _broken(world, "unit-key") == ["unit"]
+
+
+def _broken(world: World, *names: str) -> list[str]:
+    """Return the kinds of the objects that fsck finds broken."""
+    return [finding.broken.kind for finding in examine(installation(world), names).findings]
 
 
 def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
@@ -132,7 +198,7 @@ def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
         twin = f"INSERT INTO revocation (id, {columns}) SELECT :id, {columns} FROM revocation"
         connection.execute(text(twin).bindparams(bindparam("id", uuid7(), Uuid())))
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     assert migrate.check(world.settings.database_url).ok
     assert sorted(world.sql("SELECT state, unit_id IS NULL FROM card")) == [("active", False), ("personalised", True)]
     assert world.sql("SELECT state FROM revocation ORDER BY id") == [("proposed",), ("rejected",)]
@@ -187,13 +253,13 @@ def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) ->
         triggers.uninstall(connection)
         back_to_0012(connection)
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     assert migrate.check(world.settings.database_url).ok
     assert of_proposals(world) == before
     assert lives(world) == []
     with pytest.raises(IntegrityError):
         world.sql("UPDATE user_change SET state = 'rejected' WHERE state = 'proposed'")
-    done(admin2.post(f"/user-changes/{changes[2]}/decision", {"decision": "execute"}))
+    done(world.client("admin2").post(f"/user-changes/{changes[2]}/decision", {"decision": "execute"}))
     done(world.client("penyetuju1").post(paths[2]))
     assert lives(world) == []
 
@@ -216,7 +282,7 @@ def test_jobs_of_every_state_are_kept_and_can_be_cancelled(world: World) -> None
         back_to_0014(connection)
         connection.commit()
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     found = migrate.check(world.settings.database_url)
     assert found.ok, found
     assert (world.sql(kept), world.sql("SELECT * FROM job_row ORDER BY job_id, number")) == before
@@ -227,7 +293,7 @@ def test_jobs_of_every_state_are_kept_and_can_be_cancelled(world: World) -> None
         None,
         True,
     )
-    assert done(office.post(f"/jobs/{open_job['id']}/cancel"))["state"] == "cancelled"
+    assert done(world.client("magetan.kepala").post(f"/jobs/{open_job['id']}/cancel"))["state"] == "cancelled"
     with pytest.raises(IntegrityError):
         world.sql("UPDATE job SET sealed = :sealed WHERE state = 'cancelled'", sealed=b"x")
     with pytest.raises(IntegrityError):
@@ -359,7 +425,7 @@ def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_d
         back_to_0018(connection)
         connection.execute(text("UPDATE alembic_version SET version_num = '0017'"))
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     found = world.sql(
         "SELECT p.id_number, p.identity, u.phone, u.email FROM person p JOIN user_account u ON u.person_id = p.id"
         " WHERE p.identity LIKE :mine", mine=f"employee:{organisation}:%",
@@ -373,5 +439,69 @@ def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_d
     assert "magetan.staf (Joko Contoh, cd34) and bangli.kepala (Komang Contoh, CD34)" in told.output
     page = english(world, "admin1").text("/pengguna")
     assert "two accounts have the same id number in two spellings" in page
-    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'bangli.kepala'")
+    world.change_account("bangli.kepala", state="disabled")
     assert world.app.test_cli_runner().invoke(args=["users", "clashes"]).exit_code == 0
+
+
+def before_seals(world: World) -> None:
+    """Bring a database back to the time before seals, as whoever owns the tables can."""
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0019(connection)
+    engine.dispose()
+
+
+def test_what_stands_before_seals_is_sealed_once_in_a_recorded_act(world: World) -> None:
+    running, machine, secret = world.client("magetan.staf"), world.machine(MAGETAN), invited(world)
+    with world.context(Actor(user_id=world.users["magetan.staf"])) as ctx:
+        codes = recovery_codes.make(ctx, world.settings)
+    before_seals(world)
+    upgrade_database(world.settings, world.clock)
+    assert migrate.check(world.settings.database_url).ok
+    assert running.get("/me").status_code == 401  # sessions are not vouched for: they end
+    done(machine.get("/me"))
+    done(world.client("magetan.kepala").get("/me"))
+    signed_in(world, password_step(world).post("/session/otp", {"code": codes[0]}))
+    assert world.anonymous().open("GET", f"/undangan/{secret}").status_code == 200
+    assert [str(found) for found in examine(installation(world), ["row-sealed", "authority-acts"]).findings] == []
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'seal.vouch' AND object_id = 'upgrade'") == [(1,)]
+
+
+def test_seals_that_were_taken_away_are_not_made_anew(world: World) -> None:
+    upgrade_database(world.settings, world.clock)
+    before_seals(world)
+    with pytest.raises(Conflict, match="older, or somebody took them away"):
+        upgrade_database(world.settings, world.clock)
+    migrate.upgrade(world.settings.database_url)  # past the command: the rows stand, and nobody is anybody
+    assert world.client("magetan.kepala").get("/me").status_code == 401
+
+
+def test_people_in_place_are_claimed_until_they_take_up_and_further_accounts_count_as_accepted(world: World) -> None:
+    known, unknown = "198001012005011001", "199505052020032015"
+    take_up(world, "umi.lama", invited_by(world, "jatim.kepala", "umi.lama", known))
+    invited_by(world, "magetan.kepala", "umi.lain", known)
+    accepted(world, "umi.lama", "umi.lain")
+    late = invited_by(world, "magetan.kepala", "umi.tunda", known)
+    first, second = (invited_by(world, head, f"umi.{head}", unknown) for head in ("magetan.kepala", "bangli.kepala"))
+    report = done(world.client("admin1").post(f"/users/{world.users['magetan.kepala']}/lost-factor", {"reason": "hilang"}), 202)["id"]
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        # One person of both invitations, as 0019 had it.
+        one = "(SELECT person_id FROM user_account WHERE username = 'umi.magetan.kepala')"
+        connection.execute(text(f"UPDATE user_account SET person_id = {one} WHERE username = 'umi.bangli.kepala'"))
+        back_to_0019(connection)
+    engine.dispose()
+    upgraded(world)
+    found = migrate.check(world.settings.database_url)
+    assert found.ok, found
+    claimed = "SELECT DISTINCT p.claims FROM user_account u JOIN person p ON p.id = u.person_id WHERE u.username LIKE :name"
+    assert world.sql(claimed, name="umi.%.kepala") == [(f"nip:{unknown}",)]
+    names = ["person-once", "consent", "lost-factor", "state-last-step", "steps-in-table", "step-act", "act-step"]
+    assert [str(finding) for finding in examine(installation(world), names).findings] == []
+    assert world.sql("SELECT state, decided_by FROM account_consent") == [("accepted", None)]
+    done(world.client("admin2").post(f"/user-changes/{report}/lost-factor-decision", {"decision": "execute"}))
+    with pytest.raises(DBAPIError):
+        world.sql("UPDATE person SET claims = NULL WHERE claims IS NOT NULL")
+    assert [taken_up(world, secret) for secret in (late, first, second)] == [409, 204, 409]  # one human is one person

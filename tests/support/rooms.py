@@ -50,6 +50,8 @@ ROLES = {
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
     "accounts/api_keys": "the keys of an organisation's programs",
+    "accounts/consents": "a known person asked whether a further account is theirs",
+    "accounts/enrolments": "an invitation looked at and taken up, each view with its own seed",
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
     "activation/bulk/job": "the kind of job that activates row by row",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
@@ -94,6 +96,7 @@ NAMES_USED_ONCE = {
     "reports/reminders_due": "what a reminder is due for",
     "reports/tasks_waiting": "what waits for somebody",
     "sign_in/authentication": "from a cookie or an API key to an actor",
+    "sign_in/authority": "whether a row gives authority: its seal",
     "sign_in/contacts": "where somebody is written to",
     "sign_in/cookies": "the session's cookie",
     "sign_in/current_user": "Flask-Login's current user",
@@ -101,6 +104,7 @@ NAMES_USED_ONCE = {
     "sign_in/passkeys": "WebAuthn",
     "sign_in/passwords": "argon2id and what a password must be",
     "sign_in/recovery_codes": "codes for the day the phone is gone",
+    "sign_in/resealing": "seals made anew: at the upgrade, with another key, for what a person looked at",
     "sign_in/request_gate": "who asks, and may they: before every view",
     "sign_in/sent_codes": "codes by SMS or e-mail",
     "sign_in/throttle": "guessing slowed down",
@@ -135,7 +139,7 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared rates schemas sealing text triggers unit_of_work "
+        "outages paging prepared rates schemas sealing seals text triggers unit_of_work "
         "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it
@@ -143,7 +147,10 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
-    "regions": "boundaries codes contract drawing geometry layers loading models place service sources villages",
+    "regions": (
+        "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
+        "prepared service sources villages"
+    ),
     # the database as a whole
     "schema": "migrate tables",
     # a part of every request or page

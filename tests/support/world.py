@@ -25,24 +25,27 @@ from sqlalchemy import select, text
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.accounts.api_keys import create_api_key
-from sifilma.accounts.service import register_organisation
+from sifilma.accounts.api_keys import KeyTerms, create_api_key
+from sifilma.accounts.service import give_roles, register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
+from sifilma.audit.models import Action
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
-from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole
+from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole, role_names
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import Sealed
 from sifilma.kernel.timekeeping import stops
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
 from sifilma.resources import attach, resources
 from sifilma.sign_in.authentication import find_actor, secret_hash
+from sifilma.sign_in.authority import carry_sessions, record_change
 from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
 from tests.support import routing, statements, templates
@@ -135,10 +138,9 @@ class World:
             env="test",
             home=home,
             database_url=url,
-            secret_key=SecretStr("t" * 40),
             log_level="ERROR",
             log_json=False,
-            **(UNLIMITED | overrides),
+            **({"secret_key": SecretStr("t" * 40)} | UNLIMITED | overrides),
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
@@ -240,14 +242,36 @@ class World:
             )
         )
         ctx.session.flush()
-        ctx.session.add_all(UserRole(user_id=user_id, role=str(role), since=self.start) for role in account.roles)
-        ctx.session.flush()
+        give_roles(ctx, ctx.session.get_one(User, user_id), frozenset(account.roles))
+        record_change(ctx, Action.USER_INVITE, ctx.session.get_one(User, user_id), roles=role_names(frozenset(account.roles)))
         self.users[account.username], self.seeds[account.username] = user_id, seed
 
     def give_role(self, username: str, role: str) -> None:
         """Give an account one more role, past the service but not past the triggers."""
         with self.context() as ctx:
             ctx.session.add(UserRole(user_id=self.users[username], role=role, since=ctx.now))
+            ctx.session.flush()
+            user = ctx.session.get_one(User, self.users[username])
+            record_change(ctx, Action.USER_ROLES, user, roles=role_names(user.role_set))
+
+    def change(self, model: type[Sealed], *where: Any, **values: Any) -> None:
+        """Change rows of authority past the acts, sealed as the service seals them. A value may be a function of the row.
+
+        Sessions of a changed account go on.
+        """
+        with self.context() as ctx:
+            for row in ctx.session.scalars(select(model).where(*where)).all():
+                version = getattr(row, "authority_version", 0)
+                for name, value in values.items():
+                    setattr(row, name, value(row) if callable(value) else value)
+                ctx.session.flush()
+                if isinstance(row, User):
+                    record_change(ctx, Action.USER_CONTACT, row)
+                    carry_sessions(ctx, row, version)
+
+    def change_account(self, username: str, **values: Any) -> None:
+        """Change one account as `change` does."""
+        self.change(User, User.username == username, **values)
 
     def roles_of(self, username: str) -> set[str]:
         """Return the roles that an account holds."""
@@ -267,6 +291,7 @@ class World:
                 LoginSession(
                     token_hash=secret_hash(cookie),
                     user_id=self.users[username],
+                    authority_version=ctx.session.scalars(select(User.authority_version).where(User.username == username)).one(),
                     csrf=csrf,
                     otp_at=otp_at,
                     created_at=otp_at,
@@ -276,10 +301,10 @@ class World:
             )
         return Client(self, {"Cookie": f"sifilma_session={cookie}", "X-CSRF-Token": csrf})
 
-    def machine(self, organisation: str) -> Client:
-        """Return a machine with a new API key of the organisation."""
+    def machine(self, organisation: str, terms: KeyTerms | None = None) -> Client:
+        """Return a machine with a new API key of the organisation, of every scope and for any address unless `terms` say otherwise."""
         with self.context() as ctx:
-            _, key = create_api_key(ctx, self.organisations[organisation], "test")
+            _, key = create_api_key(ctx, self.settings, self.organisations[organisation], "test", terms)
         return Client(self, {"Authorization": f"Bearer {key}"})
 
     def anonymous(self) -> Client:
@@ -304,6 +329,12 @@ class World:
         ]
         done(self.client(who).post("/units", rows), 201)
         return numbers
+
+    def unit_key(self, number: str, jwk: dict[str, Any], proposer: str = "softorb.kepala", holder: str = "mandiri.kepala") -> None:
+        """Have one person propose a unit's public key, and another of its holder register it."""
+        unit = done(self.client(holder).get("/units", hardware_number=number))["items"][0]["id"]
+        made = done(self.client(proposer).post("/unit-key-changes", {"keys": [{"unit": unit, "public_jwk": jwk}]}), 201)
+        done(self.client(holder).post(f"/unit-key-changes/{made['id']}/approve", {"digest": made["digest"]}))
 
     def submitted(self, who: str = "magetan.kepala", function: str = "RW", quantity: int = 1) -> Any:
         """Submit a personalisation request of an office; return the answer's JSON."""

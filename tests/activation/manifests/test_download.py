@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -66,7 +65,7 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     path = f"/manifests/{answer['manifest']['id']}/download"
     assert bank.post(path).json["type"].endswith("no-public-key")
     jwk = ECKey.import_key(private.as_dict(private=False)).as_dict(private=False)
-    world.sql("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :n", jwk=json.dumps(jwk), n=ready.hardware[uid])
+    world.unit_key(ready.hardware[uid], jwk)
     response = bank.post(path)
     assert response.status_code == 200
     assert response.get_data().count(b".") == 4  # a compact JWE has five parts
@@ -82,7 +81,7 @@ def test_a_private_key_is_refused_as_the_key_of_a_unit(world: World) -> None:
     private = ECKey.generate_key("P-256", private=True).as_dict(private=True)
     body = {"hardware_number": "KEY-1", "model": "LEN-CRD-1", "function": "R", "public_jwk": private}
     refused = world.client("magetan.kepala").post("/units", body)
-    assert refused.json["errors"][0]["field"] == "public_jwk"
+    assert refused.json["errors"][0]["field"].endswith("public_jwk")
     assert private["d"] not in refused.get_data(as_text=True)
 
 

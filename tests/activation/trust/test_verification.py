@@ -20,8 +20,8 @@ from tests.support.world import Ready, World, done
 VECTOR = Path(__file__).parents[2] / "vectors" / "good.jws"
 
 
-def told(world: World, data: bytes, name: str = "berkas.pdf", **how: str) -> str:
-    return words(Visitor(world, **how).send("/verifikasi", file=(io.BytesIO(data), name)))
+def told(world: World, data: bytes, name: str = "berkas.pdf", language: str = "") -> str:
+    return words(Visitor(world, language=language).send("/verifikasi", file=(io.BytesIO(data), name)))
 
 
 def manifest(world: World) -> tuple[Ready, str, bytes]:
