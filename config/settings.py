@@ -168,8 +168,10 @@ class Settings(BaseSettings):
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
     witnesses_min: int = Field(2, description="witnesses of a destruction; never below 2", ge=2)
     legal_basis_destruction: str = Field(
-        "Permendagri 76/2020 Pasal 17-27 (pemusnahan Kartu SAM, saksi, Berita Acara); angka sementara sampai naskah lengkap tersedia",
-        description="`dasar hukum` printed on the Berita Acara",
+        "Peraturan Menteri Dalam Negeri Nomor 76 Tahun 2020",
+        description="`dasar hukum` printed on each Berita Acara; an installation gives the articles too",
+        min_length=10,
+        max_length=1000,
     )
     tkdn_min: float = Field(30, description="local content (TKDN) a model needs, in percent, at least", ge=0, le=100)
     legal_basis_tkdn: str = Field(

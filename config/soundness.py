@@ -7,6 +7,7 @@ setting switches a refusal off.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -44,6 +45,8 @@ EXAMPLES = frozenset({"example", "contoh", "invalid", "test", "localhost", "loca
 PRACTICE = ("latihan", "training")
 """Either word stands in the issuer's host and in the tokens' labels of a training installation, and in none of a real one."""
 SOFTHSM = "softhsm"
+PLACEHOLDER = re.compile(r"sementara|contoh|placeholder|to ?do\b|\btbd\b|x{3,}|\.{3}|…|_{3}|\?{2}|<[^>]*>|\[[^]]*\]", re.IGNORECASE)
+"""What people write where a text is still missing."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,19 @@ def _contact(settings: Settings) -> Findings:
         yield _doubtful("contact_email", "is not set, nor is SIFILMA_CONTACT_PHONE: the page Kontak names nobody.")
 
 
+# --- papers ------------------------------------------------------------------------------------------------------------
+
+
+def _papers(settings: Settings) -> Findings:
+    """What papers print for good is the operator's own, and no word that stands for another."""
+    basis = settings.legal_basis_destruction
+    meaning = "set the regulation, article and paragraph that destructions rest on, as each Berita Acara prints them"
+    if found := PLACEHOLDER.search(basis):
+        yield _wrong("legal_basis_destruction", f"contains {found[0]!r}, which stands for something still to be written: {meaning}.")
+    elif basis == Settings.model_fields["legal_basis_destruction"].default:
+        yield _doubtful("legal_basis_destruction", f"is not set, and names a regulation without its articles: {meaning}.")
+
+
 # --- practice and reality apart --------------------------------------------------------------------------------------
 
 
@@ -276,7 +292,7 @@ def _demo(settings: Settings) -> Findings:
 
 RULES: dict[str, tuple[Callable[[Settings], Findings], ...]] = {
     "production": (
-        _secrets, _secrets_to_doubt, _addresses, _web, _database, _hsm, _messages, _contact, _nothing_of_practice,
+        _secrets, _secrets_to_doubt, _addresses, _web, _database, _hsm, _messages, _contact, _papers, _nothing_of_practice,
     ),
     "training": (_secrets, _only_of_practice),
     "demo": (_demo,),

@@ -61,6 +61,9 @@ PYTHON = {
     "zxcvbn": "the strength of new passwords",
 }
 NPM = {
+    "@expo-google-fonts/noto-naskh-arabic": "Arabic script in PDF documents",
+    "@expo-google-fonts/noto-sans-balinese": "Balinese script in PDF documents",
+    "@expo-google-fonts/noto-sans-javanese": "Javanese script in PDF documents",
     "@fontsource-variable/inter": "the font of the pages",
     "@zxing/library": "reading QR codes and bar codes by the camera",
     "bootstrap": "style and parts of the pages",
@@ -218,6 +221,15 @@ def data_rows() -> Iterator[tuple[str, ...]]:
     )
     inter = npm["@fontsource-variable/inter"]
     yield "Inter", f"npm `@fontsource-variable/inter` {inter['version']}", str(inter["license"]), "text of the pages"
+    for script in ("Naskh Arabic", "Sans Balinese", "Sans Javanese"):
+        name = f"@expo-google-fonts/noto-{script.lower().replace(' ', '-')}"
+        found = npm[name]
+        yield (
+            f"Noto {script}",
+            f"npm `{name}` {found['version']}",
+            "OFL-1.1; the package's code MIT",
+            "text of PDF documents in that script",
+        )
     yield "Libertinus Serif", f"inside PyPI `typst` {typst}", "OFL-1.1", "text of PDF documents"
     yield "DejaVu Sans Mono", f"inside PyPI `typst` {typst}", "Bitstream Vera", "numbers and digests in PDF documents"
 

@@ -1,10 +1,11 @@
-"""Make the pictures of the README and the help again: pages of a fresh installation in Debian's Chromium. Takes no arguments.
+"""Make the pictures of the README and the help again: pages and papers of a fresh installation. Takes no arguments.
 
 The installation is the one that the tests use: SQLite, a SoftHSM token, and the invented people of the demonstration.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,11 +22,12 @@ sys.path.insert(0, str(ROOT))
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN  # noqa: E402
 from sifilma.demo import facts, sample_files  # noqa: E402
 from sifilma.kernel.unit_of_work import assert_no_transaction  # noqa: E402
+from tests.destruction.test_service import approved, locked, record  # noqa: E402
 from tests.support import softhsm  # noqa: E402
 from tests.support.browser import DESK, chromium, signed_in  # noqa: E402
 from tests.support.databases import FreshSqlite  # noqa: E402
 from tests.support.servers import Server, running  # noqa: E402
-from tests.support.world import Ready, World, done  # noqa: E402
+from tests.support.world import Ready, World, done, new_uid  # noqa: E402
 
 OUT = ROOT / "docs" / "screenshots"
 LARGEST = 120 * 1024  # bytes: pictures are stored in the repository
@@ -117,10 +119,60 @@ PICTURES: tuple[tuple[str, str, Callable[[Page, str, Ready], None]], ...] = (
 )
 
 
+GIVER = {"name": "Candra Contoh", "id_kind": "nip", "id_number": "198003032005031003", "position": "Direktur"}
+TAKER = {"name": "Indah Contoh", "id_kind": "nip", "id_number": "197609092001032009", "position": "Kepala Dinas"}
+MAKER = {"name": "Nina Contoh", "id_kind": "employee", "id_number": "S-0001", "position": "Manajer Distribusi"}
+BANK = {"name": "Oki Contoh", "id_kind": "employee", "id_number": "M-0001", "position": "Kepala Divisi"}
+
+
+def papers(world: World) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the PDF of each kind of paper: the directorate's BAST, a maker's, a Berita Acara."""
+    uids = world.personalised(count=3)
+    yield "bast", _bast(world, "operator1", OFFICE, uids, {"issuer_signatory": GIVER, "receiver_signatory": TAKER})
+    uid = _from_maker(world)
+    _bast(world, "operator1", "softorb.kepala", [uid], {"issuer_signatory": GIVER, "receiver_signatory": MAKER})
+    signed = {"issuer_signatory": MAKER, "receiver_signatory": BANK, "place": "Kota Tangerang"}
+    yield "bast-maker", _bast(world, "softorb.kepala", "mandiri.kepala", [uid], signed)
+    broken = locked(world)
+    destruction, office = approved(world, broken), world.client(OFFICE)
+    done(office.send(f"/destructions/{destruction}/record", record(world), part="record", photos=[sample_files.photo()[:2]] * 2))
+    yield "berita-acara", office.get(f"/destructions/{destruction}/document").get_data()
+
+
+def _bast(world: World, giver: str, receiver: str, uids: list[str], more: dict[str, object]) -> bytes:
+    body = {"to": str(world.organisation_of(receiver)), "cards": uids} | more
+    made = done(world.client(giver).post("/handovers", body), 201)
+    done(world.client(receiver).post(f"/handovers/{made['id']}/receive"))
+    return bytes(world.client(giver).get(f"/handovers/{made['id']}/document").get_data())
+
+
+def _from_maker(world: World) -> str:
+    """Personalise a card that a maker asked for on behalf of a bank, in its machine; return its UID."""
+    number, uid = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0], new_uid()
+    request = world.batch([(number, "SOFTORB-CRD-1", "0123456789abcdef" * 2, uid)])
+    world.approve("personalisation-requests", request, APPROVER)
+    results = {"results": [{"sam_uid": uid, "outcome": "personalised"}]}
+    done(world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
+    return uid
+
+
+def draw(world: World) -> list[Path]:
+    """Draw every page of every paper by poppler, in grey. Return the files."""
+    drawn = []
+    for name, pdf in papers(world):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "paper.pdf").write_bytes(pdf)
+            subprocess.run(["pdftoppm", "-r", "72", "-gray", "-png", "paper.pdf", "page"], cwd=folder, check=True)  # noqa: S607  # Debian's poppler
+            for number, page in enumerate(sorted(Path(folder).glob("page-*.png")), start=1):
+                drawn.append(OUT / f"paper-{name}-{number}.png")
+                drawn[-1].write_bytes(page.read_bytes())
+    return drawn
+
+
 def main() -> int:
     """Write every picture. Return 1 if one is larger than LARGEST."""
     OUT.mkdir(parents=True, exist_ok=True)
-    large = 0
+    large, made = 0, list[Path]()
     with installation() as (world, server), chromium(whole=True) as browser:
         waiting, ready = life(world)
         for name, who, show in PICTURES:
@@ -128,13 +180,15 @@ def main() -> int:
             page.set_viewport_size({"width": DESK, "height": HEIGHT})
             show(page, waiting, ready)
             page.wait_for_load_state("networkidle")
-            path = OUT / f"{name}-id.png"
+            made.append(OUT / f"{name}-id.png")
             shown = page.locator(".map") if name.startswith("map-") else page
-            shown.screenshot(path=path, animations="disabled")
+            shown.screenshot(path=made[-1], animations="disabled")
             page.close()
-            size = path.stat().st_size
-            large += size > LARGEST
-            print(f"{path.relative_to(ROOT)}: {size / 1024:.0f} KB")
+        made += draw(world)
+    for path in made:
+        size = path.stat().st_size
+        large += size > LARGEST
+        print(f"{path.relative_to(ROOT)}: {size / 1024:.0f} KB")
     return 1 if large else 0
 
 

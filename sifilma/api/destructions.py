@@ -98,8 +98,8 @@ def verify(path: IdPath, body: NoteIn) -> Response:
 @api.get("/destructions/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The Berita Acara as a PDF")
 @operation("destruction.view")
 def pdf(path: IdPath) -> Response:
-    """The same bytes each time."""
+    """As it was issued."""
     ctx = context()
     found = service.get_destruction(ctx, path.id)
-    data = berita_acara.berita_acara(ctx, resources().files, resources().settings, found)
-    return attachment(data, "application/pdf", f"BA-{(found.number or '').replace('/', '-')}.pdf")
+    data = berita_acara.stored(ctx, resources().files, resources().settings, found)
+    return attachment(data, "application/pdf", berita_acara.filename(found))

@@ -22,7 +22,7 @@ api = blueprint("handovers")
 def issue(body: HandoverIn) -> Response:
     """For cards the issuer holds, to the next in the chain."""
     ctx = context()
-    return answer(full(ctx, service.issue(ctx, body.to, list(body.cards), body.notes)), 201)
+    return answer(full(ctx, service.issue(ctx, resources().settings, resources().files, body)), 201)
 
 
 @api.get("/handovers", responses={200: Page[HandoverBrief]}, summary="Handovers")
@@ -68,8 +68,8 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
 @api.get("/handovers/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The BAST as a PDF")
 @operation("handover.view")
 def pdf(path: IdPath) -> Response:
-    """The same bytes each time."""
+    """As it was issued."""
     ctx = context()
     found = service.get_handover(ctx, path.id)
-    data = bast.bast(ctx, resources().settings, found)
-    return attachment(data, "application/pdf", f"BAST-{found.number.replace('/', '-')}.pdf")
+    data = bast.stored(ctx, resources().settings, resources().files, found)
+    return attachment(data, "application/pdf", bast.filename(found))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from flask import Response
+from pydantic import BaseModel, ConfigDict
 
-from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, page_of
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, file_of, needed, page_of
+from sifilma.documents.responses import attachment
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import reference
-from sifilma.oversight.schemas import AgreementsIn, ModelsIn, OrganisationsIn, ReferenceChangeBrief, ReferenceChangeOut
+from sifilma.oversight.schemas import AgreementIn, AgreementsIn, ModelsIn, OrganisationsIn, ReferenceChangeBrief, ReferenceChangeOut
 from sifilma.oversight.serializers import change_brief, change_out
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -38,6 +41,23 @@ def propose_agreements(body: AgreementsIn) -> Response:
     return answer(change_out(reference.propose_rows(context(), "agreements", body.rows)), 201)
 
 
+class AgreementForm(BaseModel):
+    """The parts of an agreement: JSON, and the agreement itself as a PDF."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request: Annotated[AgreementIn, JsonPart]
+    document: File
+
+
+@api.post(f"{PATH}/agreement", responses={201: ReferenceChangeOut}, summary="Propose one agreement (PKS) with its PDF")
+@operation("reference.draft")
+def propose_agreement(form: AgreementForm) -> Response:
+    """The digest covers the PDF, so that the approver executes exactly what was uploaded."""
+    given = needed(form.document, "document")
+    return answer(change_out(reference.propose_agreement(context(), resources().files, form.request, given)), 201)
+
+
 @api.post(f"{PATH}/models", responses={201: ReferenceChangeOut}, summary="Propose models of manufacturers")
 @operation("reference.draft", lists=True)
 def propose_models(body: ModelsIn) -> Response:
@@ -58,6 +78,14 @@ def list_changes(query: ChangesQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With its digest: what an approver sends back."""
     return answer(change_out(reference.get_change(context(), path.id)))
+
+
+@api.get(f"{PATH}/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The PDF that came with a change")
+@operation("reference.proposals.view")
+def document(path: IdPath) -> Response:
+    """The download is recorded."""
+    handed = reference.document_of(context(), resources().files, path.id)
+    return attachment(handed.data, handed.media_type, handed.filename)
 
 
 @api.post(f"{PATH}/<uuid:id>/approve", responses={200: ReferenceChangeOut}, summary="Register exactly what was seen")

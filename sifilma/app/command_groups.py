@@ -31,7 +31,9 @@ from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
+from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
+from sifilma.handover import tasks as handovers
 from sifilma.jobs import worker
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
@@ -237,6 +239,12 @@ def _version() -> str:
     return version("sifilma")
 
 
+def _store_papers() -> int:
+    held = resources()
+    stores = (handovers.store_papers, destructions.store_papers)
+    return sum(store(command_context, held.settings, held.files) for store in stores)
+
+
 @dataclass(frozen=True)
 class Timed:
     """A job of the worker. `goes_by_the_clock`: it ends, signs or dates something for good, so a clock that may be wrong stops it."""
@@ -261,6 +269,7 @@ JOBS: dict[str, Timed] = {
     "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),
     "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
     "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
+    "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
     "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),

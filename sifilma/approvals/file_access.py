@@ -22,10 +22,13 @@ class HandedOut:
     filename: str
 
 
-def hand_out(ctx: Context, store: FileStore, document_id: UUID | None, kind: str, object_id: UUID, organisation_id: UUID) -> HandedOut:
+def hand_out(
+    ctx: Context, store: FileStore, document_id: UUID | None, kind: str, object_id: UUID, organisation_id: UUID | None
+) -> HandedOut:
     """Return a file of an object and record the download. Raise NotFound if `document_id` is None.
 
-    The caller has found the object in the actor's scope. `organisation_id` is the organisation that the object concerns.
+    The caller has found the object in the actor's scope. `organisation_id` is the organisation that the object concerns, None if it
+    concerns none.
     """
     if document_id is None:
         raise NotFound()

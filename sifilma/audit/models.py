@@ -127,6 +127,7 @@ class Action(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     DESTRUCTION_CANCEL = "destruction.cancel"
     DOCUMENT_DOWNLOAD = "document.download"
+    PAPER_STORE = "paper.store"
     JOB_BEGIN = "job.begin"
     JOB_RUN = "job.run"
     JOB_COMPLETE = "job.complete"

@@ -118,6 +118,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.DESTRUCTION_VERIFY: _("Destruction verified"),
     Action.DESTRUCTION_CANCEL: _("Destruction cancelled"),
     Action.DOCUMENT_DOWNLOAD: _("Document downloaded"),
+    Action.PAPER_STORE: _("Paper of an earlier act stored"),
     Action.JOB_BEGIN: _("File taken in, to be worked on"),
     Action.JOB_RUN: _("Work on a file begun"),
     Action.JOB_COMPLETE: _("Work on a file completed"),

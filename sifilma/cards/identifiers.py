@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated
 
@@ -31,6 +32,14 @@ def normalise_uid(text: str) -> str:
 def normalise_pcid(text: str) -> str:
     """Return a PCID: 16 bytes as 32 upper-case hexadecimal digits. Raise ValueError."""
     return normalise_hex(text, 32, say("A PCID"))
+
+
+def pcid_seal(pcid: str) -> str:
+    """Return what a paper prints of a PCID: the first 16 hexadecimal digits, upper case, of the SHA-256 of its 16 bytes.
+
+    Whoever has the PCID can compare; whoever has the paper alone does not learn it.
+    """
+    return hashlib.sha256(bytes.fromhex(pcid)).hexdigest()[:16].upper()
 
 
 def normalise_kcv(text: str) -> str:

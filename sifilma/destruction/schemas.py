@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
-from sifilma.identity.fields import Identified, PersonName
+from sifilma.identity.fields import SignatoryIn
 from sifilma.kernel.days import Moment
-from sifilma.kernel.schemas import Strict
+from sifilma.kernel.schemas import SeenText, Strict
 from sifilma.personalisation.schemas import ApprovalOut
 
 
@@ -24,30 +24,22 @@ class DestructionIn(Strict):
     note: str = Field("", max_length=2000)
 
 
-class PersonIn(Identified, Strict):
-    """A person named in a Berita Acara."""
-
-    name: PersonName
-
-
-class OfficialIn(PersonIn):
+class OfficialIn(SignatoryIn):
     """Who was responsible for the destruction."""
 
-    position: str = Field(min_length=2, max_length=200)
 
-
-class WitnessIn(OfficialIn):
+class WitnessIn(SignatoryIn):
     """Who saw it."""
 
-    office: str = Field(min_length=2, max_length=200)
+    office: SeenText = Field(min_length=2, max_length=200)
 
 
 class RecordIn(Strict):
     """The Berita Acara: where, when, how, by whom, seen by whom. `executed_at` carries its zone."""
 
-    place: str = Field(min_length=3, max_length=500)
+    place: SeenText = Field(min_length=3, max_length=500)
     executed_at: Moment
-    method: str = Field(min_length=3, max_length=500)
+    method: SeenText = Field(min_length=3, max_length=500)
     official: OfficialIn
     witnesses: list[WitnessIn] = Field(min_length=2, max_length=20)
 

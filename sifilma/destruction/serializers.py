@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sifilma.accounts.serializers import party
 from sifilma.cards.serializers import history_out
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
+from sifilma.destruction.queries import cards_of, photos_of
 from sifilma.destruction.schemas import DestructionBrief, DestructionOut
-from sifilma.destruction.service import WAY, cards_of, photos_of
+from sifilma.destruction.service import WAY
 from sifilma.identity.models import Person
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach

@@ -14,6 +14,7 @@ from sifilma.approvals.four_eyes import content_digest
 from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
+from sifilma.destruction import berita_acara
 from sifilma.destruction.models import (
     DESTRUCTION,
     Destruction,
@@ -23,7 +24,9 @@ from sifilma.destruction.models import (
     DestructionState,
     Witness,
 )
+from sifilma.destruction.queries import cards_of
 from sifilma.destruction.schemas import DestructionIn, RecordIn
+from sifilma.documents import issued_papers
 from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number
 from sifilma.documents.service import Upload, keep_photo
@@ -185,7 +188,7 @@ def get_recordable(ctx: Context, destruction_id: UUID) -> Destruction:
 def record_execution(
     ctx: Context, settings: Settings, store: FileStore, destruction_id: UUID, data: RecordIn, photos: list[Upload]
 ) -> Destruction:
-    """Record the Berita Acara and destroy the cards, in one transaction.
+    """Record the Berita Acara, store its paper, and destroy the cards, in one transaction.
 
     Raise ClockNotTrusted, Invalid if something is missing or does not fit, and what `get_recordable` raises. No card changes then.
     """
@@ -194,9 +197,20 @@ def record_execution(
     _require_complete(ctx, settings, found, data, photos)
     kept = [keep_photo(ctx, store, photo) for photo in photos]
     _write_record(ctx, settings, found, data, kept)
-    act = WAY.move(ctx, found, DestructionState.EXECUTED, "record", number=found.number, digest=found.record_digest)
+    with issued_papers.printable(_typed(data)):
+        made = berita_acara.make(ctx, store, settings, found)
+    paper = issued_papers.keep(ctx, store, DESTRUCTION.kind, found.id, made, found.organisation_id)
+    act = WAY.move(ctx, found, DestructionState.EXECUTED, "record", number=found.number, digest=found.record_digest, paper=paper)
     _destroy(ctx, found, act)
     return found
+
+
+def _typed(data: RecordIn) -> dict[str, str]:
+    """Return the typed texts by the names of their fields."""
+    typed = {"place": data.place, "method": data.method, "official.name": data.official.name, "official.position": data.official.position}
+    for number, seen in enumerate(data.witnesses):
+        typed |= {f"witnesses.{number}.{name}": getattr(seen, name) for name in ("name", "position", "office")}
+    return typed
 
 
 def _require_complete(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Upload]) -> None:
@@ -275,17 +289,3 @@ def verify(ctx: Context, destruction_id: UUID, note: str = "") -> Destruction:
     found.verified_by_person = ctx.actor.person_id
     WAY.move(ctx, found, DestructionState.VERIFIED, "verify", note)
     return found
-
-
-def cards_of(ctx: Context, found: Destruction) -> list[Card]:
-    """Return the cards of a destruction, in their order."""
-    ids = [named.card_id for named in found.cards]
-    cards = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
-    return [cards[card_id] for card_id in ids]
-
-
-def photos_of(ctx: Context, found: Destruction) -> list[Document]:
-    """Return the photos of a destruction, in their order."""
-    ids = [photo.document_id for photo in found.photos]
-    documents = {document.id: document for document in ctx.session.scalars(select(Document).where(Document.id.in_(ids)))}
-    return [documents[document_id] for document_id in ids]

@@ -13,6 +13,7 @@ from sifilma.cards.serializers import cards_out, timeline
 from sifilma.destruction import berita_acara, form_choices, serializers, service
 from sifilma.destruction.forms import record_of, rows_shown
 from sifilma.destruction.models import DESTRUCTION, DestructionState
+from sifilma.destruction.queries import cards_of, photos_of
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
@@ -91,7 +92,7 @@ def _page(destruction_id: UUID, form: Form) -> Response:
     return form.again(
         "destruction/destruction.html",
         found=found,
-        cards=cards_out(ctx, service.cards_of(ctx, found)),
+        cards=cards_out(ctx, cards_of(ctx, found)),
         people=serializers.people(ctx, found),
         offered=serializers.offered(ctx, found),
         steps=timeline(ctx, DESTRUCTION.kind, found.id),
@@ -133,7 +134,7 @@ def record(destruction_id: UUID) -> AnyResponse:
 def _record(destruction_id: UUID, form: Form) -> Response:
     ctx, settings = context(), resources().settings
     found = service.get_recordable(ctx, destruction_id)
-    cards = cards_out(ctx, service.cards_of(ctx, found))
+    cards = cards_out(ctx, cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
     return form.again("destruction/record.html", found=found, cards=cards, rows=rows_shown(form), limits=limits)
 
@@ -141,11 +142,11 @@ def _record(destruction_id: UUID, form: Form) -> Response:
 @blueprint.get("/<uuid:destruction_id>/berita-acara")
 @operation("destruction.view")
 def pdf(destruction_id: UUID) -> Response:
-    """Return the Berita Acara as a PDF."""
+    """Return the Berita Acara as a PDF, as it was issued."""
     ctx = context()
     found = service.get_destruction(ctx, destruction_id)
-    data = berita_acara.berita_acara(ctx, resources().files, resources().settings, found)
-    return paper(data, PDF, f"BA-{(found.number or '').replace('/', '-')}.pdf")
+    data = berita_acara.stored(ctx, resources().files, resources().settings, found)
+    return paper(data, PDF, berita_acara.filename(found))
 
 
 @blueprint.get("/<uuid:destruction_id>/foto/<int:number>")
@@ -153,7 +154,7 @@ def pdf(destruction_id: UUID) -> Response:
 def photo(destruction_id: UUID, number: int) -> Response:
     """Return a photo of the destruction by its number (from 1)."""
     ctx = context()
-    photos = service.photos_of(ctx, service.get_destruction(ctx, destruction_id))
+    photos = photos_of(ctx, service.get_destruction(ctx, destruction_id))
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]

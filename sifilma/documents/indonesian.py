@@ -38,6 +38,16 @@ def spoken_date(day: date) -> str:
     return f"{DAYS[day.weekday()]} tanggal {words(day.day)} bulan {MONTHS[day.month - 1]} tahun {words(day.year)}"
 
 
+def long_date(day: date) -> str:
+    """Return `5 Desember 2018`."""
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+def short_date(day: date) -> str:
+    """Return `05-12-2018`, the form beside a date in words."""
+    return f"{day:%d-%m-%Y}"
+
+
 def zone_of(region_code: str | None) -> ZoneInfo:
     """Return the time zone of a region code by its province; WIB for None.
 

@@ -1,39 +1,91 @@
-"""Number documents: one series per year, without gaps and without duplicates."""
+"""Number papers: one series per year, and of BASTs one per issuer, without gaps and without duplicates."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
+from uuid import UUID
 
-from sqlalchemy import Integer, String
+from sqlalchemy import ForeignKey, Integer, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sifilma.documents.indonesian import WIB
+from sifilma.identity.models import Organisation
+from sifilma.kernel import triggers
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.db import Base, upsert
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+CLASSIFICATION = "400.8"
+"""The subject of population administration in the filing code of the ministry and the regions (Permendagri 83/2022)."""
+LONGEST_CODE = 6  # letters of a name
+_STATE = (OrganisationKind.DIRECTORATE, OrganisationKind.PROVINCE_OFFICE, OrganisationKind.REGENCY_OFFICE)
+_FORMS = frozenset({"PT", "CV", "TBK", "PERSERO", "PERUM", "UD"})
+"""Words of a name that say what kind of company it is."""
 
 
 class DocumentCounter(Base):
-    """The last number given in a series and year (WIB)."""
+    """The last number given in a series and year (WIB). The series of an issuer ends with its code."""
 
     __tablename__ = "document_counter"
 
-    series: Mapped[str] = mapped_column(String(20), primary_key=True)
+    series: Mapped[str] = mapped_column(String(40), primary_key=True)
     year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     last: Mapped[int] = mapped_column(Integer)
 
 
-def next_number(session: Session, now: datetime, series: str) -> str:
-    """Return the next number of a series, such as `400.8/0007/<series>/XI/2026`.
+class IssuerCode(Base):
+    """What the numbers of an issuer's papers have in them, other than the directorate's. It is given once and stays."""
+
+    __tablename__ = "issuer_code"
+
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(String(20), unique=True)
+
+
+triggers.immutable("issuer_code")
+
+
+def next_number(session: Session, now: datetime, series: str, issuer: Organisation | None = None) -> str:
+    """Return the next number of a series: `400.8/0007/BAST-SAM/XI/2026` for the directorate, or for all if no issuer is given.
+
+    Other issuers have series of their own. An office's names its kode wilayah (`400.8/0007/BAST-SAM/35.20/XI/2026`), a company's the
+    initials of its name (`0007/BAST-SAM/STI/XI/2026`) and no number of the state's filing code.
 
     One upsert takes it. The row stays locked until the commit, so another transaction cannot take the same number, and a rollback gives
     the number back. A database sequence would leave a gap.
     """
     # The directorate is in Jakarta, so its year begins in WIB.
     today = now.astimezone(WIB)
-    first = upsert(session, DocumentCounter).values(series=series, year=today.year, last=1)
+    code = _code(session, issuer) if issuer else ""
+    first = upsert(session, DocumentCounter).values(series="/".join(filter(None, (series, code))), year=today.year, last=1)
     taken = first.on_conflict_do_update(
         index_elements=[DocumentCounter.series, DocumentCounter.year], set_={"last": DocumentCounter.last + 1}
     ).returning(DocumentCounter.last)
     number = session.execute(taken).scalar_one()
-    return f"400.8/{number:04d}/{series}/{ROMAN[today.month - 1]}/{today.year}"
+    filed = CLASSIFICATION if issuer is None or issuer.kind in _STATE else ""
+    return "/".join(filter(None, (filed, f"{number:04d}", series, code, ROMAN[today.month - 1], str(today.year))))
+
+
+def _code(session: Session, issuer: Organisation) -> str:
+    """Return the issuer's code, empty for the directorate. The first of its paper gives it one that no other has."""
+    if issuer.kind == OrganisationKind.DIRECTORATE:
+        return ""
+    own = select(IssuerCode.code).where(IssuerCode.organisation_id == issuer.id)
+    for code in _candidates(issuer):
+        if (found := session.scalar(own)) is not None:
+            return found
+        session.execute(upsert(session, IssuerCode).values(organisation_id=issuer.id, code=code).on_conflict_do_nothing())
+    raise AssertionError("the candidates have no end")
+
+
+def _candidates(issuer: Organisation) -> Iterator[str]:
+    """Yield codes: the kode wilayah of an office, else the initials of a name of several words or the beginning of a single one."""
+    words = [word for word in re.findall(r"[A-Z0-9]+", issuer.name.upper()) if word not in _FORMS]
+    short = "".join(word[0] for word in words) if len(words) > 1 else "".join(words)
+    is_office = OrganisationKind(issuer.kind).is_office
+    first = (issuer.region_code if is_office else None) or short[:LONGEST_CODE] or "ORG"
+    yield first
+    yield from (f"{first}-{number}" for number in count(2))

@@ -17,6 +17,7 @@ from sifilma.approvals.four_eyes import content_digest
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
+from sifilma.destruction.queries import cards_of
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import FIRST, Broken, Snapshot, broken
@@ -43,7 +44,7 @@ class Way:
 
 
 def _destruction_content(ctx: Context, found: Destruction) -> dict[str, Any]:
-    return destruction.content(found, [card.uid for card in destruction.cards_of(ctx, found)])
+    return destruction.content(found, [card.uid for card in cards_of(ctx, found)])
 
 
 WAYS = (

@@ -1,17 +1,19 @@
-"""Invariants of uploaded files: each is in the store as its row says."""
+"""Invariants of files: each is in the store as its row says, and each paper is stored as it was issued."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import and_, exists, select
 
 from sifilma.documents.models import Document
-from sifilma.fsck.dialects import bare
+from sifilma.documents.rendering import FIRST
+from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.snapshot import Outside, Snapshot, broken
+from sifilma.handover.bast import MOST_AT_ONCE
 from sifilma.kernel.errors import Unavailable
 
 
-@outside("document-file", "Every uploaded document's file is there, with its SHA-256 and its size.", Needs.FILES)
+@outside("document-file", "The file of every upload and every issued paper is there, with its SHA-256 and its size.", Needs.FILES)
 def file(look: Outside) -> Found:
     """Read each file once. No transaction is needed: rows never change, and a file is written before its row."""
     for rows in look.batches(select(Document.id, Document.sha256, Document.size, Document.kind), Document.id):
@@ -28,7 +30,7 @@ def file(look: Outside) -> Found:
 
 @in_snapshot("document-uploader", "A document was uploaded by an account of its organisation.")
 def uploader(now: Snapshot) -> Found:
-    """Compare the document's organisation with that of the account. Uploads with an API key name no account."""
+    """Compare the document's organisation with that of the account. Uploads with an API key, and papers of the worker, name no account."""
     document, user = bare("document"), bare("user_account")
     return now.find(
         "document",
@@ -37,3 +39,60 @@ def uploader(now: Snapshot) -> Found:
         .where(document.c.organisation_id.is_distinct_from(user.c.organisation_id)),
         "({kind}) was uploaded by an account of another organisation",
     )
+
+
+_ISSUED = "('issued', 'executed')"
+# The states in which papers are issued: the first of a handover, and the one in which a destruction is recorded.
+_SINCE = (
+    "SELECT MIN(y.at) FROM history y JOIN issued_paper p ON p.object_kind = y.object_kind AND p.object_id = y.object_id"
+    f" WHERE y.object_kind = '{{kind}}' AND y.to_state IN {_ISSUED} AND p.template NOT LIKE '%/{FIRST}'"
+)
+
+
+@in_snapshot("paper-stored", "A BAST or Berita Acara that was issued since papers are stored has its paper.")
+def stored(now: Snapshot) -> Found:
+    """Leave out BASTs of many cards, which the worker makes within a minute."""
+    many = f"AND (SELECT COUNT(*) FROM handover_card c WHERE c.handover_id = y.object_id) <= {MOST_AT_ONCE}"
+    for kind, which in (("handover", many), ("destruction", "")):
+        yield from now.find(
+            kind,
+            f"SELECT y.object_id AS id FROM history y WHERE y.object_kind = '{kind}' AND y.to_state IN {_ISSUED}"
+            f" AND y.at >= ({_SINCE.format(kind=kind)}) {which} AND NOT EXISTS (SELECT 1 FROM issued_paper p"
+            " WHERE p.object_kind = y.object_kind AND p.object_id = y.object_id)",
+            "has no paper",
+        )
+
+
+@in_snapshot("paper-states", "A paper belongs to a BAST or Berita Acara, and states what its digest says.")
+def states(now: Snapshot) -> Found:
+    """Compare the digest of the paper's record with that of its object. Its file is looked at by document-file."""
+    for kind, digest in (("handover", "digest"), ("destruction", "record_digest")):
+        yield from now.find(
+            "issued_paper",
+            f"SELECT p.object_id AS id FROM issued_paper p LEFT JOIN {kind} o ON o.id = p.object_id WHERE p.object_kind = '{kind}'"
+            f" AND (o.id IS NULL OR o.{digest} IS NULL OR o.{digest} <> p.digest)",
+            f"is of no {kind} with its digest",
+        )
+
+
+@in_snapshot("paper-recorded", "The file of a paper is the one that the entry of its act names.")
+def recorded(now: Snapshot) -> Found:
+    """Compare the SHA-256 in the record of acts, which the transparency log covers, with that of the stored file."""
+    paper, document, entry = bare("issued_paper"), bare("document"), bare("audit_entry")
+    acts = and_(
+        entry.c.object_kind == paper.c.object_kind,
+        entry.c.object_id == dashed(paper.c.object_id),
+        entry.c.action.in_(("handover.issue", "destruction.record", "paper.store")),
+        fact(entry.c.data, "paper") == document.c.sha256,
+    )
+    query = select(paper.c.object_id.label("id")).join(document, document.c.id == paper.c.document_id).where(~exists().where(acts))
+    return now.find("issued_paper", query, "is another file than the record of acts names")
+
+
+@in_snapshot("change-document", "The PDF of a change of reference data is the one that its digest covers.")
+def change_document(now: Snapshot) -> Found:
+    """Compare the SHA-256 in the content, of which the digest is made, with that of the file."""
+    change, document = bare("reference_change"), bare("document")
+    query = select(change.c.id).outerjoin(document, document.c.id == change.c.document_id)
+    differs = fact(change.c.content, "document").is_distinct_from(document.c.sha256)
+    return now.find("reference_change", query.where(differs), "has another PDF than its content names")

@@ -8,7 +8,8 @@ from sifilma.approvals.four_eyes import content_digest
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import FIRST, Snapshot, broken
 from sifilma.handover.models import Handover
-from sifilma.handover.service import cards_of, content
+from sifilma.handover.queries import stated_of
+from sifilma.handover.service import content
 
 # _RECEIVED: the received handovers with their cards. _CHAIN: each with the receiver of the card's handover before it.
 _RECEIVED = (
@@ -64,7 +65,7 @@ def digest(now: Snapshot) -> Found:
     after = FIRST
     while rows := list(ctx.session.scalars(select(Handover).where(Handover.id > after).order_by(Handover.id).limit(100))):
         for handover in rows:
-            if content_digest(content(handover, cards_of(ctx, handover))) != handover.digest:
+            if content_digest(content(stated_of(ctx, handover))) != handover.digest:
                 yield broken("handover", handover.id, "does not say what its digest says")
         after = rows[-1].id
         ctx.session.expunge_all()

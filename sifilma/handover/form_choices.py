@@ -12,13 +12,17 @@ from sqlalchemy import func, select
 from sifilma.cards.models import Card
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
-from sifilma.handover.service import ready_state
+from sifilma.documents.letterhead import seat
+from sifilma.handover.models import Side
+from sifilma.handover.queries import find_head, find_last_signatory
+from sifilma.handover.service import POSITIONS, acting_signatory, ready_state
 from sifilma.identity.models import Organisation
-from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
 
 MOST_SHOWN = 2000
+SIGNATORY_FIELDS = ("name", "id_kind", "id_number", "position")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,24 @@ def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
     for row, shown in zip(rows, cards_out(ctx, [row.Card for row in rows]), strict=True):
         made.setdefault(row.Card.personalisation_request_id, Lot(row.letter_number, row.letter_date)).cards.append(shown)
     return list(made.values())
+
+
+def suggested(ctx: Context, receiver_id: UUID) -> dict[str, str]:
+    """Return what the form holds before somebody types: the issuer's place, and who signed last for each side.
+
+    The first time, the person who acts signs for the issuer. The directorate, which sees all accounts, is offered the receiver's head.
+    """
+    issuer = ctx.session.get_one(Organisation, ctx.actor.organisation_id)
+    found = {"place": seat(ctx.session, issuer)}
+    giving = find_last_signatory(ctx, Side.ISSUER, issuer.id) or acting_signatory(ctx)
+    taking = find_last_signatory(ctx, Side.RECEIVER, issuer.id, receiver_id)
+    for side, person in ((Side.ISSUER, giving), (Side.RECEIVER, taking)):
+        if person is not None:
+            found |= {f"{side}_signatory.{name}": str(getattr(person, name)) for name in SIGNATORY_FIELDS}
+    if taking is None and ctx.actor.is_central and (head := find_head(ctx, receiver_id)):
+        particulars = {"name": head.name, "id_kind": head.id_kind, "id_number": head.id_number, "position": POSITIONS[Role.HEAD]}
+        found |= {f"{Side.RECEIVER}_signatory.{name}": value for name, value in particulars.items()}
+    return found
 
 
 def _ready(ctx: Context) -> tuple[Any, ...]:

@@ -25,6 +25,13 @@ class HandoverState(StrEnum):
     REFUSED = "refused"
 
 
+class Side(StrEnum):
+    """The two who sign a BAST: PIHAK PERTAMA hands over, PIHAK KEDUA receives."""
+
+    ISSUER = "issuer"
+    RECEIVER = "receiver"
+
+
 S = HandoverState
 HANDOVER = LifeCycle(
     "handover",
@@ -39,7 +46,10 @@ HANDOVER = LifeCycle(
 
 
 class Handover(Stateful, Base):
-    """One BAST. `digest` is the SHA-256 (hex) of its content (`service.content`); the PDF prints it."""
+    """One BAST. `digest` is the SHA-256 (hex) of its content (`service.content`); the PDF prints it.
+
+    `place` is None for one from before BASTs named a place, signatories and machines.
+    """
 
     __tablename__ = "handover"
     __table_args__ = (
@@ -56,15 +66,20 @@ class Handover(Stateful, Base):
     issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     issued_by: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
     notes: Mapped[str] = mapped_column(Text, default="")
+    place: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
 
     issuer: Mapped[Organisation] = relationship(foreign_keys=[issuer_id], lazy="joined")
     receiver: Mapped[Organisation] = relationship(foreign_keys=[receiver_id], lazy="joined")
     cards: Mapped[list[HandoverCard]] = relationship(order_by="HandoverCard.position", lazy="selectin")
+    signatories: Mapped[list[HandoverSignatory]] = relationship(order_by="HandoverSignatory.side")
 
 
 class HandoverCard(Base):
-    """One card of a handover. `former_state` is the state it returns to if the handover is cancelled or refused."""
+    """One card of a handover. `former_state` is the state it returns to if the handover is cancelled or refused.
+
+    `machine` is the hardware number of the unit the card was tied to when the BAST was issued, `pcid_seal` the seal of that unit's PCID.
+    """
 
     __tablename__ = "handover_card"
 
@@ -72,10 +87,27 @@ class HandoverCard(Base):
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True, index=True)
     position: Mapped[int]
     former_state: Mapped[str] = mapped_column(String(20))
+    machine: Mapped[str | None] = mapped_column(String(40))
+    pcid_seal: Mapped[str | None] = mapped_column(String(16))
 
 
-triggers.immutable("handover", "number", "issuer_id", "receiver_id", "issued_at", "issued_by", "notes", "digest")
+class HandoverSignatory(Base):
+    """Who signs a BAST for one side, as printed on it."""
+
+    __tablename__ = "handover_signatory"
+    __table_args__ = (CheckConstraint("side IN ('issuer', 'receiver')", name="side"),)
+
+    handover_id: Mapped[UUID] = mapped_column(ForeignKey("handover.id"), primary_key=True)
+    side: Mapped[str] = mapped_column(String(10), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    id_kind: Mapped[str] = mapped_column(String(10))
+    id_number: Mapped[str] = mapped_column(String(40))
+    position: Mapped[str] = mapped_column(String(200))
+
+
+triggers.immutable("handover", "number", "issuer_id", "receiver_id", "issued_at", "issued_by", "notes", "place", "digest")
 triggers.immutable("handover_card")
+triggers.immutable("handover_signatory")
 triggers.guard(
     "handover_card_held",
     "handover_card",

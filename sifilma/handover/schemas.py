@@ -10,15 +10,39 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
-from sifilma.kernel.schemas import Strict
+from sifilma.identity.fields import SignatoryIn
+from sifilma.kernel.schemas import SeenText, Strict
 
 
 class HandoverIn(Strict):
-    """Which cards go to whom."""
+    """Which cards go to whom; where, and who signs.
+
+    Without `place` it is the issuer's own. Without `issuer_signatory` the person who issues signs; without `receiver_signatory` the paper
+    has dots, to be filled in by hand.
+    """
 
     to: UUID
     cards: list[Uid] = Field(min_length=1, max_length=10_000)
-    notes: str = Field("", max_length=2000)
+    notes: SeenText = Field("", max_length=2000)
+    place: SeenText = Field("", max_length=200)
+    issuer_signatory: SignatoryIn | None = None
+    receiver_signatory: SignatoryIn | None = None
+
+
+class SignatoryOut(BaseModel):
+    """Who signs for a side. Id numbers stand on the paper alone."""
+
+    side: str
+    name: str
+    position: str
+
+
+class PaperOut(BaseModel):
+    """The file of a BAST as it was issued: its SHA-256 (hex), size in bytes, and the template with its version."""
+
+    sha256: str
+    size: int
+    template: str
 
 
 class HandoverBrief(BaseModel):
@@ -39,5 +63,8 @@ class HandoverOut(HandoverBrief):
 
     notes: str
     digest: str
+    place: str | None
+    signatories: list[SignatoryOut]
+    paper: PaperOut | None
     cards: list[str]
     history: list[StepOut]

@@ -7,26 +7,39 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
+from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.cards.identifiers import pcid_seal
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
+from sifilma.documents import issued_papers
+from sifilma.documents.letterhead import seat
 from sifilma.documents.numbering import next_number
-from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverState
-from sifilma.identity.models import Organisation
+from sifilma.handover import bast
+from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
+from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
+from sifilma.handover.schemas import HandoverIn
+from sifilma.identity.fields import SignatoryIn
+from sifilma.identity.models import IdKind, Organisation, Person
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
-from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import PersonalisationRequest
 
 SERIES = "BAST-SAM"
+POSITIONS = {
+    Role.HEAD: "Kepala", Role.APPROVER: "Pemberi Persetujuan SI-FILMA", Role.OPERATOR: "Operator SI-FILMA", Role.STAFF: "Petugas",
+}  # fmt: skip
+"""What a role is called where a person signs, if no other position is typed."""
 
 
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[Handover]:
@@ -50,27 +63,49 @@ def get_handover(ctx: Context, handover_id: UUID) -> Handover:
     return found
 
 
-def issue(ctx: Context, receiver_id: UUID, uids: list[str], notes: str = "") -> Handover:
-    """Issue a BAST for cards that the actor's organisation holds, and move them to `handed_over`.
+def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) -> Handover:
+    """Issue a BAST for cards that the actor's organisation holds, store its paper, and move the cards to `handed_over`.
 
-    Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or not ready, or if another organisation is next.
+    Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or not ready, if another organisation is next, or
+    if no font has a sign that was typed.
     """
-    issuer_id = ctx.actor.organisation_id
-    receiver = ctx.session.get(Organisation, receiver_id)
-    if receiver is None or receiver.id == issuer_id:
+    issuer = ctx.session.get(Organisation, ctx.actor.organisation_id)
+    receiver = ctx.session.get(Organisation, data.to)
+    if issuer is None or receiver is None or receiver.id == issuer.id:
         raise Invalid.field("to", "Choose the organisation that receives the cards.")
-    central = ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
-    cards = by_uids(ctx, uids, Card.holder_id == issuer_id, Card.state == ready_state(ctx))
-    _require_chain(ctx, receiver, list(cards.values()), central)
-    handover = _make(ctx, receiver, list(cards.values()), notes)
-    act = record(ctx, Action.HANDOVER_ISSUE, "handover", handover.id, number=handover.number, receiver=str(receiver.id), cards=uids)
+    cards = list(by_uids(ctx, list(data.cards), Card.holder_id == issuer.id, Card.state == ready_state(ctx)).values())
+    _require_chain(ctx, receiver, cards, ctx.actor.is_central)
+    stated = _make(ctx, issuer, receiver, cards, data)
+    handover = stated.handover
+    paper = _write_paper(ctx, settings, store, stated)
+    facts: dict[str, Any] = {
+        "number": handover.number,
+        "receiver": str(receiver.id),
+        "cards": data.cards,
+        **({"paper": paper} if paper else {}),
+    }
+    act = record(ctx, Action.HANDOVER_ISSUE, "handover", handover.id, **facts)
     HANDOVER.born(handover, HandoverState.ISSUED, act)
     ctx.session.add(handover)
     ctx.session.flush()
-    _add_cards(ctx, handover, list(cards.values()))  # before the cards' step: it stores their present state as `former_state`
-    _move_cards(ctx, list(cards.values()), CardState.HANDED_OVER, act, handover.number)
+    ctx.session.add_all((*stated.rows, *stated.signatories.values()))  # before the cards' step: rows have the present state
+    ctx.session.flush()
+    _move_cards(ctx, cards, CardState.HANDED_OVER, act, handover.number)
     ctx.session.refresh(handover)
     return handover
+
+
+def _write_paper(ctx: Context, settings: Settings, store: FileStore, stated: Stated) -> str:
+    """Store the paper and return its SHA-256 (hex). One of many cards is only checked: the worker makes it."""
+    typed = {"place": stated.handover.place or "", "notes": stated.handover.notes}
+    for side, person in stated.signatories.items():
+        typed |= {f"{side}_signatory.name": person.name, f"{side}_signatory.position": person.position}
+    with issued_papers.printable(typed):
+        if len(stated.cards) > bast.MOST_AT_ONCE:
+            bast.check(ctx, settings, stated)
+            return ""
+        made = bast.make(ctx, settings, stated)
+    return issued_papers.keep(ctx, store, HANDOVER.kind, stated.handover.id, made, stated.issuer.id)
 
 
 def ready_state(ctx: Context) -> CardState:
@@ -89,40 +124,85 @@ def _require_chain(ctx: Context, receiver: Organisation, cards: list[Card], cent
             raise Invalid.field("to", say("%(uid)s was asked for by another organisation.", uid=card.uid), type="wrong-receiver")
 
 
-def _make(ctx: Context, receiver: Organisation, cards: list[Card], notes: str) -> Handover:
+def _make(ctx: Context, issuer: Organisation, receiver: Organisation, cards: list[Card], data: HandoverIn) -> Stated:
     ctx.require_trusted_clock()
     now = ctx.trusted_now
     made = Handover(
         id=uuid7(),
-        number=next_number(ctx.session, now, SERIES),
-        issuer_id=ctx.actor.organisation_id,
+        number=next_number(ctx.session, now, SERIES, issuer),
+        issuer_id=issuer.id,
         receiver_id=receiver.id,
         issued_at=now,
         issued_by=ctx.actor.user_id,
-        notes=notes,
+        notes=data.notes,
+        place=data.place or seat(ctx.session, issuer),
     )
-    made.digest = content_digest(content(made, cards))
-    return made
+    stated = Stated(made, issuer, receiver, cards, _rows(ctx, made, cards), letters_of(ctx, cards), _signatories(ctx, made, data))
+    made.digest = content_digest(content(stated))
+    return stated
 
 
-def content(handover: Handover, cards: list[Card]) -> dict[str, Any]:
-    """Return the content of a BAST, of which its digest is made. `issued_at` is in seconds since 1970 (UTC); the cards keep their order."""
+def _rows(ctx: Context, handover: Handover, cards: list[Card]) -> list[HandoverCard]:
+    units = units_of(ctx, cards)
+    rows = []
+    for position, card in enumerate(cards, start=1):
+        unit = units.get(card.unit_id) if card.unit_id else None
+        row = HandoverCard(handover_id=handover.id, card_id=card.id, position=position, former_state=card.state)
+        if unit is not None:
+            row.machine, row.pcid_seal = unit.hardware_number, pcid_seal(unit.pcid) if unit.pcid else None
+        rows.append(row)
+    return rows
+
+
+def _signatories(ctx: Context, handover: Handover, data: HandoverIn) -> dict[Side, HandoverSignatory]:
+    named = {Side.ISSUER: data.issuer_signatory or acting_signatory(ctx), Side.RECEIVER: data.receiver_signatory}
     return {
+        side: HandoverSignatory(
+            handover_id=handover.id,
+            side=str(side),
+            name=person.name,
+            id_kind=str(person.id_kind),
+            id_number=person.id_number,
+            position=person.position,
+        )
+        for side, person in named.items()
+        if person is not None
+    }
+
+
+def acting_signatory(ctx: Context) -> SignatoryIn | None:
+    """Return the person who acts, as whoever signs for their organisation, or None for an API key. The position is that of the role."""
+    person = ctx.session.get(Person, ctx.actor.person_id) if ctx.actor.person_id else None
+    if person is None:
+        return None
+    position = next((words for role, words in POSITIONS.items() if role in ctx.actor.roles), POSITIONS[Role.STAFF])
+    # Not validated: what was entered before a rule was made still is how this person is known.
+    return SignatoryIn.model_construct(id_kind=IdKind(person.id_kind), id_number=person.id_number, name=person.name, position=position)
+
+
+def content(stated: Stated) -> dict[str, Any]:
+    """Return the content of a BAST, of which its digest is made. `issued_at` is in seconds since 1970 (UTC); the cards keep their order.
+
+    A BAST from before places were named states neither place nor letters, signatories and machines.
+    """
+    handover = stated.handover
+    old = {
         "number": handover.number,
         "issuer": str(handover.issuer_id),
         "receiver": str(handover.receiver_id),
         "issued_at": int(handover.issued_at.timestamp()),
-        "cards": [[card.uid, card.function, card.kcv] for card in cards],
+        "cards": [[card.uid, card.function, card.kcv] for card in stated.cards],
         "notes": handover.notes,
     }
-
-
-def _add_cards(ctx: Context, handover: Handover, cards: list[Card]) -> None:
-    ctx.session.add_all(
-        HandoverCard(handover_id=handover.id, card_id=card.id, position=position, former_state=card.state)
-        for position, card in enumerate(cards, start=1)
-    )
-    ctx.session.flush()
+    if handover.place is None:
+        return old
+    people = sorted(stated.signatories.items())
+    return old | {
+        "place": handover.place,
+        "letters": [[letter.number, letter.day.isoformat(), letter.sender] for letter in stated.letters],
+        "signatories": [[str(side), one.name, one.id_kind, one.id_number, one.position] for side, one in people],
+        "machines": [[row.machine, row.pcid_seal] for row in stated.rows],
+    }
 
 
 def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
@@ -187,13 +267,6 @@ def cards_on_their_way_query() -> Select[UUID]:
     """Return a query of the ids of cards in handovers that are neither received nor refused nor cancelled."""
     query = select(HandoverCard.card_id).join(Handover, Handover.id == HandoverCard.handover_id)
     return query.where(Handover.state == HandoverState.ISSUED)
-
-
-def cards_of(ctx: Context, handover: Handover) -> list[Card]:
-    """Return the cards of a handover, in their order on the BAST."""
-    ids = [row.card_id for row in handover.cards]
-    found = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
-    return [found[card_id] for card_id in ids]
 
 
 def _move_cards(ctx: Context, cards: list[Card], target: CardState, act: Act, note: str) -> None:

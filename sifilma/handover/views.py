@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions, noted
@@ -16,6 +17,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF
 from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, HandoverState
+from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
 from sifilma.resources import resources
@@ -38,6 +40,8 @@ EXPORT = Export(
     },
 )
 STATES = [str(name) for name in HandoverState]
+SIGNATORIES = ("issuer_signatory", "receiver_signatory")
+"""Groups of the form: who signs for each side."""
 
 
 @blueprint.get("")
@@ -53,8 +57,8 @@ def index() -> Response:
 @blueprint.get("/buat")
 @operation("handover.issue")
 def new() -> Response:
-    """Show the form: the receiver is chosen first, then the cards that wait for it."""
-    return _form(Form(request.args))
+    """Show the form: the receiver is chosen first, then the cards that wait for it. Place and signatories are suggested."""
+    return _form(Form(MultiDict(request.args)), suggests=True)
 
 
 @blueprint.post("/buat")
@@ -64,8 +68,9 @@ def issue() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
-        data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)))
-        made = service.issue(ctx, data.to, list(data.cards), data.notes)
+        signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
+        data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)), **signing)
+        made = service.issue(ctx, resources().settings, resources().files, data)
         return seen("handover_pages.show", "issued", handover_id=made.id)
     return _form(form)
 
@@ -80,10 +85,10 @@ def show(handover_id: UUID) -> Response:
 @blueprint.get("/<uuid:handover_id>/dokumen")
 @operation("handover.view")
 def pdf(handover_id: UUID) -> Response:
-    """Return the BAST as a PDF. The same BAST always gives the same bytes."""
+    """Return the BAST as a PDF, as it was issued."""
     found = service.get_handover(context(), handover_id)
-    data = bast.bast(context(), resources().settings, found)
-    return paper(data, PDF, f"BAST-{found.number.replace('/', '-')}.pdf")
+    data = bast.stored(context(), resources().settings, resources().files, found)
+    return paper(data, PDF, bast.filename(found))
 
 
 def _page(handover_id: UUID, form: Form) -> Response:
@@ -94,18 +99,20 @@ def _page(handover_id: UUID, form: Form) -> Response:
     return form.again(
         "handover/handover.html",
         handover=handover,
-        cards=cards_out(ctx, service.cards_of(ctx, handover)),
+        cards=cards_out(ctx, cards_of(ctx, handover)),
         answers=answers,
         cancels=cancels,
         steps=timeline(ctx, HANDOVER.kind, handover.id),
     )
 
 
-def _form(form: Form) -> Response:
+def _form(form: Form, *, suggests: bool = False) -> Response:
     ctx = context()
     receivers = form_choices.receivers(ctx)
     chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
     lots = form_choices.lots(ctx, chosen.id) if chosen else []
+    if suggests and chosen:
+        form.values.update(form_choices.suggested(ctx, chosen.id))
     return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 

@@ -15,7 +15,8 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 
 from sifilma.identity.models import IdKind
-from sifilma.kernel.text import say
+from sifilma.kernel.schemas import SeenText, Strict
+from sifilma.kernel.text import is_hidden, say
 from sifilma.regions.loading import district_codes
 
 COUNTRY = "ID"
@@ -30,10 +31,9 @@ NUMBER_WORDS = {
     IdKind.NRP: say("An NRP has 8 digits."),
     IdKind.EMPLOYEE: say("An employee number has 1 to 40 letters, digits, dots, slashes or dashes."),
 }
+ID_WORDS = {IdKind.NIP: "NIP", IdKind.NRP: "NRP", IdKind.EMPLOYEE: "Nomor pegawai"}
+"""What a number is called on papers."""
 NO_NIK = say("This number looks like a NIK, which is never entered here.")
-# Letters by their category that show nothing: the Hangul fillers. Together with the categories below nothing invisible is left.
-_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-_UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
 def id_number(kind: IdKind, typed: str) -> str:
@@ -79,7 +79,7 @@ def _is_date(year: int, month: int, day: int) -> bool:
 def spelled(name: str) -> str:
     """Return a name in NFC with single spaces. Raise ValueError for one without a letter or with characters that show nothing."""
     plain = " ".join(unicodedata.normalize("NFC", name).split())
-    if any(unicodedata.category(sign) in _UNSEEN or sign in _FILLERS for sign in plain):
+    if any(map(is_hidden, plain)):
         raise ValueError(say("A name has no invisible characters."))
     if not any(unicodedata.category(sign).startswith("L") for sign in plain):
         raise ValueError(say("A name has letters."))
@@ -141,3 +141,10 @@ class Identified(BaseModel):
         # Without a kind, that is the fault that is reported.
         kind: Any = found.data.get("id_kind")
         return typed if kind is None else id_number(kind, typed)
+
+
+class SignatoryIn(Identified, Strict):
+    """Who signs a paper: name, id number and official position, as they are printed on it."""
+
+    name: PersonName
+    position: SeenText = Field(min_length=2, max_length=200)

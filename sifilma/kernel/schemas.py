@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sifilma.kernel.field_notes import LENGTH
+from sifilma.kernel.text import visible
 
 Remark = Annotated[str, Field(max_length=LENGTH)]
+
+
+def _seen(typed: Any) -> Any:
+    return visible(typed) if isinstance(typed, str) else typed
+
+
+SeenText = Annotated[str, BeforeValidator(_seen)]
+"""A free text as it is seen and printed (`kernel.text.visible`): its length is that of what is left."""
 
 
 class Strict(BaseModel):

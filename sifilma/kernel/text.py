@@ -1,11 +1,36 @@
-"""Sentences that keep their template and values apart, so that a page can translate them."""
+"""Sentences that keep their template and values apart, so that a page can translate them; and which characters of a text are seen."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import SkipValidation
+
+HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Categories of characters that show nothing or mean nothing: control, format, unassigned, private, halves of pairs, two kinds of break."""
+FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs by their category that nevertheless show nothing: the Hangul fillers, the empty Braille pattern."""
+_DROPPED = frozenset({"Cc", "Cf", "Cs"})
+
+
+def is_hidden(sign: str) -> bool:
+    """Return whether a character shows nothing, or is none that Unicode knows. A space is seen by what it separates."""
+    return unicodedata.category(sign) in HIDDEN or sign in FILLERS
+
+
+def visible(text: str) -> str:
+    r"""Return a text in NFC as it is seen: without characters that show nothing, such as marks of direction or of a possible hyphen.
+
+    Line ends become `\n`; tabs stay. What Unicode does not know stays too: it may be a sign of a newer version, which whoever shows or
+    prints the text judges.
+    """
+    lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").translate(_BREAKS)
+    return "".join(sign for sign in lines if sign in "\n\t" or not (unicodedata.category(sign) in _DROPPED or sign in FILLERS))
+
+
+_BREAKS = str.maketrans(dict.fromkeys("\r\x0b\x0c\x85\u2028\u2029", "\n"))
 
 
 class Text(str):

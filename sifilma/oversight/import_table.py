@@ -43,11 +43,12 @@ def _agreement_faults(ctx: Context, rows: Mapping[int, AgreementIn]) -> Iterable
             yield RowError(number, "valid_until", "The agreement ends before it begins.")
 
 
-def _register_agreements(ctx: Context, rows: Sequence[AgreementIn]) -> None:
+def register_agreements(ctx: Context, rows: Sequence[AgreementIn], document_id: UUID | None = None) -> None:
+    """Register checked rows. `document_id` is the PDF of a single one."""
     institutions = _named(ctx, OrganisationKind.INSTITUTION, [row.institution for row in rows])
     for row in rows:
         institution = ctx.session.get_one(Organisation, institutions[row.institution])
-        register_agreement(ctx, institution, row.number, row.valid_from, row.valid_until)
+        register_agreement(ctx, institution, row.number, row.valid_from, row.valid_until, document_id)
 
 
 def _known_models(ctx: Context) -> set[str]:
@@ -120,7 +121,7 @@ AGREEMENTS = Table(
     key=lambda row: (row.institution, row.number),
     known=_known_agreements,
     faults=_agreement_faults,
-    register=_register_agreements,
+    register=register_agreements,
     lookups=lambda ctx: [_list_of(ctx, OrganisationKind.INSTITUTION, "institution", say("Institutions"))],
 )
 MODELS = Table(

@@ -22,7 +22,10 @@ from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_chec
 
 
 class Agreement(Base):
-    """An agreement (PKS): an institution's right to use readers, from one day until another, both included (docs/domain.md, rule 8)."""
+    """An agreement (PKS): an institution's right to use readers, from one day until another, both included (docs/domain.md, rule 8).
+
+    `document_id` is the agreement itself as a PDF, if it was uploaded with the proposal.
+    """
 
     __tablename__ = "agreement"
     __table_args__ = (UniqueConstraint("organisation_id", "number"), CheckConstraint("valid_from <= valid_until", name="dates"))
@@ -32,6 +35,7 @@ class Agreement(Base):
     number: Mapped[str] = mapped_column(String(100))
     valid_from: Mapped[date]
     valid_until: Mapped[date]
+    document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -170,7 +174,8 @@ CHANGE = proposal_cycle("reference_change", "what it adds is registered")
 class ReferenceChange(Proposed, Base):
     """Rows that an operator proposes to add to the reference data.
 
-    `content` is `{"rows": [...]}`; `digest` is the SHA-256 (hex) of id, kind and rows (`reference.body`).
+    `content` is `{"rows": [...]}`, with `document` (SHA-256, hex) if a PDF came with them; `digest` is the SHA-256 (hex) of id, kind and
+    content (`reference.body`).
     """
 
     __tablename__ = "reference_change"
@@ -184,9 +189,10 @@ class ReferenceChange(Proposed, Base):
     content: Mapped[dict[str, Any]]
     digest: Mapped[str] = mapped_column(String(64))
     count: Mapped[int] = mapped_column(Integer)
+    document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
 
 
-triggers.immutable("agreement", "organisation_id", "number", "valid_from", "valid_until")
+triggers.immutable("agreement", "organisation_id", "number", "valid_from", "valid_until", "document_id")
 # `content` is empty: the trigger `model_case_application` below freezes the application in every state.
 four_eyes.protect(
     "model_case",
@@ -234,7 +240,10 @@ triggers.guard(
     "reference_change_content",
     "reference_change",
     "UPDATE",
-    " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in ("kind", "content", "digest", "count", "proposed_by_person")),
+    " OR ".join(
+        f"OLD.{column} IS DISTINCT FROM NEW.{column}"
+        for column in ("kind", "content", "digest", "count", "document_id", "proposed_by_person")
+    ),
     "reference_change: what was proposed does not change",
 )
 _NO_APPROVER = (

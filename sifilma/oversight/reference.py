@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from sifilma.accounts.import_table import ORGANISATIONS
+from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import not_what_was_seen, require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.documents.service import Upload
+from sifilma.documents.models import Document, DocumentKind
+from sifilma.documents.service import Upload, keep_pdf
 from sifilma.documents.tables.rows import Table
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
@@ -23,11 +25,13 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
-from sifilma.oversight.import_table import AGREEMENTS, MODELS
+from sifilma.oversight.import_table import AGREEMENTS, MODELS, register_agreements
 from sifilma.oversight.models import CHANGE, ChangeKind, ChangeState, ReferenceChange
+from sifilma.oversight.schemas import AgreementIn
 
 PROPOSALS = Proposals(CHANGE, ReferenceChange, say("Whoever submitted never approves."))
 TABLES: dict[ChangeKind, Table[Any]] = {
@@ -73,6 +77,17 @@ def propose_file(ctx: Context, kind: ChangeKind, file: Upload | None, max_rows: 
 
 def propose_row(ctx: Context, kind: ChangeKind, row: BaseModel) -> ReferenceChange:
     """Propose one row. Raise Invalid that names the fields with errors, also if the row is registered already."""
+    return _propose(ctx, kind, _checked(ctx, kind, row))
+
+
+def propose_agreement(ctx: Context, store: FileStore, row: AgreementIn, file: Upload | None) -> ReferenceChange:
+    """Propose one agreement with its PDF, which the proposal's digest covers. Raise as `propose_row` and `keep_pdf` (`document`) do."""
+    new = _checked(ctx, ChangeKind.AGREEMENTS, row)
+    document = keep_pdf(ctx, store, file, DocumentKind.AGREEMENT, "document") if file else None
+    return _propose(ctx, ChangeKind.AGREEMENTS, new, document)
+
+
+def _checked(ctx: Context, kind: ChangeKind, row: BaseModel) -> list[Any]:
     table = TABLES[kind]
     try:
         new = table.checked(ctx, {1: row})
@@ -81,7 +96,7 @@ def propose_row(ctx: Context, kind: ChangeKind, row: BaseModel) -> ReferenceChan
         raise Invalid(refused.detail, errors=errors) from None
     if not new:
         raise Invalid.field(table.name, "This is registered already.")
-    return _propose(ctx, kind, new)
+    return new
 
 
 def propose_rows(ctx: Context, kind: str, rows: Sequence[BaseModel]) -> ReferenceChange:
@@ -92,13 +107,14 @@ def propose_rows(ctx: Context, kind: str, rows: Sequence[BaseModel]) -> Referenc
     return _propose(ctx, ChangeKind(kind), new)
 
 
-def _propose(ctx: Context, kind: ChangeKind, rows: list[Any]) -> ReferenceChange:
+def _propose(ctx: Context, kind: ChangeKind, rows: list[Any], document: Document | None = None) -> ReferenceChange:
     _refuse_directorate(kind, rows)
     made = ReferenceChange(
         id=uuid7(),
         kind=str(kind),
-        content={"rows": [row.model_dump(mode="json") for row in rows]},
+        content={"rows": [row.model_dump(mode="json") for row in rows]} | ({"document": document.sha256} if document else {}),
         count=len(rows),
+        document_id=document.id if document else None,
     )
     made.digest = content_digest(body(made))
     act = record(ctx, Action.REFERENCE_PROPOSE, CHANGE.kind, made.id, kind=made.kind, count=made.count, digest=made.digest)
@@ -113,8 +129,8 @@ def _refuse_directorate(kind: ChangeKind, rows: list[Any]) -> None:
 
 
 def body(change: ReferenceChange) -> dict[str, Any]:
-    """Return the content of which the digest is made: id, kind and rows."""
-    return {"id": str(change.id), "kind": change.kind, "rows": change.content["rows"]}
+    """Return the content of which the digest is made: id, kind, rows and, if a PDF came with them, its SHA-256."""
+    return {"id": str(change.id), "kind": change.kind} | change.content
 
 
 def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> ReferenceChange:
@@ -134,9 +150,18 @@ def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> Refer
     if len(table.checked(ctx, dict(enumerate(rows, start=1)))) < len(rows):
         raise Conflict("Some of it has been registered since. Reject this, and propose what is left.", type="known-already")
     _decide(ctx, found, execute=True, note=note)
-    table.register(ctx, rows)
+    if found.document_id is not None:
+        register_agreements(ctx, rows, found.document_id)
+    else:
+        table.register(ctx, rows)
     ctx.session.flush()
     return found
+
+
+def document_of(ctx: Context, store: FileStore, change_id: UUID) -> HandedOut:
+    """Return the PDF that came with a change, and record the download. Raise NotFound if the actor may not see it or there is none."""
+    found = get_change(ctx, change_id)
+    return hand_out(ctx, store, found.document_id, CHANGE.kind, found.id, None)
 
 
 def reject(ctx: Context, change_id: UUID, note: str) -> ReferenceChange:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
 from sifilma.documents import list_views, lists
+from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
@@ -64,6 +65,14 @@ def show(change_id: UUID) -> Response:
     return _page(change_id, Form())
 
 
+@blueprint.get("/usulan/<uuid:change_id>/dokumen")
+@operation("reference.proposals.view")
+def document(change_id: UUID) -> Response:
+    """Return the PDF that came with a change. The download is recorded."""
+    handed = reference.document_of(context(), resources().files, change_id)
+    return paper(handed.data, handed.media_type, handed.filename)
+
+
 @blueprint.get("/baru")
 @operation("reference.draft")
 def new_organisation() -> Response:
@@ -96,7 +105,8 @@ def propose_agreement(organisation_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         institution = reference.get_organisation_of_kind(ctx, organisation_id, OrganisationKind.INSTITUTION)
-        made = reference.propose_row(ctx, ChangeKind.AGREEMENTS, form.model(AgreementIn, institution=institution.name))
+        row = form.model(AgreementIn, institution=institution.name)
+        made = reference.propose_agreement(ctx, resources().files, row, upload("document"))
         return seen("reference_pages.show", "proposed", change_id=made.id)
     return _agreement(organisation_id, form)
 

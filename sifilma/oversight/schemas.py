@@ -129,6 +129,7 @@ class ReferenceChangeBrief(BaseModel):
 
 
 class ReferenceChangeOut(ReferenceChangeBrief):
-    """A change with its rows."""
+    """A change with its rows, and the SHA-256 (hex) of the PDF that came with them."""
 
     rows: list[dict[str, Any]]
+    document_sha256: str | None

@@ -57,5 +57,10 @@ def change_brief(change: ReferenceChange) -> ReferenceChangeBrief:
 
 
 def change_out(change: ReferenceChange) -> ReferenceChangeOut:
-    """Return a change with its rows."""
-    return ReferenceChangeOut(**change_brief(change).model_dump(), rows=change.content["rows"])
+    """Return a change with its rows, and the address of its PDF if there is one."""
+    shown = ReferenceChangeOut(
+        **change_brief(change).model_dump(), rows=change.content["rows"], document_sha256=change.content.get("document")
+    )
+    if change.document_id is not None:
+        shown.links |= links("reference-changes", change.id, document="document")
+    return shown

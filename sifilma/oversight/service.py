@@ -23,14 +23,22 @@ from sifilma.oversight.models import Agreement
 NO_AGREEMENT = say("The institution has no agreement (PKS) that is valid today.")
 
 
-def register_agreement(ctx: Context, organisation: Organisation, number: str, valid_from: date, valid_until: date) -> Agreement:
+def register_agreement(
+    ctx: Context, organisation: Organisation, number: str, valid_from: date, valid_until: date, document_id: UUID | None = None
+) -> Agreement:
     """Register an agreement. Raise Invalid unless the organisation is an institution and the period does not end before it begins."""
     if organisation.kind != OrganisationKind.INSTITUTION:
         raise Invalid.field("organisation", "Only institutions have agreements.")
     if valid_until < valid_from:
         raise Invalid.field("valid_until", "The agreement ends before it begins.")
     agreement = Agreement(
-        id=uuid7(), organisation_id=organisation.id, number=number, valid_from=valid_from, valid_until=valid_until, created_at=ctx.now
+        id=uuid7(),
+        organisation_id=organisation.id,
+        number=number,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        document_id=document_id,
+        created_at=ctx.now,
     )
     ctx.session.add(agreement)
     record(ctx, Action.AGREEMENT_REGISTER, "agreement", agreement.id, organisation_id=organisation.id, number=number)

@@ -99,6 +99,6 @@ QUESTIONS = (
             "whether it was revoked meanwhile."
         ),
         "activation.verification_page",
-        _("Verify a manifest"),
+        _("Verify a manifest or paper"),
     ),
 )

@@ -8,9 +8,11 @@ from flask import Blueprint, Response, render_template, request
 
 from sifilma.accounts.service import list_organisations
 from sifilma.documents import list_views
+from sifilma.documents.file_views import paper
 from sifilma.documents.indonesian import zone_of
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.reports import organisations
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -37,3 +39,11 @@ def show(organisation_id: UUID) -> str:
     ctx = context()
     today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
     return render_template("reports/organisation.html", facts=organisations.get_facts(ctx, organisation_id), today=today)
+
+
+@blueprint.get("/<uuid:organisation_id>/pks/<uuid:agreement_id>")
+@operation("reference.read")
+def agreement(organisation_id: UUID, agreement_id: UUID) -> Response:
+    """Return the PDF of an agreement (PKS) to whoever may see it. The download is recorded."""
+    handed = organisations.agreement_document(context(), resources().files, organisation_id, agreement_id)
+    return paper(handed.data, handed.media_type, handed.filename)

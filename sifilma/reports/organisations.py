@@ -8,6 +8,7 @@ from uuid import UUID
 from flask_babel import lazy_gettext as _
 from sqlalchemy import func, select
 
+from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.cards.models import Card, CardState, Unit
 from sifilma.cards.service import cards_query, units_query
 from sifilma.documents.lists import Export
@@ -16,6 +17,7 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
+from sifilma.kernel.file_store import FileStore
 from sifilma.oversight.models import Agreement
 from sifilma.regions.service import region_name
 from sifilma.web.states import kind
@@ -50,6 +52,15 @@ def get_facts(ctx: Context, organisation_id: UUID) -> Facts:
     units, cards = _units(ctx, found), _cards(ctx, found)
     linked = bool(units or cards)
     return Facts(found, region_name(ctx.session, found.region_code), units, cards, _agreements(ctx, found, linked=linked))
+
+
+def agreement_document(ctx: Context, store: FileStore, organisation_id: UUID, agreement_id: UUID) -> HandedOut:
+    """Return the PDF of an agreement, and record the download. Raise NotFound if the actor may not see it or there is none."""
+    shown = get_facts(ctx, organisation_id).agreements or []
+    agreement = next((one for one in shown if one.id == agreement_id), None)
+    if agreement is None:
+        raise NotFound()
+    return hand_out(ctx, store, agreement.document_id, "agreement", agreement.id, organisation_id)
 
 
 def _sees(ctx: Context, found: Organisation, operation: Operation) -> bool:

@@ -86,7 +86,7 @@ FIXED: dict[str, str] = {
     "/unit/templat.": "csv",
 }
 # Further parameters that name no part of the object, with a value that exists.
-MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1"}
+MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1", "agreement_id": str(uuid4())}
 SEEN_BY: dict[str, str] = {
     "access_review": "access.see",
     "activation": "manifest.view",
@@ -142,6 +142,7 @@ _RECORD = {
     "witnesses": [_PERSON | {"id_number": "A-2", "office": "Inspektorat"}, _PERSON | {"id_number": "A-3", "office": "Inspektorat"}],
 }
 _CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40"}
+_AGREEMENT = {"institution": "BANK MANDIRI", "number": "1/PKS", "valid_from": "2026-11-10", "valid_until": "2029-11-09"}
 BODIES: dict[str, dict[str, Any]] = {
     "decisions": {"decisions": [{"line": str(UUID(int=0)), "outcome": "confirmed", "roles": ["staff"]}]},
     "deputy": {"role": "approver", "until": "2026-11-30", "basis": "cuti"},
@@ -167,6 +168,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "PUT personalisation_request": ("request", _LETTER | {"function": "R", "quantity": 1}),
     "POST record": ("record", _RECORD),
     "POST certificate": ("request", _CERTIFICATE),
+    "POST agreement": ("request", _AGREEMENT),
 }
 WITHOUT_BODY = ("tokens", "reissue")
 
@@ -187,6 +189,9 @@ ALSO: dict[str, set[int]] = {
     "POST /masuk/ulang": {403},  # the code is missing
     "GET /pemusnahan/<uuid:destruction_id>/foto/<int:number>": {404},  # no photo before it is recorded
     "GET /kartu/<string:uid>/foto/<int:number>": {404},  # no photo came with the report
+    "GET /organisasi/<uuid:organisation_id>/pks/<uuid:agreement_id>": {404},  # no such agreement
+    "GET /organisasi/usulan/<uuid:change_id>/dokumen": {404},  # no PDF came with it
+    "GET /api/v1/reference-changes/<uuid:id>/document": {404},
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /pengguna/usulan/orang/<uuid:consent_id>": {404},  # proposed over the API already
     "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
@@ -200,6 +205,7 @@ PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "not-pro
 NARROWER: dict[str, str] = {
     "/organisasi/<uuid:organisation_id>/model": "maker",
     "/organisasi/<uuid:organisation_id>/pks": "institution",
+    "/organisasi/<uuid:organisation_id>/pks/<uuid:agreement_id>": "institution",
     "/api/v1/user-changes/<uuid:id>/lost-factor-decision": "lost_factor",
     "/pengguna/usulan/<uuid:change_id>/faktor-hilang": "lost_factor",
     "/pengguna/<uuid:user_id>/pusat/undang-ulang": "invited_head",

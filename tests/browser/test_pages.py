@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser
@@ -80,7 +81,7 @@ def test_a_session_does_not_end_while_somebody_types(server: tuple[World, Server
 
 
 @pytest.mark.parametrize("width", PEOPLE)
-def test_a_visitor_verifies_a_manifest_without_signing_in(
+def test_a_visitor_verifies_a_manifest_and_a_bast_without_signing_in(
     server: tuple[World, Server], browser: Browser, tmp_path: Path, width: int
 ) -> None:
     world, made = server
@@ -88,13 +89,25 @@ def test_a_visitor_verifies_a_manifest_without_signing_in(
     data = world.client("magetan.kepala").post(f"/manifests/{answers[0]['manifest']['id']}/download").get_data()
     (tmp_path / "good.jws").write_bytes(data)
     (tmp_path / "bad.jws").write_bytes(data[:-6] + b"AAAAAA")
+    bast = UUID(str(world.sql("SELECT id FROM handover ORDER BY id DESC LIMIT 1")[0][0]))
+    paper = world.client("magetan.kepala").get(f"/handovers/{bast}/document").get_data()
+    (tmp_path / "bast.pdf").write_bytes(paper)
+    (tmp_path / "changed.pdf").write_bytes(paper + b"\n")
     page = opened(browser, made, width)
-    for name, word in (("good.jws", "SAH."), ("bad.jws", "DITOLAK.")):
+    for name, word in (
+        ("good.jws", "ASLI DAN BERLAKU."), ("bad.jws", "PALSU ATAU DIUBAH."), ("bast.pdf", "ASLI."), ("changed.pdf", "TIDAK DIKENAL."),
+    ):  # fmt: skip
         page.goto("/verifikasi")
         page.set_input_files("[name=file]", str(tmp_path / name))
         press(page)
         assert word in page.inner_text(".note")
+        for closed in page.locator("main details").all():
+            closed.locator("summary").click()
         sound(page)
+    digest = world.sql("SELECT digest FROM handover ORDER BY id DESC LIMIT 1")[0][0]
+    page.goto(f"/verifikasi?bast={bast}&sha256={digest}")  # what the QR code holds
+    assert "Kabupaten Magetan" in page.inner_text(".facts")
+    sound(page)
 
 
 def test_the_side_bar_opens_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:

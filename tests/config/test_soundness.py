@@ -70,6 +70,10 @@ def test_random_secrets_are_not_taken_for_weak_ones() -> None:
         ("public_url", "https://sifilma.kemendagri.go.id/"),
         ("public_url", "https://sifilma.kemendagri.go.id/sam"),
         ("https", False),
+        *(("legal_basis_destruction", f"Permendagri 76/2020 {unwritten}") for unwritten in (
+            "Pasal 17-27; angka sementara sampai naskah lengkap tersedia", "Pasal ...", "Pasal …", "Pasal <nomor>", "(contoh)", "TODO",
+            "Pasal xxx",
+        )),
         ("trusted_proxies", 0),
         ("database_url", ""),
         ("database_url", "sqlite:////var/lib/sifilma/sifilma.db"),

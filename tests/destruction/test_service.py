@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sifilma.demo.sample_files import photo
+from tests.documents.files import text_of
 from tests.support import programs
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
@@ -116,3 +119,49 @@ def test_a_card_that_broke_on_its_way_is_proposed_only_when_its_bast_is_answered
     assert [error["message"] for error in refused["errors"]] == [f"{uid} is on its way: its BAST must be answered first."]
     done(head.post(f"/handovers/{bast}/receive", {}))
     assert done(head.post("/destructions", proposal), 201)["organisation"]
+
+
+NUMBERS = {
+    ("nip", "19641231 199003 1 099"): "196412311990031099",
+    ("nrp", "7903 0456"): "79030456",
+    ("employee", "EMP 0012"): "EMP0012",
+}
+
+
+@pytest.mark.parametrize(("kind", "typed"), NUMBERS)
+def test_numbers_and_names_are_taken_as_invitations_take_them(sqlite_world: World, tmp_path: Path, kind: str, typed: str) -> None:
+    made, office = approved(sqlite_world, locked(sqlite_world)), sqlite_world.client("magetan.kepala")
+    official = OFFICIAL | {"id_kind": kind, "id_number": typed, "name": "Oe", "position": "Kepala\u200b Dinas"}
+    done(office.send(f"/destructions/{made}/record", record(sqlite_world, official=official), part="record", photos=[photo()[:2]]))
+    paper = text_of(office.get(f"/destructions/{made}/document").get_data(), tmp_path)
+    words = {"nip": "NIP", "nrp": "NRP", "employee": "Nomor pegawai"}[kind]
+    assert f"Oe {words} {NUMBERS[kind, typed]} Kepala Dinas" in paper
+    assert f"{words} {NUMBERS[kind, typed]}" in paper
+
+
+def test_a_berita_acara_has_the_letterhead_of_its_office_its_legal_basis_and_a_page_of_photos(world: World, tmp_path: Path) -> None:
+    world.configure(legal_basis_destruction="Permendagri 76/2020 Pasal 25 ayat (1)")
+    made, office = approved(world, locked(world)), world.client("magetan.kepala")
+    done(office.send(f"/destructions/{made}/record", record(world), part="record", photos=[photo()[:2]] * 2))
+    file = office.get(f"/destructions/{made}/document").get_data()
+    world.configure(legal_basis_destruction="lain")
+    assert office.get(f"/destructions/{made}/document").get_data() == file
+    text = text_of(file, tmp_path)
+    assert "DINAS KEPENDUDUKAN DAN PENCATATAN SIPIL" in text.partition("BERITA ACARA")[0]
+    assert "KEMENTERIAN" not in text
+    assert "Dasar hukum: Permendagri 76/2020 Pasal 25 ayat (1)." in text
+    first, _, second = text.partition("Halaman 1 dari 2")
+    assert "Saksi 2," in first
+    assert "Foto 2" in second
+    assert "Foto 1" not in first
+    assert world.sql("SELECT template FROM issued_paper WHERE object_kind = 'destruction'") == [("berita_acara_pemusnahan/2",)]
+
+
+def test_a_sign_that_no_font_has_is_refused_at_its_field_and_no_card_is_destroyed(world: World) -> None:
+    uid = locked(world)
+    made, office = approved(world, uid), world.client("magetan.kepala")
+    witnesses = [WITNESSES[0], WITNESSES[1] | {"office": "Polres \u65e5"}]
+    told = office.send(f"/destructions/{made}/record", record(world, witnesses=witnesses), part="record", photos=[photo()[:2]])
+    assert (told.status_code, [error["field"] for error in told.json["errors"]]) == (422, ["witnesses.1.office"])
+    assert done(office.get(f"/cards/{uid}"))["state"] == "locked"
+    assert world.sql("SELECT number FROM destruction") == [(None,)]

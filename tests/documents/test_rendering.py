@@ -21,6 +21,12 @@ from tests.documents.files import DIGEST, picture, text_of
 
 URL = "http://127.0.0.1:8000/verifikasi"
 DAY = date(2018, 12, 5)
+WAYAN = {"name": "Wayan Contoh", "kind": "NIP", "number": "0042", "identity": "NIP 0042", "position": "Direktur"}
+ISSUED = {
+    1: "ed3e70da2509b63d7fd319f764c578d2434b2cdd23ddc190eb1fbcffba498fd0",
+    2: "1cecc57ff0a9efb45fa481e195306d02bcf84f24b42007ba42b5fe9796838735",
+}
+"""The SHA-256 of the templates of each version, all files together: papers were issued with them, so they stay as they are."""
 
 
 def bast(cards: int = 5, **changes: Any) -> dict[str, Any]:
@@ -30,9 +36,13 @@ def bast(cards: int = 5, **changes: Any) -> dict[str, Any]:
         "number": "7/2018",
         "date": {"year": DAY.year, "month": DAY.month, "day": DAY.day},
         "spoken_date": indonesian.spoken_date(DAY),
+        "short_date": indonesian.short_date(DAY),
         "time": "14.05 WIB",
-        "issuer": {"name": "Direktorat Jenderal Kependudukan dan Pencatatan Sipil"},
-        "receiver": {"name": "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"},
+        "place": "Jakarta",
+        "letterhead": {"names": ["KEMENTERIAN DALAM NEGERI", "DIREKTORAT JENDERAL"], "address": "Jalan Contoh 1"},
+        "issuer": {"name": "Direktorat Jenderal Kependudukan dan Pencatatan Sipil", "person": WAYAN},
+        "receiver": {"name": "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan", "person": None},
+        "letters": [{"no": 1, "number": "470/304/1403.111/2018", "date": "19 November 2018", "sender": "Dinas Kabupaten Magetan"}],
         "count": cards,
         "count_words": indonesian.words(cards),
         "notes": "",
@@ -40,7 +50,15 @@ def bast(cards: int = 5, **changes: Any) -> dict[str, Any]:
         "url": URL,
         "qr": rendering.qr_svg(f"{URL}?sha256={DIGEST}"),
         "cards": [
-            {"no": n, "uid": indonesian.uid_pairs(f"30154B010000{n:04X}"), "function": "RW", "hardware": f"ENC-{n:05}", "kcv": "A1B2C3"}
+            {
+                "no": n,
+                "uid": indonesian.uid_pairs(f"30154B010000{n:04X}"),
+                "machine": f"ENC-{n:05}",
+                "hardware": f"ENC-{n:05}",
+                "function": "RW",
+                "seal": f"{n:016X}",
+                "kcv": "A1B2C3",
+            }
             for n in range(1, cards + 1)
         ],
     } | changes
@@ -83,25 +101,50 @@ def test_every_page_of_a_paper_of_practice_says_so_and_a_real_one_does_not(name:
     assert "bukan sistem resmi" not in text_of(rendering.render(name, content), tmp_path)
 
 
-def test_a_bast_names_giver_receiver_and_cards(tmp_path: Path) -> None:
+def test_a_bast_names_place_day_letter_signatories_and_cards(tmp_path: Path) -> None:
     text = text_of(rendering.render("bast", bast()), tmp_path)
-    assert "BERITA ACARA SERAH TERIMA KARTU SAM Nomor: 7/2018" in text
-    assert "Rabu tanggal lima bulan Desember tahun dua ribu delapan belas" in text
-    assert "1. Direktorat Jenderal Kependudukan dan Pencatatan Sipil, selanjutnya disebut PIHAK PERTAMA" in text
-    assert "2. Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan" in text
-    assert "5 (lima) keping" in text
-    assert "5 30 15 4B 01 00 00 00 05 RW A1B2C3" in text
-    assert DIGEST in text
-    assert "Halaman 1 dari 1" in text
+    for said in (
+        "KEMENTERIAN DALAM NEGERI DIREKTORAT JENDERAL Jalan Contoh 1",
+        "BERITA ACARA SERAH TERIMA KARTU SAM Nomor: 7/2018",
+        "Rabu tanggal lima bulan Desember tahun dua ribu delapan belas (05-12-2018)",
+        "bertempat di Jakarta",
+        "Nama : Wayan Contoh NIP : 0042 Jabatan : Direktur Instansi : Direktorat Jenderal",
+        "surat permohonan Dinas Kabupaten Magetan nomor 470/304/1403.111/2018 tanggal 19 November 2018",
+        "5 (lima) keping",
+        "5 30 15 4B 01 00 00 00 05 ENC-00005 RW 0000000000000005 A1B2C3",
+        "Templat bast/2",
+        "Halaman 1 dari 1",
+        DIGEST,
+    ):
+        assert said in text, said
+    assert text.count("Wayan Contoh") == 2  # named as a party, and where the person signs
+    assert "Nama dan NIP/nomor pegawai" in text  # of the receiver's signatory, to be filled in by hand
 
 
-def test_a_manufacturers_bast_has_its_own_letterhead_and_signatory(tmp_path: Path) -> None:
-    person = {"name": "Wayan Contoh", "identity": "pegawai 0042", "position": "Manajer"}
-    data = bast(letterhead=["PT CONTOH PERKASA"], issuer={"name": "PT Contoh Perkasa", "person": person})
-    text = text_of(rendering.render("bast", data), tmp_path)
-    assert text.startswith("PT CONTOH PERKASA")
-    assert "KEMENTERIAN" not in text
-    assert "Wayan Contoh, Manajer (pegawai 0042), untuk dan atas nama PT Contoh Perkasa" in text
+def test_the_templates_that_papers_were_issued_with_never_change() -> None:
+    for version, sha256 in ISSUED.items():
+        files = sorted((rendering.TEMPLATES / str(version)).glob("*.typ"))
+        assert hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() == sha256, f"make a version {version + 1}"
+
+
+def test_the_scripts_of_the_regions_are_printed_and_other_signs_refused_by_name(tmp_path: Path) -> None:
+    regional = "Balai \u1b05\u1b13\u1b38\u1b2d, \ua997\ua9ae, \u0639\u0631\u0628\u064a"
+    fonts = tmp_path / "regional.pdf"
+    fonts.write_bytes(rendering.render("bast", bast(place=regional)))
+    listed = subprocess.run(["pdffonts", fonts], check=True, capture_output=True, text=True).stdout
+    for font in ("NotoSansBalinese", "NotoSansJavanese", "NotoNaskhArabic"):
+        assert font in listed, font
+    with pytest.raises(rendering.Unprintable) as refused:
+        rendering.render("bast", bast(notes="Kantor \u65e5\u672c \U0001f600"))
+    assert refused.value.signs == "\u65e5\u672c\U0001f600"
+    assert "\u65e5 (U+65E5)" in str(refused.value)
+
+
+def test_characters_that_show_nothing_never_reach_a_paper(tmp_path: Path) -> None:
+    hidden = "".join(map(chr, (0x202E, 0x2066, 0x200B, 0x00AD, 0xFEFF, 0x0007, 0x3164)))
+    plain = rendering.render("bast", bast(place="Kantor Dinas", notes="\u00e9"))
+    assert rendering.render("bast", bast(place=f"Kantor {hidden}Dinas", notes="e\u0301")) == plain
+    assert "Kantor Dinas" in text_of(plain, tmp_path)
 
 
 def test_a_long_bast_repeats_header_and_page_number_on_every_page(tmp_path: Path) -> None:
@@ -147,7 +190,7 @@ def test_the_document_contains_the_photos_with_their_digests(tmp_path: Path) -> 
 
 def test_data_are_not_interpreted_as_template_code(tmp_path: Path) -> None:
     evil = '#read("/etc/passwd") $x$ *b* \\ "] #panic() <label> @ref // no comment'
-    text = text_of(rendering.render("bast", bast(notes=evil, receiver={"name": evil})), tmp_path)
+    text = text_of(rendering.render("bast", bast(notes=evil, receiver={"name": evil, "person": None})), tmp_path)
     assert text.count('#read("/etc/passwd") $x$ *b* \\ "] #panic() <label> @ref // no comment') >= 1
     assert "root:" not in text
 

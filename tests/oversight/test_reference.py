@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from sifilma.approvals.four_eyes import content_digest
 from sifilma.demo import facts
 from sifilma.documents.tables.writing import write_csv, write_xlsx
-from tests.support.visitor import Visitor, goes_to
-from tests.support.world import World
+from tests.support.visitor import Visitor, goes_to, words
+from tests.support.world import World, done, letter
 
 HEADER = ("kind", "name", "region_code", "address")
 GOOD = [
@@ -49,6 +51,47 @@ def test_a_proposed_file_of_organisations_is_executed_by_an_approver(world: Worl
     acts = [row[0] for row in world.sql("SELECT action FROM audit_entry ORDER BY id DESC LIMIT 5")]
     assert sorted(acts) == ["organisation.register"] * 3 + ["reference.execute", "reference.propose"]
     assert Visitor(world, "penyetuju2").send(f"{change}/laksanakan", digest=digest(world)).status_code == 409
+
+
+def test_an_agreement_brings_its_pdf_which_the_approver_sees_and_whoever_may_downloads(world: World) -> None:
+    bank, pdf = world.organisations[facts.MANDIRI], letter()
+    fields = {"number": "119/PKS/9", "valid_from": "2026-12-01", "valid_until": "2029-11-30"}
+    operator, approver = Visitor(world, "operator1"), Visitor(world, "penyetuju1")
+    wrong = operator.send(f"/organisasi/{bank}/pks", **fields, document=(io.BytesIO(b"<html>%PDF-1.4 %%EOF"), "pks.pdf"))
+    assert "bukan file PDF yang lengkap" in words(wrong, 422)
+    assert world.sql("SELECT COUNT(*) FROM reference_change") == [(0,)]
+    change = goes_to(operator.send(f"/organisasi/{bank}/pks", **fields, document=(io.BytesIO(pdf), "pks.pdf")))
+    assert approver.get(f"{change}/dokumen").get_data() == pdf
+    goes_to(approver.send(f"{change}/laksanakan", digest=digest(world)))
+    [(agreement,)] = world.sql("SELECT id FROM agreement WHERE number = '119/PKS/9'")
+    path = f"/organisasi/{bank}/pks/{UUID(str(agreement))}"
+    for who in ("mandiri.kepala", "magetan.kepala", "auditor1"):
+        assert Visitor(world, who).get(path).get_data() == pdf, who
+        assert path in Visitor(world, who).get(f"/organisasi/{bank}").get_data(as_text=True)
+    for who in ("bpjs.kepala", "len.kepala"):
+        assert Visitor(world, who).get(path).status_code == 404, who
+    assert (
+        Visitor(world, "mandiri.kepala").get(f"/organisasi/{world.organisations[facts.BPJS]}/pks/{UUID(str(agreement))}").status_code == 404
+    )
+    downloads = world.sql("SELECT object_kind FROM audit_entry WHERE action = 'document.download'")
+    assert sorted(kind for (kind,) in downloads) == ["agreement"] * 3 + ["reference_change"]
+    with pytest.raises(DBAPIError, match="agreement: what was recorded does not change"):
+        world.sql("UPDATE agreement SET document_id = NULL")
+
+
+def test_the_api_takes_an_agreement_with_its_pdf_and_the_digest_covers_it(world: World) -> None:
+    operator, path = world.client("operator1"), "/reference-changes/agreement"
+    stated = {"institution": facts.MANDIRI, "number": "119/PKS/9", "valid_from": "2026-12-01", "valid_until": "2029-11-30"}
+    assert operator.send(path, stated).status_code == 422
+    assert operator.send(path, stated | {"institution": "BANK LAIN"}, document=letter()).status_code == 422
+    made = done(operator.send(path, stated, document=letter()), 201)
+    assert made["document_sha256"] == hashlib.sha256(letter()).hexdigest()
+    assert operator.get(made["links"]["document"].removeprefix("/api/v1")).get_data() == letter()
+    other = {"id": made["id"], "kind": "agreements", "rows": made["rows"]}
+    approve = f"/reference-changes/{made['id']}/approve"
+    assert world.client("penyetuju1").post(approve, {"digest": content_digest(other)}).status_code == 409
+    done(world.client("penyetuju1").post(approve, {"digest": made["digest"]}))
+    assert content_digest(other | {"document": made["document_sha256"]}) == made["digest"]
 
 
 def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:

@@ -16,8 +16,26 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0024(connection: Connection) -> None:
+    """Undo 0025 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM issued_paper"))
+    connection.execute(text("DELETE FROM document WHERE kind IN ('paper', 'agreement')"))
+    for table in ("issued_paper", "issuer_code", "handover_signatory"):
+        undo.drop_table(table)
+    for table, columns in (("handover", ("place",)), ("handover_card", ("machine", "pcid_seal"))):
+        for column in columns:
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+    for table in ("agreement", "reference_change"):
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"fk_{table}_document_id", type_="foreignkey")
+            batch.drop_column("document_id")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0024'"))
+
+
 def back_to_0022(connection: Connection) -> None:
     """Undo what came after 0022 on a database without triggers."""
+    back_to_0024(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("access_review_line", "access_review", "dormant_mark"):
         undo.drop_table(table)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 
-from flask import Blueprint, Response, jsonify, render_template, request
-from flask_babel import lazy_gettext as _
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.datastructures import FileStorage
 
-from manifests.verifier import Expectations, Reason, verify
-from sifilma.activation.trust import keyset, status_list
+from manifests.verifier import MAX_FILE
+from sifilma.activation.trust import keyset, pages, status_list
 from sifilma.documents import issued_papers
 from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
@@ -19,20 +19,10 @@ from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
 blueprint = Blueprint("activation", __name__, template_folder="../templates")
-MAX_FILE = 16 * 1024
+PIECE = 64 * 1024  # bytes of an upload that are read at once
 KEPT, KEPT_WITHOUT_HSM = 60, 10
 """Seconds for which caches may keep a public file, and a status list that could not be renewed."""
 CERTIFICATES = ("root", "manifest-sign", "status-sign", "audit-sign", "document-sign")
-REASONS = {
-    Reason.EXPIRED: _("Its validity has ended."),
-    Reason.NOT_YET: _("It is not valid yet: its validity begins more than five minutes from now."),
-    Reason.REVOKED: _("The manifest was revoked or replaced."),
-    Reason.SUSPENDED: _("The manifest is suspended."),
-    Reason.SIGNATURE: _("Its signature does not fit: the file was changed."),
-    Reason.UNKNOWN_KEY: _("It was not signed by SI-FILMA."),
-    Reason.STATUS_UNUSABLE: _("Its status cannot be looked up right now. Try again."),
-}
-OTHER = _("This file is no valid SI-FILMA manifest.")
 
 
 def _public(data: bytes, media_type: str, seconds: int = KEPT) -> Response:
@@ -93,27 +83,35 @@ def _seconds() -> int:
 
 @blueprint.get("/verifikasi")
 @operation("public")
-def verification_page() -> str:
+def verification_page() -> Response:
     """Show the verification page. The QR code of a BAST or Berita Acara leads here too."""
-    paper = issued_papers.look_up(context().session, request.args)
-    return render_template("activation/verifikasi.html", pin=keyset.load(resources().settings).pin, paper=paper, result=None, form=Form())
+    return _page(Form(), paper=issued_papers.look_up(context().session, request.args))
 
 
 @blueprint.post("/verifikasi")
 @operation("public", reads_first=True, idempotent=False)
 def verification_form() -> Response:
-    """Verify an uploaded manifest with its status. The file is not stored."""
-    file = request.files.get("file")
-    data = file.read(MAX_FILE + 1) if file else b""
-    published, form = keyset.load(resources().settings), Form.sent()
+    """Say what an uploaded file is: a manifest, a paper of ours, or unknown. The file is not stored."""
+    file, form = request.files.get("file"), Form.sent()
+    data, sha256 = _read(file) if file else (b"", "")
     if not data:
-        form.refuse(Invalid.field("file", "Choose a manifest file."))
-        return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=None)
-    # First without a status list: only a manifest that is otherwise valid tells which list to look up.
-    verdict = verify(data, Expectations(published.pin, published.file, _seconds()))
-    if verdict.valid and verdict.manifest is not None and (found := re.search(r"/status/(\d+)\.jws$", verdict.manifest.status.uri)):
-        listed = _served(int(found[1])).line.encode()
-        # The time is read again: signing took time. A list that another node dated slightly ahead is within the format's tolerance.
-        verdict = verify(data, Expectations(published.pin, published.file, _seconds(), listed))
-    text = REASONS.get(verdict.reason, OTHER) if verdict.reason else ""
-    return form.again("activation/verifikasi.html", pin=published.pin, paper=None, result=verdict, text=text)
+        form.refuse(Invalid.field("file", "Choose a manifest, a BAST or a Berita Acara."))
+        return _page(form)
+    published = keyset.load(resources().settings)
+    trust = pages.Trust(published.pin, published.file, lambda number: _served(number).line.encode(), _seconds)
+    found = pages.answer_about(context().session, data, sha256, trust)
+    return _page(form, paper=found.paper, found=None if found.paper else found)
+
+
+def _read(file: FileStorage) -> tuple[bytes, str]:
+    """Return the first bytes of a file, as many as a manifest may have and one more, and the SHA-256 (hex) of all of it."""
+    head = file.read(MAX_FILE + 1)
+    digest = hashlib.sha256(head)
+    while piece := file.read(PIECE):
+        digest.update(piece)
+    return head, digest.hexdigest()
+
+
+def _page(form: Form, **values: object) -> Response:
+    values = {"paper": None, "found": None, "pin": keyset.load(resources().settings).pin} | values
+    return form.again("activation/verifikasi.html", **values)

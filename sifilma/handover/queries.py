@@ -1,0 +1,99 @@
+"""What is read of a handover: its cards with their machines, its letters, and who signs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import select
+
+from sifilma.cards.models import Card, Unit
+from sifilma.handover.models import Handover, HandoverCard, HandoverSignatory, Side
+from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole
+from sifilma.kernel.actor import Role
+from sifilma.kernel.context import Context
+from sifilma.personalisation.models import PersonalisationRequest
+
+
+@dataclass(frozen=True)
+class Letter:
+    """The letter by which cards were asked for: its number, its day, and who wrote it."""
+
+    number: str
+    day: date
+    sender: str
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Everything that a BAST states. `rows` and `cards` have one order. `signatories` has a side only if a person is named for it."""
+
+    handover: Handover
+    issuer: Organisation
+    receiver: Organisation
+    cards: Sequence[Card]
+    rows: Sequence[HandoverCard]
+    letters: Sequence[Letter]
+    signatories: dict[Side, HandoverSignatory]
+
+
+def cards_of(ctx: Context, handover: Handover) -> list[Card]:
+    """Return the cards of a handover, in their order on the BAST."""
+    ids = [row.card_id for row in handover.cards]
+    found = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
+    return [found[card_id] for card_id in ids]
+
+
+def letters_of(ctx: Context, cards: Sequence[Card]) -> list[Letter]:
+    """Return the letters by which the cards were asked for, oldest first. What is approved never changes, so neither does the answer."""
+    query = (
+        select(PersonalisationRequest.letter_number, PersonalisationRequest.letter_date, Organisation.name)
+        .join(Organisation, Organisation.id == PersonalisationRequest.requester_id)
+        .where(PersonalisationRequest.id.in_({card.personalisation_request_id for card in cards}))
+        .order_by(PersonalisationRequest.letter_date, PersonalisationRequest.id)
+    )
+    return [Letter(*row) for row in ctx.session.execute(query)]
+
+
+def units_of(ctx: Context, cards: Sequence[Card]) -> dict[UUID, Unit]:
+    """Return the units that cards are tied to today, by the unit's id."""
+    ids = {card.unit_id for card in cards if card.unit_id}
+    return {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(Unit.id.in_(ids)))} if ids else {}
+
+
+def stated_of(ctx: Context, handover: Handover) -> Stated:
+    """Return what a stored BAST states."""
+    cards = cards_of(ctx, handover)
+    signatories = {Side(one.side): one for one in handover.signatories}
+    return Stated(handover, handover.issuer, handover.receiver, cards, handover.cards, letters_of(ctx, cards), signatories)
+
+
+def find_last_signatory(ctx: Context, side: Side, issuer_id: UUID, receiver_id: UUID | None = None) -> HandoverSignatory | None:
+    """Return who signed for a side in the issuer's newest BAST (to this receiver, if one is given), or None.
+
+    An issuer has typed or seen these people already; those of other issuers' BASTs are not looked at.
+    """
+    query = (
+        select(HandoverSignatory)
+        .join(Handover, Handover.id == HandoverSignatory.handover_id)
+        .where(Handover.issuer_id == issuer_id, HandoverSignatory.side == side)
+    )
+    if receiver_id is not None:
+        query = query.where(Handover.receiver_id == receiver_id)
+    return ctx.session.scalars(query.order_by(Handover.id.desc()).limit(1)).first()
+
+
+def find_head(ctx: Context, organisation_id: UUID) -> Person | None:
+    """Return the person who leads an organisation: its only active account in the role of head, else None."""
+    query = (
+        select(Person)
+        .join(User, User.person_id == Person.id)
+        .join(UserRole, UserRole.user_id == User.id)
+        .where(User.organisation_id == organisation_id, User.state == AccountState.ACTIVE)
+        .where(UserRole.role == Role.HEAD, UserRole.until.is_(None))
+        .limit(2)
+    )
+    heads = list(ctx.session.scalars(query))
+    return heads[0] if len(heads) == 1 else None
