@@ -25,6 +25,7 @@ from sifilma.activation.cli import group as hsm
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
+from sifilma.audit import rounds
 from sifilma.fsck.cli import fsck
 from sifilma.jobs import worker
 from sifilma.kernel import idempotency
@@ -228,5 +229,6 @@ JOBS: dict[str, Timed] = {
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
+    "rows found changed past the service": Timed(lambda: rounds.compare(command_context), goes_by_the_clock=False),
     "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),
 }

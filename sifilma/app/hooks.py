@@ -9,10 +9,11 @@ from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
 from sifilma.activation.trust import status_list
-from sifilma.audit import checkpoints
+from sifilma.audit import checkpoints, rounds
 from sifilma.destruction import berita_acara
 from sifilma.handover import bast
 from sifilma.kernel.timekeeping import watch
+from sifilma.oversight import region_imports
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
 from sifilma.resources import resources
@@ -23,6 +24,7 @@ def register() -> None:
     watch.register_signed("checkpoint", checkpoints.newest_moment_query)
     watch.register_signed("status_list", status_list.newest_moment_query)
     watch.register_signed("manifest", queries.newest_moment_query)
+    rounds.register_walk("region", region_imports.compare_codes)
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)

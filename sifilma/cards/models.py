@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sifilma.audit import recorded
+from sifilma.audit.recorded import Recorded, RecordedOnce
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, Json, UtcDateTime
 from sifilma.kernel.ids import uuid7
@@ -70,10 +72,11 @@ CARD = LifeCycle(
 )
 
 
-class DeviceModel(Base):
+class DeviceModel(Recorded, Base):
     """A model of reader or encoder: it has one manufacturer and one function."""
 
     __tablename__ = "device_model"
+    __recorded__ = ("name", "manufacturer_id", "function", "created_at")
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     name: Mapped[str] = mapped_column(String(80), unique=True)
@@ -82,10 +85,13 @@ class DeviceModel(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Unit(Base):
+class Unit(Recorded, Base):
     """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card."""
 
     __tablename__ = "unit"
+    __recorded__ = (
+        "organisation_id", "model_id", "hardware_number", "function", "pcid", "sam_perso", "public_jwk", "created_at",
+    )  # fmt: skip
     __table_args__ = (
         UniqueConstraint("organisation_id", "hardware_number"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
@@ -105,13 +111,15 @@ class Unit(Base):
     model: Mapped[DeviceModel] = relationship(lazy="joined")
 
 
-class Card(Stateful, Base):
+class Card(RecordedOnce, Stateful, Base):
     """One SAM card. `uid` has 16 upper-case hexadecimal digits.
 
-    `seq` is the sequence number of its newest manifest, `unit_id` the unit it is tied to. A unit has at most one living card.
+    `seq` is the sequence number of its newest manifest, `unit_id` the unit it is tied to. A unit has at most one living card. Recorded is
+    what a card is from its birth on; who holds it, where it is and how it is are steps of its life.
     """
 
     __tablename__ = "card"
+    __recorded__ = ("uid", "function", "buyer_id", "personalisation_request_id", "key_version")
     __table_args__ = (
         CheckConstraint(state_check(CardState), name="state"),
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
@@ -163,13 +171,13 @@ class CardPhoto(Base):
 
 triggers.immutable("card_photo")
 triggers.guard(
-    "card_identity",
+    "card_sequence",
     "card",
     "UPDATE",
-    "OLD.uid <> NEW.uid OR OLD.function <> NEW.function OR OLD.personalisation_request_id <> NEW.personalisation_request_id"
-    " OR OLD.buyer_id <> NEW.buyer_id OR NEW.seq < OLD.seq",
-    "card: its identity and its sequence do not go back",
+    "NEW.seq < OLD.seq",
+    "card: its sequence does not go back",
 )
+triggers.guard("device_model_keep", "device_model", "DELETE", "", "device_model: nothing is deleted")
 triggers.guard("unit_keep", "unit", "DELETE", "", "unit: nothing is deleted")
 triggers.guard(
     "unit_identity",
@@ -179,3 +187,5 @@ triggers.guard(
     " OR (OLD.pcid IS NOT NULL AND OLD.pcid IS DISTINCT FROM NEW.pcid)",
     "unit: its identity does not change",
 )
+for _model in (DeviceModel, Unit, Card):
+    recorded.protect(_model)

@@ -37,7 +37,7 @@ def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
         supplied["public_jwk"] = kept_jwk(given.public_jwk)
     for name, value in supplied.items():
         setattr(unit, name, value)
-    record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, supplied=sorted(supplied))
+    record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, rows=[unit], supplied=sorted(supplied))
     ctx.session.flush()
     return unit
 

@@ -163,7 +163,7 @@ def save_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
     models = _models(ctx)
     made = [_make_unit(ctx, unit, models[unit.model]) for unit in new]
     ctx.session.add_all(made)
-    record(ctx, Action.UNIT_REGISTER, "unit", made[0].id, count=len(made))
+    record(ctx, Action.UNIT_REGISTER, "unit", made[0].id, rows=made, count=len(made))
     ctx.session.flush()
     return made
 
@@ -250,7 +250,7 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     known = ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))).all()
     if known:
         raise Conflict(say("These UIDs are registered already: %(uids)s.", uids=", ".join(sorted(known)[:5])), type="uid-known")
-    act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, count=len(cards))
+    act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, rows=cards, count=len(cards))
     for card in cards:
         CARD.born(card, CardState.REGISTERED, act)
     ctx.session.add_all(cards)
@@ -272,7 +272,7 @@ def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Fun
     """Register a new model of a manufacturer."""
     model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=str(function), created_at=ctx.now)
     ctx.session.add(model)
-    record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, name=name)
+    record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, rows=[model], name=name)
     ctx.session.flush()
     return model
 

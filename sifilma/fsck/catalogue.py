@@ -19,6 +19,7 @@ from sifilma.fsck import (
     organisations,
     regions,
     registry,
+    rows,
     schema_head,
     sealed,
     secrets,
@@ -28,7 +29,7 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, secrets, idempotency, jobs, regions, documents, sealed,
+    organisations, rows, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

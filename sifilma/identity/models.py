@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
+from sifilma.audit import recorded
+from sifilma.audit.recorded import Recorded
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
@@ -48,10 +50,11 @@ class AccountState(StrEnum):
     DISABLED = "disabled"
 
 
-class Organisation(Base):
+class Organisation(Recorded, Base):
     """The directorate, an office, an institution or a manufacturer."""
 
     __tablename__ = "organisation"
+    __recorded__ = ("kind", "name", "region_code", "address", "created_at")
     __table_args__ = (
         CheckConstraint("kind IN ({})".format(", ".join(f"'{k.value}'" for k in OrganisationKind)), name="kind"),
         UniqueConstraint("kind", "name"),
@@ -65,13 +68,14 @@ class Organisation(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Person(Base):
+class Person(Recorded, Base):
     """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
 
     It is unique, because four eyes compare persons: somebody with two accounts is still one person.
     """
 
     __tablename__ = "person"
+    __recorded__ = ("identity", "id_kind", "id_number", "name")
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     identity: Mapped[str] = mapped_column(String(120), unique=True)
@@ -276,3 +280,6 @@ triggers.guard(
 )
 triggers.immutable("invitation", "user_id", "change_id")
 triggers.immutable("person", "identity", "id_kind", "id_number")
+triggers.guard("organisation_keep", "organisation", "DELETE", "", "organisation: nothing is deleted")
+for _model in (Organisation, Person):
+    recorded.protect(_model)

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
 from sifilma.approvals.models import Approval, ProposalState, Proposed, Submitted, proposal_cycle
+from sifilma.audit import recorded
+from sifilma.audit.recorded import Recorded
 from sifilma.cards.models import DeviceModel
 from sifilma.identity.models import Organisation, holds_sql
 from sifilma.kernel import triggers
@@ -21,10 +23,11 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
 
 
-class Agreement(Base):
+class Agreement(Recorded, Base):
     """An agreement (PKS): an institution's right to use readers, from one day until another, both included (docs/domain.md, rule 8)."""
 
     __tablename__ = "agreement"
+    __recorded__ = ("organisation_id", "number", "valid_from", "valid_until", "created_at")
     __table_args__ = (UniqueConstraint("organisation_id", "number"), CheckConstraint("valid_from <= valid_until", name="dates"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -186,6 +189,7 @@ class ReferenceChange(Proposed, Base):
     count: Mapped[int] = mapped_column(Integer)
 
 
+recorded.protect(Agreement)
 triggers.immutable("agreement", "organisation_id", "number", "valid_from", "valid_until")
 # `content` is empty: the trigger `model_case_application` below freezes the application in every state.
 four_eyes.protect(

@@ -33,7 +33,7 @@ def register_agreement(ctx: Context, organisation: Organisation, number: str, va
         id=uuid7(), organisation_id=organisation.id, number=number, valid_from=valid_from, valid_until=valid_until, created_at=ctx.now
     )
     ctx.session.add(agreement)
-    record(ctx, Action.AGREEMENT_REGISTER, "agreement", agreement.id, organisation_id=organisation.id, number=number)
+    record(ctx, Action.AGREEMENT_REGISTER, "agreement", agreement.id, organisation_id=organisation.id, rows=[agreement], number=number)
     return agreement
 
 

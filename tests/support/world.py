@@ -29,6 +29,8 @@ from sifilma.accounts.api_keys import create_api_key
 from sifilma.accounts.service import register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
@@ -225,6 +227,7 @@ class World:
         )
         user_id, seed = uuid7(), _seed(account.username)
         ctx.session.add(person)
+        record(ctx, Action.PERSON_REGISTER, "person", person.id, rows=[person])
         ctx.session.flush()
         ctx.session.add(
             User(
