@@ -67,8 +67,8 @@ DIGEST = _table("row_digest", {"kind": TEXT, "object_id": KEY, "version": NUMBER
 REGION = _table(
     "region",
     {
-        "code": TEXT, "name": TEXT, "level": NUMBER, "parent_code": TEXT, "version": TEXT, "valid_from": MOMENT, "valid_to": MOMENT,
-        "successor_code": TEXT,
+        "code": TEXT, "name": TEXT, "level": NUMBER, "parent_code": TEXT, "version": TEXT, "successor_code": TEXT, "valid_from": MOMENT,
+        "valid_to": MOMENT,
     },
 )  # fmt: skip
 
@@ -180,8 +180,8 @@ def _canonical(value: Any) -> bytes:
 
 
 def _provinces() -> dict[str, str]:
-    lines: dict[str, list[bytes]] = defaultdict(list)
-    for row in op.get_bind().execute(sa.select(REGION)).mappings():
-        moments = {name: _moment(row[name]).isoformat() if row[name] else None for name in ("valid_from", "valid_to")}
-        lines[row["code"][:2]].append(_canonical(dict(row) | moments))
-    return {code: hashlib.sha256(b"\n".join(sorted(found))).hexdigest() for code, found in lines.items()}
+    found: dict[str, list[list[Any]]] = defaultdict(list)
+    for *values, begins, ends in op.get_bind().execute(sa.select(REGION)):
+        moments = [_moment(value).isoformat() if value else None for value in (begins, ends)]
+        found[values[0][:2]].append([*values, *moments])
+    return {code: hashlib.sha256(_canonical(sorted(rows))).hexdigest() for code, rows in found.items()}

@@ -25,6 +25,7 @@ def register() -> None:
     watch.register_signed("status_list", status_list.newest_moment_query)
     watch.register_signed("manifest", queries.newest_moment_query)
     rounds.register_walk("region", region_imports.compare_codes)
+    rounds.register_measure()
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)

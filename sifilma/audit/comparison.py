@@ -7,7 +7,7 @@ is not what its digest says, the second a digest that is not what its entry says
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ from sifilma.audit.store import UNREADABLE, as_bytes
 FIRST = UUID(int=0)
 AT_ONCE = 500  # values in one IN
 Reading: TypeAlias = Session | Connection
+Whole: TypeAlias = Callable[[Select[Any]], Select[Any]]
 _digest, _entry = RowDigest.__table__, AuditEntry.__table__
 _newer = _digest.alias("newer")
 
@@ -41,7 +42,7 @@ class Fault(StrEnum):
 
 SAYS = {
     Fault.UNRECORDED: "stands on no act",
-    Fault.CHANGED: "is not what its newest act recorded (version {version})",
+    Fault.CHANGED: "is not what its newest act recorded",
     Fault.OLD: "is an old version: the record of acts has version {version}",
     Fault.AHEAD: "has a version that no act made: the record of acts has version {version}",
     Fault.GONE: "was recorded (version {version}) and is not there",
@@ -76,7 +77,7 @@ class Part:
 def compare_rows(reading: Reading, model: Model, after: UUID, limit: int) -> Part:
     """Compare the next rows of one kind, in the order of their ids, in one statement."""
     kind, id_ = recorded.table_of(model).name, recorded.table_of(model).c.id
-    found = _rows(reading, _rows_query(model), id_, after, limit)
+    found = _rows(reading, lambda part: _with_digests(model, part), select(*_columns(model)), id_, after, limit)
     compared = ((key, _compared(model, row)) for key, row in found)
     differences = [Difference(kind, str(key), fault, str(key), version) for key, (fault, version) in compared if fault is not None]
     return Part(differences, found[-1][0] if len(found) == limit else None)
@@ -85,34 +86,41 @@ def compare_rows(reading: Reading, model: Model, after: UUID, limit: int) -> Par
 def compare_row(reading: Reading, model: Model, row_id: UUID) -> Difference | None:
     """Compare one row, in one statement. Return how it differs, or None if it fits or is not there."""
     kind, id_ = recorded.table_of(model).name, recorded.table_of(model).c.id
-    for row in reading.execute(_rows_query(model).where(id_ == row_id)).mappings():
+    for row in reading.execute(_with_digests(model, select(*_columns(model)).where(id_ == row_id))).mappings():
         fault, version = _compared(model, row)
         return Difference(kind, str(row_id), fault, str(row_id), version) if fault is not None else None
     return None
 
 
-def _rows_query(model: Model) -> Select[Any]:
+def _columns(model: Model) -> list[Any]:
     table = recorded.table_of(model)
-    newest = select(func.max(_newer.c.version)).where(_newer.c.kind == table.name, _newer.c.object_id == table.c.id).scalar_subquery()
-    digest = and_(_digest.c.kind == table.name, _digest.c.object_id == table.c.id, _digest.c.version == newest)
-    columns = [table.c[name] for name in ("id", *model.__recorded__)]
-    columns += [table.c.version.label("own_version")] if issubclass(model, Recorded) else []
-    query = select(*columns, _digest.c.version.label("newest"), _digest.c.digest, _entry.c.salt)
-    joined = table.outerjoin(_digest, digest).outerjoin(_entry, _entry.c.id == _digest.c.act_id)
+    more = ["version"] if issubclass(model, Recorded) else []
+    more += ["act_id"] if issubclass(model, RecordedInEntry) else []
+    return [table.c[name] for name in ("id", *model.__recorded__, *more)]
+
+
+def _with_digests(model: Model, part: Select[Any]) -> Select[Any]:
+    """Return rows with their newest digest. The rows come from a part of the table, so that each digest is looked up by its key."""
+    kind, own = recorded.table_of(model).name, part.subquery("part")
+    newest = select(func.max(_newer.c.version)).where(_newer.c.kind == kind, _newer.c.object_id == own.c.id).scalar_subquery()
+    digest = and_(_digest.c.kind == kind, _digest.c.object_id == own.c.id, _digest.c.version == newest)
+    query = select(*own.c, _digest.c.version.label("newest"), _digest.c.digest, _entry.c.salt)
+    joined = own.outerjoin(_digest, digest).outerjoin(_entry, _entry.c.id == _digest.c.act_id)
     if issubclass(model, RecordedInEntry):
-        own = _entry.alias("own")
-        joined = joined.outerjoin(own, and_(own.c.id == table.c.act_id, own.c.object_kind == table.name))
-        query = query.add_columns(own.c.data.label("own_data"), own.c.salt.label("own_salt"), own.c.object_id.label("own_object"))
-    return query.select_from(joined)
+        act = _entry.alias("act")
+        joined = joined.outerjoin(act, and_(act.c.id == own.c.act_id, act.c.object_kind == kind))
+        query = query.add_columns(act.c.data.label("act_data"), act.c.salt.label("act_salt"), act.c.object_id.label("act_object"))
+    return query.select_from(joined).order_by(own.c.id)
 
 
-def _rows(reading: Reading, query: Select[Any], id_: Any, after: UUID, limit: int) -> list[tuple[UUID, Any]]:
+def _rows(reading: Reading, whole: Whole, query: Select[Any], id_: Any, after: UUID, limit: int) -> list[tuple[UUID, Any]]:
     """Return rows by their id. A row that cannot be read is None; to find it, the rows are read one by one."""
+    part = query.where(id_ > after).order_by(id_).limit(limit)
     try:
-        return [(row["id"], row) for row in reading.execute(query.where(id_ > after).order_by(id_).limit(limit)).mappings()]
+        return [(row["id"], row) for row in reading.execute(whole(part)).mappings()]
     except UNREADABLE:
         ids = reading.execute(select(id_).where(id_ > after).order_by(id_).limit(limit)).scalars().all()
-        return [(key, _one(reading, query.where(id_ == key))) for key in ids]
+        return [(key, _one(reading, whole(query.where(id_ == key)))) for key in ids]
 
 
 def _one(reading: Reading, query: Select[Any]) -> Any:
@@ -127,14 +135,14 @@ def _compared(model: Model, row: Any) -> tuple[Fault | None, int]:
     if row is None:
         return Fault.CHANGED, 0
     if issubclass(model, RecordedInEntry) and row["newest"] is None:
-        stated = row["own_data"].get(recorded.ROW) if isinstance(row["own_data"], dict) else None
-        if stated is None or row["own_object"] != str(row["id"]):
+        stated = row["act_data"].get(recorded.ROW) if isinstance(row["act_data"], dict) else None
+        if stated is None or row["act_object"] != str(row["id"]):
             return Fault.UNRECORDED, 0
-        return (None if _digest_of(model, row, 1, row["own_salt"]) == stated else Fault.CHANGED), 1
+        return (None if _digest_of(model, row, 1, row["act_salt"]) == stated else Fault.CHANGED), 1
     newest, salt = row["newest"], row["salt"]
     if newest is None or salt is None:
         return Fault.UNRECORDED, newest or 0
-    own = row["own_version"] if issubclass(model, Recorded) else 1
+    own = row["version"] if issubclass(model, Recorded) else 1
     if own != newest:
         return (Fault.OLD if isinstance(own, int) and own < newest else Fault.AHEAD), newest
     return (None if _digest_of(model, row, own, salt) == as_bytes(row["digest"]).hex() else Fault.CHANGED), newest
@@ -152,7 +160,7 @@ def _digest_of(model: Model, row: Any, version: int, salt: object) -> str:
 
 def compare_acts(reading: Reading, after: UUID, limit: int) -> Part:
     """Compare the next acts with the digests that name them, and look whether what those are of is there."""
-    found = _rows(reading, select(_entry.c.id, _entry.c.data), _entry.c.id, after, limit)
+    found = _rows(reading, lambda part: part, select(_entry.c.id, _entry.c.data), _entry.c.id, after, limit)
     kept = _digests(reading, [key for key, _ in found])
     differences = [Difference("audit_entry", str(key), Fault.ACT, str(key)) for key, row in found if not _fits(row, kept.get(key, []))]
     differences += _gone(reading, kept)

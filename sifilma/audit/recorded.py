@@ -74,7 +74,8 @@ class Version:
 def protect(model: Model) -> None:
     """Cover a model, and register its triggers: plain SQL makes and changes no row without a digest, which names an act."""
     table = table_of(model)
-    name = _kinds.setdefault(table.name, model) and table.name
+    name = table.name
+    _kinds[name] = model
     if issubclass(model, RecordedInEntry):
         return  # `act_id` and the room's own triggers demand the act and freeze the row
     changed = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in model.__recorded__)
@@ -163,7 +164,7 @@ def _keep(row: RecordedOnce, salt: bytes) -> Version:
         raise NotRecorded(f"{_named(row)} was recorded already, and is not written yet")
     version = 1
     if isinstance(row, Recorded):
-        version = row.version + 1 if inspect(row).persistent else 1  # type: ignore[union-attr]  # an object of a mapped class has a state
+        version = row.version + 1 if inspect(row).persistent else 1
         row.version = version
     plain = content(type(row), _values(row), version)
     row.__dict__[_GIVEN] = plain
@@ -185,8 +186,9 @@ def _named(row: Any) -> str:
 
 def _require_recorded(session: Session, _context: Any, _instances: Any) -> None:
     """Raise NotRecorded for a row that the flush would write otherwise than an act has recorded it."""
-    for row in (*session.new, *session.dirty):
-        if isinstance(row, RecordedOnce) and (row in session.new or _is_changed(row)):
+    new = session.new  # made anew at each look: within the loop it would cost the square of the rows
+    for row in (*new, *session.dirty):
+        if isinstance(row, RecordedOnce) and (row in new or _is_changed(row)):
             given = row.__dict__.pop(_GIVEN, None)
             version = row.version if isinstance(row, Recorded) else 1
             if given is None or given != content(type(row), _values(row), version):

@@ -16,20 +16,28 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sifilma.audit import recorded
-from sifilma.audit.comparison import FIRST, Difference, compare_acts, compare_rows
+from sifilma.audit.comparison import FIRST, Difference, compare_acts, compare_row, compare_rows
 from sifilma.audit.models import Action, RowFinding, RowRound
-from sifilma.audit.service import record
+from sifilma.audit.service import record, record_in
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import db
+from sifilma.kernel.errors import Conflict
+from sifilma.kernel.text import say
+from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.resources import resources
+from sifilma.web.metrics import MEASURES, ROWS_AGE, ROWS_FOUND
 
 TURN_SECONDS = 0.25
-"""How long the worker compares at each of its turns, which come every ten seconds: more than 30,000 rows a minute."""
+"""How long the worker compares at each of its turns, which come every ten seconds."""
 AT_ONCE = 500
-EVERY = timedelta(minutes=10)
+EVERY = timedelta(hours=1)
 """The least between two comparisons of the same rows."""
 ACTS = "audit_entry"
+DIFFERS = say("What is stored here was changed past this service. Tell the directorate.")
 
 Contexts: TypeAlias = Callable[[], AbstractContextManager[Context]]
 log = structlog.get_logger()
@@ -119,7 +127,7 @@ def _keep(ctx: Context, name: str, after: str, step: Step) -> int:
         if found.pop((open_.kind, open_.object_id, open_.fault), None) is None:
             _end(ctx, open_)
     for one in found.values():
-        _begin(ctx, name, one)
+        _begin(ctx.session, ctx, name, one)
     return len(found)
 
 
@@ -128,17 +136,34 @@ def _open_in(session: Session, name: str, after: str, last: str) -> Sequence[Row
     return session.scalars(select(RowFinding).where(RowFinding.walk == name, RowFinding.ended_at.is_(None), *within)).all()
 
 
-def _begin(ctx: Context, name: str, one: Difference) -> None:
+def _begin(session: Session, ctx: Context, name: str, one: Difference) -> None:
     log.error("row_differs", kind=one.kind, id=one.id, fault=str(one.fault), version=one.version)
-    act = record(ctx, Action.ROW_DIFFERS, one.kind, one.id, fault=str(one.fault), version=one.version)
+    act = record_in(session, ctx, Action.ROW_DIFFERS, one.kind, one.id, fault=str(one.fault), version=one.version)
     stated = {"kind": one.kind, "object_id": one.id, "fault": str(one.fault)}
-    ctx.session.add(RowFinding(walk=name, place=one.place, found_at=ctx.now, act_id=act.id, **stated))
+    session.add(RowFinding(walk=name, place=one.place, found_at=ctx.now, act_id=act.id, **stated))
 
 
 def _end(ctx: Context, finding: RowFinding) -> None:
     log.warning("row_fits_again", kind=finding.kind, id=finding.object_id, fault=finding.fault)
     act = record(ctx, Action.ROW_FITS, finding.kind, finding.object_id, fault=finding.fault)
     finding.ended_at, finding.ended_act = ctx.now, act.id
+
+
+def require_recorded(ctx: Context, model: recorded.Model, row_id: UUID) -> None:
+    """Raise Conflict (`row-differs`) unless a row is what its newest act recorded, for acts that give something away by it.
+
+    Runs one statement. A row that differs becomes a finding, whatever becomes of the act.
+    """
+    found = compare_row(ctx.session, model, row_id)
+    if found is not None:
+        ctx.uow.separately(lambda session: _begin_once(session, ctx, found))
+        raise Conflict(DIFFERS, type="row-differs")
+
+
+def _begin_once(session: Session, ctx: Context, one: Difference) -> None:
+    same = (RowFinding.kind == one.kind, RowFinding.object_id == one.id, RowFinding.fault == str(one.fault))
+    if session.scalar(select(RowFinding.id).where(RowFinding.ended_at.is_(None), *same)) is None:
+        _begin(session, ctx, one.kind, one)
 
 
 def state(session: Session) -> State:
@@ -148,3 +173,23 @@ def state(session: Session) -> State:
     moments = [ended.get(name) for name in walks()]
     known = [moment for moment in moments if moment is not None]
     return State(findings, min(known) if len(known) == len(moments) else None)
+
+
+def measure() -> None:
+    """Set the gauges of the comparison for a scrape. Rows that were never compared have the age NaN."""
+    unit = UnitOfWork(db.sessionmaker)
+    unit.begin_read()
+    try:
+        found = state(unit.session)
+    except SQLAlchemyError:
+        return
+    finally:
+        unit.close()
+    ROWS_FOUND.set(found.findings)
+    ROWS_AGE.set((resources().clock.now() - found.compared_at).total_seconds() if found.compared_at else float("nan"))
+
+
+def register_measure() -> None:
+    """Have `/metrics` show the comparison. Calling it twice is harmless."""
+    if measure not in MEASURES:
+        MEASURES.append(measure)

@@ -12,7 +12,7 @@ from sifilma.fsck.snapshot import Broken, Snapshot
 from sifilma.oversight import region_imports
 
 
-@in_snapshot("row-recorded", "Organisations, people, models, units, agreements, cards, results and places are what their newest acts recorded.")
+@in_snapshot("row-recorded", "Organisations, people, models, units, agreements, cards, results and places are as recorded.")
 def rows(now: Snapshot) -> Found:
     """Compare every row with its newest digest. The worker does the same in rounds."""
     for model in recorded.kinds().values():

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from sifilma.regions.models import Region
 
 KIND = "region_source"
 PROVINCE = 2  # characters of a province's code
+COLUMNS = ("code", "name", "level", "parent_code", "version", "successor_code", "valid_from", "valid_to")
 
 
 def bring_codes(ctx: Context, folder: Path = DEFAULT_FOLDER) -> ImportResult:
@@ -47,22 +50,27 @@ def bring_codes(ctx: Context, folder: Path = DEFAULT_FOLDER) -> ImportResult:
 
 def code_digests(reading: Reading, province: str = "") -> dict[str, str]:
     """Return the digest (hex) over all codes of each province, or of the one that is named, as they are stored."""
-    lines: dict[str, list[bytes]] = defaultdict(list)
-    query = select(Region.__table__)
+    found: dict[str, list[list[Any]]] = defaultdict(list)
+    query = select(*(Region.__table__.c[name] for name in COLUMNS))
     if province:
         query = query.where(or_(Region.code == province, Region.code.startswith(f"{province}.", autoescape=True)))
-    for row in reading.execute(query).mappings():
-        moments = {name: row[name].isoformat() if row[name] else None for name in ("valid_from", "valid_to")}
-        lines[row["code"][:PROVINCE]].append(recorded.canonical(dict(row) | moments))
-    return {code: hashlib.sha256(b"\n".join(sorted(found))).hexdigest() for code, found in lines.items()}
+    for *values, begins, ends in reading.execute(query):
+        found[values[0][:PROVINCE]].append([*values, _moment(begins), _moment(ends)])
+    return {code: hashlib.sha256(recorded.canonical(sorted(rows))).hexdigest() for code, rows in found.items()}
+
+
+@lru_cache(maxsize=100)  # an import gives all its codes one moment
+def _moment(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
 
 
 def recorded_digests(reading: Reading) -> dict[str, str]:
     """Return the digests that the newest import of codes recorded. They are empty if none did."""
     entry = AuditEntry.__table__
-    of_codes = (entry.c.action == Action.REGIONS_IMPORT) & (entry.c.object_kind == KIND) | (entry.c.action == Action.ROWS_ADOPT)
-    # Of several the last: ids are in the order of time. Adoptions of other rows say nothing of regions.
-    for data in reading.execute(select(entry.c.data).where(of_codes).order_by(entry.c.id.desc())).scalars():
+    stating = select(entry.c.data).where(
+        entry.c.object_kind.in_((KIND, "database")), entry.c.action.in_((Action.REGIONS_IMPORT, Action.ROWS_ADOPT))
+    )
+    for data in reading.execute(stating.order_by(entry.c.id.desc())).scalars():  # ids are in the order of time
         if isinstance(data, dict) and isinstance(data.get("provinces"), dict):
             return dict(data["provinces"])
     return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
+from sifilma.audit import rounds
 from sifilma.reports import home
 from sifilma.reports.task_labels import TASKS
 from sifilma.web.operations import operation
@@ -19,4 +20,5 @@ def show() -> str:
     """Show what waits, what is awaited, what expires soon, and counts."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
-    return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, alarm=alarm)
+    findings = rounds.state(ctx.session).findings if ctx.actor.is_central else 0
+    return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, alarm=alarm, findings=findings)

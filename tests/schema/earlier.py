@@ -7,8 +7,18 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0024 on a database without triggers. What entries say of rows stays: they do not change."""
+    for table in ("row_finding", "row_round", "row_digest"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    for table in ("organisation", "person", "device_model", "unit", "agreement"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN version"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
+
+
 def back_to_0018(connection: Connection) -> None:
-    """Undo 0019 on a database without triggers."""
+    """Undo 0019, and what came after it, on a database without triggers."""
+    back_to_0019(connection)
     connection.execute(text(
         "ALTER TABLE user_account ADD COLUMN roles VARCHAR(100) DEFAULT '' NOT NULL CONSTRAINT ck_user_account_auditor_alone"
         " CHECK (roles NOT LIKE '%auditor%' OR roles = 'auditor') CONSTRAINT ck_user_account_admin_never_approver"

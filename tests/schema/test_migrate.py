@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Uuid, bindparam, text
+from sqlalchemy import Uuid, bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sifilma.audit import recorded
+from sifilma.audit.models import AuditEntry
 from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
 from sifilma.kernel import triggers
@@ -20,7 +23,7 @@ from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018
+from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019
 from tests.support.databases import Cluster
 from tests.support.visitor import english
 from tests.support.world import World, done, new_uid
@@ -103,12 +106,10 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     engine.dispose()
     migrate.upgrade(world.settings.database_url)
     assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
-    assert world.sql("SELECT id, action, data FROM audit_entry ORDER BY id") == entries
-    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == [
-        (entry[0],) for entry in entries
-    ]  # each entry waits for the log
+    assert world.sql("SELECT id, action, data FROM audit_entry WHERE action <> 'rows.adopt' ORDER BY id") == entries
+    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == world.sql("SELECT id FROM audit_entry ORDER BY id")
     salts = {bytes(salt) for (salt,) in world.sql("SELECT salt FROM audit_entry")}
-    assert (len(salts), {len(salt) for salt in salts}) == (len(entries), {16})
+    assert (len(salts), {len(salt) for salt in salts}) == (len(entries) + 1, {16})
     assert migrate.check(world.settings.database_url).ok
     with pytest.raises(DBAPIError):
         world.sql("DELETE FROM activation")
@@ -375,3 +376,35 @@ def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_d
     assert "two accounts have the same id number in two spellings" in page
     world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'bangli.kepala'")
     assert world.app.test_cli_runner().invoke(args=["users", "clashes"]).exit_code == 0
+
+
+def test_rows_in_place_are_adopted_as_they_are_found_in_one_act(world: World) -> None:
+    """0024: before it, entries said nothing of rows."""
+    world.active()
+    world.institution_ready()
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0019(connection)
+        connection.execute(text("UPDATE person SET name = 'Diubah Sebelumnya'"))  # whoever upgrades vouches for it
+        for entry in connection.execute(select(AuditEntry)).all():
+            said = {name: value for name, value in entry.data.items() if name not in ("row_sha256", "rows_sha256", "provinces")}
+            connection.execute(update(AuditEntry).where(AuditEntry.id == entry.id).values(data=said))
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    assert migrate.check(world.settings.database_url).ok
+    assert rows_found(world) == []
+    rows = sum(world.sql(f"SELECT COUNT(*) FROM {kind}")[0][0] for kind in recorded.kinds())
+    [(data, waits)] = world.sql("SELECT data, id IN (SELECT entry_id FROM audit_pending) FROM audit_entry WHERE action = 'rows.adopt'")
+    told = json.loads(data) if isinstance(data, str) else data
+    assert (told["count"], len(told["provinces"]), bool(waits)) == (rows, 38, True)
+    [(number,)] = world.sql("SELECT hardware_number FROM unit WHERE organisation_id = (SELECT organisation_id FROM activation)")
+    world.change_unit(number, sam_perso="0123456789ABCDEF")
+    assert rows_found(world) == []
+    world.past_the_triggers("UPDATE activation SET address = 'lain'")
+    assert len(rows_found(world)) == 1
+
+
+def rows_found(world: World) -> list[str]:
+    """What the invariants of rows that acts rest on find."""
+    return [str(finding) for finding in examine(installation(world), ["row-recorded", "row-act", "region-recorded"]).findings]

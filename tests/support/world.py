@@ -31,10 +31,11 @@ from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import Function
+from sifilma.cards.models import Function, Unit
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole
+from sifilma.kernel import triggers
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -247,6 +248,14 @@ class World:
         ctx.session.flush()
         self.users[account.username], self.seeds[account.username] = user_id, seed
 
+    def change_unit(self, number: str, **values: Any) -> None:
+        """Change columns of a unit by an act of the system."""
+        with self.context() as ctx:
+            unit = ctx.session.scalars(select(Unit).where(Unit.hardware_number == number)).one()
+            for name, value in values.items():
+                setattr(unit, name, value)
+            record(ctx, Action.UNIT_CHANGE, "unit", unit.id, rows=[unit])
+
     def give_role(self, username: str, role: str) -> None:
         """Give an account one more role, past the service but not past the triggers."""
         with self.context() as ctx:
@@ -418,6 +427,14 @@ class World:
         with self.app.app_context(), db.engine.begin() as connection:
             result = connection.execute(text(statement), values)
             return list(result) if result.returns_rows else []
+
+    def past_the_triggers(self, *statements: str, **values: Any) -> None:
+        """Run SQL as a superuser can: the triggers are taken off, and put back afterwards."""
+        with self.app.app_context(), db.engine.begin() as connection:
+            triggers.uninstall(connection)
+            for statement in statements:
+                connection.execute(text(statement), values)
+            triggers.install(connection)
 
 
 def new_uid() -> str:

@@ -157,7 +157,7 @@ def test_a_value_error_of_an_identifier_is_translated_with_its_value(house: Worl
 
 def test_a_warning_remains_translatable_in_its_schema(house: World) -> None:
     [number] = house.units("magetan.kepala", 1)
-    house.sql("UPDATE unit SET sam_perso = 'KURANG' WHERE hardware_number = :number", number=number)
+    house.change_unit(number, sam_perso="KURANG")
     with house.context() as ctx:
         from sqlalchemy import select
 

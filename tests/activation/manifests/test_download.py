@@ -65,8 +65,7 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     answer = done(bank.post("/activations", world.activation(ready, uid)), 201)
     path = f"/manifests/{answer['manifest']['id']}/download"
     assert bank.post(path).json["type"].endswith("no-public-key")
-    jwk = ECKey.import_key(private.as_dict(private=False)).as_dict(private=False)
-    world.sql("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :n", jwk=json.dumps(jwk), n=ready.hardware[uid])
+    world.change_unit(ready.hardware[uid], public_jwk=private.as_dict(private=False))
     response = bank.post(path)
     assert response.status_code == 200
     assert response.get_data().count(b".") == 4  # a compact JWE has five parts
@@ -76,6 +75,19 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     assert bank.post(path, {"form": "jws"}).get_data().count(b".") == 4
     assert world.client("mandiri.kepala").post(path, {"form": "jwe"}).get_data().count(b".") == 4
     assert world.client("mandiri.kepala").post(path).get_data().count(b".") == 2
+
+
+def test_a_file_is_not_encrypted_to_a_key_that_came_past_the_service(world: World) -> None:
+    ready, answers = world.active()
+    world.change_unit(ready.hardware[ready.uids[0]], public_jwk=ECKey.generate_key("P-256").as_dict(private=False))
+    client, path = world.client("magetan.kepala"), f"/manifests/{answers[0]['manifest']['id']}/download"
+    assert client.post(path, {"form": "jwe"}).status_code == 200
+    world.past_the_triggers("UPDATE unit SET public_jwk = :jwk", jwk=json.dumps(ECKey.generate_key("P-256").as_dict(private=False)))
+    refused = client.post(path, {"form": "jwe"})
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (409, "row-differs")
+    assert client.post(path, {"form": "jwe"}).status_code == 409
+    assert world.sql("SELECT kind, fault FROM row_finding") == [("unit", "changed")]
+    assert client.post(path, {"form": "jws"}).status_code == 200
 
 
 def test_a_private_key_is_refused_as_the_key_of_a_unit(world: World) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from joserfc.jwk import ECKey
 
 from sifilma.documents.indonesian import uid_pairs
@@ -59,13 +57,9 @@ def test_encryption_is_offered_only_where_the_machine_has_a_key(sqlite_world: Wo
     assert "harus diperbaiki" in words(page.send(f"{path}/unduh", form="jwe"), 409)
     key = ECKey.generate_key("P-256")
     number = ready.hardware[ready.uids[0]]
-    sqlite_world.sql("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :number", jwk=_json(key), number=number)
+    sqlite_world.change_unit(number, public_jwk=key.as_dict(private=False))
     assert 'value="jwe"' in page.get(path).get_data(as_text=True)
     assert page.send(f"{path}/unduh", form="jwe").get_data().count(b".") == 4
-
-
-def _json(key: ECKey) -> str:
-    return json.dumps(key.as_dict(private=False))
 
 
 def test_one_person_proposes_a_revocation_and_another_executes_it(world: World) -> None:
