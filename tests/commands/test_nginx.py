@@ -145,11 +145,14 @@ def test_plain_http_leads_to_https_and_a_strange_name_is_not_answered(proxy: Pro
 
 def test_the_link_of_an_invitation_is_not_logged(proxy: Proxy) -> None:
     asked(proxy, "/undangan/a-secret-link?name=x")
+    with socket.create_connection(("127.0.0.1", proxy.plain_port), timeout=10) as plain:
+        plain.sendall(f"GET /undangan/a-secret-link HTTP/1.0\r\nHost: {NAME}\r\n\r\n".encode())
+        assert b"308" in plain.recv(4096)
     asked(proxy, "/after")
     until = time.monotonic() + 5
     while "/after" not in proxy.log.read_text() and time.monotonic() < until:
         time.sleep(0.02)
-    assert "/undangan/-" in proxy.log.read_text()
+    assert proxy.log.read_text().count("/undangan/-") == 2
     assert "secret" not in proxy.log.read_text()
 
 

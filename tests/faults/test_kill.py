@@ -106,6 +106,7 @@ def test_no_acknowledged_activation_is_lost_and_no_token_is_used_up_without_a_ma
         assert world.sql(f"SELECT COUNT(*) FROM {table}")[0][0] == KILLS * CLIENTS
     assert world.sql("SELECT state, redeemed FROM activation_request")[0] == ("completed", KILLS * CLIENTS)
     _every_body_verifies(world, [str(row[1]) for row in rows])
+    world.clock.set(datetime.now(UTC))  # the servers went by the real time
     assert [str(finding) for finding in examine(installation(world)).findings] == []
     print(f"{KILLS} kills, {len(acknowledged)} acknowledged, {retries} sent again, {time.monotonic() - started:.0f} s")
 
