@@ -140,7 +140,8 @@ def _adopt() -> None:
     data: dict[str, Any] = {"migration": revision, "count": len(made), "provinces": provinces}
     if made:
         data["rows_sha256"] = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-    entry = {"id": act, "at": datetime.now(UTC), "action": "rows.adopt", "object_kind": "database", "object_id": "rows"}
+    now = bind.scalar(sa.select(sa.func.current_timestamp(type_=MOMENT)))
+    entry = {"id": act, "at": now, "action": "rows.adopt", "object_kind": "database", "object_id": "rows"}
     entry |= {"request_id": f"migration-{revision}", "ip": "", "data": data, "salt": salt}
     bind.execute(sa.insert(ENTRY).values(**entry))
     bind.execute(sa.insert(PENDING).values(entry_id=act))

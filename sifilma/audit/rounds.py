@@ -16,7 +16,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sifilma.audit import recorded
@@ -24,12 +23,8 @@ from sifilma.audit.comparison import FIRST, Difference, compare_acts, compare_ro
 from sifilma.audit.models import Action, RowFinding, RowRound
 from sifilma.audit.service import record, record_in
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import db
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.text import say
-from sifilma.kernel.unit_of_work import UnitOfWork
-from sifilma.resources import resources
-from sifilma.web.metrics import MEASURES, ROWS_AGE, ROWS_FOUND
 
 TURN_SECONDS = 0.25
 """How long the worker compares at each of its turns, which come every ten seconds."""
@@ -173,23 +168,3 @@ def state(session: Session) -> State:
     moments = [ended.get(name) for name in walks()]
     known = [moment for moment in moments if moment is not None]
     return State(findings, min(known) if len(known) == len(moments) else None)
-
-
-def measure() -> None:
-    """Set the gauges of the comparison for a scrape. Rows that were never compared have the age NaN."""
-    unit = UnitOfWork(db.sessionmaker)
-    unit.begin_read()
-    try:
-        found = state(unit.session)
-    except SQLAlchemyError:
-        return
-    finally:
-        unit.close()
-    ROWS_FOUND.set(found.findings)
-    ROWS_AGE.set((resources().clock.now() - found.compared_at).total_seconds() if found.compared_at else float("nan"))
-
-
-def register_measure() -> None:
-    """Have `/metrics` show the comparison. Calling it twice is harmless."""
-    if measure not in MEASURES:
-        MEASURES.append(measure)

@@ -19,7 +19,6 @@ from sifilma.fsck import (
     organisations,
     regions,
     registry,
-    rows,
     schema_head,
     sealed,
     secrets,
@@ -29,7 +28,7 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, rows, secrets, idempotency, jobs, regions, documents, sealed,
+    organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

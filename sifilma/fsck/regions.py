@@ -9,8 +9,10 @@ from sqlalchemy import and_, or_, select
 
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.fsck.dialects import bare, dashed, fact
+from sifilma.fsck.log import broken_row
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.snapshot import Broken, Outside, Snapshot
+from sifilma.oversight import region_imports
 
 
 @in_snapshot("region-parent", "Every region code has its parent, and the level of its length.")
@@ -29,6 +31,12 @@ def parent(now: Snapshot) -> Found:
         " CASE length(code) WHEN 2 THEN 1 WHEN 5 THEN 2 WHEN 8 THEN 3 WHEN 13 THEN 4 END",
         "has level {level}, which is not that of its length",
     )
+
+
+@in_snapshot("region-recorded", "The region codes of each province are those of the newest import.")
+def codes(now: Snapshot) -> Found:
+    """Compare the digests of all provinces with those in the newest entry that states any."""
+    yield from map(broken_row, region_imports.differing_codes(now.connection, region_imports.recorded_digests(now.connection)))
 
 
 @in_snapshot("region-known", "Every activation stands in a village that is known, every organisation in a known region.")

@@ -13,6 +13,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.recorded import NotRecorded
 from sifilma.audit.service import record
 from sifilma.cards.models import Unit
+from tests.support.visitor import english
 from tests.support.world import World
 
 KEY = '{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI"}'
@@ -98,6 +99,11 @@ def test_the_worker_names_each_row_that_was_changed_past_the_service(world: Worl
     assert world.sql("SELECT object_id FROM audit_entry WHERE action = 'row.fits'") == [(str(UUID(str(unit))),)]
     with world.context() as ctx:
         assert rounds.state(ctx.session).findings == len(found) - 1
+    assert f"sifilma_row_findings {len(found) - 1}.0" in world.anonymous().open("GET", "/metrics").get_data(as_text=True)
+    told = f"{len(found) - 1} rows of the database are not what the record of acts says"
+    assert told in english(world, "operator1").text("/")
+    assert "Which they are" in english(world, "auditor1").text("/")
+    assert told not in english(world, "magetan.kepala").text("/")
 
 
 def test_a_turn_compares_one_part_and_the_next_goes_on(sqlite_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

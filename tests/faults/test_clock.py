@@ -383,5 +383,6 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "requests expired": True,
         "manifests expired": True,
         "people reminded": True,
+        "rows found changed past the service": False,
         "idempotency keys forgotten": True,
     }
