@@ -38,7 +38,10 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None,
         description="seals what must open while the HSM is away (authenticators' seeds, messages that wait, refused rows of files) and "
-        "authenticates codes that are sent and recovery codes; at least 32 characters",
+        "authenticates codes that are sent, recovery codes and the rows of people, sessions and keys; at least 32 characters",
+    )
+    secret_key_previous: SecretStr | None = Field(
+        None, description="the secret key of before, while it is exchanged: it still opens and verifies, nothing new is made with it"
     )
     hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
     hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")

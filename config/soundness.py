@@ -25,8 +25,17 @@ DEMO = {
     "hsm_so_pin": "87654321",
     "root_pin": "123456",
 }
-STRENGTH = {"secret_key": (32, 8), "hsm_pin": (8, 4), "hsm_so_pin": (8, 4), "root_pin": (8, 4), "metrics_token": (16, 6)}
+STRENGTH = {
+    "secret_key": (32, 8),
+    "secret_key_previous": (32, 8),
+    "hsm_pin": (8, 4),
+    "hsm_so_pin": (8, 4),
+    "root_pin": (8, 4),
+    "metrics_token": (16, 6),
+}
 """Characters that a secret of the operator's own has at least, and how many of them differ."""
+FOR_A_WHILE = frozenset({"secret_key_previous"})
+"""Secrets that are set while something is exchanged, and not otherwise."""
 NEEDED = ("secret_key", "hsm_pin")
 AT_THE_CEREMONY = ("hsm_so_pin", "root_pin")
 EXAMPLES = frozenset({"example", "contoh", "invalid", "test", "localhost", "localdomain"})
@@ -101,6 +110,8 @@ def _secrets(settings: Settings) -> Findings:
 def _secrets_to_doubt(settings: Settings) -> Findings:
     if not settings.optional_secret("metrics_token"):
         yield _doubtful("metrics_token", "is not set: /metrics stays closed, and nobody watches the service.")
+    if settings.optional_secret("secret_key_previous"):
+        yield _doubtful("secret_key_previous", "is needed until `sifilma users reseal` has found nothing more to do: take it away then.")
     for name in AT_THE_CEREMONY:
         if settings.optional_secret(name):
             yield _doubtful(name, "is needed at the ceremony only: take it away until the next one.")

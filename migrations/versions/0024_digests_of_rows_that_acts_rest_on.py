@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sifilma.kernel.ids import uuid7
 
 revision = "0024"
-down_revision = "0019"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

@@ -16,6 +16,7 @@ from sifilma.identity.models import IdKind, Organisation, User
 from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
+from sifilma.sign_in import resealing
 from sifilma.web.command import command_context
 
 users = AppGroup("users", help="Accounts.")
@@ -55,6 +56,29 @@ def clashes() -> None:
     if found:
         raise click.ClickException(f"{len(found)} pairs: disable one account of each, or ask for another id number")
     click.echo("no clashes")
+
+
+@users.command("reseal")
+@click.option("--vouch", "names", multiple=True, metavar="USERNAME", help="Seal this account as it is stored: you have looked at it.")
+@click.option("--end", is_flag=True, help="End sessions, keys, invitations, passkeys and recovery codes whose seal does not fit.")
+def reseal(names: tuple[str, ...], end: bool) -> None:
+    """Seal with the current secret key what is sealed with the previous one. Exit 1 while a row has a seal that fits neither.
+
+    Such a row was not written by this service, or under another secret key. It counts as absent (docs/security.md).
+    """
+    with command_context() as ctx:
+        for name in names:
+            resealing.vouch(ctx, name)
+            click.echo(f"vouched for {name}")
+        done = resealing.renew(ctx, resources().settings)
+        left = [one for one in done.strangers if not (end and resealing.end(ctx, one))]
+    for one in done.strangers:
+        click.echo(f"{one}: its seal does not fit{'' if one in left else ', ended'}")
+    click.echo(
+        ", ".join(f"{count} {kind}" for kind, count in sorted(done.counts.items())) + " sealed anew" if done.counts else "all current"
+    )
+    if left:
+        raise click.ClickException(f"{len(left)} rows count as absent: look at each, then --vouch the account, or --end the others")
 
 
 def _named(user: User) -> str:

@@ -19,6 +19,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
+from sifilma.sign_in.authority import record_change
 
 PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
 
@@ -95,6 +96,7 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
     """Make a central account without a link, and propose its invitation to a second user administrator."""
     user = service.make_user(ctx, organisation, new)
+    record_change(ctx, Action.USER_REGISTER, user, roles=role_names(user.role_set))
     return propose_change(ctx, user, "invite")
 
 

@@ -38,6 +38,7 @@ from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.sign_in import throttle, totp
 from sifilma.sign_in.authentication import secret_hash
+from sifilma.sign_in.authority import carry_sessions, is_authentic, record_change
 from sifilma.sign_in.models import Passkey, RecoveryCode
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from sifilma.sign_in.service import end_sessions
@@ -77,7 +78,7 @@ def invite(ctx: Context, settings: Settings, organisation: Organisation, new: Ne
     """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=organisation.id, roles=role_names(user.role_set))
+    record_change(ctx, Action.USER_INVITE, user, roles=role_names(user.role_set))
     return user, link
 
 
@@ -107,7 +108,7 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
 
 def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
     link = new_invitation(ctx, settings, user, change_id)
-    record(ctx, Action.USER_INVITE, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set), again=True)
+    record_change(ctx, Action.USER_INVITE, user, roles=role_names(user.role_set), again=True)
     return link
 
 
@@ -117,7 +118,7 @@ def end_factors(ctx: Context, user: User) -> None:
         ctx.session.execute(
             update(kept)
             .where(kept.user_id == user.id, kept.ended_at.is_(None))
-            .values(ended_at=ctx.now)
+            .values(ended_at=ctx.now, seal=None)
             .execution_options(synchronize_session=False)
         )
 
@@ -145,7 +146,7 @@ def lapse_invitations(ctx: Context, user: User) -> None:
     ctx.session.execute(
         update(Invitation)
         .where(Invitation.user_id == user.id, Invitation.used_at.is_(None), Invitation.expires_at > ctx.now)
-        .values(expires_at=ctx.now - timedelta(seconds=1))
+        .values(expires_at=ctx.now - timedelta(seconds=1), seal=None)
         .execution_options(synchronize_session=False)
     )
 
@@ -253,7 +254,7 @@ def get_invitation(ctx: Context, secret: str) -> Invitation:
     """Return the invitation of a link. Raise the same NotFound if it is unknown, used or lapsed, so that the answer tells nothing more."""
     found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
     is_ahead = found is not None and found.created_at > ctx.now + SLACK  # made by a wrong clock: it would live for years
-    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead:
+    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead or not is_authentic(ctx, Invitation, found):
         raise NotFound(UNKNOWN_INVITATION)
     return found
 
@@ -304,14 +305,14 @@ def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: st
     hashed = hash_password(password)
     for row in (user, invitation):
         hold(ctx.session, row)
-    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED:
+    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED or not is_authentic(ctx, User, user):
         raise NotFound(UNKNOWN_INVITATION)
     invitation.used_at = ctx.now
     user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
     # The code just used must not count again, and the trigger `totp_step_grows` refuses a smaller step than before.
     user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
     end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ENROL, "user", user.id, organisation_id=user.organisation_id, step=step)
+    record_change(ctx, Action.USER_ENROL, user, step=step)
     return user
 
 
@@ -336,9 +337,10 @@ def change_password(ctx: Context, settings: Settings, current: str, new: str) ->
     if user.password_hash != known.password_hash:
         raise Conflict("Somebody else changed this a moment ago. Look again.")
     throttle.forgive(ctx.session, *slot.limits)
-    user.password_hash = hashed
+    version, user.password_hash = user.authority_version, hashed
     end_sessions(ctx, "password changed", LoginSession.user_id == user.id, LoginSession.id != ctx.actor.session_id)
-    record(ctx, Action.USER_PASSWORD, "user", user.id)
+    record_change(ctx, Action.USER_PASSWORD, user)
+    carry_sessions(ctx, user, version)
 
 
 def _note_wrong(session: Session, ctx: Context, user_id: UUID, slot: throttle.Slot) -> None:
@@ -430,7 +432,7 @@ def set_disabled(ctx: Context, user: User, disabled: bool) -> None:
     else:
         raise Conflict("This account is not disabled.")
     action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
-    record(ctx, action, "user", user.id, organisation_id=user.organisation_id)
+    record_change(ctx, action, user)
 
 
 def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
@@ -447,4 +449,4 @@ def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     check_capabilities(ctx, user.person, roles, user.id)
     give_roles(ctx, user, roles)
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    record(ctx, Action.USER_ROLES, "user", user.id, organisation_id=user.organisation_id, roles=role_names(user.role_set))
+    record_change(ctx, Action.USER_ROLES, user, roles=role_names(user.role_set))

@@ -16,8 +16,10 @@ import click
 import structlog
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.settings import Settings
 from hsm.errors import HSMError
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
@@ -29,10 +31,11 @@ from sifilma.audit import rounds
 from sifilma.fsck.cli import fsck
 from sifilma.jobs import worker
 from sifilma.kernel import idempotency
+from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import SifilmaError
+from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.installation import claim_home
+from sifilma.kernel.installation import are_seals_known, claim_home, note_seals
 from sifilma.kernel.timekeeping import stops
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
@@ -40,6 +43,7 @@ from sifilma.regions.sources import place_check
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
 from sifilma.schema import migrate
+from sifilma.sign_in import resealing
 from sifilma.web.command import command_context
 
 EVERY_SECONDS = 10  # between two rounds of the worker
@@ -64,8 +68,27 @@ def register(app: Flask) -> None:
 def upgrade() -> None:
     """Migrate forward to the newest schema, under a lock."""
     claim_home(resources().settings)
-    migrate.upgrade(resources().settings.database)
+    upgrade_database(resources().settings, resources().clock)
     click.echo(f"the database is at {migrate.head()}")
+
+
+def upgrade_database(settings: Settings, clock: Clock) -> None:
+    """Migrate, and seal the rows of a database that comes from a time before seals.
+
+    Raise Conflict if this home has seen a database with seals: then one without is an old one, or was changed so that the seals would be
+    made anew.
+    """
+
+    def seal(connection: Connection) -> None:
+        if are_seals_known(settings):
+            raise Conflict(
+                "This home has had a database with seals, and this one has none: it is older, or somebody took them away."
+                " docs/security.md says what to do."
+            )
+        resealing.seal_what_stands(connection, settings, clock)
+
+    migrate.upgrade(settings.database, seal=seal)
+    note_seals(settings, clock.now())
 
 
 @database.command("check")

@@ -16,9 +16,10 @@ from sifilma.activation.trust import key_checks
 from sifilma.app import blueprints, command_groups
 from sifilma.app.hooks import register as register_hooks
 from sifilma.documents.store import DiskStore
-from sifilma.kernel import logging
+from sifilma.kernel import logging, seals
 from sifilma.kernel.clock import Clock, SystemClock
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
+from sifilma.kernel.seals import Sealer
 from sifilma.kernel.timekeeping.watch import ClockWatch
 from sifilma.resources import Resources, attach, signing_token
 from sifilma.schema import migrate
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
+        db.sessionmaker.configure(info={seals.INFO: Sealer(settings)})
     errors.register(app)
     health.register(app)
     headers.register(app, settings)

@@ -47,6 +47,7 @@ class Action(StrEnum):
     REFERENCE_PROPOSE = "reference.propose"
     REFERENCE_EXECUTE = "reference.execute"
     REFERENCE_REJECT = "reference.reject"
+    USER_REGISTER = "user.register"
     USER_INVITE = "user.invite"
     USER_ENROL = "user.enrol"
     USER_DISABLE = "user.disable"
@@ -120,13 +121,25 @@ class Action(StrEnum):
     ROWS_ADOPT = "rows.adopt"
     ROW_DIFFERS = "row.differs"
     ROW_FITS = "row.fits"
+    SEAL_REFUSED = "seal.refused"
+    SEAL_VOUCH = "seal.vouch"
+    SEAL_RENEW = "seal.renew"
+    SEAL_END = "seal.end"
+
+
+REFUSED_SEALS = f"action = '{Action.SEAL_REFUSED.value}'"
+"""The condition of the index by which refused seals are found. A query needs it to the letter."""
 
 
 class AuditEntry(Base):
     """One act. `data` holds facts of the act, but no secrets and no personal data except ids."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index(None, "object_kind", "object_id", "id"), Index(None, "organisation_id", "id"))
+    __table_args__ = (
+        Index(None, "object_kind", "object_id", "id"),
+        Index(None, "organisation_id", "id"),
+        Index("ix_audit_entry_refused_seals", "id", sqlite_where=text(REFUSED_SEALS), postgresql_where=text(REFUSED_SEALS)),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.loading import SECRETS_DIR, load_settings, read_settings
 from config.settings import Settings
-from config.soundness import STRENGTH
+from config.soundness import FOR_A_WHILE, STRENGTH
 from sifilma.kernel.installation import claim_home
 
 
@@ -27,7 +27,7 @@ def settings_with_secrets() -> Settings:
 def _make(settings: Settings) -> None:
     folder = settings.home / "secrets"
     folder.mkdir(exist_ok=True, mode=0o700)
-    for name in STRENGTH:
+    for name in STRENGTH.keys() - FOR_A_WHILE:
         if not settings.optional_secret(name):
             _write(folder / f"sifilma_{name}", secrets.token_hex(32))
 

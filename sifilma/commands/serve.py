@@ -18,17 +18,17 @@ from sifilma import demo
 from sifilma.activation.trust import ceremonies, keyset
 from sifilma.app import clock_commands
 from sifilma.app.asgi import Front
-from sifilma.app.command_groups import keep_working
+from sifilma.app.command_groups import keep_working, upgrade_database
 from sifilma.app.factory import create_app
 from sifilma.commands import practice
 from sifilma.commands.applications import require_own, working
 from sifilma.commands.supervisor import Role, Supervisor, beside, listen
+from sifilma.kernel.clock import SystemClock
 from sifilma.kernel.db import db
 from sifilma.kernel.installation import claim_home
 from sifilma.oversight.region_imports import bring_codes
 from sifilma.regions.service import is_loaded
 from sifilma.resources import ensure_softhsm, resources, root_token
-from sifilma.schema import migrate
 from sifilma.web import metrics
 from sifilma.web.application import Application
 from sifilma.web.command import command_context
@@ -57,7 +57,7 @@ def prepare(settings: Settings) -> None:
     claim_home(settings)
     require_own(settings)
     ensure_softhsm(settings)
-    migrate.upgrade(settings.database)
+    upgrade_database(settings, SystemClock())
     app = create_app(settings)
     with app.app_context():
         clock_commands.accept_in_demo(settings)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
 from sqlalchemy import Integer, and_, case, cast, func, literal, or_, select
 
 from sifilma.fsck.dialects import bare, dashed, fact, later
 from sifilma.fsck.registry import Found, in_snapshot
-from sifilma.fsck.snapshot import Snapshot, broken
+from sifilma.fsck.snapshot import Broken, Snapshot, broken
+from sifilma.identity.models import Invitation, User, role_names, role_set
 from sifilma.kernel.errors import Unavailable
+from sifilma.kernel.seals import Sealer, columns
+from sifilma.sign_in.authority import kind_of
+from sifilma.sign_in.recovery_codes import COUNT
+from sifilma.sign_in.resealing import models
 from sifilma.sign_in.totp import STEP, open_seed
 
 GRACE_S = 10
@@ -214,3 +223,108 @@ def seed_opens(now: Snapshot) -> Found:
             open_seed(now.settings, account.id, bytes(row.totp_sealed))
         except (Unavailable, ValueError):
             yield account
+
+
+@in_snapshot("row-sealed", "Every row that gives authority was written by the service: its seal fits.")
+def row_sealed(now: Snapshot) -> Found:
+    """Verify accounts with their roles, sessions, API keys, links, passkeys and recovery codes. Rows that have ended need no seal."""
+    sealer = Sealer(now.settings)
+    for model in models():
+        for row in now.rows(select(*columns(model)).where(*model.standing(now.now))):
+            if not sealer.fits(model, row):
+                yield broken(kind_of(model), row.id, "stands, and its seal does not fit: it counts as absent")
+
+
+@in_snapshot("authority-version", "An account has the version to which the newest act on it leads.")
+def authority_version(now: Snapshot) -> Found:
+    """Compare with the entries. Putting back an old row, with the seal it had, is found here: the log knows of a later one."""
+    version = fact(ENTRY.c.data, "version")
+    newest = (
+        select(ENTRY.c.object_id, func.max(cast(version, Integer)).label("version"))
+        .where(ENTRY.c.object_kind == "user", version.is_not(None))
+        .group_by(ENTRY.c.object_id)
+        .subquery("newest")
+    )
+    leads = func.coalesce(newest.c.version, 0)
+    return now.find(
+        "user",
+        select(USER.c.id, USER.c.authority_version, leads.label("newest"))
+        .outerjoin(newest, newest.c.object_id == dashed(USER.c.id))
+        .where(leads != USER.c.authority_version),
+        "has version {authority_version}, the newest act on it leads to {newest}",
+    )
+
+
+@in_snapshot(
+    "authority-acts", "Roles, API keys, links, passkeys, recovery codes and sessions stand because an act made them, and none ended them."
+)
+def authority_acts(now: Snapshot) -> Found:
+    """Compare what stands with the entries of the acts that make and end it."""
+    yield from _roles_by_acts(now)
+    yield from _made_and_not_ended(now)
+    yield from _recovery_codes(now)
+
+
+def _roles_by_acts(now: Snapshot) -> Iterator[Broken]:
+    said: dict[str, str] = {}
+    told = fact(ENTRY.c.data, "roles")
+    for row in now.rows(
+        select(ENTRY.c.object_id, told.label("roles")).where(ENTRY.c.object_kind == "user", told.is_not(None)).order_by(ENTRY.c.id)
+    ):
+        said[row.object_id] = row.roles
+    for row in now.rows(select(*columns(User))):
+        held = role_names(role_set(row.roles))
+        if held != said.get(str(row.id)):
+            yield broken("user", row.id, f"holds the roles {held or '-'}, its newest act says {said.get(str(row.id)) or '-'}")
+
+
+def _made_and_not_ended(now: Snapshot) -> Iterator[Broken]:
+    """What has an entry at its beginning or end: the object of the entry, or a fact of it (passkeys)."""
+    added = fact(ENTRY.c.data, "passkey")
+    key, passkey, session = bare("api_key"), bare("passkey"), bare("login_session")
+    makes = (
+        ("api_key", key, "revoked_at", "api_key.create", ENTRY.c.object_id),
+        ("passkey", passkey, "ended_at", "user.passkey_add", added),
+    )
+    ends = (
+        ("api_key", key, "revoked_at", "api_key.revoke", ENTRY.c.object_id),
+        ("passkey", passkey, "ended_at", "user.passkey_remove", added),
+        ("session", session, "ended_at", "session.ended", ENTRY.c.object_id),
+    )
+    for kind, table, ended, action, named in makes:
+        made = select(ENTRY.c.id).where(ENTRY.c.action == action, named == dashed(table.c.id)).exists()
+        yield from now.find(kind, select(table.c.id).where(table.c[ended].is_(None), ~made), "stands, and no act made it")
+    for kind, table, ended, action, named in ends:
+        over = select(ENTRY.c.id).where(ENTRY.c.action == action, named == dashed(table.c.id)).exists()
+        yield from now.find(kind, select(table.c.id).where(table.c[ended].is_(None), over), "stands, and an act ended it")
+    yield from _links(now)
+
+
+def _links(now: Snapshot) -> Iterator[Broken]:
+    about = and_(ENTRY.c.object_kind == "user", ENTRY.c.object_id == dashed(Invitation.user_id))
+    invited = select(ENTRY.c.id).where(about, ENTRY.c.action == "user.invite").exists()
+    used = select(ENTRY.c.id).where(about, ENTRY.c.action == "user.enrol", ENTRY.c.id > Invitation.id).exists()
+    standing = select(Invitation.id).where(*Invitation.standing(now.now))
+    yield from now.find("invitation", standing.where(~invited), "stands, and no act made it")
+    yield from now.find("invitation", standing.where(used), "stands, and its account was taken up since")
+
+
+def _recovery_codes(now: Snapshot) -> Iterator[Broken]:
+    """Codes stand of the newest making only, as many fewer as were used since, and none once the account was invited again."""
+    made: dict[str, Any] = {}
+    used: Counter[str] = Counter()
+    acts = ("user.recovery_codes", "session.recovery_code", "user.invite")
+    entries = select(ENTRY.c.object_id, ENTRY.c.action, ENTRY.c.id).where(ENTRY.c.action.in_(acts))
+    for row in now.rows(entries.order_by(ENTRY.c.id)):
+        if row.action == acts[0]:
+            made[row.object_id], used[row.object_id] = row.id, 0
+        elif row.action == acts[1]:
+            used[row.object_id] += 1
+        else:
+            made.pop(row.object_id, None)
+    code = bare("recovery_code")
+    per_account: tuple[Any, ...] = (dashed(code.c.user_id).label("id"), func.count().label("unused"))
+    for row in now.rows(select(*per_account).where(code.c.ended_at.is_(None)).group_by(code.c.user_id)):
+        most = COUNT - used[row.id] if row.id in made else 0
+        if row.unused > most:
+            yield broken("user", row.id, f"has {row.unused} recovery codes that were not used, by the record of acts {most}")

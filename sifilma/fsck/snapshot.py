@@ -10,13 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, text
-from sqlalchemy.orm import InstrumentedAttribute, sessionmaker
+from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 
 from config.settings import Settings
 from hsm import HSM
+from sifilma.kernel import seals
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.file_store import FileStore
+from sifilma.kernel.seals import Sealer
 from sifilma.kernel.unit_of_work import UnitOfWork
 
 AT_ONCE = 1000  # rows fetched at a time within the snapshot
@@ -59,7 +61,11 @@ class Snapshot:
 
     def context(self) -> Context:
         """Return a Context on this moment, for services that read. The caller closes its unit of work."""
-        return Context(UnitOfWork(sessionmaker(self.connection)), ManualClock(self.now))
+        return Context(UnitOfWork(_sessions(self.connection, self.settings)), ManualClock(self.now))
+
+
+def _sessions(connection: Connection, settings: Settings) -> sessionmaker[Session]:
+    return sessionmaker(connection, info={seals.INFO: Sealer(settings)})
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Outside:
     def context(self) -> Iterator[Context]:
         """Give a Context on one connection, for a service that reads."""
         with self.reading() as connection:
-            unit = UnitOfWork(sessionmaker(connection))
+            unit = UnitOfWork(_sessions(connection, self.settings))
             try:
                 yield Context(unit, ManualClock(self.now))
             finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -24,14 +24,15 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 
 from sifilma.audit import recorded
 from sifilma.audit.recorded import Recorded
-from sifilma.kernel import triggers
+from sifilma.kernel import seals, triggers
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import Part, Sealed
 
 
 class IdKind(StrEnum):
@@ -87,8 +88,11 @@ class Person(Recorded, Base):
 _HELD = text("until IS NULL")
 
 
-class UserRole(Base):
-    """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when."""
+class UserRole(Part, Base):
+    """One role of an account, held from `since` until `until`. No row is deleted: they say who held what, and when.
+
+    The seal of the account covers the roles that it holds.
+    """
 
     __tablename__ = "user_role"
     __table_args__ = (
@@ -104,15 +108,26 @@ class UserRole(Base):
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    def whole(self, session: Session) -> Sealed:
+        """Return the account that holds this role."""
+        return session.get_one(User, self.user_id)
 
-class User(Base):
+
+class User(Sealed, Base):
     """An account of one person in one organisation. `roles` are the Role values that it holds now, separated by spaces, read only.
 
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
+    `authority_version` grows with each change of what the seal covers. The entry of the act states it, and sessions are bound to it.
     """
 
     __tablename__ = "user_account"
+    __sealed__ = (
+        "id", "person_id", "organisation_id", "username", "state", "password_hash", "totp_sealed", "email", "phone", "roles",
+        "authority_version",
+    )  # fmt: skip
+    __sealed_as__: ClassVar = {"roles": lambda names: " ".join(sorted(names.split()))}
+    __version__ = "authority_version"
     __table_args__ = (
         CheckConstraint("state IN ('invited', 'active', 'disabled')", name="state"),
         CheckConstraint("state <> 'active' OR (password_hash <> '' AND totp_sealed IS NOT NULL)", name="enrolled"),
@@ -132,6 +147,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(200), default="", server_default="")
     phone: Mapped[str] = mapped_column(String(30), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    authority_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
@@ -147,6 +163,16 @@ class User(Base):
     def role_set(self) -> frozenset[Role]:
         """Return the roles as a set."""
         return role_set(self.roles)
+
+    def sealed_beside(self, session: Session) -> dict[str, Any]:
+        """Return the roles that the account holds once the session is flushed."""
+        held = select(UserRole.id, UserRole.role).where(UserRole.user_id == self.id, UserRole.until.is_(None))
+        roles: dict[Any, str] = {row.id: row.role for row in session.execute(held)}
+        for number, row in enumerate((*session.dirty, *session.new)):
+            if isinstance(row, UserRole) and row.user_id == self.id:
+                roles.pop(row.id, None)
+                roles |= {} if row.until is not None else {number if row in session.new else row.id: row.role}
+        return {"roles": " ".join(roles.values())}
 
 
 def role_set(names: str) -> frozenset[Role]:
@@ -170,13 +196,15 @@ def holds_sql(user: str, role: Role) -> str:
     return f"EXISTS (SELECT 1 FROM user_role r WHERE {held})"  # noqa: S608  # an alias and a constant
 
 
-class Invitation(Base):
+class Invitation(Sealed, Base):
     """A one-time link by which a person chooses a password and enrols an authenticator.
 
     `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
     """
 
     __tablename__ = "invitation"
+    __sealed__ = ("id", "user_id", "token_hash", "totp_sealed", "expires_at", "change_id", "created_by", "created_at")
+    __ends__ = "used_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
@@ -188,11 +216,22 @@ class Invitation(Base):
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def standing(cls, now: datetime) -> list[ColumnElement[bool]]:
+        """Return the conditions of links that can be used: one that has lapsed keeps no seal."""
+        return [*super().standing(now), cls.expires_at > now]
 
-class LoginSession(Base):
-    """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted."""
+
+class LoginSession(Sealed, Base):
+    """A session. `token_hash` is the SHA-256 (hex) of its cookie. `otp_at` is empty until a second factor was accepted.
+
+    `authority_version` is that of the account when the session began: a session does not outlive a change of its account, unless the act
+    carries it along.
+    """
 
     __tablename__ = "login_session"
+    __sealed__ = ("id", "token_hash", "user_id", "csrf", "otp_at", "created_at", "authority_version")
+    __ends__ = "ended_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
@@ -206,12 +245,15 @@ class LoginSession(Base):
     end_reason: Mapped[str] = mapped_column(String(40), default="")
     ip: Mapped[str] = mapped_column(String(45), default="")
     agent: Mapped[str] = mapped_column(String(200), default="")
+    authority_version: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
-class ApiKey(Base):
+class ApiKey(Sealed, Base):
     """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
 
     __tablename__ = "api_key"
+    __sealed__ = ("id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at")
+    __ends__ = "revoked_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
@@ -279,7 +321,9 @@ triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )
 triggers.immutable("invitation", "user_id", "change_id")
+for _model in (User, Invitation, LoginSession, ApiKey):
+    seals.protect(_model)
 triggers.immutable("person", "identity", "id_kind", "id_number")
 triggers.guard("organisation_keep", "organisation", "DELETE", "", "organisation: nothing is deleted")
-for _model in (Organisation, Person):
-    recorded.protect(_model)
+for _kind in (Organisation, Person):
+    recorded.protect(_kind)

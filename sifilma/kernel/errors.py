@@ -83,6 +83,13 @@ class Conflict(SifilmaError):
     title: str = say("The state of the thing does not allow this")
 
 
+class NotSealed(Conflict):
+    """A row is to be changed whose present seal does not fit. To seal it now would vouch for what somebody planted (`kernel.seals`)."""
+
+    type = "not-sealed"
+    title: str = say("This was changed past the service. Tell the administrator of the server (sifilma users reseal).")
+
+
 class TooLarge(SifilmaError):
     """The request body is larger than accepted."""
 

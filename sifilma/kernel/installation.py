@@ -5,11 +5,14 @@ Practice and reality have folders of their own. A command of the other kind woul
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from config.settings import Settings, SettingsError
 
 NAME = "kind"
+SEALS = "seals"
+"""A file that says since when this home has had a database whose rows of people, sessions and keys are sealed."""
 
 
 def kind_of(home: Path) -> str:
@@ -36,3 +39,14 @@ def claim_home(settings: Settings) -> None:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (settings.home / NAME).exists():
         (settings.home / NAME).write_text(settings.env + "\n")
+
+
+def are_seals_known(settings: Settings) -> bool:
+    """Return whether this home has had a database with seals. Who can write to the database alone cannot make that undone."""
+    return (settings.home / SEALS).exists()
+
+
+def note_seals(settings: Settings, moment: datetime) -> None:
+    """Write down, once, that the database of this home has seals."""
+    if not are_seals_known(settings):
+        (settings.home / SEALS).write_text(f"{moment.isoformat(timespec='seconds')}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 from uuid import UUID
 
@@ -25,11 +26,25 @@ def seal(settings: Settings, purpose: str, row: UUID | str, secret: bytes) -> by
 
 
 def open_sealed(settings: Settings, purpose: str, row: UUID | str, sealed: bytes) -> bytes:
-    """Return the secret. Raise Unavailable if SIFILMA_SECRET_KEY is not the key it was sealed with."""
-    try:
-        return AESGCM(key(settings.secret("secret_key"), purpose)).decrypt(sealed[:12], sealed[12:], str(row).encode())
-    except InvalidTag as wrong:
-        raise Unavailable("A sealed value cannot be opened: the secret key of this installation has changed.") from wrong
+    """Return the secret. Raise Unavailable if neither the present nor the previous secret key is the one it was sealed with."""
+    for one in keys(settings, purpose):
+        with suppress(InvalidTag):
+            return AESGCM(one).decrypt(sealed[:12], sealed[12:], str(row).encode())
+    raise Unavailable("A sealed value cannot be opened: the secret key of this installation has changed.")
+
+
+def seal_anew(settings: Settings, purpose: str, row: UUID | str, sealed: bytes) -> bytes | None:
+    """Return the secret sealed with the present key, or None if it is already. Raise Unavailable as `open_sealed` does."""
+    with suppress(InvalidTag):
+        AESGCM(keys(settings, purpose)[0]).decrypt(sealed[:12], sealed[12:], str(row).encode())
+        return None
+    return seal(settings, purpose, row, open_sealed(settings, purpose, row, sealed))
+
+
+def keys(settings: Settings, purpose: str) -> tuple[bytes, ...]:
+    """Return the keys of a purpose: that of SIFILMA_SECRET_KEY, and that of SIFILMA_SECRET_KEY_PREVIOUS where it is set."""
+    previous = settings.optional_secret("secret_key_previous")
+    return tuple(key(secret, purpose) for secret in (settings.secret("secret_key"), previous) if secret)
 
 
 @lru_cache(maxsize=16)

@@ -35,6 +35,7 @@ class UnitOfWork:
         self._sessions = sessions
         self._session = sessions()
         self._read_only = self._snapshot = False
+        self._afterwards: list[Callable[[Session], object]] = []
         _current.unit = self
 
     @property
@@ -133,6 +134,22 @@ class UnitOfWork:
         self._close()
         if getattr(_current, "unit", None) is self:
             _current.unit = None
+        while self._afterwards:
+            self._write_afterwards(self._afterwards.pop(0))
+
+    def afterwards(self, write: Callable[[Session], object]) -> None:
+        """Run `write` in a short transaction of its own once this unit is closed, whatever became of it: this unit goes on meanwhile.
+
+        For the record of something that was noticed and does not end the act. Without the database it is logged as not recorded.
+        """
+        self._afterwards.append(write)
+
+    def _write_afterwards(self, write: Callable[[Session], object]) -> None:
+        try:
+            with self._sessions() as session, session.begin():
+                write(session)
+        except SQLAlchemyError as fault:
+            log.error("not recorded", error=type(fault).__name__)
 
     def separately(self, write: Callable[[Session], T]) -> T:
         """Roll this unit back and run `write` in a short transaction of its own, which stands whatever becomes of the unit afterwards.

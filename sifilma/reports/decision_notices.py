@@ -16,6 +16,7 @@ from sifilma.destruction.models import DESTRUCTION, Destruction
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel.context import Act
 from sifilma.kernel.lifecycle import LifeCycle
+from sifilma.kernel.seals import sealer_of
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
@@ -51,13 +52,14 @@ class Notice:
 
 
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
-    """Write an e-mail to the submitter, unless they took the step themselves, are disabled, or have switched e-mail off."""
+    """Write an e-mail to the submitter, unless they took the step themselves, are disabled or not sealed, or have switched e-mail off."""
     if decided.submitted_by_user in (None, act.user_id):
         return
     # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
         user = session.get_one(User, decided.submitted_by_user)
-        address = ways_to(held.settings, user).get(Channel.EMAIL) if user.state == AccountState.ACTIVE else None
+        stands = user.state == AccountState.ACTIVE and sealer_of(session).fits(User, user)
+        address = ways_to(held.settings, user).get(Channel.EMAIL) if stands else None
     if address:
         title = decided.number if isinstance(decided, Destruction) else decided.letter_number
         subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title or "", decided.id)

@@ -12,10 +12,12 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, select, union_all
+from sqlalchemy import Select, case, func, select, text, union_all
+from sqlalchemy.orm import aliased
 
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import activations_query, manifests_query
+from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
 from sifilma.documents.indonesian import zone_of
@@ -88,6 +90,21 @@ def home(ctx: Context) -> Home:
         cards=_cards(ctx),
         days=_days(ctx),
     )
+
+
+def refused_rows(ctx: Context) -> int:
+    """Return how many rows without a valid seal were presented within DAYS, and nobody has vouched for or ended since."""
+    since, settled = ctx.now - timedelta(days=DAYS), aliased(AuditEntry)
+    later = select(settled.id).where(
+        settled.object_kind == AuditEntry.object_kind,
+        settled.object_id == AuditEntry.object_id,
+        settled.id > AuditEntry.id,
+        settled.action.in_((Action.SEAL_VOUCH, Action.SEAL_END)),
+    )
+    rows = (
+        select(AuditEntry.object_kind, AuditEntry.object_id).where(text(REFUSED_SEALS), AuditEntry.at > since, ~later.exists()).distinct()
+    )
+    return ctx.session.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
 def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:

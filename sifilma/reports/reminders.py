@@ -30,6 +30,7 @@ from sifilma.reports import message_texts
 from sifilma.reports.reminders_due import Due, dues
 from sifilma.resources import Site
 from sifilma.sign_in import contacts
+from sifilma.sign_in.authority import is_authentic
 
 # People handled in one run, so that a run ends soon.
 AT_ONCE = 50
@@ -68,7 +69,8 @@ def _remind(open_context: Open, settings: Settings, site: Site, user_id: UUID) -
     try:
         with open_context() as ctx:
             user = ctx.session.get_one(User, user_id)
-            return _claim(ctx, settings, user) and _tell(ctx, settings, site, user)
+            # Verified once a day for everybody: a planted account or a changed address is noticed though nobody presents it.
+            return _claim(ctx, settings, user) and is_authentic(ctx, User, user) and _tell(ctx, settings, site, user)
     except SQLAlchemyError as fault:
         log.error("not reminded", user=str(user_id), fault=type(fault).__name__)
         return False

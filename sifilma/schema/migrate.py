@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +21,8 @@ from sifilma.kernel.errors import Conflict
 from sifilma.schema import tables
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
+SEALED_SINCE = "0020"
+"""The revision that brings seals. Rows of before have none."""
 LOCK_ID = 0x51F11A  # of an advisory lock; any number that no other lock of this database has
 
 
@@ -54,8 +56,10 @@ def head() -> str | None:
     return ScriptDirectory.from_config(configuration()).get_current_head()
 
 
-def upgrade(url: str | URL, revision: str = "head") -> None:
+def upgrade(url: str | URL, revision: str = "head", seal: Callable[[Connection], None] | None = None) -> None:
     """Migrate forward to `revision` in one transaction. Raise Conflict at once if another migration is running.
+
+    `seal` is called in the same transaction, with the triggers in place, if the database comes from a time before seals.
 
     Triggers are removed first and installed last (only at the head), in the same transaction, so no other session sees unguarded data.
     They would refuse what a migration must change, and SQLite drops those of a table it rebuilds.
@@ -65,10 +69,13 @@ def upgrade(url: str | URL, revision: str = "head") -> None:
     engine = make_engine(url, pool_size=1)
     try:
         with migration_lock(engine) as connection:
+            before = current(connection)
             triggers.uninstall(connection)
             command.upgrade(configuration(connection), revision)
             if revision in ("head", head()):
                 triggers.install(connection)
+                if seal is not None and before is not None and before < SEALED_SINCE:
+                    seal(connection)
     finally:
         engine.dispose()
 

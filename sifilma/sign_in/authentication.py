@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -14,7 +15,9 @@ from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisa
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.prepared import Prepared
+from sifilma.kernel.seals import columns
 from sifilma.kernel.timekeeping.moments import is_within
+from sifilma.sign_in.authority import is_authentic
 
 # How often `last_seen_at` is written. Every request would be a write otherwise.
 SEEN_EVERY = timedelta(minutes=1)
@@ -49,22 +52,15 @@ def identify(ctx: Context, settings: Settings, key: str | None, cookie: str | No
 
 
 KEY_STATEMENT = Prepared(
-    select(ApiKey.id, ApiKey.organisation_id, ApiKey.name, Organisation.kind, Organisation.region_code)
+    select(*columns(ApiKey), Organisation.kind, Organisation.region_code)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
     .where(ApiKey.revoked_at.is_(None), ApiKey.key_hash == bindparam("hash"))
 )
 SESSION_STATEMENT = Prepared(
     select(
-        LoginSession.id,
-        LoginSession.csrf,
-        LoginSession.otp_at,
-        LoginSession.created_at,
+        *columns(LoginSession, "s_"),
         LoginSession.last_seen_at,
-        User.id.label("user_id"),
-        User.person_id,
-        User.username,
-        User.roles.label("roles"),
-        Organisation.id.label("organisation_id"),
+        *columns(User, "u_"),
         Organisation.kind,
         Organisation.region_code,
     )
@@ -81,7 +77,7 @@ SESSION_STATEMENT = Prepared(
 
 def _by_key(ctx: Context, key: str) -> Identity | None:
     row = KEY_STATEMENT.first(ctx.session, {"hash": secret_hash(key)})
-    if row is None:
+    if row is None or not is_authentic(ctx, ApiKey, row):
         return None
     actor = Actor(
         organisation_id=row.organisation_id,
@@ -96,23 +92,34 @@ def _by_key(ctx: Context, key: str) -> Identity | None:
 
 def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None:
     row = SESSION_STATEMENT.first(ctx.session, {"hash": secret_hash(cookie)})
-    if row is None or expired(ctx.now, settings, row.created_at, row.last_seen_at):
+    if row is None or not _is_running(ctx, settings, row):
         return None
     if not is_within(row.last_seen_at, ctx.now, SEEN_EVERY):
-        _touch(ctx, row.id)
+        _touch(ctx, row.s_id)
     actor = Actor(
-        organisation_id=row.organisation_id,
+        organisation_id=row.u_organisation_id,
         organisation_kind=OrganisationKind(row.kind),
         region_code=row.region_code,
-        user_id=row.user_id,
-        person_id=row.person_id,
-        session_id=row.id,
-        username=row.username,
-        roles=role_set(row.roles),
-        otp_at=row.otp_at,
+        user_id=row.u_id,
+        person_id=row.u_person_id,
+        session_id=row.s_id,
+        username=row.u_username,
+        roles=role_set(row.u_roles),
+        otp_at=row.s_otp_at,
         ip=ctx.actor.ip,
     )
-    return Identity(actor, row.csrf)
+    return Identity(actor, row.s_csrf)
+
+
+def _is_running(ctx: Context, settings: Settings, row: Any) -> bool:
+    """Return whether session and account are what the service wrote, belong together, and the session has not expired."""
+    if expired(ctx.now, settings, row.s_created_at, row.last_seen_at):
+        return False
+    return (
+        is_authentic(ctx, LoginSession, row, "s_")
+        and is_authentic(ctx, User, row, "u_")
+        and row.s_authority_version == row.u_authority_version
+    )
 
 
 def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_at: datetime) -> bool:
@@ -128,12 +135,16 @@ def _touch(ctx: Context, session_id: object) -> None:
 
 
 def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
-    """Return the actor on whose behalf work continues after the request, or None if the account is disabled or the key revoked."""
+    """Return the actor on whose behalf work continues after the request.
+
+    Return None if the account is disabled, the key revoked, or its row not what the service wrote.
+    """
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)
-        return _person(user) if user is not None and user.state == AccountState.ACTIVE else None
+        stands = user is not None and user.state == AccountState.ACTIVE and is_authentic(ctx, User, user)
+        return _person(user) if user is not None and stands else None
     key = ctx.session.get(ApiKey, api_key_id, populate_existing=True)
-    if key is None or key.revoked_at is not None:
+    if key is None or key.revoked_at is not None or not is_authentic(ctx, ApiKey, key):
         return None
     organisation = ctx.session.get_one(Organisation, key.organisation_id)
     kind = OrganisationKind(organisation.kind)

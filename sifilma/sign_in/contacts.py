@@ -6,7 +6,6 @@ from flask_babel import force_locale, gettext
 
 from config.settings import Settings
 from sifilma.audit.models import Action
-from sifilma.audit.service import record
 from sifilma.identity.models import User
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
@@ -14,6 +13,7 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.notifications.senders import senders
+from sifilma.sign_in.authority import carry_sessions, record_change
 
 PURPOSE = "security"
 
@@ -29,13 +29,14 @@ def keep_contact(ctx: Context, settings: Settings, email: str, phone: str) -> No
     `email` and `phone` are as the types of `sifilma/identity/fields.py` give them.
     """
     user = ctx.session.get_one(User, ctx.actor.user_id)
-    former = addresses(user)
+    former, version = addresses(user), user.authority_version
     user.email, user.phone = email, phone
     parts = [channel.value for channel, address in addresses(user).items() if address != former[channel]]
     if not parts:
         raise Conflict("Nothing is changed: these are your present addresses.", type="unchanged")
     _warn(ctx, settings, user, former)
-    record(ctx, Action.USER_CONTACT, "user", user.id, organisation_id=user.organisation_id, change=" ".join(parts))
+    record_change(ctx, Action.USER_CONTACT, user, change=" ".join(parts))
+    carry_sessions(ctx, user, version)
 
 
 def _warn(ctx: Context, settings: Settings, user: User, former: dict[Channel, str]) -> None:

@@ -8,13 +8,14 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sifilma.kernel import triggers
+from sifilma.kernel import seals, triggers
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import Sealed
 
 
 class SentCode(Base):
-    """A 6-digit code sent for one sign-in or step-up of one session. Only its HMAC is stored."""
+    """A 6-digit code sent for one sign-in or step-up of one session. Only its HMAC is stored, which covers session and end as well."""
 
     __tablename__ = "sent_code"
 
@@ -29,10 +30,12 @@ class SentCode(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class RecoveryCode(Base):
+class RecoveryCode(Sealed, Base):
     """One recovery code, for when the authenticator is lost. It is accepted once. Only its HMAC is stored."""
 
     __tablename__ = "recovery_code"
+    __sealed__ = ("id", "user_id", "mac", "created_at")
+    __ends__ = "ended_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
@@ -41,10 +44,12 @@ class RecoveryCode(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Passkey(Base):
+class Passkey(Sealed, Base):
     """A WebAuthn credential. `sign_count` is 0 on devices that do not count; on others it only grows."""
 
     __tablename__ = "passkey"
+    __sealed__ = ("id", "user_id", "credential_id", "public_key", "sign_count", "created_at")
+    __ends__ = "ended_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
@@ -57,10 +62,11 @@ class Passkey(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class PasskeyChallenge(Base):
+class PasskeyChallenge(Sealed, Base):
     """The challenge that a session's browser must sign next. It is used once: `_take_challenge` deletes it."""
 
     __tablename__ = "passkey_challenge"
+    __sealed__ = ("session_id", "challenge", "expires_at")
 
     session_id: Mapped[UUID] = mapped_column(ForeignKey("login_session.id"), primary_key=True)
     challenge: Mapped[bytes] = mapped_column(LargeBinary)
@@ -70,3 +76,5 @@ class PasskeyChallenge(Base):
 triggers.guard("sent_code_once", "sent_code", "UPDATE", "OLD.used_at IS NOT NULL", "sent_code: a code counts once")
 triggers.guard("recovery_code_once", "recovery_code", "UPDATE", "OLD.ended_at IS NOT NULL", "recovery_code: a code counts once")
 triggers.guard("passkey_ended", "passkey", "UPDATE", "OLD.ended_at IS NOT NULL", "passkey: what was removed stays removed")
+for _model in (RecoveryCode, Passkey, PasskeyChallenge):
+    seals.protect(_model)

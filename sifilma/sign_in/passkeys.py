@@ -29,7 +29,9 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import columns, sealer_of
 from sifilma.kernel.timekeeping.moments import lies_ahead
+from sifilma.sign_in.authority import is_authentic
 from sifilma.sign_in.models import Passkey, PasskeyChallenge
 
 LIFE = timedelta(minutes=5)
@@ -69,9 +71,9 @@ def _is_address(host: str) -> bool:
 
 
 def of_user(ctx: Context, user_id: UUID) -> list[Passkey]:
-    """Return a user's passkeys, oldest first."""
+    """Return a user's passkeys, oldest first. One that the service did not write counts as absent."""
     query = select(Passkey).where(Passkey.user_id == user_id, Passkey.ended_at.is_(None)).order_by(Passkey.id)
-    return list(ctx.session.scalars(query))
+    return [passkey for passkey in ctx.session.scalars(query) if is_authentic(ctx, Passkey, passkey)]
 
 
 def registration_options(ctx: Context, where: Site) -> str:
@@ -162,14 +164,20 @@ def accept(ctx: Context, where: Site, user_id: UUID, session_id: UUID, credentia
         )
     except WebAuthnException:
         return False
+    counted = {name: getattr(passkey, name) for name in Passkey.__sealed__} | {"sign_count": done.new_sign_count}
     # Conditional on the counter that was checked: if another use has raised it in between, this one fails.
-    counted = ctx.session.execute(
+    raised = ctx.session.execute(
         update(Passkey)
-        .where(Passkey.id == passkey.id, Passkey.sign_count == passkey.sign_count, Passkey.ended_at.is_(None))
-        .values(sign_count=done.new_sign_count, used_at=ctx.now)
+        .where(
+            Passkey.id == passkey.id,
+            Passkey.sign_count == passkey.sign_count,
+            Passkey.seal == passkey.seal,
+            Passkey.ended_at.is_(None),
+        )
+        .values(sign_count=done.new_sign_count, used_at=ctx.now, seal=sealer_of(ctx.session).seal(Passkey, counted))
         .execution_options(synchronize_session=False)
     )
-    return changed(counted) == 1
+    return changed(raised) == 1
 
 
 def _by_credential(ctx: Context, user_id: UUID, credential: dict[str, Any]) -> Passkey | None:
@@ -198,13 +206,13 @@ def _take_challenge(ctx: Context, session_id: UUID) -> bytes:
     used_up = (
         delete(PasskeyChallenge)
         .where(PasskeyChallenge.session_id == session_id, lies_ahead(PasskeyChallenge.expires_at, ctx.now, LIFE))
-        .returning(PasskeyChallenge.challenge)
+        .returning(*columns(PasskeyChallenge))
         .execution_options(synchronize_session=False)
     )
-    taken = ctx.uow.at_once(lambda: ctx.session.execute(used_up).scalar())
-    if taken is None:
+    taken = ctx.uow.at_once(lambda: ctx.session.execute(used_up).first())
+    if taken is None or not is_authentic(ctx, PasskeyChallenge, taken):
         raise Conflict("Begin again: this took too long.", type="challenge-lapsed")
-    return bytes(taken)
+    return bytes(taken.challenge)
 
 
 def _session(ctx: Context) -> UUID:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from config.settings import Settings
 from sifilma.audit.models import Action
@@ -17,6 +16,8 @@ from sifilma.kernel import sealing
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import columns, stored
+from sifilma.sign_in.authority import is_authentic
 from sifilma.sign_in.models import RecoveryCode
 
 COUNT = 10
@@ -29,18 +30,18 @@ def make(ctx: Context, settings: Settings) -> list[str]:
     user_id = ctx.actor.user_id
     assert user_id is not None  # noqa: S101  # the gate admits only people
     ctx.session.execute(
-        update(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None)).values(ended_at=ctx.now)
+        update(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None)).values(ended_at=ctx.now, seal=None)
     )
     codes = ["".join(secrets.choice(LETTERS) for _ in range(LENGTH)) for _ in range(COUNT)]
-    ctx.session.add_all(RecoveryCode(id=uuid7(), user_id=user_id, mac=_mac(settings, user_id, c), created_at=ctx.now) for c in codes)
+    ctx.session.add_all(RecoveryCode(id=uuid7(), user_id=user_id, mac=_macs(settings, user_id, c)[0], created_at=ctx.now) for c in codes)
     record(ctx, Action.USER_RECOVERY_CODES, "user", user_id, count=COUNT)
     return [f"{code[:4]}-{code[4:8]}-{code[8:]}" for code in codes]
 
 
 def left(ctx: Context, user_id: UUID) -> int:
     """Return how many of a user's codes have not been used."""
-    query = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None))
-    return ctx.session.scalar(query) or 0
+    unused = select(*columns(RecoveryCode)).where(RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None))
+    return sum(is_authentic(ctx, RecoveryCode, row) for row in ctx.session.execute(unused))
 
 
 def accept(ctx: Context, settings: Settings, user_id: UUID, code: str) -> bool:
@@ -48,15 +49,19 @@ def accept(ctx: Context, settings: Settings, user_id: UUID, code: str) -> bool:
     plain = re.sub(r"[\s-]", "", code).lower()
     if len(plain) != LENGTH:
         return False
+    unused = (RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None))
+    row = stored(ctx.session, RecoveryCode, RecoveryCode.mac.in_(_macs(settings, user_id, plain)), *unused)
+    if row is None or not is_authentic(ctx, RecoveryCode, row):
+        return False
     used = ctx.session.execute(
         update(RecoveryCode)
-        .where(RecoveryCode.mac == _mac(settings, user_id, plain), RecoveryCode.user_id == user_id, RecoveryCode.ended_at.is_(None))
-        .values(ended_at=ctx.now)
+        .where(RecoveryCode.id == row.id, *unused)
+        .values(ended_at=ctx.now, seal=None)
         .execution_options(synchronize_session=False)
     )
     return changed(used) == 1
 
 
-def _mac(settings: Settings, user_id: UUID, code: str) -> bytes:
-    key = sealing.key(settings.secret("secret_key"), "recovery codes")
-    return hmac.new(key, f"{user_id}:{code}".encode(), hashlib.sha256).digest()
+def _macs(settings: Settings, user_id: UUID, code: str) -> list[bytes]:
+    """Return what is stored of a code: under the current key, and under the previous one."""
+    return [hmac.digest(key, f"{user_id}:{code}".encode(), "sha256") for key in sealing.keys(settings, "recovery codes")]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, select, update
@@ -49,7 +48,7 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
         raise Conflict("Codes are not sent to you this way.", type="no-such-way")
     slot = throttle.take(ctx.session, ctx.now, {f"code:{user.id}": EVERY})  # in this transaction: no code is sent without it
     throttle.note_block(ctx.session, ctx, slot, user.id)
-    code, code_id = f"{secrets.randbelow(1_000_000):06d}", uuid7()
+    code, code_id, until = f"{secrets.randbelow(1_000_000):06d}", uuid7(), ctx.now + LIFE
     address = contacts.addresses(user)[Channel(channel)]
     text = f"Kode SI-FILMA Anda: {code}. Berlaku 5 menit, sekali pakai. Jangan berikan kepada siapa pun."
     message = outbox.enqueue(ctx, settings, Recipient(Channel(channel), address, user.id), CODE, SUBJECT, text, lapse=LIFE)
@@ -59,10 +58,10 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
             id=code_id,
             session_id=session_id,
             channel=channel,
-            mac=_mac(settings, code_id, code),
+            mac=_macs(settings, code_id, session_id, until, code)[0],
             message_id=message.id,
             created_at=ctx.now,
-            expires_at=ctx.now + LIFE,
+            expires_at=until,
             tries=0,
         )
     )
@@ -72,7 +71,7 @@ def send(ctx: Context, settings: Settings, user: User, session_id: UUID, channel
 def accept(ctx: Context, settings: Settings, session_id: UUID, code: str) -> bool:
     """Return whether this is the code sent for this session. It is used up by one conditional UPDATE."""
     row = ctx.session.scalars(_open(ctx, session_id)).first()
-    if row is None or not hmac.compare_digest(row.mac, _mac(settings, row.id, code)):
+    if row is None or bytes(row.mac) not in _macs(settings, row.id, session_id, row.expires_at, code):
         return False
     used = ctx.session.execute(
         update(SentCode)
@@ -107,6 +106,10 @@ def _end_former(session: Session, session_id: UUID, ctx: Context) -> None:
     session.execute(update(SentCode).where(SentCode.session_id == session_id, SentCode.used_at.is_(None)).values(used_at=ctx.now))
 
 
-def _mac(settings: Settings, code_id: UUID, code: str) -> bytes:
-    key = sealing.key(settings.secret("secret_key"), "sent codes")
-    return hmac.new(key, f"{code_id}:{code}".encode(), hashlib.sha256).digest()
+def _macs(settings: Settings, code_id: UUID, session_id: UUID, until: datetime, code: str) -> list[bytes]:
+    """Return what is stored of a code: under the current key, and under the previous one.
+
+    It covers session and end: a row that SQL gives to another session, or makes live longer, opens nothing.
+    """
+    said = f"{code_id}:{session_id}:{until.astimezone(UTC).isoformat()}:{code}".encode()
+    return [hmac.digest(key, said, "sha256") for key in sealing.keys(settings, "sent codes")]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -20,11 +20,13 @@ from sifilma.kernel.addresses import network
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import NotFound, Unauthenticated
+from sifilma.kernel.seals import columns, sealer_of, stored
 from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.notifications.contract import Channel
 from sifilma.sign_in import passkeys, recovery_codes, sent_codes, throttle, totp
 from sifilma.sign_in.authentication import expired, find_actor, secret_hash
+from sifilma.sign_in.authority import is_authentic
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.passwords import verify_password
 from sifilma.sign_in.throttle import Slot
@@ -52,8 +54,10 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
     username = _account_name(username)
     place = network(ctx.actor.ip)
     limits = {f"password:{username}:{place}": throttle.PASSWORD, f"ip:{place}": throttle.ADDRESS}
-    account = select(User.id, User.password_hash, User.state).where(User.username == username)
-    slot, row = ctx.uow.at_once(lambda: (throttle.take(ctx.session, ctx.now, limits), ctx.session.execute(account).first()))
+    account = User.username == username
+    slot, row = ctx.uow.at_once(lambda: (throttle.take(ctx.session, ctx.now, limits), stored(ctx.session, User, account)))
+    if row is not None and not is_authentic(ctx, User, row):
+        row = None
     # Hashing takes long, so no transaction is open during it.
     right = verify_password(row.password_hash if row else "", password)
     if row is None or not right or row.state != AccountState.ACTIVE:
@@ -71,6 +75,7 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
             last_seen_at=ctx.now,
             ip=ctx.actor.ip,
             agent=agent[:200],
+            authority_version=row.authority_version,
         )
     )
     record(ctx, Action.SESSION_PASSWORD_ACCEPTED, "user", row.id)
@@ -88,33 +93,48 @@ def check_otp(ctx: Context, settings: Settings, cookie: str | None, code: str) -
     Raise Unauthenticated if the sign-in has expired or the code is wrong, and TooMany when throttled.
     """
     pending, slot = ctx.uow.at_once(lambda: _claim_try(ctx, cookie))
-    user = ctx.session.get_one(User, pending.user_id)
-    return _begin(ctx, pending.id, user, **_require_code(ctx, settings, user, code, pending.id, slot))
+    user = _account_of(ctx, pending)
+    return _begin(ctx, pending, user, **_require_code(ctx, settings, user, code, pending.id, slot))
 
 
 def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict[str, Any]) -> SignedIn:
     """Check the second step by a passkey. Raise as `check_otp` does, and Conflict if the challenge has expired."""
     pending, slot = ctx.uow.at_once(lambda: _claim_try(ctx, cookie))
-    user = ctx.session.get_one(User, pending.user_id)
+    user = _account_of(ctx, pending)
     _require_passkey(ctx, site, user, pending.id, credential, slot)
-    return _begin(ctx, pending.id, user, factor="passkey")
+    return _begin(ctx, pending, user, factor="passkey")
 
 
-def _begin(ctx: Context, session_id: UUID, user: User, **how: Any) -> SignedIn:
+def _account_of(ctx: Context, pending: Any) -> User:
+    """Return the account of a sign-in that waits for its second step. Raise Unauthenticated if it changed meanwhile or is not sealed."""
+    user = ctx.session.get_one(User, pending.user_id)
+    if not is_authentic(ctx, User, user) or user.authority_version != pending.authority_version:
+        raise Unauthenticated(LAPSED, type="challenge-lapsed")
+    return user
+
+
+def _begin(ctx: Context, pending: Any, user: User, **how: Any) -> SignedIn:
     """Complete the session and give it a new cookie. `how` (which second factor) is recorded."""
-    new_cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    session_id, new_cookie, csrf = pending.id, secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    values = {"token_hash": secret_hash(new_cookie), "csrf": csrf, "otp_at": ctx.now}
     # Conditional, so that two requests with two right codes cannot both complete it.
-    claimed = ctx.session.execute(
-        update(LoginSession)
-        .where(LoginSession.id == session_id, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None))
-        .values(token_hash=secret_hash(new_cookie), csrf=csrf, otp_at=ctx.now, last_seen_at=ctx.now)
-        .execution_options(synchronize_session=False)
-    )
-    if changed(claimed) != 1:
+    if not _renew(ctx, pending, values, LoginSession.otp_at.is_(None), LoginSession.ended_at.is_(None)):
         raise Unauthenticated(REFUSED, type="otp-refused")
     throttle.forgive(ctx.session, f"otp:{user.id}", f"password:{user.username}:{network(ctx.actor.ip)}")
     record(as_user(ctx, user, session_id), Action.SESSION_STARTED, "session", session_id, **how)
     return SignedIn(new_cookie, csrf, user.id)
+
+
+def _renew(ctx: Context, row: Any, values: dict[str, Any], *where: Any) -> bool:
+    """Change and seal a session that still has the seal of `row`. Return whether it was changed."""
+    seal = sealer_of(ctx.session).seal(LoginSession, {name: getattr(row, name) for name in LoginSession.__sealed__} | values)
+    renewed = (
+        update(LoginSession)
+        .where(LoginSession.id == row.id, LoginSession.seal == row.seal, *where)
+        .values(**values, seal=seal, last_seen_at=ctx.now)
+        .execution_options(synchronize_session=False)
+    )
+    return changed(ctx.session.execute(renewed)) == 1
 
 
 def step_up(ctx: Context, settings: Settings, code: str) -> SignedIn:
@@ -138,13 +158,18 @@ def _step_up_try(ctx: Context) -> tuple[Slot, User, UUID]:
     user_id, session_id = ctx.actor.user_id, ctx.actor.session_id
     assert session_id is not None  # noqa: S101  # the gate admits only sessions
     slot = throttle.admit(ctx, {f"otp:{user_id}": throttle.OTP})
-    return slot, ctx.session.get_one(User, user_id), session_id
+    user = ctx.session.get_one(User, user_id)
+    if not is_authentic(ctx, User, user):
+        raise Unauthenticated()
+    return slot, user, session_id
 
 
 def _freshen(ctx: Context, user: User, session_id: UUID, **how: Any) -> SignedIn:
     new_cookie = secrets.token_urlsafe(32)
-    row = ctx.session.get_one(LoginSession, session_id)
-    row.otp_at, row.token_hash = ctx.now, secret_hash(new_cookie)
+    row = stored(ctx.session, LoginSession, LoginSession.id == session_id)
+    values = {"otp_at": ctx.now, "token_hash": secret_hash(new_cookie)}
+    if row is None or not is_authentic(ctx, LoginSession, row) or not _renew(ctx, row, values):
+        raise Unauthenticated(REFUSED, type="otp-refused")
     record(ctx, Action.SESSION_STEPPED_UP, "session", session_id, **how)
     return SignedIn(new_cookie, row.csrf, user.id)
 
@@ -175,7 +200,7 @@ def end_sessions(ctx: Context, reason: str, *where: object) -> None:
     ctx.session.execute(
         update(LoginSession)
         .where(LoginSession.ended_at.is_(None), *where)  # type: ignore[arg-type]  # column expressions
-        .values(ended_at=ctx.now, end_reason=reason)
+        .values(ended_at=ctx.now, end_reason=reason, seal=None)
         .execution_options(synchronize_session=False)
     )
 
@@ -183,25 +208,25 @@ def end_sessions(ctx: Context, reason: str, *where: object) -> None:
 def _pending(ctx: Context, cookie: str | None) -> LoginSession:
     """Return the session that waits for its second step. Raise Unauthenticated if it has lapsed, or was tried too often."""
     found = ctx.session.scalars(select(LoginSession).where(*_waiting(ctx, cookie))).first()
-    if found is None:
+    if found is None or not is_authentic(ctx, LoginSession, found):
         raise Unauthenticated(LAPSED, type="challenge-lapsed")
     return found
 
 
-def _claim_try(ctx: Context, cookie: str | None) -> tuple[Row[UUID, UUID], Slot]:
+def _claim_try(ctx: Context, cookie: str | None) -> tuple[Any, Slot]:
     """Count one try of a sign-in that waits for its second step, and take the account's slot, before any code is looked at.
 
-    Return the session (`id`, `user_id`). Raise as `_pending` and `throttle.take` do; the caller's transaction must then be rolled back.
+    Return the session (`seals.columns`). Raise as `_pending` and `throttle.take` do; the caller's transaction must then be rolled back.
     """
     claimed = (
         update(LoginSession)
         .where(*_waiting(ctx, cookie))
         .values(otp_tries=LoginSession.otp_tries + 1)
-        .returning(LoginSession.id, LoginSession.user_id)
+        .returning(*columns(LoginSession))
         .execution_options(synchronize_session=False)
     )
     found = ctx.session.execute(claimed).first()
-    if found is None:
+    if found is None or not is_authentic(ctx, LoginSession, found):
         raise Unauthenticated(LAPSED, type="challenge-lapsed")
     return found, throttle.take(ctx.session, ctx.now, {f"otp:{found.user_id}": throttle.OTP})
 
@@ -275,7 +300,7 @@ def prove_presence(ctx: Context, settings: Settings, username: str, code: str) -
         raise Unauthenticated(REFUSED, type="otp-refused")
     slot = throttle.admit(ctx, {f"otp:{user_id}": throttle.OTP})
     user = ctx.session.get_one(User, user_id)
-    if _totp_step(ctx, settings, user, totp.plain(code)) is None:
+    if not is_authentic(ctx, User, user) or _totp_step(ctx, settings, user, totp.plain(code)) is None:
         ctx.uow.separately(lambda session: throttle.note_block(session, ctx, slot, user_id))
         raise Unauthenticated(REFUSED, type="otp-refused")
     throttle.give_back(ctx.session, slot)
@@ -305,13 +330,13 @@ def _totp_step(ctx: Context, settings: Settings, user: User, code: str) -> int |
 def send_code(ctx: Context, settings: Settings, cookie: str | None, channel: str) -> None:
     """Send the code for a sign-in that waits for its second step. Raise as `sent_codes.send` does."""
     pending = _pending(ctx, cookie)
-    sent_codes.send(ctx, settings, ctx.session.get_one(User, pending.user_id), pending.id, channel)
+    sent_codes.send(ctx, settings, _account_of(ctx, pending), pending.id, channel)
 
 
 def code_ways(ctx: Context, settings: Settings, cookie: str | None) -> dict[Channel, str]:
     """Return where a code can be sent for a sign-in that waits for its second step: channel and masked address."""
     pending = _pending(ctx, cookie)
-    return sent_codes.ways(settings, ctx.session.get_one(User, pending.user_id))
+    return sent_codes.ways(settings, _account_of(ctx, pending))
 
 
 def _note_otp(session: Session, ctx: Context, user_id: UUID, session_id: UUID, slot: Slot) -> None:

@@ -25,9 +25,15 @@ SECONDS = Histogram("sifilma_request_seconds", "Time to answer", ["route"], regi
 STALE_LISTS = Counter("sifilma_status_lists_not_renewed_total", "Lists served that could not be signed anew", ["reason"], registry=REGISTRY)
 TOO_MANY = Counter("sifilma_requests_too_many_total", "Requests refused by a rate limit", ["limit"], registry=REGISTRY)
 NOT_RECORDED = Counter("sifilma_denials_not_recorded_total", "Denials counted without an entry of their own", ["act"], registry=REGISTRY)
-COUNTED = (REQUESTS, SECONDS, STALE_LISTS, TOO_MANY, NOT_RECORDED)
+NOT_SEALED = Counter("sifilma_rows_not_sealed_total", "Rows of authority that were presented and do not count", ["kind"], registry=REGISTRY)
+COUNTED = (REQUESTS, SECONDS, STALE_LISTS, TOO_MANY, NOT_RECORDED, NOT_SEALED)
 """Each with labels: the library keeps the values of others where they were made."""
-KNOWN = ((STALE_LISTS, ("hsm", "key")), (TOO_MANY, ("address", "actor")), (NOT_RECORDED, ("access.denied", "access.not_found")))
+KNOWN = (
+    (STALE_LISTS, ("hsm", "key")),
+    (TOO_MANY, ("address", "actor")),
+    (NOT_RECORDED, ("access.denied", "access.not_found")),
+    (NOT_SEALED, ("user", "session", "api_key")),
+)
 """Labels that are shown before the first of their kind is counted."""
 WORKER_AGE = Gauge("sifilma_worker_age_seconds", "Time since the worker's last sign of life", registry=REGISTRY)
 CLOCK_TRUSTED = Gauge("sifilma_clock_trusted", "1 if the clock is trusted", registry=REGISTRY)

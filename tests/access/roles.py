@@ -115,7 +115,7 @@ def visitor(world: World, role: Role) -> Visitor:
     found = Visitor(world, role, home, _jurisdiction(world, role))
     if role.disabled:
         found.client("fresh"), found.client("stale")
-        world.sql("UPDATE user_account SET state = 'disabled' WHERE username = :name", name=name)
+        world.change_account(str(name), state="disabled")
     return found
 
 

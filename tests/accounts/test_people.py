@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sifilma.accounts import proposals, service
 from sifilma.identity.models import User
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.ids import uuid7
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
@@ -144,27 +145,16 @@ def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
         with pytest.raises(DBAPIError):
             world.sql(statement)
     [(person, organisation)] = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")
-    world.sql(  # a second and a third account of the same person
-        "INSERT INTO user_account (id, person_id, organisation_id, username, state, password_hash, totp_last_step, created_at)"
-        " VALUES (:id, :person, :organisation, 'second', 'disabled', '', 0, '2026-01-01 00:00:00+00')",
-        id="0" * 31 + "7",
-        person=person,
-        organisation=organisation,
-    )
-    world.users["second"] = UUID("0" * 31 + "7")
+    ids = {"person_id": UUID(str(person)), "organisation_id": UUID(str(organisation))}
+    with world.context() as ctx:  # a second and a third account of the same person
+        for name, state in (("second", "disabled"), ("third", "invited")):
+            world.users[name] = uuid7()
+            ctx.session.add(User(id=world.users[name], username=name, state=state, created_at=ctx.now, **ids))
     world.give_role("second", "approver")  # as long as it is disabled
-    world.sql(
-        "INSERT INTO user_account (id, person_id, organisation_id, username, state, password_hash, totp_last_step, created_at)"
-        " VALUES (:id, :person, :organisation, 'third', 'invited', '', 0, '2026-01-01 00:00:00+00')",
-        id="0" * 31 + "8",
-        person=person,
-        organisation=organisation,
-    )
-    world.users["third"] = UUID("0" * 31 + "8")
     with pytest.raises(DBAPIError, match="these capabilities never meet"):
         world.give_role("third", "approver")
     with pytest.raises(DBAPIError, match="these capabilities never meet"):
-        world.sql("UPDATE user_account SET state = 'invited' WHERE username = 'second'")
+        world.change_account("second", state="invited")
 
 
 def test_the_record_of_roles_says_who_held_what_and_when(world: World) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import Browser, Page
 
+from sifilma.identity.models import LoginSession
 from tests.support.browser import DESK, WIDTHS, code, press, reach, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World
@@ -19,7 +22,7 @@ def follow(page: Page, selector: str) -> None:
 
 def stale(world: World) -> None:
     """Make everybody's one-time code an hour old, so that approving needs a fresh one."""
-    world.sql("UPDATE login_session SET otp_at = datetime(otp_at, '-1 hour')")
+    world.change(LoginSession, LoginSession.otp_at.is_not(None), otp_at=lambda row: row.otp_at - timedelta(hours=1))
 
 
 def test_the_second_approval_is_given_by_keyboard_alone(server: tuple[World, Server], browser: Browser) -> None:

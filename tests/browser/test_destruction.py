@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
+from sifilma.identity.models import LoginSession
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked
 from tests.support.browser import DESK, WIDTHS, code, known, press, signed_in, sound
 from tests.support.servers import Server
@@ -23,7 +24,7 @@ RECORD = "button:has-text('Catat pemusnahan')"
 
 def stale(world: World, page: Page) -> None:
     """Make the one-time codes of all sessions an hour old and reload the page, which then asks for a new code."""
-    world.sql("UPDATE login_session SET otp_at = strftime('%Y-%m-%d %H:%M:%f', otp_at, '-1 hour')")
+    world.change(LoginSession, LoginSession.otp_at.is_not(None), otp_at=lambda row: row.otp_at - timedelta(hours=1))
     page.reload()
 
 

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
+from sifilma.identity.models import User
 from sifilma.kernel.db import make_engine
 from tests.chaos import snapshot
 from tests.chaos.acts import Act, Send
@@ -78,7 +79,7 @@ class Loop:
     def __init__(self, world: World, most: int | None = None) -> None:
         self.world, self._most = world, most
         world.configure(smtp_host="127.0.0.1", smtp_security="none")  # so that a decision writes a message
-        world.sql("UPDATE user_account SET email = username || '@contoh.example'")
+        world.change(User, email=lambda user: f"{user.username}@contoh.example")
         self.seams = Seams(world)
         self._eye = make_engine(world.settings.database, pool_size=1)  # its own: what fails in the application's pool is the application's
         self._last: Snapshot | None = None

@@ -61,10 +61,11 @@ def lived(world: World) -> Life:
 
 
 def _accounts(world: World) -> None:
-    """Sign in, step up, accept an invitation, disable and enable an account, revoke an API key, add a central account."""
+    """Sign in, step up, sign out, accept an invitation, disable and enable an account, revoke an API key, add a central account."""
     client = signed_in(world, password_step(world, HEAD).post("/session/otp", {"code": world.code(HEAD)}))
     world.clock.advance(seconds=60)
     assert client.post("/session/step-up", {"code": world.code(HEAD)}).status_code in (200, 204)
+    assert world.client(HEAD).call("DELETE", "/session").status_code == 204
     head = world.client(HEAD)
     secret = invited(world)
     code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())

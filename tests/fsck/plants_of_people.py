@@ -9,6 +9,11 @@ MANDIRI = "{some organisation kind='institution'}"
 ENTRY = "(SELECT id FROM audit_entry ORDER BY id DESC LIMIT 1)"
 JWS = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
+PLANTED, ADDED = "0" * 31 + "5", "00000000-0000-0000-0000-000000000005"
+SESSION = "user_id, csrf, otp_at, otp_tries, created_at, last_seen_at, end_reason, ip, agent, authority_version, seal"
+KEY = "organisation_id, name, prefix, created_by, created_at, seal"
+PASSKEY = "user_id, name, public_key, sign_count, created_at, seal"
+
 _USED = "(SELECT object_id FROM audit_entry WHERE action='user.disable' LIMIT 1)"
 PEOPLE = [
     plant("otp-once", "user", "used the code of step 1 2 times",
@@ -38,6 +43,48 @@ PEOPLE = [
           "UPDATE user_account SET person_id=(SELECT person_id FROM user_account WHERE username='auditor1') WHERE username='operator1'"),
     plant("seed-opens", "user", "has a seed that is not sealed for it",
           "UPDATE user_account SET totp_sealed=(SELECT totp_sealed FROM user_account WHERE username='admin1') WHERE username='operator1'"),
+    *(
+        plant("row-sealed", kind, "stands, and its seal does not fit", statement)
+        for kind, statement in (
+            ("user", f"INSERT INTO user_role (id, user_id, role, since) SELECT '{PLANTED}', id, 'operator', created_at FROM user_account"
+             " WHERE username='penyetuju1'"),
+            ("user", "UPDATE user_role SET until=since WHERE user_id = {some user_account username='operator1'}"),
+            ("user", "UPDATE user_account SET state='active', password_hash='x' WHERE state='disabled'"),
+            ("user", f"UPDATE user_account SET organisation_id={MANDIRI} WHERE username='admin1'"),
+            *(("user", f"UPDATE user_account SET {column}='x' WHERE username='admin1'") for column in ("email", "phone", "password_hash", "username")),
+            ("user", "UPDATE user_account SET totp_sealed=(SELECT totp_sealed FROM user_account WHERE username='admin2') WHERE username='admin1'"),
+            ("user", "UPDATE user_account SET seal=(SELECT seal FROM user_account WHERE username='admin2') WHERE username='admin1'"),
+            ("session", f"INSERT INTO login_session (id, token_hash, {SESSION}) SELECT '{PLANTED}', 'x', {SESSION} FROM login_session"
+             " WHERE id = {some login_session ended_at IS NULL}"),
+            ("session", "UPDATE login_session SET otp_at=last_seen_at, csrf='x' WHERE ended_at IS NULL"),
+            ("session", "UPDATE login_session SET user_id={some user_account username='admin1'} WHERE ended_at IS NULL"),
+            ("session", "UPDATE login_session SET ended_at=NULL"),
+            ("session", "UPDATE login_session SET authority_version=authority_version+1 WHERE ended_at IS NULL"),
+            ("api_key", "UPDATE api_key SET revoked_at=NULL"),
+            ("api_key", f"INSERT INTO api_key (id, key_hash, {KEY}) SELECT '{PLANTED}', 'x', {KEY} FROM api_key WHERE id = {{some api_key}}"),
+            ("api_key", f"UPDATE api_key SET organisation_id={BANGLI}"),
+            ("invitation", "UPDATE invitation SET used_at=NULL, expires_at='2099-01-01 00:00:00+00'"),
+            ("passkey", "UPDATE passkey SET ended_at=NULL"),
+            ("recovery_code", "UPDATE recovery_code SET ended_at=NULL"),
+        )
+    ),
+    plant("authority-version", "user", "the newest act on it leads to", "UPDATE user_account SET authority_version=authority_version-1"),
+    plant("authority-version", "user", "has version 0, the newest act on it leads to", "UPDATE user_account SET authority_version=0"),
+    plant("authority-acts", "user", "holds the roles operator, its newest act says approver",
+          "UPDATE user_role SET role='operator' WHERE user_id = {some user_account username='penyetuju1'}"),
+    plant("authority-acts", "api_key", "stands, and an act ended it", "UPDATE api_key SET revoked_at=NULL"),
+    plant("authority-acts", "api_key", "stands, and no act made it", "DELETE FROM audit_entry WHERE action='api_key.create'"),
+    plant("authority-acts", "passkey", "stands, and no act made it", "UPDATE passkey SET ended_at=NULL"),
+    plant("authority-acts", "passkey", "stands, and an act ended it",
+          f"INSERT INTO passkey (id, credential_id, {PASSKEY}) SELECT '{PLANTED}', CAST('x' AS BLOB), {PASSKEY} FROM passkey"
+          " WHERE id = {some passkey}",
+          f"UPDATE audit_entry SET action='user.passkey_remove', data='{{\"passkey\": \"{ADDED}\"}}' WHERE id = {ENTRY}"),
+    plant("authority-acts", "session", "stands, and an act ended it", "UPDATE login_session SET ended_at=NULL"),
+    plant("authority-acts", "invitation", "stands, and its account was taken up since",
+          "UPDATE invitation SET used_at=NULL, expires_at='2099-01-01 00:00:00+00'"),
+    plant("authority-acts", "invitation", "stands, and no act made it", "DELETE FROM audit_entry WHERE action='user.invite'",
+          "UPDATE invitation SET used_at=NULL, expires_at='2099-01-01 00:00:00+00'"),
+    plant("authority-acts", "user", "recovery codes that were not used", "UPDATE recovery_code SET ended_at=NULL"),
     *(
         plant("one-organisation", table, f"belongs to another organisation than its {other}",
               f"UPDATE {changed} SET organisation_id={BANGLI}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -151,6 +151,18 @@ def test_a_transaction_with_changes_cannot_end_as_a_read(unit: UnitOfWork) -> No
     unit.session.add(organisation("B"))
     with pytest.raises(OpenTransaction):
         unit.end_read()
+
+
+def test_what_is_noticed_is_written_after_the_unit_whatever_became_of_it(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    unit.begin_write()
+    unit.session.add(organisation("act"))
+    unit.afterwards(lambda session: session.add(organisation("noticed")))
+    unit.afterwards(lambda session: session.execute(text("SELECT nothing")))  # what fails ends neither the unit nor the others
+    unit.afterwards(lambda session: session.add(organisation("also noticed")))
+    unit.rollback()
+    assert count(sessions) == 0
+    unit.close()
+    assert count(sessions) == 2
 
 
 def test_loaded_rows_stay_readable_after_the_read_ended(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
@@ -381,8 +393,8 @@ def test_a_connection_whose_commit_failed_does_not_keep_the_write_lock(sqlite_ur
     engine, other = make_engine(sqlite_url, pool_size=1), make_engine(sqlite_url, pool_size=1)
     with Session(engine) as session:
         session.execute(text("PRAGMA defer_foreign_keys = ON"))  # so that the COMMIT fails, as it does when the disk is full
-        session.add(ApiKey(organisation_id=uuid7(), name="", prefix="", key_hash="", created_at=NOW))
-        session.flush()
+        key = {"id": uuid7(), "organisation_id": uuid7(), "name": "", "prefix": "", "key_hash": "", "created_at": NOW}
+        session.execute(insert(ApiKey), key)
         with pytest.raises(IntegrityError):
             session.commit()
     for one in (other, engine):

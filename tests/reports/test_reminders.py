@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sifilma.demo import facts
+from sifilma.identity.models import User
 from sifilma.notifications.delivery import deliver
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
@@ -26,7 +27,7 @@ def told(world: World) -> World:
 def reachable(world: World) -> None:
     """Enable mail and give everybody an address of their own."""
     world.configure(smtp_host="127.0.0.1", smtp_security="none")
-    world.sql("UPDATE user_account SET phone = '+628120000001', email = username || '@contoh.example'")
+    world.change(User, phone="+628120000001", email=lambda user: f"{user.username}@contoh.example")
 
 
 def round_(world: World) -> int:
@@ -125,7 +126,7 @@ def test_choices_are_respected_and_disabled_accounts_get_no_reminder(told: World
     told.sql("UPDATE user_account SET notices = 'sms' WHERE username = 'penyetuju1'")
     told.sql("UPDATE user_account SET notices = '' WHERE username = 'penyetuju2'")
     told.sql("UPDATE user_account SET language = 'en' WHERE username = 'operator1'")
-    told.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'operator2'")
+    told.change_account("operator2", state="disabled")
     told.clock.advance(days=3)
     with receivers.gateway() as server:
         told.settings = told.settings.model_copy(update={"sms_webhook_url": f"http://127.0.0.1:{server.port}/"})

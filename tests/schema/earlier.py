@@ -7,12 +7,23 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
 
-def back_to_0019(connection: Connection) -> None:
+def back_to_0020(connection: Connection) -> None:
     """Undo 0024 on a database without triggers. What entries say of rows stays: they do not change."""
     for table in ("row_finding", "row_round", "row_digest"):
         connection.execute(text(f"DROP TABLE {table}"))
     for table in ("organisation", "person", "device_model", "unit", "agreement"):
         connection.execute(text(f"ALTER TABLE {table} DROP COLUMN version"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0020'"))
+
+
+def back_to_0019(connection: Connection) -> None:
+    """Undo 0020, and what came after it, on a database without triggers."""
+    back_to_0020(connection)
+    connection.execute(text("DROP INDEX ix_audit_entry_refused_seals"))
+    for table in ("user_account", "invitation", "login_session", "api_key", "recovery_code", "passkey", "passkey_challenge"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN seal"))
+    for table in ("user_account", "login_session"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN authority_version"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0019'"))
 
 

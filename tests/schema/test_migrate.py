@@ -11,19 +11,25 @@ import pytest
 from sqlalchemy import Uuid, bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from sifilma.audit import recorded
+from sifilma.app.command_groups import upgrade_database
 from sifilma.audit.models import AuditEntry
+from sifilma.audit.recorded import kinds
 from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
 from sifilma.kernel import triggers
+from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
 from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
+from sifilma.sign_in import recovery_codes
+from sifilma.sign_in.resealing import seal_what_stands
+from tests.accounts.test_people import invited
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019
+from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019, back_to_0020
+from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.databases import Cluster
 from tests.support.visitor import english
 from tests.support.world import World, done, new_uid
@@ -36,6 +42,11 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'empty.db'}"
     cluster: Cluster = request.getfixturevalue("pg_cluster")
     return cluster.url(cluster.create())
+
+
+def upgraded(world: World) -> None:
+    """Migrate as `sifilma db upgrade` does: what stood before there were seals is sealed."""
+    migrate.upgrade(world.settings.database_url, seal=lambda connection: seal_what_stands(connection, world.settings, world.clock))
 
 
 def test_an_empty_database_is_upgraded_to_the_schema_of_the_code(empty: str) -> None:
@@ -96,7 +107,8 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     """The tables that 0002 and 0003 rebuild on SQLite keep their rows, their rules and the rows that refer to them."""
     world.active(count=2)
     before = world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id")
-    entries = world.sql("SELECT id, action, data FROM audit_entry ORDER BY id")
+    recorded = "SELECT id, action, data FROM audit_entry WHERE action <> 'seal.vouch' ORDER BY id"
+    entries = world.sql(recorded)
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
@@ -104,10 +116,12 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
         for statement in back_to_0001(engine.dialect.name):
             connection.execute(text(statement))
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     assert world.sql("SELECT id, latitude_e7, place_source_sha256 FROM activation ORDER BY id") == before
-    assert world.sql("SELECT id, action, data FROM audit_entry WHERE action <> 'rows.adopt' ORDER BY id") == entries
-    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == world.sql("SELECT id FROM audit_entry ORDER BY id")
+    assert world.sql(recorded) == entries
+    assert world.sql("SELECT entry_id FROM audit_pending ORDER BY entry_id") == world.sql(
+        "SELECT id FROM audit_entry ORDER BY id"
+    )  # each entry waits for the log
     salts = {bytes(salt) for (salt,) in world.sql("SELECT salt FROM audit_entry")}
     assert (len(salts), {len(salt) for salt in salts}) == (len(entries) + 1, {16})
     assert migrate.check(world.settings.database_url).ok
@@ -133,7 +147,7 @@ def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
         twin = f"INSERT INTO revocation (id, {columns}) SELECT :id, {columns} FROM revocation"
         connection.execute(text(twin).bindparams(bindparam("id", uuid7(), Uuid())))
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     assert migrate.check(world.settings.database_url).ok
     assert sorted(world.sql("SELECT state, unit_id IS NULL FROM card")) == [("active", False), ("personalised", True)]
     assert world.sql("SELECT state FROM revocation ORDER BY id") == [("proposed",), ("rejected",)]
@@ -188,13 +202,13 @@ def test_proposals_of_every_state_are_given_the_steps_they_took(world: World) ->
         triggers.uninstall(connection)
         back_to_0012(connection)
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     assert migrate.check(world.settings.database_url).ok
     assert of_proposals(world) == before
     assert lives(world) == []
     with pytest.raises(IntegrityError):
         world.sql("UPDATE user_change SET state = 'rejected' WHERE state = 'proposed'")
-    done(admin2.post(f"/user-changes/{changes[2]}/decision", {"decision": "execute"}))
+    done(world.client("admin2").post(f"/user-changes/{changes[2]}/decision", {"decision": "execute"}))
     done(world.client("penyetuju1").post(paths[2]))
     assert lives(world) == []
 
@@ -217,7 +231,7 @@ def test_jobs_of_every_state_are_kept_and_can_be_cancelled(world: World) -> None
         back_to_0014(connection)
         connection.commit()
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     found = migrate.check(world.settings.database_url)
     assert found.ok, found
     assert (world.sql(kept), world.sql("SELECT * FROM job_row ORDER BY job_id, number")) == before
@@ -228,7 +242,7 @@ def test_jobs_of_every_state_are_kept_and_can_be_cancelled(world: World) -> None
         None,
         True,
     )
-    assert done(office.post(f"/jobs/{open_job['id']}/cancel"))["state"] == "cancelled"
+    assert done(world.client("magetan.kepala").post(f"/jobs/{open_job['id']}/cancel"))["state"] == "cancelled"
     with pytest.raises(IntegrityError):
         world.sql("UPDATE job SET sealed = :sealed WHERE state = 'cancelled'", sealed=b"x")
     with pytest.raises(IntegrityError):
@@ -360,7 +374,7 @@ def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_d
         back_to_0018(connection)
         connection.execute(text("UPDATE alembic_version SET version_num = '0017'"))
     engine.dispose()
-    migrate.upgrade(world.settings.database_url)
+    upgraded(world)
     found = world.sql(
         "SELECT p.id_number, p.identity, u.phone, u.email FROM person p JOIN user_account u ON u.person_id = p.id"
         " WHERE p.identity LIKE :mine", mine=f"employee:{organisation}:%",
@@ -374,8 +388,42 @@ def test_people_in_place_get_one_spelling_and_clashes_are_left_for_a_person_to_d
     assert "magetan.staf (Joko Contoh, cd34) and bangli.kepala (Komang Contoh, CD34)" in told.output
     page = english(world, "admin1").text("/pengguna")
     assert "two accounts have the same id number in two spellings" in page
-    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = 'bangli.kepala'")
+    world.change_account("bangli.kepala", state="disabled")
     assert world.app.test_cli_runner().invoke(args=["users", "clashes"]).exit_code == 0
+
+
+def before_seals(world: World) -> None:
+    """Bring a database back to the time before seals, as whoever owns the tables can."""
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0019(connection)
+    engine.dispose()
+
+
+def test_what_stands_before_seals_is_sealed_once_in_a_recorded_act(world: World) -> None:
+    running, machine, secret = world.client("magetan.staf"), world.machine(MAGETAN), invited(world)
+    with world.context(Actor(user_id=world.users["magetan.staf"])) as ctx:
+        codes = recovery_codes.make(ctx, world.settings)
+    before_seals(world)
+    upgrade_database(world.settings, world.clock)
+    assert migrate.check(world.settings.database_url).ok
+    assert running.get("/me").status_code == 401  # sessions are not vouched for: they end
+    done(machine.get("/me"))
+    done(world.client("magetan.kepala").get("/me"))
+    signed_in(world, password_step(world).post("/session/otp", {"code": codes[0]}))
+    assert world.anonymous().open("GET", f"/undangan/{secret}").status_code == 200
+    assert [str(found) for found in examine(installation(world), ["row-sealed", "authority-acts"]).findings] == []
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'seal.vouch' AND object_id = 'upgrade'") == [(1,)]
+
+
+def test_seals_that_were_taken_away_are_not_made_anew(world: World) -> None:
+    upgrade_database(world.settings, world.clock)
+    before_seals(world)
+    with pytest.raises(Conflict, match="older, or somebody took them away"):
+        upgrade_database(world.settings, world.clock)
+    migrate.upgrade(world.settings.database_url)  # past the command: the rows stand, and nobody is anybody
+    assert world.client("magetan.kepala").get("/me").status_code == 401
 
 
 def test_rows_in_place_are_adopted_as_they_are_found_in_one_act(world: World) -> None:
@@ -385,7 +433,7 @@ def test_rows_in_place_are_adopted_as_they_are_found_in_one_act(world: World) ->
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
-        back_to_0019(connection)
+        back_to_0020(connection)
         connection.execute(text("UPDATE person SET name = 'Diubah Sebelumnya'"))  # whoever upgrades vouches for it
         for entry in connection.execute(select(AuditEntry)).all():
             said = {name: value for name, value in entry.data.items() if name not in ("row_sha256", "rows_sha256", "provinces")}
@@ -394,7 +442,7 @@ def test_rows_in_place_are_adopted_as_they_are_found_in_one_act(world: World) ->
     migrate.upgrade(world.settings.database_url)
     assert migrate.check(world.settings.database_url).ok
     assert rows_found(world) == []
-    rows = sum(world.sql(f"SELECT COUNT(*) FROM {kind}")[0][0] for kind in recorded.kinds())
+    rows = sum(world.sql(f"SELECT COUNT(*) FROM {kind}")[0][0] for kind in kinds())
     [(data, waits)] = world.sql("SELECT data, id IN (SELECT entry_id FROM audit_pending) FROM audit_entry WHERE action = 'rows.adopt'")
     told = json.loads(data) if isinstance(data, str) else data
     assert (told["count"], len(told["provinces"]), bool(waits)) == (rows, 38, True)

@@ -27,7 +27,7 @@ WHO = "magetan.kepala"
 def office(database_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation that sends codes by SMS, with a head who has a phone number."""
     with closing(World(database_url, tmp_path / "home", signing_token, root_token, code_channels=("sms",))) as world:
-        world.sql("UPDATE user_account SET phone = '+628120000001' WHERE username = :who", who=WHO)
+        world.change_account(WHO, phone="+628120000001")
         yield world
 
 
@@ -101,7 +101,7 @@ def test_the_number_of_sent_codes_is_limited(office: World) -> None:
 def test_no_code_is_sent_by_a_disabled_channel_or_without_an_address(office: World) -> None:
     cookie = challenge(office)
     assert post(office, "/masuk/kode/kirim", cookie, channel="email").status_code == 409
-    office.sql("UPDATE user_account SET phone = '' WHERE username = :who", who=WHO)
+    office.change_account(WHO, phone="")
     assert post(office, "/masuk/kode/kirim", cookie, channel="sms").status_code == 409
     assert office.sql("SELECT COUNT(*) FROM outbox_message") == [(0,)]
 

@@ -94,6 +94,7 @@ NAMES_USED_ONCE = {
     "reports/reminders_due": "what a reminder is due for",
     "reports/tasks_waiting": "what waits for somebody",
     "sign_in/authentication": "from a cookie or an API key to an actor",
+    "sign_in/authority": "whether a row gives authority: its seal",
     "sign_in/contacts": "where somebody is written to",
     "sign_in/cookies": "the session's cookie",
     "sign_in/current_user": "Flask-Login's current user",
@@ -101,6 +102,7 @@ NAMES_USED_ONCE = {
     "sign_in/passkeys": "WebAuthn",
     "sign_in/passwords": "argon2id and what a password must be",
     "sign_in/recovery_codes": "codes for the day the phone is gone",
+    "sign_in/resealing": "seals made anew: at the upgrade, with another key, for what a person looked at",
     "sign_in/request_gate": "who asks, and may they: before every view",
     "sign_in/sent_codes": "codes by SMS or e-mail",
     "sign_in/throttle": "guessing slowed down",
@@ -138,7 +140,7 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared rates schemas sealing text triggers unit_of_work "
+        "outages paging prepared rates schemas sealing seals text triggers unit_of_work "
         "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it

@@ -26,7 +26,7 @@ from sqlalchemy import select, text
 from config.settings import Settings
 from hsm import HSM
 from sifilma.accounts.api_keys import create_api_key
-from sifilma.accounts.service import register_organisation
+from sifilma.accounts.service import give_roles, register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.audit.models import Action
@@ -34,18 +34,20 @@ from sifilma.audit.service import record
 from sifilma.cards.models import Function, Unit
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
-from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole
+from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole, role_names
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import Sealed
 from sifilma.kernel.timekeeping import stops
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight.service import register_agreement
 from sifilma.resources import attach, resources
 from sifilma.sign_in.authentication import find_actor, secret_hash
+from sifilma.sign_in.authority import carry_sessions, record_change
 from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
 from tests.support import routing, statements, templates
@@ -138,10 +140,9 @@ class World:
             env="test",
             home=home,
             database_url=url,
-            secret_key=SecretStr("t" * 40),
             log_level="ERROR",
             log_json=False,
-            **(UNLIMITED | overrides),
+            **({"secret_key": SecretStr("t" * 40)} | UNLIMITED | overrides),
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
@@ -244,8 +245,8 @@ class World:
             )
         )
         ctx.session.flush()
-        ctx.session.add_all(UserRole(user_id=user_id, role=str(role), since=self.start) for role in account.roles)
-        ctx.session.flush()
+        give_roles(ctx, ctx.session.get_one(User, user_id), frozenset(account.roles))
+        record_change(ctx, Action.USER_INVITE, ctx.session.get_one(User, user_id), roles=role_names(frozenset(account.roles)))
         self.users[account.username], self.seeds[account.username] = user_id, seed
 
     def change_unit(self, number: str, **values: Any) -> None:
@@ -260,6 +261,28 @@ class World:
         """Give an account one more role, past the service but not past the triggers."""
         with self.context() as ctx:
             ctx.session.add(UserRole(user_id=self.users[username], role=role, since=ctx.now))
+            ctx.session.flush()
+            user = ctx.session.get_one(User, self.users[username])
+            record_change(ctx, Action.USER_ROLES, user, roles=role_names(user.role_set))
+
+    def change(self, model: type[Sealed], *where: Any, **values: Any) -> None:
+        """Change rows of authority past the acts, sealed as the service seals them. A value may be a function of the row.
+
+        Sessions of a changed account go on.
+        """
+        with self.context() as ctx:
+            for row in ctx.session.scalars(select(model).where(*where)).all():
+                version = getattr(row, "authority_version", 0)
+                for name, value in values.items():
+                    setattr(row, name, value(row) if callable(value) else value)
+                ctx.session.flush()
+                if isinstance(row, User):
+                    record_change(ctx, Action.USER_CONTACT, row)
+                    carry_sessions(ctx, row, version)
+
+    def change_account(self, username: str, **values: Any) -> None:
+        """Change one account as `change` does."""
+        self.change(User, User.username == username, **values)
 
     def roles_of(self, username: str) -> set[str]:
         """Return the roles that an account holds."""
@@ -279,6 +302,7 @@ class World:
                 LoginSession(
                     token_hash=secret_hash(cookie),
                     user_id=self.users[username],
+                    authority_version=ctx.session.scalars(select(User.authority_version).where(User.username == username)).one(),
                     csrf=csrf,
                     otp_at=otp_at,
                     created_at=otp_at,

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sifilma.activation.bulk.job import RowIn
 from sifilma.documents.sheets import read, write_xlsx
 from sifilma.fsck.run import examine
+from sifilma.identity.models import ApiKey
 from sifilma.jobs import worker
 from sifilma.jobs.worker import Taken
 from sifilma.kernel.text import Wrong, packed, say, unpacked
@@ -115,7 +116,7 @@ def test_a_job_stops_when_its_user_is_disabled(world: World) -> None:
     ready = world.ready(OFFICE, "R", 2)
     office = world.client(OFFICE)
     job = sent(office, sheet(rows_of(ready)))
-    world.sql("UPDATE user_account SET state = 'disabled' WHERE username = :name", name=OFFICE)
+    world.change_account(OFFICE, state="disabled")
     assert worked(world) == 0
     assert world.sql("SELECT state, done, length(sealed) FROM job")[0] == ("stopped", 0, 0)
     assert world.sql("SELECT COUNT(*) FROM activation")[0][0] == 0
@@ -129,7 +130,7 @@ def test_an_api_key_sends_files_until_it_is_revoked(world: World) -> None:
     worked(world)
     assert done(machine.get(f"/jobs/{job['id']}"))["state"] == "completed"
     job = sent(machine, sheet(rows_of(ready)[1:]))
-    world.sql("UPDATE api_key SET revoked_at = :now", now=world.clock.now().isoformat(sep=" "))
+    world.change(ApiKey, revoked_at=world.clock.now())
     worked(world)
     assert done(world.client(OFFICE).get(f"/jobs/{job['id']}"))["state"] == "stopped"
 
