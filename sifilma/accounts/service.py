@@ -219,13 +219,7 @@ def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
     identity = f"{new.id_kind}:{scope}{new.id_number}"
     person = ctx.session.scalars(select(Person).where(Person.identity == identity)).first()
     if person is None:
-        person = Person(
-            id=uuid7(),
-            identity=identity,
-            id_kind=str(new.id_kind),
-            id_number=new.id_number,
-            name=new.name,
-        )
+        person = Person(id=uuid7(), identity=identity, id_kind=str(new.id_kind), id_number=new.id_number, name=new.name)
         ctx.session.add(person)
         record(ctx, Action.PERSON_REGISTER, "person", person.id, organisation_id=organisation.id, rows=[person])
         ctx.session.flush()

@@ -13,6 +13,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.recorded import NotRecorded
 from sifilma.audit.service import record
 from sifilma.cards.models import Unit
+from tests.audit.row_changes import change_unit, past_the_triggers
 from tests.support.visitor import english
 from tests.support.world import World
 
@@ -70,7 +71,7 @@ def test_a_service_that_forgets_the_act_is_told_at_once(sqlite_world: World) -> 
         with pytest.raises(NotRecorded):
             ctx.session.flush()
         ctx.uow.rollback()
-    sqlite_world.change_unit(number, sam_perso="LAIN")
+    change_unit(sqlite_world, number, sam_perso="LAIN")
     assert sqlite_world.sql("SELECT sam_perso, version FROM unit") == [("LAIN", 2)]
     assert compared(sqlite_world) == 0
 
@@ -83,8 +84,8 @@ def test_the_worker_names_each_row_that_was_changed_past_the_service(world: Worl
         assert rounds.state(ctx.session).compared_at == world.clock.now()
     [(unit, pcid)] = world.sql("SELECT id, pcid FROM unit WHERE version = 2")
     planted = [f"UPDATE {table} SET {change} WHERE id = (SELECT id FROM {table} ORDER BY id LIMIT 1)" for table, change in CHANGES.items()]
-    world.past_the_triggers(*planted, "UPDATE region SET name = 'LAIN' WHERE code = '35.20'")
-    world.past_the_triggers("UPDATE unit SET pcid = NULL, version = 1 WHERE version = 2")
+    past_the_triggers(world, *planted, "UPDATE region SET name = 'LAIN' WHERE code = '35.20'")
+    past_the_triggers(world, "UPDATE unit SET pcid = NULL, version = 1 WHERE version = 2")
     world.clock.advance(minutes=61)
     assert compared(world) == len(CHANGES) + 2
     found = world.sql("SELECT kind, object_id, fault FROM row_finding WHERE ended_at IS NULL")
@@ -93,7 +94,7 @@ def test_the_worker_names_each_row_that_was_changed_past_the_service(world: Worl
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'row.differs'") == [(len(found),)]
     world.clock.advance(minutes=61)
     assert compared(world) == 0  # known already
-    world.past_the_triggers("UPDATE unit SET pcid = :pcid, version = 2 WHERE id = :unit", pcid=pcid, unit=unit)
+    past_the_triggers(world, "UPDATE unit SET pcid = :pcid, version = 2 WHERE id = :unit", pcid=pcid, unit=unit)
     world.clock.advance(minutes=61)
     assert compared(world) == 0
     assert world.sql("SELECT object_id FROM audit_entry WHERE action = 'row.fits'") == [(str(UUID(str(unit))),)]

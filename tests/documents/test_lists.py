@@ -29,6 +29,7 @@ from sifilma.kernel.db import db
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.ids import uuid7
 from sifilma.web.streams import Streamed, place
+from tests.audit.row_changes import past_the_triggers
 from tests.support.counting import counted
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import Visitor
@@ -152,7 +153,7 @@ def test_a_list_is_exported_completely_with_a_worded_header(world: World) -> Non
 @pytest.mark.parametrize("wanted", ["csv", "xlsx"])
 def test_an_export_contains_no_formula(sqlite_world: World, wanted: str) -> None:
     sqlite_world.units("magetan.kepala", 1)
-    sqlite_world.past_the_triggers("UPDATE device_model SET name = :name WHERE name = 'LEN-ENC-1'", name=FORMULA)
+    past_the_triggers(sqlite_world, "UPDATE device_model SET name = :name WHERE name = 'LEN-ENC-1'", name=FORMULA)
     data = Visitor(sqlite_world, "magetan.kepala").get(f"/unit?unduh={wanted}").get_data()
     if wanted == "csv":
         [_, row] = csv.reader(io.StringIO(data.decode("utf-8-sig")))

@@ -31,11 +31,10 @@ from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import Function, Unit
+from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
 from sifilma.identity.models import AccountState, LoginSession, Organisation, Person, User, UserRole, role_names
-from sifilma.kernel import triggers
 from sifilma.kernel.actor import SYSTEM, Actor, OrganisationKind
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -220,13 +219,8 @@ class World:
 
     def add_user(self, ctx: Context, account: facts.Account) -> None:
         """Add an active account, as it is after its invitation was accepted."""
-        person = Person(
-            id=uuid7(),
-            identity=f"employee:{self.organisations[account.organisation]}:{account.id_number}",
-            id_kind="employee",
-            id_number=account.id_number,
-            name=account.name,
-        )
+        identity = f"employee:{self.organisations[account.organisation]}:{account.id_number}"
+        person = Person(id=uuid7(), identity=identity, id_kind="employee", id_number=account.id_number, name=account.name)
         user_id, seed = uuid7(), _seed(account.username)
         ctx.session.add(person)
         record(ctx, Action.PERSON_REGISTER, "person", person.id, rows=[person])
@@ -248,14 +242,6 @@ class World:
         give_roles(ctx, ctx.session.get_one(User, user_id), frozenset(account.roles))
         record_change(ctx, Action.USER_INVITE, ctx.session.get_one(User, user_id), roles=role_names(frozenset(account.roles)))
         self.users[account.username], self.seeds[account.username] = user_id, seed
-
-    def change_unit(self, number: str, **values: Any) -> None:
-        """Change columns of a unit by an act of the system."""
-        with self.context() as ctx:
-            unit = ctx.session.scalars(select(Unit).where(Unit.hardware_number == number)).one()
-            for name, value in values.items():
-                setattr(unit, name, value)
-            record(ctx, Action.UNIT_CHANGE, "unit", unit.id, rows=[unit])
 
     def give_role(self, username: str, role: str) -> None:
         """Give an account one more role, past the service but not past the triggers."""
@@ -451,14 +437,6 @@ class World:
         with self.app.app_context(), db.engine.begin() as connection:
             result = connection.execute(text(statement), values)
             return list(result) if result.returns_rows else []
-
-    def past_the_triggers(self, *statements: str, **values: Any) -> None:
-        """Run SQL as a superuser can: the triggers are taken off, and put back afterwards."""
-        with self.app.app_context(), db.engine.begin() as connection:
-            triggers.uninstall(connection)
-            for statement in statements:
-                connection.execute(text(statement), values)
-            triggers.install(connection)
 
 
 def new_uid() -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from manifests.verifier import Expectations, verify
 from sifilma.activation.tokens import sealing
 from tests.activation.conftest import verified
+from tests.audit.row_changes import change_unit, past_the_triggers
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
@@ -65,7 +66,7 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     answer = done(bank.post("/activations", world.activation(ready, uid)), 201)
     path = f"/manifests/{answer['manifest']['id']}/download"
     assert bank.post(path).json["type"].endswith("no-public-key")
-    world.change_unit(ready.hardware[uid], public_jwk=private.as_dict(private=False))
+    change_unit(world, ready.hardware[uid], public_jwk=private.as_dict(private=False))
     response = bank.post(path)
     assert response.status_code == 200
     assert response.get_data().count(b".") == 4  # a compact JWE has five parts
@@ -79,10 +80,10 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
 
 def test_a_file_is_not_encrypted_to_a_key_that_came_past_the_service(world: World) -> None:
     ready, answers = world.active()
-    world.change_unit(ready.hardware[ready.uids[0]], public_jwk=ECKey.generate_key("P-256").as_dict(private=False))
+    change_unit(world, ready.hardware[ready.uids[0]], public_jwk=ECKey.generate_key("P-256").as_dict(private=False))
     client, path = world.client("magetan.kepala"), f"/manifests/{answers[0]['manifest']['id']}/download"
     assert client.post(path, {"form": "jwe"}).status_code == 200
-    world.past_the_triggers("UPDATE unit SET public_jwk = :jwk", jwk=json.dumps(ECKey.generate_key("P-256").as_dict(private=False)))
+    past_the_triggers(world, "UPDATE unit SET public_jwk = :jwk", jwk=json.dumps(ECKey.generate_key("P-256").as_dict(private=False)))
     refused = client.post(path, {"form": "jwe"})
     assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (409, "row-differs")
     assert client.post(path, {"form": "jwe"}).status_code == 409
