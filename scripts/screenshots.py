@@ -83,10 +83,37 @@ def activation(page: Page, _: str, ready: Ready) -> None:
     page.goto(f"/aktivasi/kartu?uid={ready.uids[0]}")
 
 
+def country(page: Page, __: str, ___: Ready) -> None:
+    """Open the map of all units, and go away from it until the country is seen."""
+    _map(page, "/peta")
+    for _ in range(3):
+        page.click(".leaflet-control-zoom-out")
+        page.wait_for_timeout(400)  # the map glides to its new scale
+
+
+def regencies(page: Page, _: str, __: Ready) -> None:
+    """Open the map of all units, near enough for the names of regencies."""
+    _map(page, "/peta")
+
+
+def village(page: Page, _: str, __: Ready) -> None:
+    """Open the map of a regency, near enough for the names of villages."""
+    _map(page, "/peta?wilayah=35.20")
+
+
+def _map(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("canvas[data-drawn]:not([data-drawn=''])", state="attached")
+    page.locator(".map").scroll_into_view_if_needed()
+
+
 PICTURES: tuple[tuple[str, str, Callable[[Page, str, Ready], None]], ...] = (
     ("home", APPROVER, home),
     ("approval", APPROVER, approval),
     ("activation", OFFICE, activation),
+    ("map-country", APPROVER, country),
+    ("map-regencies", APPROVER, regencies),
+    ("map-village", APPROVER, village),
 )
 
 
@@ -102,7 +129,8 @@ def main() -> int:
             show(page, waiting, ready)
             page.wait_for_load_state("networkidle")
             path = OUT / f"{name}-id.png"
-            page.screenshot(path=path, animations="disabled")
+            shown = page.locator(".map") if name.startswith("map-") else page
+            shown.screenshot(path=path, animations="disabled")
             page.close()
             size = path.stat().st_size
             large += size > LARGEST

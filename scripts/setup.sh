@@ -147,7 +147,10 @@ if ! fresh node_modules "$want"; then
   echo "$want" > node_modules/.stamp
 fi
 
-# --- 5. A browser where the distribution has a snap only (Ubuntu), kept in this folder. The libraries it needs are packages.
+# --- 5. What is made once of the data in these packages: village points, the land of neighbours, the base of the maps.
+.venv/bin/python -m sifilma.regions
+
+# --- 6. A browser where the distribution has a snap only (Ubuntu), kept in this folder. The libraries it needs are packages.
 #        Only the browser tests need it, so a failure is reported and stops nothing else.
 if ! has_chromium; then
   say "Chromium"

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sifilma.kernel.ids import uuid7
 
 revision = "0024"
-down_revision = "0020"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
@@ -30,11 +30,11 @@ AT_ONCE = 1000
 TEXT, NUMBER, KEY, DAY = sa.String(), sa.Integer(), sa.Uuid(), sa.Date()
 COVERED: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {
     "organisation": {"kind": TEXT, "name": TEXT, "region_code": TEXT, "address": TEXT, "created_at": MOMENT},
-    "person": {"identity": TEXT, "id_kind": TEXT, "id_number": TEXT, "name": TEXT},
+    "person": {"identity": TEXT, "id_kind": TEXT, "id_number": TEXT, "name": TEXT, "claims": TEXT},
     "device_model": {"name": TEXT, "manufacturer_id": KEY, "function": TEXT, "created_at": MOMENT},
     "unit": {
         "organisation_id": KEY, "model_id": KEY, "hardware_number": TEXT, "function": TEXT, "pcid": TEXT, "sam_perso": TEXT,
-        "public_jwk": JSON, "created_at": MOMENT,
+        "public_jwk": JSON, "key_change_id": KEY, "created_at": MOMENT,
     },
     "agreement": {"organisation_id": KEY, "number": TEXT, "valid_from": DAY, "valid_until": DAY, "created_at": MOMENT},
     "card": {"uid": TEXT, "function": TEXT, "buyer_id": KEY, "personalisation_request_id": KEY, "key_version": NUMBER},

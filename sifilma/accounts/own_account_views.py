@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import Blueprint, Response, make_response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.accounts import service
-from sifilma.accounts.schemas import ContactIn, PreferencesIn
+from sifilma.accounts import consents, enrolments, lost_factors, service
+from sifilma.accounts.schemas import ConsentIn, ContactIn, PreferencesIn
+from sifilma.approvals.decision_views import attempted
 from sifilma.documents.rendering import qr_address
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.messages import service as messages
 from sifilma.messages.pages import line
 from sifilma.resources import resources
 from sifilma.sign_in import contacts, passkeys, recovery_codes, totp
 from sifilma.sign_in import service as sign_in
+from sifilma.sign_in.cookies import enrolment_cookie_name, set_enrolment_cookie
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE
@@ -85,6 +90,7 @@ def _profile(form: Form) -> Response:
         this=ctx.actor.session_id,
         sessions=sign_in.running_sessions(ctx, resources().settings),
         codes_left=recovery_codes.left(ctx, user.id),
+        codes_made=recovery_codes.made_at(ctx, user.id),
         passkeys=passkeys.of_user(ctx, user.id),
         passkeys_work=here,
         messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
@@ -99,8 +105,16 @@ def _require_same(form: Form) -> None:
 @blueprint.get("/undangan/<secret>")
 @operation("public")
 def invitation_page(secret: str) -> Response:
-    """Show the form of an invitation: password, and the QR code for the authenticator."""
-    return _invitation(secret, Form())
+    """Show the form of an invitation: password, and the QR code for the authenticator. Each view has a seed of its own.
+
+    A HEAD, as programs that preview links send it, is no view.
+    """
+    ctx, settings = context(), resources().settings
+    if request.method == "HEAD":
+        enrolments.get_invitation(ctx, secret)
+        return make_response("")
+    # The person scans the seed that this page shows, so it is committed before the page is made; this request itself only reads.
+    return _invitation(Form(), enrolments.look_first(ctx, settings, secret))
 
 
 @blueprint.post("/undangan/<secret>")
@@ -110,16 +124,50 @@ def invitation_form(secret: str) -> AnyResponse:
     ctx, settings, form = context(), resources().settings, Form.sent()
     with form.attempt(ctx):
         _require_same(form)
-        service.enrol(ctx, settings, secret, form.get("password"), form.get("code")[:10])
+        enrolments.enrol(ctx, settings, secret, _browser(), form.get("password"), form.get("code")[:10])
         return redirect("/masuk", 303)
-    return _invitation(secret, form)
+    return _invitation(form, enrolments.look_again(ctx, settings, secret, _browser()))
 
 
-def _invitation(secret: str, form: Form) -> Response:
-    ctx, settings = context(), resources().settings
-    # The person scans the seed that this page shows, so it is committed before the page is made; this request itself only reads.
-    service.keep_enrolment_seed(ctx, settings, secret)
-    invitation = service.get_invitation(ctx, secret)
-    user, seed = service.get_user(ctx, invitation.user_id), service.enrolment_seed(settings, invitation)
-    uri = totp.provisioning_uri(seed, user.username)
-    return form.again("accounts/undangan.html", user=user, seed=seed, uri=uri, qr=qr_address(uri))
+def _browser() -> str:
+    return request.cookies.get(enrolment_cookie_name(resources().settings), "")
+
+
+def _invitation(form: Form, view: enrolments.View) -> Response:
+    uri = totp.provisioning_uri(view.seed, view.user.username)
+    page = form.again("accounts/undangan.html", view=view, user=view.user, seed=view.seed, uri=uri, qr=qr_address(uri))
+    return set_enrolment_cookie(page, resources().settings, view.browser)
+
+
+@blueprint.get(consents.PAGE)
+@operation("session.self")
+def requests_about_me() -> Response:
+    """Show what others ask of the actor's person: a further account, a second factor reported as lost."""
+    return _requests(None, Form())
+
+
+def _requests(_thing: UUID | None, form: Form) -> Response:
+    ctx = context()
+    return form.again("accounts/permintaan.html", questions=consents.own_questions(ctx), reports=lost_factors.own_reports(ctx))
+
+
+@blueprint.post(f"{consents.PAGE}/<uuid:consent_id>/jawab")
+@operation("session.self", idempotent=False)
+@attempted(_requests)
+def answer_consent(ctx: Context, consent_id: UUID, form: Form) -> AnyResponse:
+    """Accept or refuse a further account. Accepting needs a fresh one-time code, and leads to the page where the account is taken up."""
+    settings, accept = resources().settings, form.model(ConsentIn).decision == "accept"
+    if accept:
+        require_fresh(ctx.actor, settings)
+    _, secret = consents.answer(ctx, settings, consent_id, accept)
+    return redirect(f"/undangan/{secret}", 303) if secret else seen("accounts.requests_about_me", "consent_refused")
+
+
+@blueprint.post(f"{consents.PAGE}/keberatan/<uuid:change_id>")
+@operation("session.self", idempotent=False)
+@attempted(_requests)
+def object_to_report(_ctx: Context, change_id: UUID, _form: Form) -> AnyResponse:
+    """Object to the report that the actor's second factor is lost, with a fresh code of it."""
+    require_fresh(context().actor, resources().settings)
+    lost_factors.object_to(context(), change_id)  # a code that came with the form has changed the actor
+    return seen("accounts.requests_about_me", "objected")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from config.settings import Settings
 from sifilma.accounts import lost_factors, queries
-from sifilma.accounts.models import UserChange
+from sifilma.accounts.api_keys import state_of
+from sifilma.accounts.models import FACTOR, UserChange
 from sifilma.accounts.proposals import PROPOSALS
 from sifilma.accounts.service import CENTRAL, LOCAL
 from sifilma.documents.lists import Export
-from sifilma.identity.models import AccountState, Organisation, Person, User
-from sifilma.identity.permissions import Operation, grants
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User
+from sifilma.identity.permissions import Operation, grants, scopes_for
+from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.web.states import kind, state
 
@@ -49,20 +52,16 @@ EXPORT = Export(
 
 @dataclass(frozen=True)
 class InvitationLink:
-    """A one-time link, for the person who hands it out. It works for `hours`.
-
-    `otherwise`: the person is registered under another name than the inviter wrote.
-    """
+    """A one-time link, for the person who hands it out. It works for `hours`."""
 
     user: User
     url: str
     hours: int
-    otherwise: bool
 
 
-def invitation_link(settings: Settings, user: User, secret: str, otherwise: bool = False) -> InvitationLink:
+def invitation_link(settings: Settings, user: User, secret: str) -> InvitationLink:
     """Return the link for the secret of an invitation."""
-    return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours, otherwise)
+    return InvitationLink(user, f"{settings.public_url}/undangan/{secret}", settings.invitation_hours)
 
 
 def list_lines(ctx: Context, users: list[User]) -> list[AccountLine]:
@@ -109,14 +108,52 @@ class ProposalLine:
 
 def proposal_lines(ctx: Context) -> list[ProposalLine]:
     """Return the proposals the actor may see that wait for a second person."""
-    return [_proposal_line(ctx, *row) for row in queries.open_changes(ctx, lost_factors.other_head())]
+    return [_proposal_line(ctx, *row) for row in queries.open_changes(ctx, *lost_factors.parties(ctx.actor))]
 
 
-def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, another_head: bool) -> ProposalLine:
+def _proposal_line(ctx: Context, proposal: UserChange, user: User, who: str, *found: bool) -> ProposalLine:
     mine = PROPOSALS.is_own(ctx, proposal)
-    lost = proposal.change == lost_factors.FACTOR
-    refusal = lost_factors.refusal(ctx.actor, proposal, user, another_head) if lost else ""
+    lost = proposal.change == FACTOR
+    refusal = lost_factors.refusal(ctx, proposal, user, lost_factors.Parties(*found)) if lost else ""
     return ProposalLine(proposal, user, who, mine, refusal, lost)
+
+
+SCOPE_WORDS: dict[KeyScope, LazyString] = {
+    KeyScope.READ: _("Read: units, cards, requests, places, manifests without their content"),
+    KeyScope.UNITS: _("Register units and supply their PCIDs"),
+    KeyScope.BATCHES: _("Draft personalisation requests with their batches"),
+    KeyScope.REQUESTS: _("Draft activation requests"),
+    KeyScope.ACTIVATIONS: _("Activate cards, one by one or by file"),
+    KeyScope.MANIFESTS: _("Fetch manifests, encrypted to the unit"),
+    KeyScope.REPORTS: _("Report cards: each is suspended until a person decides"),
+}
+"""What a scope of an API key means, in words."""
+
+
+@dataclass(frozen=True)
+class KeyLine:
+    """An API key in a list: its state, its scopes in words, and its networks."""
+
+    key: ApiKey
+    state: str
+    scopes: list[str]
+    addresses: list[str]
+
+
+def key_lines(ctx: Context, keys: Iterable[ApiKey]) -> list[KeyLine]:
+    """Return the lines of a list of API keys."""
+    return [
+        KeyLine(
+            key, state_of(ctx, key), [str(words) for scope, words in SCOPE_WORDS.items() if scope in key.scope_set], key.addresses.split()
+        )
+        for key in keys
+    ]
+
+
+def scope_choices(ctx: Context) -> list[tuple[str, str]]:
+    """Return the scopes that open anything for a key of the actor's organisation, as pairs of value and words."""
+    kind = ctx.actor.organisation_kind
+    return [(scope.value, str(SCOPE_WORDS[scope])) for scope in (scopes_for(kind) if kind else ())]
 
 
 def role_words(roles: frozenset[Role]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
 from config.settings import Settings
-from sifilma.accounts import service
-from sifilma.accounts.models import USER_CHANGE, UserChange
+from sifilma.accounts import consents, service
+from sifilma.accounts.models import FACTOR, PERSON, USER_CHANGE, UserChange
 from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
@@ -50,12 +51,23 @@ def _require_possible(ctx: Context, user: User, change: str, roles: frozenset[Ro
         service.check_capabilities(ctx, user.person, roles or user.role_set, user.id)
 
 
-def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
-    """Store and return a proposal. Raise Conflict (`proposed-already`) while another one waits for the same account."""
+def propose_person(ctx: Context, consent_id: UUID) -> UserChange:
+    """Propose that an account becomes one of the known person it claims to be of, who has no account in use to consent from.
+
+    Raise NotFound for a question that this person can answer, that is over, or about which a proposal waits already.
+    """
+    consent = consents.get_orphaned(ctx, consent_id)
+    return make_proposal(ctx, ctx.session.get_one(User, consent.user_id), PERSON)
+
+
+def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "", **more: Any) -> UserChange:
+    """Store and return a proposal; `more` are further columns. Raise Conflict (`proposed-already`) while another waits for the account."""
     if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == ProposalState.PROPOSED)):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
-    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=role_names(roles), reason=reason)
-    act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=user.organisation_id, change=change)
+    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=role_names(roles), reason=reason, **more)
+    # That the person is known is nothing that the inviter's organisation reads in its record.
+    owner = user.organisation_id if change != PERSON else None
+    act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=owner, change=change)
     PROPOSALS.propose(ctx, proposal, act, reason)
     return proposal
 
@@ -69,7 +81,7 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
     proposal = ctx.session.get(UserChange, change_id)
     if proposal is None:
         raise NotFound()
-    if proposal.change == "factor":
+    if proposal.change == FACTOR:
         raise Conflict("A second factor that was reported as lost is decided in its own way.", type="lost-factor")
     PROPOSALS.take(ctx, proposal)
     if execute:
@@ -89,6 +101,8 @@ def _execute(ctx: Context, settings: Settings, proposal: UserChange) -> str | No
     user = ctx.session.get_one(User, proposal.user_id)
     if proposal.change == "invite":
         return service.invite_again(ctx, settings, user)
+    if proposal.change == PERSON:
+        return consents.accept_by_two(ctx, settings, proposal)
     service.change(ctx, user, proposal.change, role_set(proposal.roles))
     return None
 

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
 from sqlalchemy.orm import aliased
 
-from sifilma.accounts.models import UserChange
+from sifilma.accounts.models import PERSON, UserChange
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import AuditEntry
 from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User, holds
-from sifilma.identity.permissions import Operation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
@@ -70,7 +70,7 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
 
     They are about invitations, roles, states and proposals; entries of sessions (`session.…`) are left out.
     """
-    proposals = ctx.session.scalars(select(UserChange.id).where(UserChange.user_id == user.id))
+    proposals = ctx.session.scalars(select(UserChange.id).where(UserChange.user_id == user.id, _is_shown(ctx)))
     query = (
         select(AuditEntry, Person.name)
         .outerjoin(Person, Person.id == AuditEntry.person_id)
@@ -80,6 +80,11 @@ def history_of(ctx: Context, user: User) -> list[tuple[AuditEntry, str | None]]:
         .limit(50)
     )
     return [(entry, name) for entry, name in ctx.session.execute(query)]
+
+
+def _is_shown(ctx: Context) -> ColumnElement[bool]:
+    """Return the condition of proposals that the actor may know of: that an invited person is known is for user administrators alone."""
+    return true() if grants(ctx.actor, Operation.USERS_CENTRAL) else UserChange.change != PERSON
 
 
 def list_clashes(ctx: Context) -> list[tuple[User, User]]:
@@ -130,7 +135,7 @@ def open_changes(ctx: Context, *more: Any) -> list[Any]:
         select(UserChange, User, proposer.name, *more)
         .join(User, User.id == UserChange.user_id)
         .join(proposer, proposer.id == UserChange.proposed_by_person)
-        .where(UserChange.state == ProposalState.PROPOSED)
+        .where(UserChange.state == ProposalState.PROPOSED, _is_shown(ctx))
     )
     seen: Select[Any] = scoped(query, ctx.actor, Operation.USERS_SEE, User.organisation_id)
     return list(ctx.session.execute(seen.order_by(UserChange.id)))

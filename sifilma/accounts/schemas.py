@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
+from sifilma.accounts.api_keys import KeyTerms
 from sifilma.accounts.service import NewUser
 from sifilma.identity.fields import Email, Identified, Password, PersonName, Phone, Username
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
+from sifilma.kernel.addresses import network_of
 from sifilma.kernel.schemas import Strict
+from sifilma.kernel.text import say
 
 
 class OrganisationIn(Strict):
@@ -61,18 +64,60 @@ class DecisionIn(Strict):
     decision: Literal["execute", "reject"]
 
 
-class EnrolIn(Strict):
-    """The secret of the invitation's link, the chosen password, a code of the authenticator."""
+class ConsentIn(Strict):
+    """Whether a further account is the actor's own."""
+
+    decision: Literal["accept", "refuse"]
+
+
+class InvitationIn(Strict):
+    """The secret of an invitation's link."""
 
     invitation: str = Field(min_length=20, max_length=100)
+
+
+class EnrolIn(InvitationIn):
+    """The secret of the invitation's link, the chosen password, a code of the authenticator.
+
+    `browser` is what the view of the invitation gave (`POST /invitations/view`); after a view of the page, its cookie counts.
+    """
+
+    browser: str = Field("", max_length=100)
     password: Password
     code: str = Field(min_length=6, max_length=10)
 
 
-class ApiKeyIn(Strict):
-    """What the machine is called."""
+def _networks(typed: list[str]) -> list[str]:
+    """Return networks in their one spelling. Raise ValueError for what is none."""
+    try:
+        return [network_of(text) for text in typed]
+    except ValueError:
+        raise ValueError(say("This is no address and no network: write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32")) from None
+
+
+Networks = Annotated[list[Annotated[str, StringConstraints(max_length=50)]], AfterValidator(_networks)]
+
+
+class ApiKeyTermsIn(Strict):
+    """What a key may be used for, and the networks it is taken from; without networks from anywhere."""
+
+    scopes: set[KeyScope] = Field(min_length=1)
+    addresses: Networks = Field(default_factory=list, max_length=20)
+
+    def terms(self) -> KeyTerms:
+        """Return the values for the service."""
+        return KeyTerms(frozenset(self.scopes), frozenset(self.addresses))
+
+
+class ApiKeyIn(ApiKeyTermsIn):
+    """What the machine is called, and the terms of its key. Without `scopes` it may do all that keys of the organisation may.
+
+    `days` is how long it lasts.
+    """
 
     name: str = Field(min_length=3, max_length=100)
+    scopes: set[KeyScope] = Field(default_factory=set)
+    days: int | None = Field(None, ge=1, le=3660)
 
 
 class PreferencesIn(Strict):

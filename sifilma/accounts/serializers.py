@@ -8,7 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from sifilma.accounts.api_keys import state_of
 from sifilma.identity.models import ApiKey, LoginSession, Organisation, User
+from sifilma.kernel.context import Context
 from sifilma.web.links import links
 
 
@@ -63,6 +65,11 @@ class ApiKeyOut(BaseModel):
     name: str
     prefix: str
     created_at: datetime
+    scopes: list[str]
+    addresses: list[str]
+    expires_at: datetime
+    last_used_at: datetime | None
+    last_used_ip: str
     key: str | None = None
     links: dict[str, str]
 
@@ -111,9 +118,19 @@ def session_out(row: LoginSession, this: UUID | None) -> SessionOut:
     )
 
 
-def api_key_out(key: ApiKey, secret: str | None = None) -> ApiKeyOut:
+def api_key_out(ctx: Context, key: ApiKey, secret: str | None = None) -> ApiKeyOut:
     """Return an API key by its first characters. `secret` is the whole key, which only the answer to its creation holds."""
-    state = "revoked" if key.revoked_at else "active"
     return ApiKeyOut(
-        id=key.id, state=state, name=key.name, prefix=key.prefix, created_at=key.created_at, key=secret, links=links("api-keys", key.id)
+        id=key.id,
+        state=state_of(ctx, key),
+        name=key.name,
+        prefix=key.prefix,
+        created_at=key.created_at,
+        scopes=key.scopes.split(),
+        addresses=key.addresses.split(),
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
+        last_used_ip=key.last_used_ip,
+        key=secret,
+        links=links("api-keys", key.id),
     )

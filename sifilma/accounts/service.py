@@ -30,22 +30,19 @@ from sifilma.identity.models import (
 )
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
-from sifilma.kernel.timekeeping.moments import SLACK
-from sifilma.sign_in import throttle, totp
+from sifilma.sign_in import throttle
 from sifilma.sign_in.authentication import secret_hash
-from sifilma.sign_in.authority import carry_sessions, is_authentic, record_change
+from sifilma.sign_in.authority import carry_sessions, record_change
 from sifilma.sign_in.models import Passkey, RecoveryCode
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from sifilma.sign_in.service import end_sessions
 
 CENTRAL = frozenset({Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.USER_ADMIN, Role.CUSTODIAN})
 LOCAL = frozenset({Role.HEAD, Role.STAFF})
-UNKNOWN_INVITATION = say("This invitation is unknown, used, or has lapsed. Ask for a new one.")
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ def end_factors(ctx: Context, user: User) -> None:
         )
 
 
-def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
+def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None, *, consent_id: UUID | None = None) -> str:
     """Store a new invitation and return the secret of its link. Earlier links of the account lapse."""
     lapse_invitations(ctx, user)
     secret = secrets.token_urlsafe(32)
@@ -136,6 +133,7 @@ def new_invitation(ctx: Context, settings: Settings, user: User, change_id: UUID
             created_by=ctx.actor.user_id,
             created_at=ctx.now,
             change_id=change_id,
+            consent_id=consent_id,
         )
     )
     return secret
@@ -152,18 +150,29 @@ def lapse_invitations(ctx: Context, user: User) -> None:
 
 
 def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
-    """Make an account in state `invited`, without a link.
+    """Make an account in state `invited`, without a link, of a stand-in for the person that the inviter names (`Person`).
 
-    Raise Invalid for a user name, id number or role that is not allowed, and Conflict for a user name that is taken or for capabilities
-    that exclude each other.
+    Whether that person is known is not looked up here, so that nothing of the answer can tell the inviter. Raise Invalid for a user name,
+    id number or role that is not allowed, and Conflict for a user name that is taken or for capabilities that exclude each other.
     """
     new = _checked(organisation, new)
     if ctx.session.scalar(select(User.id).where(User.username == new.username)):
         raise Conflict("This user name is taken.")
-    person = person_of(ctx, organisation, new)
-    check_capabilities(ctx, person, new.roles)
-    user = User(
+    _require_compatible(new.roles)
+    user_id = uuid7()
+    person = Person(
         id=uuid7(),
+        identity=f"claim:{user_id}",
+        claims=identity_of(organisation, new.id_kind, new.id_number),
+        id_kind=str(new.id_kind),
+        id_number=new.id_number,
+        name=new.name,
+    )
+    ctx.session.add(person)
+    record(ctx, Action.PERSON_REGISTER, "person", person.id, organisation_id=organisation.id, rows=[person])
+    ctx.session.flush()
+    user = User(
+        id=user_id,
         person_id=person.id,
         organisation_id=organisation.id,
         username=new.username,
@@ -212,23 +221,11 @@ def _fit(field: str, spell: Callable[[], str]) -> str:
         raise Invalid.field(field, wrong.args[0]) from None
 
 
-def person_of(ctx: Context, organisation: Organisation, new: NewUser) -> Person:
-    """Return the person with this identity, or make one. Accounts of one human being share it, so that four eyes count them as one."""
+def identity_of(organisation: Organisation, kind: IdKind, number: str) -> str:
+    """Return the identity of a person. Accounts of one human being share it, so that four eyes count them as one."""
     # An employee number is unique within its organisation only; NIP and NRP are unique in the country.
-    scope = f"{organisation.id}:" if new.id_kind is IdKind.EMPLOYEE else ""
-    identity = f"{new.id_kind}:{scope}{new.id_number}"
-    person = ctx.session.scalars(select(Person).where(Person.identity == identity)).first()
-    if person is None:
-        person = Person(id=uuid7(), identity=identity, id_kind=str(new.id_kind), id_number=new.id_number, name=new.name)
-        ctx.session.add(person)
-        record(ctx, Action.PERSON_REGISTER, "person", person.id, organisation_id=organisation.id, rows=[person])
-        ctx.session.flush()
-    return person
-
-
-def known_otherwise(user: User, name: str) -> bool:
-    """Return whether the person is registered under another name than the inviter wrote. The registered name stays."""
-    return " ".join(name.split()).casefold() != " ".join(user.person.name.split()).casefold()
+    scope = f"{organisation.id}:" if kind is IdKind.EMPLOYEE else ""
+    return f"{kind}:{scope}{number}"
 
 
 def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], besides: UUID | None = None) -> None:
@@ -240,74 +237,12 @@ def check_capabilities(ctx: Context, person: Person, roles: frozenset[Role], bes
     ctx.session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))
     others = ctx.session.execute(select(User.id, User.roles).where(User.person_id == person.id, User.state != AccountState.DISABLED))
     held = roles.union(*(role_set(names) for user_id, names in others if user_id != besides))
+    _require_compatible(held)
+
+
+def _require_compatible(held: frozenset[Role]) -> None:
     if {Role.USER_ADMIN, Role.APPROVER} <= held or (Role.AUDITOR in held and len(held) > 1):
         raise Conflict("These capabilities never meet in one person.", type="capabilities")
-
-
-def get_invitation(ctx: Context, secret: str) -> Invitation:
-    """Return the invitation of a link. Raise the same NotFound if it is unknown, used or lapsed, so that the answer tells nothing more."""
-    found = ctx.session.scalars(select(Invitation).where(Invitation.token_hash == secret_hash(secret))).first()
-    is_ahead = found is not None and found.created_at > ctx.now + SLACK  # made by a wrong clock: it would live for years
-    if found is None or found.used_at is not None or found.expires_at < ctx.now or is_ahead or not is_authentic(ctx, Invitation, found):
-        raise NotFound(UNKNOWN_INVITATION)
-    return found
-
-
-def enrolment_seed(settings: Settings, invitation: Invitation) -> str:
-    """Return the TOTP seed of an invitation. Raise Conflict (`not-seen`) if its page was never opened, since that makes the seed."""
-    if invitation.totp_sealed is None:
-        raise Conflict("Open the invitation's page first: it shows the authenticator's code.", type="not-seen")
-    return totp.open_seed(settings, str(invitation.user_id), invitation.totp_sealed)
-
-
-def keep_enrolment_seed(ctx: Context, settings: Settings, secret: str) -> None:
-    """Store a seed for the invitation if it has none, in a transaction of its own: the request that shows the page only reads."""
-    if get_invitation(ctx, secret).totp_sealed is None:
-        hashed = secret_hash(secret)
-        ctx.uow.separately(lambda session: _seal_first_seed(session, settings, hashed))
-
-
-def first_seed(ctx: Context, settings: Settings, secret: str) -> str:
-    """Return the seed of an invitation. Make it in the present transaction if there is none."""
-    get_invitation(ctx, secret)
-    _seal_first_seed(ctx.session, settings, secret_hash(secret))
-    ctx.session.flush()
-    return enrolment_seed(settings, get_invitation(ctx, secret))
-
-
-def _seal_first_seed(session: Session, settings: Settings, hashed: str) -> None:
-    # The row is locked: two requests that open the page at once must show the same seed.
-    row = session.scalars(select(Invitation).where(Invitation.token_hash == hashed).with_for_update()).one()
-    if row.totp_sealed is None:
-        row.totp_sealed = totp.seal_seed(settings, str(row.user_id), totp.new_seed())
-
-
-def enrol(ctx: Context, settings: Settings, secret: str, password: str, code: str) -> User:
-    """Activate the account of an invitation with a password and a code of the authenticator. The link is used up.
-
-    Raise NotFound if the link is unknown, used or lapsed, Conflict (`not-seen`) if its page was never opened, and Invalid for a weak
-    password or a wrong code.
-    """
-    invitation = get_invitation(ctx, secret)
-    user = ctx.session.get_one(User, invitation.user_id)
-    check_strength(password, user.username, settings.password_min)
-    seed = enrolment_seed(settings, invitation)
-    step = totp.matching_step(seed, totp.plain(code), ctx.now)
-    if step is None:
-        raise Invalid.field("code", "This code does not fit. Check the clock of the phone and enter the code that is shown now.")
-    # Hashing is slow. Meanwhile the account may be disabled or the link used, so both rows are locked and checked again.
-    hashed = hash_password(password)
-    for row in (user, invitation):
-        hold(ctx.session, row)
-    if get_invitation(ctx, secret) is not invitation or user.state != AccountState.INVITED or not is_authentic(ctx, User, user):
-        raise NotFound(UNKNOWN_INVITATION)
-    invitation.used_at = ctx.now
-    user.password_hash, user.totp_sealed = hashed, invitation.totp_sealed
-    # The code just used must not count again, and the trigger `totp_step_grows` refuses a smaller step than before.
-    user.totp_last_step, user.state = max(step, user.totp_last_step), AccountState.ACTIVE
-    end_sessions(ctx, "enrolled anew", LoginSession.user_id == user.id)
-    record_change(ctx, Action.USER_ENROL, user, step=step)
-    return user
 
 
 def change_password(ctx: Context, settings: Settings, current: str, new: str) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.accounts import lost_factors, proposals, queries, service
+from sifilma.accounts import consents, lost_factors, proposals, queries, service
 from sifilma.accounts.pages import EXPORT, InvitationLink, account_page, invitation_link, list_lines, proposal_lines, roles_of
 from sifilma.accounts.schemas import DecisionIn, LostFactorIn, UserChangeIn, UserIn
 from sifilma.approvals.decision_views import attempted
@@ -53,7 +53,7 @@ def invite() -> AnyResponse:
     with form.attempt(ctx):
         body = form.model(UserIn, roles=form.values.getlist("roles"), organisation=None)
         user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
-        return _handed_out(invitation_link(resources().settings, user, secret, service.known_otherwise(user, body.name)))
+        return _handed_out(invitation_link(resources().settings, user, secret))
     return _invitation_form(ctx, form)
 
 
@@ -66,10 +66,9 @@ def invite_by_admin() -> AnyResponse:
         body = form.model(UserIn, roles=form.values.getlist("roles"))
         organisation = service.get_organisation(ctx, body.organisation)
         user, _, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
-        otherwise = service.known_otherwise(user, body.name)
         if secret:
-            return _handed_out(invitation_link(resources().settings, user, secret, otherwise))
-        return seen("user_pages.proposals", "proposed_otherwise" if otherwise else "proposed")
+            return _handed_out(invitation_link(resources().settings, user, secret))
+        return seen("user_pages.proposals", "proposed")
     return _invitation_form(ctx, form)
 
 
@@ -159,7 +158,9 @@ def list_proposals() -> Response:
 
 
 def _proposals(_change_id: UUID | None, form: Form) -> Response:
-    return form.again("accounts/user_changes.html", proposals=proposal_lines(context()))
+    ctx = context()
+    orphaned = consents.orphaned(ctx) if grants(ctx.actor, Operation.USERS_CENTRAL) else []
+    return form.again("accounts/user_changes.html", proposals=proposal_lines(ctx), orphaned=orphaned)
 
 
 @blueprint.post("/usulan/<uuid:change_id>")
@@ -171,12 +172,21 @@ def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     return _decided(ctx, proposal.user_id, secret)
 
 
+@blueprint.post("/usulan/orang/<uuid:consent_id>")
+@operation("users.central", idempotent=False)
+@attempted(_proposals)
+def propose_person(ctx: Context, consent_id: UUID, _form: Form) -> AnyResponse:
+    """Propose that an account becomes one of a known person who has no account in use to consent from."""
+    proposals.propose_person(ctx, consent_id)
+    return seen("user_pages.proposals", "proposed")
+
+
 @blueprint.post("/<uuid:user_id>/faktor-hilang")
 @operation("users.factor", idempotent=False)
 @attempted(_account)
 def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Report a second factor as lost, for a second person to decide."""
-    lost_factors.report(ctx, user_id, form.model(LostFactorIn).reason)
+    lost_factors.report(ctx, resources().settings, user_id, form.model(LostFactorIn).reason)
     return seen("user_pages.proposals", "proposed")
 
 

@@ -119,7 +119,7 @@ triggers.guard(
     "UPDATE",
     "OLD.state <> NEW.state AND NEW.state = 'revoked'"
     " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = NEW.id AND r.state = 'executed')"
-    " AND NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.act_id AND e.action = 'card.report')",
+    " AND NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.act_id AND e.action IN ('card.report', 'card.report_confirm'))",
     "manifest: revoked by two persons, or because its card was reported",
 )
 triggers.guard(

@@ -6,13 +6,15 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
+from sifilma.kernel.errors import Invalid
 from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
+from sifilma.regions import coordinates
 
 
 class ActivationRequestIn(LetterIn):
@@ -57,6 +59,27 @@ class ActivationIn(Strict):
     address: str = Field(min_length=3, max_length=500)
     region_code: str = Field(min_length=10, max_length=20)
     reason: str = Field("", max_length=2000)
+
+
+class TypedActivationIn(ActivationIn):
+    """An activation as people write it, in a form or a file: coordinates as `coordinates` reads them, numbers with comma or point."""
+
+    @field_validator("latitude", "longitude", mode="before")
+    @classmethod
+    def as_written(cls, value: object, info: ValidationInfo) -> object:
+        """Return the degrees of a written coordinate."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return coordinates.read_degrees(value, "latitude" if info.field_name == "latitude" else "longitude")
+        except Invalid as unreadable:
+            raise ValueError(unreadable.detail) from unreadable
+
+    @field_validator("accuracy_m", mode="before")
+    @classmethod
+    def with_a_point(cls, value: object) -> object:
+        """Return a number with a point: spreadsheets here write `12,5`."""
+        return value.replace(",", ".") if isinstance(value, str) else value
 
 
 class ReviewIn(Strict):

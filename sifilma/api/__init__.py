@@ -17,6 +17,7 @@ from sifilma.api import (
     reference,
     reference_changes,
     sessions,
+    unit_keys,
     units,
     users,
 )
@@ -30,6 +31,7 @@ BLUEPRINTS = (
     users.api,
     reference.api,
     units.api,
+    unit_keys.api,
     cards.api,
     personalisation.api,
     handovers.api,

@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from flask import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sifilma.activation import queries
 from sifilma.activation.bulk import job as bulk
@@ -18,6 +18,7 @@ from sifilma.activation.serializers import activations_out
 from sifilma.api.common import File, IdPath, ListQuery, Page, answer, blueprint, page_of, upload
 from sifilma.jobs.schemas import JobOut
 from sifilma.jobs.serializers import job_out
+from sifilma.kernel.text import Sentence
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.links import links
@@ -52,6 +53,7 @@ class IssuedOut(BaseModel):
     state: str
     place: str
     distance_m: int
+    warnings: list[Sentence] = Field(default_factory=list)
     manifest: IssuedManifest
     links: dict[str, str]
 
@@ -76,6 +78,7 @@ def activate(body: ActivationIn) -> Response:
             state="active",
             place=done.place.outcome.value,
             distance_m=done.place.distance_m,
+            warnings=issuing.warnings(context(), body.region_code),
             manifest=manifest,
             links=links("activations", done.activation_id),
         ),

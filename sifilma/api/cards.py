@@ -7,12 +7,13 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma.api.common import File, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, takes, upload
-from sifilma.cards import condition_reports, service
-from sifilma.cards.schemas import CardOut, ReportIn, StepOut
-from sifilma.cards.serializers import cards_out, history_out
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, takes, upload
+from sifilma.cards import condition_reports, program_reports, service
+from sifilma.cards.schemas import CardOut, CardReportOut, ReportIn, StepOut
+from sifilma.cards.serializers import cards_out, history_out, reports_out
 from sifilma.cards.service import CardFilter
 from sifilma.documents.service import Upload
+from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -63,9 +64,45 @@ class ReportForm(BaseModel):
 @api.post("/cards/<string:uid>/reports", responses={200: CardOut}, summary="Report a card damaged, locked, lost or found")
 @operation("card.report")
 def report(path: UidPath) -> Response:
-    """Its manifest is revoked and its tokens are cancelled with it. JSON, or multipart with photos."""
+    """Its manifest is revoked and its tokens are cancelled with it. JSON, or multipart with photos.
+
+    A program's report (damaged, locked, lost) suspends the card, and waits for a person: `pending_report` is its id.
+    """
     ctx, (told, photos) = context(), _told()
     return answer(cards_out(ctx, [condition_reports.report(ctx, resources().files, path.uid, told, photos)])[0])
+
+
+@api.get("/card-reports", responses={200: Page[CardReportOut]}, summary="Reports of programs on cards")
+@operation("card.view")
+def list_reports(query: StateQuery) -> Response:
+    """Newest first; `state` is `pending`, `confirmed` or `withdrawn`."""
+    ctx = context()
+    select, key = program_reports.list_reports(ctx, query.state)
+    return page_of(select, key, query, lambda reports: reports_out(ctx, reports))
+
+
+@api.get("/card-reports/<uuid:id>", responses={200: CardReportOut}, summary="A report of a program on a card")
+@operation("card.view")
+def show_report(path: IdPath) -> Response:
+    """With its state."""
+    ctx = context()
+    return answer(reports_out(ctx, [program_reports.get_report(ctx, path.id)])[0])
+
+
+@api.post("/card-reports/<uuid:id>/confirm", responses={200: CardReportOut}, summary="Confirm what a program reported")
+@operation("card.report.decide")
+def confirm_report(path: IdPath, body: NoteIn) -> Response:
+    """The card is damaged, locked or lost from now on; its manifest is revoked and its tokens are cancelled."""
+    ctx = context()
+    return answer(reports_out(ctx, [program_reports.confirm(ctx, path.id, body.note)])[0])
+
+
+@api.post("/card-reports/<uuid:id>/withdraw", responses={200: CardReportOut}, summary="Withdraw what a program reported, with a note")
+@operation("card.report.decide")
+def withdraw_report(path: IdPath, body: NoteIn) -> Response:
+    """Card, manifest and tokens are as they were; what ended by itself meanwhile stays ended."""
+    ctx = context()
+    return answer(reports_out(ctx, [program_reports.withdraw(ctx, path.id, body.note)])[0])
 
 
 def _told() -> tuple[ReportIn, list[Upload]]:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from flask import Response, make_response
+from flask import Response, make_response, request
 from pydantic import BaseModel, Field
 
-from sifilma.accounts import api_keys, lost_factors, proposals, service
-from sifilma.accounts.schemas import ApiKeyIn, DecisionIn, EnrolIn, LostFactorIn, UserChangeIn, UserIn
-from sifilma.accounts.serializers import ApiKeyOut, UserOut, api_key_out, user_out
+from sifilma.accounts import api_keys, consents, enrolments, lost_factors, proposals, service
+from sifilma.accounts.schemas import (
+    ApiKeyIn,
+    ApiKeyTermsIn,
+    ConsentIn,
+    DecisionIn,
+    EnrolIn,
+    InvitationIn,
+    LostFactorIn,
+    UserChangeIn,
+    UserIn,
+)
+from sifilma.accounts.serializers import ApiKeyOut, OrganisationOut, UserOut, api_key_out, organisation_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.identity.fields import Password
 from sifilma.kernel.schemas import Strict
 from sifilma.resources import resources
+from sifilma.sign_in import totp
+from sifilma.sign_in.cookies import enrolment_cookie_name
+from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -26,9 +41,7 @@ class InvitedOut(BaseModel):
     user: UserOut
     proposal: UUID | None
     invitation: str | None
-    known_otherwise: bool = Field(
-        False, description="Whether the id number is known under another name than the one sent; the known name stays."
-    )
+    known_otherwise: bool = Field(default=False, description="Always false: whether somebody is known is told to them, not to the inviter.")
 
 
 class ChangeOut(BaseModel):
@@ -38,6 +51,49 @@ class ChangeOut(BaseModel):
     state: str
     change: str
     invitation: str | None = None
+
+
+class InvitationOut(BaseModel):
+    """What an invitation shows: whose account, and the seed for the authenticator with the secret of the browser it is shown in."""
+
+    username: str
+    name: str
+    organisation: OrganisationOut
+    seed: str
+    uri: str
+    browser: str
+    views: int = Field(description="How often the invitation was looked at, this time included.")
+
+
+class ConsentOut(BaseModel):
+    """A question whether a further account is one's own. `invitation` is one's own link, in the answer that accepts it alone."""
+
+    id: UUID
+    state: str
+    username: str
+    roles: list[str]
+    organisation: OrganisationOut
+    asked_at: datetime
+    expires_at: datetime
+    invitation: str | None = None
+
+
+class OrphanOut(BaseModel):
+    """An account that is said to be of a known person without an account in use, and the name that person is registered with."""
+
+    id: UUID
+    state: str
+    user: UserOut
+    registered_name: str
+
+
+class ReportOut(BaseModel):
+    """A report that one's own second factor is lost."""
+
+    id: UUID
+    state: str
+    reason: str
+    reported_at: datetime
 
 
 class PasswordChangeIn(Strict):
@@ -65,8 +121,7 @@ def invite(body: UserIn) -> Response:
     """The answer holds the one-time link: hand it over in person or by a channel of your own."""
     ctx = context()
     user, secret = service.invite(ctx, resources().settings, service.get_own_organisation(ctx), body.new_user())
-    otherwise = service.known_otherwise(user, body.name)
-    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret), known_otherwise=otherwise), 201)
+    return answer(InvitedOut(user=user_out(user), proposal=None, invitation=_link(secret)), 201)
 
 
 @api.post("/users/<uuid:id>/changes", responses={200: UserOut}, summary="Disable, enable or re-role an account of one's own organisation")
@@ -86,9 +141,7 @@ def invite_central(body: UserIn) -> Response:
     ctx = context()
     organisation = service.get_organisation(ctx, body.organisation)
     user, proposal, secret = proposals.invite_by_admin(ctx, resources().settings, organisation, body.new_user())
-    otherwise = service.known_otherwise(user, body.name)
-    invited = InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret), known_otherwise=otherwise)
-    return answer(invited, 202 if proposal else 201)
+    return answer(InvitedOut(user=user_out(user), proposal=proposal, invitation=_link(secret)), 202 if proposal else 201)
 
 
 @api.post("/central-users/<uuid:id>/changes", responses={202: ChangeOut}, summary="Propose to change a central account")
@@ -112,7 +165,7 @@ def decide_change(path: IdPath, body: DecisionIn) -> Response:
 @operation("users.factor", idempotent=False)
 def report_lost_factor(path: IdPath, body: LostFactorIn) -> Response:
     """For heads and central people by a user administrator, for others by their head. Nothing ends before a second person agrees."""
-    proposal = lost_factors.report(context(), path.id, body.reason)
+    proposal = lost_factors.report(context(), resources().settings, path.id, body.reason)
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
 
 
@@ -124,12 +177,100 @@ def decide_lost_factor(path: IdPath, body: DecisionIn) -> Response:
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
 
 
+@api.post("/invitations/view", responses={200: InvitationOut}, summary="Look at an invitation: a new seed each time", security=[])
+@operation("public", idempotent=False)
+def view_invitation(body: InvitationIn) -> Response:
+    """The seed counts for whoever sends `browser` with it, until somebody looks again. Each view is recorded."""
+    view = enrolments.look(context(), resources().settings, body.invitation)
+    user = view.user
+    return answer(
+        InvitationOut(
+            username=user.username,
+            name=user.person.name,
+            organisation=organisation_out(user.organisation),
+            seed=view.seed,
+            uri=totp.provisioning_uri(view.seed, user.username),
+            browser=view.browser,
+            views=view.views,
+        )
+    )
+
+
 @api.post("/invitations/enrol", responses={204: None}, summary="Take up an invitation: own password, authenticator confirmed", security=[])
 @operation("public", idempotent=False)
 def enrol(body: EnrolIn) -> Response:
-    """The link is used up."""
-    service.enrol(context(), resources().settings, body.invitation, body.password, body.code)
+    """The link is used up. `browser` is that of the last view; after a view of the page, the cookie it set."""
+    settings = resources().settings
+    browser = body.browser or request.cookies.get(enrolment_cookie_name(settings), "")
+    enrolments.enrol(context(), settings, body.invitation, browser, body.password, body.code)
     return make_response("", 204)
+
+
+@api.get("/me/consents", responses={200: Page[ConsentOut]}, summary="Further accounts that are said to be mine")
+@operation("session.self")
+def list_consents() -> Response:
+    """Those that wait for an answer, or were accepted and not taken up yet."""
+    found = consents.own_questions(context())
+    return answer(Page[ConsentOut](items=[_consent_out(one.consent, one.user) for one in found], next=None))
+
+
+@api.post("/me/consents/<uuid:id>/answer", responses={200: ConsentOut}, summary="Accept or refuse a further account")
+@operation("session.self", idempotent=False)
+def decide_consent(path: IdPath, body: ConsentIn) -> Response:
+    """Accepting needs a fresh one-time code; links that were handed out end, and the answer holds one's own."""
+    ctx, settings, accept = context(), resources().settings, body.decision == "accept"
+    if accept:
+        require_fresh(ctx.actor, settings)
+    consent, secret = consents.answer(ctx, settings, path.id, accept)
+    return answer(_consent_out(consent, service.get_user(ctx, consent.user_id), _link(secret)))
+
+
+def _consent_out(consent: Any, user: Any, invitation: str | None = None) -> ConsentOut:
+    return ConsentOut(
+        id=consent.id,
+        state=consent.state,
+        username=user.username,
+        roles=sorted(user.role_set),
+        organisation=organisation_out(user.organisation),
+        asked_at=consent.asked_at,
+        expires_at=consent.expires_at,
+        invitation=invitation,
+    )
+
+
+@api.get("/me/lost-factor-reports", responses={200: Page[ReportOut]}, summary="Whether my second factor is reported as lost")
+@operation("session.self")
+def list_reports() -> Response:
+    """The report that waits for a decision, if there is one."""
+    found = lost_factors.own_reports(context())
+    items = [ReportOut(id=one.id, state=one.state, reason=one.reason, reported_at=one.proposed_at) for one in found]
+    return answer(Page[ReportOut](items=items, next=None))
+
+
+@api.post("/me/lost-factor-reports/<uuid:id>/objection", responses={200: ChangeOut}, summary="Object: my second factor is not lost")
+@operation("session.self", idempotent=False)
+def object_to_report(path: IdPath) -> Response:
+    """With a one-time code that was given since the report. It ends the report."""
+    require_fresh(context().actor, resources().settings)
+    proposal = lost_factors.object_to(context(), path.id)
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change))
+
+
+@api.get("/account-consents", responses={200: Page[OrphanOut]}, summary="Known persons who have no account in use to consent from")
+@operation("users.central")
+def list_orphaned() -> Response:
+    """Two user administrators give such an account to the person."""
+    found = consents.orphaned(context())
+    items = [OrphanOut(id=one.consent.id, state=one.consent.state, user=user_out(one.user), registered_name=one.who) for one in found]
+    return answer(Page[OrphanOut](items=items, next=None))
+
+
+@api.post("/account-consents/<uuid:id>/proposal", responses={202: ChangeOut}, summary="Propose that an account is a known person's")
+@operation("users.central", idempotent=False)
+def propose_person(path: IdPath) -> Response:
+    """A second user administrator executes it (`POST /user-changes/{id}/decision`), whose answer holds the one-time link."""
+    proposal = proposals.propose_person(context(), path.id)
+    return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change), 202)
 
 
 @api.post("/me/password", responses={204: None}, summary="Change one's own password")
@@ -144,21 +285,32 @@ def change_password(body: PasswordChangeIn) -> Response:
 @operation("api_keys.see")
 def list_keys(query: ListQuery) -> Response:
     """Newest first, by their first characters."""
-    select, key = api_keys.list_api_keys(context())
-    return page_of(select, key, query, lambda rows: map(api_key_out, rows))
+    ctx = context()
+    select, key = api_keys.list_api_keys(ctx)
+    return page_of(select, key, query, lambda rows: (api_key_out(ctx, row) for row in rows))
 
 
 @api.post("/api-keys", responses={201: ApiKeyOut}, summary="Make an API key")
 @operation("api_keys", idempotent=False)
 def make_key(body: ApiKeyIn) -> Response:
-    """The key is in this answer and nowhere else."""
+    """The key is in this answer and nowhere else. Without `scopes` it may do all that keys of the organisation may."""
     ctx = context()
-    key, secret = api_keys.create_api_key(ctx, service.get_own_organisation(ctx).id, body.name)
-    return answer(api_key_out(key, secret), 201)
+    own = service.get_own_organisation(ctx).id
+    key, secret = api_keys.create_api_key(ctx, resources().settings, own, body.name, body.terms(), body.days)
+    return answer(api_key_out(ctx, key, secret), 201)
+
+
+@api.post("/api-keys/<uuid:id>/terms", responses={200: ApiKeyOut}, summary="Give an API key other scopes and addresses")
+@operation("api_keys", idempotent=False)
+def change_key(path: IdPath, body: ApiKeyTermsIn) -> Response:
+    """From the next request on. Its last day stays as it is: a key is not prolonged, a new one takes its place."""
+    ctx = context()
+    return answer(api_key_out(ctx, api_keys.change_api_key(ctx, path.id, body.terms())))
 
 
 @api.delete("/api-keys/<uuid:id>", responses={200: ApiKeyOut}, summary="Revoke an API key")
 @operation("api_keys", idempotent=False)
 def revoke_key(path: IdPath) -> Response:
     """From the next request on it opens nothing."""
-    return answer(api_key_out(api_keys.revoke_api_key(context(), path.id)))
+    ctx = context()
+    return answer(api_key_out(ctx, api_keys.revoke_api_key(ctx, path.id)))

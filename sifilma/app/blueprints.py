@@ -19,6 +19,8 @@ from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
 from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
+from sifilma.cards import key_views as unit_keys
+from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
 from sifilma.documents import list_views
@@ -33,6 +35,7 @@ from sifilma.oversight import reference_views as reference
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
 from sifilma.public import views as public
+from sifilma.regions import views as region_pages
 from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
@@ -46,11 +49,11 @@ from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
-    activation.blueprint, units.blueprint,
+    activation.blueprint, units.blueprint, unit_keys.blueprint, card_reports.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
-    reference.blueprint, messages.blueprint, readers.blueprint, jobs.blueprint, bulk_views.blueprint,
+    reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from hsm.errors import HSMError
+from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
@@ -73,13 +74,16 @@ def upgrade() -> None:
 
 
 def upgrade_database(settings: Settings, clock: Clock) -> None:
-    """Migrate, and seal the rows of a database that comes from a time before seals.
+    """Migrate, and seal the rows of a database that comes from a time before seals, or before they covered what they cover now.
 
     Raise Conflict if this home has seen a database with seals: then one without is an old one, or was changed so that the seals would be
     made anew.
     """
 
-    def seal(connection: Connection) -> None:
+    def seal(connection: Connection, before: str) -> None:
+        if before >= migrate.SEALED_SINCE:
+            resealing.seal_wider(connection, settings, clock, before)
+            return
         if are_seals_known(settings):
             raise Conflict(
                 "This home has had a database with seals, and this one has none: it is older, or somebody took them away."
@@ -251,6 +255,8 @@ JOBS: dict[str, Timed] = {
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
+    "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "rows found changed past the service": Timed(lambda: rounds.compare(command_context), goes_by_the_clock=False),
     "idempotency keys forgotten": Timed(_in_one(lambda ctx: idempotency.forget_old(ctx.session, ctx.due_until())), goes_by_the_clock=True),

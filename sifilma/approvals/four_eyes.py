@@ -173,10 +173,11 @@ def protect_parts(part: str, parent: str, *, editable: tuple[str, ...] = EDITABL
         )
 
 
-def protect_proposal(table: str, *frozen: str) -> None:
+def protect_proposal(table: str, *frozen: str, early: str = "") -> None:
     """Register the rules for a table of proposals.
 
-    A second person executes, a decided proposal does not change any more, and the columns `frozen` never change.
+    A second person executes, a decided proposal does not change any more, and the columns `frozen` never change. `early` is a state before
+    `proposed`, in which nobody has proposed yet.
     """
     triggers.guard(
         f"{table}_second_person",
@@ -185,5 +186,11 @@ def protect_proposal(table: str, *frozen: str) -> None:
         f"NEW.state = 'executed' AND ({NO_SECOND_PERSON})",
         f"{table}: decided by a second person",
     )
-    triggers.guard(f"{table}_decided", table, "UPDATE", f"OLD.state <> '{ProposalState.PROPOSED}'", f"{table}: what is decided stays")
-    triggers.immutable(table, *frozen, "proposed_by_person", "proposed_at")
+    decided = f"OLD.state <> '{ProposalState.PROPOSED}'" + (f" AND OLD.state <> '{early}'" if early else "")
+    triggers.guard(f"{table}_decided", table, "UPDATE", decided, f"{table}: what is decided stays")
+    if not early:
+        triggers.immutable(table, *frozen, "proposed_by_person", "proposed_at")
+        return
+    triggers.immutable(table, *frozen)
+    another = "OLD.proposed_by_person IS DISTINCT FROM NEW.proposed_by_person OR OLD.proposed_at IS DISTINCT FROM NEW.proposed_at"
+    triggers.guard(f"{table}_proposer", table, "UPDATE", f"OLD.state <> '{early}' AND ({another})", f"{table}: its proposer stays")

@@ -45,9 +45,18 @@ def record(
     return Act(values["id"], values["at"], ctx.actor.user_id)
 
 
-def record_in(session: Session, ctx: Context, action: Action, object_kind: str, object_id: UUID | str, **data: Any) -> Act:
+def record_in(
+    session: Session,
+    ctx: Context,
+    action: Action,
+    object_kind: str,
+    object_id: UUID | str,
+    *,
+    organisation_id: UUID | None = None,
+    **data: Any,
+) -> Act:
     """The same in another session: for refusals that outlive the rollback (`uow.separately`)."""
-    values = entry_values(ctx, action, object_kind, object_id, None, data)
+    values = entry_values(ctx, action, object_kind, object_id, organisation_id, data)
     session.execute(insert(AuditEntry), values)
     return Act(values["id"], values["at"], ctx.actor.user_id)
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardPhoto, CardState
+from sifilma.cards.program_reports import find_pending, suspend_reported
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import get_card
 from sifilma.documents import service as documents
@@ -32,16 +33,18 @@ def conditions(ctx: Context, card: Card) -> list[str]:
     """Return what the actor may report about a card in its present state: some of `damaged`, `locked`, `lost`, `found`."""
     if not grants(ctx.actor, Operation.CARD_REPORT) or not (ctx.actor.is_central or card.holder_id == ctx.actor.organisation_id):
         return []
+    if find_pending(ctx, card) is not None:
+        return []
     possible = [name for name, state in _CONDITIONS.items() if CARD.allows(card.state, state)]
     return [name for name in possible if name != "found" or card.state == CardState.LOST]
 
 
 def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Sequence[Upload] = ()) -> Card:
-    """Report a card as damaged, locked, lost or found. Return the card.
+    """Report a card as damaged, locked, lost or found. Return the card. A program's report only suspends it (`program_reports`).
 
     Hooks on the card's life cycle revoke its manifest and cancel its tokens in the same transaction (`activation/manifests/revocation.py`).
-    Raise NotFound outside the actor's scope, Conflict if the actor's organisation does not hold the card or the step is not allowed, and
-    Invalid for more than MAX_PHOTOS photos.
+    Raise NotFound outside the actor's scope, Conflict if the actor's organisation does not hold the card, the step is not allowed or the
+    report of a program waits for a decision, and Invalid for more than MAX_PHOTOS photos.
     """
     card = get_card(ctx, uid, Operation.CARD_REPORT)
     _require_reportable(ctx, card, told.condition)
@@ -50,7 +53,10 @@ def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Seq
     kept = [keep_photo(ctx, store, photo) for photo in photos]
     facts: dict[str, Any] = {"condition": told.condition} | ({"photos": [photo.sha256 for photo in kept]} if kept else {})
     act = record(ctx, Action.CARD_REPORT, "card", card.id, organisation_id=card.holder_id, **facts)
-    CARD.move(ctx.session, card, _CONDITIONS[told.condition], act, told.note)
+    if ctx.actor.api_key_id is not None and told.condition != "found":
+        suspend_reported(ctx, card, told, act)
+    else:
+        CARD.move(ctx.session, card, _CONDITIONS[told.condition], act, told.note)
     ctx.session.flush()
     ctx.session.add_all(
         CardPhoto(document_id=photo.id, card_id=card.id, act_id=act.id, position=position) for position, photo in enumerate(kept, start=1)
@@ -64,6 +70,8 @@ def _require_reportable(ctx: Context, card: Card, condition: str) -> None:
         raise Conflict("Only the holder of a card reports on it.")
     if condition == "found" and card.state != CardState.LOST:
         raise Conflict("Only a lost card is found again.", state=card.state)
+    if find_pending(ctx, card) is not None:
+        raise Conflict("A program reported this card: confirm or withdraw that report first.", type="report-pending", state=card.state)
 
 
 def photos_of(ctx: Context, card: Card) -> dict[UUID, list[int]]:

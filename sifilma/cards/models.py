@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sifilma.approvals import four_eyes
 from sifilma.audit import recorded
 from sifilma.audit.recorded import Recorded, RecordedOnce
 from sifilma.kernel import triggers
@@ -45,7 +46,8 @@ S = CardState
 _BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.SUSPENDED, S.LOST)
 _TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
-_SUSPENDABLE = (S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE)
+REPORTABLE = (S.RECEIVED, S.ACTIVE)
+"""The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
 
 CARD = LifeCycle(
@@ -65,8 +67,11 @@ CARD = LifeCycle(
         Transition(S.ACTIVE, S.LOST, entails=_REVOKE),
         Transition(S.LOST, S.RECEIVED, entails="found again; active only with a new manifest"),
         *(Transition(s, t, entails=_REVOKE if s in (S.ACTIVE, S.SUSPENDED) else "") for s in _LIVING for t in _BROKEN),
-        *(Transition(s, S.SUSPENDED, Cause.SANCTION, "the manifest is suspended") for s in _SUSPENDABLE),
-        *(Transition(S.SUSPENDED, s, Cause.SANCTION, "no suspension is open any more") for s in _SUSPENDABLE),
+        *(Transition(s, S.SUSPENDED, Cause.SANCTION, "the manifest is suspended") for s in (S.PERSONALISED, S.HANDED_OVER)),
+        *(Transition(s, S.SUSPENDED, entails="a program reported it, or a sanction: the manifest is suspended") for s in REPORTABLE),
+        *(Transition(S.SUSPENDED, s, Cause.SANCTION, "no suspension is open any more") for s in (S.PERSONALISED, S.HANDED_OVER)),
+        *(Transition(S.SUSPENDED, s, entails="no suspension is open any more") for s in REPORTABLE),
+        Transition(S.SUSPENDED, S.LOST, entails=_REVOKE),
         *(Transition(s, S.DESTROYED, entails="a Berita Acara is complete") for s in _BROKEN),
     ],
 )
@@ -86,11 +91,15 @@ class DeviceModel(Recorded, Base):
 
 
 class Unit(Recorded, Base):
-    """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card."""
+    """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card.
+
+    `public_jwk` is the key its manifests are encrypted to, `key_change_id` the change by two persons that set it (none: of before these).
+    """
 
     __tablename__ = "unit"
     __recorded__ = (
-        "organisation_id", "model_id", "hardware_number", "function", "pcid", "sam_perso", "public_jwk", "created_at",
+        "organisation_id", "model_id", "hardware_number", "function", "pcid", "sam_perso", "public_jwk", "key_change_id",
+        "created_at",
     )  # fmt: skip
     __table_args__ = (
         UniqueConstraint("organisation_id", "hardware_number"),
@@ -106,9 +115,76 @@ class Unit(Recorded, Base):
     pcid: Mapped[str | None] = mapped_column(String(32), unique=True)
     sam_perso: Mapped[str] = mapped_column(String(16), default="")
     public_jwk: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    key_change_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit_key_change.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     model: Mapped[DeviceModel] = relationship(lazy="joined")
+
+
+class KeyChangeState(StrEnum):
+    """States of a change of public keys. What a program sent is `delivered`: a person proposes it, another executes it."""
+
+    DELIVERED = "delivered"
+    PROPOSED = "proposed"
+    EXECUTED = "executed"
+    REJECTED = "rejected"
+
+
+KEY_CHANGE = LifeCycle(
+    "unit_key_change",
+    "unit_key_change",
+    initial=[KeyChangeState.DELIVERED, KeyChangeState.PROPOSED],
+    transitions=[
+        Transition(KeyChangeState.DELIVERED, KeyChangeState.PROPOSED, entails="a person of the holder answers for it"),
+        Transition(KeyChangeState.DELIVERED, KeyChangeState.REJECTED),
+        Transition(KeyChangeState.PROPOSED, KeyChangeState.EXECUTED, entails="manifests are encrypted to these keys"),
+        Transition(KeyChangeState.PROPOSED, KeyChangeState.REJECTED),
+    ],
+)
+
+
+class UnitKeyChange(Stateful, Base):
+    """Public keys of units of one organisation, which one person proposes and another executes: all of them, or none.
+
+    `organisation_id` is that of the units, `by_organisation_id` that of the proposer: the same, or the maker of the units. `api_key_id` is
+    the program that sent the keys. `digest` is the SHA-256 (hex) of units and thumbprints.
+    """
+
+    __tablename__ = "unit_key_change"
+    __table_args__ = (
+        CheckConstraint(state_check(KeyChangeState), name="state"),
+        CheckConstraint("state NOT IN ('proposed', 'executed') OR proposed_by_person IS NOT NULL", name="proposed"),
+        Index(None, "organisation_id", "id"),
+        Index(None, "by_organisation_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    by_organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_key.id"))
+    count: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    proposed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    proposed_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
+
+    keys: Mapped[list[UnitKey]] = relationship(order_by="UnitKey.position", lazy="select")
+
+
+class UnitKey(Base):
+    """One key of a change: the unit it is for, and the public key as a JWK of four members."""
+
+    __tablename__ = "unit_key"
+    __table_args__ = (UniqueConstraint("change_id", "unit_id"),)
+
+    change_id: Mapped[UUID] = mapped_column(ForeignKey("unit_key_change.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
+    jwk: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    unit: Mapped[Unit] = relationship(lazy="joined")
 
 
 class Card(RecordedOnce, Stateful, Base):
@@ -153,8 +229,55 @@ class CardSuspension(Base):
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), index=True)
     cause: Mapped[str] = mapped_column(Text)
     former_state: Mapped[str] = mapped_column(String(20))
+    # When the manifest of a suspended card ends, the card no longer returns to `active` (`suspension.return_to`).
     opened_act: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
     closed_act: Mapped[UUID | None] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+
+
+class ReportState(StrEnum):
+    """The state of a program's report on a card: it waits until a person confirms or withdraws it."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
+
+
+CARD_REPORT = LifeCycle(
+    "card_report",
+    "card_report",
+    initial=[ReportState.PENDING],
+    transitions=[
+        Transition(ReportState.PENDING, ReportState.CONFIRMED, entails="the card is damaged, locked or lost"),
+        Transition(ReportState.PENDING, ReportState.WITHDRAWN, entails="the card is back in its former state"),
+    ],
+)
+_PENDING = "state = 'pending'"
+
+
+class CardReport(Stateful, Base):
+    """A program's report that a card is damaged, locked or lost. The card is suspended until a person decides.
+
+    `organisation_id` is the card's holder; `change_note` of the first step is what the program told.
+    """
+
+    __tablename__ = "card_report"
+    __table_args__ = (
+        CheckConstraint(state_check(ReportState), name="state"),
+        CheckConstraint("condition IN ('damaged', 'locked', 'lost')", name="condition"),
+        CheckConstraint("state = 'pending' OR decided_by_person IS NOT NULL", name="decided"),
+        Index("uq_card_report_pending", "card_id", unique=True, sqlite_where=text(_PENDING), postgresql_where=text(_PENDING)),
+        Index(None, "organisation_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), index=True)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    api_key_id: Mapped[UUID] = mapped_column(ForeignKey("api_key.id"))
+    suspension_id: Mapped[UUID] = mapped_column(ForeignKey("card_suspension.id"), unique=True)
+    condition: Mapped[str] = mapped_column(String(10))
+    note: Mapped[str] = mapped_column(Text)
+    reported_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_by_person: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
 
 
 class CardPhoto(Base):
@@ -170,6 +293,15 @@ class CardPhoto(Base):
 
 
 triggers.immutable("card_photo")
+triggers.immutable("card_report", "card_id", "organisation_id", "api_key_id", "suspension_id", "condition", "note", "reported_at")
+triggers.immutable("card_suspension", "card_id", "cause", "opened_act")
+triggers.guard(
+    "card_ended_by_person",
+    "card",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state IN ('damaged', 'locked', 'lost', 'revoked') AND NEW.changed_by IS NULL",
+    "card: a person ends its use, not a program",
+)
 triggers.guard(
     "card_sequence",
     "card",
@@ -178,6 +310,27 @@ triggers.guard(
     "card: its sequence does not go back",
 )
 triggers.guard("device_model_keep", "device_model", "DELETE", "", "device_model: nothing is deleted")
+four_eyes.protect_proposal(
+    "unit_key_change", "organisation_id", "by_organisation_id", "api_key_id", "count", "digest", "made_at", early="delivered"
+)
+triggers.immutable("unit_key")
+triggers.guard(
+    "unit_born_without_key",
+    "unit",
+    "INSERT",
+    "NEW.key_change_id IS NOT NULL OR COALESCE(CAST(NEW.public_jwk AS TEXT), 'null') <> 'null'",
+    "unit: a public key comes with two persons, after the unit",
+)
+triggers.guard(
+    "unit_key_by_two",
+    "unit",
+    "UPDATE",
+    "(CAST(OLD.public_jwk AS TEXT) IS DISTINCT FROM CAST(NEW.public_jwk AS TEXT) OR OLD.key_change_id IS DISTINCT FROM NEW.key_change_id)"
+    " AND NOT EXISTS (SELECT 1 FROM unit_key_change c JOIN unit_key k ON k.change_id = c.id WHERE c.id = NEW.key_change_id"
+    " AND c.state = 'executed' AND c.organisation_id = NEW.organisation_id AND k.unit_id = NEW.id"
+    " AND CAST(k.jwk AS TEXT) = CAST(NEW.public_jwk AS TEXT))",
+    "unit: its public key is changed by two persons",
+)
 triggers.guard("unit_keep", "unit", "DELETE", "", "unit: nothing is deleted")
 triggers.guard(
     "unit_identity",

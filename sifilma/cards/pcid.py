@@ -8,9 +8,11 @@ from sqlalchemy import select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.cards import key_changes
+from sifilma.cards.key_changes import NewKey
 from sifilma.cards.models import Unit
 from sifilma.cards.schemas import SupplyIn
-from sifilma.cards.service import get_unit, is_public_ec, kept_jwk, units_query
+from sifilma.cards.service import get_unit, units_query
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -23,7 +25,7 @@ def may_supply(ctx: Context, unit: Unit) -> bool:
 
 
 def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
-    """Give a unit its PCID and, if they are missing, SAM Perso and public key. Return the unit.
+    """Give a unit its PCID and, if it is missing, SAM Perso. Return the unit. A public key that comes with it is proposed (`key_changes`).
 
     Raise NotFound outside the actor's scope, Conflict if the unit has a PCID, and Invalid if the PCID is another unit's or a field is set.
     """
@@ -32,25 +34,18 @@ def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
     if unit.pcid is not None:
         raise Conflict("This unit has its PCID. It does not change.", type="pcid-known")
     _require_fitting(ctx, unit, given)
-    supplied = given.model_dump(exclude_defaults=True)
-    if given.public_jwk is not None:
-        supplied["public_jwk"] = kept_jwk(given.public_jwk)
+    supplied = given.model_dump(exclude_defaults=True, exclude={"public_jwk"})
     for name, value in supplied.items():
         setattr(unit, name, value)
     record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, rows=[unit], supplied=sorted(supplied))
     ctx.session.flush()
+    if given.public_jwk is not None:
+        key_changes.propose(ctx, {1: NewKey(unit, given.public_jwk)})
     return unit
 
 
 def _require_fitting(ctx: Context, unit: Unit, given: SupplyIn) -> None:
     if given.pcid == "0" * 32 or ctx.session.scalar(select(Unit.id).where(Unit.pcid == given.pcid)):
         raise Invalid.field("pcid", "This PCID belongs to another unit, or is all zeros.")
-    for name in ("sam_perso", "public_jwk"):
-        if getattr(given, name) and getattr(unit, name):
-            raise Invalid.field(name, "This is registered already. It does not change.")
-    if given.public_jwk is None:
-        return
-    if unit.organisation_id != ctx.actor.organisation_id:  # whoever holds the private key can read the unit's manifests
-        raise Invalid.field("public_jwk", "Only the organisation whose unit it is registers its public key.")
-    if not is_public_ec(given.public_jwk):
-        raise Invalid.field("public_jwk", "A public EC key (P-256) as a JWK is needed, without its private part.")
+    if given.sam_perso and unit.sam_perso:
+        raise Invalid.field("sam_perso", "This is registered already. It does not change.")

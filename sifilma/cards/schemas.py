@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import HardwareNumber, Pcid
+from sifilma.cards.public_keys import PublicJwk
 from sifilma.kernel.schemas import Strict
 from sifilma.kernel.text import Sentence
 
@@ -21,7 +22,7 @@ class UnitIn(Strict):
     function: Literal["R", "RW"]
     pcid: Pcid | None = None
     sam_perso: str = Field("", max_length=16)
-    public_jwk: dict[str, Any] | None = None
+    public_jwk: PublicJwk | None = None
 
 
 class SupplyIn(Strict):
@@ -29,7 +30,40 @@ class SupplyIn(Strict):
 
     pcid: Pcid
     sam_perso: str = Field("", max_length=16)
-    public_jwk: dict[str, Any] | None = None
+    public_jwk: PublicJwk | None = None
+
+
+class UnitKeyIn(Strict):
+    """A public key that is proposed for a unit."""
+
+    unit: UUID
+    public_jwk: PublicJwk
+
+
+class UnitKeysIn(Strict):
+    """Public keys of units of one organisation: one proposal."""
+
+    keys: list[UnitKeyIn] = Field(min_length=1, max_length=1000)
+
+
+class UnitKeyRowIn(Strict):
+    """One row of a file of public keys. The PCID tells apart units of several organisations that have the same number."""
+
+    hardware_number: HardwareNumber
+    public_jwk: PublicJwk
+    pcid: Pcid | None = None
+
+
+class DigestIn(Strict):
+    """The digest of what was seen."""
+
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class KeyTextIn(Strict):
+    """A public key that is proposed for the unit of the page."""
+
+    public_jwk: PublicJwk
 
 
 class ReportIn(Strict):
@@ -52,6 +86,7 @@ class UnitOut(BaseModel):
     organisation_id: UUID
     card: str | None
     has_public_key: bool
+    public_key_change: UUID | None
     warnings: list[Sentence]
     links: dict[str, str]
 
@@ -71,7 +106,51 @@ class CardOut(BaseModel):
     kcv: str
     seq: int
     changed_at: datetime
+    pending_report: UUID | None
     links: dict[str, str]
+
+
+class CardReportOut(BaseModel):
+    """A program's report on a card, which waits until a person confirms or withdraws it."""
+
+    id: UUID
+    state: str
+    card: str
+    condition: str
+    note: str
+    organisation_id: UUID
+    reported_at: datetime
+    links: dict[str, str]
+
+
+class UnitKeyOut(BaseModel):
+    """One key of a proposal. `thumbprint` is that of RFC 7638; `former` is that of the key it takes the place of."""
+
+    unit: UUID
+    hardware_number: str
+    model: str
+    public_jwk: dict[str, str]
+    thumbprint: str
+    former: str | None
+
+
+class UnitKeyChangeBrief(BaseModel):
+    """A proposal of public keys for units, as lists show it. `by` is the organisation whose person or program made it."""
+
+    id: UUID
+    state: str
+    organisation_id: UUID
+    by: UUID
+    count: int
+    digest: str
+    made_at: datetime
+    links: dict[str, str]
+
+
+class UnitKeyChangeOut(UnitKeyChangeBrief):
+    """A proposal with its keys."""
+
+    keys: list[UnitKeyOut]
 
 
 class StepOut(BaseModel):

@@ -10,8 +10,19 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.models import CARD, Card, DeviceModel, Unit
-from sifilma.cards.schemas import CardOut, ModelOut, StepOut, UnitOut
+from sifilma.cards.key_changes import open_changes
+from sifilma.cards.models import CARD, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
+from sifilma.cards.public_keys import thumbprint
+from sifilma.cards.schemas import (
+    CardOut,
+    CardReportOut,
+    ModelOut,
+    StepOut,
+    UnitKeyChangeBrief,
+    UnitKeyChangeOut,
+    UnitKeyOut,
+    UnitOut,
+)
 from sifilma.cards.service import cards_in, steps
 from sifilma.cards.unit_place import Standing, find_standing
 from sifilma.identity.models import Organisation, Person, User
@@ -62,12 +73,12 @@ def unit_page(ctx: Context, unit: Unit) -> UnitPage:
 
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
-    """Return units with their living cards, in one query for all cards."""
-    cards = cards_in(ctx, units)
-    return [_unit_out(unit, cards.get(unit.id)) for unit in units]
+    """Return units with their living cards, in one query for all cards and one for all proposals of keys."""
+    cards, changes = cards_in(ctx, units), open_changes(ctx, units)
+    return [_unit_out(unit, cards.get(unit.id), changes.get(unit.id)) for unit in units]
 
 
-def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
+def _unit_out(unit: Unit, card: Card | None, change: UUID | None) -> UnitOut:
     warning = perso_warning(unit.sam_perso)
     return UnitOut(
         id=unit.id,
@@ -80,6 +91,7 @@ def _unit_out(unit: Unit, card: Card | None) -> UnitOut:
         organisation_id=unit.organisation_id,
         card=card.uid if card else None,
         has_public_key=unit.public_jwk is not None,
+        public_key_change=change,
         warnings=[warning] if warning else [],
         links=links("units", unit.id),
     )
@@ -89,10 +101,20 @@ def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
     """Return cards with the hardware numbers of their units, in one query for all units."""
     query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
     numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
-    return [_card_out(card, numbers) for card in cards]
+    pending = _pending_reports(ctx, cards)
+    return [_card_out(card, numbers, pending.get(card.id)) for card in cards]
 
 
-def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
+def _pending_reports(ctx: Context, cards: list[Card]) -> dict[UUID, UUID]:
+    """Return the ids of the programs' reports that wait, by card. Only suspended cards have one, so mostly nothing is asked."""
+    suspended = [card.id for card in cards if card.state == CardState.SUSPENDED]
+    if not suspended:
+        return {}
+    query = select(CardReport.card_id, CardReport.id).where(CardReport.card_id.in_(suspended), CardReport.state == ReportState.PENDING)
+    return dict(ctx.session.execute(query).all())
+
+
+def _card_out(card: Card, numbers: dict[UUID, str], report: UUID | None) -> CardOut:
     return CardOut(
         id=card.id,
         uid=card.uid,
@@ -106,8 +128,65 @@ def _card_out(card: Card, numbers: dict[UUID, str]) -> CardOut:
         kcv=card.kcv,
         seq=card.seq,
         changed_at=card.changed_at,
+        pending_report=report,
         links=links("cards", card.uid, history="history", reports="reports"),
     )
+
+
+def organisation_names(ctx: Context, ids: set[UUID]) -> dict[UUID, str]:
+    """Return the names of organisations by id, in one query."""
+    return dict(ctx.session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(ids))).all())
+
+
+def change_brief(change: UnitKeyChange) -> UnitKeyChangeBrief:
+    """Return a proposal of public keys without its keys."""
+    return UnitKeyChangeBrief(
+        id=change.id,
+        state=change.state,
+        organisation_id=change.organisation_id,
+        by=change.by_organisation_id,
+        count=change.count,
+        digest=change.digest,
+        made_at=change.made_at,
+        links=links("unit-key-changes", change.id, take_up="take-up", approve="approve", reject="reject", withdraw="withdraw"),
+    )
+
+
+def change_out(change: UnitKeyChange) -> UnitKeyChangeOut:
+    """Return a proposal of public keys with its keys."""
+    return UnitKeyChangeOut(**dict(change_brief(change)), keys=[_key_out(key) for key in change.keys])
+
+
+def _key_out(key: UnitKey) -> UnitKeyOut:
+    unit = key.unit
+    former = thumbprint(unit.public_jwk) if unit.public_jwk and unit.key_change_id != key.change_id else None
+    return UnitKeyOut(
+        unit=unit.id,
+        hardware_number=unit.hardware_number,
+        model=unit.model.name,
+        public_jwk=key.jwk,
+        thumbprint=thumbprint(key.jwk),
+        former=former,
+    )
+
+
+def reports_out(ctx: Context, reports: list[CardReport]) -> list[CardReportOut]:
+    """Return reports of programs with the UIDs of their cards, in one query for all cards."""
+    query = select(Card.id, Card.uid).where(Card.id.in_([report.card_id for report in reports]))
+    uids: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    return [
+        CardReportOut(
+            id=report.id,
+            state=report.state,
+            card=uids[report.card_id],
+            condition=report.condition,
+            note=report.note,
+            organisation_id=report.organisation_id,
+            reported_at=report.reported_at,
+            links=links("card-reports", report.id, confirm="confirm", withdraw="withdraw"),
+        )
+        for report in reports
+    ]
 
 
 def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:

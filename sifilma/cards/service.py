@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 from sqlalchemy import ColumnElement, Exists, Select, exists, or_, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit
-from sifilma.cards.schemas import UnitIn
+from sifilma.cards import key_changes
+from sifilma.cards.key_changes import NewKey
+from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit, UnitKeyChange
+from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
@@ -27,8 +26,6 @@ from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 
-LARGEST_JWK = 4096
-"""Characters of a public key as JSON. The key itself needs 130; the rest may be certificates, which are not stored."""
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
 
@@ -142,14 +139,15 @@ def steps(ctx: Context, kind: str, object_id: UUID) -> list[History]:
 
 def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
     """Register machines for the actor's organisation, all or none. Raise Invalid that names each row with an error."""
-    require_units(unit_errors(ctx, dict(enumerate(new, start=1))))
-    return save_units(ctx, new)
+    rows = dict(enumerate(new, start=1))
+    require_units(unit_errors(ctx, rows))
+    return save_units(ctx, rows)
 
 
 def register_unit(ctx: Context, new: UnitIn) -> Unit:
     """Register one machine for the actor's organisation. Raise Invalid that names the fields with errors."""
     require_units([{"field": error["field"], "message": error["message"]} for error in unit_errors(ctx, {1: new})])
-    return save_units(ctx, [new])[0]
+    return save_units(ctx, {1: new})[0]
 
 
 def require_units(errors: list[dict[str, Any]]) -> None:
@@ -158,14 +156,37 @@ def require_units(errors: list[dict[str, Any]]) -> None:
         raise Invalid("Some units cannot be registered.", errors=errors)
 
 
-def save_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
-    """Register machines that `unit_errors` found no error in. `new` is not empty."""
+def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
+    """Register machines that `unit_errors` found no error in, by row number; `new` is not empty. Their public keys are one proposal.
+
+    Raise Invalid for keys that cannot be proposed. The caller has asked a person who gives keys for a fresh code.
+    """
     models = _models(ctx)
-    made = [_make_unit(ctx, unit, models[unit.model]) for unit in new]
-    ctx.session.add_all(made)
-    record(ctx, Action.UNIT_REGISTER, "unit", made[0].id, rows=made, count=len(made))
+    made = {row: _make_unit(ctx, unit, models[unit.model]) for row, unit in new.items()}
+    ctx.session.add_all(made.values())
+    units = list(made.values())
+    record(ctx, Action.UNIT_REGISTER, "unit", units[0].id, rows=units, count=len(units))
     ctx.session.flush()
-    return made
+    keys = {row: NewKey(made[row], unit.public_jwk) for row, unit in new.items() if unit.public_jwk}
+    if keys:
+        key_changes.propose(ctx, keys)
+    return units
+
+
+def may_propose_key(ctx: Context, unit: Unit) -> bool:
+    """Return whether the actor may propose a public key for a unit: its holder, and the maker of its model."""
+    return ctx.session.scalar(units_query(ctx, Operation.UNIT_KEY_PROPOSE).where(Unit.id == unit.id)) is not None
+
+
+def propose_keys(ctx: Context, wanted: Sequence[UnitKeyIn]) -> UnitKeyChange:
+    """Propose public keys for units that are registered. Raise Invalid with every error by the key's number, from 1."""
+    query = units_query(ctx, Operation.UNIT_KEY_PROPOSE).where(Unit.id.in_([key.unit for key in wanted]))
+    units = {unit.id: unit for unit in ctx.session.scalars(query)}
+    missing = [row for row, key in enumerate(wanted, start=1) if key.unit not in units]
+    if missing:
+        told = say("There is no such unit.")
+        raise Invalid("Some keys cannot be proposed.", errors=[{"row": row, "field": "unit", "message": told} for row in missing])
+    return key_changes.propose(ctx, {row: NewKey(units[key.unit], key.public_jwk) for row, key in enumerate(wanted, start=1)})
 
 
 def unit_errors(ctx: Context, new: Mapping[int, UnitIn]) -> list[dict[str, Any]]:
@@ -204,23 +225,6 @@ def _unit_errors(
         yield wrong("hardware_number", say("%(number)s is registered already, or given twice.", number=unit.hardware_number))
     if unit.pcid in taken or unit.pcid == "0" * 32:
         yield wrong("pcid", "This PCID belongs to another unit, or is all zeros.")
-    if unit.public_jwk is not None and not is_public_ec(unit.public_jwk):
-        yield wrong("public_jwk", "A public EC key (P-256) as a JWK is needed, without its private part.")
-
-
-def is_public_ec(value: dict[str, Any]) -> bool:
-    """Return whether `value` is a public EC key on P-256 as a JWK (RFC 7517), without its private part `d`, and not too long."""
-    if len(json.dumps(value)) > LARGEST_JWK:
-        return False
-    try:
-        return "d" not in value and value.get("crv") == "P-256" and not ECKey.import_key(value).is_private
-    except (JoseError, ValueError, KeyError, TypeError):
-        return False
-
-
-def kept_jwk(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the members of a public EC key that make the key (RFC 7518, section 6.2.1). No other member is stored."""
-    return None if value is None else {name: value[name] for name in ("kty", "crv", "x", "y")}
 
 
 def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
@@ -233,7 +237,6 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
         function=new.function,
         pcid=new.pcid,
         sam_perso=new.sam_perso,
-        public_jwk=kept_jwk(new.public_jwk),
         created_at=ctx.now,
     )
 

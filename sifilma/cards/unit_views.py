@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Iterable
 from uuid import UUID
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.cards import import_table, pcid, service
+from sifilma.cards import import_table, key_changes, pcid, service
+from sifilma.cards.key_changes import NewKey
 from sifilma.cards.models import Unit
-from sifilma.cards.schemas import SupplyIn, UnitIn
+from sifilma.cards.public_keys import thumbprint
+from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
-from sifilma.cards.service import UnitFilter
+from sifilma.cards.service import UnitFilter, may_propose_key
 from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
-from sifilma.kernel.errors import Invalid
+from sifilma.identity.permissions import Operation
 from sifilma.resources import resources
+from sifilma.sign_in.request_gate import require_grant
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -72,7 +74,9 @@ def register() -> AnyResponse:
     """Register one unit."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        unit = service.register_unit(ctx, form.model(UnitIn, **_public_key(form)))
+        given = form.model(UnitIn)
+        _require_fresh([given])
+        unit = service.register_unit(ctx, given)
         return seen("unit_pages.show", "registered", unit_id=unit.id)
     return _form(form)
 
@@ -90,7 +94,9 @@ def register_file() -> AnyResponse:
     """Register the units of a file, all or none."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        import_table.register_file(ctx, upload("units"), resources().settings.batch_max_rows)
+        units = import_table.read_units(ctx, upload("units"), resources().settings.batch_max_rows)
+        _require_fresh(units.values())
+        service.save_units(ctx, units)
         return seen("unit_pages.index", "registered")
     return _file_form(form)
 
@@ -115,8 +121,23 @@ def supply_pcid(unit_id: UUID) -> AnyResponse:
     """Supply the PCID that the unit lacks."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        pcid.supply(ctx, unit_id, form.model(SupplyIn, **_public_key(form)))
+        given = form.model(SupplyIn)
+        _require_fresh([given])
+        pcid.supply(ctx, unit_id, given)
         return seen("unit_pages.show", "supplied", unit_id=unit_id)
+    return _unit(unit_id, form)
+
+
+@blueprint.post("/<uuid:unit_id>/kunci")
+@operation("unit.key.propose")
+def propose_key(unit_id: UUID) -> AnyResponse:
+    """Propose a public key for the unit. Another person of its holder executes it."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        given = form.model(KeyTextIn)
+        unit = service.get_unit(ctx, unit_id, Operation.UNIT_KEY_PROPOSE)
+        made = key_changes.propose(ctx, {1: NewKey(unit, given.public_jwk)})
+        return seen("unit_key_pages.show", "proposed", change_id=made.id)
     return _unit(unit_id, form)
 
 
@@ -127,7 +148,8 @@ def _unit(unit_id: UUID, form: Form) -> Response:
         "cards/unit.html",
         page=unit_page(ctx, unit),
         suppliable=pcid.may_supply(ctx, unit),
-        is_own=unit.organisation_id == ctx.actor.organisation_id,
+        proposes_key=may_propose_key(ctx, unit),
+        key_thumbprint=thumbprint(unit.public_jwk) if unit.public_jwk else "",
     )
 
 
@@ -144,10 +166,7 @@ def _models() -> list[tuple[str, str]]:
     return [(model.name, model.name) for model in service.all_models(context())]
 
 
-def _public_key(form: Form) -> dict[str, Any]:
-    """Return the pasted public key, parsed from JSON, as keyword argument; nothing if the field is empty. Raise Invalid for other text."""
-    typed = form.get("public_jwk").strip()
-    try:
-        return {"public_jwk": json.loads(typed)} if typed else {}
-    except (ValueError, RecursionError) as broken:  # RecursionError: JSON that is nested too deeply
-        raise Invalid.field("public_jwk", "This is not JSON. Paste the whole key, from { to }.") from broken
+def _require_fresh(given: Iterable[UnitIn | SupplyIn]) -> None:
+    """Ask for a fresh code, by the page that keeps what was typed, if a public key is given."""
+    if any(one.public_jwk for one in given):
+        require_grant(g.actor, Operation.UNIT_KEY_PROPOSE, resources().settings)

@@ -30,6 +30,7 @@ from sifilma.kernel.db import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, db
 from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.installation import kind_of, require_home
 from sifilma.public.status import LATE
+from sifilma.regions import base_map, prepared
 from sifilma.regions.service import is_loaded
 from sifilma.resources import resources
 from sifilma.schema import migrate
@@ -141,7 +142,9 @@ def home(reading: Reading) -> Lines:
 
 
 def files(reading: Reading) -> Lines:
-    """Home and secrets: whose are they, and who may read them."""
+    """Home and secrets: whose are they, and who may read them. Besides, whether the base of the maps was made."""
+    if prepared.find(base_map.FILE) is None:
+        yield _warn("The base of the maps was not made for the installed packages: python -m sifilma.regions")
     top = reading.settings.home
     folder = Path(os.environ.get(SECRETS_DIR) or top / "secrets")
     closed = [top, *((folder, *sorted(folder.iterdir())) if folder.is_dir() else ())]

@@ -12,7 +12,7 @@ from typing import Any
 import pyotp
 
 from config.settings import Settings
-from sifilma.accounts import api_keys, service
+from sifilma.accounts import api_keys, enrolments, service
 from sifilma.accounts.service import NewUser
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
@@ -61,18 +61,18 @@ def _account(ctx: Context, settings: Settings, account: facts.Account, organisat
     kind = IdKind.NIP if civil else IdKind.EMPLOYEE
     new = NewUser(account.username, account.name, kind, account.id_number, account.roles)
     _, link = service.invite(ctx, settings, organisation, new)
-    seed = service.first_seed(ctx, settings, link)
+    view = enrolments.look(ctx, settings, link)
     password = "-".join(secrets.token_hex(3) for _ in range(3))
-    service.enrol(ctx, settings, link, password, pyotp.TOTP(seed).at(ctx.now))
+    enrolments.enrol(ctx, settings, link, view.browser, password, pyotp.TOTP(view.seed).at(ctx.now))
     entry: dict[str, Any] = {
         "username": account.username,
         "password": password,
-        "totp_secret": seed,
+        "totp_secret": view.seed,
         "organisation": account.organisation,
         "roles": sorted(account.roles),
     }
     if account.with_key:
-        entry["api_key"] = api_keys.create_api_key(ctx, organisation.id, "demo")[1]
+        entry["api_key"] = api_keys.create_api_key(ctx, settings, organisation.id, "demo")[1]
     return entry
 
 

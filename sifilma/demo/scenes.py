@@ -145,9 +145,9 @@ def mandiri(stage: Stage) -> None:
     private = ECKey.generate_key("P-256", private=True)
     numbers = [f"BMRI-{stage.tag}-{n}" for n in (1, 2, 3)]
     units: list[dict[str, Any]] = [{"hardware_number": n, "model": "SOFTORB-CRD-1", "function": "R"} for n in numbers]
-    units[0]["public_jwk"] = private.as_dict(private=False)
-    who.post("/units", units, 201)
-    stage.say("mandiri.kepala registers 3 readers it bought, the first with a public key")
+    registered = who.post("/units", units, 201)["items"]
+    stage.say("mandiri.kepala registers 3 readers it bought")
+    _register_key(stage, registered[0]["id"], private)
     request, uids = _batch(stage, numbers)
     approve(stage, "personalisation-requests", request, "penyetuju2")
     results = [{"sam_uid": uid, "outcome": "personalised"} for uid in uids]
@@ -168,6 +168,15 @@ def mandiri(stage: Stage) -> None:
     for uid, number in zip(uids[1:], numbers[1:], strict=True):
         activate(stage, "mandiri.kepala", uid, tokens[uid], number, where)
     _revoke(stage, uids[2])
+
+
+def _register_key(stage: Stage, unit: str, private: ECKey) -> None:
+    """Have the maker propose the public key of a reader, and the bank register it after it compared the thumbprint."""
+    keys = [{"unit": unit, "public_jwk": private.as_dict(private=False)}]
+    proposed = stage.people["softorb.kepala"].post("/unit-key-changes", {"keys": keys}, 201)
+    stage.say(f"softorb.kepala, the maker, proposes the reader's public key: thumbprint {proposed['keys'][0]['thumbprint']}")
+    stage.people["mandiri.kepala"].post(f"/unit-key-changes/{proposed['id']}/approve", {"digest": proposed["digest"]})
+    stage.say("mandiri.kepala registers it: two persons for a key that manifests are encrypted to")
 
 
 def _batch(stage: Stage, numbers: list[str]) -> tuple[str, list[str]]:

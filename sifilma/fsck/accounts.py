@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Integer, and_, case, cast, func, literal, or_, select
 
+from sifilma.accounts.models import ACCEPTS, heads_too_soon_sql, kin_sql
 from sifilma.fsck.dialects import bare, dashed, fact, later
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Broken, Snapshot, broken
@@ -129,10 +130,13 @@ def state(now: Snapshot) -> Found:
 
 @in_snapshot("person-once", "One human being is one person: the identity says who it is.")
 def person_once(now: Snapshot) -> Found:
-    """Compare the identity with kind and number. The number of an employee is unique within the organisation only."""
+    """Compare the identity with kind and number. The number of an employee is unique within the organisation only.
+
+    A stand-in has no identity but what it claims, and a person may be claimed by several.
+    """
     yield from now.find(
         "person",
-        "SELECT id FROM person WHERE id_kind <> 'employee' AND identity <> id_kind || ':' || id_number",
+        "SELECT id FROM person WHERE id_kind <> 'employee' AND COALESCE(claims, identity) <> id_kind || ':' || id_number",
         "has an identity that is not its kind and number",
     )
     yield from now.find(
@@ -140,22 +144,53 @@ def person_once(now: Snapshot) -> Found:
         select(PERSON.c.id)
         .join(USER, USER.c.person_id == PERSON.c.id)
         .where(PERSON.c.id_kind == "employee")
-        .where(PERSON.c.identity != literal("employee:") + dashed(USER.c.organisation_id) + ":" + PERSON.c.id_number),
+        .where(
+            func.coalesce(PERSON.c.claims, PERSON.c.identity)
+            != literal("employee:") + dashed(USER.c.organisation_id) + ":" + PERSON.c.id_number
+        ),
         "has an identity that is not its organisation and number",
     )
     yield from now.find(
         "person",
         "SELECT p.id FROM person p JOIN person q ON q.id_kind = p.id_kind AND q.id_number = p.id_number AND q.id < p.id"
-        " WHERE p.id_kind <> 'employee'",
+        " WHERE p.id_kind <> 'employee' AND p.claims IS NULL AND q.claims IS NULL",
         "is another person of the same kind and number",
     )
     yield from now.find(
         "person",
         # Numbered within each spelling: comparing each person with each other takes minutes where there are thousands.
         "SELECT t.id FROM (SELECT p.id, ROW_NUMBER() OVER (PARTITION BY UPPER(p.identity) ORDER BY p.id) AS place FROM person p"
-        " WHERE p.id_kind = 'employee' AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = p.id AND u.state <> 'disabled')) t"
+        " WHERE p.id_kind = 'employee' AND p.claims IS NULL"
+        " AND EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = p.id AND u.state <> 'disabled')) t"
         " WHERE t.place > 1",
         "has the number of another person of its organisation in another spelling (`sifilma users clashes`)",
+    )
+
+
+_MIGRATED = "SELECT h.object_id FROM history h JOIN audit_entry e ON e.id = h.act_id WHERE e.request_id = 'migration-0021'"
+"""Accounts that were in place before anybody was asked: the migration recorded them as accepted."""
+
+
+@in_snapshot("consent", "A known person consented to each further account of theirs, and an account in use claims to be nobody's.")
+def consent(now: Snapshot) -> Found:
+    """Count the accounts of each person, and look who accepted."""
+    yield from now.find(
+        "user",
+        "SELECT u.id, u.state FROM user_account u JOIN person p ON p.id = u.person_id WHERE p.claims IS NOT NULL"
+        " AND (u.state = 'active' OR u.password_hash <> '' OR u.totp_sealed IS NOT NULL)",
+        "is {state}, and only claims to be a person",
+    )
+    yield from now.find(
+        "person",
+        "SELECT u.person_id AS id, COUNT(*) AS accounts FROM user_account u"
+        " WHERE (u.password_hash <> '' OR u.totp_last_step > 0) AND NOT EXISTS (SELECT 1 FROM account_consent c"
+        " WHERE c.user_id = u.id AND c.person_id = u.person_id AND c.state = 'accepted') GROUP BY u.person_id HAVING COUNT(*) > 1",
+        "has {accounts} accounts to which nobody consented",
+    )
+    yield from now.find(
+        "account_consent",
+        f"SELECT c.id FROM account_consent c WHERE c.state = 'accepted' AND NOT {ACCEPTS} AND c.id NOT IN ({_MIGRATED})",
+        "was accepted by somebody else than the person, and not by two user administrators",
     )
 
 
@@ -185,7 +220,8 @@ def lost_factor(now: Snapshot) -> Found:
     )
     yield from now.find(
         "invitation",
-        f"SELECT i.id FROM invitation i WHERE i.change_id IS NOT NULL AND i.change_id NOT IN (SELECT c.id FROM {_GIVEN_UP})",
+        "SELECT i.id FROM invitation i WHERE i.change_id IS NOT NULL AND i.change_id NOT IN (SELECT c.id FROM user_change c"
+        " WHERE c.change IN ('factor', 'person') AND c.state = 'executed' AND c.user_id = i.user_id)",
         "is of a proposal that was not executed",
     )
     yield from now.find(
@@ -193,6 +229,17 @@ def lost_factor(now: Snapshot) -> Found:
         f"SELECT c.id FROM {_GIVEN_UP} AND EXISTS (SELECT 1 FROM user_account u WHERE u.id = c.user_id AND u.person_id"
         " IN (c.proposed_by_person, c.decided_by_person))",
         "gave up the second factor of the person who proposed or decided it",
+    )
+    since = f"{_GIVEN_UP} AND c.known_before IS NOT NULL"  # reports of before the rule have no such moment
+    yield from now.find(
+        "user_change",
+        f"SELECT c.id FROM {since} AND {kin_sql('c')}",
+        "gave up a second factor by somebody whom the proposer had invited lately, or who had invited the proposer",
+    )
+    yield from now.find(
+        "user_change",
+        f"SELECT c.id FROM {since} AND {heads_too_soon_sql('c')}",
+        "gave up a second factor by heads who were new, or before the person's time to object was over",
     )
     for table in ("passkey", "recovery_code", "login_session"):
         yield from now.find(

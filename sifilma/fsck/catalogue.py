@@ -17,6 +17,7 @@ from sifilma.fsck import (
     manifests,
     models,
     organisations,
+    programs,
     regions,
     registry,
     schema_head,
@@ -28,7 +29,7 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, secrets, idempotency, jobs, regions, documents, sealed,
+    organisations, programs, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from sifilma.accounts.models import USER_CHANGE
+from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
-from sifilma.cards.models import CARD
+from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
@@ -20,9 +20,26 @@ from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
 from sifilma.personalisation.models import PERSONALISATION
 
-CYCLES = (PERSONALISATION, CARD, HANDOVER, ACTIVATION_REQUEST, TOKEN, MANIFEST, DESTRUCTION, CASE, CHANGE, JOB, REVOCATION, USER_CHANGE)
+CYCLES = (
+    PERSONALISATION,
+    CARD,
+    HANDOVER,
+    ACTIVATION_REQUEST,
+    TOKEN,
+    MANIFEST,
+    DESTRUCTION,
+    CASE,
+    CHANGE,
+    JOB,
+    REVOCATION,
+    USER_CHANGE,
+    CONSENT,
+    CARD_REPORT,
+    KEY_CHANGE,
+)
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
+_REPORTED = ("card.report", "card.report_confirm")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
@@ -31,8 +48,9 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "card": {
         "registered": ("card.register",), "personalised": (f"{_P}.results", *_BACK), "handed_over": (f"{_H}.issue",),
-        "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire"), "active": (f"{_A}.create",),
-        "damaged": ("card.report", f"{_P}.results"), "locked": ("card.report",), "lost": ("card.report",),
+        "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire", "card.report_withdraw"),
+        "active": (f"{_A}.create", "card.report_withdraw"), "suspended": ("card.report",),
+        "damaged": (*_REPORTED, f"{_P}.results"), "locked": _REPORTED, "lost": _REPORTED,
         "destroyed": (f"{_D}.record",),
     },
     "handover": {state: (f"{_H}.{verb}",) for state, verb in
@@ -43,9 +61,10 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "token": {
         "issued": (f"{_A}.approve", "token.reissue"), "redeemed": (f"{_A}.create",), "expired": ("token.expire",),
-        "cancelled": ("token.refused", "token.reissue", "card.report", f"{_A}.cancel"),
+        "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
-    "manifest": {"active": (f"{_A}.create",), "superseded": (f"{_A}.create",), "revoked": ("manifest.revoke", "card.report"),
+    "manifest": {"active": (f"{_A}.create", "card.report_withdraw"), "superseded": (f"{_A}.create",), "suspended": ("card.report",),
+                 "revoked": ("manifest.revoke", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
         ("proposed", "propose"), ("approved", "approve"), ("rejected", "reject"), ("executed", "record"), ("verified", "verify"),
@@ -57,10 +76,16 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",),
             "cancelled": ("job.cancel",)},
     "revocation": {"proposed": ("manifest.revoke_propose",), "executed": ("manifest.revoke",), "rejected": ("manifest.revoke_reject",)},
-    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",), "rejected": ("user.change_reject",)},
+    "user_change": {"proposed": ("user.change_propose",), "executed": ("user.change_approve",),
+                    "rejected": ("user.change_reject", "user.factor_object")},
+    "account_consent": {state: (f"user.consent_{verb}",) for state, verb in
+                        (("asked", "ask"), ("accepted", "accept"), ("refused", "refuse"), ("expired", "expire"))},
+    "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
+    "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
+                        "rejected": ("unit.key_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
-"""The acts that lead to each state. An act that newly changes a state must be added here. Today no act suspends or withdraws a card."""
+"""The acts that lead to each state. An act that newly changes a state must be added here. Today no act withdraws a card for good."""
 
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
@@ -68,9 +93,11 @@ ALWAYS_A_STEP = (
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),
-    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")),
+    *(f"user.change_{verb}" for verb in ("propose", "approve", "reject")), "user.factor_object",
+    *(f"user.consent_{verb}" for verb in ("ask", "accept", "refuse", "expire")),
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
+    *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""

@@ -123,7 +123,8 @@ def revoked(now: Snapshot) -> Found:
     """Check that there is an executed proposal or a report. `four-eyes` checks that two different persons proposed and executed it."""
     return now.find(
         "manifest",
-        "SELECT m.id FROM manifest m JOIN audit_entry e ON e.id = m.act_id WHERE m.state = 'revoked' AND e.action <> 'card.report'"
+        "SELECT m.id FROM manifest m JOIN audit_entry e ON e.id = m.act_id WHERE m.state = 'revoked'"
+        " AND e.action NOT IN ('card.report', 'card.report_confirm')"
         " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = m.id AND r.state = 'executed')",
         "is revoked without an executed proposal and without a report on its card",
     )

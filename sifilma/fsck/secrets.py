@@ -11,7 +11,7 @@ from sqlalchemy import JSON, Column, LargeBinary, String, Table, Text, select
 from sqlalchemy.engine import Row
 
 from sifilma.audit.models import Action
-from sifilma.cards.service import LARGEST_JWK
+from sifilma.cards.public_keys import LARGEST_TEXT, MEMBERS
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.sealed import opened_tokens
 from sifilma.fsck.snapshot import AT_ONCE, Outside, Snapshot, broken
@@ -123,8 +123,10 @@ def sealed(now: Snapshot) -> Found:
         jwk = json.loads(row.public_jwk) if isinstance(row.public_jwk, str) else row.public_jwk
         if jwk and "d" in jwk:
             yield broken("unit", row.id, "has registered a private key")
-        if jwk and len(json.dumps(jwk)) > LARGEST_JWK:
-            yield broken("unit", row.id, f"has a public key of more than {LARGEST_JWK} characters")
+        elif jwk and len(json.dumps(jwk)) > LARGEST_TEXT:
+            yield broken("unit", row.id, f"has a public key of more than {LARGEST_TEXT} characters")
+        elif jwk and set(jwk) != set(MEMBERS):
+            yield broken("unit", row.id, "has a public key with other members than those of a key")
 
 
 @outside("no-token", "No token lies in clear in the database.", Needs.HSM)

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, rela
 from sifilma.audit import recorded
 from sifilma.audit.recorded import Recorded
 from sifilma.kernel import seals, triggers
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.seals import Part, Sealed
@@ -73,16 +73,21 @@ class Person(Recorded, Base):
     """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
 
     It is unique, because four eyes compare persons: somebody with two accounts is still one person.
+
+    An inviter only claims who the invited is. Until the account is taken up its person is a stand-in with the name and number that the
+    inviter wrote: `claims` is the identity it would have, and its own identity is `claim:<account>`. Taking up either makes the stand-in
+    the person of that identity, or, with the consent of the person there is, gives the account to them.
     """
 
     __tablename__ = "person"
-    __recorded__ = ("identity", "id_kind", "id_number", "name")
+    __recorded__ = ("identity", "id_kind", "id_number", "name", "claims")
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     identity: Mapped[str] = mapped_column(String(120), unique=True)
     id_kind: Mapped[str] = mapped_column(String(10))
     id_number: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
+    claims: Mapped[str | None] = mapped_column(String(120), index=True)
 
 
 _HELD = text("until IS NULL")
@@ -180,6 +185,11 @@ def role_set(names: str) -> frozenset[Role]:
     return frozenset(Role(name) for name in names.split())
 
 
+def scope_set(names: str) -> frozenset[KeyScope]:
+    """Return scopes of an API key that are separated by spaces as a set."""
+    return frozenset(KeyScope(name) for name in names.split())
+
+
 def role_names(roles: frozenset[Role]) -> str:
     """Return roles as text: sorted, separated by spaces. Audit entries and proposals have them in this form."""
     return " ".join(sorted(roles))
@@ -199,20 +209,37 @@ def holds_sql(user: str, role: Role) -> str:
 class Invitation(Sealed, Base):
     """A one-time link by which a person chooses a password and enrols an authenticator.
 
-    `change_id` names the executed proposal (a lost factor) that ended the account's use and made this link. A proposal makes one link.
+    `change_id` names the executed proposal that made this link: a lost factor, or an account given to a known person by two user
+    administrators. A proposal makes one link. `consent_id` names the consent of a known person, which made it.
+
+    Each view of the link's page makes the seed anew, for the browser that holds the cookie whose SHA-256 (hex) is `browser_hash`.
     """
 
     __tablename__ = "invitation"
-    __sealed__ = ("id", "user_id", "token_hash", "totp_sealed", "expires_at", "change_id", "created_by", "created_at")
+    __sealed__ = (
+        "id",
+        "user_id",
+        "token_hash",
+        "totp_sealed",
+        "expires_at",
+        "change_id",
+        "created_by",
+        "created_at",
+        "browser_hash",
+        "consent_id",
+    )
     __ends__ = "used_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    browser_hash: Mapped[str | None] = mapped_column(String(64))
+    views: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     change_id: Mapped[UUID | None] = mapped_column(unique=True, index=True)
+    consent_id: Mapped[UUID | None] = mapped_column(index=True)
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -249,10 +276,16 @@ class LoginSession(Sealed, Base):
 
 
 class ApiKey(Sealed, Base):
-    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored."""
+    """An API key of an organisation. Only the SHA-256 of the key (256 random bits) is stored.
+
+    `scopes` are KeyScope values, `addresses` networks (CIDR), both sorted and separated by spaces; without addresses the key is taken from
+    any. `last_used_at` and `last_used_ip` are written at most once a minute, past the seal.
+    """
 
     __tablename__ = "api_key"
-    __sealed__ = ("id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at")
+    __sealed__ = (
+        "id", "organisation_id", "name", "prefix", "key_hash", "created_by", "created_at", "scopes", "addresses", "expires_at",
+    )  # fmt: skip
     __ends__ = "revoked_at"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -262,7 +295,17 @@ class ApiKey(Sealed, Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    scopes: Mapped[str] = mapped_column(String(200))
+    addresses: Mapped[str] = mapped_column(Text, default="")
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_ip: Mapped[str] = mapped_column(String(45), default="")
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def scope_set(self) -> frozenset[KeyScope]:
+        """Return the scopes as a set."""
+        return scope_set(self.scopes)
 
 
 class Throttle(Base):
@@ -315,15 +358,43 @@ triggers.immutable("user_role", "id", "user_id", "role", "since")
 triggers.guard("user_role_ended", "user_role", "UPDATE", "OLD.until IS NOT NULL", "user_role: what has ended is given anew")
 triggers.guard("user_account_keep", "user_account", "DELETE", "", "user_account: nothing is deleted")
 triggers.guard(
-    "user_account_person", "user_account", "UPDATE", "OLD.person_id <> NEW.person_id", "user_account: an account keeps its person"
+    "user_account_person_alone",
+    "user_account",
+    "INSERT",
+    "EXISTS (SELECT 1 FROM user_account u WHERE u.person_id = NEW.person_id)",
+    "user_account: a new account is of nobody who has one",
 )
+for _event in ("INSERT", "UPDATE"):
+    triggers.guard(
+        f"user_account_claimed_{_event.lower()}",
+        "user_account",
+        _event,
+        "NEW.state = 'active' AND EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.claims IS NOT NULL)",
+        "user_account: in use only by a person who took it up",
+    )
 triggers.guard(
     "totp_step_grows", "user_account", "UPDATE", "NEW.totp_last_step < OLD.totp_last_step", "user_account: a one-time code counts once"
 )
-triggers.immutable("invitation", "user_id", "change_id")
+triggers.immutable("invitation", "user_id", "change_id", "consent_id")
+triggers.immutable("api_key", "id", "organisation_id", "key_hash", "created_by", "created_at", "expires_at")
+triggers.guard(
+    "api_key_revoked",
+    "api_key",
+    "UPDATE",
+    "OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS DISTINCT FROM OLD.revoked_at OR NEW.scopes <> OLD.scopes)",
+    "api_key: what is revoked stays revoked",
+)
 for _model in (User, Invitation, LoginSession, ApiKey):
     seals.protect(_model)
-triggers.immutable("person", "identity", "id_kind", "id_number")
+triggers.immutable("person", "id_kind", "id_number")
+triggers.guard(
+    "person_identity",
+    "person",
+    "UPDATE",
+    "(OLD.identity <> NEW.identity OR OLD.claims IS DISTINCT FROM NEW.claims)"
+    " AND NOT (OLD.claims IS NOT NULL AND NEW.claims IS NULL AND NEW.identity = OLD.claims)",
+    "person: a person keeps their identity; a stand-in becomes the person it claims to be",
+)
 triggers.guard("organisation_keep", "organisation", "DELETE", "", "organisation: nothing is deleted")
 for _kind in (Organisation, Person):
     recorded.protect(_kind)

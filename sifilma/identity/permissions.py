@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
 
 
 class Operation(StrEnum):
@@ -41,6 +41,8 @@ class Operation(StrEnum):
     UNIT_REGISTER = "unit.register"
     UNIT_SUPPLY = "unit.supply"
     UNIT_READ = "unit.read"
+    UNIT_KEY_PROPOSE = "unit.key.propose"
+    UNIT_KEY_DECIDE = "unit.key.decide"
     PERSONALISATION_DRAFT = "personalisation.draft"
     PERSONALISATION_SUBMIT = "personalisation.submit"
     PERSONALISATION_VIEW = "personalisation.view"
@@ -66,6 +68,7 @@ class Operation(StrEnum):
     MANIFEST_REVOKE = "manifest.revoke"
     CARD_VIEW = "card.view"
     CARD_REPORT = "card.report"
+    CARD_REPORT_DECIDE = "card.report.decide"
     DESTRUCTION_VIEW = "destruction.view"
     DESTRUCTION_PROPOSE = "destruction.propose"
     DESTRUCTION_APPROVE = "destruction.approve"
@@ -140,6 +143,8 @@ _TABLE: dict[Operation, str] = {
     Operation.UNIT_REGISTER: "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_SUPPLY: "-  -  -  -  -   L  O  O  O   O",
     Operation.UNIT_READ: "A  A  A  -  -   L  O  J  O   O",
+    Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
+    Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  -   L",
     Operation.PERSONALISATION_SUBMIT: "-  -  -  -  -   L  O  O  -   -",
     Operation.PERSONALISATION_VIEW: "A  A  A  -  -   L  O  J  L   L",
@@ -165,6 +170,7 @@ _TABLE: dict[Operation, str] = {
     Operation.MANIFEST_REVOKE: "A! A  -  -  -   -  -  -  -   -",
     Operation.CARD_VIEW: "A  A  A  -  -   L  O  J  O   O",
     Operation.CARD_REPORT: "-  A  -  -  -   L  O  O  O   O",
+    Operation.CARD_REPORT_DECIDE: "-  A! -  -  -   O! O! O! O!  -",
     Operation.DESTRUCTION_VIEW: "A  A  A  -  -   O  O  J  O   -",
     Operation.DESTRUCTION_PROPOSE: "-  A  -  -  -   O  O  O  O   -",
     Operation.DESTRUCTION_APPROVE: "A! -  -  -  -   -  -  -  -   -",
@@ -199,6 +205,42 @@ _KIND_COLUMN = {
 }
 
 
+SCOPES: dict[KeyScope, frozenset[Operation]] = {
+    KeyScope.READ: frozenset(
+        {
+            Operation.REFERENCE_READ,
+            Operation.UNIT_READ,
+            Operation.PERSONALISATION_VIEW,
+            Operation.ACTIVATION_VIEW,
+            Operation.TOKEN_SEE,
+            Operation.MANIFEST_VIEW,
+            Operation.CARD_VIEW,
+            Operation.JOB_SEE,
+        }
+    ),
+    KeyScope.UNITS: frozenset({Operation.UNIT_REGISTER, Operation.UNIT_SUPPLY, Operation.UNIT_KEY_PROPOSE}),
+    KeyScope.BATCHES: frozenset({Operation.PERSONALISATION_DRAFT}),
+    KeyScope.REQUESTS: frozenset({Operation.ACTIVATION_DRAFT}),
+    KeyScope.ACTIVATIONS: frozenset({Operation.ACTIVATE}),
+    KeyScope.MANIFESTS: frozenset({Operation.MANIFEST_BODY}),
+    KeyScope.REPORTS: frozenset({Operation.CARD_REPORT}),
+}
+"""What each scope of an API key opens, of what the column `key` grants. Every operation of that column is in exactly one scope."""
+
+
+def scopes_for(kind: str) -> tuple[KeyScope, ...]:
+    """Return the scopes that open anything for a key of an organisation of this kind."""
+    column = _KIND_COLUMN.get(OrganisationKind(kind))
+    return tuple(scope for scope, operations in SCOPES.items() if any(column in TABLE[operation] for operation in operations))
+
+
+def missing_scope(actor: Actor, operation: Operation) -> KeyScope | None:
+    """Return the scope that an API key lacks for an operation. None for people, and for what no key of the organisation may do."""
+    if actor.api_key_id is None or not _grants(actor, operation):
+        return None
+    return next((scope for scope, opened in SCOPES.items() if operation in opened and scope not in actor.scopes), None)
+
+
 def columns(actor: Actor) -> tuple[Column, ...]:
     """Return the columns that apply to an actor: several for a central person, one for everybody else."""
     if actor.api_key_id is not None:
@@ -211,7 +253,14 @@ def columns(actor: Actor) -> tuple[Column, ...]:
 
 
 def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
-    """Return the actor's grants of an operation; an empty result denies it. A key may not do what nobody of its organisation may."""
+    """Return the actor's grants of an operation; an empty result denies it.
+
+    A key may not do what nobody of its organisation may, nor what none of its scopes opens.
+    """
+    return () if missing_scope(actor, operation) else _grants(actor, operation)
+
+
+def _grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
     row = TABLE.get(operation, {})
     kind = actor.organisation_kind
     if actor.api_key_id is not None and (kind is None or _KIND_COLUMN.get(kind) not in row):

@@ -35,12 +35,25 @@ class Role(StrEnum):
     STAFF = "staff"
 
 
+class KeyScope(StrEnum):
+    """What an API key may be used for. Which operations a scope opens is said in `sifilma/identity/permissions.py`."""
+
+    READ = "read"
+    UNITS = "units"
+    BATCHES = "batches"
+    REQUESTS = "requests"
+    ACTIVATIONS = "activations"
+    MANIFESTS = "manifests"
+    REPORTS = "reports"
+
+
 @dataclass(frozen=True)
 class Actor:
     """The person, or the organisation's machine, on whose behalf a request runs.
 
     `user_id` and `person_id` are None for an API key (then `api_key_id` is set) and for the system itself. `person_id` stays the same
     when a person has several accounts: four eyes compare persons. `otp_at` is when this session last gave a valid one-time code.
+    `scopes` are those of an API key; people have none.
     """
 
     organisation_id: UUID | None = None
@@ -52,6 +65,7 @@ class Actor:
     session_id: UUID | None = None
     username: str = ""
     roles: frozenset[Role] = field(default_factory=frozenset)
+    scopes: frozenset[KeyScope] = field(default_factory=frozenset)
     otp_at: datetime | None = None
     ip: str = ""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 # An IPv4 client behind a translator (RFC 6052, the well-known prefix). All IPv4 clients would otherwise share one /64.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 # Some proxies write the port behind the address (RFC 7239, section 6).
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[^]]*)]|(?P<four>[0-9.]+))(?::[0-9]*)?")
 
@@ -42,3 +44,24 @@ def network(address: str) -> str:
     """
     plain = client_address(address)
     return str(ip_network((plain, 64), strict=False)) if ":" in plain else plain
+
+
+def network_of(text: str) -> str:
+    """Return a network of clients in its one spelling, such as `192.0.2.0/24`; a single address counts as a network of one.
+
+    IPv4 networks that are written as IPv6 are taken out, as `client_address` does for addresses. Raise ValueError for other text, for a
+    zone, and for an address with bits behind its prefix, which is a slip more often than a network.
+    """
+    if "%" in text:
+        raise ValueError("a zone belongs to one machine")
+    found = ip_network(text.strip())
+    for wide in (_MAPPED, _TRANSLATED):
+        if isinstance(found, IPv6Network) and found.subnet_of(wide):
+            return str(ip_network((int(found.network_address) & 0xFFFF_FFFF, found.prefixlen - 96)))
+    return str(found)
+
+
+def is_within(address: str, networks: Iterable[str]) -> bool:
+    """Return whether a client's address lies in one of the networks. What is no address lies in none."""
+    plain = client_address(address)
+    return bool(plain) and any(ip_address(plain) in ip_network(one) for one in networks)

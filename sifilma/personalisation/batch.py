@@ -58,10 +58,10 @@ def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     """Return a batch whose rows are all valid. Raise Invalid with every error of every row. It saves nothing."""
     rows_in, errors = parsed(sheet, BatchRowIn, passed_over=ERROR)
     lines = [_Line(number, row.hardware_number, row.model, row.pcid, row.sam_uid, row.sam_perso) for number, row in rows_in.items()]
-    units = _units(ctx, buyer_id)
     maker_id = ctx.actor.organisation_id
+    units = _units(ctx, buyer_id, maker_id)
     errors += _twice(lines)
-    errors += [error for line in lines for error in _mismatches(line, units, maker_id)]
+    errors += [error for line in lines for error in _mismatches(line, units)]
     errors += _taken(ctx, lines, units)
     if errors:
         found = [error.as_dict() for error in sorted(errors, key=lambda error: (error.row, error.column))]
@@ -82,9 +82,13 @@ def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:
     rows = {row.unit_id: row for row in request.rows}
     found = ctx.session.execute(select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.id.in_(rows)))
     named = [(rows[unit.id], unit, model) for unit, model in found]
-    units = {unit.hardware_number: (unit, model) for _, unit, model in named if unit.organisation_id == request.buyer_id}
+    units = {
+        unit.hardware_number: (unit, model)
+        for _, unit, model in named
+        if unit.organisation_id == request.buyer_id and model.manufacturer_id == request.requester_id
+    }
     lines = [_Line(row.row_no, unit.hardware_number, model.name, row.pcid, row.sam_uid, row.sam_perso) for row, unit, model in named]
-    errors = [error for line in lines for error in _mismatches(line, units, request.requester_id)]
+    errors = [error for line in lines for error in _mismatches(line, units)]
     errors += _taken(ctx, lines, units)
     if errors:
         first = min(errors, key=lambda error: error.row)
@@ -92,9 +96,12 @@ def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:
         raise Conflict(told, type="batch-changed", errors=[error.as_dict() for error in errors])
 
 
-def _units(ctx: Context, buyer_id: UUID) -> dict[str, tuple[Unit, DeviceModel]]:
+def _units(ctx: Context, buyer_id: UUID, maker_id: UUID | None) -> dict[str, tuple[Unit, DeviceModel]]:
+    """Return the buyer's units of the maker's models, by number. Of other makers' units a batch tells nothing, not even that they exist."""
     rows = ctx.session.execute(
-        select(Unit, DeviceModel).join(DeviceModel, DeviceModel.id == Unit.model_id).where(Unit.organisation_id == buyer_id)
+        select(Unit, DeviceModel)
+        .join(DeviceModel, DeviceModel.id == Unit.model_id)
+        .where(Unit.organisation_id == buyer_id, DeviceModel.manufacturer_id == maker_id)
     )
     return {unit.hardware_number: (unit, model) for unit, model in rows}
 
@@ -108,16 +115,15 @@ def _twice(lines: list[_Line]) -> Iterator[RowError]:
                 yield RowError(line.row, column, say("%(value)s is given in %(count)s rows.", value=value, count=counts[value]))
 
 
-def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]], maker_id: UUID | None) -> Iterator[RowError]:
+def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
     found = units.get(line.hardware_number)
     if found is None:
-        yield RowError(line.row, "hardware_number", say("The buyer has registered no unit %(number)s.", number=line.hardware_number))
+        told = say("The buyer has registered no unit %(number)s of a model of yours.", number=line.hardware_number)
+        yield RowError(line.row, "hardware_number", told)
         return
     unit, model = found
     if model.name != line.model:
         yield RowError(line.row, "model", say("%(number)s is registered as %(model)s.", number=line.hardware_number, model=model.name))
-    if model.manufacturer_id != maker_id:
-        yield RowError(line.row, "model", say("%(model)s is not a model of yours.", model=model.name))
     if unit.function != "R":
         told = say("%(number)s is registered for %(function)s; a batch is for R.", number=line.hardware_number, function=unit.function)
         yield RowError(line.row, "hardware_number", told)
@@ -126,7 +132,10 @@ def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]], maker_i
 
 
 def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:
-    """Yield an error for a PCID of another unit, a UID that is registered already, and a unit that has a living card."""
+    """Yield an error for a PCID of another unit, a UID that is registered already, and a unit that has a living card.
+
+    Whose unit or card it is, is not told: the words are the same for the maker's own.
+    """
     own = {unit.id for unit, _ in units.values()}
     pcids = {
         pcid: unit_id
@@ -136,9 +145,11 @@ def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, Device
     tied = set(ctx.session.scalars(select(Card.unit_id).where(Card.unit_id.in_(own), Card.state.not_in(ENDED))))
     for line in lines:
         unit = units.get(line.hardware_number)
-        if line.pcid in pcids and (unit is None or pcids[line.pcid] != unit[0].id):
-            yield RowError(line.row, "pcid", "This PCID belongs to another unit.")
+        if unit is None:  # refused already; what else its row names is not told
+            continue
+        if line.pcid in pcids and pcids[line.pcid] != unit[0].id:
+            yield RowError(line.row, "pcid", "This PCID is taken.")
         if line.sam_uid in uids:
-            yield RowError(line.row, "sam_uid", say("%(uid)s is registered already.", uid=line.sam_uid))
-        if unit is not None and unit[0].id in tied:
+            yield RowError(line.row, "sam_uid", say("%(uid)s is taken.", uid=line.sam_uid))
+        if unit[0].id in tied:
             yield RowError(line.row, "hardware_number", say("%(number)s has a card already.", number=line.hardware_number))

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
-from sifilma.regions import layers
+from sifilma.regions import base_map, layers
 from sifilma.regions.contract import Located, Measured
 from sifilma.regions.geometry import BOX, to_metres
 
@@ -56,12 +56,6 @@ class BoundaryLayer:
         """Return the regency at the position, or the nearest one."""
         nearest, metres = self._nearest(latitude, longitude)
         return Located(nearest, None, round(metres))
-
-    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """Return the outline of a regency. Raise Invalid for an unknown regency."""
-        if regency not in self._shapes:
-            raise Invalid.field("region_code", "There is no such regency.")
-        return [(regency, self._shapes[regency])]
 
     def _nearest(self, latitude: float, longitude: float) -> tuple[str, float]:
         point = shapely.Point(longitude, latitude)
@@ -129,8 +123,19 @@ def import_layer(
     # `note` (an audit entry) comes first, so that no layer is in use without it. The record comes last: the file it names exists then.
     note(layer)
     _replace(folder / f"{digest}.wkb.z", packed)
+    _replace(folder / f"{digest}.map.zip", base_map.make(shapes, file.name[:60]))
     _replace(folder / "boundaries.json", json.dumps(layer).encode())
     return layer
+
+
+def map_file(home: Path) -> Path | None:
+    """Return the map of the layer in use; None without a layer, and for one that was imported before maps were made of layers."""
+    try:
+        record = json.loads((home / "regions" / "boundaries.json").read_text())
+    except FileNotFoundError:
+        return None
+    path = home / "regions" / f"{record['sha256']}.map.zip"
+    return path if path.exists() else None
 
 
 def _replace(path: Path, data: bytes) -> None:

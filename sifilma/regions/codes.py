@@ -31,6 +31,11 @@ def parent(code: str) -> str | None:
     return code.rpartition(".")[0] or None
 
 
+def is_within(code: str, above: str) -> bool:
+    """Return whether a code is `above` or lies below it."""
+    return code == above or code.startswith(f"{above}.")
+
+
 def regency_of(code: str) -> str:
     """Return the regency's code, the first five characters. The place check works on regencies."""
     return code[:5]

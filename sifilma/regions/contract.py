@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from shapely.geometry.base import BaseGeometry
-
 
 @dataclass(frozen=True)
 class Located:
@@ -39,8 +37,4 @@ class Source(Protocol):
 
     def locate(self, latitude: float, longitude: float) -> Located:
         """Return what lies at the position or nearest to it."""
-        ...
-
-    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """Return the shapes that draw a regency, each with its code. Raise Invalid as `measure` does."""
         ...

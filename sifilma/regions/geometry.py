@@ -1,4 +1,4 @@
-"""Geometry of places: degrees to metres, and the outlines of countries from npm `world-atlas`."""
+"""Geometry of places: degrees to metres, and the land of countries from npm `world-atlas`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from sifilma.regions import prepared
+
 WORLD_ATLAS = Path(__file__).resolve().parents[2] / "node_modules" / "world-atlas" / "countries-10m.json"
 METRES_PER_DEGREE_LAT = 110_574.0
 METRES_PER_DEGREE_LON = 111_320.0
 BOX = (94.5, -11.6, 141.5, 6.6)  # around Indonesia: west, south, east, north
 HOME = "Indonesia"
-COARSE_DEGREES = 0.01  # about 1 km
+FOREIGN_FILE, COUNTRIES_FILE, REGENCIES_FILE = "foreign.wkb", "countries.wkb", "regencies.wkb"
 NEIGHBOURS = frozenset(
     {"Malaysia", "Timor-Leste", "Singapore", "Papua New Guinea", "Brunei", "Australia", "Philippines", "Palau", "India", "Thailand"}
 )
@@ -39,25 +41,28 @@ def metres_between(latitude: float, longitude: float, other_latitude: float, oth
 @lru_cache(maxsize=1)
 def foreign_land() -> shapely.STRtree:
     """Return the land of the neighbouring countries near Indonesia, for queries with `within`."""
-    return shapely.STRtree([part for _, shape in _countries(NEIGHBOURS) for part in _near_parts(shape)])
+    made = prepared.find(FOREIGN_FILE)
+    return shapely.STRtree(shapely.get_parts(shapely.from_wkb(made.read_bytes())) if made else foreign_parts())
+
+
+def foreign_parts() -> list[BaseGeometry]:
+    """Return the land of the neighbouring countries near Indonesia, polygon by polygon. Takes about half a second."""
+    # What was made valid may be a collection of lines and several polygons together.
+    near = [part for _, shape in _countries(NEIGHBOURS) for part in _near_parts(shape)]
+    return [polygon for part in near for polygon in shapely.get_parts(part) if polygon.geom_type == "Polygon"]
+
+
+def countries() -> list[BaseGeometry]:
+    """Return the land of Indonesia, and that of each neighbour near it."""
+    made = prepared.find(COUNTRIES_FILE)
+    return list(shapely.get_parts(shapely.from_wkb(made.read_bytes()))) if made else united_countries()
 
 
 @lru_cache(maxsize=1)
-def outlines() -> str:
-    """Return Indonesia and its neighbours as GeoJSON, simplified for a map on a page. Computed once per process."""
-    countries = ((name, [part for part in _near_parts(shape) if part.area]) for name, shape in _countries(NEIGHBOURS | {HOME}))
-    return collection([feature(shapely.union_all(parts), COARSE_DEGREES, name=name) for name, parts in countries])
-
-
-def feature(shape: BaseGeometry, tolerance: float, **properties: str) -> dict[str, Any]:
-    """Return a GeoJSON feature (RFC 7946), simplified by `tolerance` (degrees), with coordinates rounded to about 10 m."""
-    drawn = shapely.set_precision(shape.simplify(tolerance), 1e-4)
-    return {"type": "Feature", "properties": properties, "geometry": json.loads(shapely.to_geojson(drawn))}
-
-
-def collection(features: list[dict[str, Any]]) -> str:
-    """Return a GeoJSON feature collection as text."""
-    return json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
+def united_countries() -> list[BaseGeometry]:
+    """Return what `countries` does, from the package. Takes some three seconds."""
+    near = {name: shapely.union_all([part for part in _near_parts(shape) if part.area]) for name, shape in _countries(NEIGHBOURS | {HOME})}
+    return [near.pop(HOME), *near.values()]
 
 
 def _near_parts(shape: BaseGeometry) -> list[BaseGeometry]:
@@ -75,6 +80,17 @@ def _countries(names: Container[str]) -> list[tuple[str, BaseGeometry]]:
 def on_foreign_land(latitude: float, longitude: float) -> bool:
     """Return whether the point lies on a neighbour's land."""
     return bool(len(foreign_land().query(shapely.Point(longitude, latitude), predicate="within")))
+
+
+def within_a_regency(latitude: float, longitude: float) -> bool:
+    """Return whether the outlines of regencies on our maps hold the point; False where they were not made (`prepared`)."""
+    return bool(len(_regencies().query(shapely.Point(longitude, latitude), predicate="within")))
+
+
+@lru_cache(maxsize=1)
+def _regencies() -> shapely.STRtree:
+    made = prepared.find(REGENCIES_FILE)
+    return shapely.STRtree(shapely.get_parts(shapely.from_wkb(made.read_bytes())) if made else [])
 
 
 def _arc(arc: list[list[int]], transform: dict[str, list[float]]) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from sifilma.regions.models import Region, RegionSource
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "node_modules" / "idn-area-data"
 FILES = ("provinces", "regencies", "districts", "villages")
+REGENCY = 2
 CHUNK = 5000  # rows per INSERT
 
 
@@ -73,6 +74,19 @@ def district_codes() -> frozenset[str]:
             return frozenset(row["code"].replace(".", "") for row in csv.DictReader(file))
     except (OSError, KeyError) as broken:
         raise _absent(DEFAULT_FOLDER, broken) from broken
+
+
+def names() -> dict[str, str]:
+    """Return the names of all codes of the installed package. Raise Invalid if it cannot be read."""
+    try:
+        return {row["code"]: row["name"] for row in _rows(DEFAULT_FOLDER)}
+    except (OSError, KeyError) as broken:
+        raise _absent(DEFAULT_FOLDER, broken) from broken
+
+
+def regency_names() -> dict[str, str]:
+    """Return the names of all regencies and cities by code, as `names` does."""
+    return {code: name for code, name in names().items() if codes.level(code) == REGENCY}
 
 
 def _absent(folder: Path, why: Exception) -> Invalid:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import villages
 from sifilma.regions.contract import Located, Measured, Source
-from sifilma.regions.geometry import BOX, on_foreign_land
+from sifilma.regions.geometry import BOX, on_foreign_land, within_a_regency
 
 # Metres, see `judge`.
 PASS_M = 250
@@ -17,6 +17,8 @@ ACCURACY_M = 500
 REVIEW_M = 2000
 OFF_SHORE_M = 3000
 OUTSIDE_M = 50_000
+# How far the outlines of countries err: 25 of our village points lie on "foreign" land, up to 3.2 km inside.
+MASK_ERROR_M = 3500
 
 
 class Outcome(StrEnum):
@@ -29,13 +31,18 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Placed:
-    """The result with its basis: metres to the stated regency, the nearest regency, the source and its SHA-256 (hex)."""
+    """The result with its basis: metres to the stated regency, the nearest regency, the source and its SHA-256 (hex).
+
+    `at_border` says that a neighbour's outline covers the position, but so near to Indonesian villages that the outline may be wrong, or
+    against the outlines of our regencies.
+    """
 
     outcome: Outcome
     distance_m: int
     nearest: str
     source: str
     source_sha256: str
+    at_border: bool = False
 
 
 class PlaceCheck:
@@ -47,19 +54,21 @@ class PlaceCheck:
     def check(self, latitude: float, longitude: float, accuracy_m: float, code: str) -> Placed:
         """Return PASS, REVIEW or FAIL for the regency of a code. Raise Invalid for 0/0, positions outside Indonesia and foreign land.
 
-        `accuracy_m` is the accuracy that the device states, in metres.
+        `accuracy_m` is the accuracy that the device states, in metres. Land at the border that may be foreign does not PASS.
         """
         require_possible(latitude, longitude)
         measured = self.source.measure(latitude, longitude, code[:5])
-        _require_indonesian(latitude, longitude, measured)
+        at_border = _may_be_foreign(latitude, longitude, measured)
         outcome = judge(measured, accuracy_m, measured.nearest == code[:5])
-        return Placed(outcome, round(measured.claimed_m), measured.nearest, self.source.name, self.source.sha256)
+        if at_border and outcome is Outcome.PASS:
+            outcome = Outcome.REVIEW
+        return Placed(outcome, round(measured.claimed_m), measured.nearest, self.source.name, self.source.sha256, at_border)
 
     def locate(self, latitude: float, longitude: float) -> Located:
         """Return what lies at a position. Raise Invalid as `check` does."""
         require_possible(latitude, longitude)
         found = self.source.locate(latitude, longitude)
-        _require_indonesian(latitude, longitude, self.source.measure(latitude, longitude, found.regency))
+        _may_be_foreign(latitude, longitude, self.source.measure(latitude, longitude, found.regency))
         return found
 
     def propose(self, latitude: float, longitude: float) -> Located:
@@ -81,12 +90,17 @@ def require_possible(latitude: float, longitude: float) -> None:
         raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
 
 
-def _require_indonesian(latitude: float, longitude: float, measured: Measured) -> None:
+def _may_be_foreign(latitude: float, longitude: float, measured: Measured) -> bool:
+    """Return whether it is open on which side of the border the position lies. Raise Invalid where it surely is not in Indonesia."""
     if measured.nearest_m > OUTSIDE_M:
         raise Invalid.field("latitude", "This position lies outside Indonesia.", type="place-outside")
     # The outlines of countries are coarse. Near a border they may claim Indonesian land, so the source is asked first.
-    if not measured.on_land and on_foreign_land(latitude, longitude):
+    if measured.on_land or not on_foreign_land(latitude, longitude):
+        return False
+    near = villages.points().locate(latitude, longitude).distance_m <= MASK_ERROR_M
+    if not near and not within_a_regency(latitude, longitude):
         raise Invalid.field("latitude", "This position lies on the land of a neighbouring country.", type="place-foreign")
+    return True
 
 
 def judge(measured: Measured, accuracy_m: float, is_nearest: bool) -> Outcome:

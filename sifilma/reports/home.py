@@ -34,6 +34,7 @@ SHOWN = 12
 TOKENS_WITHIN = timedelta(days=7)
 MANIFESTS_WITHIN = timedelta(days=90)
 AGREEMENTS_WITHIN = timedelta(days=90)
+KEYS_WITHIN = (30,)
 DAYS = 30
 
 
@@ -119,11 +120,13 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
 
 
 def _lapsing(ctx: Context) -> tasks_waiting.Lines:
-    """Yield selects of unused tokens and active manifests that expire soon."""
+    """Yield selects of unused tokens, API keys and active manifests that expire soon."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
         yield tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
+    if grants(ctx.actor, Operation.API_KEYS):
+        yield tasks_waiting.keys_query(ctx, KEYS_WITHIN)
     if grants(ctx.actor, Operation.MANIFEST_VIEW):
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id

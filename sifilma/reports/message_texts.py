@@ -20,7 +20,16 @@ from sifilma.resources import Site
 from sifilma.web.pages import ZONES
 
 SHOWN = 20
-NAMELESS = frozenset({"user_pages.show", "user_pages.proposals", "manifest_pages.show", "manifest_pages.index", "review_pages.show"})
+NAMELESS = frozenset(
+    {
+        "user_pages.show",
+        "user_pages.proposals",
+        "manifest_pages.show",
+        "manifest_pages.index",
+        "review_pages.show",
+        "card_report_pages.show",
+    }
+)
 """Pages of objects whose titles are left out of messages, since they are a person's name or a card's UID."""
 
 

@@ -23,8 +23,8 @@ from sifilma.reports import home, tasks_waiting
 
 MOST = 200  # only the oldest of a kind; the others become due when these are done
 AGAIN = timedelta(days=7)
-SOON = frozenset({"mend_personalisation", "mend_activation", "receive_handover"})
-"""Tasks that are reminded of at once: a request came back, or cards are on their way."""
+SOON = frozenset({"mend_personalisation", "mend_activation", "receive_handover", "decide_report"})
+"""Tasks that are reminded of at once: a request came back, cards are on their way, or a card stands still."""
 UNTOLD = ("submit_personalisation", "submit_activation", "activate")
 """Tasks that are not reminded of: one's own drafts, and tokens, which have reminders before they expire."""
 
@@ -49,6 +49,8 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
     if grants(ctx.actor, Operation.ACTIVATE):
         yield from _lapsing(ctx, _tokens(ctx, settings.remind_token_days), settings.remind_token_days)
         yield from _lapsing(ctx, _manifests(ctx, settings.remind_manifest_days), settings.remind_manifest_days)
+    if grants(ctx.actor, Operation.API_KEYS):
+        yield from _lapsing(ctx, tasks_waiting.keys_query(ctx, settings.remind_key_days), settings.remind_key_days)
     if ctx.actor.organisation_kind is OrganisationKind.INSTITUTION or grants(ctx.actor, Operation.REFERENCE_DRAFT):
         yield from _agreements(ctx, settings.remind_agreement_days)
 

@@ -24,6 +24,9 @@ _DESTRUCTION = ("destruction_pages.show", "destruction_id")
 _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
 _PROPOSALS = ("user_pages.proposals", "")
+_ASKED = ("accounts.requests_about_me", "")
+_REPORT = ("card_report_pages.show", "report_id")
+_KEYS = ("unit_key_pages.show", "change_id")
 _CASE = ("model_pages.case", "case_id")
 _CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
@@ -38,6 +41,9 @@ TASKS = {
     "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION),
     "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION),
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
+    "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
+    "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
+    "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION),
     "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION),
@@ -76,6 +82,11 @@ TASKS = {
     "destruction_approved": Task(_("The destruction you proposed is approved"), "check-circle", *_DESTRUCTION),
     "destruction_rejected": Task(_("The destruction you proposed is rejected"), "x-circle", *_DESTRUCTION),
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
+    "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
+    "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),
+    "decide_unit_keys": Task(_("Decide on public keys of units"), "key", *_KEYS),
+    "unit_keys_proposed": Task(_("Public keys of units await another person"), "hourglass-split", *_KEYS),
+    "api_key_ends": Task(_("API key expires: make a new one for its program"), "key", "api_key_pages.show", "key_id"),
     "agreement_ends": Task(_("Agreement (PKS) ends"), "file-text", "organisation_pages.show", "organisation_id"),
     "manifest_lapses": Task(_("Manifest expires"), "file-earmark-lock", *_MANIFEST),
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, String, cast, func, literal, null, or_, select
 
 from sifilma.accounts import lost_factors
-from sifilma.accounts.models import UserChange
+from sifilma.accounts.consents import orphaned_query, own_questions_query
+from sifilma.accounts.models import FACTOR, AccountConsent, ConsentState, UserChange
 from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
 from sifilma.accounts.queries import users_query
 from sifilma.activation import queries as activation
@@ -23,13 +25,15 @@ from sifilma.activation.models import (
     TokenState,
 )
 from sifilma.activation.requests.service import WAY as ACTIVATION
-from sifilma.cards.models import Card, CardState, DeviceModel
+from sifilma.approvals.models import ProposalState
+from sifilma.cards import key_changes, program_reports
+from sifilma.cards.models import Card, CardReport, CardState, DeviceModel, ReportState, UnitKeyChange
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.models import Handover, HandoverState
 from sifilma.handover.service import handovers_query
-from sifilma.identity.models import AccountState, Organisation, Person, User, holds
+from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User, holds
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -65,18 +69,42 @@ def line_query(
 
 def waiting(ctx: Context) -> Lines:
     """Yield what the actor has to do next."""
+    yield from _about_me(ctx)
     yield from _approvals(ctx)
     yield from _looks(ctx)
     yield from _own_papers(ctx)
     yield from _cards(ctx)
     yield from _destructions(ctx)
     yield from _models(ctx)
+    yield from _programs(ctx)
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     if grants(ctx.actor, Operation.USERS_CENTRAL):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads())
+        yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(), lost_factors.may_decide(ctx))
     elif grants(ctx.actor, Operation.USERS_FACTOR):
-        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads())
+        yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads(), lost_factors.may_decide(ctx))
+
+
+def _about_me(ctx: Context) -> Lines:
+    """Yield what others ask of the actor's person."""
+    if ctx.actor.person_id is None:
+        return
+    asked = own_questions_query(ctx).where(AccountConsent.state == ConsentState.ASKED, User.id == AccountConsent.user_id)
+    yield _consent(asked, "answer_consent")
+    report = select(UserChange).where(
+        UserChange.user_id == ctx.actor.user_id,
+        UserChange.change == FACTOR,
+        UserChange.state == ProposalState.PROPOSED,
+        User.id == UserChange.user_id,
+    )
+    yield line_query(report, "object_to_report", UserChange.id, literal("", String), User.organisation_id, UserChange.proposed_at)
+    if grants(ctx.actor, Operation.USERS_CENTRAL):
+        yield _consent(orphaned_query(ctx).where(User.id == AccountConsent.user_id), "give_account")
+
+
+def _consent(query: Select[Any], task: str) -> Select[Any]:
+    at, until = AccountConsent.asked_at, AccountConsent.expires_at
+    return line_query(query, task, AccountConsent.id, literal("", String), User.organisation_id, at, until=until)
 
 
 def awaited(ctx: Context) -> Lines:
@@ -98,6 +126,8 @@ def awaited(ctx: Context) -> Lines:
         yield _destruction(_own_destruction(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
     yield _handover(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
+    if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
+        yield _unit_keys(ctx, "unit_keys_proposed", key_changes.PROPOSALS.own(ctx))
     yield from _awaited_people(ctx)
 
 
@@ -220,6 +250,32 @@ def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> S
     )
 
 
+def _programs(ctx: Context) -> Lines:
+    """Yield what programs reported or sent, and public keys that another person proposed."""
+    if grants(ctx.actor, Operation.CARD_REPORT_DECIDE):
+        reported = program_reports.reports_query(ctx, Operation.CARD_REPORT_DECIDE).where(CardReport.state == ReportState.PENDING)
+        reported = reported.where(Card.id == CardReport.card_id)
+        yield line_query(reported, "decide_report", CardReport.id, Card.uid, CardReport.organisation_id, CardReport.reported_at)
+    if grants(ctx.actor, Operation.UNIT_KEY_DECIDE):
+        yield _unit_keys(ctx, "decide_unit_keys", key_changes.decidable(ctx))
+
+
+def _unit_keys(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
+    """Return a select of proposals of public keys, with the organisation that proposed."""
+    query = key_changes.changes_query(ctx).where(which)
+    change = UnitKeyChange
+    return line_query(query, task, change.id, literal("", String), change.by_organisation_id, change.changed_at)
+
+
+def keys_query(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
+    """Return a select of the API keys of the actor's organisation that count and expire within the largest of these days."""
+    soon = ctx.now + timedelta(days=max(days, default=0))
+    mine = scoped(select(ApiKey), ctx.actor, Operation.API_KEYS, ApiKey.organisation_id).where(
+        ApiKey.revoked_at.is_(None), ApiKey.expires_at > ctx.now, ApiKey.expires_at <= soon
+    )
+    return line_query(mine, "api_key_ends", ApiKey.id, ApiKey.name, ApiKey.organisation_id, ApiKey.expires_at)
+
+
 def _made(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
     """Return cards, grouped by the request they were made for, with the organisation they go to."""
     to = (
@@ -325,7 +381,7 @@ def _of_heads() -> ColumnElement[bool]:
     A second factor of a member of staff is lost, and the organisation has another head than the one who reported it.
     """
     of_staff = (Organisation.kind != OrganisationKind.DIRECTORATE) & ~holds(User, Role.HEAD)
-    return (UserChange.change == lost_factors.FACTOR) & of_staff & lost_factors.other_head()
+    return (UserChange.change == FACTOR) & of_staff & lost_factors.other_head()
 
 
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:

@@ -56,10 +56,11 @@ def head() -> str | None:
     return ScriptDirectory.from_config(configuration()).get_current_head()
 
 
-def upgrade(url: str | URL, revision: str = "head", seal: Callable[[Connection], None] | None = None) -> None:
+def upgrade(url: str | URL, revision: str = "head", seal: Callable[[Connection, str], None] | None = None) -> None:
     """Migrate forward to `revision` in one transaction. Raise Conflict at once if another migration is running.
 
-    `seal` is called in the same transaction, with the triggers in place, if the database comes from a time before seals.
+    `seal` is called in the same transaction, with the triggers in place and the revision the database came from: what stands may have no
+    seals yet, or seals that do not cover the columns that are covered now.
 
     Triggers are removed first and installed last (only at the head), in the same transaction, so no other session sees unguarded data.
     They would refuse what a migration must change, and SQLite drops those of a table it rebuilds.
@@ -74,8 +75,8 @@ def upgrade(url: str | URL, revision: str = "head", seal: Callable[[Connection],
             command.upgrade(configuration(connection), revision)
             if revision in ("head", head()):
                 triggers.install(connection)
-                if seal is not None and before is not None and before < SEALED_SINCE:
-                    seal(connection)
+                if seal is not None and before is not None and before != head():
+                    seal(connection, before)
     finally:
         engine.dispose()
 

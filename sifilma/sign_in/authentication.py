@@ -11,24 +11,31 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, update
 
 from config.settings import Settings
-from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User, role_set
+from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User, role_set, scope_set
 from sifilma.kernel.actor import Actor, OrganisationKind
+from sifilma.kernel.addresses import is_within as is_within_networks
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Forbidden, Unauthenticated
 from sifilma.kernel.prepared import Prepared
 from sifilma.kernel.seals import columns
 from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.sign_in.authority import is_authentic
 
-# How often `last_seen_at` is written. Every request would be a write otherwise.
+# How often `last_seen_at` and `last_used_at` are written. Every request would be a write otherwise.
 SEEN_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The result of authentication. `csrf` is None for an API key, since browsers do not send one by themselves."""
+    """The result of authentication. `csrf` is None for an API key, since browsers do not send one by themselves.
+
+    `addresses` are the networks to which an API key is bound (none: any), `used_at` is when its use was last noted.
+    """
 
     actor: Actor
     csrf: str | None
+    addresses: tuple[str, ...] = ()
+    used_at: datetime | None = None
 
 
 def cookie_name(settings: Settings) -> str:
@@ -44,7 +51,8 @@ def secret_hash(secret: str) -> str:
 def identify(ctx: Context, settings: Settings, key: str | None, cookie: str | None) -> Identity | None:
     """Return the identity behind a request, or None for ended or expired sessions, disabled accounts and revoked keys.
 
-    A key, the one of an `Authorization: Bearer` header, excludes the cookie, even if it is empty or unknown.
+    A key, the one of an `Authorization: Bearer` header, excludes the cookie, even if it is empty or unknown. Raise Unauthenticated
+    (`key-expired`) for a key past its time: whoever holds it learns why.
     """
     if key is not None:
         return _by_key(ctx, key) if key else None
@@ -52,7 +60,7 @@ def identify(ctx: Context, settings: Settings, key: str | None, cookie: str | No
 
 
 KEY_STATEMENT = Prepared(
-    select(*columns(ApiKey), Organisation.kind, Organisation.region_code)
+    select(*columns(ApiKey), ApiKey.last_used_at, Organisation.kind, Organisation.region_code)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
     .where(ApiKey.revoked_at.is_(None), ApiKey.key_hash == bindparam("hash"))
 )
@@ -79,6 +87,8 @@ def _by_key(ctx: Context, key: str) -> Identity | None:
     row = KEY_STATEMENT.first(ctx.session, {"hash": secret_hash(key)})
     if row is None or not is_authentic(ctx, ApiKey, row):
         return None
+    if row.expires_at <= ctx.now:
+        raise Unauthenticated("This API key has expired. A head of the organisation makes a new one.", type="key-expired")
     actor = Actor(
         organisation_id=row.organisation_id,
         organisation_kind=OrganisationKind(row.kind),
@@ -86,8 +96,21 @@ def _by_key(ctx: Context, key: str) -> Identity | None:
         api_key_id=row.id,
         username=f"key:{row.name}",
         ip=ctx.actor.ip,
+        scopes=scope_set(row.scopes),
     )
-    return Identity(actor, None)
+    return Identity(actor, None, tuple(row.addresses.split()), row.last_used_at)
+
+
+def admit_key(ctx: Context, found: Identity) -> None:
+    """Note the use of an API key. Raise Forbidden (`address-not-allowed`) if it is used from an address outside its networks."""
+    key_id = found.actor.api_key_id
+    if key_id is None:
+        return
+    if found.addresses and not is_within_networks(found.actor.ip, found.addresses):
+        raise Forbidden("This API key is not accepted from this address.", type="address-not-allowed")
+    if found.used_at is None or not is_within(found.used_at, ctx.now, SEEN_EVERY):
+        used = update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=ctx.now, last_used_ip=found.actor.ip)
+        ctx.uow.separately(lambda session: session.execute(used))
 
 
 def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None:
@@ -137,18 +160,18 @@ def _touch(ctx: Context, session_id: object) -> None:
 def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> Actor | None:
     """Return the actor on whose behalf work continues after the request.
 
-    Return None if the account is disabled, the key revoked, or its row not what the service wrote.
+    Return None if the account is disabled, the key revoked or past its time, or its row not what the service wrote.
     """
     if user_id is not None:
         user = ctx.session.get(User, user_id, populate_existing=True)
         stands = user is not None and user.state == AccountState.ACTIVE and is_authentic(ctx, User, user)
         return _person(user) if user is not None and stands else None
     key = ctx.session.get(ApiKey, api_key_id, populate_existing=True)
-    if key is None or key.revoked_at is not None or not is_authentic(ctx, ApiKey, key):
+    if key is None or key.revoked_at is not None or key.expires_at <= ctx.now or not is_authentic(ctx, ApiKey, key):
         return None
     organisation = ctx.session.get_one(Organisation, key.organisation_id)
     kind = OrganisationKind(organisation.kind)
-    return Actor(organisation.id, kind, organisation.region_code, api_key_id=key.id, username=f"key:{key.name}")
+    return Actor(organisation.id, kind, organisation.region_code, api_key_id=key.id, username=f"key:{key.name}", scopes=key.scope_set)
 
 
 def _person(user: User) -> Actor:

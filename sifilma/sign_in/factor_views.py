@@ -87,10 +87,10 @@ def step_up_by_passkey() -> AnyResponse:
 @blueprint.post("/profil/kode-pemulihan")
 @operation("session.self", idempotent=False)
 def make_recovery_codes() -> str:
-    """Make ten new recovery codes and show them, this one time."""
+    """Make ten new recovery codes and show them, this one time: the form of a page that is loaded again is refused."""
     ctx, settings = context(), resources().settings
     require_fresh(ctx.actor, settings)
-    return render_template("sign_in/kode_pemulihan.html", codes=recovery_codes.make(ctx, settings))
+    return render_template("sign_in/kode_pemulihan.html", codes=recovery_codes.make_once(context(), settings, request.form.get("made", "")))
 
 
 @blueprint.post("/profil/kunci-sandi/opsi")

@@ -7,7 +7,7 @@ import re
 import secrets
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from config.settings import Settings
 from sifilma.audit.models import Action
@@ -15,6 +15,7 @@ from sifilma.audit.service import record
 from sifilma.kernel import sealing
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
+from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.seals import columns, stored
 from sifilma.sign_in.authority import is_authentic
@@ -23,6 +24,27 @@ from sifilma.sign_in.models import RecoveryCode
 COUNT = 10
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
 LENGTH = 12
+
+
+def made_at(ctx: Context, user_id: UUID) -> str:
+    """Return when the user's codes were made last, as text for a form; empty if they never were."""
+    newest = ctx.session.scalar(select(func.max(RecoveryCode.created_at)).where(RecoveryCode.user_id == user_id))
+    return newest.isoformat() if newest else ""
+
+
+def make_once(ctx: Context, settings: Settings, made: str) -> list[str]:
+    """Return new codes as `make` does, unless some were made since the form was shown, of which `made` is what `made_at` gave.
+
+    A page with codes that is loaded again sends its form again. That must neither show codes twice nor end those just written down. Raise
+    Conflict (`made-already`).
+    """
+    assert ctx.actor.user_id is not None  # noqa: S101  # the gate admits only people
+    if made_at(ctx, ctx.actor.user_id) != made:
+        raise Conflict(
+            "Recovery codes were made since this form was shown: they are not shown again. Open it anew to make others.",
+            type="made-already",
+        )
+    return make(ctx, settings)
 
 
 def make(ctx: Context, settings: Settings) -> list[str]:

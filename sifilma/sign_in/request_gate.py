@@ -9,10 +9,11 @@ from datetime import timedelta
 from flask import Flask, Response, current_app, g, request
 
 from config.settings import Settings
-from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.permissions import Operation, grants, missing_scope
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import network
 from sifilma.kernel.errors import Forbidden, StepUpRequired, TooOften, Unauthenticated
+from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
@@ -57,7 +58,8 @@ def authorise() -> None:
     """Find the actor and check the view's operation against the permission table.
 
     Raise Forbidden for a request from another site, a missing CSRF token, a route without operation or a missing grant; Unauthenticated
-    without a valid session or key; StepUpRequired if all grants need a fresh code and none was given.
+    without a valid session or key; StepUpRequired if all grants need a fresh code and none was given. An API key is also refused by
+    Forbidden from an address that is not its own (`address-not-allowed`) and for what its scopes do not open (`scope-missing`).
     """
     g.actor = Actor(ip=requests.remote_address())
     if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
@@ -75,8 +77,9 @@ def authorise() -> None:
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf
     _limit("actor", str(found.actor.user_id or found.actor.api_key_id), settings.rate_per_minute_actor)
+    authentication.admit_key(requests.context(), found)
     _require_csrf(found.csrf)
-    _require_grant(found.actor, operation, settings)
+    require_grant(found.actor, operation, settings)
 
 
 def _cookie(settings: Settings) -> str | None:
@@ -100,11 +103,15 @@ def _require_csrf(expected: str | None) -> None:
         raise Forbidden("The X-CSRF-Token of this session is missing or wrong.", type="csrf")
 
 
-def _require_grant(actor: Actor, operation: Operation, settings: Settings) -> None:
+def require_grant(actor: Actor, operation: Operation, settings: Settings) -> None:
+    """Raise Forbidden unless the actor has a grant of the operation, and StepUpRequired if all of them need a fresh code."""
     if operation is Operation.SELF or (operation is Operation.SESSION_SELF and actor.user_id is not None):
         return
     found = grants(actor, operation)
     if not found:
+        lacking = missing_scope(actor, operation)
+        if lacking is not None:
+            raise Forbidden(say("This API key lacks the scope %(scope)s.", scope=lacking.value), type="scope-missing", scope=lacking.value)
         raise Forbidden()
     if all(grant.fresh for grant in found):
         require_fresh(actor, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import sessionmaker
 from config.settings import Settings
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
-from sifilma.identity.models import LoginSession, User
+from sifilma.identity.models import ApiKey, LoginSession, User
 from sifilma.kernel import sealing, seals
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
@@ -79,6 +80,33 @@ def seal_what_stands(connection: Connection, settings: Settings, clock: Clock) -
     record(ctx, Action.SEAL_VOUCH, "seal", "upgrade", **counts)
     ctx.session.flush()
     unit.close()  # the transaction is the migration's, and stays open
+
+
+WIDER: dict[str, tuple[type[Sealed], tuple[str, ...]]] = {"0022": (ApiKey, ("scopes", "addresses", "expires_at"))}
+"""Columns that a migration filled in and that seals cover since: by its revision, the model and the columns."""
+
+
+def seal_wider(connection: Connection, settings: Settings, clock: Clock, before: str) -> None:
+    """Seal the new columns of rows too, in the transaction of their migration, and record it. `before` is the revision of before.
+
+    Only a row whose seal fits without these columns is sealed anew; of another nothing is made right.
+    """
+    unit = UnitOfWork(sessionmaker(connection, info={seals.INFO: Sealer(settings)}))
+    ctx = Context(unit, clock)
+    counts = {kind_of(model): _widen(ctx, model, columns) for since, (model, columns) in WIDER.items() if before < since}
+    if any(counts.values()):
+        facts: dict[str, Any] = dict(counts)
+        record(ctx, Action.SEAL_RENEW, "seal", "upgrade", **facts)
+        ctx.session.flush()
+    unit.close()  # the transaction is the migration's, and stays open
+
+
+def _widen(ctx: Context, model: type[Sealed], new: tuple[str, ...]) -> int:
+    done, sealer = 0, sealer_of(ctx.session)
+    for row in standing(ctx, model):
+        if sealer.fits(model, SimpleNamespace(**(row._asdict() | dict.fromkeys(new)))):
+            done += _write(ctx, model, row, {})
+    return done
 
 
 def _seal_all(ctx: Context, model: type[Sealed]) -> int:

@@ -30,10 +30,13 @@ DONE = {
     "certified": _("Certified."),
     "told": _("Recorded: the Minister was told."),
     "executed": _("Executed: all of it is registered."),
+    "keys": _("The public keys are registered: manifests are encrypted to them from now on."),
     "taken_back": _("Withdrawn."),
     "registered": _("Registered."),
     "supplied": _("The PCID is registered."),
     "reported": _("Your report is recorded."),
+    "report_confirmed": _("Confirmed: the card is out of use."),
+    "report_withdrawn": _("Withdrawn: the card is as it was before."),
     "issued": _("Issued."),
     "received": _("Received: your organisation holds the cards now."),
     "refused": _("Refused: the cards are back where they came from."),
@@ -54,10 +57,8 @@ DONE = {
     "queued": _("The message is queued again."),
     "sent": _("A code is on its way to you."),
     "contact": _("Your addresses are kept. The former ones are told."),
-    "proposed_otherwise": _(
-        "Proposed: another person decides. This id number is known already, under another name than the one you wrote; the known name"
-        " stays. If it is somebody else's, have this proposal rejected."
-    ),
+    "objected": _("The report is ended: your second factor stays."),
+    "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
     "preferences": _("Your preferences are kept."),
 }
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}

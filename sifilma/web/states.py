@@ -51,6 +51,7 @@ STATES = {
     "none": Shown(_("Not needed"), _QUIET, "circle"),
     "waiting": Shown(_("Awaiting review"), _WAIT, "hourglass-split"),
     "accepted": Shown(_("Accepted"), _GOOD, "check-circle"),
+    "asked": Shown(_("Awaiting an answer"), _WAIT, "hourglass-split"),
     "invited": Shown(_("Invited"), _WAIT, "envelope"),
     "disabled": Shown(_("Disabled"), _BAD, "slash-circle"),
     "retried": Shown(_("Failed, will be tried again"), _WAIT, "arrow-repeat"),
@@ -67,6 +68,10 @@ STATES = {
     "reported": Shown(_("Reported to the Minister"), _GOOD, "check-all"),
     "in_force": Shown(_("In force"), _GOOD, "check-circle"),
     "absent": Shown(_("None yet"), _QUIET, "circle"),
+    "delivered": Shown(_("Sent by a program"), _WAIT, "hourglass-split"),
+    "pending": Shown(_("Awaiting a person"), _WAIT, "hourglass-split"),
+    "confirmed": Shown(_("Confirmed"), _BAD, "check-circle"),
+    "withdrawn": Shown(_("Withdrawn"), _QUIET, "arrow-return-left"),
     "PASS": Shown(_("Place fits"), _GOOD, "geo-alt"),
     "REVIEW": Shown(_("Place doubtful"), _WAIT, "geo-alt"),
     "FAIL": Shown(_("Place does not fit"), _BAD, "geo-alt"),
@@ -118,6 +123,9 @@ THINGS = {
     "job": _("job"),
     "revocation": _("proposal to revoke a manifest"),
     "user_change": _("proposed change of an account"),
+    "account_consent": _("consent to a further account"),
+    "card_report": _("report of a program on a card"),
+    "unit_key_change": _("proposed public key of units"),
 }
 
 FIELDS = {

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from joserfc.jwk import ECKey
+
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.sheets import write_csv
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -15,11 +17,12 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in.models import Passkey
+from tests.accounts.known_people import asked, claimed_account, invited_by, take_up
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, World, done, letter, new_uid
+from tests.support.world import BANGLI_PLACE, Client, World, done, letter, new_uid
 
 BALI = "Dinas Kependudukan dan Pencatatan Sipil Provinsi Bali"
 MORE_PEOPLE = (
@@ -95,8 +98,15 @@ SELECTS: dict[str, str] = {
     "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
     "lost_factor": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id"
     " WHERE c.change = 'factor'",
+    "consent": "SELECT c.id, c.state, c.id, u.id, NULL, NULL FROM account_consent c JOIN user_account u ON u.person_id = c.person_id"
+    " WHERE c.state = 'asked'",
+    "orphaned_consent": "SELECT c.id, c.state, c.id, NULL, NULL, NULL FROM account_consent c"
+    " JOIN user_account u ON u.person_id = c.person_id AND u.state = 'disabled' WHERE c.state = 'asked'",
+    "own_report": "SELECT id, state, id, user_id, NULL, NULL FROM user_change WHERE change = 'factor'",
     "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
+    "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
+    "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
     "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
@@ -149,6 +159,7 @@ def populate(world: World) -> None:
     for username in ("magetan.baru", "jatim.baru", "softorb.baru", "mandiri.baru", "bangli.staf"):
         head = f"{username.partition('.')[0]}.kepala"
         done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
+    _consents(world)
     _messages(world)
     operator3 = str(world.users["operator3"])
     done(world.client("admin1").post(f"/central-users/{operator3}/changes", {"change": "disable", "reason": "pindah"}), 202)
@@ -162,6 +173,20 @@ def _people(world: World) -> None:
     with world.context() as ctx:
         for number, (username, like, role) in enumerate(MORE_PEOPLE):
             world.add_user(ctx, Account(username, f"{username} Contoh", homes[like], frozenset({role}), f"X-{number:04}"))
+
+
+def _consents(world: World) -> None:
+    """Ask people of every kind of organisation about a further account, and two who have no account in use; report factors of their own."""
+    for of in ("operator1", "penyetuju1", "admin2", "magetan.kepala", "magetan.staf", "mandiri.staf", "softorb.staf"):
+        claimed_account(world, of, f"{of}.lagi", "bangli.kepala", Role.STAFF)
+        asked(world, f"{of}.lagi")
+    for number, username in (("198001012005011001", "bangli.satu"), ("198001012005011002", "bangli.dua")):
+        take_up(world, username, invited_by(world, "bangli.kepala", username, number))
+        done(world.client("bangli.kepala").post(f"/users/{world.users[username]}/changes", {"change": "disable"}))
+        invited_by(world, "jatim.kepala", f"{username}.lagi", number)
+        asked(world, f"{username}.lagi")
+    for head, username in (("jatim.kepala", "jatim.staf"), ("mandiri.kepala", "mandiri.staf")):
+        done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
 
 
 def _passkeys(world: World) -> None:
@@ -193,7 +218,30 @@ def _office(world: World, who: str) -> None:
     done(world.client("operator1").post("/handovers", body), 201)
     world.requested(who, asked)
     _to_be_destroyed(world, who, broken)
+    _reported(world, who, world.received(who, "R", 2), 1)
+    _public_keys(world, who, who, "LEN-CRD-1")
     sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _machine(world: World, who: str) -> Client:
+    own = world.organisation_of(who)
+    return world.machine(next(name for name, organisation in world.organisations.items() if organisation == own))
+
+
+def _reported(world: World, who: str, uids: list[str], confirmed: int) -> None:
+    """Let a program report the cards, the first of which a person of the holder confirms."""
+    machine, told = _machine(world, who), {"condition": "damaged", "note": "macet"}
+    reports = [done(machine.post(f"/cards/{uid}/reports", told))["pending_report"] for uid in uids]
+    for report in reports[:confirmed]:
+        done(world.client(who).post(f"/card-reports/{report}/confirm"))
+
+
+def _public_keys(world: World, who: str, proposer: str, model: str) -> None:
+    """Propose public keys for two units: a program sends one, a person proposes the other."""
+    for number, sender in zip(world.units(who, 2, model, "R"), (_machine(world, who), world.client(proposer)), strict=True):
+        unit = done(world.client(who).get("/units", hardware_number=number))["items"][0]["id"]
+        jwk = ECKey.generate_key("P-256", private=False).as_dict()
+        done(sender.post("/unit-key-changes", {"keys": [{"unit": unit, "public_jwk": jwk}]}), 201)
 
 
 def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
@@ -221,6 +269,9 @@ def _trade(world: World, maker: str, buyer: str, model: str) -> None:
     world.requested(buyer, uids[:1])
     sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
     refused_batch(world, maker, buyer)
-    _to_be_destroyed(world, maker, uids[2:])
+    _reported(world, maker, uids[2:], 1)
+    done(world.client(maker).post("/destructions", {"cards": uids[2:], "cause": "damaged"}), 201)
+    _reported(world, buyer, uids[:1], 0)
+    _public_keys(world, buyer, maker, model)
     _to_be_destroyed(world, buyer, world.institution_ready(buyer, maker, model).uids)
     world.batch([(numbers[3], model, secrets.token_hex(16), new_uid())], buyer, maker)

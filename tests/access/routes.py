@@ -24,20 +24,25 @@ UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # The kind of object that a route's first parameter names, by the beginning of its path. For a page about a new kind of object, add its
 # beginning here, and the kind's select to `objects.SELECTS` with its reading operation to `SEEN_BY`.
 STEMS: dict[str, str] = {
+    "/api/v1/account-consents/": "orphaned_consent",
     "/api/v1/activation-requests/": "activation_request",
     "/api/v1/activations/": "activation",
     "/api/v1/api-keys/": "api_key",
     "/api/v1/audit/": "leaf",
     "/api/v1/cards/": "card",
+    "/api/v1/card-reports/": "card_report",
     "/api/v1/central-users/": "central_user",
     "/api/v1/destructions/": "destruction",
     "/api/v1/handovers/": "handover",
     "/api/v1/jobs/": "job",
     "/api/v1/manifests/": "manifest",
+    "/api/v1/me/consents/": "consent",
+    "/api/v1/me/lost-factor-reports/": "own_report",
     "/api/v1/model-cases/": "model_case",
     "/api/v1/personalisation-requests/": "personalisation_request",
     "/api/v1/reference-changes/": "reference_change",
     "/api/v1/sessions/": "session",
+    "/api/v1/unit-key-changes/": "unit_key_change",
     "/api/v1/units/": "unit",
     "/api/v1/user-changes/": "user_change",
     "/api/v1/users/": "user",
@@ -47,6 +52,7 @@ STEMS: dict[str, str] = {
     "/bast/": "handover",
     "/jejak/": "audit_entry",
     "/kartu/": "card",
+    "/kartu/laporan/": "card_report",
     "/kunci-api/": "api_key",
     "/manifest/": "manifest",
     "/model/": "device_model",
@@ -57,19 +63,24 @@ STEMS: dict[str, str] = {
     "/pemusnahan/": "destruction",
     "/pengguna/": "user",
     "/pengguna/usulan/": "user_change",
+    "/pengguna/usulan/orang/": "orphaned_consent",
     "/pesan/": "message",
     "/personalisasi/": "personalisation_request",
     "/personalisasi/pembeli/": "buyer",
     "/profil/kunci-sandi/": "passkey",
+    "/profil/permintaan/": "consent",
+    "/profil/permintaan/keberatan/": "own_report",
     "/sesi/": "session",
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
+    "/unit/kunci/": "unit_key_change",
 }
 # Beginnings of paths whose parameter names no owned object, with a value that exists.
 FIXED: dict[str, str] = {
     "/aktivasi/berkas/templat.": "csv",
-    "/aktivasi/kartu/peta/": "35.20",
     "/organisasi/berkas/": "pks",
+    "/unit/kunci/templat.": "csv",
+    "/peta/dasar/": "negara",
     "/unit/templat.": "csv",
 }
 # Further parameters that name no part of the object, with a value that exists.
@@ -83,6 +94,10 @@ SEEN_BY: dict[str, str] = {
     "invited_head": "users.see",
     "leaf": "audit.read",
     "card": "card.view",
+    "consent": "session.self",
+    "orphaned_consent": "users.central",
+    "own_report": "session.self",
+    "card_report": "card.view",
     "central_user": "users.central",
     "destruction": "destruction.view",
     "handover": "handover.view",
@@ -101,6 +116,7 @@ SEEN_BY: dict[str, str] = {
     "personalisation_request": "personalisation.view",
     "session": "session.self",
     "unit": "unit.read",
+    "unit_key_change": "unit.read",
     "user": "users.see",
     "user_change": "users.central",
 }
@@ -108,7 +124,8 @@ SEEN_BY: dict[str, str] = {
 LISTS: dict[str, tuple[str, str]] = {
     stem.rstrip("/"): (kind, SEEN_BY[kind])
     for stem, kind in STEMS.items()
-    if stem.startswith("/api/") and kind not in ("leaf", "session", "user", "central_user", "user_change")
+    if stem.startswith("/api/")
+    and kind not in ("leaf", "session", "user", "central_user", "user_change", "consent", "own_report", "orphaned_consent")
 } | {"/api/v1/users": ("user", "users.see"), "/api/v1/audit": ("audit_entry", "audit.read")}
 # Well-formed bodies: the view must accept them and then look for its object. They change nothing where no object is found.
 NOTE = {"note": "catatan uji"}
@@ -125,6 +142,7 @@ _CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10",
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"digest": "0" * 64},
     "certify": {"digest": "0" * 64},
+    "answer": {"decision": "refuse"},
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
     "download": {"form": "jws"},
@@ -134,6 +152,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "reports": {"condition": "damaged", "note": "patah"},
     "results": {"results": [{"sam_uid": "30154B0100000001", "outcome": "personalised"}]},
     "review": {"decision": "accepted", "note": "sesuai"},
+    "take-up": {"digest": "0" * 64},
+    "terms": {"scopes": ["read"]},
     "revoke": {"reason": "salah tempat"},
     "usul-cabut": {"reason": "salah tempat"},
 }
@@ -146,8 +166,13 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 WITHOUT_BODY = ("tokens", "reissue")
 
 
+JWK = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 PAGE_BODIES: dict[str, dict[str, Any]] = {
+    "ambil": {"digest": "0" * 64},
+    "kunci": {"public_jwk": json.dumps(JWK)},
+    "laksanakan": {"digest": "0" * 64},
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
+    "jawab": BODIES["answer"],
     "lapor": BODIES["reports"],
     "pcid": BODIES["pcid"],
     "ubah": _LETTER | {"function": "R", "quantity": "1"},
@@ -158,6 +183,7 @@ ALSO: dict[str, set[int]] = {
     "GET /pemusnahan/<uuid:destruction_id>/foto/<int:number>": {404},  # no photo before it is recorded
     "GET /kartu/<string:uid>/foto/<int:number>": {404},  # no photo came with the report
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
+    "POST /pengguna/usulan/orang/<uuid:consent_id>": {404},  # proposed over the API already
     "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
     "POST /personalisasi/<uuid:request_id>/ubah": {404},
     "POST /kartu/<string:uid>/usul-cabut": {404},  # the card has no valid manifest

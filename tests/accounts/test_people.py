@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from typing import Any
@@ -11,11 +12,12 @@ import pyotp
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from sifilma.accounts import proposals, service
+from sifilma.accounts import enrolments, proposals
 from sifilma.identity.models import User
+from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
-from sifilma.kernel.ids import uuid7
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
+from tests.accounts.known_people import further_account
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
@@ -29,19 +31,30 @@ def invited(world: World, **more: Any) -> str:
     return str(answer["invitation"]).rpartition("/")[2]
 
 
-def seed_of(world: World, secret: str) -> str:
-    """Return the authenticator's seed that the invitation's page shows."""
-    page = world.app.test_client().get(f"/undangan/{secret}")
-    assert page.status_code == 200
-    with world.context() as ctx:
-        return service.enrolment_seed(world.settings, service.get_invitation(ctx, secret))
+def seed_shown(page: Any) -> str:
+    """Return the authenticator's seed that the page of an invitation shows."""
+    found = re.search(r"<code>([A-Z2-7]{32})</code>", page.get_data(as_text=True))
+    assert found, page.status_code
+    return found[1]
+
+
+def looked(world: World, secret: str) -> dict[str, str]:
+    """Look at an invitation over the API. Return the body with which the account is taken up."""
+    view = done(world.anonymous().post("/invitations/view", {"invitation": secret}))
+    code = pyotp.TOTP(view["seed"]).at(world.clock.now())
+    return {"invitation": secret, "password": PASSWORD, "browser": view["browser"], "code": code}
+
+
+def taken_up(world: World, secret: str) -> int:
+    """Look at an invitation and take it up; return the status of the answer."""
+    return int(world.anonymous().post("/invitations/enrol", looked(world, secret)).status_code)
 
 
 def test_an_invitation_is_accepted_once_with_a_password_of_ones_own(world: World) -> None:
     secret = invited(world)
-    seed = seed_of(world, secret)
-    assert seed_of(world, secret) == seed  # the page shows the same seed again
-    body = {"invitation": secret, "password": PASSWORD, "code": pyotp.TOTP(seed).at(world.clock.now())}
+    view = done(world.anonymous().post("/invitations/view", {"invitation": secret}))
+    seed = view["seed"]
+    body = {"invitation": secret, "password": PASSWORD, "browser": view["browser"], "code": pyotp.TOTP(seed).at(world.clock.now())}
     wrong = world.anonymous().post("/invitations/enrol", body | {"code": "000000"})
     assert (wrong.status_code, wrong.json["errors"][0]["field"]) == (422, "code")
     assert world.anonymous().post("/invitations/enrol", body).status_code == 204
@@ -144,12 +157,9 @@ def test_the_database_refuses_incompatible_capabilities(world: World) -> None:
     ):
         with pytest.raises(DBAPIError):
             world.sql(statement)
-    [(person, organisation)] = world.sql("SELECT person_id, organisation_id FROM user_account WHERE username = 'admin1'")
-    ids = {"person_id": UUID(str(person)), "organisation_id": UUID(str(organisation))}
-    with world.context() as ctx:  # a second and a third account of the same person
-        for name, state in (("second", "disabled"), ("third", "invited")):
-            world.users[name] = uuid7()
-            ctx.session.add(User(id=world.users[name], username=name, state=state, created_at=ctx.now, **ids))
+    for username, held in (("second", Role.OPERATOR), ("third", Role.OPERATOR)):
+        further_account(world, "admin1", username, "admin1", held)
+    world.change_account("second", state="disabled")
     world.give_role("second", "approver")  # as long as it is disabled
     with pytest.raises(DBAPIError, match="these capabilities never meet"):
         world.give_role("third", "approver")
@@ -183,16 +193,13 @@ def test_an_account_disabled_while_its_invitation_is_accepted_stays_disabled(
     person = {"username": "umi.contoh", "name": "Umi Contoh", "id_kind": "nip", "id_number": "199505052020032015", "roles": ["staff"]}
     made = done(head.post("/users", person), 201)
     secret = made["invitation"].rpartition("/")[2]
-    world.anonymous().open("GET", f"/undangan/{secret}")
-    with world.context() as ctx:
-        seed = service.enrolment_seed(world.settings, service.get_invitation(ctx, secret))
+    taken = looked(world, secret)
 
     def disabled_meanwhile(password: str) -> str:
         done(start_in_background(lambda: head.post(f"/users/{made['user']['id']}/changes", {"change": "disable"}))())
         return hash_password(password)
 
-    monkeypatch.setattr(service, "hash_password", disabled_meanwhile)
-    taken = {"invitation": secret, "password": "empat gajah naik sepeda", "code": pyotp.TOTP(seed).at(world.clock.now())}
+    monkeypatch.setattr(enrolments, "hash_password", disabled_meanwhile)
     assert world.anonymous().post("/invitations/enrol", taken).status_code == 404
     assert world.sql("SELECT state FROM user_account WHERE username = 'umi.contoh'")[0][0] == "disabled"
 

@@ -182,7 +182,7 @@ def test_an_administrator_invites_first_heads_and_renews_links_of_heads_only(sql
 
 def test_a_key_is_shown_once_and_refused_once_revoked(world: World) -> None:
     head = english(world, "magetan.kepala")
-    answer = head.send("/kunci-api", name="Server aktivasi")
+    answer = head.send("/kunci-api", name="Server aktivasi", scopes=["read", "activations"])
     key = re.search(r"sf_[\w-]{40,}", answer.get_data(as_text=True))
     assert answer.status_code == 201
     assert key

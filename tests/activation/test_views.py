@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from sifilma.kernel.db import db
 from tests.activation.conftest import verified
+from tests.audit.row_changes import past_the_triggers
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, goes_to, words
 from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Ready, World, done, letter
@@ -200,20 +200,6 @@ def test_the_form_offers_only_the_machine_of_a_tied_card(sqlite_world: World) ->
     assert len(re.findall(r'<option value="HW-', free)) == 2
 
 
-def test_the_map_data_is_geojson_of_the_region(sqlite_world: World) -> None:
-    office = Visitor(sqlite_world, OFFICE)
-    countries = json.loads(office.get("/aktivasi/kartu/peta/negara.json").get_data())
-    assert {"Indonesia", "Malaysia"} <= {feature["properties"]["name"] for feature in countries["features"]}
-    answer = office.get("/aktivasi/kartu/peta/35.20.json")
-    regency = json.loads(answer.get_data())
-    assert "max-age" in answer.headers["Cache-Control"]
-    assert len(regency["features"]) > 200
-    assert {feature["geometry"]["type"] for feature in regency["features"]} == {"Point"}
-    assert all(feature["properties"]["code"].startswith("35.20.") for feature in regency["features"])
-    assert office.get("/aktivasi/kartu/peta/99.99.json").status_code == 422
-    assert Visitor(sqlite_world).get("/aktivasi/kartu/peta/negara.json").status_code == 303
-
-
 def test_the_statements_of_a_page_do_not_grow_with_the_cards(sqlite_world: World) -> None:
     world, office = sqlite_world, Visitor(sqlite_world, OFFICE)
     ready, answers = world.active(count=3)
@@ -242,3 +228,65 @@ def test_lists_are_filtered_and_exported(sqlite_world: World) -> None:
     assert number in office.get("/aktivasi", unduh="csv").get_data(as_text=True)
     assert ready.uids[0] in office.get("/aktivasi/riwayat", unduh="csv", uid=ready.uids[0].lower()).get_data(as_text=True)
     assert ready.uids[0] not in Visitor(sqlite_world, "bangli.kepala").get("/aktivasi/riwayat", unduh="csv").get_data(as_text=True)
+
+
+def test_a_pasted_link_is_the_position_with_and_without_a_script(world: World) -> None:
+    ready, office = world.ready(), Visitor(world, OFFICE)
+    link = "https://www.google.com/maps/place/Kantor/@-7.1,111.9,17z/data=!8m2!3d-7.6536!4d111.328"
+    asked_ = office.get("/aktivasi/kartu/tempat", pasted=link, ikuti="1").get_data(as_text=True)
+    assert 'data-latitude="-7.6536000" data-longitude="111.3280000" data-at="[-7.6536, 111.328]"' in asked_
+    assert 'data-outcome="PASS"' in asked_
+    filled = office.send("/aktivasi/kartu/isi", address="Kantor", regency="51.06", pasted=link).get_data(as_text=True)
+    assert 'value="-7.6536000"' in filled
+    assert 'data-outcome="PASS"' in filled
+    address = goes_to(office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], latitude="", longitude="", source="", pasted=link)))
+    shown = done(world.client(OFFICE).get(f"/activations/{address.partition('?')[0].rpartition('/')[2]}"))
+    assert (shown["latitude"], shown["longitude"], shown["source"]) == (-7.6536, 111.328, "typed")
+
+
+def test_a_short_link_is_refused_in_words_beside_the_other_errors(sqlite_world: World) -> None:
+    ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
+    form = typed(ready, ready.uids[0], latitude="", longitude="", address="", pasted="https://maps.app.goo.gl/Ab1")
+    page = office.send("/aktivasi/kartu", **form)
+    html = page.get_data(as_text=True)
+    assert page.status_code == 422
+    assert re.findall(r'<small class="wrong" id="e-(\w+)"', html) == ["pasted", "address"]
+    assert "Tautan pendek" in html
+    assert 'value="https://maps.app.goo.gl/Ab1"' in html
+
+
+def test_degrees_and_minutes_are_typed_and_what_is_no_number_is_told_in_words(sqlite_world: World) -> None:
+    ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
+    form = typed(ready, ready.uids[0], latitude="tujuh", longitude="111°19'40,8\" BT")
+    assert "Lintang berupa angka" in office.send("/aktivasi/kartu", **form).get_data(as_text=True)
+    goes_to(office.send("/aktivasi/kartu", **form | {"latitude": "7°39'12,96\" LS"}))
+
+
+def test_a_place_outside_the_region_of_the_office_is_told_before_saving_and_needs_a_reason(world: World) -> None:
+    ready, office = world.ready(), Visitor(world, OFFICE)
+    code = str(BANGLI_PLACE["region_code"])
+    at = {name: str(BANGLI_PLACE[name]) for name in ("latitude", "longitude")}
+    away = {"province": code[:2], "regency": code[:5], "district": code[:8], "region_code": code} | at
+    looked = office.get("/aktivasi/kartu/tempat", **away).get_data(as_text=True)
+    assert 'data-outcome="PASS"' in looked
+    assert "di luar wilayah kantor Anda" in looked
+    assert "check-circle" not in looked
+    page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], **away))
+    html = page.get_data(as_text=True)
+    assert page.status_code == 422
+    assert '<div id="alasan">' in html
+    assert re.search(r'name="reason"[^>]* required', html)
+    goes_to(office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], **away, reason="Layanan keliling")))
+    other = world.ready(who="bangli.kepala", function="R")
+    told = done(world.client("bangli.kepala").post("/activations", world.activation(other, other.uids[0])), 201)
+    assert told["warnings"] == ["The place lies outside the region of your office."]
+
+
+def test_a_new_form_begins_with_address_and_region_of_the_office(sqlite_world: World) -> None:
+    past_the_triggers(sqlite_world, "UPDATE organisation SET address = 'Jalan Contoh 1' WHERE region_code = '35.20'")
+    office = Visitor(sqlite_world, OFFICE)
+    for page in (office.get("/aktivasi/kartu"), office.send("/aktivasi/kartu/isi", sam_uid="04")):
+        html = page.get_data(as_text=True)
+        assert "Jalan Contoh 1</textarea>" in html
+        assert '<option value="35.20" selected>' in html
+        assert 'value="35.20.06"' in html

@@ -14,7 +14,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sifilma.accounts.proposals import PROPOSALS as USER_CHANGES
-from sifilma.accounts.service import give_roles
 from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals import four_eyes
@@ -25,7 +24,7 @@ from sifilma.approvals.service import Submissions
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.destruction.service import WAY as DESTRUCTION
-from sifilma.identity.models import AccountState, User
+from sifilma.identity.models import User
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
@@ -34,6 +33,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.reference import PROPOSALS as REFERENCE
 from sifilma.personalisation.service import WAY as PERSONALISATION
+from tests.accounts.known_people import further_account
 from tests.oversight.case_steps import recorded
 from tests.oversight.test_reference import proposed
 from tests.support.visitor import one_id
@@ -60,28 +60,12 @@ class Asked:
 
 def approver_account(world: World, username: str) -> tuple[UUID, UUID]:
     """The person of an account, and an account of theirs as an approver: four eyes are about persons, not about roles."""
-    central = world.organisation_of("penyetuju1")
-    with world.context() as ctx:
-        user = ctx.session.get_one(User, world.users[username])
-        name = f"{username}.kedua"
-        known = ctx.session.scalars(select(User).where(User.username == name)).first()
-        if "approver" in user.roles or known:
-            return user.person_id, (known or user).id
-        second = User(
-            id=uuid7(),
-            person_id=user.person_id,
-            organisation_id=central,
-            username=name,
-            state=AccountState.ACTIVE,
-            password_hash=user.password_hash,
-            totp_sealed=user.totp_sealed,
-            totp_last_step=0,
-            created_at=world.start,
-        )
-        ctx.session.add(second)
-        ctx.session.flush()
-        give_roles(ctx, second, frozenset({Role.APPROVER}))
-        return second.person_id, second.id
+    name = f"{username}.kedua"
+    if Role.APPROVER in world.roles_of(username):
+        name = username
+    elif name not in world.users:
+        further_account(world, username, name, "penyetuju1", Role.APPROVER)
+    return UUID(one_id(world, "SELECT person_id FROM user_account WHERE username = :name", name=name)), world.users[name]
 
 
 def ask(world: World, way: Submissions, thing_id: UUID, who: str, predicate: Predicate = four_eyes.approvable) -> Asked:

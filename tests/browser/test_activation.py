@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Geolocation, Page, Route, expect
 
-from tests.support.browser import DESK, PHONE, press, reach, signed_in, sound
+from tests.support.browser import DESK, PHONE, WIDTHS, press, reach, signed_in, sound
 from tests.support.servers import ROOT, Server
 from tests.support.world import World, letter, new_uid
 
@@ -124,15 +125,11 @@ def test_a_card_is_activated_by_keyboard_alone_with_typed_coordinates(server: tu
     uid = ready.uids[0]
     page = signed_in(browser, made, world, OFFICE, DESK)
     page.goto("/aktivasi/kartu")
-    typed = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid], "address": "Kantor Dinas"}
+    typed = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid]}
     page.focus("[name=sam_uid]")
-    for name, text in typed.items():
+    for name, text in (typed | {"latitude": "-7,6536", "longitude": "111,3280", "address": "Kantor Dinas"}).items():
         reach(page, name)
         page.keyboard.type(text)
-    for name, text in (("latitude", "-7,6536"), ("longitude", "111,3280")):
-        reach(page, name)
-        page.keyboard.type(text)
-    page.keyboard.press("Tab")
     page.wait_for_selector("#hasil .good")
     assert page.input_value("[name=source]") == "typed"
     reach(page, "", "button[type=submit]:text('Aktivasi')")
@@ -140,6 +137,37 @@ def test_a_card_is_activated_by_keyboard_alone_with_typed_coordinates(server: tu
         page.keyboard.press("Enter")
     assert "/aktivasi/riwayat/" in page.url
     sound(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_pasted_link_moves_the_map_and_a_place_elsewhere_asks_for_its_reason(
+    server: tuple[World, Server], browser: Browser, width: int
+) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, OFFICE, width)
+    page.goto("/aktivasi/kartu")
+    button, filled = (page.locator(one).bounding_box() for one in ("#lokasi", "[name=region_code]"))
+    assert button is not None
+    assert filled is not None
+    assert button["y"] < filled["y"]
+    page.fill("[name=pasted]", "https://www.google.com/maps/place/X/@-8.1,115.9,17z/data=!8m2!3d-8.4543!4d115.3549")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#hasil .wait")
+    assert (page.input_value("[name=latitude]"), page.input_value("[name=pasted]")) == ("-8.4543000", "")
+    assert page.is_visible("[name=reason][required]")
+    page.wait_for_selector("#peta canvas[data-drawn]:not([data-drawn=''])", state="attached")
+    page.wait_for_selector("#peta .pin")
+    sound(page)
+    page.fill("[name=latitude]", "7°39'13\" LS")
+    page.fill("[name=longitude]", "111°19'41\" BT")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#hasil .good")
+    assert not page.is_visible("[name=reason]")
+    assert page.locator("#peta .pin").is_visible()
+    page.fill("[name=pasted]", "https://maps.app.goo.gl/Ab1Cd2")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#hasil .bad:text('Tautan pendek')")
+    assert page.input_value("[name=pasted]") == "https://maps.app.goo.gl/Ab1Cd2"
 
 
 def test_late_answers_change_neither_the_focus_nor_later_input(server: tuple[World, Server], browser: Browser) -> None:

@@ -32,6 +32,8 @@ def test_the_directorate_zooms_in_to_one_card(server: tuple[World, Server], brow
     page.goto("/peta")
     page.locator(".cluster", has_text="3").wait_for()
     page.locator(".reader").wait_for()
+    page.wait_for_selector("canvas[data-drawn]:not([data-drawn=''])", state="attached")
+    assert "geoBoundaries" in page.inner_text(".leaflet-control-attribution")
     sound(page)
     press(page, "a:text('Jawa Timur')")
     sound(page)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pyotp
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.accounts.known_people import asked, invited_by, take_up
 from tests.support.browser import WIDTHS, code, opened, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World
@@ -68,6 +72,83 @@ def test_a_user_is_invited_enrols_signs_in_and_is_disabled(server: tuple[World, 
     assert "dinonaktifkan" in head.inner_text("[role=status]")
     staff.goto("/")
     assert staff.url.endswith("/masuk")
+
+
+def enrolled(page: Page, world: World, username: str) -> None:
+    """Fill in the page of an invitation with the seed that it shows, and send it."""
+    page.click("summary")
+    world.seeds[username] = page.inner_text("details code").replace(" ", "")
+    for name, value in (("password", PASSWORD), ("repeat", PASSWORD), ("code", code(world, username))):
+        page.fill(f"[name={name}]", value)
+    press(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_known_person_takes_a_further_account_up_from_the_one_they_have(
+    server: tuple[World, Server], browser: Browser, width: int
+) -> None:
+    world, made = server
+    world.clock.set(datetime.now(UTC))
+    number, known = f"19800101 200501 1 {width % 1000:03}", f"umi.lama{width}"
+    take_up(world, known, invited_by(world, "bangli.kepala", known, number))
+    head, stranger = signed_in(browser, made, world, "magetan.kepala", width), opened(browser, made, width)
+    head.goto("/pengguna/baru")
+    fill_invitation(head, f"umi.baru{width}", "staff", number)
+    press(head)
+    assert "dikenal" not in head.inner_text("main")
+    stranger.goto(link_of(head))  # whoever has the link sees what everybody sees, and takes nothing up
+    assert f"Umi Contoh umi.baru{width}" in stranger.inner_text("h1")
+    sound(stranger)
+    world.users[f"umi.baru{width}"] = UUID(str(world.sql("SELECT id FROM user_account WHERE username = :n", n=f"umi.baru{width}")[0][0]))
+    asked(world, f"umi.baru{width}")
+    me = signed_in(browser, made, world, known, width)
+    press(me, "main a:has-text('Akun tambahan dikatakan milik Anda')")
+    assert "Akun tambahan: Dinas Kependudukan" in me.inner_text("main")
+    sound(me)
+    press(me, "button:has-text('Milik saya')")
+    assert "Selamat datang" in me.inner_text("h1")
+    sound(me)
+    enrolled(me, world, f"umi.baru{width}")
+    assert me.url.endswith("/masuk")
+    head.goto("/pengguna")
+    assert f"{known} Contoh" in head.inner_text("main")  # the registered name, now that it was taken up
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_person_objects_to_the_report_of_a_factor_that_is_not_lost(server: tuple[World, Server], browser: Browser, width: int) -> None:
+    world, made = server
+    lost = "mandiri.kepala" if width == WIDTHS[0] else "bpjs.kepala"
+    admin = signed_in(browser, made, world, "admin1", width)
+    admin.goto(f"/pengguna/{world.users[lost]}")
+    admin.click("summary:has-text('Faktor kedua hilang')")
+    admin.fill("[name=reason]", "Katanya ponselnya hilang")
+    press(admin, "button:has-text('Laporkan hilang')")
+    me = signed_in(browser, made, world, lost, width)
+    press(me, "main a:has-text('Faktor kedua Anda dilaporkan hilang')")
+    assert "Katanya ponselnya hilang" in me.inner_text("main")
+    sound(me)
+    press(me, "button:has-text('ajukan keberatan')")
+    assert "faktor kedua Anda tetap" in me.inner_text("[role=status]")
+    sound(me)
+    other = signed_in(browser, made, world, "admin2", width)
+    other.goto("/pengguna/usulan")
+    assert "Katanya ponselnya hilang" not in other.inner_text("main")
+
+
+def test_recovery_codes_are_not_shown_again_by_going_back_or_loading_again(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    page = signed_in(browser, made, world, "magetan.staf", WIDTHS[0])
+    page.goto("/profil")
+    press(page, "button:has-text('kode pemulihan')")
+    first = page.locator("#kode li").first.inner_text()
+    page.reload()  # Chromium sends the form again
+    assert page.locator("#kode").count() == 0
+    assert first not in page.content()
+    page.goto("/profil")
+    for _ in range(2):
+        page.evaluate("setTimeout(() => history.back(), 0)")
+        page.wait_for_timeout(500)
+        assert first not in page.content()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

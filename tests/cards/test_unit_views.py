@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from sifilma.cards import import_table
 from sifilma.documents.sheets import read, write_csv, write_xlsx
 from sifilma.kernel.db import db
 from tests.support.counting import counted
@@ -66,7 +67,7 @@ def test_the_template_names_the_columns_that_are_read(sqlite_world: World, kind:
     answer = page(sqlite_world, "magetan.kepala", f"/unit/templat.{kind}")
     assert answer.headers["Content-Disposition"].startswith("attachment")
     if kind == "csv":
-        assert next(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig")))) == list(COLUMNS)
+        assert next(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig")))) == list(import_table.COLUMNS)
     assert page(sqlite_world, "magetan.kepala", "/unit/templat.exe").status_code == 404
 
 
@@ -153,7 +154,7 @@ def test_a_missing_pcid_is_supplied_on_the_page_by_those_who_may(sqlite_world: W
     assert "Supply the PCID" not in english(sqlite_world, "auditor1").text(f"/unit/{unit}")
     maker = english(sqlite_world, "softorb.kepala")
     assert "Supply the PCID" in maker.text(f"/unit/{unit}")
-    assert "JWK" not in maker.seen
+    assert "Propose a public key" in maker.seen
     assert maker.send(f"/unit/{unit}/pcid", pcid="12").status_code == 422
     assert "A PCID has 32 hexadecimal digits" in maker.seen
     assert landed(maker.send(f"/unit/{unit}/pcid", pcid="ab" * 16)).endswith("selesai=supplied")

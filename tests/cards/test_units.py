@@ -71,7 +71,7 @@ def test_a_missing_pcid_is_supplied_once_by_the_owner_or_the_maker(world: World,
     assert "sam_perso" in str(entry[0][1])
 
 
-def test_a_supplied_pcid_must_be_unique_and_only_the_owner_supplies_a_key(sqlite_world: World) -> None:
+def test_a_supplied_pcid_must_be_unique_and_a_key_beside_it_is_proposed(sqlite_world: World) -> None:
     world = sqlite_world
     first, second = unit_without_pcid(world), unit_without_pcid(world)
     done(world.machine("BANK MANDIRI").post(f"/units/{first}/pcid", {"pcid": PCID}))
@@ -79,23 +79,32 @@ def test_a_supplied_pcid_must_be_unique_and_only_the_owner_supplies_a_key(sqlite
     assert maker.post(path, {"pcid": PCID}).json["errors"][0]["field"] == "pcid"
     key = ECKey.generate_key("P-256", private=False).as_dict()
     other = {"pcid": PCID[::-1], "public_jwk": key}
-    assert maker.post(path, other).json["errors"][0]["field"] == "public_jwk"
-    assert done(world.client("mandiri.kepala").post(path, other))["has_public_key"]
+    supplied = done(maker.post(path, other))
+    assert (supplied["has_public_key"], supplied["public_key_change"] is not None) == (False, True)
+    change = done(world.client("mandiri.kepala").get(f"/unit-key-changes/{supplied['public_key_change']}"))
+    assert (change["state"], change["by"]) == ("proposed", str(world.organisation_of("softorb.kepala")))
 
 
-def test_no_public_key_of_megabytes_is_stored(sqlite_world: World) -> None:
+def test_public_keys_of_other_sizes_members_and_curves_are_refused_early(sqlite_world: World) -> None:
     world = sqlite_world
     client, key = world.client("mandiri.kepala"), ECKey.generate_key("P-256", private=False).as_dict()
     unit = {"hardware_number": "JWK-1", "model": "SOFTORB-CRD-1", "function": "R"}
-    for large in (key | {"x5c": ["A" * 3_000_000]}, key | {"x": "A" * 5000}):
-        refused = client.post("/units", unit | {"public_jwk": large})
-        assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "public_jwk")
-        refused = client.post(f"/units/{unit_without_pcid(world)}/pcid", {"pcid": PCID, "public_jwk": large})
+    off_the_curve = key | {"y": key["x"]}
+    other_curve = ECKey.generate_key("P-384", private=False).as_dict()
+    for wrong in (
+        key | {"x5c": ["A" * 3_000_000]}, key | {"x": "A" * 5000}, key | {"x5c": ["A"]}, key | {"kid": "A" * 201}, key | {"d": key["x"]},
+        key | {"k": "A"}, key | {"x": f"{key['x']}="}, {name: key[name] for name in ("kty", "crv", "x")}, off_the_curve, other_curve,
+        key | {"x": [key["x"]]}, key | {"kid": {"a": 1}},
+    ):  # fmt: skip
+        refused = client.post("/units", unit | {"public_jwk": wrong})
+        assert (refused.status_code, refused.json["errors"][0]["field"].rpartition(".")[2]) == (422, "public_jwk"), sorted(wrong)
+        assert len(refused.get_data()) < 2000  # nothing of the input is repeated
+        refused = client.post(f"/units/{unit_without_pcid(world)}/pcid", {"pcid": PCID, "public_jwk": wrong})
         assert refused.status_code in (413, 422)
-    done(client.post("/units", unit | {"public_jwk": key | {"x5c": ["A" * 2000], "kid": "reader 7"}}), 201)
-    done(client.post(f"/units/{unit_without_pcid(world)}/pcid", {"pcid": PCID, "public_jwk": key | {"kid": "reader 8"}}))
-    stored = [json.loads(text) for (text,) in world.sql("SELECT CAST(public_jwk AS text) FROM unit") if text]
-    assert [sorted(jwk) for jwk in stored if jwk] == [["crv", "kty", "x", "y"]] * 2
+    assert world.sql("SELECT COUNT(*) FROM unit_key")[0][0] == 0
+    done(client.post("/units", unit | {"public_jwk": key | {"kid": "reader 7", "use": "enc"}}), 201)
+    stored = [json.loads(text) for (text,) in world.sql("SELECT CAST(jwk AS text) FROM unit_key")]
+    assert [sorted(jwk) for jwk in stored] == [["crv", "kty", "x", "y"]]
 
 
 def test_a_unit_whose_pcid_came_later_is_activated(sqlite_world: World) -> None:

@@ -143,6 +143,12 @@ def test_the_server_of_messages_is_asked(sqlite_world: World, examine: Examine) 
     assert failed(found) & {"messages"} == {"messages"}
 
 
+def test_maps_without_their_base_are_told(sqlite_world: World, examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "WARN files" not in examine(sqlite_world)
+    monkeypatch.setattr("sifilma.regions.prepared.find", lambda _name: None)
+    assert "python -m sifilma.regions" in examine(sqlite_world)["WARN files"][0]
+
+
 def test_a_misspelt_variable_is_named(sqlite_world: World, examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIFILMA_TRUSTED_PROXY", "1")
     assert "do you mean SIFILMA_TRUSTED_PROXIES?" in examine(sqlite_world)["WARN settings"][0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sifilma.accounts.service import get_invitation
+from sifilma.accounts.enrolments import get_invitation
 from sifilma.kernel import idempotency
 from sifilma.kernel.errors import Conflict, NotFound, TooMany
 from sifilma.kernel.idempotency import Claim

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import pyotp
+from joserfc.jwk import ECKey
 
+from sifilma.accounts import consents
 from sifilma.activation import tasks
 from sifilma.demo.sample_files import photo
 from sifilma.kernel.actor import Actor
@@ -17,7 +18,8 @@ from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
-from tests.accounts.test_people import PASSWORD, STAFF, invited, seed_of
+from tests.accounts.known_people import accepted, asked, invited_by, take_up
+from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
@@ -25,7 +27,7 @@ from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, Ready, World, done, new_uid
+from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
 
@@ -68,18 +70,36 @@ def _accounts(world: World) -> None:
     assert world.client(HEAD).call("DELETE", "/session").status_code == 204
     head = world.client(HEAD)
     secret = invited(world)
-    code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
-    assert world.anonymous().post("/invitations/enrol", {"invitation": secret, "password": PASSWORD, "code": code}).status_code == 204
+    assert taken_up(world, secret) == 204
     people = {row["username"]: row["id"] for row in done(head.get("/users"))["items"]}
     for what in ("disable", "enable", "disable"):
         done(head.post(f"/users/{people[STAFF['username']]}/changes", {"change": what}))
         world.clock.advance(seconds=20)
     key = done(head.post("/api-keys", {"name": "mesin"}), 201)
     done(head.call("DELETE", f"/api-keys/{key['id']}"))
+    kept = done(head.post("/api-keys", {"name": "layar", "scopes": ["read", "units"]}), 201)
+    done(head.post(f"/api-keys/{kept['id']}/terms", {"scopes": ["read"], "addresses": ["192.0.2.0/24"]}))
     central = {"username": "operator9", "name": "Vina Contoh", "id_kind": "nip", "id_number": "199001012015032016", "roles": ["operator"]}
     proposed = done(world.client("admin1").post("/central-users", central | {"organisation": str(world.organisation_of("admin1"))}), 202)
     done(world.client("admin2").post(f"/user-changes/{proposed['proposal']}/decision", {"decision": "execute"}))
     _replace_lost_factor(world)
+    _consents(world)
+
+
+def _consents(world: World) -> None:
+    """Ask known people: one accepts, one refuses, one lets it expire, one has no living account, so that two administrators decide."""
+    number, jatim = "198001012005011001", "jatim.kepala"
+    take_up(world, "umi.lama", invited_by(world, "bangli.kepala", "umi.lama", number))
+    for username in ("x.jatim", "y.jatim", "z.jatim"):
+        invited_by(world, jatim, username, number)
+    accepted(world, "umi.lama", "x.jatim")
+    done(world.client("umi.lama").post(f"/me/consents/{asked(world, 'y.jatim')}/answer", {"decision": "refuse"}))
+    invited_by(world, jatim, "w.jatim", str(STAFF["id_number"]))
+    proposal = done(world.client("admin1").post(f"/account-consents/{asked(world, 'w.jatim')}/proposal"), 202)["id"]
+    link = done(world.client("admin2").post(f"/user-changes/{proposal}/decision", {"decision": "execute"}))["invitation"]
+    take_up(world, "w.jatim", link.rpartition("/")[2])
+    reported = done(world.client("magetan.kepala").post(f"/users/{world.users['magetan.staf']}/lost-factor", {"reason": "hilang"}), 202)
+    done(world.client("magetan.staf").post(f"/me/lost-factor-reports/{reported['id']}/objection"))
 
 
 def _replace_lost_factor(world: World) -> None:
@@ -127,13 +147,32 @@ def _bangli(world: World) -> None:
     done(world.client("operator1").post(f"/activations/{answer['id']}/review", {"decision": "accepted", "note": "surat tugas"}))
     done(client.post("/activations", world.activation(ready, ready.uids[1], **BANGLI_PLACE)), 201)
     done(client.post(f"/cards/{ready.uids[1]}/reports", {"condition": "locked", "note": "terkunci"}))
+    own = next(name for name, key in world.organisations.items() if key == world.organisation_of("bangli.kepala"))
+    for uid, decision in zip(world.received("bangli.kepala", "R", 2), ("confirm", ""), strict=True):
+        _reported(world, world.machine(own), "bangli.kepala", uid, decision)
 
 
 def _bank(world: World) -> None:
-    """Activate a bank's card with the API key of its machine."""
+    """Activate a bank's card with the API key of its machine, which reports it; the unit has a public key, and gets another."""
     ready = world.institution_ready()
+    uid = ready.uids[0]
+    world.unit_key(ready.hardware[uid], ECKey.generate_key("P-256", private=False).as_dict())
     name = next(name for name, key in world.organisations.items() if key == world.organisation_of("mandiri.kepala"))
-    done(world.machine(name).post("/activations", world.activation(ready, ready.uids[0])), 201)
+    machine, head = world.machine(name), world.client("mandiri.kepala")
+    done(machine.post("/activations", world.activation(ready, uid)), 201)
+    unit = done(head.get("/units", hardware_number=ready.hardware[uid]))["items"][0]["id"]
+    sent_key = {"keys": [{"unit": unit, "public_jwk": ECKey.generate_key("P-256", private=False).as_dict()}]}
+    change = done(machine.post("/unit-key-changes", sent_key), 201)
+    done(head.post(f"/unit-key-changes/{change['id']}/take-up", {"digest": change["digest"]}))
+    done(head.post(f"/unit-key-changes/{change['id']}/reject", {"note": "sidik tidak sama"}))
+    _reported(world, machine, "mandiri.kepala", uid, "withdraw")
+
+
+def _reported(world: World, machine: Client, who: str, uid: str, decision: str) -> None:
+    """Let a program report a card, and a person decide, if `decision` names a verb."""
+    report = done(machine.post(f"/cards/{uid}/reports", {"condition": "damaged", "note": "macet"}))["pending_report"]
+    if decision:
+        done(world.client(who).post(f"/card-reports/{report}/{decision}", {"note": "dilihat sendiri"}))
 
 
 def _papers(world: World) -> None:
@@ -209,6 +248,7 @@ def _tokens(world: World) -> str:
         assert tasks.expire_tokens(ctx) == 2
     with world.context() as ctx:
         assert tasks.expire_requests(ctx) == 1
+        assert consents.expire_consents(ctx) == 1
     cancelled, _ = world.tokens(HEAD, ready.uids, "new", "R")
     done(world.client(HEAD).post(f"/activation-requests/{cancelled}/cancel", {"note": "ganti"}))
     request = world.requested(HEAD, ready.uids)["id"]

@@ -15,6 +15,8 @@ KEY = "organisation_id, name, prefix, created_by, created_at, seal"
 PASSKEY = "user_id, name, public_key, sign_count, created_at, seal"
 
 _USED = "(SELECT object_id FROM audit_entry WHERE action='user.disable' LIMIT 1)"
+_BY_ADMIN1 = "created_by=(SELECT id FROM user_account WHERE username='admin1')"
+_OF_ADMIN1 = "user_id=(SELECT id FROM user_account WHERE username='admin1')"
 PEOPLE = [
     plant("otp-once", "user", "used the code of step 1 2 times",
           "UPDATE audit_entry SET data='{\"step\": 1}' WHERE action IN ('session.started', 'session.stepped_up')"),
@@ -41,6 +43,25 @@ PEOPLE = [
           "UPDATE user_account SET person_id=(SELECT person_id FROM user_account WHERE username='admin1') WHERE username='operator1'"),
     plant("capabilities", "person", "holds capabilities that never meet in one person",
           "UPDATE user_account SET person_id=(SELECT person_id FROM user_account WHERE username='auditor1') WHERE username='operator1'"),
+    plant("consent", "person", "has 2 accounts to which nobody consented",
+          "UPDATE user_account SET person_id=(SELECT person_id FROM user_account WHERE username='penyetuju1') WHERE username='magetan.staf'"),
+    plant("consent", "person", "has 2 accounts to which nobody consented", "UPDATE account_consent SET state='refused' WHERE state='accepted'"),
+    plant("consent", "user", "is active, and only claims to be a person", "UPDATE user_account SET state='active', password_hash='x', totp_sealed=(SELECT totp_sealed FROM user_account WHERE username='admin1')"
+          " WHERE username='y.jatim'"),
+    plant("consent", "account_consent", "was accepted by somebody else than the person",
+          "UPDATE account_consent SET decided_by={some user_account username='jatim.kepala'} WHERE state='accepted'"),
+    plant("consent", "account_consent", "was accepted by somebody else than the person",
+          "UPDATE user_change SET state='rejected' WHERE change='person'"),
+    plant("person-once", "person", "has an identity that is not its kind and number", "UPDATE person SET claims='employee:x' WHERE claims IS NOT NULL"),
+    plant("lost-factor", "user_change", "by somebody whom the proposer had invited lately",
+          f"UPDATE invitation SET {_BY_ADMIN1}, user_id=(SELECT id FROM user_account WHERE username='admin2')"),
+    plant("lost-factor", "user_change", "by somebody whom the proposer had invited lately",
+          f"UPDATE invitation SET created_by=(SELECT id FROM user_account WHERE username='admin2'), {_OF_ADMIN1}"),
+    plant("lost-factor", "user_change", "by somebody whom the proposer had invited lately",
+          f"UPDATE user_change SET {_OF_ADMIN1}, decided_by_person=(SELECT person_id FROM user_account WHERE username='admin2')"
+          " WHERE change='invite'"),
+    plant("lost-factor", "user_change", "by heads who were new",
+          "UPDATE user_change SET decided_by_person=(SELECT person_id FROM user_account WHERE username='bpjs.kepala') WHERE change='factor'"),
     plant("seed-opens", "user", "has a seed that is not sealed for it",
           "UPDATE user_account SET totp_sealed=(SELECT totp_sealed FROM user_account WHERE username='admin1') WHERE username='operator1'"),
     *(

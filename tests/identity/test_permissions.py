@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sifilma.identity import permissions
-from sifilma.identity.permissions import TABLE, Column, Grant, Operation, Scope, columns, grants
-from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.identity.permissions import SCOPES, TABLE, Column, Grant, Operation, Scope, columns, grants, missing_scope, scopes_for
+from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
 from sifilma.kernel.ids import uuid7
 from tests.support import permission_table
 
@@ -59,10 +59,29 @@ def test_an_operation_without_a_grant_in_the_table_is_denied() -> None:
     assert not grants(staff, Operation.USERS_OWN)
 
 
-def test_a_key_may_do_only_what_a_person_of_its_organisation_may_do() -> None:
-    def key(kind: OrganisationKind) -> Actor:
-        return Actor(organisation_id=uuid7(), organisation_kind=kind, api_key_id=uuid7())
+def key(kind: OrganisationKind, *scopes: KeyScope) -> Actor:
+    """Return a program with these scopes, or with all."""
+    return Actor(organisation_id=uuid7(), organisation_kind=kind, api_key_id=uuid7(), scopes=frozenset(scopes or KeyScope))
 
+
+def test_every_operation_of_keys_is_in_exactly_one_scope_and_no_scope_opens_another() -> None:
+    opened = sorted(operation for operations in SCOPES.values() for operation in operations)
+    assert opened == sorted(operation for operation, row in TABLE.items() if Column.KEY in row)
+    assert set(SCOPES) == set(KeyScope)
+
+
+def test_a_key_may_do_only_what_its_scopes_open() -> None:
+    for kind in (OrganisationKind.REGENCY_OFFICE, OrganisationKind.INSTITUTION, OrganisationKind.MANUFACTURER):
+        for scope in KeyScope:
+            mine = {operation for operation in TABLE if grants(key(kind, scope), operation)}
+            assert mine == {operation for operation in SCOPES[scope] if grants(key(kind), operation)}
+            assert bool(mine) == (scope in scopes_for(kind))
+    reader = key(OrganisationKind.REGENCY_OFFICE, KeyScope.READ)
+    assert missing_scope(reader, Operation.CARD_REPORT) is KeyScope.REPORTS
+    assert missing_scope(reader, Operation.DESTRUCTION_RECORD) is None  # no key may do that, whatever its scopes
+
+
+def test_a_key_may_do_only_what_a_person_of_its_organisation_may_do() -> None:
     for operation in (Operation.UNIT_REGISTER, Operation.ACTIVATION_DRAFT, Operation.ACTIVATE):
         assert grants(key(OrganisationKind.REGENCY_OFFICE), operation)
         assert not grants(key(OrganisationKind.MANUFACTURER), operation)

@@ -12,17 +12,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from sifilma.accounts.service import NewUser, make_user
 from sifilma.documents.service import Upload
 from sifilma.documents.sheets import write_xlsx
 from sifilma.documents.store import DiskStore
 from sifilma.documents.uploads import MAX_PDF
-from sifilma.identity.models import AccountState, IdKind, Organisation
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.errors import Invalid
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationIn
 from sifilma.personalisation.service import Files
+from tests.accounts.known_people import further_account
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done, letter, new_uid
 
@@ -247,19 +246,12 @@ def test_results_tie_one_card_to_a_unit_and_a_failed_card_leaves_it_free(world: 
 
 
 def test_an_approver_may_not_submit_the_request_again_with_another_account(world: World) -> None:
-    places = {name: world.organisation_of(name) for name in ("magetan.kepala", "penyetuju1")}
-    with world.context() as ctx:
-        for account, colleague, role in (("x.kantor", "magetan.kepala", Role.STAFF), ("x.pusat", "penyetuju1", Role.APPROVER)):
-            organisation = ctx.session.get_one(Organisation, places[colleague])
-            person = NewUser(account, "Umi Contoh", IdKind.NIP, "198001012005011001", frozenset({role}))
-            user = make_user(ctx, organisation, person)
-            user.state, user.password_hash, user.totp_sealed = AccountState.ACTIVE, "-", b"-"
-            world.users[account] = user.id
+    further_account(world, "magetan.staf", "x.pusat", "penyetuju1", Role.APPROVER)
     request = world.submitted(function="RW")
     path = f"/personalisation-requests/{request['id']}"
     done(world.client("x.pusat").post(f"{path}/approve", {"digest": request["digest"]}))
     done(world.client("operator1").post(f"{path}/return", {"note": "Mohon diperiksa"}))
-    assert world.client("x.kantor").post(f"{path}/submit").status_code == 403
+    assert world.client("magetan.staf").post(f"{path}/submit").status_code == 403
     step = "revision = revision + 1, act_id = (SELECT MIN(CAST(e.id AS TEXT)) FROM audit_entry e WHERE e.id <> act_id)"
     if world.settings.database.startswith("postgresql"):
         step = step.replace("MIN(CAST(e.id AS TEXT))", "MIN(CAST(e.id AS TEXT))::uuid")

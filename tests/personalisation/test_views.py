@@ -10,13 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
 
-from sifilma.accounts.service import give_roles
 from sifilma.documents.sheets import write_csv, write_xlsx
-from sifilma.identity.models import User
+from sifilma.kernel.actor import Role
 from sifilma.kernel.db import db
-from sifilma.kernel.ids import uuid7
+from tests.accounts.known_people import further_account
 from tests.support.counting import Counted, counted
 from tests.support.world import Client, World, letter, new_uid
 
@@ -178,7 +176,7 @@ def test_an_approval_needs_a_fresh_code_and_the_form_asks_for_it(sqlite_world: W
 
 def test_the_submitter_is_told_why_they_cannot_approve(sqlite_world: World) -> None:
     request = submitted(sqlite_world, "R")
-    second_account(sqlite_world, "magetan.kepala", "penyetuju1")
+    further_account(sqlite_world, "magetan.kepala", "penyetuju1.lain", "penyetuju1", Role.APPROVER)
     approver = Person(sqlite_world, "penyetuju1.lain")
     shown = approver.text(f"/personalisasi/{request}")
     assert "/setujui" not in shown
@@ -187,27 +185,6 @@ def test_the_submitter_is_told_why_they_cannot_approve(sqlite_world: World) -> N
     assert request not in approver.text("/personalisasi?menunggu=1")
     digest = sqlite_world.client("penyetuju1").get(f"/personalisation-requests/{request}").json["digest"]
     assert approver.send(f"/personalisasi/{request}/setujui", digest=digest).status_code == 403
-
-
-def second_account(world: World, person: str, like: str) -> None:
-    """Give a person another account, with the organisation and roles of a third account."""
-    with world.context() as ctx:
-        own, model = (ctx.session.scalars(select(User).where(User.username == name)).one() for name in (person, like))
-        made = User(
-            id=uuid7(),
-            person_id=own.person_id,
-            organisation_id=model.organisation_id,
-            username=f"{like}.lain",
-            state=model.state,
-            password_hash=own.password_hash,
-            totp_sealed=own.totp_sealed,
-            totp_last_step=0,
-            created_at=ctx.now,
-        )
-        ctx.session.add(made)
-        ctx.session.flush()
-        give_roles(ctx, made, model.role_set)
-        world.users[made.username] = made.id
 
 
 def test_the_requester_reads_the_reason_of_a_return(sqlite_world: World) -> None:

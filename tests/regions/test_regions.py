@@ -6,13 +6,16 @@ import time
 from pathlib import Path
 
 import pytest
+import shapely
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Invalid
-from sifilma.regions import codes, service
+from sifilma.regions import codes, service, villages
+from sifilma.regions.boundaries import BoundaryLayer
 from sifilma.regions.contract import Measured
+from sifilma.regions.geometry import foreign_land
 from sifilma.regions.loading import import_codes
 from sifilma.regions.models import Region
 from sifilma.regions.place import Outcome, PlaceCheck, judge
@@ -30,6 +33,13 @@ ABROAD = {
     "Singapore": (1.3521, 103.8198),
     "Kuching": (1.5533, 110.3592),
     "Johor": (1.4927, 103.7414),
+    "Kuala Lumpur": (3.139, 101.6869),
+    "Dili": (-8.5586, 125.5736),
+    "Maliana": (-8.9917, 125.2197),
+    "Vanimo": (-2.6817, 141.3025),
+    "Port Moresby": (-9.4438, 147.18),
+    "Lubok Antu": (1.043, 111.83),
+    "Bandar Seri Begawan": (4.9031, 114.9398),
     "Darwin": (-12.4634, 130.8456),
     "Sydney": (-33.9, 151.2),
 }
@@ -58,6 +68,47 @@ def test_places_abroad_are_refused(places: PlaceCheck, name: str) -> None:
     with pytest.raises(Invalid) as unlocated:
         places.locate(*ABROAD[name])
     assert unlocated.value.type == refused.value.type
+
+
+# Midpoints of two villages of one district, on land that the outlines of countries count to a neighbour.
+BORDER = {
+    (-9.00875, 124.92485): "53.04.02.2001",
+    (-9.02658, 124.93379): "53.04.02.2001",
+    (-9.05732, 125.16911): "53.04.01.2005",
+    (-9.2827, 124.98274): "53.04.23.2003",
+    (-9.41581, 125.05045): "53.21.10.2003",
+    (4.3004, 116.40287): "65.03.20.2003",
+    (-3.23434, 140.97302): "91.11.01.2001",
+    (4.33198, 116.38469): "65.03.20.2003",
+    # Farther from any village than the mask errs, but within our outlines of regencies.
+    (1.41253, 109.84078): "61.07.07.2001",
+    (0.99415, 110.27013): "61.03.21.2001",
+}
+
+
+@pytest.mark.parametrize("position", BORDER)
+def test_land_at_the_border_is_reviewed_and_not_refused(places: PlaceCheck, position: tuple[float, float]) -> None:
+    found = places.check(*position, 20, BORDER[position])
+    assert (found.outcome, found.at_border, found.nearest) == (Outcome.REVIEW, True, BORDER[position][:5])
+    assert places.locate(*position).regency == found.nearest
+    assert places.check(*position, 20, "35.20.06.1014").outcome is Outcome.FAIL
+
+
+def test_no_village_point_is_refused(places: PlaceCheck) -> None:
+    points = villages.points()
+    foreign, _ = foreign_land().query(shapely.points(points.degrees[:, ::-1]), predicate="within")
+    assert len(foreign) == 25
+    for index in foreign:
+        latitude, longitude = points.degrees[index].tolist()
+        assert places.check(latitude, longitude, 20, points.codes[index]).outcome is not Outcome.FAIL
+
+
+def test_land_at_the_border_is_reviewed_with_a_layer_too() -> None:
+    position = (-9.00875, 124.92485)
+    near = BoundaryLayer("near", "0" * 64, {"53.04": shapely.box(124.6, -9.4, 124.924, -8.9)})
+    around = BoundaryLayer("around", "0" * 64, {"53.04": shapely.box(124.6, -9.4, 125.2, -8.9)})
+    assert PlaceCheck(near).check(*position, 20, "53.04.02.2001").at_border
+    assert PlaceCheck(around).check(*position, 20, "53.04.02.2001").outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("position", [(0, 0), (float("nan"), 110), (91, 110), (-7, 181), (float("inf"), 0)])

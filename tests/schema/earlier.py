@@ -6,14 +6,56 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
+BACK_TO_0020 = (
+    "DROP TABLE account_consent",
+    *(f"DROP INDEX {index}" for index in ("ix_person_claims", "ix_invitation_consent_id")),
+    "ALTER TABLE person DROP COLUMN claims",
+    *(f"ALTER TABLE invitation DROP COLUMN {column}" for column in ("browser_hash", "views", "consent_id")),
+    *(f"ALTER TABLE user_change DROP COLUMN {column}" for column in ("known_before", "heads_from")),
+    "UPDATE alembic_version SET version_num = '0020'",
+)
 
-def back_to_0020(connection: Connection) -> None:
+
+def back_to_0022(connection: Connection) -> None:
     """Undo 0024 on a database without triggers. What entries say of rows stays: they do not change."""
     for table in ("row_finding", "row_round", "row_digest"):
         connection.execute(text(f"DROP TABLE {table}"))
     for table in ("organisation", "person", "device_model", "unit", "agreement"):
         connection.execute(text(f"ALTER TABLE {table} DROP COLUMN version"))
-    connection.execute(text("UPDATE alembic_version SET version_num = '0020'"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0022'"))
+
+
+def back_to_0021(connection: Connection) -> None:
+    """Undo 0022, and what came after it, on a database without triggers."""
+    back_to_0022(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
+    connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))
+    for table in ("unit_key", "unit_key_change", "card_report"):
+        undo.drop_table(table)
+    for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
+        connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0021'"))
+
+
+def back_to_0020(connection: Connection) -> None:
+    """Undo 0021, and what came after it, on a database without triggers, with the record of consents.
+
+    Stand-ins become the people they claim to be.
+    """
+    back_to_0021(connection)
+    connection.execute(text("DELETE FROM history WHERE object_kind = 'account_consent'"))
+    connection.execute(text(
+        "UPDATE user_account SET person_id = COALESCE((SELECT k.id FROM person p JOIN person k ON k.identity = p.claims"
+        " WHERE p.id = user_account.person_id), person_id)"
+    ))  # fmt: skip
+    connection.execute(text("DELETE FROM person WHERE claims IS NOT NULL AND id NOT IN (SELECT person_id FROM user_account)"))
+    connection.execute(text("UPDATE person SET identity = claims WHERE claims IS NOT NULL"))
+    for statement in BACK_TO_0020:
+        connection.execute(text(statement))
+    consents = "SELECT id FROM audit_entry WHERE object_kind = 'account_consent'"
+    connection.execute(text(f"DELETE FROM audit_pending WHERE entry_id IN ({consents})"))  # a constant
+    connection.execute(text("DELETE FROM audit_entry WHERE object_kind = 'account_consent'"))
 
 
 def back_to_0019(connection: Connection) -> None:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Uuid, bindparam, text
+from joserfc.jwk import ECKey
+from sqlalchemy import Uuid, bindparam, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sifilma.app.command_groups import upgrade_database
 from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
+from sifilma.identity.models import ApiKey
 from sifilma.kernel import triggers
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.seals import sealer_of
 from sifilma.notifications.contract import Fault
 from sifilma.schema import migrate
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.resealing import seal_what_stands
-from tests.accounts.test_people import invited
+from tests.accounts.known_people import accepted, invited_by, take_up
+from tests.accounts.test_people import invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019
+from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014, back_to_0018, back_to_0019, back_to_0021
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.databases import Cluster
 from tests.support.visitor import english
@@ -43,7 +48,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def upgraded(world: World) -> None:
     """Migrate as `sifilma db upgrade` does: what stood before there were seals is sealed."""
-    migrate.upgrade(world.settings.database_url, seal=lambda connection: seal_what_stands(connection, world.settings, world.clock))
+    migrate.upgrade(world.settings.database_url, seal=lambda connection, _: seal_what_stands(connection, world.settings, world.clock))
 
 
 def test_an_empty_database_is_upgraded_to_the_schema_of_the_code(empty: str) -> None:
@@ -124,6 +129,55 @@ def test_a_lived_in_database_is_migrated_without_losing_a_row(world: World) -> N
     assert migrate.check(world.settings.database_url).ok
     with pytest.raises(DBAPIError):
         world.sql("DELETE FROM activation")
+
+
+def test_keys_of_before_keep_what_they_could_do_and_are_written_down(world: World) -> None:
+    """0022 gives an old API key its scopes and a year, and names the public key that a unit has: fsck accepts both, and nothing newer."""
+    machine = world.machine(MAGETAN)
+    number = world.units("magetan.kepala", 1, "LEN-CRD-1", "R")[0]
+    jwk = ECKey.generate_key("P-256", private=False).as_dict()
+    with world.context() as ctx:  # as the key was sealed before there were scopes
+        (key,) = ctx.session.scalars(select(ApiKey))
+        bare = {name: getattr(key, name) for name in ApiKey.__sealed__} | dict.fromkeys(("scopes", "addresses", "expires_at"))
+        seal = sealer_of(ctx.session).seal(ApiKey, bare)
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(
+            text("UPDATE unit SET public_jwk = :jwk WHERE hardware_number = :number"),
+            {"jwk": json.dumps(jwk | {"kid": "lama"}), "number": number},
+        )
+        back_to_0021(connection)
+        connection.execute(text("UPDATE api_key SET seal = :seal"), {"seal": seal})
+    engine.dispose()
+    migrate.upgrade(world.settings.database_url)
+    assert machine.get("/units").status_code == 401  # past the command: nobody has vouched for the new columns
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        back_to_0021(connection)
+        connection.execute(text("DELETE FROM audit_entry WHERE request_id = 'migration-0022'"))
+        connection.execute(text("DELETE FROM audit_pending WHERE entry_id NOT IN (SELECT id FROM audit_entry)"))
+    engine.dispose()
+    upgrade_database(world.settings, world.clock)
+    assert migrate.check(world.settings.database_url).ok
+    assert machine.get("/units").status_code == 200
+    terms = world.sql("SELECT scopes, addresses FROM api_key WHERE last_used_at IS NOT NULL")
+    assert [tuple(row) for row in terms] == [("activations batches manifests read reports requests units", "")]
+    stored = json.loads(world.sql("SELECT CAST(public_jwk AS TEXT) FROM unit WHERE hardware_number = :n", n=number)[0][0])
+    assert sorted(stored) == ["crv", "kty", "x", "y"]
+    assert _broken(world, "key-terms", "unit-key", "log-tree") == []
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        connection.execute(
+            text("UPDATE unit SET public_jwk = :jwk"), {"jwk": json.dumps(ECKey.generate_key("P-256", private=False).as_dict())}
+        )
+    engine.dispose()
+    assert _broken(world, "unit-key") == ["unit"]
+
+
+def _broken(world: World, *names: str) -> list[str]:
+    """Return the kinds of the objects that fsck finds broken."""
+    return [finding.broken.kind for finding in examine(installation(world), names).findings]
 
 
 def test_the_migration_keeps_one_of_two_duplicates(world: World) -> None:
@@ -421,3 +475,33 @@ def test_seals_that_were_taken_away_are_not_made_anew(world: World) -> None:
         upgrade_database(world.settings, world.clock)
     migrate.upgrade(world.settings.database_url)  # past the command: the rows stand, and nobody is anybody
     assert world.client("magetan.kepala").get("/me").status_code == 401
+
+
+def test_people_in_place_are_claimed_until_they_take_up_and_further_accounts_count_as_accepted(world: World) -> None:
+    known, unknown = "198001012005011001", "199505052020032015"
+    take_up(world, "umi.lama", invited_by(world, "jatim.kepala", "umi.lama", known))
+    invited_by(world, "magetan.kepala", "umi.lain", known)
+    accepted(world, "umi.lama", "umi.lain")
+    late = invited_by(world, "magetan.kepala", "umi.tunda", known)
+    first, second = (invited_by(world, head, f"umi.{head}", unknown) for head in ("magetan.kepala", "bangli.kepala"))
+    report = done(world.client("admin1").post(f"/users/{world.users['magetan.kepala']}/lost-factor", {"reason": "hilang"}), 202)["id"]
+    engine = make_engine(world.settings.database_url, pool_size=1)
+    with engine.begin() as connection:
+        triggers.uninstall(connection)
+        # One person of both invitations, as 0019 had it.
+        one = "(SELECT person_id FROM user_account WHERE username = 'umi.magetan.kepala')"
+        connection.execute(text(f"UPDATE user_account SET person_id = {one} WHERE username = 'umi.bangli.kepala'"))
+        back_to_0019(connection)
+    engine.dispose()
+    upgraded(world)
+    found = migrate.check(world.settings.database_url)
+    assert found.ok, found
+    claimed = "SELECT DISTINCT p.claims FROM user_account u JOIN person p ON p.id = u.person_id WHERE u.username LIKE :name"
+    assert world.sql(claimed, name="umi.%.kepala") == [(f"nip:{unknown}",)]
+    names = ["person-once", "consent", "lost-factor", "state-last-step", "steps-in-table", "step-act", "act-step"]
+    assert [str(finding) for finding in examine(installation(world), names).findings] == []
+    assert world.sql("SELECT state, decided_by FROM account_consent") == [("accepted", None)]
+    done(world.client("admin2").post(f"/user-changes/{report}/lost-factor-decision", {"decision": "execute"}))
+    with pytest.raises(DBAPIError):
+        world.sql("UPDATE person SET claims = NULL WHERE claims IS NOT NULL")
+    assert [taken_up(world, secret) for secret in (late, first, second)] == [409, 204, 409]  # one human is one person

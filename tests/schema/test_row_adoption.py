@@ -14,7 +14,7 @@ from sifilma.kernel.db import make_engine
 from sifilma.schema import migrate
 from tests.audit.row_changes import change_unit, past_the_triggers
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0020
+from tests.schema.earlier import back_to_0022
 from tests.support.world import World
 
 
@@ -25,7 +25,7 @@ def test_rows_in_place_are_adopted_as_they_are_found_in_one_act(world: World) ->
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
-        back_to_0020(connection)
+        back_to_0022(connection)
         connection.execute(text("UPDATE person SET name = 'Diubah Sebelumnya'"))  # whoever upgrades vouches for it
         for entry in connection.execute(select(AuditEntry)).all():
             said = {name: value for name, value in entry.data.items() if name not in ("row_sha256", "rows_sha256", "provinces")}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pyotp
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -31,7 +30,7 @@ from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.passwords import hash_password
 from sifilma.web import metrics
 from tests.accounts.test_people import PASSWORD as CHOSEN
-from tests.accounts.test_people import STAFF, invited, seed_of
+from tests.accounts.test_people import STAFF, invited, looked
 from tests.fsck.conftest import installation
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.simultaneous_calls import run_simultaneously
@@ -172,9 +171,8 @@ def test_a_revoked_api_key_is_not_revived(world: World) -> None:
 
 def test_a_planted_used_or_lapsed_invitation_opens_nothing(world: World) -> None:
     secret = invited(world)
-    code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
-    body = {"invitation": secret, "password": CHOSEN, "code": code}
-    columns = "user_id, totp_sealed, expires_at, created_at, created_by, seal"
+    body = looked(world, secret)
+    columns = "user_id, totp_sealed, browser_hash, views, expires_at, created_at, created_by, seal"
     superuser(world, f"INSERT INTO invitation (id, token_hash, {columns}) SELECT :id, :hash, {columns} FROM invitation",
               id=new_id(world), hash=secret_hash(OTHER))  # fmt: skip
     assert world.anonymous().post("/invitations/enrol", body | {"invitation": OTHER}).status_code == 404
@@ -184,10 +182,17 @@ def test_a_planted_used_or_lapsed_invitation_opens_nothing(world: World) -> None
     assert told(world) == ["invitation"]
 
 
+@pytest.mark.parametrize("planted", ["browser_hash = :hash", "consent_id = :id"])
+def test_neither_a_browser_nor_a_consent_is_planted_in_an_invitation(world: World, planted: str) -> None:
+    body = looked(world, invited(world))
+    superuser(world, f"UPDATE invitation SET {planted}", hash=secret_hash(OTHER), id=new_id(world))
+    assert world.anonymous().post("/invitations/enrol", body | {"browser": OTHER}).status_code == 404
+    assert told(world) == ["invitation"]
+
+
 def test_a_used_invitation_does_not_open_a_second_time(world: World) -> None:
     secret = invited(world)
-    code = pyotp.TOTP(seed_of(world, secret)).at(world.clock.now())
-    body = {"invitation": secret, "password": CHOSEN, "code": code}
+    body = looked(world, secret)
     assert world.anonymous().post("/invitations/enrol", body).status_code == 204
     superuser(
         world,

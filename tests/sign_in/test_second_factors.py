@@ -140,7 +140,9 @@ def test_simultaneous_uses_of_a_recovery_code_give_one_session(world: World) -> 
 def test_new_recovery_codes_end_the_former_ones_and_need_a_fresh_code(world: World) -> None:
     former = recovery(world)[0]
     stale = world.client(WHO, fresh=False)
-    token = {"csrf_token": stale.headers["X-CSRF-Token"]}
+    with world.context() as ctx:
+        made = recovery_codes.made_at(ctx, world.users[WHO])
+    token = {"csrf_token": stale.headers["X-CSRF-Token"], "made": made}
     cookie = {"Cookie": stale.headers["Cookie"], "Accept": "text/html"}
     refused = post(world, "/profil/kode-pemulihan", cookie, **token)
     assert refused.status_code == 403

@@ -35,6 +35,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("unit.register", "-  -  -  -  -   -   O   O   O   O"),
         ("unit.supply", "-  -  -  -  -   L   O   O   O   O"),
         ("unit.read", "A  A  A  -  -   L   O   J   O   O"),
+        ("unit.key.propose", "-  -  -  -  -   L!  O!  O!  O!  O"),
+        ("unit.key.decide", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "personalisation request": (
         ("personalisation.draft", "-  -  -  -  -   L   O   O   -   L"),
@@ -78,6 +80,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "report card damaged, locked, lost": (
         ("card.view", "A  A  A  -  -   L   O   J   O   O"),
         ("card.report", "-  A  -  -  -   L   O   O   O   O"),
+        ("card.report.decide", "-  A! -  -  -   O!  O!  O!  O!  -"),
     ),
     "destruction: propose / approve / record / verify": (
         ("destruction.view", "A  A  A  -  -   O   O   J   O   -"),

@@ -50,6 +50,8 @@ ROLES = {
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
     "accounts/api_keys": "the keys of an organisation's programs",
+    "accounts/consents": "a known person asked whether a further account is theirs",
+    "accounts/enrolments": "an invitation looked at and taken up, each view with its own seed",
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
     "activation/bulk/job": "the kind of job that activates row by row",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
@@ -148,7 +150,10 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
-    "regions": "boundaries codes contract drawing geometry layers loading models place service sources villages",
+    "regions": (
+        "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
+        "prepared service sources villages"
+    ),
     # the database as a whole
     "schema": "migrate tables",
     # a part of every request or page

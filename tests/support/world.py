@@ -25,7 +25,7 @@ from sqlalchemy import select, text
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.accounts.api_keys import create_api_key
+from sifilma.accounts.api_keys import KeyTerms, create_api_key
 from sifilma.accounts.service import give_roles, register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
@@ -298,10 +298,10 @@ class World:
             )
         return Client(self, {"Cookie": f"sifilma_session={cookie}", "X-CSRF-Token": csrf})
 
-    def machine(self, organisation: str) -> Client:
-        """Return a machine with a new API key of the organisation."""
+    def machine(self, organisation: str, terms: KeyTerms | None = None) -> Client:
+        """Return a machine with a new API key of the organisation, of every scope and for any address unless `terms` say otherwise."""
         with self.context() as ctx:
-            _, key = create_api_key(ctx, self.organisations[organisation], "test")
+            _, key = create_api_key(ctx, self.settings, self.organisations[organisation], "test", terms)
         return Client(self, {"Authorization": f"Bearer {key}"})
 
     def anonymous(self) -> Client:
@@ -326,6 +326,12 @@ class World:
         ]
         done(self.client(who).post("/units", rows), 201)
         return numbers
+
+    def unit_key(self, number: str, jwk: dict[str, Any], proposer: str = "softorb.kepala", holder: str = "mandiri.kepala") -> None:
+        """Have one person propose a unit's public key, and another of its holder register it."""
+        unit = done(self.client(holder).get("/units", hardware_number=number))["items"][0]["id"]
+        made = done(self.client(proposer).post("/unit-key-changes", {"keys": [{"unit": unit, "public_jwk": jwk}]}), 201)
+        done(self.client(holder).post(f"/unit-key-changes/{made['id']}/approve", {"digest": made["digest"]}))
 
     def submitted(self, who: str = "magetan.kepala", function: str = "RW", quantity: int = 1) -> Any:
         """Submit a personalisation request of an office; return the answer's JSON."""

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 
 from config.settings import Settings
 from hsm import HSM
@@ -24,7 +24,7 @@ from sifilma.activation.bulk.job_sheets import OPTIONAL, REQUIRED, SECRET
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.issuing.service import Ready
 from sifilma.activation.models import DataKey
-from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.documents import sheets
@@ -42,21 +42,10 @@ from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
 
-NUMBERS = ("latitude", "longitude", "accuracy_m")
 SEALED = b"job"
 # Rows per transaction and per HSM call.
 AT_ONCE = 50
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
-
-
-class RowIn(ActivationIn):
-    """One row. Numbers may have a comma. Without a source (device, map) the position counts as typed."""
-
-    @field_validator(*NUMBERS, mode="before")
-    @classmethod
-    def with_a_point(cls, value: object) -> object:
-        """Return a number with a point: spreadsheets here write `-7,6536`, and some replace the hyphen by a minus sign."""
-        return value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value
 
 
 def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Job:
@@ -234,7 +223,8 @@ def _checked(ctx: Context, taken: Taken, key: _Key, lines: Sequence[JobLine]) ->
 
 def _parsed(cells: Mapping[str, str]) -> ActivationIn:
     given = {name: text for name, text in cells.items() if text and name != ERROR}
-    return RowIn.model_validate({"source": "typed"} | given)
+    # Without a source (device, map) the position counts as typed.
+    return TypedActivationIn.model_validate({"source": "typed"} | given)
 
 
 def _wrong_token(ctx: Context, line: JobLine, ready: Ready) -> Settled:

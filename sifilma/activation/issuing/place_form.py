@@ -2,36 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
+from sifilma.activation.issuing.service import outside_own_region
+from sifilma.activation.schemas import ActivationIn
+from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
+from sifilma.regions import coordinates, map_links
 from sifilma.regions import service as regions
+from sifilma.regions.codes import WIDTHS
+from sifilma.regions.coordinates import Axis
 from sifilma.regions.place import Outcome, PlaceCheck
 from sifilma.regions.service import Levels
 
-PARTS = ("province", "regency", "district", "region_code")
+PARTS = ("province", "regency", "district", "region_code")  # the four selects, from the province down
+POSITION = ("latitude", "longitude")
+PASTED = map_links.FIELD
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place while it is typed. `outcome` is empty while something is missing; `problem` says why the position cannot be accepted."""
+    """A place while it is typed. `outcome` is empty while something is missing; `problem` says why the position cannot be accepted.
+
+    `at_border` is that of the check. `outside` says that the village lies outside the region of the office.
+    """
 
     levels: Levels
     outcome: str = ""
     distance_m: int = 0
     problem: str = ""
+    at_border: bool = False
+    outside: bool = False
 
     @property
     def needs_reason(self) -> bool:
-        """Return whether the place is accepted only with a reason."""
-        return self.outcome in (Outcome.REVIEW, Outcome.FAIL)
+        """Return whether the form accepts the place only with a reason."""
+        return self.outside or self.outcome in (Outcome.REVIEW, Outcome.FAIL)
 
     def name(self, length: int) -> str:
         """Return the name of the chosen province (2), regency (5), district (8) or village (13): the length of its code."""
         offered = {2: self.levels.provinces, 5: self.levels.regencies, 8: self.levels.districts, 13: self.levels.villages}[length]
         return next((name for code, name in offered if code == self.levels.part(length)), "")
+
+
+def start(ctx: Context) -> dict[str, str]:
+    """Return what a new form begins with: address and region of the organisation."""
+    own = ctx.session.get(Organisation, ctx.actor.organisation_id) if ctx.actor.organisation_id else None
+    if own is None:
+        return {}
+    code = own.region_code or ""
+    parts = {name: code[:length] for name, length in zip(PARTS, WIDTHS, strict=True) if len(code) >= length}
+    return {"address": own.address, **parts}
+
+
+def take_pasted(typed: MutableMapping[str, str]) -> None:
+    """Put what was pasted into latitude and longitude. Raise Invalid (field `pasted`) if it tells no position; then it stays as it is."""
+    if has_pasted(typed):
+        latitude, longitude = map_links.read_position(typed[PASTED])
+        read = {"latitude": f"{latitude:.7f}", "longitude": f"{longitude:.7f}", "accuracy_m": "", "source": "typed", PASTED: ""}
+        for name, text in read.items():
+            typed[name] = text
+
+
+def has_pasted(typed: Mapping[str, str]) -> bool:
+    """Return whether something is pasted that is not taken yet."""
+    return bool(typed.get(PASTED, "").strip())
+
+
+def require_reason(ctx: Context, data: ActivationIn) -> None:
+    """Raise Invalid for a place outside the region of the office that is stated without a reason."""
+    if outside_own_region(ctx, data.region_code) and not data.reason.strip():
+        told = say("The place lies outside the region of your office: check it, or give the reason.")
+        raise Invalid.field("reason", told, type="place-outside-own-region")
 
 
 def look(ctx: Context, places: PlaceCheck, typed: Mapping[str, str], *, follow: bool) -> Place:
@@ -47,21 +92,27 @@ def look(ctx: Context, places: PlaceCheck, typed: Mapping[str, str], *, follow: 
     if position is None or problem or not levels.part(13):
         return Place(levels, problem=problem)
     try:
-        placed = places.check(*position, degrees(typed.get("accuracy_m", "")) or 0, levels.code)
+        placed = places.check(*position, _metres(typed.get("accuracy_m", "")), levels.code)
     except Invalid as refused:
         return Place(levels, problem=refused.errors[0]["message"])
-    return Place(levels, placed.outcome.value, placed.distance_m)
+    return Place(levels, placed.outcome.value, placed.distance_m, "", placed.at_border, outside_own_region(ctx, levels.code))
 
 
 def position_of(typed: Mapping[str, str]) -> tuple[float, float] | None:
-    """Return latitude and longitude in degrees, or None unless both are numbers."""
-    latitude, longitude = degrees(typed.get("latitude", "")), degrees(typed.get("longitude", ""))
+    """Return latitude and longitude in degrees, or None unless both are there and can be read."""
+    latitude, longitude = _degrees(typed, "latitude"), _degrees(typed, "longitude")
     return None if latitude is None or longitude is None else (latitude, longitude)
 
 
-def degrees(text: str) -> float | None:
-    """Return a number as people type it, with comma or point (`-7,6536`), or None."""
+def _degrees(typed: Mapping[str, str], axis: Axis) -> float | None:
+    try:
+        return coordinates.read_degrees(typed.get(axis, ""), axis)
+    except Invalid:
+        return None
+
+
+def _metres(text: str) -> float:
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:
-        return None
+        return 0

@@ -116,7 +116,7 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
     ctx.uow.end_read()
     placed = places.check(data.latitude, data.longitude, data.accuracy_m, code)
     if placed.outcome is not Outcome.PASS and not data.reason.strip():
-        _refuse_place(placed, row.regency_name)
+        raise _place_needs_reason(placed, row.regency_name)
     return Ready(data, row, code, placed, uuid7())
 
 
@@ -196,10 +196,24 @@ def _require_unit(row: Any) -> None:
         raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
 
 
-def _refuse_place(placed: Placed, regency: str) -> NoReturn:
+def outside_own_region(ctx: Context, code: str) -> bool:
+    """Return whether a code lies outside the region of the actor's organisation. Institutions have no region: nothing lies outside."""
+    own = ctx.actor.region_code
+    return own is not None and not codes.is_within(codes.normalise(code), own)
+
+
+def warnings(ctx: Context, code: str) -> list[str]:
+    """Return what is unusual about an activation at a code, though allowed."""
+    return [say("The place lies outside the region of your office.")] if outside_own_region(ctx, code) else []
+
+
+def _place_needs_reason(placed: Placed, regency: str) -> Invalid:
     distance = round(placed.distance_m / 1000, 1)
-    told = say("The position lies %(distance)s km from %(regency)s: check it, or give the reason.", distance=distance, regency=regency)
-    raise Invalid.field("reason", told, type="place-needs-reason")
+    if placed.at_border and not distance:
+        told = say("The position lies at the border, perhaps on the other side: check it, or give the reason.")
+    else:
+        told = say("The position lies %(distance)s km from %(regency)s: check it, or give the reason.", distance=distance, regency=regency)
+    return Invalid.field("reason", told, type="place-needs-reason")
 
 
 def _refuse_token(ctx: Context, token_id: UUID) -> NoReturn:

@@ -1,19 +1,18 @@
-"""Activating a card on the web: the form, what its map and selects request while it is filled in, and the map's data."""
+"""Activating a card on the web: the form, and what its map and selects request while it is filled in."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, render_template, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.issuing import place_form
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.requests import form_choices
-from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.kernel.errors import Invalid, NotFound
-from sifilma.regions import drawing, geometry
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -23,22 +22,23 @@ from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("activate_pages", __name__, url_prefix="/aktivasi/kartu", template_folder="../templates")
-A_DAY = "private, max-age=86400"
 
 
 @blueprint.get("")
 @operation("activation_request.submit")
 def form() -> Response:
     """Show the form. It needs only the permission to request activations; sending it needs a fresh code."""
-    region = g.actor.region_code or ""
-    return _form(Form.of(sam_uid=request.args.get("uid"), province=region[:2], regency=region[:5] if len(region) >= 5 else ""))
+    return _form(Form.of(sam_uid=request.args.get("uid"), **place_form.start(context())))
 
 
 @blueprint.post("/isi")
 @operation("activation_request.submit", reads_first=True, idempotent=False)
 def fill() -> Response:
     """Show the form with what is typed so far: coming from the page of tokens, or step by step where no script runs."""
-    return _form(Form.sent(), follow=not request.form.get("regency"))
+    form = Form.sent()
+    if "address" not in form.values:  # the page of tokens knows card and token alone
+        form.values.update(place_form.start(context()))
+    return _form(form, follow=place_form.has_pasted(form.values) or not form.get("region_code"))
 
 
 @blueprint.post("")
@@ -46,9 +46,14 @@ def fill() -> Response:
 def activate() -> AnyResponse:
     """Activate the card."""
     ctx, form = context(), Form.sent()
+    is_read = _take_pasted(form)
     with form.attempt(ctx):
-        made = _activate(_typed(form))
-        return seen("activated_pages.show", "activated", activation_id=made.activation_id)
+        typed = _typed(form)
+        if is_read:
+            made = _activate(typed)
+            return seen("activated_pages.show", "activated", activation_id=made.activation_id)
+    if not is_read:  # the position is what was pasted: that it is missing besides is no news
+        form.errors = [error for error in form.errors if error[0] not in place_form.POSITION]
     return _form(form)
 
 
@@ -56,7 +61,8 @@ def activate() -> AnyResponse:
 @operation("activation_request.submit")
 def place() -> str:
     """Return the selects and the check of a position, for the form's script."""
-    return render_template("activation/place.html", **_place(Form(MultiDict(request.args)), follow=bool(request.args.get("ikuti"))))
+    form = Form(MultiDict(request.args))
+    return render_template("activation/place.html", **_place(form, follow=bool(request.args.get("ikuti"))))
 
 
 @blueprint.get("/mesin")
@@ -66,36 +72,18 @@ def machine() -> str:
     return render_template("activation/machine.html", **_machine(Form(MultiDict(request.args))))
 
 
-@blueprint.get("/peta/negara.json")
-@operation("reference.read")
-def countries() -> Response:
-    """Return the outlines of Indonesia and its neighbours (GeoJSON)."""
-    return _geojson(geometry.outlines())
-
-
-@blueprint.get("/peta/<string:code>.json")
-@operation("reference.read")
-def regency(code: str) -> Response:
-    """Return a regency's outline or village points (GeoJSON)."""
-    return _geojson(drawing.regency(context().session, place_check(resources().settings.home), code))
-
-
 def _activate(data: ActivationIn) -> issuing.Issued:
     """Activate, and turn an unknown card into an error of its field, so that the form keeps what was typed."""
+    place_form.require_reason(context(), data)
     try:
         return issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), data)
     except NotFound as unknown:
         raise Invalid.field("sam_uid", unknown.detail) from unknown
 
 
-def _geojson(text: str) -> Response:
-    return Response(text, content_type="application/geo+json", headers={"Cache-Control": A_DAY})
-
-
 def _typed(form: Form) -> ActivationIn:
-    """Return the form as the schema. Numbers may have a comma. Without a source (device, map) the position counts as typed."""
-    numbers = {name: form.get(name).strip().replace(",", ".") for name in ("latitude", "longitude") if form.get(name).strip()}
-    return form.model(ActivationIn, source=form.get("source") or "typed", **numbers)
+    """Return the form as the schema. Without a source (device, map) the position counts as typed."""
+    return form.model(TypedActivationIn, source=form.get("source") or "typed")
 
 
 def _form(form: Form, *, follow: bool = False) -> Response:
@@ -107,11 +95,23 @@ def _form(form: Form, *, follow: bool = False) -> Response:
 
 
 def _place(form: Form, *, follow: bool) -> dict[str, Any]:
-    """Return the place as typed, and set the form's selects to it."""
+    """Return the place as typed, and set the form's selects to it. What was pasted has become latitude and longitude."""
+    if not form.errors:
+        _take_pasted(form)
     found = place_form.look(context(), place_check(resources().settings.home), form.values, follow=follow)
     for name, length in zip(place_form.PARTS, (2, 5, 8, 13), strict=True):
         form.values.setlist(name, [found.levels.part(length)])
-    return {"form": form, "place": found}
+    return {"form": form, "place": found, "at": place_form.position_of(form.values)}
+
+
+def _take_pasted(form: Form) -> bool:
+    """Put what was pasted into latitude and longitude. Return False, with an error in the form, if it tells no position."""
+    try:
+        place_form.take_pasted(form.values)
+    except Invalid as unreadable:
+        form.refuse(unreadable)
+        return False
+    return True
 
 
 def _machine(form: Form) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
+from sifilma.cards.suspension import return_to
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
@@ -93,7 +94,7 @@ def _standing(ctx: Context, manifest_id: UUID, operation: Operation = Operation.
 
 
 def withdraw(session: Session, manifest: Manifest, target: ManifestState, act: Act, note: str) -> None:
-    """End an active or suspended manifest, and move its card back to `received` if it is active.
+    """End an active or suspended manifest, and move its card back to `received` if it is active; a suspended card returns there later.
 
     The manifest comes first: the trigger `card_leaves_active` refuses the card's step while its manifest is in force.
     """
@@ -103,6 +104,8 @@ def withdraw(session: Session, manifest: Manifest, target: ManifestState, act: A
     if card.state == CardState.ACTIVE:
         CARD.move(session, card, CardState.RECEIVED, act, note)
         session.flush()
+    elif card.state == CardState.SUSPENDED:
+        return_to(session, card, CardState.RECEIVED)
 
 
 def when_card_falls(session: Session, card: Card, act: Act) -> None:
@@ -115,7 +118,27 @@ def when_card_falls(session: Session, card: Card, act: Act) -> None:
             session.flush()
 
 
+def when_card_is_suspended(session: Session, card: Card, act: Act) -> None:
+    """Suspend the active manifest of a card that is about to be suspended (a hook). Its tokens stay, and open nothing meanwhile."""
+    _carry(session, card, act, ManifestState.ACTIVE, ManifestState.SUSPENDED)
+
+
+def when_card_returns(session: Session, card: Card, act: Act) -> None:
+    """Bring the suspended manifest of a card that is about to be active again back into force (a hook)."""
+    _carry(session, card, act, ManifestState.SUSPENDED, ManifestState.ACTIVE)
+
+
+def _carry(session: Session, card: Card, act: Act, source: ManifestState, target: ManifestState) -> None:
+    with session.no_autoflush:
+        manifest = session.scalars(select(Manifest).where(Manifest.card_id == card.id, Manifest.state == source)).first()
+        if manifest is not None:
+            MANIFEST.move(session, manifest, target, act)
+            session.flush()
+
+
 def register_hooks() -> None:
-    """Attach the hook to the card's life cycle (docs/domain.md, rule 13)."""
+    """Attach the hooks to the card's life cycle (docs/domain.md, rule 13)."""
+    CARD.on(CardState.SUSPENDED, when_card_is_suspended)
+    CARD.on(CardState.ACTIVE, when_card_returns)
     for state in (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED):
         CARD.on(state, when_card_falls)

@@ -16,6 +16,7 @@ from sifilma.cards.models import Card, Unit
 from sifilma.identity.models import Organisation, Person
 from sifilma.kernel.context import Context
 from sifilma.regions import villages
+from sifilma.regions.geometry import on_foreign_land
 from sifilma.regions.place import ACCURACY_M, PASS_M, REVIEW_M, PlaceCheck
 from sifilma.regions.service import names_of
 
@@ -47,13 +48,17 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies at the position now. `names` go from the village up, if the source has villages. Distances are in metres."""
+    """What lies at the position now. `names` go from the village up, if the source has villages. Distances are in metres.
+
+    `abroad` says that the outlines of countries count the position to a neighbour.
+    """
 
     names: str
     distance_m: int
     claimed_point: tuple[float, float] | None
     tolerance_m: int
     far_m: int
+    abroad: bool
     reviewed_by: str
     reviewed_at: datetime | None
 
@@ -93,6 +98,7 @@ def found_at(ctx: Context, places: PlaceCheck, doubt: Doubt) -> Found:
         villages.points().position(doubt.of.region_code),
         max(PASS_M, min(doubt.of.accuracy_m, ACCURACY_M)),
         REVIEW_M,
+        on_foreign_land(doubt.latitude, doubt.longitude),
         reviewer or "",
         doubt.of.reviewed_at,
     )

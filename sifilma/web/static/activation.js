@@ -1,51 +1,14 @@
 // The map of an activation, and a form whose selects follow it. The form works without this script.
 "use strict";
 
-const INDONESIA = [[-11.1, 94.9], [6.2, 141.1]];
-const LOOK = {
-  country: { color: "#7b8794", weight: 1, fillColor: "#f4f6f1", fillOpacity: 1 },
-  regency: { color: "#0d4c8c", weight: 2, fillColor: "#bcd9ee", fillOpacity: 0.8 },
-  village: { radius: 3, color: "#0d4c8c", weight: 1, fillColor: "#bcd9ee", fillOpacity: 1 },
-};
 const box = document.getElementById("peta");
 const words = JSON.parse(box?.dataset.words ?? "{}");
 
 function draw() {
   box.hidden = false;
-  const map = L.map(box, { zoomControl: false, attributionControl: false, minZoom: 3, maxZoom: 17 });
+  const map = baseMap(box, words);
   map.fitBounds(INDONESIA);
-  L.control.zoom({ zoomInTitle: words.zoomIn, zoomOutTitle: words.zoomOut }).addTo(map);
-  L.control.scale({ imperial: false }).addTo(map);
-  map.createPane("land").style.zIndex = 300;
-  layer(box.dataset.countries).then((data) => L.geoJSON(data, { pane: "land", interactive: false, style: LOOK.country }).addTo(map));
   return map;
-}
-
-async function layer(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-  return answer.json();
-}
-
-// Draws the outline or the village points of a regency and removes the one drawn before. It uses a canvas: as SVG elements with
-// tooltips hundreds of points would each be a stop of the keyboard.
-function regencies(map) {
-  const renderer = L.canvas();
-  let shown = "", drawn = null;
-  return async (code, look) => {
-    if (!code || code === shown) return;
-    shown = code;
-    const data = await layer(box.dataset.regency.replace("KODE", code));
-    if (shown !== code) return;
-    drawn?.remove();
-    drawn = L.geoJSON(data, {
-      renderer,
-      style: (feature) => (feature.geometry.type === "Point" ? {} : LOOK.regency),
-      pointToLayer: (_, at) => L.circleMarker(at, { ...LOOK.village, renderer }),
-      onEachFeature: (feature, part) => feature.properties.name && part.bindTooltip(feature.properties.name),
-    }).addTo(map);
-    if (look) map.fitBounds(drawn.getBounds(), { maxZoom: 13, animate: false });
-  };
 }
 
 function marker(draggable) {
@@ -59,19 +22,22 @@ function show() {
   const at = [Number(box.dataset.latitude), Number(box.dataset.longitude)];
   marker(false).setLatLng(at).addTo(map);
   map.setView(at, 11);
-  regencies(map)(box.dataset.at, false);
+  outliner(map, box)(box.dataset.at, false);
 }
 
 // The form of an activation.
 function fill(form) {
-  const map = draw(), pin = marker(true), regency = regencies(map);
+  const map = draw(), pin = marker(true), regency = outliner(map, box);
   const field = (name) => form.elements[name];
-  const number = (name) => Number.parseFloat(field(name).value.replace(",", "."));
-  let asking = null, choosing = null;
+  const number = (name) => Number(field(name).value.trim().replace(",", ".").replace("−", "-") || NaN);
+  const there = () => `${field("latitude").value} ${field("longitude").value}`;
+  let asking = null, choosing = null, read = {};
 
+  // Numbers are read here. What is written in another way (degrees and minutes) is where the server read it to be.
   const position = () => {
     const at = [number("latitude"), number("longitude")];
-    return at.every(Number.isFinite) && Math.abs(at[0]) <= 90 && Math.abs(at[1]) <= 180 ? at : null;
+    if (!at.every(Number.isFinite)) return read.text === there() ? read.at : null;
+    return Math.abs(at[0]) <= 90 && Math.abs(at[1]) <= 180 ? at : null;
   };
   const point = (zoom) => {
     const at = position();
@@ -85,7 +51,7 @@ function fill(form) {
     asking?.abort();
     asking = new AbortController();
     const asked = new URLSearchParams();
-    for (const name of ["latitude", "longitude", "accuracy_m", "province", "regency", "district", "region_code"]) asked.set(name, field(name).value);
+    for (const name of ["pasted", "latitude", "longitude", "accuracy_m", "province", "regency", "district", "region_code"]) asked.set(name, field(name).value);
     try {
       take(await part(`${form.dataset.place}?${asked}${follow ? "&ikuti=1" : ""}`, asking.signal), asked);
     } catch (error) {
@@ -99,16 +65,33 @@ function fill(form) {
     morph(place, text, "#tempat");
     morph(said, text, "#hasil");
     selects.forEach((select, at) => settle(select, chosen[at] === asked.get(select.name) ? answered(select) : chosen[at]));
-    const needed = ["REVIEW", "FAIL"].includes(place.dataset.outcome) || field("reason").value || reason.contains(document.activeElement);
-    reason.hidden = !needed;
+    field("reason").required = Boolean(place.dataset.reason);
+    reason.hidden = !(place.dataset.reason || field("reason").value || reason.contains(document.activeElement));
+    const typed = `${asked.get("latitude")} ${asked.get("longitude")}`;
+    if (typed === there() && place.dataset.at && !position()) {
+      read = { text: typed, at: JSON.parse(place.dataset.at) };
+      point(true);
+    }
+    if (asked.get("pasted") && asked.get("pasted") === field("pasted").value && !place.dataset.pasted) pasted(place);
     regency(place.dataset.regency, !position());
   }
 
-  function set(latitude, longitude, accuracy, source, zoom) {
-    field("latitude").value = latitude.toFixed(6);
-    field("longitude").value = longitude.toFixed(6);
-    field("accuracy_m").value = Math.round(accuracy);
+  // What was pasted has been read: it stands in latitude and longitude now.
+  function pasted(place) {
+    field("pasted").value = "";
+    write(place.dataset.latitude, place.dataset.longitude, "", "typed");
+    point(true);
+  }
+
+  function write(latitude, longitude, accuracy, source) {
+    field("latitude").value = latitude;
+    field("longitude").value = longitude;
+    field("accuracy_m").value = accuracy;
     field("source").value = source;
+  }
+
+  function set(latitude, longitude, accuracy, source, zoom) {
+    write(latitude.toFixed(6), longitude.toFixed(6), Math.round(accuracy), source);
     point(zoom);
     ask(true);
   }
@@ -118,11 +101,12 @@ function fill(form) {
   form.addEventListener("change", (event) => {
     if (event.target.closest("#tempat")) ask(false);
     if (event.target === field("sam_uid")) machine();
+    if (event.target === field("pasted") && field("pasted").value.trim()) ask(true);
     if (["latitude", "longitude"].includes(event.target.name)) {
       field("source").value = "typed";
       field("accuracy_m").value = "";
       point(true);
-      if (position()) ask(true);
+      if (field("latitude").value.trim() && field("longitude").value.trim()) ask(true);
     }
   });
 
@@ -150,7 +134,6 @@ function fill(form) {
     return !number || field("hardware_number")?.value === number;
   });
 
-  const there = () => `${field("latitude").value} ${field("longitude").value}`;
   device(document.getElementById("lokasi"), document.getElementById("lokasi-hasil"), there, (at) => set(at.latitude, at.longitude, at.accuracy, "device", true));
   document.getElementById("tanpa-skrip").hidden = true;
   point(true);

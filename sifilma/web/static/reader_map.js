@@ -1,7 +1,6 @@
 // The map of readers: circles that the server groups for the visible part. The table beside it has the same figures.
 "use strict";
 
-const INDONESIA = [[-11.1, 94.9], [6.2, 141.1]];
 const clamp = (degrees, most) => Math.max(-most, Math.min(most, degrees)); // a large window can show more than the globe
 const box = document.getElementById("peta-pembaca");
 
@@ -10,23 +9,8 @@ function start() {
   const format = new Intl.NumberFormat(document.documentElement.lang);
   box.hidden = false;
   for (const text of document.querySelectorAll("[data-with-map]")) text.hidden = false;
-  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const map = L.map(box, {
-    zoomControl: false, attributionControl: false, minZoom: 3, maxZoom: 17, zoomSnap: 0.25, fadeAnimation: !still, zoomAnimation: !still,
-  });
-  L.control.zoom({ zoomInTitle: words.zoomIn, zoomOutTitle: words.zoomOut }).addTo(map);
-  L.control.scale({ imperial: false }).addTo(map);
-  map.createPane("land").style.zIndex = 300;
-  const outline = async (address, options) => {
-    const answer = await fetch(address);
-    if (answer.ok) L.geoJSON(await answer.json(), { pane: "land", interactive: false, ...options }).addTo(map);
-  };
-  const land = outline(box.dataset.countries, { style: { color: "#7b8794", weight: 1, fillColor: "#f4f6f1", fillOpacity: 1 } });
-  if (box.dataset.regency) {
-    const style = { color: "#0d4c8c", weight: 1, fillColor: "#bcd9ee", fillOpacity: 0.5 };
-    const dot = (_, at) => L.circleMarker(at, { pane: "land", interactive: false, radius: 2, stroke: false, fillColor: "#71808e", fillOpacity: 0.5 });
-    land.then(() => outline(box.dataset.regency, { style: (shape) => (shape.geometry.type === "Point" ? {} : style), pointToLayer: dot }));
-  }
+  const map = baseMap(box, words, { zoomSnap: 0.25 });
+  outliner(map, box)(box.dataset.regency, false);
 
   const circles = L.layerGroup().addTo(map);
   const marked = (cluster) => {

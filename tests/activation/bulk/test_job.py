@@ -8,7 +8,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from sifilma.activation.bulk.job import RowIn
+from sifilma.activation.schemas import TypedActivationIn
 from sifilma.documents.sheets import read, write_xlsx
 from sifilma.fsck.run import examine
 from sifilma.identity.models import ApiKey
@@ -188,7 +188,7 @@ def test_an_error_is_stored_so_that_every_language_can_show_it() -> None:
     again = unpacked(json.loads(json.dumps(packed(whole))))
     assert (str(again), again.template, str(again.values["hint"])) == (str(whole), whole.template, str(told))  # type: ignore[attr-defined]  # a Text
     with pytest.raises(ValidationError) as refused:
-        RowIn.model_validate({"sam_uid": "x", "latitude": "tujuh"})
+        TypedActivationIn.model_validate({"sam_uid": "x", "latitude": "tujuh"})
     for found in refused.value.errors(include_url=False):
         fault = Wrong(found)
         assert str(unpacked(json.loads(json.dumps(packed(fault))))) == str(fault)

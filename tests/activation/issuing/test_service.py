@@ -175,6 +175,18 @@ def test_a_place_outside_the_region_needs_a_reason_and_waits_for_review(world: W
     assert operator.post(f"/activations/{answer['id']}/review", review).status_code == 409
 
 
+def test_land_at_the_border_is_activated_with_a_reason_and_reviewed(world: World) -> None:
+    ready = world.ready()
+    client, uid = world.client("magetan.kepala"), ready.uids[0]
+    border = {"latitude": -9.00875, "longitude": 124.92485, "region_code": "53.04.02.2001"}
+    refused = client.post("/activations", world.activation(ready, uid, **border))
+    assert (refused.status_code, problem(refused)) == (422, "place-needs-reason")
+    assert "at the border" in refused.json["detail"]
+    made = done(client.post("/activations", world.activation(ready, uid, **border, reason="kantor di perbatasan")), 201)
+    shown = done(client.get(f"/activations/{made['id']}"))
+    assert (made["place"], shown["review"]["state"]) == ("REVIEW", "waiting")
+
+
 def test_impossible_places_are_refused_and_cost_no_try(world: World) -> None:
     ready = world.ready()
     client, uid = world.client("magetan.kepala"), ready.uids[0]

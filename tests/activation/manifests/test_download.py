@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from manifests.verifier import Expectations, verify
 from sifilma.activation.tokens import sealing
 from tests.activation.conftest import verified
-from tests.audit.row_changes import change_unit, past_the_triggers
+from tests.audit.row_changes import past_the_triggers
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
 
@@ -66,7 +66,8 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     answer = done(bank.post("/activations", world.activation(ready, uid)), 201)
     path = f"/manifests/{answer['manifest']['id']}/download"
     assert bank.post(path).json["type"].endswith("no-public-key")
-    change_unit(world, ready.hardware[uid], public_jwk=private.as_dict(private=False))
+    jwk = ECKey.import_key(private.as_dict(private=False)).as_dict(private=False)
+    world.unit_key(ready.hardware[uid], jwk)
     response = bank.post(path)
     assert response.status_code == 200
     assert response.get_data().count(b".") == 4  # a compact JWE has five parts
@@ -80,7 +81,7 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
 
 def test_a_file_is_not_encrypted_to_a_key_that_came_past_the_service(world: World) -> None:
     ready, answers = world.active()
-    change_unit(world, ready.hardware[ready.uids[0]], public_jwk=ECKey.generate_key("P-256").as_dict(private=False))
+    world.unit_key(ready.hardware[ready.uids[0]], ECKey.generate_key("P-256").as_dict(private=False), "magetan.staf", "magetan.kepala")
     client, path = world.client("magetan.kepala"), f"/manifests/{answers[0]['manifest']['id']}/download"
     assert client.post(path, {"form": "jwe"}).status_code == 200
     past_the_triggers(world, "UPDATE unit SET public_jwk = :jwk", jwk=json.dumps(ECKey.generate_key("P-256").as_dict(private=False)))
@@ -95,7 +96,7 @@ def test_a_private_key_is_refused_as_the_key_of_a_unit(world: World) -> None:
     private = ECKey.generate_key("P-256", private=True).as_dict(private=True)
     body = {"hardware_number": "KEY-1", "model": "LEN-CRD-1", "function": "R", "public_jwk": private}
     refused = world.client("magetan.kepala").post("/units", body)
-    assert refused.json["errors"][0]["field"] == "public_jwk"
+    assert refused.json["errors"][0]["field"].endswith("public_jwk")
     assert private["d"] not in refused.get_data(as_text=True)
 
 

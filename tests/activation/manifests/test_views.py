@@ -7,7 +7,6 @@ from joserfc.jwk import ECKey
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.activation.conftest import check
-from tests.audit.row_changes import change_unit
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, landed, words
 from tests.support.world import World
@@ -58,7 +57,7 @@ def test_encryption_is_offered_only_where_the_machine_has_a_key(sqlite_world: Wo
     assert "harus diperbaiki" in words(page.send(f"{path}/unduh", form="jwe"), 409)
     key = ECKey.generate_key("P-256")
     number = ready.hardware[ready.uids[0]]
-    change_unit(sqlite_world, number, public_jwk=key.as_dict(private=False))
+    sqlite_world.unit_key(number, key.as_dict(private=False), "magetan.staf", "magetan.kepala")
     assert 'value="jwe"' in page.get(path).get_data(as_text=True)
     assert page.send(f"{path}/unduh", form="jwe").get_data().count(b".") == 4
 

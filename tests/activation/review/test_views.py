@@ -48,6 +48,15 @@ def test_the_page_shows_the_claimed_place_beside_the_found_one(world: World) -> 
         assert said in found, said
 
 
+def test_the_page_says_that_a_place_may_lie_beyond_the_border(sqlite_world: World) -> None:
+    ready = sqlite_world.ready()
+    border = {"latitude": -9.00875, "longitude": 124.92485, "region_code": "53.04.02.2001", "reason": "Kantor di perbatasan."}
+    made = done(sqlite_world.client("magetan.kepala").post("/activations", sqlite_world.activation(ready, ready.uids[0], **border)), 201)
+    operator = Visitor(sqlite_world, "operator1")
+    assert "negara tetangga" in operator.text(f"/tinjauan/{made['id']}")
+    assert "negara tetangga" not in operator.text(f"/tinjauan/{doubtful(sqlite_world)[0]['id']}")
+
+
 def test_an_operator_decides_once_with_a_note_and_the_manifest_stays_active(world: World) -> None:
     made = doubtful(world)[0]
     path, page = f"/tinjauan/{made['id']}", Visitor(world, "operator1")

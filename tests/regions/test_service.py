@@ -1,16 +1,12 @@
-"""The regions that a form and its map receive: outlines, points, and choices of the selects."""
+"""The regions that a form receives: the proposal for a position, and the choices of the selects."""
 
 from __future__ import annotations
 
-import json
-
-import pytest
 import shapely
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.db import make_engine
-from sifilma.kernel.errors import Invalid
-from sifilma.regions import drawing, service, villages
+from sifilma.regions import service, villages
 from sifilma.regions.boundaries import BoundaryLayer
 from sifilma.regions.place import PlaceCheck
 
@@ -21,23 +17,6 @@ SQUARE = shapely.box(111.2, -7.8, 111.5, -7.5)
 def layer() -> PlaceCheck:
     """Return a place check with a layer of one regency, a square."""
     return PlaceCheck(BoundaryLayer("square", "0" * 64, {"35.20": SQUARE}))
-
-
-def test_a_regency_is_drawn_by_its_outline_or_by_its_villages(sqlite_url: str) -> None:
-    engine = make_engine(sqlite_url)
-    with Session(engine) as session:
-        [outline] = json.loads(drawing.regency(session, layer(), "35.20"))["features"]
-        dots = json.loads(drawing.regency(session, PlaceCheck(villages.points()), "35.20"))["features"]
-    engine.dispose()
-    assert (outline["geometry"]["type"], outline["properties"]["name"]) == ("Polygon", "Kabupaten Magetan")
-    assert {dot["geometry"]["type"] for dot in dots} == {"Point"}
-    assert any(dot["properties"]["name"] == "Kebonagung" for dot in dots)
-
-
-def test_an_unknown_regency_is_not_drawn() -> None:
-    for places in (layer(), PlaceCheck(villages.points())):
-        with pytest.raises(Invalid):
-            places.source.picture("99.99")
 
 
 def test_a_village_is_proposed_although_the_layer_knows_only_regencies() -> None:

@@ -1,0 +1,64 @@
+"""Reports of programs on cards, on the web: a person confirms or withdraws each."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, Response
+from werkzeug.wrappers import Response as AnyResponse
+
+from sifilma.cards import program_reports
+from sifilma.cards.models import CARD_REPORT, Card, CardSuspension
+from sifilma.cards.serializers import reports_out, timeline
+from sifilma.identity.models import ApiKey
+from sifilma.kernel.schemas import NoteIn
+from sifilma.web.forms import Form
+from sifilma.web.operations import operation
+from sifilma.web.pages import seen
+from sifilma.web.requests import context
+
+blueprint = Blueprint("card_report_pages", __name__, url_prefix="/kartu/laporan", template_folder="templates")
+
+
+@blueprint.get("/<uuid:report_id>")
+@operation("card.view")
+def show(report_id: UUID) -> Response:
+    """Show what a program reported, and what becomes of the card either way."""
+    return _page(report_id, Form())
+
+
+@blueprint.post("/<uuid:report_id>/sahkan")
+@operation("card.report.decide")
+def confirm(report_id: UUID) -> AnyResponse:
+    """Confirm the report: the card is out of use."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        program_reports.confirm(ctx, report_id, form.model(NoteIn).note)
+        return seen("card_report_pages.show", "report_confirmed", report_id=report_id)
+    return _page(report_id, form)
+
+
+@blueprint.post("/<uuid:report_id>/tarik")
+@operation("card.report.decide")
+def withdraw(report_id: UUID) -> AnyResponse:
+    """Withdraw the report: the card is as it was."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        program_reports.withdraw(ctx, report_id, form.model(NoteIn).note)
+        return seen("card_report_pages.show", "report_withdrawn", report_id=report_id)
+    return _page(report_id, form)
+
+
+def _page(report_id: UUID, form: Form) -> Response:
+    ctx = context()
+    found = program_reports.get_report(ctx, report_id)
+    key = ctx.session.get_one(ApiKey, found.api_key_id)
+    return form.again(
+        "cards/report.html",
+        report=reports_out(ctx, [found])[0],
+        card=ctx.session.get_one(Card, found.card_id),
+        program=key.name,
+        former=ctx.session.get_one(CardSuspension, found.suspension_id).former_state,
+        decides=found.state == "pending" and program_reports.may_decide(ctx, found),
+        steps=timeline(ctx, CARD_REPORT.kind, found.id),
+    )
