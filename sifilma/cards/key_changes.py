@@ -214,5 +214,5 @@ def _require_seen(change: UnitKeyChange, digest: str) -> None:
 
 
 def _record(ctx: Context, action: Action, change: UnitKeyChange, **more: Any) -> Act:
-    facts = {"count": change.count, "digest": change.digest} | more
+    facts: dict[str, Any] = {"count": change.count, "digest": change.digest} | more
     return record(ctx, action, KEY_CHANGE.kind, change.id, organisation_id=change.organisation_id, **facts)
