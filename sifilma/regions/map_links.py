@@ -11,7 +11,6 @@ from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 from sifilma.regions.coordinates import LONGEST, read_pair
 
-FIELD = "pasted"
 SHORT = say(
     "This short link leads to a map only by way of the internet. Open it, then copy the coordinates, or the long link, of the place."
 )
@@ -39,7 +38,7 @@ def read_position(text: str) -> tuple[float, float]:
     """Return latitude and longitude in degrees. Raise Invalid (field `pasted`) with what to do instead if the text tells no position."""
     typed = text.strip()
     if len(typed) > LONGEST:
-        raise Invalid.field(FIELD, UNREADABLE, type="position-unreadable")
+        raise Invalid.field("pasted", UNREADABLE)
     found = read_pair(typed)
     if found is not None:
         return found
@@ -49,8 +48,8 @@ def read_position(text: str) -> tuple[float, float]:
         if found is not None:
             return found
     if any(_SHORT.match(link) for link in links):
-        raise Invalid.field(FIELD, SHORT, type="position-short-link")
-    raise Invalid.field(FIELD, EMPTY if links else UNREADABLE, type="position-unreadable")
+        raise Invalid.field("pasted", SHORT)
+    raise Invalid.field("pasted", EMPTY if links else UNREADABLE)
 
 
 def _of_link(link: str) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions.coordinates import Axis, read_degrees, read_pair
-from sifilma.regions.map_links import read_position
+from sifilma.regions.map_links import EMPTY, SHORT, UNREADABLE, read_position
 
 HERE = (-7.6536, 111.3280)
 WRITTEN = [
@@ -61,22 +61,22 @@ LINKS = [
     "https://waze.com/ul?ll=-7.6536%2C111.3280&navigate=yes",
 ]
 NONE = {
-    "-7,111": "position-unreadable",  # one number with a comma, or two
-    "-7,111,5": "position-unreadable",
-    "-7.6536": "position-unreadable",
-    "95, 200": "position-unreadable",
-    "7°65'S 111°1'E": "position-unreadable",
-    "7.5°30'S 111°E": "position-unreadable",
-    "-7 N 111 E": "position-unreadable",
-    "7 S 8 S": "position-unreadable",
-    "Kantor Dinas": "position-unreadable",
-    "https://www.google.com/maps/place/Magetan": "position-unreadable",
-    "https://example.org/?q=1,2,3": "position-unreadable",
-    "9" * 5000: "position-unreadable",
-    "https://maps.app.goo.gl/Ab1Cd2": "position-short-link",
-    "Dinas Dukcapil\nhttps://maps.app.goo.gl/Ab1Cd2?g_st=iw": "position-short-link",
-    "https://goo.gl/maps/xyz": "position-short-link",
-    "https://osm.org/go/s0m3": "position-short-link",
+    "-7,111": UNREADABLE,  # one number with a comma, or two
+    "-7,111,5": UNREADABLE,
+    "-7.6536": UNREADABLE,
+    "95, 200": UNREADABLE,
+    "7°65'S 111°1'E": UNREADABLE,
+    "7.5°30'S 111°E": UNREADABLE,
+    "-7 N 111 E": UNREADABLE,
+    "7 S 8 S": UNREADABLE,
+    "Kantor Dinas": UNREADABLE,
+    "https://www.google.com/maps/place/Magetan": EMPTY,
+    "https://example.org/?q=1,2,3": EMPTY,
+    "9" * 5000: UNREADABLE,
+    "https://maps.app.goo.gl/Ab1Cd2": SHORT,
+    "Dinas Dukcapil\nhttps://maps.app.goo.gl/Ab1Cd2?g_st=iw": SHORT,
+    "https://goo.gl/maps/xyz": SHORT,
+    "https://osm.org/go/s0m3": SHORT,
 }
 
 
@@ -89,7 +89,7 @@ def test_a_position_is_read_as_people_write_or_paste_it(text: str) -> None:
 def test_what_tells_no_position_is_refused_with_what_to_do_instead(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         read_position(text)
-    assert (refused.value.type, refused.value.errors[0]["field"]) == (NONE[text], "pasted")
+    assert (refused.value.detail, refused.value.errors[0]["field"]) == (NONE[text], "pasted")
 
 
 @pytest.mark.parametrize("text", ["-7,6536", "−7.6536", "7°39'12.96\" LS", "S 7,6536", "lat: -7.6536", "-7.6536°"])

@@ -311,6 +311,7 @@ def test_what_a_model_covers_is_the_whole_of_its_authority() -> None:
     free = {
         "user_account": {"totp_last_step", "language", "time_zone", "notices", "created_at"},
         "login_session": {"otp_tries", "last_seen_at", "end_reason", "ip", "agent"},
+        "invitation": {"views"},
         "passkey": {"name", "used_at"},
     }
     for model in SEALED:

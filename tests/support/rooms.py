@@ -152,7 +152,7 @@ LIBRARIES = {
     # region codes, and the geometry that a place is checked with
     "regions": (
         "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
-        "prepared service sources villages"
+        "prepared service sources views villages"
     ),
     # the database as a whole
     "schema": "migrate tables",

@@ -20,7 +20,7 @@ from sifilma.regions.service import Levels
 
 PARTS = ("province", "regency", "district", "region_code")  # the four selects, from the province down
 POSITION = ("latitude", "longitude")
-PASTED = map_links.FIELD
+PASTED = "pasted"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def require_reason(ctx: Context, data: ActivationIn) -> None:
     """Raise Invalid for a place outside the region of the office that is stated without a reason."""
     if outside_own_region(ctx, data.region_code) and not data.reason.strip():
         told = say("The place lies outside the region of your office: check it, or give the reason.")
-        raise Invalid.field("reason", told, type="place-outside-own-region")
+        raise Invalid.field("reason", told)
 
 
 def look(ctx: Context, places: PlaceCheck, typed: Mapping[str, str], *, follow: bool) -> Place:
