@@ -32,7 +32,7 @@ ROWS = [
             ("activation", "place_outcome='PASS', place_distance_m=7"),
         )
     ),
-    plant("row-recorded", "unit", "is an old version: the record of acts has version 2", f"UPDATE unit SET pcid=NULL, version=1 WHERE id = {LATER}"),
+    plant("row-recorded", "unit", "is an old version: the record of acts has version", f"UPDATE unit SET pcid=NULL, version=version-1 WHERE id = {LATER}"),
     plant("row-recorded", "unit", "has a version that no act made", "UPDATE unit SET version=version+1"),
     plant("row-recorded", "device_model", "stands on no act", _PLANTED),
     plant("row-recorded", "card", "stands on no act", "DELETE FROM row_digest WHERE kind='card'"),
