@@ -218,6 +218,7 @@ def bind_person(ctx: Context, user: User, invitation: Invitation) -> None:
     known = ctx.session.scalars(select(Person).where(Person.identity == claim.claims)).first()
     if known is None:
         claim.identity, claim.claims = claim.claims, None
+        record(ctx, Action.PERSON_CHANGE, "person", claim.id, organisation_id=user.organisation_id, rows=[claim])
         ctx.session.flush()
         return
     if not _agreed(ctx, user, invitation, known):

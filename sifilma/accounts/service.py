@@ -66,7 +66,8 @@ def register_organisation(
         raise Conflict("An organisation of this kind and name exists already.")
     made = Organisation(id=uuid7(), kind=str(kind), name=name, region_code=region_code, address=address, created_at=ctx.now)
     ctx.session.add(made)
-    record(ctx, Action.ORGANISATION_REGISTER, "organisation", made.id, organisation_id=made.id, kind=str(kind), region=region_code or "")
+    facts = {"kind": str(kind), "region": region_code or ""}
+    record(ctx, Action.ORGANISATION_REGISTER, "organisation", made.id, organisation_id=made.id, rows=[made], **facts)
     return made
 
 
@@ -168,6 +169,7 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
         name=new.name,
     )
     ctx.session.add(person)
+    record(ctx, Action.PERSON_REGISTER, "person", person.id, organisation_id=organisation.id, rows=[person])
     ctx.session.flush()
     user = User(
         id=user_id,

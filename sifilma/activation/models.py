@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals.letters import OPEN_LETTER
 from sifilma.approvals.models import Approval, ProposalState, Proposed, Requested, proposal_cycle, request_checks
+from sifilma.audit import recorded
+from sifilma.audit.recorded import RecordedInEntry
 from sifilma.cards.models import CardState
 from sifilma.identity.models import Organisation
 from sifilma.kernel.db import Base, UtcDateTime
@@ -221,10 +223,15 @@ class Token(Stateful, Base):
     status_index: Mapped[int]
 
 
-class Activation(Base):
+class Activation(RecordedInEntry, Base):
     """The activation of one card in one unit at one place. Coordinates are integers of 1e-7 degrees (WGS 84)."""
 
     __tablename__ = "activation"
+    __recorded__ = (
+        "token_id", "card_id", "unit_id", "organisation_id", "activation_request_id", "manifest_id", "at", "latitude_e7", "longitude_e7",
+        "accuracy_m", "source", "address", "region_code", "region_version", "place_outcome", "place_distance_m", "place_nearest",
+        "place_source", "place_source_sha256", "reason",
+    )  # fmt: skip
     __table_args__ = (
         CheckConstraint("source IN ('device', 'map', 'typed')", name="source"),
         CheckConstraint("place_outcome IN ('PASS', 'REVIEW', 'FAIL')", name="place_outcome"),
@@ -341,3 +348,6 @@ class Revocation(Proposed, Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     manifest_id: Mapped[UUID] = mapped_column(ForeignKey("manifest.id"))
     reason: Mapped[str] = mapped_column(Text)
+
+
+recorded.protect(Activation)

@@ -31,6 +31,7 @@ from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
+from sifilma.audit import rounds
 from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
 from sifilma.handover import tasks as handovers
@@ -275,4 +276,5 @@ JOBS: dict[str, Timed] = {
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings)), goes_by_the_clock=True),
     "people given a pseudonym": Timed(_in_one(lambda ctx: pseudonymise_leavers(ctx, resources().settings)), goes_by_the_clock=True),
+    "rows found changed past the service": Timed(lambda: rounds.compare(command_context), goes_by_the_clock=False),
 }

@@ -5,17 +5,23 @@ A lower package may not import a higher one, so the application connects them on
 
 from __future__ import annotations
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
 from sifilma.activation.trust import status_list
-from sifilma.audit import checkpoints
+from sifilma.audit import checkpoints, rounds
 from sifilma.destruction import berita_acara
 from sifilma.handover import bast
+from sifilma.kernel.db import db
 from sifilma.kernel.timekeeping import watch
+from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.oversight import region_imports
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
 from sifilma.resources import resources
+from sifilma.web import metrics
 
 
 def register() -> None:
@@ -23,6 +29,9 @@ def register() -> None:
     watch.register_signed("checkpoint", checkpoints.newest_moment_query)
     watch.register_signed("status_list", status_list.newest_moment_query)
     watch.register_signed("manifest", queries.newest_moment_query)
+    rounds.register_walk("region", region_imports.compare_codes)
+    if measure_rows not in metrics.MEASURES:
+        metrics.MEASURES.append(measure_rows)
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)
@@ -30,3 +39,18 @@ def register() -> None:
     refused_batches.register_kind()
     bast.register_paper()
     berita_acara.register_paper()
+
+
+def measure_rows() -> None:
+    """Set the gauges of the comparison of rows for a scrape. Rows that were never compared have the age NaN."""
+    unit = UnitOfWork(db.sessionmaker)
+    unit.begin_read()
+    try:
+        found = rounds.state(unit.session)
+    except SQLAlchemyError:
+        return
+    finally:
+        unit.close()
+    metrics.ROWS_FOUND.set(found.findings)
+    age = (resources().clock.now() - found.compared_at).total_seconds() if found.compared_at else float("nan")
+    metrics.ROWS_AGE.set(age)

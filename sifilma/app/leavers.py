@@ -73,6 +73,7 @@ def _pseudonymise(ctx: Context, settings: Settings, person: Person) -> None:
     # The act goes with the change: without it a trigger refuses to change who a person is.
     person.pseudonym_act_id, person.claims = act.id, None
     person.identity, person.id_number, person.name = FORMER + number, number[:40], f"Pengguna {number[:8]}"
+    record(ctx, Action.PERSON_CHANGE, "person", person.id, organisation_id=accounts[0].organisation_id, rows=[person])
     ctx.session.flush()
     for number_, user in enumerate(accounts):
         _forget_account(ctx, user, f"former.{number[:12]}.{number_}")

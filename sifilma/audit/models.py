@@ -1,4 +1,7 @@
-"""The entries of acts, each written in the transaction of its act and never changed, and the tables of the transparency log."""
+"""The entries of acts, each written in the transaction of its act and never changed, and the tables of the transparency log.
+
+Beside them the digests of rows that acts rest on, and what the worker found when it compared them.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, Json, UtcDateTime
+from sifilma.kernel.ids import uuid7
 
 
 class Action(StrEnum):
@@ -136,6 +140,11 @@ class Action(StrEnum):
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
     CLOCK_ACCEPT = "clock.accept"
+    PERSON_REGISTER = "person.register"
+    PERSON_CHANGE = "person.change"
+    ROWS_ADOPT = "rows.adopt"
+    ROW_DIFFERS = "row.differs"
+    ROW_FITS = "row.fits"
     SEAL_REFUSED = "seal.refused"
     SEAL_VOUCH = "seal.vouch"
     SEAL_RENEW = "seal.renew"
@@ -218,8 +227,71 @@ class LogCheckpoint(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
-for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint"):
+class RowDigest(Base):
+    """What an act left of one row that acts rest on: the digest of a version of it (`sifilma.audit.recorded`). `kind` is its table."""
+
+    __tablename__ = "row_digest"
+    __table_args__ = (Index(None, "act_id"),)
+
+    kind: Mapped[str] = mapped_column(String(40), primary_key=True)
+    object_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id"))
+
+
+class RowRound(Base):
+    """How far the worker has come in comparing one kind of row. `after` is the last key it compared, empty before the first.
+
+    `ended_at` is when it last came to the end of them.
+    """
+
+    __tablename__ = "row_round"
+
+    walk: Mapped[str] = mapped_column(String(40), primary_key=True)
+    after: Mapped[str] = mapped_column(String(64), default="")
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RowFinding(Base):
+    """A row that is not what its newest act recorded, as the worker found it. It is open until the worker finds that the row fits again.
+
+    `fault` is a `comparison.Fault`. `walk` and `place` say in which walk, and at which key of it, the row was compared.
+    """
+
+    __tablename__ = "row_finding"
+    __table_args__ = (
+        Index(
+            "uq_row_finding_open", "kind", "object_id", "fault", unique=True,
+            sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(None, "walk", "place"),
+    )  # fmt: skip
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    walk: Mapped[str] = mapped_column(String(40))
+    place: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(40))
+    object_id: Mapped[str] = mapped_column(String(64))
+    fault: Mapped[str] = mapped_column(String(20))
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id"))
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_act: Mapped[UUID | None] = mapped_column(ForeignKey("audit_entry.id"))
+
+
+for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint", "row_digest"):
     triggers.immutable(_table)
+triggers.immutable("row_finding", "id", "walk", "place", "kind", "object_id", "fault", "found_at", "act_id")
+triggers.guard("row_finding_ended", "row_finding", "UPDATE", "OLD.ended_at IS NOT NULL", "row_finding: what has ended is found anew")
+triggers.guard(
+    "row_digest_gapless",
+    "row_digest",
+    "INSERT",
+    "NEW.version < 1 OR (NEW.version > 1 AND NOT EXISTS (SELECT 1 FROM row_digest d WHERE d.kind = NEW.kind"
+    " AND d.object_id = NEW.object_id AND d.version = NEW.version - 1))",
+    "row_digest: versions follow one after the other",
+)
 # A trigger, so that an entry written by SQL reaches the log as well.
 triggers.follow("audit_entry_pending", "audit_entry", "INSERT", "INSERT INTO audit_pending (entry_id) VALUES (NEW.id)")
 triggers.guard("audit_pending_frozen", "audit_pending", "UPDATE", "", "audit_pending: what was recorded does not change")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from sifilma.audit.models import Action, AuditEntry
+from sifilma.audit import recorded
+from sifilma.audit.models import Action, AuditEntry, RowDigest
+from sifilma.audit.recorded import RecordedOnce
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.ids import uuid7
 
@@ -17,14 +20,28 @@ SALT_BYTES = 16
 
 
 def record(
-    ctx: Context, action: Action, object_kind: str, object_id: UUID | str, *, organisation_id: UUID | None = None, **data: Any
+    ctx: Context,
+    action: Action,
+    object_kind: str,
+    object_id: UUID | str,
+    *,
+    organisation_id: UUID | None = None,
+    rows: Sequence[RecordedOnce] = (),
+    **data: Any,
 ) -> Act:
     """Write the entry of an act in the act's transaction. Return the Act, which every state change that follows must name.
 
-    `organisation_id` is the organisation concerned (by default the actor's). `data` must be JSON and free of secrets.
+    `organisation_id` is the organisation concerned (by default the actor's). `data` must be JSON and free of secrets. `rows` are those
+    that the act makes or changes and that acts rest on, as they shall be; they are flushed after this call (`recorded`).
     """
     values = entry_values(ctx, action, object_kind, object_id, organisation_id, data)
-    ctx.session.execute(insert(AuditEntry), values)
+    if not rows:
+        ctx.session.execute(insert(AuditEntry), values)
+        return Act(values["id"], values["at"], ctx.actor.user_id)
+    facts, digests = recorded.keep(rows, values["salt"], values["id"])
+    with ctx.session.no_autoflush:  # triggers want the digests before the rows, and those name the entry
+        ctx.session.execute(insert(AuditEntry), values | {"data": data | facts})
+        ctx.session.execute(insert(RowDigest), digests)
     return Act(values["id"], values["at"], ctx.actor.user_id)
 
 

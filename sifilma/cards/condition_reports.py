@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -50,7 +51,7 @@ def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Seq
     if len(photos) > MAX_PHOTOS:
         raise Invalid.field("photos", say("At most %(most)s photos can be sent with a report.", most=MAX_PHOTOS))
     kept = [keep_photo(ctx, store, photo) for photo in photos]
-    facts = {"condition": told.condition} | ({"photos": [photo.sha256 for photo in kept]} if kept else {})
+    facts: dict[str, Any] = {"condition": told.condition} | ({"photos": [photo.sha256 for photo in kept]} if kept else {})
     act = record(ctx, Action.CARD_REPORT, "card", card.id, organisation_id=card.holder_id, **facts)
     if ctx.actor.api_key_id is not None and told.condition != "found":
         suspend_reported(ctx, card, told, act)

@@ -11,6 +11,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
+from sifilma.audit import recorded
+from sifilma.audit.recorded import Recorded, RecordedOnce
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, Json, UtcDateTime
 from sifilma.kernel.ids import uuid7
@@ -75,10 +77,11 @@ CARD = LifeCycle(
 )
 
 
-class DeviceModel(Base):
+class DeviceModel(Recorded, Base):
     """A model of reader or encoder: it has one manufacturer and one function."""
 
     __tablename__ = "device_model"
+    __recorded__ = ("name", "manufacturer_id", "function", "created_at")
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     name: Mapped[str] = mapped_column(String(80), unique=True)
@@ -87,13 +90,17 @@ class DeviceModel(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Unit(Base):
+class Unit(Recorded, Base):
     """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card.
 
     `public_jwk` is the key its manifests are encrypted to, `key_change_id` the change by two persons that set it (none: of before these).
     """
 
     __tablename__ = "unit"
+    __recorded__ = (
+        "organisation_id", "model_id", "hardware_number", "function", "pcid", "sam_perso", "public_jwk", "key_change_id",
+        "created_at",
+    )  # fmt: skip
     __table_args__ = (
         UniqueConstraint("organisation_id", "hardware_number"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
@@ -180,13 +187,15 @@ class UnitKey(Base):
     unit: Mapped[Unit] = relationship(lazy="joined")
 
 
-class Card(Stateful, Base):
+class Card(RecordedOnce, Stateful, Base):
     """One SAM card. `uid` has 16 upper-case hexadecimal digits.
 
-    `seq` is the sequence number of its newest manifest, `unit_id` the unit it is tied to. A unit has at most one living card.
+    `seq` is the sequence number of its newest manifest, `unit_id` the unit it is tied to. A unit has at most one living card. Recorded is
+    what a card is from its birth on; who holds it, where it is and how it is are steps of its life.
     """
 
     __tablename__ = "card"
+    __recorded__ = ("uid", "function", "buyer_id", "personalisation_request_id", "key_version")
     __table_args__ = (
         CheckConstraint(state_check(CardState), name="state"),
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
@@ -294,13 +303,13 @@ triggers.guard(
     "card: a person ends its use, not a program",
 )
 triggers.guard(
-    "card_identity",
+    "card_sequence",
     "card",
     "UPDATE",
-    "OLD.uid <> NEW.uid OR OLD.function <> NEW.function OR OLD.personalisation_request_id <> NEW.personalisation_request_id"
-    " OR OLD.buyer_id <> NEW.buyer_id OR NEW.seq < OLD.seq",
-    "card: its identity and its sequence do not go back",
+    "NEW.seq < OLD.seq",
+    "card: its sequence does not go back",
 )
+triggers.guard("device_model_keep", "device_model", "DELETE", "", "device_model: nothing is deleted")
 four_eyes.protect_proposal(
     "unit_key_change", "organisation_id", "by_organisation_id", "api_key_id", "count", "digest", "made_at", early="delivered"
 )
@@ -331,3 +340,5 @@ triggers.guard(
     " OR (OLD.pcid IS NOT NULL AND OLD.pcid IS DISTINCT FROM NEW.pcid)",
     "unit: its identity does not change",
 )
+for _model in (DeviceModel, Unit, Card):
+    recorded.protect(_model)

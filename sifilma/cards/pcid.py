@@ -37,7 +37,7 @@ def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
     supplied = given.model_dump(exclude_defaults=True, exclude={"public_jwk"})
     for name, value in supplied.items():
         setattr(unit, name, value)
-    record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, supplied=sorted(supplied))
+    record(ctx, Action.UNIT_CHANGE, "unit", unit.id, organisation_id=unit.organisation_id, rows=[unit], supplied=sorted(supplied))
     ctx.session.flush()
     if given.public_jwk is not None:
         proposals.propose(ctx, {1: NewKey(unit, given.public_jwk)})

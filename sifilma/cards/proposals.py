@@ -169,9 +169,12 @@ def execute(ctx: Context, change_id: UUID, digest: str, note: str = "") -> UnitK
     _require_seen(change, digest)
     PROPOSALS.require_second_person(ctx, change)
     PROPOSALS.decide(ctx, change, True, _record(ctx, Action.UNIT_KEY_EXECUTE, change, note=note), note)
+    units = [key.unit for key in change.keys]
+    for unit in units:
+        hold(ctx.session, unit)
     for key in change.keys:
-        hold(ctx.session, key.unit)
         key.unit.public_jwk, key.unit.key_change_id = key.jwk, change.id
+    record(ctx, Action.UNIT_CHANGE, KEY_CHANGE.kind, change.id, organisation_id=change.organisation_id, rows=units, count=len(units))
     ctx.session.flush()
     return change
 
@@ -211,5 +214,5 @@ def _require_seen(change: UnitKeyChange, digest: str) -> None:
 
 
 def _record(ctx: Context, action: Action, change: UnitKeyChange, **more: Any) -> Act:
-    facts = {"count": change.count, "digest": change.digest} | more
+    facts: dict[str, Any] = {"count": change.count, "digest": change.digest} | more
     return record(ctx, action, KEY_CHANGE.kind, change.id, organisation_id=change.organisation_id, **facts)

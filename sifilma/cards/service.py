@@ -164,12 +164,13 @@ def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
     models = _models(ctx)
     made = {row: _make_unit(ctx, unit, models[unit.model]) for row, unit in new.items()}
     ctx.session.add_all(made.values())
-    record(ctx, Action.UNIT_REGISTER, "unit", next(iter(made.values())).id, count=len(made))
+    units = list(made.values())
+    record(ctx, Action.UNIT_REGISTER, "unit", units[0].id, rows=units, count=len(units))
     ctx.session.flush()
     keys = {row: NewKey(made[row], unit.public_jwk) for row, unit in new.items() if unit.public_jwk}
     if keys:
         proposals.propose(ctx, keys)
-    return list(made.values())
+    return units
 
 
 def may_propose_key(ctx: Context, unit: Unit) -> bool:
@@ -252,7 +253,7 @@ def register_cards(ctx: Context, cards: list[Card]) -> Act:
     known = ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))).all()
     if known:
         raise Conflict(say("These UIDs are registered already: %(uids)s.", uids=", ".join(sorted(known)[:5])), type="uid-known")
-    act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, count=len(cards))
+    act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, rows=cards, count=len(cards))
     for card in cards:
         CARD.born(card, CardState.REGISTERED, act)
     ctx.session.add_all(cards)
@@ -274,7 +275,7 @@ def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Fun
     """Register a new model of a manufacturer."""
     model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=str(function), created_at=ctx.now)
     ctx.session.add(model)
-    record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, name=name)
+    record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, rows=[model], name=name)
     ctx.session.flush()
     return model
 

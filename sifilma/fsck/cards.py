@@ -57,6 +57,24 @@ def approved(now: Snapshot) -> Found:
     )
 
 
+@in_snapshot("card-result", "A card has the key check value of its result and, until its first activation, no unit that nobody named.")
+def as_its_result(now: Snapshot) -> Found:
+    """Compare with the result, and the tie with what the result or the batch names."""
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c JOIN personalisation_result r ON r.card_id = c.id WHERE c.kcv <> r.kcv",
+        "({uid}) has another key check value than its result",
+    )
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c JOIN unit u ON u.id = c.unit_id LEFT JOIN personalisation_result r ON r.card_id = c.id"
+        " LEFT JOIN batch_row b ON b.personalisation_request_id = c.personalisation_request_id AND b.sam_uid = c.uid"
+        " WHERE NOT EXISTS (SELECT 1 FROM activation a WHERE a.card_id = c.id)"
+        " AND u.hardware_number <> COALESCE(NULLIF(r.hardware_number, ''), '-') AND (b.unit_id IS NULL OR b.unit_id <> u.id)",
+        "({uid}) is tied to a unit that neither its result nor its batch names",
+    )
+
+
 # A history id orders steps better than their moments, which can be equal within one act.
 _DESTROYED = "SELECT d.object_id AS card_id, d.id AS moment FROM history d WHERE d.object_kind = 'card' AND d.to_state = 'destroyed'"
 _LATER = (

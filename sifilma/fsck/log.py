@@ -1,4 +1,4 @@
-"""Invariants of the audit entries, of the log over them, and of the moments at which acts and signatures are dated."""
+"""Invariants of the audit entries, of the log over them, of the rows that they record, and of the moments of acts and signatures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select
 
 from sifilma.activation.trust import keyset
-from sifilma.audit import checkpoints
+from sifilma.audit import checkpoints, recorded
+from sifilma.audit.comparison import AT_ONCE, FIRST, Difference, compare_acts, compare_rows
 from sifilma.audit.models import Action
 from sifilma.audit.verification import verify
 from sifilma.fsck.dialects import bare
@@ -53,6 +54,47 @@ def tree(now: Outside) -> Found:
         yield Broken("log", str(found.fault), found.text)
     for fault, count in report.more.items():
         yield Broken("log", str(fault), f"and {count} more")
+
+
+# --- rows that acts rest on ----------------------------------------------------------------------------------------------
+
+
+@in_snapshot("row-recorded", "Organisations, people, models, units, agreements, cards, results and places are as recorded.")
+def recorded_rows(now: Snapshot) -> Found:
+    """Compare every row with its newest digest. The worker does the same in rounds."""
+    for model in recorded.kinds().values():
+        after = FIRST
+        while True:
+            part = compare_rows(now.connection, model, after, AT_ONCE)
+            yield from map(broken_row, part.differences)
+            if part.last is None:
+                break
+            after = part.last
+
+
+@in_snapshot("row-act", "The digests of rows that name an act are those its entry states, and the rows are there.")
+def acts_of_rows(now: Snapshot) -> Found:
+    """Compare every entry with the digests that name it: an old row that was put back without its newest digest is found here."""
+    after = FIRST
+    while True:
+        part = compare_acts(now.connection, after, AT_ONCE)
+        yield from map(broken_row, part.differences)
+        if part.last is None:
+            break
+        after = part.last
+    digest, entry = bare("row_digest"), bare("audit_entry")
+    yield from now.find(
+        "row_digest",
+        select(digest.c.object_id.label("id"), digest.c.kind, digest.c.version)
+        .outerjoin(entry, entry.c.id == digest.c.act_id)
+        .where(entry.c.id.is_(None)),
+        "({kind}, version {version}) names an act that is not recorded",
+    )
+
+
+def broken_row(one: Difference) -> Broken:
+    """Return a difference as what is broken."""
+    return Broken(one.kind, one.id, one.says)
 
 
 # --- moments ---------------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as cast_as
 from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 
+from sifilma.audit.recorded import Recorded
 from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
@@ -52,10 +53,11 @@ class AccountState(StrEnum):
     DISABLED = "disabled"
 
 
-class Organisation(Base):
+class Organisation(Recorded, Base):
     """The directorate, an office, an institution or a manufacturer."""
 
     __tablename__ = "organisation"
+    __recorded__ = ("kind", "name", "region_code", "address", "created_at")
     __table_args__ = (
         CheckConstraint("kind IN ({})".format(", ".join(f"'{k.value}'" for k in OrganisationKind)), name="kind"),
         UniqueConstraint("kind", "name"),
@@ -69,7 +71,7 @@ class Organisation(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Person(Base):
+class Person(Recorded, Base):
     """One human being. `identity` is `nip:…`, `nrp:…` or `employee:<organisation>:…`.
 
     It is unique, because four eyes compare persons: somebody with two accounts is still one person.
@@ -83,6 +85,7 @@ class Person(Base):
     """
 
     __tablename__ = "person"
+    __recorded__ = ("identity", "id_kind", "id_number", "name", "claims")
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     identity: Mapped[str] = mapped_column(String(120), unique=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sifilma.identity.models import ApiKey, Invitation, LoginSession, User
+from sifilma.audit import recorded
+from sifilma.identity.models import ApiKey, Invitation, LoginSession, Organisation, Person, User
 from sifilma.kernel import seals, triggers
 
 # `mine` and `other` are accounts of one person that are not disabled, or the same account; `held` is a role that the other holds.
@@ -98,3 +99,6 @@ triggers.guard(
     " AND EXISTS (SELECT 1 FROM person p WHERE p.id = NEW.person_id AND p.pseudonym_act_id IS NOT NULL)",
     "user_account: its person has left for good",
 )
+triggers.guard("organisation_keep", "organisation", "DELETE", "", "organisation: nothing is deleted")
+for _kind in (Organisation, Person):
+    recorded.protect(_kind)

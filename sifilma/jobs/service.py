@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
@@ -84,7 +85,7 @@ def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
     job = get_job(ctx, job_id, Operation.JOB_CANCEL)
     hold(ctx.session, job)
     if job.state != JobState.CANCELLED:
-        facts = {"kind": job.kind, "done": job.done, "count": job.total}
+        facts: dict[str, Any] = {"kind": job.kind, "done": job.done, "count": job.total}
         act = record(ctx, Action.JOB_CANCEL, JOB.kind, job.id, organisation_id=job.organisation_id, **facts)
         close(ctx, job, JobState.CANCELLED, act, note)
         ctx.session.flush()

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
 from sifilma.approvals.models import Approval, ProposalState, Proposed, Submitted, proposal_cycle
+from sifilma.audit import recorded
+from sifilma.audit.recorded import Recorded
 from sifilma.cards.models import DeviceModel
 from sifilma.identity.models import Organisation, holds_sql
 from sifilma.kernel import triggers
@@ -21,13 +23,14 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
 
 
-class Agreement(Base):
+class Agreement(Recorded, Base):
     """An agreement (PKS): an institution's right to use readers, from one day until another, both included (docs/domain.md, rule 8).
 
     `document_id` is the agreement itself as a PDF, if it was uploaded with the proposal.
     """
 
     __tablename__ = "agreement"
+    __recorded__ = ("organisation_id", "number", "valid_from", "valid_until", "created_at")
     __table_args__ = (UniqueConstraint("organisation_id", "number"), CheckConstraint("valid_from <= valid_until", name="dates"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -192,6 +195,7 @@ class ReferenceChange(Proposed, Base):
     document_id: Mapped[UUID | None] = mapped_column(ForeignKey("document.id"))
 
 
+recorded.protect(Agreement)
 triggers.immutable("agreement", "organisation_id", "number", "valid_from", "valid_until", "document_id")
 # `content` is empty: the trigger `model_case_application` below freezes the application in every state.
 four_eyes.protect(

@@ -41,7 +41,7 @@ def register_agreement(
         created_at=ctx.now,
     )
     ctx.session.add(agreement)
-    record(ctx, Action.AGREEMENT_REGISTER, "agreement", agreement.id, organisation_id=organisation.id, number=number)
+    record(ctx, Action.AGREEMENT_REGISTER, "agreement", agreement.id, organisation_id=organisation.id, rows=[agreement], number=number)
     return agreement
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sifilma.approvals import four_eyes
 from sifilma.approvals.letters import LETTER_COLUMNS, OPEN_LETTER
 from sifilma.approvals.models import Approval, Requested, request_checks
+from sifilma.audit import recorded
+from sifilma.audit.recorded import RecordedOnce
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base
@@ -115,10 +117,11 @@ class BatchRow(Base):
     sam_perso: Mapped[str] = mapped_column(String(16), default="")
 
 
-class PersonalisationResult(Base):
+class PersonalisationResult(RecordedOnce, Base):
     """The result of one card on the personalisation machine. `kcv` is the key check value from the HSM (6 hex), empty for a failed card."""
 
     __tablename__ = "personalisation_result"
+    __recorded__ = ("personalisation_request_id", "card_id", "outcome", "hardware_number", "kcv")
     __table_args__ = (
         CheckConstraint("outcome IN ('personalised', 'failed')", name="outcome"),
         UniqueConstraint("card_id"),
@@ -152,6 +155,7 @@ four_eyes.protect(
 )
 four_eyes.protect_parts("batch_row", "personalisation_request")
 triggers.immutable("personalisation_result")
+recorded.protect(PersonalisationResult)
 triggers.guard(
     "card_quantity",
     "card",

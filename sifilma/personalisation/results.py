@@ -254,19 +254,21 @@ def _save(
     if new:
         register_cards(ctx, new)
     cards |= {card.uid: card for card in new}
-    act = record(ctx, Action.PERSONALISATION_RESULTS, KIND, request.id, organisation_id=request.requester_id, count=len(results))
-    for result in results:
-        ctx.session.add(
-            PersonalisationResult(
-                id=uuid7(),
-                personalisation_request_id=request.id,
-                card_id=cards[result.sam_uid].id,
-                outcome=result.outcome,
-                hardware_number=result.hardware_number or "",
-                kcv=kcvs.get(result.sam_uid, ""),
-                act_id=act.id,
-            )
+    made = [
+        PersonalisationResult(
+            id=uuid7(),
+            personalisation_request_id=request.id,
+            card_id=cards[result.sam_uid].id,
+            outcome=result.outcome,
+            hardware_number=result.hardware_number or "",
+            kcv=kcvs.get(result.sam_uid, ""),
         )
+        for result in results
+    ]
+    act = record(ctx, Action.PERSONALISATION_RESULTS, KIND, request.id, organisation_id=request.requester_id, rows=made, count=len(results))
+    for one in made:
+        one.act_id = act.id
+    ctx.session.add_all(made)
     # Results are flushed before the steps of the cards: the trigger `card_quantity` counts them at each step.
     ctx.session.flush()
     for result in results:

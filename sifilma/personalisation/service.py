@@ -263,6 +263,9 @@ def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRe
     for row in request.rows:
         units[row.unit_id].pcid = row.pcid
         units[row.unit_id].sam_perso = row.sam_perso or units[row.unit_id].sam_perso
+    supplied = [unit for unit in units.values() if ctx.session.is_modified(unit)]
+    if supplied:
+        record(ctx, Action.UNIT_CHANGE, KIND, request.id, organisation_id=request.buyer_id, rows=supplied, count=len(supplied))
     cards = [new_card(ctx, settings, request, row.sam_uid, row.unit_id) for row in request.rows if row.sam_uid]
     if cards:
         register_cards(ctx, cards)

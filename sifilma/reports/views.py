@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
+from sifilma.audit import rounds
 from sifilma.kernel.actor import Role
 from sifilma.reports import home
 from sifilma.reports.task_labels import TASKS
@@ -20,5 +21,7 @@ def show() -> str:
     """Show what waits, what is awaited, what expires soon, and counts."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
+    findings = rounds.state(ctx.session).findings if ctx.actor.is_central else 0
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
-    return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, alarm=alarm, refused_rows=refused_rows)
+    told = {"alarm": alarm, "findings": findings, "refused_rows": refused_rows}
+    return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, **told)

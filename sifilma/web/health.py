@@ -16,7 +16,7 @@ from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
-from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, REQUESTS, SECONDS, WORKER_AGE, exposition
+from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
 from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
 from sifilma.web.time_health import check_clock, check_worker
@@ -87,6 +87,8 @@ def metrics() -> Response:
     if not allowed:
         raise Forbidden()
     measure_time()
+    for measure in MEASURES:
+        measure()
     return Response(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -38,6 +38,10 @@ KNOWN = (
 WORKER_AGE = Gauge("sifilma_worker_age_seconds", "Time since the worker's last sign of life", registry=REGISTRY)
 CLOCK_TRUSTED = Gauge("sifilma_clock_trusted", "1 if the clock is trusted", registry=REGISTRY)
 CLOCK_AHEAD = Gauge("sifilma_clock_ahead_seconds", "By how much an untrusted clock is ahead", registry=REGISTRY)
+ROWS_FOUND = Gauge("sifilma_row_findings", "Rows that acts rest on and that were changed past the service", registry=REGISTRY)
+ROWS_AGE = Gauge("sifilma_rows_compared_age_seconds", "Time since every row that acts rest on was compared", registry=REGISTRY)
+MEASURES: list[Callable[[], None]] = []
+"""What packages above this one set for a scrape. Each leaves its gauge as it was where the database does not answer."""
 FILES = ("counter", "histogram")  # as the library names them
 ROOM = 4 * 1024 * 1024
 """Bytes of a file: more than all routes need. They are taken from the disk at once, since a full disk would kill a process that writes."""

@@ -11,6 +11,7 @@ from sifilma.accounts import consents, enrolments
 from sifilma.accounts.models import AccountConsent
 from sifilma.accounts.service import give_roles, new_invitation
 from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.identity.models import AccountState, Person, User, role_names, role_set
 from sifilma.kernel.actor import Role
 from sifilma.kernel.ids import uuid7
@@ -35,6 +36,7 @@ def claimed_account(world: World, of: str, username: str, colleague: str, *roles
             name="Nama Tulisan",
         )
         ctx.session.add(claim)
+        record(ctx, Action.PERSON_REGISTER, "person", claim.id, rows=[claim])
         ctx.session.flush()
         home = ctx.session.scalars(select(User.organisation_id).where(User.username == colleague)).one()
         user = User(id=user_id, person_id=claim.id, organisation_id=home, username=username, state=AccountState.INVITED, created_at=ctx.now)

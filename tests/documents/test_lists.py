@@ -13,10 +13,12 @@ from itertools import chain
 import pytest
 from flask import Response
 from python_calamine import CalamineWorkbook
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.documents import list_views
 from sifilma.documents.list_views import ROWS_A_PAGE
@@ -27,6 +29,7 @@ from sifilma.kernel.db import db
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.ids import uuid7
 from sifilma.web.streams import Streamed, place
+from tests.audit.row_changes import past_the_triggers
 from tests.support.counting import counted
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import Visitor
@@ -150,7 +153,7 @@ def test_a_list_is_exported_completely_with_a_worded_header(world: World) -> Non
 @pytest.mark.parametrize("wanted", ["csv", "xlsx"])
 def test_an_export_contains_no_formula(sqlite_world: World, wanted: str) -> None:
     sqlite_world.units("magetan.kepala", 1)
-    sqlite_world.sql("UPDATE device_model SET name = :name WHERE name = 'LEN-ENC-1'", name=FORMULA)
+    past_the_triggers(sqlite_world, "UPDATE device_model SET name = :name WHERE name = 'LEN-ENC-1'", name=FORMULA)
     data = Visitor(sqlite_world, "magetan.kepala").get(f"/unit?unduh={wanted}").get_data()
     if wanted == "csv":
         [_, row] = csv.reader(io.StringIO(data.decode("utf-8-sig")))
@@ -195,8 +198,9 @@ def with_long_list(world: World) -> World:
         model = ctx.session.scalars(select(DeviceModel.id)).first()
         office = ctx.session.scalars(select(User.organisation_id).where(User.username == "magetan.kepala")).one()
         same = {"organisation_id": office, "model_id": model, "function": "R", "sam_perso": "", "created_at": ctx.now}
-        rows = [same | {"id": uuid7(), "hardware_number": f"HW-{number:010X}", "pcid": f"{number:032X}"} for number in range(LONG)]
-        ctx.session.execute(insert(Unit), rows)
+        rows = [Unit(id=uuid7(), hardware_number=f"HW-{number:010X}", pcid=f"{number:032X}", **same) for number in range(LONG)]
+        record(ctx, Action.UNIT_REGISTER, "unit", rows[0].id, rows=rows)
+        ctx.session.add_all(rows)
     return world
 
 

@@ -390,4 +390,5 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "people reminded": True,
         "old rows forgotten": True,
         "people given a pseudonym": True,
+        "rows found changed past the service": False,
     }

@@ -1,10 +1,11 @@
-"""Planted faults, as somebody with the database's password could make them. Those of people: `plants_of_people.py`."""
+"""Planted faults, as somebody with the database's password could make them. Others: `plants_of_people.py`, `plants_of_rows.py`."""
 
 from __future__ import annotations
 
 from tests.fsck.plant import Plant, plant
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
 from tests.fsck.plants_of_programs import PROGRAMS
+from tests.fsck.plants_of_rows import ROWS
 
 NOBODY = "00000000000000000000000000000001"
 BANGLI = "{some organisation region_code='51.06'}"
@@ -308,4 +309,4 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *SECRETS]
+PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ROWS, *SECRETS]

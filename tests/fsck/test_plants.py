@@ -17,6 +17,8 @@ from manifests import jws
 from manifests.payload import Manifest as Payload
 from sifilma.activation.models import DataKey, Manifest
 from sifilma.activation.tokens import sealing
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Invariant, Needs
 from sifilma.fsck.run import Installation, examine, guarded
@@ -152,6 +154,9 @@ def test_a_changed_boundary_layer_is_named(sqlite_world: World) -> None:
     digest = hashlib.sha256(b"layer").hexdigest()
     (folder / "boundaries.json").write_text(json.dumps({"sha256": digest}))
     (folder / f"{digest}.wkb.z").write_bytes(b"layer")
+    assert says(target, "boundary-file") == [(digest, "is in force, and is not the layer of the newest import")]
+    with sqlite_world.context() as ctx:
+        record(ctx, Action.REGIONS_IMPORT, "boundary_layer", digest)
     assert says(target, "boundary-file") == []
     (folder / f"{digest}.wkb.z").write_bytes(b"another")
     assert says(target, "boundary-file") == [(digest, "is in force, and its file is not there or was changed")]

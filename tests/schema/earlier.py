@@ -33,9 +33,19 @@ def back_to_0024(connection: Connection) -> None:
     connection.execute(text("UPDATE alembic_version SET version_num = '0024'"))
 
 
+def back_to_0023(connection: Connection) -> None:
+    """Undo 0024 on a database without triggers. What entries say of rows stays: they do not change."""
+    back_to_0024(connection)
+    for table in ("row_finding", "row_round", "row_digest"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    for table in ("organisation", "person", "device_model", "unit", "agreement"):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN version"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0023'"))
+
+
 def back_to_0022(connection: Connection) -> None:
     """Undo what came after 0022 on a database without triggers."""
-    back_to_0024(connection)
+    back_to_0023(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("access_review_line", "access_review", "dormant_mark"):
         undo.drop_table(table)

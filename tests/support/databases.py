@@ -42,16 +42,21 @@ CALM = {
 
 def prepare_template(url: str) -> None:
     """Give an empty database the newest schema and the region codes, with which every test starts."""
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import sessionmaker
 
+    from sifilma.kernel.clock import ManualClock
+    from sifilma.kernel.context import Context
     from sifilma.kernel.db import make_engine
-    from sifilma.regions.loading import import_codes
+    from sifilma.kernel.unit_of_work import UnitOfWork
+    from sifilma.oversight.region_imports import bring_codes
     from sifilma.schema import migrate
 
     migrate.upgrade(url)
     engine = make_engine(url, pool_size=1)
-    with Session(engine) as session, session.begin():
-        import_codes(session, MADE)
+    unit = UnitOfWork(sessionmaker(engine))
+    bring_codes(Context(unit, ManualClock(MADE)))
+    unit.commit()
+    unit.close()
     engine.dispose()
 
 

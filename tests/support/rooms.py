@@ -123,7 +123,10 @@ LIBRARIES = {
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
     # a part of the record or of its transparency log
-    "audit": "checkpoints displacement export findings leaf models note offline proofs sequencing service store tree verification",
+    "audit": (
+        "checkpoints comparison displacement export findings leaf models note offline proofs recorded rounds sequencing service store tree "
+        "verification"
+    ),
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes

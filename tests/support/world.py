@@ -30,6 +30,7 @@ from sifilma.accounts.service import give_roles, register_organisation
 from sifilma.activation.trust import keyset
 from sifilma.app.factory import create_app
 from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.cards.models import Function
 from sifilma.cards.service import register_model
 from sifilma.demo import facts, sample_files
@@ -218,15 +219,11 @@ class World:
 
     def add_user(self, ctx: Context, account: facts.Account) -> None:
         """Add an active account, as it is after its invitation was accepted."""
-        person = Person(
-            id=uuid7(),
-            identity=f"employee:{self.organisations[account.organisation]}:{account.id_number}",
-            id_kind="employee",
-            id_number=account.id_number,
-            name=account.name,
-        )
+        identity = f"employee:{self.organisations[account.organisation]}:{account.id_number}"
+        person = Person(id=uuid7(), identity=identity, id_kind="employee", id_number=account.id_number, name=account.name)
         user_id, seed = uuid7(), _seed(account.username)
         ctx.session.add(person)
+        record(ctx, Action.PERSON_REGISTER, "person", person.id, rows=[person])
         ctx.session.flush()
         ctx.session.add(
             User(

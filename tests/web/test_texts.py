@@ -23,6 +23,7 @@ from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.text import Wrong, joined, say
 from sifilma.web.states import KINDS, STATES, THINGS
 from sifilma.web.texts import VALIDATION, translate, validation_text
+from tests.audit.row_changes import change_unit
 from tests.support import scripts
 from tests.support.house import ROOT
 from tests.support.world import World
@@ -157,7 +158,7 @@ def test_a_value_error_of_an_identifier_is_translated_with_its_value(house: Worl
 
 def test_a_warning_remains_translatable_in_its_schema(house: World) -> None:
     [number] = house.units("magetan.kepala", 1)
-    house.sql("UPDATE unit SET sam_perso = 'KURANG' WHERE hardware_number = :number", number=number)
+    change_unit(house, number, sam_perso="KURANG")
     with house.context() as ctx:
         from sqlalchemy import select
 

@@ -32,11 +32,12 @@ from sifilma.activation.issuing.statements import (
     UPDATE_CARD,
 )
 from sifilma.activation.issuing.tries import one_at_a_time
-from sifilma.activation.models import READY, ManifestState, RequestKind, RequestState
+from sifilma.activation.models import READY, Activation, ManifestState, RequestKind, RequestState
 from sifilma.activation.schemas import ActivationIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.activation.trust import keyset, status_list
+from sifilma.audit import recorded
 from sifilma.audit.models import Action
 from sifilma.audit.service import entry_values
 from sifilma.cards.models import CARD, CardState
@@ -295,6 +296,8 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     data, row, placed = ready.data, ready.row, ready.placed
     facts = {"card": row.uid, "seq": signed.manifest.seq, "manifest": signed.manifest.jti, "place": placed.outcome.value}
     entry = entry_values(ctx, Action.ACTIVATION_CREATE, "activation", activation_id, row.holder_id, facts)
+    made = _activation_values(ctx, data, row, placed, signed, activation_id)
+    facts |= recorded.entry_facts(Activation, made, entry["salt"])
     act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
     bound = {f"b_{name}": value for name, value in act.items()}
     CARD.require(row, CardState.ACTIVE)
@@ -307,7 +310,7 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
         steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
     return [
         *steps,
-        (INSERT_ACTIVATION, _activation_values(ctx, data, row, placed, signed, activation_id) | {"act_id": entry["id"]}),
+        (INSERT_ACTIVATION, made | {"act_id": entry["id"]}),
         (INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1}),
         (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id}),
     ]

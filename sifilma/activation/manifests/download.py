@@ -14,6 +14,7 @@ from hsm import HSM
 from sifilma.activation.models import Activation, DataKey, Manifest, ManifestState
 from sifilma.activation.queries import get_manifest
 from sifilma.activation.tokens import sealing
+from sifilma.audit import rounds
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, Unit
@@ -36,14 +37,17 @@ class File:
 def download(ctx: Context, hsm: HSM, manifest_id: UUID, form: str) -> File:
     """Open the body in memory, record the download, and return the file. An API key gets a JWE to the unit's key, and no other form.
 
-    Raise NotFound outside the actor's scope, and Conflict if the manifest is not active or the unit has no public key.
+    Raise NotFound outside the actor's scope, and Conflict if the manifest is not active, the unit has no public key, or its row was changed
+    past the service (`row-differs`).
     """
     manifest = get_manifest(ctx, manifest_id, Operation.MANIFEST_BODY)
     _require_standing(manifest.state)
     wants_jwe = form == "jwe" or ctx.actor.api_key_id is not None
-    uid, public_jwk = _card_and_key(ctx, manifest)
+    uid, unit_id, public_jwk = _card_and_key(ctx, manifest)
     if wants_jwe and public_jwk is None:
         raise Conflict("The unit has registered no public key: a person must fetch this file.", type="no-public-key")
+    if wants_jwe:
+        rounds.require_recorded(ctx, Unit, unit_id)  # whoever puts a key of their own into the row would read the file
     data_key = ctx.session.get_one(DataKey, manifest.data_key_id)
     name = f"{uid}-{manifest.seq}"
     ctx.uow.end_read()
@@ -63,15 +67,15 @@ def _require_standing(state: str) -> None:
         raise Conflict(say("A manifest that is %(state)s is not given out any more.", state=state), state=state)
 
 
-def _card_and_key(ctx: Context, manifest: Manifest) -> tuple[str, dict[str, Any] | None]:
+def _card_and_key(ctx: Context, manifest: Manifest) -> tuple[str, UUID, dict[str, Any] | None]:
     row = ctx.session.execute(
-        select(Card.uid, Unit.public_jwk)
+        select(Card.uid, Unit.id, Unit.public_jwk)
         .select_from(Activation)
         .join(Card, Card.id == Activation.card_id)
         .join(Unit, Unit.id == Activation.unit_id)
         .where(Activation.id == manifest.activation_id)
     ).one()
-    return row.uid, row.public_jwk
+    return row.uid, row.id, row.public_jwk
 
 
 def encrypt(line: bytes, public_jwk: dict[str, Any]) -> bytes:

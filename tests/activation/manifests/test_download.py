@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from manifests.verifier import Expectations, verify
 from sifilma.activation.tokens import sealing
 from tests.activation.conftest import verified
+from tests.audit.row_changes import past_the_triggers
 from tests.cards.unit_keys import register_key
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import World, done
@@ -76,6 +78,19 @@ def test_an_api_key_gets_the_file_only_as_a_jwe_for_the_units_key(world: World) 
     assert bank.post(path, {"form": "jws"}).get_data().count(b".") == 4
     assert world.client("mandiri.kepala").post(path, {"form": "jwe"}).get_data().count(b".") == 4
     assert world.client("mandiri.kepala").post(path).get_data().count(b".") == 2
+
+
+def test_a_file_is_not_encrypted_to_a_key_that_came_past_the_service(world: World) -> None:
+    ready, answers = world.active()
+    register_key(world, ready.hardware[ready.uids[0]], ECKey.generate_key("P-256").as_dict(private=False), "magetan.staf", "magetan.kepala")
+    client, path = world.client("magetan.kepala"), f"/manifests/{answers[0]['manifest']['id']}/download"
+    assert client.post(path, {"form": "jwe"}).status_code == 200
+    past_the_triggers(world, "UPDATE unit SET public_jwk = :jwk", jwk=json.dumps(ECKey.generate_key("P-256").as_dict(private=False)))
+    refused = client.post(path, {"form": "jwe"})
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (409, "row-differs")
+    assert client.post(path, {"form": "jwe"}).status_code == 409
+    assert world.sql("SELECT kind, fault FROM row_finding") == [("unit", "changed")]
+    assert client.post(path, {"form": "jws"}).status_code == 200
 
 
 def test_a_private_key_is_refused_as_the_key_of_a_unit(world: World) -> None:
