@@ -25,7 +25,6 @@ from sifilma.accounts.schemas import (
 from sifilma.accounts.serializers import ApiKeyOut, OrganisationOut, UserOut, api_key_out, organisation_out, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
 from sifilma.identity.fields import Password
-from sifilma.identity.models import role_set
 from sifilma.kernel.schemas import Strict
 from sifilma.resources import resources
 from sifilma.sign_in import totp
@@ -242,7 +241,7 @@ def _consent_out(consent: Any, user: Any, invitation: str | None = None) -> Cons
         id=consent.id,
         state=consent.state,
         username=user.username,
-        roles=sorted(role_set(user.roles)),
+        roles=sorted(user.roles_at(context().now)),
         organisation=organisation_out(user.organisation),
         asked_at=consent.asked_at,
         expires_at=consent.expires_at,
