@@ -203,11 +203,12 @@ def _seal_flush(session: Session, _context: Any, _instances: Any) -> None:
 def _touched(session: Session) -> list[Sealed]:
     """Return the rows to be sealed, each once."""
     found: dict[int, Sealed] = {}
-    for row in (*session.new, *session.dirty):
+    new = session.new  # made anew at each look: within the loop it would cost the square of the rows
+    for row in (*new, *session.dirty):
         if isinstance(row, Part):
             whole = row.whole(session)
             found[id(whole)] = whole
-        elif isinstance(row, Sealed) and (row in session.new or any(_changed(row))):
+        elif isinstance(row, Sealed) and (row in new or any(_changed(row))):
             found[id(row)] = row
     return list(found.values())
 

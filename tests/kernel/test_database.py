@@ -16,8 +16,9 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from sifilma.documents.models import Document
 from sifilma.documents.numbering import DocumentCounter
-from sifilma.identity.models import ApiKey, Organisation
+from sifilma.identity.models import ApiKey
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
@@ -82,13 +83,13 @@ def test_the_database_extension_takes_back_its_own_teardowns_only_and_a_request_
     assert (threads, loops.made) == ([], 0)
 
 
-def organisation(name: str) -> Organisation:
-    return Organisation(id=uuid7(), kind="institution", name=name, created_at=NOW)
+def document(name: str) -> Document:
+    return Document(id=uuid7(), kind="letter", sha256="0" * 64, size=1, media_type="application/pdf", filename=name, created_at=NOW)
 
 
 def count(sessions: sessionmaker[Session]) -> int:
     with sessions() as session:
-        return session.scalar(select(func.count()).select_from(Organisation)) or 0
+        return session.scalar(select(func.count()).select_from(Document)) or 0
 
 
 def test_an_upsert_leaves_the_row_that_came_first_or_changes_it(unit: UnitOfWork) -> None:
@@ -116,24 +117,24 @@ def test_one_upsert_of_two_at_once_puts_the_row_in(sessions: sessionmaker[Sessio
 
 def test_nothing_is_saved_without_a_commit(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     unit.begin_write()
-    unit.session.add(organisation("A"))
+    unit.session.add(document("A"))
     unit.session.flush()
     unit.close()
     assert count(sessions) == 0
     unit.begin_write()
-    unit.session.add(organisation("A"))
+    unit.session.add(document("A"))
     unit.commit()
     assert count(sessions) == 1
 
 
 def test_a_refusal_is_recorded_although_the_act_is_rolled_back(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     unit.begin_write()
-    unit.session.add(organisation("the act"))
+    unit.session.add(document("the act"))
     unit.session.flush()
-    unit.separately(lambda session: session.add(organisation("the refusal")))
+    unit.separately(lambda session: session.add(document("the refusal")))
     unit.rollback()
     with sessions() as session:
-        assert session.scalars(select(Organisation.name)).all() == ["the refusal"]
+        assert session.scalars(select(Document.filename)).all() == ["the refusal"]
 
 
 def test_an_hsm_call_within_a_transaction_is_refused(unit: UnitOfWork) -> None:
@@ -148,17 +149,17 @@ def test_an_hsm_call_within_a_transaction_is_refused(unit: UnitOfWork) -> None:
 
 def test_a_transaction_with_changes_cannot_end_as_a_read(unit: UnitOfWork) -> None:
     unit.begin_write()
-    unit.session.add(organisation("B"))
+    unit.session.add(document("B"))
     with pytest.raises(OpenTransaction):
         unit.end_read()
 
 
 def test_what_is_noticed_is_written_after_the_unit_whatever_became_of_it(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     unit.begin_write()
-    unit.session.add(organisation("act"))
-    unit.afterwards(lambda session: session.add(organisation("noticed")))
+    unit.session.add(document("act"))
+    unit.afterwards(lambda session: session.add(document("noticed")))
     unit.afterwards(lambda session: session.execute(text("SELECT nothing")))  # what fails ends neither the unit nor the others
-    unit.afterwards(lambda session: session.add(organisation("also noticed")))
+    unit.afterwards(lambda session: session.add(document("also noticed")))
     unit.rollback()
     assert count(sessions) == 0
     unit.close()
@@ -167,26 +168,26 @@ def test_what_is_noticed_is_written_after_the_unit_whatever_became_of_it(unit: U
 
 def test_loaded_rows_stay_readable_after_the_read_ended(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
-        session.add(organisation("C"))
+        session.add(document("C"))
     unit.begin_read()
-    found = unit.session.scalars(select(Organisation)).one()
+    found = unit.session.scalars(select(Document)).one()
     unit.end_read()
-    assert found.name == "C"
+    assert found.filename == "C"
 
 
 def test_pages_have_no_gap_and_no_duplicate_while_rows_are_added(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
-        session.add_all(organisation(f"O{n:02}") for n in range(25))
+        session.add_all(document(f"O{n:02}") for n in range(25))
     seen: list[str] = []
     cursor: str | None = None
     for _ in range(3):
         unit.begin_read()
-        page = paging.page(unit.session, select(Organisation), Organisation.id, limit=10, cursor=cursor)
+        page = paging.page(unit.session, select(Document), Document.id, limit=10, cursor=cursor)
         unit.end_read()
-        seen += [row.name for row in page.items]
+        seen += [row.filename for row in page.items]
         cursor = page.next
         with sessions() as other, other.begin():
-            other.add(organisation(f"new {uuid7()}"))
+            other.add(document(f"new {uuid7()}"))
     assert seen == [f"O{n:02}" for n in reversed(range(25))]
     assert cursor is None
 
@@ -194,9 +195,9 @@ def test_pages_have_no_gap_and_no_duplicate_while_rows_are_added(unit: UnitOfWor
 def test_a_snapshot_reads_one_state_whatever_others_commit_meanwhile(sessions: sessionmaker[Session]) -> None:
     def grow() -> None:
         with sessions() as other, other.begin():
-            other.add(organisation(f"new {uuid7()}"))
+            other.add(document(f"new {uuid7()}"))
 
-    unit, count = UnitOfWork(sessions), select(func.count()).select_from(Organisation)
+    unit, count = UnitOfWork(sessions), select(func.count()).select_from(Document)
     grow()
     unit.begin_snapshot()
     before = unit.session.scalar(count)
@@ -210,14 +211,14 @@ def test_a_snapshot_reads_one_state_whatever_others_commit_meanwhile(sessions: s
 
 def test_a_walk_gives_every_row_in_order_by_one_query(sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
-        session.add_all(organisation(f"O{number:04}") for number in range(1100))
-    unit, listing = UnitOfWork(sessions), (select(Organisation), Organisation.id)
+        session.add_all(document(f"O{number:04}") for number in range(1100))
+    unit, listing = UnitOfWork(sessions), (select(Document), Document.id)
     unit.begin_snapshot()
-    for order in (paging.OLDEST_FIRST, paging.NEWEST_FIRST, Order(Organisation.name), Order(Organisation.name, upwards=True)):
+    for order in (paging.OLDEST_FIRST, paging.NEWEST_FIRST, Order(Document.filename), Order(Document.filename, upwards=True)):
         with counted(unit.session.connection().engine) as count:
             groups = [list(group) for group in paging.walk(unit.session, listing, order, 1050)]
         assert (len(count.statements), [len(group) for group in groups]) == (1, [500, 500, 50])
-        names = [one.name for group in groups for one in group]
+        names = [one.filename for group in groups for one in group]
         assert names == sorted(names, reverse=not order.upwards)
     unit.close()
 
@@ -300,15 +301,15 @@ def test_one_of_many_simultaneous_claims_gets_the_key(sessions: sessionmaker[Ses
 
 def test_times_are_read_back_in_utc_and_naive_ones_are_refused(sessions: sessionmaker[Session]) -> None:
     with sessions() as session, session.begin():
-        made = organisation("D")
+        made = document("D")
         made.created_at = NOW.astimezone().replace(microsecond=123456)
         session.add(made)
     with sessions() as session:
-        found = session.scalars(select(Organisation.created_at)).one()
+        found = session.scalars(select(Document.created_at)).one()
         assert found == NOW.replace(microsecond=123456)
         assert found.utcoffset() == timedelta(0)
     with sessions() as session, pytest.raises(Exception, match="without a time zone"):
-        session.scalars(select(Organisation).where(Organisation.created_at > datetime(2026, 1, 1))).all()
+        session.scalars(select(Document).where(Document.created_at > datetime(2026, 1, 1))).all()
 
 
 def test_a_frozen_postgresql_is_given_up_at_the_deadline_and_works_afterwards(pg_cluster: Cluster, postgresql_url: str) -> None:
@@ -360,13 +361,13 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_clust
 def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(postgresql_url: str, end: Callable[[UnitOfWork], None]) -> None:
     engine, other = make_engine(postgresql_url, pool_size=1), make_engine(postgresql_url, pool_size=1)
     lost = UnitOfWork(sessionmaker(engine))
-    lost.session.add(organisation("lost"))
+    lost.session.add(document("lost"))
     lost.session.flush()
     pid = lost.session.scalar(text("SELECT pg_backend_pid()"))
     with other.connect() as connection:
         connection.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
     end(lost)
-    assert lost.session.scalar(select(func.count()).select_from(Organisation)) == 0
+    assert lost.session.scalar(select(func.count()).select_from(Document)) == 0
     lost.close()
     engine.dispose()
     other.dispose()
@@ -376,11 +377,11 @@ def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url, pool_size=3)
     made = sessionmaker(engine)
     with made() as writer, writer.begin():
-        writer.add(organisation("writing"))
+        writer.add(document("writing"))
         writer.flush()
         reader = UnitOfWork(made)
         reader.begin_read()
-        assert reader.session.scalar(select(func.count()).select_from(Organisation)) == 0
+        assert reader.session.scalar(select(func.count()).select_from(Document)) == 0
         reader.close()
     engine.dispose()
 
@@ -390,7 +391,16 @@ def test_a_connection_whose_commit_failed_does_not_keep_the_write_lock(sqlite_ur
     engine, other = make_engine(sqlite_url, pool_size=1), make_engine(sqlite_url, pool_size=1)
     with Session(engine) as session:
         session.execute(text("PRAGMA defer_foreign_keys = ON"))  # so that the COMMIT fails, as it does when the disk is full
-        key = {"id": uuid7(), "organisation_id": uuid7(), "name": "", "prefix": "", "key_hash": "", "created_at": NOW}
+        key = {
+            "id": uuid7(),
+            "organisation_id": uuid7(),
+            "name": "",
+            "prefix": "",
+            "key_hash": "",
+            "scopes": "",
+            "created_at": NOW,
+            "expires_at": NOW,
+        }
         session.execute(insert(ApiKey), key)
         with pytest.raises(IntegrityError):
             session.commit()

@@ -135,6 +135,7 @@ def test_only_listed_pictures_are_served_and_they_are_small(sqlite_world: World)
 
 
 def test_the_status_reports_working_parts_and_a_late_log(world: World) -> None:
+    transparency_log.sequence(world)
     visitor = Visitor(world)
     assert states(visitor) == ["Berfungsi"] * 6
     assert "Semua layanan berfungsi." in visitor.seen
@@ -156,6 +157,7 @@ def test_the_status_reports_working_parts_and_a_late_log(world: World) -> None:
 def test_the_status_soon_reports_that_the_hsm_is_away(sqlite_url: str, tmp_path: Path, softhsm: SoftHSM, root_token: HSM) -> None:
     token = softhsm.token("sifilma-status", SIGNING_PLAN, assert_no_transaction)
     with closing(World(sqlite_url, tmp_path / "home", token, root_token)) as world:
+        transparency_log.sequence(world)
         visitor = Visitor(world)
         with softhsm.away():
             assert states(visitor) == ["Berfungsi", "Tidak tersedia", *["Berfungsi"] * 4]
@@ -169,6 +171,7 @@ def test_the_status_soon_reports_that_the_hsm_is_away(sqlite_url: str, tmp_path:
 
 
 def test_a_frozen_database_delays_the_status_only_briefly(postgresql_world: World, pg_cluster: Cluster) -> None:
+    transparency_log.sequence(postgresql_world)
     visitor = Visitor(postgresql_world)
     assert states(visitor) == ["Berfungsi"] * 6
     with pg_cluster.frozen():

@@ -308,7 +308,7 @@ def test_the_database_refuses_a_change_of_a_covered_column_that_keeps_the_seal(w
 def test_what_a_model_covers_is_the_whole_of_its_authority() -> None:
     """A new column is covered, or is named here because nothing follows from it."""
     free = {
-        "user_account": {"totp_last_step", "language", "time_zone", "notices", "created_at"},
+        "user_account": {"totp_last_step", "language", "time_zone", "notices", "created_at", "active_since", "disabled_at"},
         "login_session": {"otp_tries", "last_seen_at", "end_reason", "ip", "agent"},
         "invitation": {"views"},
         "passkey": {"name", "used_at"},
