@@ -161,10 +161,14 @@ def _begin_once(session: Session, ctx: Context, one: Difference) -> None:
         _begin(session, ctx, one.kind, one)
 
 
+def open_findings(session: Session) -> int:
+    """Return how many rows differ from what their newest act recorded."""
+    return session.scalar(select(func.count()).where(RowFinding.ended_at.is_(None))) or 0
+
+
 def state(session: Session) -> State:
-    """Return what is shown of the comparison to operators, and to what watches the installation."""
-    findings = session.scalar(select(func.count()).where(RowFinding.ended_at.is_(None))) or 0
+    """Return what is shown of the comparison to what watches the installation."""
     ended = {row.walk: row.ended_at for row in session.scalars(select(RowRound))}
     moments = [ended.get(name) for name in walks()]
     known = [moment for moment in moments if moment is not None]
-    return State(findings, min(known) if len(known) == len(moments) else None)
+    return State(open_findings(session), min(known) if len(known) == len(moments) else None)

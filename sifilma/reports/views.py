@@ -21,7 +21,7 @@ def show() -> str:
     """Show what waits, what is awaited, what expires soon, and counts."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
-    findings = rounds.state(ctx.session).findings if ctx.actor.is_central else 0
+    findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
     told = {"alarm": alarm, "findings": findings, "refused_rows": refused_rows}
     return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, **told)
