@@ -215,10 +215,11 @@ class User(Sealed, Base):
         """Return the roles that the account holds once the session is flushed."""
         held = select(UserRole.id, UserRole.role, UserRole.ends_at).where(UserRole.user_id == self.id, UserRole.until.is_(None))
         roles: dict[Any, str] = {row.id: _with_end(row) for row in session.execute(held)}
-        for number, row in enumerate((*session.dirty, *session.new)):
+        new = session.new  # made anew at each look
+        for number, row in enumerate((*session.dirty, *new)):
             if isinstance(row, UserRole) and row.user_id == self.id:
                 roles.pop(row.id, None)
-                roles |= {} if row.until is not None else {number if row in session.new else row.id: _with_end(row)}
+                roles |= {} if row.until is not None else {number if row in new else row.id: _with_end(row)}
         return {"roles": " ".join(roles.values())}
 
 
