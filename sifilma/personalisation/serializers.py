@@ -56,7 +56,7 @@ class RequestPage:
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     """Return the page of a request."""
-    shown = full(ctx, request)
+    shown = full(ctx, request, with_history=False)  # the time line has it
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
     return RequestPage(
@@ -88,7 +88,7 @@ def brief(request: PersonalisationRequest) -> PersonalisationBrief:
     return PersonalisationBrief.model_validate(_common(request))
 
 
-def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
+def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = True) -> PersonalisationOut:
     """Return a request with its files, its batch, its cards and its steps."""
     files = {
         "letter": request.letter_document_id,
@@ -102,7 +102,7 @@ def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request),
         cards=_cards(ctx, request),
-        history=history_out(ctx, PERSONALISATION.kind, request.id),
+        history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
         warnings=list(dict.fromkeys(filter(None, (number_warning(request.letter_number), *warnings_of(request), *ctx.warnings)))),
     )
 

@@ -109,7 +109,8 @@ def find_unit(ctx: Context, card: Card) -> Unit | None:
 
 def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
     """Return the card's manifests, newest first, with their places."""
-    return shown(ctx, queries.chain(ctx, card.id), public_url)
+    chain = queries.chain(ctx, card.id)
+    return shown(ctx, chain, public_url) if chain else []
 
 
 def revocable(ctx: Context, card: Card) -> str:
