@@ -82,37 +82,37 @@ def awaited(ctx: Context) -> life.Lines:
     own = ctx.actor.organisation_id
     if not ctx.actor.is_central:
         mine = personalisation.requests_query(ctx).where(PersonalisationRequest.requester_id == own)
-        yield life.personalisation_lines(
+        yield life.personalisation_lines_query(
             mine.where(PersonalisationRequest.state == PersonalisationState.SUBMITTED),
             "personalisation_submitted",
             PersonalisationRequest.submitted_at,
         )
-        yield life.personalisation_lines(
+        yield life.personalisation_lines_query(
             mine.where(PersonalisationRequest.state.in_(life.MAKING)), "personalisation_running", PersonalisationRequest.changed_at
         )
-        yield life.activation_lines(
-            life.own_activation(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at
+        yield life.activation_lines_query(
+            life.own_activation_query(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at
         )
-        yield life.made_lines(ctx, "bast_awaited", PersonalisationRequest.requester_id == own, Card.state == CardState.PERSONALISED)
-        yield life.destruction_lines(life.own_destruction(ctx, DestructionState.PROPOSED), "destruction_proposed")
-        yield life.destruction_lines(life.own_destruction(ctx, DestructionState.EXECUTED), "destruction_executed")
+        yield life.made_lines_query(ctx, "bast_awaited", PersonalisationRequest.requester_id == own, Card.state == CardState.PERSONALISED)
+        yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.PROPOSED), "destruction_proposed")
+        yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
-    yield life.handover_lines(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
+    yield life.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
-        yield life.unit_key_lines(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
+        yield life.unit_key_lines_query(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
     yield from _awaited_people(ctx)
 
 
 def _awaited_people(ctx: Context) -> life.Lines:
     """Yield what awaits a second approver, a decision on one's own proposal, or the acceptance of an invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        asked = life.personalisation_approvals(ctx, PERSONALISATION.awaits_another(ctx))
-        yield life.personalisation_lines(asked, "personalisation_second", PersonalisationRequest.submitted_at)
-        yield life.activation_lines(
-            life.activation_approvals(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", ActivationRequest.submitted_at
+        asked = life.personalisation_approvals_query(ctx, PERSONALISATION.awaits_another(ctx))
+        yield life.personalisation_lines_query(asked, "personalisation_second", PersonalisationRequest.submitted_at)
+        yield life.activation_lines_query(
+            life.activation_approvals_query(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", ActivationRequest.submitted_at
         )
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
-        yield life.revocation_lines(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
+        yield life.revocation_lines_query(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
         yield _reference(ctx, "reference_proposed", REFERENCE.own(ctx))
     if grants(ctx.actor, Operation.USERS_FACTOR):

@@ -23,7 +23,7 @@ from sifilma.approvals.file_access import hand_out
 from sifilma.approvals.forms import wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import number_warning
-from sifilma.approvals.service import given
+from sifilma.approvals.service import given, offered
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
@@ -179,6 +179,8 @@ def _page(request_id: UUID, form: Form) -> Response:
         cards=requested_cards(ctx, found),
         approvals=given(ctx, found),
         can=_can(found),
+        decides=offered(ctx, REQUESTS, found),
+        objection=WAY.objection(ctx, found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id),
         warning=number_warning(found.letter_number),
     )
@@ -188,15 +190,11 @@ def _can(found: ActivationRequest) -> set[str]:
     """Return what the request's state and the actor's organisation allow. The template also asks for the actor's permissions."""
     actor, allows = context().actor, ACTIVATION_REQUEST.allows
     own = found.organisation_id == actor.organisation_id
-    waiting = found.state == RequestState.SUBMITTED
     answers = {
         "edit": own and found.state in EDITABLE,
         "submit": own and allows(found.state, RequestState.SUBMITTED),
         "cancel": own and allows(found.state, RequestState.CANCELLED),
         "tokens": own and found.state == RequestState.APPROVED,
-        "verify": waiting and found.verified_at is None,
-        "decide": waiting,
-        "approve": WAY.objection(context(), found) is None,
     }
     return {name for name, answer in answers.items() if answer}
 

@@ -82,24 +82,28 @@ def line_query(
 def approvals(ctx: Context) -> Lines:
     """Yield what approvers decide."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
-        yield personalisation_lines(
-            personalisation_approvals(ctx, PERSONALISATION.approvable(ctx)), "approve_personalisation", PersonalisationRequest.submitted_at
+        yield personalisation_lines_query(
+            personalisation_approvals_query(ctx, PERSONALISATION.approvable(ctx)),
+            "approve_personalisation",
+            PersonalisationRequest.submitted_at,
         )
     if grants(ctx.actor, Operation.ACTIVATION_APPROVE):
-        yield activation_lines(activation_approvals(ctx, ACTIVATION.approvable(ctx)), "approve_activation", ActivationRequest.submitted_at)
+        yield activation_lines_query(
+            activation_approvals_query(ctx, ACTIVATION.approvable(ctx)), "approve_activation", ActivationRequest.submitted_at
+        )
     if grants(ctx.actor, Operation.DESTRUCTION_APPROVE):
         proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
-        yield destruction_lines(proposed, "approve_destruction")
+        yield destruction_lines_query(proposed, "approve_destruction")
     if Role.APPROVER in ctx.actor.roles:
-        yield revocation_lines(ctx, "decide_revocation", REVOCATIONS.decidable(ctx))
+        yield revocation_lines_query(ctx, "decide_revocation", REVOCATIONS.decidable(ctx))
 
 
-def personalisation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+def personalisation_approvals_query(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
     """Return the personalisation requests within an approver's scope that meet a condition."""
     return personalisation.requests_query(ctx, Operation.PERSONALISATION_APPROVE).where(which)
 
 
-def activation_approvals(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+def activation_approvals_query(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
     """Return the activation requests within an approver's scope that meet a condition."""
     return activation.requests_query(ctx, Operation.ACTIVATION_APPROVE).where(which)
 
@@ -108,15 +112,15 @@ def looks(ctx: Context) -> Lines:
     """Yield what an operator checks or records."""
     if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
         query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
-        yield personalisation_lines(
+        yield personalisation_lines_query(
             query.where(PERSONALISATION.verifiable()), "verify_personalisation", PersonalisationRequest.submitted_at
         )
     if grants(ctx.actor, Operation.ACTIVATION_VERIFY):
         asked = activation.requests_query(ctx, Operation.ACTIVATION_VERIFY)
-        yield activation_lines(asked.where(ACTIVATION.verifiable()), "verify_activation", ActivationRequest.submitted_at)
+        yield activation_lines_query(asked.where(ACTIVATION.verifiable()), "verify_activation", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.PERSONALISE):
         made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(PersonalisationRequest.state.in_(MAKING))
-        yield personalisation_lines(made, "record_results", PersonalisationRequest.changed_at)
+        yield personalisation_lines_query(made, "record_results", PersonalisationRequest.changed_at)
     if grants(ctx.actor, Operation.PLACE_REVIEW):
         doubted = activation.activations_query(ctx, Operation.PLACE_REVIEW).where(Activation.review_state == "waiting")
         doubted = doubted.where(Card.id == Activation.card_id)
@@ -129,22 +133,22 @@ def own_papers(ctx: Context) -> Lines:
         mine = personalisation.requests_query(ctx, Operation.PERSONALISATION_SUBMIT).where(
             PersonalisationRequest.requester_id == ctx.actor.organisation_id
         )
-        yield personalisation_lines(
+        yield personalisation_lines_query(
             mine.where(PersonalisationRequest.state == PersonalisationState.RETURNED),
             "mend_personalisation",
             PersonalisationRequest.changed_at,
         )
-        yield personalisation_lines(
+        yield personalisation_lines_query(
             mine.where(PersonalisationRequest.state == PersonalisationState.DRAFT),
             "submit_personalisation",
             PersonalisationRequest.changed_at,
         )
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
-        yield activation_lines(own_activation(ctx, RequestState.RETURNED), "mend_activation", ActivationRequest.changed_at)
-        yield activation_lines(own_activation(ctx, RequestState.DRAFT), "submit_activation", ActivationRequest.changed_at)
+        yield activation_lines_query(own_activation_query(ctx, RequestState.RETURNED), "mend_activation", ActivationRequest.changed_at)
+        yield activation_lines_query(own_activation_query(ctx, RequestState.DRAFT), "submit_activation", ActivationRequest.changed_at)
 
 
-def own_activation(ctx: Context, state: RequestState) -> Select[Any]:
+def own_activation_query(ctx: Context, state: RequestState) -> Select[Any]:
     """Return the activation requests of the actor's organisation in a state."""
     return activation.requests_query(ctx).where(
         ActivationRequest.organisation_id == ctx.actor.organisation_id, ActivationRequest.state == state
@@ -155,25 +159,25 @@ def cards(ctx: Context) -> Lines:
     """Yield what becomes of the cards of the actor's organisation: received, handed on, asked for, activated, destroyed."""
     own = ctx.actor.organisation_id
     if grants(ctx.actor, Operation.HANDOVER_RECEIVE):
-        yield handover_lines(ctx, "receive_handover", Handover.receiver_id == own, Handover.issuer_id)
+        yield handover_lines_query(ctx, "receive_handover", Handover.receiver_id == own, Handover.issuer_id)
     if grants(ctx.actor, Operation.HANDOVER_ISSUE):
         ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
-        yield made_lines(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
+        yield made_lines_query(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
-        yield _unasked(ctx)
-        yield _ending(ctx)
+        yield _unasked_query(ctx)
+        yield _ending_query(ctx)
     if grants(ctx.actor, Operation.ACTIVATE):
         issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         yield tokens_query(
             issued.where(Token.expires_at > ctx.now), "activate", func.min(ActivationRequest.changed_at), func.min(Token.expires_at)
         )
     if grants(ctx.actor, Operation.TOKEN_REVEAL):
-        yield tokens_query(_without_token(ctx), "reissue_token", func.min(Token.changed_at))
+        yield tokens_query(_without_token_query(ctx), "reissue_token", func.min(Token.changed_at))
     if grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
-        yield _broken(ctx)
+        yield _broken_query(ctx)
 
 
-def _unasked(ctx: Context) -> Select[Any]:
+def _unasked_query(ctx: Context) -> Select[Any]:
     """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder."""
     own = ctx.actor.organisation_id
     here = select(Handover).where(
@@ -192,7 +196,7 @@ def _unasked(ctx: Context) -> Select[Any]:
     )
 
 
-def _ending(ctx: Context) -> Select[Any]:
+def _ending_query(ctx: Context) -> Select[Any]:
     """Return the active cards of the actor's organisation whose manifest ends soon and for which nobody has asked, as one line."""
     ending = select(Manifest).where(
         Manifest.organisation_id == ctx.actor.organisation_id,
@@ -205,7 +209,7 @@ def _ending(ctx: Context) -> Select[Any]:
     return line_query(grouped, "renew_manifests", whose, literal("", String), whose, first, func.count(Manifest.id), first)
 
 
-def _without_token(ctx: Context) -> Select[Any]:
+def _without_token_query(ctx: Context) -> Select[Any]:
     """Return the newest tokens of approved requests that open nothing any more, though their cards can still be activated."""
     newer = aliased(Token)
     later = exists().where(newer.activation_request_id == Token.activation_request_id, newer.card_id == Token.card_id, newer.id > Token.id)
@@ -219,7 +223,7 @@ def _without_token(ctx: Context) -> Select[Any]:
     )
 
 
-def _broken(ctx: Context) -> Select[Any]:
+def _broken_query(ctx: Context) -> Select[Any]:
     """Return cards that wait for somebody to propose their destruction, by their state, which is the line's title."""
     own = ctx.actor.organisation_id
     mine = free_cards_query(ctx).where(Card.holder_id == own).group_by(Card.holder_id, Card.state, Organisation.name)
@@ -252,17 +256,17 @@ def programs(ctx: Context) -> Lines:
         reported = reported.where(Card.id == CardReport.card_id)
         yield line_query(reported, "decide_report", CardReport.id, Card.uid, CardReport.organisation_id, CardReport.reported_at)
     if grants(ctx.actor, Operation.UNIT_KEY_DECIDE):
-        yield unit_key_lines(ctx, "decide_unit_keys", proposals.decidable(ctx))
+        yield unit_key_lines_query(ctx, "decide_unit_keys", proposals.decidable(ctx))
 
 
-def unit_key_lines(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
+def unit_key_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
     """Return a select of proposals of public keys, with the organisation that proposed."""
     query = proposals.changes_query(ctx).where(which)
     change = UnitKeyChange
     return line_query(query, task, change.id, literal("", String), change.by_organisation_id, change.changed_at)
 
 
-def made_lines(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
     """Return cards, grouped by the request they were made for, with the organisation they go to."""
     to = (
         PersonalisationRequest.requester_id
@@ -283,21 +287,21 @@ def destructions(ctx: Context) -> Lines:
     """Yield destructions that their holder carries out, or an operator verifies."""
     me = ctx.actor.person_id
     if grants(ctx.actor, Operation.DESTRUCTION_RECORD):
-        yield destruction_lines(own_destruction(ctx, DestructionState.APPROVED), "record_destruction")
+        yield destruction_lines_query(own_destruction_query(ctx, DestructionState.APPROVED), "record_destruction")
     if grants(ctx.actor, Operation.DESTRUCTION_VERIFY):
         done = destructions_query(ctx, Operation.DESTRUCTION_VERIFY).where(Destruction.state == DestructionState.EXECUTED)
         others = done.where(
             Destruction.submitted_by_person != me, or_(Destruction.recorded_by_person.is_(None), Destruction.recorded_by_person != me)
         )
-        yield destruction_lines(others, "verify_destruction")
+        yield destruction_lines_query(others, "verify_destruction")
 
 
-def own_destruction(ctx: Context, state: DestructionState) -> Select[Any]:
+def own_destruction_query(ctx: Context, state: DestructionState) -> Select[Any]:
     """Return the destructions of the actor's organisation in a state."""
     return destructions_query(ctx).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.state == state)
 
 
-def personalisation_lines(query: Select[Any], task: str, at: Any) -> Select[Any]:
+def personalisation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:
     """Return personalisation requests as lines."""
     return line_query(
         query,
@@ -310,7 +314,7 @@ def personalisation_lines(query: Select[Any], task: str, at: Any) -> Select[Any]
     )
 
 
-def activation_lines(query: Select[Any], task: str, at: Any) -> Select[Any]:
+def activation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:
     """Return activation requests as lines."""
     return line_query(
         query,
@@ -323,7 +327,7 @@ def activation_lines(query: Select[Any], task: str, at: Any) -> Select[Any]:
     )
 
 
-def handover_lines(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
+def handover_lines_query(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
     """Return handovers that are not answered as lines, with the organisation on the other side."""
     return line_query(
         handovers_query(ctx).where(mine, Handover.state == HandoverState.ISSUED),
@@ -335,14 +339,14 @@ def handover_lines(ctx: Context, task: str, mine: ColumnElement[bool], other: An
     )
 
 
-def destruction_lines(query: Select[Any], task: str) -> Select[Any]:
+def destruction_lines_query(query: Select[Any], task: str) -> Select[Any]:
     """Return destructions as lines."""
     return line_query(
         query, task, Destruction.id, func.coalesce(Destruction.number, ""), Destruction.organisation_id, Destruction.changed_at
     )
 
 
-def revocation_lines(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
+def revocation_lines_query(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     """Return proposals to revoke manifests as lines."""
     query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
     query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)

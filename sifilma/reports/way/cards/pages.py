@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import lazyload
 
 from sifilma.activation import queries as activation
@@ -30,7 +30,7 @@ from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
-from sifilma.reports.way.pages import (
+from sifilma.reports.way.papers.pages import (
     AHEAD,
     OPERATORS,
     Taken,
@@ -41,7 +41,7 @@ from sifilma.reports.way.pages import (
     letter_and_approval,
     taken,
 )
-from sifilma.reports.way.steps import Awaited, Status, Step, Way
+from sifilma.reports.way.serializers import Awaited, Status, Step, Way
 
 S = CardState
 BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
@@ -95,9 +95,8 @@ def of_card(ctx: Context, card: Card) -> Way:
 
 
 def _facts(ctx: Context, card: Card) -> _Facts:
-    made = ctx.session.scalars(
-        personalisation.requests_query(ctx).where(PersonalisationRequest.id == card.personalisation_request_id)
-    ).first()
+    born = personalisation.requests_query(ctx).where(PersonalisationRequest.id == card.personalisation_request_id)
+    made = ctx.session.scalars(born.options(lazyload(PersonalisationRequest.approvals))).first()
     request = _find_request(ctx, card) if card.holder_id == card.buyer_id else None
     ended = _find_destruction(ctx, card) if card.state in (*BROKEN, S.DESTROYED) else None
     tokens = select(Token).where(Token.card_id == card.id, Token.activation_request_id == request.id) if request else None
@@ -116,10 +115,15 @@ def _facts(ctx: Context, card: Card) -> _Facts:
 
 
 def _find_request(ctx: Context, card: Card) -> ActivationRequest | None:
-    """Return the newest activation request that names the card."""
+    """Return the newest activation request that names the card and is open, or by which it was activated."""
     bound = ActivationRequestCard.activation_request_id == ActivationRequest.id
     named = activation.requests_query(ctx).join(ActivationRequestCard, bound).where(ActivationRequestCard.card_id == card.id)
-    return ctx.session.scalars(named.order_by(ActivationRequest.id.desc()).limit(1).options(lazyload(ActivationRequest.cards))).first()
+    redeemed = Token.card_id == card.id, Token.state == TokenState.REDEEMED
+    used = exists().where(Token.activation_request_id == ActivationRequest.id, *redeemed)
+    query = named.where(or_(ActivationRequest.state.in_(AHEAD), used)).options(
+        lazyload(ActivationRequest.cards), lazyload(ActivationRequest.approvals)
+    )
+    return ctx.session.scalars(query.order_by(ActivationRequest.id.desc()).limit(1)).first()
 
 
 def _find_destruction(ctx: Context, card: Card) -> Destruction | None:

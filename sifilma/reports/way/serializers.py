@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -20,7 +19,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `name` is a key of `labels.STEPS`.
+    """One step. `name` is a key of `step_labels.STEPS`.
 
     `at` is when a step was done, or since when it is awaited; `who` is who did it, or who has it now; `until` is when it is due. Of a step
     that many cards take, `done` of `total` have taken it (0 of 0: it is not counted).
@@ -46,7 +45,10 @@ class Awaited:
 
 @dataclass(frozen=True)
 class Way:
-    """The way of an object. `awaited` are the tasks that lead on, whoever has them; `why` says why none does, by a key of `labels.ENDS`."""
+    """The way of an object.
+
+    `awaited` are the tasks that lead on, whoever has them; `why` says why none does, by a key of `step_labels.ENDS`.
+    """
 
     steps: list[Step]
     awaited: list[Awaited] = field(default_factory=list)
@@ -54,8 +56,8 @@ class Way:
 
     @property
     def current(self) -> Step | None:
-        """Return the step at which the object stands, or None at the end of its way."""
-        return next((step for step in self.steps if step.status in (Status.CURRENT, Status.STOPPED)), None)
+        """Return the step at which the object stands, or None at the end of its way. What goes on counts before what has ended."""
+        return next((step for status in (Status.CURRENT, Status.STOPPED) for step in self.steps if step.status is status), None)
 
 
 def counted(name: str, done: int, total: int, has_begun: bool, who: str = "", since: datetime | None = None) -> Step:
@@ -63,13 +65,3 @@ def counted(name: str, done: int, total: int, has_begun: bool, who: str = "", si
     status = Status.DONE if total and done >= total else Status.CURRENT if has_begun else Status.AHEAD
     named = replace(Step(name, status), done=done, total=total)
     return replace(named, who=who, at=since) if status is Status.CURRENT else named
-
-
-def marked(steps: Iterable[Step], at: str, status: Status = Status.CURRENT, **more: object) -> list[Step]:
-    """Return steps of which those before the one named `at` are done, and this one has a status."""
-    made, is_before = [], True
-    for step in steps:
-        is_here = step.name == at
-        is_before = is_before and not is_here
-        made.append(replace(step, status=status, **more) if is_here else replace(step, status=Status.DONE) if is_before else step)  # type: ignore[arg-type]  # fields of Step
-    return made
