@@ -219,7 +219,7 @@ def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
     """
     query = _named(select(History, Person.name, Organisation.name), History.user_id)
     query = query.where(History.object_kind == kind, History.object_id == object_id).order_by(History.id)
-    rows = ctx.session.execute(query).tuples().all()
+    rows = ctx.session.execute(query).all()
     fields = notes_of(ctx.session, [step for step, _, _ in rows])
     found = [
         TimelineStep(
@@ -253,7 +253,7 @@ def _decisions(ctx: Context, kind: str, object_id: UUID, known: set[UUID]) -> li
             act=entry.id,
             fields={},
         )
-        for entry, name, of in ctx.session.execute(query).tuples()
+        for entry, name, of in ctx.session.execute(query)
         if entry.id not in known
     ]
 

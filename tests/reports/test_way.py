@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sqlalchemy import select
@@ -10,9 +11,12 @@ from sifilma.activation import tasks
 from sifilma.cards.models import Card, CardState
 from sifilma.demo import facts
 from sifilma.demo.sample_files import photo
+from sifilma.kernel.db import db
 from sifilma.reports.way import pages
 from sifilma.reports.way.serializers import Status, Way
 from tests.destruction.test_service import record
+from tests.support.counting import counted
+from tests.support.visitor import Visitor, english, goes_to, landed, one_id
 from tests.support.world import MAGETAN_PLACE, World, done, letter, new_uid
 
 OFFICE, MAKER, BANK = "magetan.kepala", "softorb.kepala", "mandiri.kepala"
@@ -177,3 +181,100 @@ def test_in_no_state_does_a_card_wait_without_a_task(sqlite_world: World) -> Non
     done(sqlite_world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
     assert holders(sqlite_world, failed)["operator1"] == ["propose_destruction"]
     assert {CardState(state) for state in SEEN} == set(CardState) - UNREACHED
+
+
+def ways_of(page: str) -> list[str]:
+    """Return the addresses of the next buttons of a page."""
+    return [
+        address.replace("&amp;", "&") for address in re.findall(r'class="btn btn-[a-z-]+" href="([^"]+)"', page.partition("next-steps")[2])
+    ]
+
+
+def test_each_next_button_leads_to_a_form_with_everything_chosen(world: World) -> None:
+    uids = world.personalised(count=2)
+    operator, office = english(world, "operator1"), english(world, OFFICE)
+    request = str(one_id(world, "SELECT personalisation_request_id FROM card WHERE uid = :uid", uid=uids[0]))
+    page = operator.get(f"/personalisasi/{request}").get_data(as_text=True)
+    assert 'aria-current="step"' in page
+    assert ways_of(page)[:1] == [f"/bast/buat?permohonan={request}"]
+    form = operator.get(ways_of(page)[0]).get_data(as_text=True)
+    assert len(re.findall(r'name="cards" value="\w+" checked', form)) == 2
+    assert f'name="to" value="{world.organisation_of(OFFICE)}"' in form
+    body = {"to": str(world.organisation_of(OFFICE)), "cards": uids}
+    bast = done(world.client("operator1").post("/handovers", body), 201)["id"]
+    assert "Waits for others: Receive cards (BAST)" in operator.text(f"/bast/{bast}")
+    assert ways_of(office.get(f"/bast/{bast}").get_data(as_text=True))[0] == f"/bast/{bast}#receive"
+    landed(office.send(f"/bast/{bast}/terima", counted=uids))
+    page = office.get(f"/bast/{bast}").get_data(as_text=True)
+    assert ways_of(page)[0] == f"/aktivasi/baru?bast={bast}"
+    assert len(re.findall(r'name="cards" value="\w+" checked', office.get(ways_of(page)[0]).get_data(as_text=True))) == 2
+    done(world.client(OFFICE).post(f"/cards/{uids[0]}/reports", {"condition": "damaged", "note": "retak"}))
+    home = office.get("/").get_data(as_text=True)
+    [lot] = re.findall(r'href="(/pemusnahan/usul[^"]+)"', home)
+    assert f'value="{uids[0]}" checked' in office.get(lot.replace("&amp;", "&")).get_data(as_text=True)
+    one = ways_of(office.get(f"/kartu/{uids[0]}").get_data(as_text=True))[0]
+    assert one.endswith(f"cards={uids[0]}")
+    assert f'value="{uids[0]}" checked' in office.get(one).get_data(as_text=True)
+    assert english(world, "auditor1").text(f"/kartu/{uids[0]}").count("Your next step:") == 0
+
+
+def test_the_form_for_the_next_card_keeps_address_and_region(sqlite_world: World) -> None:
+    ready = sqlite_world.ready(count=2)
+    first = sqlite_world.activation(ready, ready.uids[0], address="Jalan Pahlawan 1")
+    made = done(sqlite_world.client(OFFICE).post("/activations", first), 201)
+    office = english(sqlite_world, OFFICE)
+    page = office.get(f"/aktivasi/riwayat/{made['id']}").get_data(as_text=True)
+    [following] = re.findall(r'href="(/aktivasi/kartu\?[^"]+)"', page)
+    form = office.get(following.replace("&amp;", "&")).get_data(as_text=True)
+    assert "Jalan Pahlawan 1" in form
+    assert f'value="{MAGETAN_PLACE["region_code"]}" selected' in form
+    assert ready.uids[1] in form
+    other = english(sqlite_world, "bangli.kepala")
+    assert other.get("/aktivasi/kartu", dari=made["id"]).status_code == 404  # nobody learns another's address
+
+
+def test_each_decision_leads_to_what_waits_next_in_the_same_queue(sqlite_world: World) -> None:
+    world = sqlite_world
+    asked = [world.submitted(OFFICE, "R") for _ in range(3)]
+    approver = english(world, "penyetuju1")
+    to = landed(approver.send(f"/personalisasi/{asked[0]['id']}/setujui", digest=asked[0]["digest"]))
+    text = approver.text(to)
+    assert f"Next {asked[1]['letter_number']}" in text
+    assert "2 more wait for you here" in text
+    assert f'href="/personalisasi/{asked[1]["id"]}#decision"' in approver.get(to).get_data(as_text=True)
+    landed(approver.send(f"/personalisasi/{asked[1]['id']}/tolak", note="surat ganda"))
+    assert "1 more waits for you here" in approver.text(f"/personalisasi/{asked[1]['id']}?selesai=rejected")
+    to = landed(approver.send(f"/personalisasi/{asked[2]['id']}/setujui", digest=asked[2]["digest"]))
+    assert "Nothing more waits for you here. To the list" in approver.text(to)
+    assert "Next" not in approver.text(f"/personalisasi/{asked[2]['id']}")  # only after an act
+
+
+def test_a_time_line_names_every_person_who_decided(sqlite_world: World) -> None:
+    world, asked = sqlite_world, sqlite_world.submitted()
+    goes_to(Visitor(world, "operator1").send(f"/personalisasi/{asked['id']}/verifikasi"))
+    for name in ("penyetuju1", "penyetuju2"):
+        world.clock.advance(minutes=1)
+        goes_to(Visitor(world, name).send(f"/personalisasi/{asked['id']}/setujui", digest=asked["digest"], note=f"dari {name}"))
+    line = english(world, OFFICE).text(f"/personalisasi/{asked['id']}").rpartition("Time line")[2]
+    order = ["Draft", "Awaiting approval", "Verified", "Candra Contoh", "Approval given", "Arif Contoh", "dari penyetuju1"]
+    order += ["Approved", "Bunga Contoh", "dari penyetuju2"]
+    found = [line.find(words) for words in order]
+    assert found == sorted(found), line
+    assert -1 not in found, line
+
+
+def test_the_ways_need_few_statements_whatever_the_number_of_cards(sqlite_world: World) -> None:
+    counts = []
+    for cards in (1, 6):
+        uids = sqlite_world.received(OFFICE, "RW", cards)
+        request = str(one_id(sqlite_world, "SELECT personalisation_request_id FROM card WHERE uid = :uid", uid=uids[0]))
+        bast = str(
+            one_id(sqlite_world, "SELECT handover_id FROM handover_card k JOIN card c ON c.id = k.card_id WHERE c.uid = :uid", uid=uids[0])
+        )
+        page = Visitor(sqlite_world, OFFICE)
+        for address in (f"/personalisasi/{request}", f"/bast/{bast}"):
+            with sqlite_world.app.app_context(), counted(db.engine) as found:
+                page.text(address)
+            counts.append(len(found.statements))
+    assert counts[:2] == counts[2:]
+    assert max(counts) <= 16, counts
