@@ -35,6 +35,14 @@ def located(page: Page) -> None:
     page.wait_for_selector("#hasil .good")
 
 
+def fill_letter(page: Page, file: Path) -> None:
+    file.write_bytes(letter())
+    page.fill("[name=letter_number]", "400.8.1.2/7/Dukcapil")
+    page.fill("[name=letter_date]", "2026-11-02")
+    page.fill("[name=subject]", "Permintaan aktivasi kartu SAM")
+    page.set_input_files("[name=letter]", str(file))
+
+
 def test_an_office_requests_tokens_and_activates_at_the_location_of_its_device(
     server: tuple[World, Server], browser: Browser, tmp_path: Path
 ) -> None:
@@ -44,11 +52,7 @@ def test_an_office_requests_tokens_and_activates_at_the_location_of_its_device(
     office = signed_in(browser, made, world, OFFICE, DESK)
     office.goto("/")  # from here on by what each page offers
     press(office, ".work a[href*='/aktivasi/baru?bast=']")
-    office.fill("[name=letter_number]", "400.8.1.2/7/Dukcapil")
-    office.fill("[name=letter_date]", "2026-11-02")
-    office.fill("[name=subject]", "Permintaan aktivasi kartu SAM")
-    (tmp_path / "surat.pdf").write_bytes(letter())
-    office.set_input_files("[name=letter]", str(tmp_path / "surat.pdf"))
+    fill_letter(office, tmp_path / "surat.pdf")
     assert office.inner_text("[data-count=cards]") == "2"  # chosen already
     sound(office)
     press(office)
