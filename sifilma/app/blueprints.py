@@ -41,6 +41,8 @@ from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
+from sifilma.reports.basis import views as basis_views
+from sifilma.reports.way import views as way_views
 from sifilma.resources import resources
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
@@ -65,6 +67,8 @@ def register(app: Flask) -> None:
         app.register_blueprint(blueprint)
     languages.register(app, _zone, _language)
     pages.register(app)
+    way_views.register(app)
+    basis_views.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
     app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
 

@@ -57,8 +57,14 @@ def index() -> Response:
 @blueprint.get("/buat")
 @operation("handover.issue")
 def new() -> Response:
-    """Show the form: the receiver is chosen first, then the cards that wait for it. Place and signatories are suggested."""
-    return _form(Form(MultiDict(request.args)), suggests=True)
+    """Show the form: the receiver is chosen first, then the cards that wait for it. Place and signatories are suggested.
+
+    `permohonan` names a personalisation request: its receiver and its cards are chosen then.
+    """
+    form, asked = Form(MultiDict(request.args)), request.args.get("permohonan", type=UUID)
+    if asked and (receiver := form_choices.find_receiver(context(), asked)):
+        form.values["to"] = str(receiver)
+    return _form(form, suggests=True, of=asked)
 
 
 @blueprint.post("/buat")
@@ -106,13 +112,15 @@ def _page(handover_id: UUID, form: Form) -> Response:
     )
 
 
-def _form(form: Form, *, suggests: bool = False) -> Response:
+def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Response:
     ctx = context()
     receivers = form_choices.receivers(ctx)
     chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
     lots = form_choices.lots(ctx, chosen.id) if chosen else []
     if suggests and chosen:
         form.values.update(form_choices.suggested(ctx, chosen.id))
+    if of:
+        form.values.setlist("cards", [card.uid for lot in lots if lot.request_id == of for card in lot.cards])
     return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 

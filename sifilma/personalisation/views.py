@@ -139,7 +139,8 @@ def file(request_id: UUID, name: str) -> Response:
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("personalisation/request.html", page=request_page(ctx, service.get_request(ctx, request_id)))
+    found = service.get_request(ctx, request_id)  # kept: the way of the request is shown from it too
+    return form.again("personalisation/request.html", page=request_page(ctx, found))
 
 
 def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:

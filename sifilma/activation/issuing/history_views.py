@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
 from sifilma.activation.manifests import download
+from sifilma.activation.requests import form_choices
 from sifilma.activation.serializers import shown
 from sifilma.activation.trust import keyset
 from sifilma.cards.identifiers import normalise_uid
@@ -65,8 +66,14 @@ def show(activation_id: UUID) -> str:
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
     settings, own = resources().settings, found.organisation_id == ctx.actor.organisation_id
+    coming = form_choices.open_cards(ctx, besides=found.card_id) if own else []
     return render_template(
-        "activation/activation.html", one=shown(ctx, [found])[0], own=own, public_url=settings.public_url, pin=keyset.load(settings).pin
+        "activation/activation.html",
+        one=shown(ctx, [found])[0],
+        own=own,
+        public_url=settings.public_url,
+        pin=keyset.load(settings).pin,
+        coming=sorted(coming, key=lambda card: card.request_id != found.activation_request_id),
     )
 
 

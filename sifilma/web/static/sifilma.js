@@ -59,10 +59,13 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// `data-count="name"`: shows how many boxes of a name are checked.
+// `data-count="name"`: shows how many boxes of a name are checked. `data-needs="name"`: a button that does nothing without one.
 const count = () => {
   for (const shown of document.querySelectorAll("[data-count]")) {
     shown.textContent = document.querySelectorAll(`input[name="${shown.dataset.count}"]:checked`).length;
+  }
+  for (const button of document.querySelectorAll("[data-needs]")) {
+    button.disabled = !document.querySelector(`input[name="${button.dataset.needs}"]:checked`);
   }
 };
 document.addEventListener("change", count);
