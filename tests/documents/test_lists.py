@@ -86,7 +86,7 @@ def test_the_order_is_chosen_beside_the_filters_and_applies_to_the_file(world: W
     made = sorted(world.units("magetan.kepala", 3))
     visitor = Visitor(world, "magetan.kepala")
     page = visitor.get("/unit?urut=-nomor").get_data(as_text=True)
-    assert '<option value="-nomor" selected>Nomor mesin, menurun</option>' in page
+    assert '<option value="-nomor" selected>Nomor mesin, Z–A</option>' in page
     assert 'href="/unit?urut=-nomor&amp;unduh=csv"' in page
     rows = csv.reader(io.StringIO(visitor.get("/unit?urut=-nomor&unduh=csv").get_data().decode("utf-8-sig")))
     assert [row[0] for row in rows][1:] == made[::-1]
@@ -166,7 +166,7 @@ def test_an_export_contains_no_formula(sqlite_world: World, wanted: str) -> None
 
 def exported(world: World, most: int, *, oldest_first: bool = False) -> list[list[str]]:
     """Return the rows of a list of machines as a file with at most `most` rows, without its header."""
-    export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most)
+    export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most, counted=lambda _, words: words)
     with world.app.test_request_context("/unit?unduh=csv"):
         answer = list_views.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
     return list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"))))[1:]
@@ -266,7 +266,10 @@ def test_a_list_may_take_longer_than_a_request_but_not_without_end(postgresql_wo
 
     def answer(seconds: float) -> Response:
         made = list_views.answer(
-            "", (select(Unit), Unit.id), slowly, Export("mesin", {"N": lambda unit: unit.hardware_number}, seconds=seconds)
+            "",
+            (select(Unit), Unit.id),
+            slowly,
+            Export("mesin", {"N": lambda unit: unit.hardware_number}, seconds=seconds, counted=lambda _, words: words),
         )
         assert isinstance(made, Streamed)
         made.begin()

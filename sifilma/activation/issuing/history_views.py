@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
@@ -44,6 +45,8 @@ EXPORT = Export(
         _("Manifest"): lambda one: one.of.manifest["seq"],
         _("State"): lambda one: str(state(one.of.state).name),
     },
+    counted=lambda number, words: ngettext("%(count)s activation", "%(count)s activations", number, count=words),
+    filters={"uid": "", "review": ""},
 )
 REVIEWS = ["waiting", "accepted", "rejected", "none"]
 
