@@ -102,8 +102,12 @@ def _total(listing: Listing[Any], export: Export, found: Page[Any]) -> str:
     """Return how many rows there are, in words. Rows that are all on the first page are not counted again."""
     whole = found.next is None and not request.args.get("cursor")
     number = len(found.items) if whole else paging.count(context().session, listing)
-    words = format_decimal(min(number, MOST_COUNTED))
-    return export.counted(number, gettext("More than %(number)s", number=words) if number > MOST_COUNTED else words)
+    return export.counted(number, at_most(number, MOST_COUNTED))
+
+
+def at_most(number: int, most: int) -> str:
+    """Return a number in words, of which it is known only that it is greater if it is greater than `most`."""
+    return gettext("More than %(number)s", number=format_decimal(most)) if number > most else str(format_decimal(number))
 
 
 def _is_limited() -> bool:

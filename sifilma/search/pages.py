@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flask_babel import LazyString, format_decimal, gettext
+from flask_babel import LazyString, gettext
 from flask_babel import lazy_gettext as _
 
 from sifilma.documents.indonesian import uid_pairs
+from sifilma.documents.list_views import at_most
 from sifilma.kernel.context import Context
 from sifilma.search import queries
 from sifilma.search.queries import MOST_COUNTED, Found, Hit, Kind
@@ -113,8 +114,7 @@ def look_up(ctx: Context, typed: str, *, parts: bool) -> Result:
 
 
 def _group(found: Found, text: str) -> Group:
-    place, most = PLACES[found.kind], format_decimal(MOST_COUNTED)
-    total = gettext("More than %(number)s", number=most) if found.count > MOST_COUNTED else format_decimal(found.count)
+    place, total = PLACES[found.kind], at_most(found.count, MOST_COUNTED)
     return Group(found.kind, str(place.name), place.icon, total, [_line(hit) for hit in found.hits], place.index, {place.field: text})
 
 
