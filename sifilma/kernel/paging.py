@@ -69,10 +69,10 @@ def page(
     return Page(rows, _encode([getattr(rows[-1], column.key) for column in columns]) if more else None)
 
 
-def count(session: Session, listing: Listing[Any]) -> int:
-    """Return the number of rows of a list, or MOST_COUNTED + 1 if there are more than MOST_COUNTED."""
+def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> int:
+    """Return the number of rows of a list, or `most` + 1 if there are more than `most`."""
     query, key = listing
-    keys = query.with_only_columns(key).order_by(None).limit(MOST_COUNTED + 1).subquery()
+    keys = query.with_only_columns(key).order_by(None).limit(most + 1).subquery()
     return session.scalars(select(func.count()).select_from(keys)).one()
 
 

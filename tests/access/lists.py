@@ -37,7 +37,7 @@ class ListPage:
     @property
     def form(self) -> str:
         """The form of the filters, empty on a page without."""
-        return self.html.partition('<form class="filters"')[2].partition("</form>")[0]
+        return self.html.partition('<details class="fold"')[2].partition("</form>")[0]
 
     @property
     def total(self) -> str:
