@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -42,6 +43,8 @@ EXPORT = Export(
         _("Proposed"): lambda one: moment(one.created_at),
         _("Carried out"): lambda one: moment(one.executed_at) if one.executed_at else "",
     },
+    counted=lambda number, words: ngettext("%(count)s destruction", "%(count)s destructions", number, count=words),
+    filters={"text": "", "state": "", "cause": ""},
 )
 
 

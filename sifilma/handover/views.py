@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,7 +17,7 @@ from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF
 from sifilma.handover import bast, form_choices, service
-from sifilma.handover.models import HANDOVER, HandoverState
+from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
@@ -38,6 +39,9 @@ EXPORT = Export(
         _("Cards"): lambda handover: handover.count,
         _("State"): lambda handover: str(state(handover.state).name),
     },
+    orders={"nomor": (_("Number"), Handover.number)},
+    counted=lambda number, words: ngettext("%(count)s BAST", "%(count)s BASTs", number, count=words),
+    filters={"number": "", "state": ""},
 )
 STATES = [str(name) for name in HandoverState]
 SIGNATORIES = ("issuer_signatory", "receiver_signatory")

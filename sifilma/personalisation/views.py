@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.batch_views import add_together
@@ -47,7 +48,12 @@ EXPORT = Export(
         _("State"): lambda row: state(row.state).name,
         _("Submitted"): lambda row: row.submitted_at.isoformat() if row.submitted_at else "",
     },
-    orders={"surat": (_("Letter date"), PersonalisationRequest.letter_date)},
+    orders={
+        "nomor": (_("Letter number"), PersonalisationRequest.letter_key),
+        "surat": (_("Letter date"), PersonalisationRequest.letter_date),
+    },
+    counted=lambda number, words: ngettext("%(count)s request", "%(count)s requests", number, count=words),
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
 )
 
 

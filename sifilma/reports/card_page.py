@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from sqlalchemy import ColumnElement, Select, String, func, literal, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -49,6 +50,8 @@ EXPORT = Export(
         _("Since"): lambda line: moment(line.of.changed_at),
     },
     orders={"uid": (_("UID"), Card.uid)},
+    counted=lambda number, words: ngettext("%(count)s card", "%(count)s cards", number, count=words),
+    filters={"text": "", "state": "", "function": "", "holder": ""},
 )
 
 

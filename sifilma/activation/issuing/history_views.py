@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
@@ -13,11 +14,9 @@ from sifilma.activation.manifests import download
 from sifilma.activation.requests import form_choices
 from sifilma.activation.serializers import shown
 from sifilma.activation.trust import keyset
-from sifilma.cards.identifiers import normalise_uid
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
-from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -45,6 +44,8 @@ EXPORT = Export(
         _("Manifest"): lambda one: one.of.manifest["seq"],
         _("State"): lambda one: str(state(one.of.state).name),
     },
+    counted=lambda number, words: ngettext("%(count)s activation", "%(count)s activations", number, count=words),
+    filters={"uid": "", "review": ""},
 )
 REVIEWS = ["waiting", "accepted", "rejected", "none"]
 
@@ -55,7 +56,7 @@ def index() -> Response:
     """List the activations the actor may see."""
     ctx, form = context(), Form(request.args)
     review = form.get("review") if form.get("review") in REVIEWS else None
-    listing = queries.list_activations(ctx, review, _uid(form.get("uid")))
+    listing = queries.list_activations(ctx, review, part=form.get("uid").strip()[:40])
     return list_views.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
 
 
@@ -85,13 +86,3 @@ def fetch(activation_id: UUID) -> AnyResponse:
     found = queries.get_activation(ctx, activation_id)
     file = download.download(ctx, resources().hsm, found.manifest_id, "jws")
     return attachment(file.data, "application/jose", file.name)
-
-
-def _uid(typed: str) -> str | None:
-    """Return the UID of a filter field, or None if it is empty. Raise Invalid for text that is no UID."""
-    if not typed.strip():
-        return None
-    try:
-        return normalise_uid(typed[:40])
-    except ValueError as unreadable:
-        raise Invalid.field("uid", str(unreadable)) from unreadable

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
@@ -51,7 +52,9 @@ EXPORT = Export(
         _("Activated"): lambda asked: asked.redeemed,
         _("State"): lambda asked: str(state(asked.state).name),
     },
-    orders={"surat": (_("Date of the letter"), ActivationRequest.letter_date)},
+    orders={"nomor": (_("Letter number"), ActivationRequest.letter_key), "surat": (_("Date of the letter"), ActivationRequest.letter_date)},
+    counted=lambda number, words: ngettext("%(count)s activation request", "%(count)s activation requests", number, count=words),
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
 )
 KINDS = [str(name) for name in RequestKind]
 
