@@ -269,7 +269,7 @@ def test_a_place_outside_the_region_of_the_office_is_told_before_saving_and_need
     away = {"province": code[:2], "regency": code[:5], "district": code[:8], "region_code": code} | at
     looked = office.get("/aktivasi/kartu/tempat", **away).get_data(as_text=True)
     assert 'data-outcome="PASS"' in looked
-    assert "di luar wilayah kantor Anda" in looked
+    assert "di luar wilayah dinas Anda" in looked
     assert "check-circle" not in looked
     page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], **away))
     html = page.get_data(as_text=True)

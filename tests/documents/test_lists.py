@@ -86,7 +86,7 @@ def test_the_order_is_chosen_beside_the_filters_and_applies_to_the_file(world: W
     made = sorted(world.units("magetan.kepala", 3))
     visitor = Visitor(world, "magetan.kepala")
     page = visitor.get("/unit?urut=-nomor").get_data(as_text=True)
-    assert '<option value="-nomor" selected>Nomor mesin, menurun</option>' in page
+    assert '<option value="-nomor" selected>Nomor mesin, Z–A</option>' in page
     assert 'href="/unit?urut=-nomor&amp;unduh=csv"' in page
     rows = csv.reader(io.StringIO(visitor.get("/unit?urut=-nomor&unduh=csv").get_data().decode("utf-8-sig")))
     assert [row[0] for row in rows][1:] == made[::-1]

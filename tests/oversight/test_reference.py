@@ -58,7 +58,7 @@ def test_an_agreement_brings_its_pdf_which_the_approver_sees_and_whoever_may_dow
     fields = {"number": "119/PKS/9", "valid_from": "2026-12-01", "valid_until": "2029-11-30"}
     operator, approver = Visitor(world, "operator1"), Visitor(world, "penyetuju1")
     wrong = operator.send(f"/organisasi/{bank}/pks", **fields, document=(io.BytesIO(b"<html>%PDF-1.4 %%EOF"), "pks.pdf"))
-    assert "bukan file PDF yang lengkap" in words(wrong, 422)
+    assert "bukan berkas PDF yang lengkap" in words(wrong, 422)
     assert world.sql("SELECT COUNT(*) FROM reference_change") == [(0,)]
     change = goes_to(operator.send(f"/organisasi/{bank}/pks", **fields, document=(io.BytesIO(pdf), "pks.pdf")))
     assert approver.get(f"{change}/dokumen").get_data() == pdf

@@ -26,7 +26,7 @@ from tests.support.visitor import Visitor
 from tests.support.world import World
 
 PAGES = {
-    "/beranda": ("Setiap pembaca KTP-el memiliki kartu SAM.", "Every KTP-el reader has a SAM card."),
+    "/beranda": ("Setiap card reader KTP-el memiliki kartu SAM.", "Every KTP-el reader has a SAM card."),
     "/tentang": ("Tentang SI-FILMA", "About SI-FILMA"),
     "/alur": ("Alur bisnis", "Business flow"),
     "/kontak": ("Saluran resmi", "Official channels"),
@@ -45,8 +45,8 @@ OWN = {
     "jatim.kepala": "Dinas kabupaten/kota dan provinsi",
     "mandiri.kepala": "Lembaga",
     "len.kepala": "Produsen",
-    "operator1": "Operator di direktorat",
-    "penyetuju1": "Pemberi persetujuan di direktorat",
+    "operator1": "Operator di Direktorat Jenderal",
+    "penyetuju1": "Pemberi persetujuan di Direktorat Jenderal",
     "auditor1": "Auditor",
     "admin1": "Administrator pengguna",
     "kustodian1": "Bantuan",
