@@ -18,6 +18,7 @@ from sifilma.activation.requests import views as request_views
 from sifilma.activation.review import views as reviews
 from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
+from sifilma.audit_trail import failure_views as failures
 from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
@@ -55,7 +56,7 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
-    access_review.blueprint,
+    access_review.blueprint, failures.blueprint,
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""Audit entries for pages: names for acts, people and organisations, and the URL of the object's page."""
+"""Audit entries and failed requests for pages: names for acts, people and organisations, and the URL of the object's page."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,9 +21,12 @@ from sifilma.documents.lists import Export
 from sifilma.identity.models import ApiKey, Organisation, Person, User
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
+from sifilma.kernel import errors
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.sign_in.models import FailedRequest
 from sifilma.web.pages import link_to
+from sifilma.web.texts import translate
 
 PAGES = {
     "activation": ("activated_pages.show", "activation_id"),
@@ -96,12 +100,63 @@ EXPORT = Export(
 )
 
 
+TITLES = {
+    error.status: error.title
+    for error in (
+        errors.Forbidden, errors.NotFound, errors.Conflict, errors.TooLarge, errors.Invalid, errors.TooMany, errors.Unavailable,
+        errors.SifilmaError,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FailureLine:
+    """A failed request with the name and user name of the person, or the program, whose it was; what the page called the error."""
+
+    of: FailedRequest
+    who: str
+    username: str
+    title: str
+
+
+FAILURES = Export(
+    "kejadian",
+    {
+        _("Request number"): lambda line: line.of.request_id,
+        _("Time"): lambda line: line.of.at,
+        _("User name"): lambda line: line.username,
+        _("Name"): lambda line: line.who,
+        _("Page or call"): lambda line: f"{line.of.method} {line.of.route}",
+        _("Status"): lambda line: line.of.status,
+        _("Error"): lambda line: line.title,
+        _("Kind of refusal"): lambda line: line.of.type,
+    },
+)
+
+
+def failure_lines(ctx: Context, found: list[FailedRequest]) -> list[FailureLine]:
+    """Return failed requests with their names, in two queries for all."""
+    users, keys = _actors(ctx, found)
+    return [_failure_line(each, users, keys) for each in found]
+
+
+def _failure_line(found: FailedRequest, users: Any, keys: Any) -> FailureLine:
+    username, who = users.get(found.user_id, ("", ""))
+    if found.api_key_id is not None:
+        username, who = "", " · ".join(keys.get(found.api_key_id, ()))
+    return FailureLine(found, who, username, translate(TITLES.get(found.status, "")) or str(found.status))
+
+
+def _actors(ctx: Context, rows: Sequence[AuditEntry | FailedRequest]) -> tuple[Any, Any]:
+    """Return the user names and names of people, and the names and beginnings of API keys, by id."""
+    people = select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id)
+    keys = select(ApiKey.id, ApiKey.name, ApiKey.prefix)
+    return _map(ctx, people, User.id, [row.user_id for row in rows]), _map(ctx, keys, ApiKey.id, [row.api_key_id for row in rows])
+
+
 def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
     """Return entries with their names, in at most five queries for all."""
-    users = _map(
-        ctx, select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id), User.id, [e.user_id for e in entries]
-    )
-    keys = _map(ctx, select(ApiKey.id, ApiKey.name, ApiKey.prefix), ApiKey.id, [e.api_key_id for e in entries])
+    users, keys = _actors(ctx, entries)
     owners = _map(ctx, select(Organisation.id, Organisation.name, Organisation.kind), Organisation.id, [e.organisation_id for e in entries])
     uids, places = _uids(ctx, entries), places_of(ctx, [entry.id for entry in entries])
     return [_line(ctx, entry, users, keys, owners, uids, places.get(entry.id)) for entry in entries]

@@ -77,7 +77,8 @@ def texts() -> Iterator[tuple[str, str, str]]:
     for path in sorted((ROOT / "sifilma").glob("documents/typst/*/*.typ")):
         yield "id", _name(path), re.sub(r"^//.*", "", path.read_text(), flags=re.MULTILINE)
     for path in sorted((ROOT / "sifilma").glob("*/templates/**/*.html")):
-        yield from (("id", _name(path), line) for line in NOT_WORDS.sub(" ", path.read_text()).splitlines() if line.strip())
+        text = re.sub(r"\{% trans.*?endtrans %\}", " ", path.read_text(), flags=re.DOTALL)  # collected into the catalogue
+        yield from (("id", _name(path), line) for line in NOT_WORDS.sub(" ", text).splitlines() if line.strip())
     for name in INDONESIAN_IN_CODE:
         yield from (("code", name, text) for text in _literals((ROOT / name).read_text()))
 
@@ -86,8 +87,8 @@ def _catalogue(path: Path) -> Iterator[tuple[str, str, str]]:
     with path.open("rb") as file:
         for message in read_po(file, locale="id"):
             if message.id:
-                yield from (("en", _name(path), text) for text in ([message.id] if isinstance(message.id, str) else message.id))
-                yield from (("id", _name(path), text) for text in ([message.string] if isinstance(message.string, str) else message.string))
+                for language, told in (("en", message.id), ("id", message.string)):
+                    yield from ((language, _name(path), text) for text in ([told] if isinstance(told, str) else told or ()))
 
 
 def _literals(module: str) -> Iterator[str]:

@@ -16,8 +16,15 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0025(connection: Connection) -> None:
+    """Undo 0031 on a database without triggers: failed requests are not stored."""
+    connection.execute(text("DROP TABLE failed_request"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0025'"))
+
+
 def back_to_0024(connection: Connection) -> None:
-    """Undo 0025 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    """Undo what came after 0024 on a database without triggers: papers are not stored, BASTs name no place, signatories or machines."""
+    back_to_0025(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper"))
     connection.execute(text("DELETE FROM document WHERE kind IN ('paper', 'agreement')"))
