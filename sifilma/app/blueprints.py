@@ -48,6 +48,7 @@ from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
+from sifilma.web.operations import policy_of
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
@@ -67,13 +68,24 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
+    app.jinja_env.globals.update(
+        may=may, may_open=may_open, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders
+    )
 
 
 def may(operation: str) -> bool:
     """Return whether the signed-in user has a grant of the operation. Pages do not offer what the user may not do."""
     actor: Actor | None = g.get("actor")
     return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
+
+
+def may_open(endpoint: str) -> bool:
+    """Return whether a guide may lead its reader to a page. Strangers sign in first, and are told then."""
+    actor: Actor | None = g.get("actor")
+    policy = policy_of(current_app.view_functions.get(endpoint))
+    if policy is None or actor is None or actor.is_system or policy.operation in (Operation.PUBLIC, Operation.SELF):
+        return True
+    return may(policy.operation)
 
 
 def needs_code(operation: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from sifilma.audit.models import AuditEntry
@@ -45,8 +45,6 @@ class EntryOut(BaseModel):
 
 class FailedRequestOut(BaseModel):
     """A request that was answered by an error. `route` is the pattern of its address; `error` the class of the exception behind it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     request_id: str
@@ -119,7 +117,7 @@ def list_failures(ctx: Context, request_id: str = "", username: str = "") -> Lis
 
 def failures_out(rows: list[FailedRequest]) -> list[FailedRequestOut]:
     """Return failed requests for the API."""
-    return [FailedRequestOut.model_validate(row) for row in rows]
+    return [FailedRequestOut(**{name: getattr(row, name) for name in FailedRequestOut.model_fields}) for row in rows]
 
 
 def entries_out(ctx: Context, rows: list[AuditEntry]) -> list[EntryOut]:

@@ -95,6 +95,12 @@ def test_the_side_bar_links_to_the_help_of_the_users_role(sqlite_world: World) -
     assert Visitor(sqlite_world).get("/bantuan/saya").location == "/masuk"
 
 
+def test_a_guide_leads_its_reader_only_to_pages_they_may_open(sqlite_world: World) -> None:
+    for user, links in (("magetan.staf", False), ("magetan.kepala", True)):
+        page = Visitor(sqlite_world, user).get("/bantuan/saya").get_data(as_text=True)
+        assert ('class="btn btn-outline-primary" href="/pengguna"' in page) is links, user
+
+
 def test_visitors_begin_at_the_sign_in_with_links_to_the_public_pages(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world)
     assert visitor.get("/").location == "/masuk"
