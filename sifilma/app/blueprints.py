@@ -18,6 +18,7 @@ from sifilma.activation.requests import views as request_views
 from sifilma.activation.review import views as reviews
 from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
+from sifilma.audit_trail import failure_views as failures
 from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
@@ -50,6 +51,7 @@ from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
 from sifilma.web import assets, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
+from sifilma.web.operations import policy_of
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
@@ -58,7 +60,7 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
-    access_review.blueprint, search.blueprint,
+    access_review.blueprint, failures.blueprint, search.blueprint,
 )  # fmt: skip
 
 
@@ -71,13 +73,29 @@ def register(app: Flask) -> None:
     way_views.register(app)
     basis_views.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, shown_list=list_views.shown_list)
+    app.jinja_env.globals.update(
+        may=may,
+        may_open=may_open,
+        needs_code=needs_code,
+        navigation=navigation,
+        visitors=VISITORS,
+        shown_list=list_views.shown_list,
+    )
 
 
 def may(operation: str) -> bool:
     """Return whether the signed-in user has a grant of the operation. Pages do not offer what the user may not do."""
     actor: Actor | None = g.get("actor")
     return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
+
+
+def may_open(endpoint: str) -> bool:
+    """Return whether a guide may lead its reader to a page. Strangers sign in first, and are told then."""
+    actor: Actor | None = g.get("actor")
+    policy = policy_of(current_app.view_functions.get(endpoint))
+    if policy is None or actor is None or actor.is_system or policy.operation in (Operation.PUBLIC, Operation.SELF):
+        return True
+    return may(policy.operation)
 
 
 def needs_code(operation: str) -> bool:

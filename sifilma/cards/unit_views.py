@@ -101,7 +101,7 @@ def register_file() -> AnyResponse:
         units = import_table.read_units(ctx, upload("units"), resources().settings.batch_max_rows)
         _require_fresh(units.values())
         service.save_units(ctx, units)
-        return seen("unit_pages.index", "registered")
+        return seen("unit_pages.index", "registered", jumlah=len(units))
     return _file_form(form)
 
 

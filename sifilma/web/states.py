@@ -145,6 +145,29 @@ FIELDS = {
     "cards": _("Cards"),
     "machines": _("Machines"),
     "personalisation_request": _("Personalisation request"),
+    # columns of files
+    "hardware_number": _("Hardware number"),
+    "model": _("Model"),
+    "pcid": _("PCID"),
+    "sam_perso": _("SAM Perso"),
+    "sam_uid": _("UID of the SAM card"),
+    "public_jwk": _("Public key"),
+    "token": _("Token"),
+    "latitude": _("Latitude"),
+    "longitude": _("Longitude"),
+    "accuracy_m": _("Accuracy"),
+    "source": _("Source of the position"),
+    "address": _("Address"),
+    "region_code": _("Region code"),
+    "reason": _("Reason"),
+    "outcome": _("Outcome"),
+    "kcv": _("Key check value (KCV)"),
+    "institution": _("Institution"),
+    "manufacturer": _("Manufacturer"),
+    "name": _("Name"),
+    "number": _("Number"),
+    "valid_from": _("Valid from"),
+    "valid_until": _("Valid until"),
 }
 
 
@@ -169,7 +192,7 @@ def functions() -> list[tuple[str, str]]:
 
 
 def field(name: str) -> str:
-    """Return the words for a field of a request."""
+    """Return the words for a field of a request, or for a column of a file."""
     return str(FIELDS.get(name, name))
 
 

@@ -247,7 +247,7 @@ def test_an_api_key_is_made_and_revoked(server: tuple[World, Server], browser: B
     page.uncheck("[name=scopes][value=activations]")
     page.fill("[name=addresses]", "")
     press(page, "form[action$=ubah] button[type=submit]")
-    assert "Mengaktivasi" not in page.inner_text("tbody tr:first-child")
+    assert "Mengaktifkan" not in page.inner_text("tbody tr:first-child")
     page.click("summary:has-text('Cabut')")
     sound(page)
     press(page, ".confirm[open] button[type=submit]")

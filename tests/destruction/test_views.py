@@ -50,8 +50,8 @@ def test_cards_are_chosen_by_check_boxes_and_another_person_decides(world: World
     assert "harus diperbaiki" in words(approver.send(f"{path}/tolak", digest=digest, note=""), 422)
     assert words(Visitor(world, "penyetuju1", fresh=False).send(f"{path}/setujui", digest=digest), 403)
     assert "Disetujui" in approver.text(landed(approver.send(f"{path}/setujui", digest=digest)))
-    assert "Isi berita acara" in holder.text(path)
-    assert "Isi berita acara" not in Visitor(world, "operator1").text(path)
+    assert "Isi Berita Acara" in holder.text(path)
+    assert "Isi Berita Acara" not in Visitor(world, "operator1").text(path)
 
 
 def test_an_operator_first_chooses_the_holder(sqlite_world: World) -> None:

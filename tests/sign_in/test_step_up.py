@@ -154,5 +154,5 @@ def test_a_form_with_a_file_says_that_the_file_must_be_chosen_again(made: World)
     visitor = Visitor(made, USER, fresh=False)
     response = visitor.send(PATH, letter=(io.BytesIO(b"%PDF-"), "surat.pdf"), **TYPED)
     assert response.status_code == 403
-    assert "File harus dipilih kembali" in visitor.seen
+    assert "Berkas harus dipilih kembali" in visitor.seen
     assert 'enctype="multipart/form-data"' in response.get_data(as_text=True)

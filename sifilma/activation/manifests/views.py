@@ -142,6 +142,8 @@ def _page(manifest_id: UUID, form: Form) -> Response:
         proposal=_proposal(manifest_id, url),
         proposable=manifest.state in revocation.STANDING and Role.OPERATOR in ctx.actor.roles,
         may_decide=Role.APPROVER in ctx.actor.roles,
+        ends_soon=manifest.expires_at <= ctx.now + SOON,
+        asks=may_reach(ctx.actor, Operation.ACTIVATION_DRAFT, manifest.organisation_id),
         downloadable=manifest.state == ManifestState.ACTIVE and may_reach(ctx.actor, Operation.MANIFEST_BODY, manifest.organisation_id),
         steps=timeline(ctx, MANIFEST.kind, manifest.id),
     )
