@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from hsm import HSM
+from sifilma.audit import rounds
 from sifilma.fsck.run import examine
 from sifilma.identity.models import LoginSession, User
 from sifilma.kernel import seals, triggers
@@ -429,3 +430,19 @@ def test_a_job_is_done_for_nobody_who_did_not_begin_it(world: World) -> None:
     assert worked(world) == 0
     assert world.sql("SELECT state FROM job") == [("stopped",)]
     assert named(world, "job-result") == {"job-result"}
+
+
+def test_an_old_account_that_is_put_back_is_found_by_the_worker(world: World) -> None:
+    """Its seal fits and it counts again; the record of acts has a later version."""
+    [(state, version, seal)] = world.sql("SELECT state, authority_version, seal FROM user_account WHERE username = :who", who=STAFF_NAME)
+    done(world.client(HEAD).post(f"/users/{world.users[STAFF_NAME]}/changes", {"change": "disable"}))
+    assert rounds.compare(world.context, seconds=60) == 0
+    old = "UPDATE user_account SET state = :state, authority_version = :version, seal = :seal WHERE username = :who"
+    superuser(world, old, state=state, version=version, seal=seal, who=STAFF_NAME)
+    done(world.client(STAFF_NAME).get("/me"))
+    world.clock.advance(minutes=61)
+    assert rounds.compare(world.context, seconds=60) == 1
+    found = world.sql("SELECT kind, object_id, fault FROM row_finding")
+    assert [tuple(one) for one in found] == [("user", str(world.users[STAFF_NAME]), "old")]
+    assert "1 row of the database is not what the record of acts says" in english(world, "auditor1").text("/")
+    assert world.client("auditor1").get("/audit", limit=5).status_code == 200
