@@ -1,4 +1,4 @@
-"""Count the jobs on the pages of this checkout's own commit, dab99ff: run by `__main__` in a checkout of it. Prints a JSON object a line."""
+"""Count the jobs on the pages of commit dab99ff, in a checkout of it (`__main__` runs this). Prints a JSON object a line."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Work:
     count: Count
 
     def desk(self, who: str, *, fresh: bool = True) -> Desk:
-        """Return a desk at the home page of somebody who has signed in just now, or else an hour ago, with a device that knows its place."""
+        """Return a desk at the home page of somebody who signed in just now, or else an hour ago; the device knows its place."""
         page = opened(self.browser, self.server, DESK)
         page.context.grant_permissions(["geolocation"])
         page.context.set_geolocation(HERE)
