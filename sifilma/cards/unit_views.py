@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, pcid, proposals, service
+from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
@@ -75,9 +76,11 @@ def register() -> AnyResponse:
     """Register one unit."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        given = form.model(UnitIn)
+        given = form.model(UnitIn, lambda known: service.unit_faults(ctx, known))
         _require_fresh([given])
         unit = service.register_unit(ctx, given)
+        ctx.warn(perso_warnings(given.sam_perso))
+        form.settle(ctx)
         return seen("unit_pages.show", "registered", unit_id=unit.id)
     return _form(form)
 
@@ -98,6 +101,7 @@ def register_file() -> AnyResponse:
         units = import_table.read_units(ctx, upload("units"), resources().settings.batch_max_rows)
         _require_fresh(units.values())
         service.save_units(ctx, units)
+        form.settle(ctx)
         return seen("unit_pages.index", "registered")
     return _file_form(form)
 
@@ -125,6 +129,8 @@ def supply_pcid(unit_id: UUID) -> AnyResponse:
         given = form.model(SupplyIn)
         _require_fresh([given])
         pcid.supply(ctx, unit_id, given)
+        ctx.warn(perso_warnings(given.sam_perso))
+        form.settle(ctx)
         return seen("unit_pages.show", "supplied", unit_id=unit_id)
     return _unit(unit_id, form)
 
@@ -155,7 +161,8 @@ def _unit(unit_id: UUID, form: Form) -> Response:
 
 
 def _form(form: Form) -> Response:
-    return form.again("cards/unit_new.html", model_choices=_models())
+    functions = {model.name: model.function for model in service.all_models(context())}
+    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
 
 
 def _file_form(form: Form) -> Response:

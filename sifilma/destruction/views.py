@@ -67,7 +67,7 @@ def propose() -> AnyResponse:
     """Propose a destruction."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.propose(ctx, form.model(DestructionIn, cards=form.values.getlist("cards")))
+        made = service.propose(ctx, form.model(DestructionIn, cards=form.listed("cards", "cards", "more")))
         return seen("destruction_pages.show", "proposed", destruction_id=made.id)
     return _proposal(form)
 
@@ -125,7 +125,9 @@ def record(destruction_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
-        data = record_of(form, zone_of(ctx.actor.region_code))
+        found = service.get_recordable(ctx, destruction_id)
+        also = lambda known: service.record_faults(ctx, resources().settings, found, known, photos)  # noqa: E731
+        data = record_of(form, zone_of(ctx.actor.region_code), also)
         service.record_execution(ctx, resources().settings, resources().files, destruction_id, data, photos)
         return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
     return _record(destruction_id, form)

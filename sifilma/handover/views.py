@@ -67,9 +67,9 @@ def issue() -> AnyResponse:
     """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
         signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
-        data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)), **signing)
+        cards = form.listed("cards", "cards", "more")
+        data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, **signing)
         made = service.issue(ctx, resources().settings, resources().files, data)
         return seen("handover_pages.show", "issued", handover_id=made.id)
     return _form(form)

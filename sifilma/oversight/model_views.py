@@ -11,6 +11,7 @@ from sifilma.approvals.decision_views import Decision, add_decisions, bound, not
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
+from sifilma.identity.permissions import Operation
 from sifilma.oversight import cases, pages
 from sifilma.oversight.models import CASE, CaseState
 from sifilma.oversight.schemas import CaseIn, CertificateIn
@@ -57,7 +58,9 @@ def apply(model_id: UUID) -> AnyResponse:
     """Apply to have a model tested or certified."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = cases.apply(ctx, resources().files, model_id, form.model(CaseIn), upload("letter"))
+        given = upload("letter")
+        data = form.model(CaseIn, lambda known: cases.case_faults(ctx, known, given))
+        made = cases.apply(ctx, resources().files, model_id, data, given)
         return seen("model_pages.case", "applied", case_id=made.id)
     return _application(model_id, form)
 
@@ -91,8 +94,9 @@ def record(case_id: UUID) -> AnyResponse:
     """Record the certificate that the testing or certifying body issued."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        stated, given = form.model(CertificateIn), upload("certificate")
-        cases.record_certificate(ctx, resources().settings, resources().files, case_id, stated, given)
+        settings, found, given = resources().settings, cases.get_case(ctx, case_id, Operation.MODEL_CASE), upload("certificate")
+        stated = form.model(CertificateIn, lambda known: cases.certificate_faults(ctx, settings, found, known, given))
+        cases.record_certificate(ctx, settings, resources().files, case_id, stated, given)
         return seen("model_pages.case", "certificate", case_id=case_id)
     return _certificate(case_id, form)
 

@@ -96,7 +96,10 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        made = service.draft(ctx, settings, resources().files, form.model(PersonalisationIn), files)
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files))
+        made = service.draft(ctx, settings, resources().files, data, files)
+        ctx.warn(queries.request_warnings(ctx, made))
+        form.settle(ctx)
         return seen("personalisation_pages.show", "drafted", request_id=made.id)
     return _form(form, kept=kept.job_id)
 
@@ -117,7 +120,11 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        service.edit(ctx, settings, resources().files, request_id, form.model(PersonalisationIn), files)
+        found = REQUESTS.get_own(ctx, request_id)
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
+        edited = service.edit(ctx, settings, resources().files, request_id, data, files)
+        ctx.warn(queries.request_warnings(ctx, edited))
+        form.settle(ctx)
         return seen("personalisation_pages.show", "drafted", request_id=request_id)
     return _form(form, request_id, kept.job_id)
 

@@ -42,3 +42,22 @@ def policy_of(view: Callable[..., Any] | None) -> Policy | None:
             return found
         view = getattr(view, "__wrapped__", None)
     return None
+
+
+def also(besides: Callable[[], list[dict[str, Any]]]) -> Callable[[View], View]:
+    """Mark a view with a function that returns what else is wrong with an input that its schema refuses."""
+
+    def mark(view: View) -> View:
+        view.__sifilma_also__ = besides  # type: ignore[attr-defined]  # our own mark
+        return view
+
+    return mark
+
+
+def besides(view: Callable[..., Any] | None) -> list[dict[str, Any]]:
+    """Return what else is wrong with the input of this request, by the mark of its view."""
+    while view is not None:
+        if (found := getattr(view, "__sifilma_also__", None)) is not None:
+            return list(found())
+        view = getattr(view, "__wrapped__", None)
+    return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -22,13 +21,14 @@ from sifilma.approvals.decision_views import Decision, add_decisions, bound, not
 from sifilma.approvals.file_access import hand_out
 from sifilma.approvals.forms import wanted
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import number_warning
+from sifilma.approvals.letters import letter_warnings
 from sifilma.approvals.service import given
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -79,7 +79,10 @@ def draft() -> AnyResponse:
     """Save a draft with its letter."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.draft(ctx, resources().files, _sent(form), upload("letter"))
+        given = upload("letter")
+        made = service.draft(ctx, resources().files, _sent(form, given), given)
+        ctx.warn(letter_warnings(ctx.now, made.letter_number, made.letter_date))
+        form.settle(ctx)
         return seen("activation_pages.show", "saved", request_id=made.id)
     return _form(form)
 
@@ -103,8 +106,10 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
-        data = _sent(form, personalisation_request=found.personalisation_request_id)
-        service.edit(ctx, resources().files, request_id, data, upload("letter"))
+        given = upload("letter")
+        edited = service.edit(ctx, resources().files, request_id, _sent(form, given, found), given)
+        ctx.warn(letter_warnings(ctx.now, edited.letter_number, edited.letter_date))
+        form.settle(ctx)
         return seen("activation_pages.show", "saved", request_id=request_id)
     return _form(form, REQUESTS.get_own(ctx, request_id))
 
@@ -148,11 +153,12 @@ def reissue(request_id: UUID, uid: str) -> Response:
     return _page(request_id, form)
 
 
-def _sent(form: Form, **more: Any) -> ActivationRequestIn:
+def _sent(form: Form, letter: Upload | None, found: ActivationRequest | None = None) -> ActivationRequestIn:
     """Return the request as typed. `machines` is the number of cards chosen."""
-    typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
-    cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
-    return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
+    cards = form.listed("cards", "cards", "more")
+    more = {"personalisation_request": found.personalisation_request_id} if found else {}
+    also = lambda known: service.faults(context(), known, letter, found)  # noqa: E731
+    return form.model(ActivationRequestIn, also, cards=cards, machines=max(1, len(cards)), **more)
 
 
 def _form(form: Form, found: ActivationRequest | None = None) -> Response:
@@ -173,7 +179,7 @@ def _page(request_id: UUID, form: Form) -> Response:
         approvals=given(ctx, found),
         can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id),
-        warning=number_warning(found.letter_number),
+        warnings=letter_warnings(ctx.now, found.letter_number, found.letter_date),
     )
 
 
