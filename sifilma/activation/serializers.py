@@ -56,7 +56,7 @@ def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
             for token, uid in of_request(ctx.session, request.id)
         ],
         history=history_out(ctx, ACTIVATION_REQUEST.kind, request.id),
-        warnings=letter_warnings(ctx.now, request.letter_number, request.letter_date),
+        warnings=list[str](letter_warnings(ctx.now, request.letter_number, request.letter_date)),
     )
 
 

@@ -133,8 +133,8 @@ def _require_fitting(ctx: Context, keys: dict[int, NewKey]) -> None:
         if key.unit.id in waiting:
             errors.append((row, "public_jwk", say("A public key for %(number)s waits already.", number=key.unit.hardware_number)))
         if row in same_key and row not in same_unit:
-            told = say("The same key as in row %(row)s. Two units cannot have one key.", row=same_key[row])
-            errors.append((row, "public_jwk", told))
+            same = say("The same key as in row %(row)s. Two units cannot have one key.", row=same_key[row])
+            errors.append((row, "public_jwk", same))
         if key.unit.public_jwk and thumbprint(key.unit.public_jwk) == prints[row]:
             errors.append((row, "public_jwk", say("This is the key of %(number)s already.", number=key.unit.hardware_number)))
     if errors:

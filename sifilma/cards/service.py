@@ -149,7 +149,8 @@ def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
 
 def register_unit(ctx: Context, new: UnitIn) -> Unit:
     """Register one machine for the actor's organisation. Raise Invalid that names the fields with errors."""
-    unit_faults(ctx, dict(new)).refuse("Some units cannot be registered.")
+    faults = unit_faults(ctx, dict(new))
+    faults.refuse("Some units cannot be registered.")
     return save_units(ctx, {1: new})[0]
 
 
@@ -203,13 +204,15 @@ def unit_faults(ctx: Context, given: Mapping[str, Any]) -> Faults:
 
 
 def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Faults]:
-    """Return what is wrong with machines, by row number. A field that is not there could not be read, and is passed over."""
+    """Return what is wrong with machines, by row number. A field that is not there could not be read: it is passed over."""
     models = _models(ctx)
     numbers = {row: unit.get("hardware_number") for row, unit in new.items()}
     pcids = {row: unit.get("pcid") for row, unit in new.items()}
-    known = select(Unit.hardware_number).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(_some(numbers)))
-    taken = {
-        "hardware_number": set(ctx.session.scalars(known)),
+    registered = select(Unit.hardware_number).where(
+        Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(_some(numbers))
+    )
+    taken: dict[str, set[str | None]] = {
+        "hardware_number": set(ctx.session.scalars(registered)),
         "pcid": set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(_some(pcids))))),
     }
     again = {"hardware_number": repeats(numbers), "pcid": repeats(pcids)}

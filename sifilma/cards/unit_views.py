@@ -21,8 +21,10 @@ from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
+from sifilma.web.confirmation import Question, asks
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -120,8 +122,22 @@ def show(unit_id: UUID) -> Response:
     return _unit(unit_id, Form())
 
 
+def _named(ctx: Context, unit_id: UUID) -> str:
+    found = service.get_unit(ctx, unit_id)
+    return f"{found.hardware_number} · {found.model.name}"
+
+
+SUPPLY = Question(
+    _("Supply the PCID"),
+    _("Once supplied, the PCID does not change any more."),
+    _named,
+    "unit_pages.show",
+)
+
+
 @blueprint.post("/<uuid:unit_id>/pcid")
 @operation("unit.supply")
+@asks(SUPPLY)
 def supply_pcid(unit_id: UUID) -> AnyResponse:
     """Supply the PCID that the unit lacks."""
     ctx, form = context(), Form.sent()

@@ -21,8 +21,10 @@ from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment
 from sifilma.documents.service import Upload
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question, asks
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -99,14 +101,37 @@ def _page(destruction_id: UUID, form: Form) -> Response:
     )
 
 
+def _named(ctx: Context, destruction_id: UUID) -> str:
+    found = service.get_destruction(ctx, destruction_id)
+    return f"{found.organisation.name} · {', '.join(card.uid for card in cards_of(ctx, found)[:5])}"
+
+
+REJECT = Question(
+    _("Reject the destruction for good"),
+    _("The proposal ends here for good, and its proposer reads your note."),
+    _named,
+    "destruction_pages.show",
+)
+CANCEL = Question(
+    _("Take back the destruction"),
+    _("The proposal ends here for good. The cards can be proposed again."),
+    _named,
+    "destruction_pages.show",
+)
+RECORD = Question(
+    _("Record the destruction"),
+    _("The cards count as destroyed from here on, and the Berita Acara is issued. This cannot be undone."),
+    _named,
+    "destruction_pages.write",
+)
 add_decisions(
     blueprint,
     "/<uuid:destruction_id>",
     "show",
     _page,
     Decision("setujui", "destruction.approve", bound(service.approve), "approved"),
-    Decision("tolak", "destruction.approve", noted(service.reject), "rejected"),
-    Decision("batal", "destruction.propose", noted(service.cancel), "cancelled"),
+    Decision("tolak", "destruction.approve", noted(service.reject), "rejected", question=REJECT),
+    Decision("batal", "destruction.propose", noted(service.cancel), "cancelled", question=CANCEL),
     Decision("verifikasi", "destruction.verify", noted(service.verify), "verified"),
 )
 
@@ -120,6 +145,7 @@ def write(destruction_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
 @operation("destruction.record")
+@asks(RECORD)
 def record(destruction_id: UUID) -> AnyResponse:
     """Record the Berita Acara, which destroys the cards."""
     ctx, form = context(), Form.sent()

@@ -69,7 +69,7 @@ class Faults(list[dict[str, Any]]):
 
     def refusal(self, detail: str = "") -> Invalid:
         """Return the refusal that names all of it: the one that was taken over if there is nothing besides."""
-        if len(self._taken) == 1 and len(self) == len(self._taken[0].errors or [""]):
+        if len(self._taken) == 1 and len(self) == max(1, len(self._taken[0].errors)):
             return self._taken[0]
         alone = self[0]["message"] if len(self) == 1 else say("Some fields cannot be accepted as they are.")
         return Invalid(detail or alone, errors=list(self))

@@ -154,12 +154,11 @@ def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Sheet | 
     by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
     found = _shape_faults(ctx, given, files, request, by_maker)
     found += letter_faults(ctx.now, given)
-    batch, buyer_id = None, request.buyer_id
+    batch, buyer_id = None, None if by_maker else request.buyer_id
     # The checks query the database while the request is only half filled in; it must not be written yet.
     with ctx.session.no_autoflush:
-        if by_maker:
-            buyer_id = None
-            with found.taking():
+        with found.taking():
+            if by_maker:
                 buyer_id = _buyer(ctx, given, files, request)
         with found.taking():
             batch = read_batch(ctx, table, buyer_id) if table and buyer_id else None

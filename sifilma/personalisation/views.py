@@ -25,6 +25,7 @@ from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationRe
 from sifilma.personalisation.serializers import brief, request_page
 from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -171,6 +172,23 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
     service.approve(ctx, resources().settings, request_id, digest, note)
 
 
+def _named(ctx: Context, request_id: UUID) -> str:
+    found = service.get_request(ctx, request_id)
+    return f"{found.letter_number} · {found.requester.name}"
+
+
+REJECT = Question(
+    _("Reject the request for good"),
+    _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
+    _named,
+    "personalisation_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the request"),
+    _("It ends here for good: it cannot be taken up again. The letter may come in a new request."),
+    _named,
+    "personalisation_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:request_id>",
@@ -180,7 +198,7 @@ add_decisions(
     Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
-    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
-    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
+    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected", question=REJECT),
+    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)

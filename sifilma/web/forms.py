@@ -55,7 +55,7 @@ class Form:
 
     `rows` are the errors of rows in an uploaded file, `warnings` what was noticed beside them; `notes` are a reviewer's notes by field.
     `places` says where the items of a list were typed (`listed`); `unsettled` is the mark of warnings that are yet to be confirmed;
-    `cells` says that the rows were typed into the form, so that an error can lead to its cell.
+    `action` is the path it was sent to; `cells` says that the rows were typed into the form, so that an error can lead to its cell.
     """
 
     values: MultiDict[str, str] = field(default_factory=MultiDict)
@@ -68,11 +68,12 @@ class Form:
     places: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     unsettled: str = ""
     cells: bool = False
+    action: str = ""
 
     @classmethod
     def sent(cls) -> Form:
         """Return the form of this request."""
-        return cls(MultiDict(request.form))
+        return cls(MultiDict(request.form), action=request.path)
 
     @classmethod
     def of(cls, **values: Any) -> Form:

@@ -31,6 +31,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -204,6 +205,23 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
     service.approve(ctx, resources().settings, resources().hsm, request_id, digest, note)
 
 
+def _named(ctx: Context, request_id: UUID) -> str:
+    found = get_request(ctx, request_id)
+    return f"{found.letter_number} · {found.organisation.name}"
+
+
+REJECT = Question(
+    _("Reject the request for good"),
+    _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
+    _named,
+    "activation_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the request"),
+    _("It ends here for good, and open tokens are cancelled. The letter may come in a new request."),
+    _named,
+    "activation_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:request_id>",
@@ -213,7 +231,7 @@ add_decisions(
     Decision("verifikasi", "activation_request.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "activation_request.return", remarked(REQUESTS.send_back, ActivationReturnIn), "returned"),
     Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
-    Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected"),
-    Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled"),
+    Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected", question=REJECT),
+    Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)
