@@ -25,7 +25,7 @@ SURE = "sure"
 class Question:
     """What is asked. `act` names the act and stands on the button, `follows` says what will happen and what cannot be undone.
 
-    `thing` names the object, given what the URL names it by. `page` is the endpoint of the page to go back to, whose URL has the same
+    `thing` names the object, given the last part of the URL that names one. `page` is the endpoint of the page to go back to, whose URL has the same
     parts; `when` tells whether this form is asked about.
     """
 
@@ -61,7 +61,7 @@ def ask(ctx: Context) -> Response | None:
     question = question_of(current_app.view_functions.get(request.endpoint or ""))
     if question is None or request.path.startswith(API) or request.form.get(SURE) or not question.when(request.form):
         return None
-    [named] = (request.view_args or {}).values()
+    *_, named = (request.view_args or {}).values()
     fields = [(name, value) for name, value in request.form.items(multi=True) if name != "otp_code"]
     page = render_template(
         "web/confirm.html", question=question, thing=question.thing(ctx, named), fields=fields, lost_files=bool(request.files), sure=SURE

@@ -76,8 +76,8 @@ def problem(error: SifilmaError) -> dict[str, Any]:
     if isinstance(error, Invalid) and (warnings := g.get("warnings")):
         document["warnings"] = warnings
     extra = dict(error.extra)
-    if "errors" in extra:  # a row of a file has no pointer
-        extra["errors"] = [found if "row" in found else {**found, "pointer": pointer(found)} for found in extra["errors"]]
+    if "errors" in extra:
+        extra["errors"] = [found | _pointed(found) for found in extra["errors"]]
     return document | extra
 
 
@@ -96,12 +96,14 @@ def from_validation(error: ValidationError, more: Sequence[Mapping[str, Any]] = 
     return Invalid("Some fields cannot be accepted as they are.", errors=errors)
 
 
-def pointer(error: Mapping[str, Any]) -> str:
-    """Return the JSON Pointer (RFC 6901) of what an error is about, as a URI fragment."""
-    parts = [part.replace("~", "~0").replace("/", "~1") for part in str(error["field"]).split(".") if part not in ("", "body")]
+def _pointed(error: Mapping[str, Any]) -> dict[str, str]:
+    """Return the JSON Pointer (RFC 6901) of what an error is about, as a URI fragment. A row of a file, and the whole body, have none."""
+    if "row" in error or error.get("field", "body") in ("", "body"):
+        return {}
+    parts = [part.replace("~", "~0").replace("/", "~1") for part in str(error["field"]).split(".")]
     if "item" in error:
         parts.append(str(error["item"] - 1))
-    return "#" + "".join(f"/{quote(part)}" for part in parts)
+    return {"pointer": "#" + "".join(f"/{quote(part)}" for part in parts)}
 
 
 def _problem(error: SifilmaError) -> Response:

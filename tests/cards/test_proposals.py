@@ -120,7 +120,7 @@ def test_a_file_of_keys_is_one_proposal_seen_by_its_thumbprints(world: World) ->
     shown = head.send("/unit/kunci/berkas", keys=_csv(("hardware_number", "public_jwk"), wrong))
     assert shown.status_code == 422
     for row, field in ((4, "hardware_number"), (5, "public_jwk")):
-        assert f"<td>{row}</td><td><code>{field}</code></td>" in shown.get_data(as_text=True)
+        assert f"<td>{row}</td><td><code>{field}</code>" in shown.get_data(as_text=True)
     landed(head.send("/unit/kunci/berkas", keys=_csv(("hardware_number", "public_jwk"), [("BERKAS-0", same)])))
 
 

@@ -54,7 +54,7 @@ def test_every_wrong_row_of_a_file_is_named_by_its_number_and_nothing_is_saved(w
     answer = send(world, "magetan.kepala", "/unit/berkas", units=("unit.csv", write_csv(COLUMNS, wrong)))
     assert answer.status_code == 422
     for row, column in ((4, "model"), (5, "hardware_number"), (5, "pcid"), (6, "pcid")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in text(answer)
+        assert f"<td>{row}</td><td><code>{column}</code>" in text(answer)
     assert "<td>3</td>" not in text(answer)  # the empty row has a number and is not an error
     assert world.sql("SELECT COUNT(*) FROM unit")[0][0] == 0
 

@@ -109,7 +109,7 @@ def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
     for row, column in ((5, "kind"), (6, "region_code"), (8, "region_code"), (9, "name"), (10, "name"), (11, "region_code")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in page, (row, column)
+        assert f"<td>{row}</td><td><code>{column}</code>" in page, (row, column)
     assert world.sql("SELECT COUNT(*) FROM reference_change")[0][0] == 0
     assert "BANK CONTOH" not in names(world)
 
@@ -158,11 +158,11 @@ def test_an_unknown_name_in_a_file_of_agreements_or_models_is_named(sqlite_world
     header = ("institution", "number", "valid_from", "valid_until")
     page = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/pks", file=upload(header, rows)).get_data(as_text=True)
     for row, column in ((2, "institution"), (3, "valid_until"), (4, "valid_from")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in page
+        assert f"<td>{row}</td><td><code>{column}</code>" in page
     models = [("M-1", "PT TAK DIKENAL", "R"), ("M-2", facts.LEN, "X")]
     answer = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/model", file=upload(("name", "manufacturer", "function"), models))
     for row, column in ((2, "manufacturer"), (3, "function")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in answer.get_data(as_text=True)
+        assert f"<td>{row}</td><td><code>{column}</code>" in answer.get_data(as_text=True)
 
 
 def test_the_proposer_may_not_execute_with_another_account_or_by_sql(world: World) -> None:

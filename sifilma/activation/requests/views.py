@@ -31,7 +31,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question
+from sifilma.web.confirmation import Question, asks
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -143,8 +143,17 @@ def reveal(request_id: UUID) -> Response:
     return _page(request_id, form)
 
 
+REISSUE = Question(
+    _("Issue a new token"),
+    _("The former token of the card opens nothing any more, whoever has it."),
+    lambda _ctx, uid: str(uid),
+    "activation_pages.show",
+)
+
+
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
 @operation("token.reveal", reads_first=True, idempotent=False)
+@asks(REISSUE)
 def reissue(request_id: UUID, uid: str) -> Response:
     """Issue one card's token anew. The old one is cancelled."""
     ctx, form = context(), Form()
@@ -180,7 +189,7 @@ def _page(request_id: UUID, form: Form) -> Response:
         approvals=given(ctx, found),
         can=_can(found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id),
-        warnings=letter_warnings(ctx.now, found.letter_number, found.letter_date),
+        looked_at=letter_warnings(ctx.now, found.letter_number, found.letter_date),
     )
 
 
