@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -37,13 +38,14 @@ from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
+_FORM = re.compile(r"[A-Z]\w*$|.*\[")
 BACK, LONGEST_WAY = "kembali", 1000  # a cookie's name, and the longest URL kept in it
 
 
 def register(app: Flask) -> None:
     """Attach the error handlers to the application."""
     app.register_error_handler(SifilmaError, answer)
-    app.register_error_handler(ValidationError, lambda error: answer(from_validation(error, besides(_view()))))
+    app.register_error_handler(ValidationError, answer_validation)
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
     app.register_error_handler(Exception, lambda error: answer(refusal_of(error)))
 
@@ -81,19 +83,26 @@ def problem(error: SifilmaError) -> dict[str, Any]:
     return document | extra
 
 
-def _view() -> Any:
-    return current_app.view_functions.get(request.endpoint or "")
+def answer_validation(error: ValidationError) -> Response:
+    """Return the response for an input that its schema refuses, with what else is wrong with it (`web.operations.also`)."""
+    return answer(from_validation(error, besides(current_app.view_functions.get(request.endpoint or ""))))
 
 
 def from_validation(error: ValidationError, more: Sequence[Mapping[str, Any]] = ()) -> Invalid:
     """Return field errors without the input, which may be a token or a password; then `more`, of fields without an error so far."""
     errors = [
-        {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
+        {"field": _field(item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
         for item in error.errors(include_url=False, include_input=False, include_context=False)
+        if _field(item["loc"]) or not item["loc"]  # else that the input is not of the other form that a body may have
     ]
     known = {name for found in errors for name in (found["field"], found["field"].partition(".")[2])}
     errors += [dict(found) for found in more if found["field"] not in known]
     return Invalid("Some fields cannot be accepted as they are.", errors=errors)
+
+
+def _field(loc: Sequence[str | int]) -> str:
+    """Return the path of a field, without the names that pydantic gives to the forms of a body: `UnitIn`, `list[UnitIn]`."""
+    return ".".join(str(part) for part in loc if isinstance(part, int) or not _FORM.match(part))
 
 
 def _pointed(error: Mapping[str, Any]) -> dict[str, str]:

@@ -16,6 +16,13 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0026(connection: Connection) -> None:
+    """Undo 0027 on a database without triggers: keys of letters are numbers in lower case without white space."""
+    for table in ("personalisation_request", "activation_request"):
+        connection.execute(text(f"UPDATE {table} SET letter_key = lower(replace(letter_number, ' ', ''))"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0025'"))
+
+
 def back_to_0024(connection: Connection) -> None:
     """Undo 0025 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
     undo = Operations(MigrationContext.configure(connection))

@@ -15,7 +15,9 @@ SIGNING = "signing in or out, or a step of it: it can be done again"
 SHOWN = "it shows or hands out something, and changes nothing that is acted upon"
 DRAFT = "a draft, which is edited or cancelled"
 PROPOSED = "a proposal, which another person decides, and which can be taken back"
-SEEN = "the page says what follows, shows all of it, and binds it to the digest that was seen; a fresh code or a second person comes besides"
+SEEN = (
+    "the page says what follows, shows all of it, and binds it to the digest that was seen; a fresh code or a second person comes besides"
+)
 AGAIN = "it can be done the other way round at once"
 OWN = "one's own settings, which can be set again"
 WARNED = "what is unusual is asked about before it is saved (Form.settle)"
