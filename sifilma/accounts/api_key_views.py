@@ -15,7 +15,7 @@ from sifilma.accounts.schemas import ApiKeyIn, ApiKeyTermsIn
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -103,8 +103,7 @@ REVOKE = Question(
 
 
 @blueprint.post("/<uuid:key_id>/cabut")
-@operation("api_keys", idempotent=False)
-@asks(REVOKE)
+@operation("api_keys", idempotent=False, question=REVOKE)
 def revoke(key_id: UUID) -> AnyResponse:
     """Revoke a key. The next request that uses it is refused."""
     api_keys.revoke_api_key(context(), key_id)

@@ -21,7 +21,7 @@ from sifilma.sign_in import contacts, passkeys, recovery_codes, totp
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import enrolment_cookie_name, set_enrolment_cookie
 from sifilma.sign_in.request_gate import require_fresh
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE
 from sifilma.web.operations import operation
@@ -168,8 +168,7 @@ ANSWER = Question(
 
 
 @blueprint.post(f"{consents.PAGE}/<uuid:consent_id>/jawab")
-@operation("session.self", idempotent=False)
-@asks(ANSWER)
+@operation("session.self", idempotent=False, question=ANSWER)
 @attempted(_requests)
 def answer_consent(ctx: Context, consent_id: UUID, form: Form) -> AnyResponse:
     """Accept or refuse a further account. Accepting needs a fresh one-time code, and leads to the page where the account is taken up."""

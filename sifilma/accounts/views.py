@@ -17,7 +17,7 @@ from sifilma.documents import list_views
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -126,8 +126,7 @@ LINK = Question(
 
 
 @blueprint.post("/<uuid:user_id>/ubah")
-@operation("users.own", idempotent=False)
-@asks(CHANGE)
+@operation("users.own", idempotent=False, question=CHANGE)
 @attempted(_account)
 def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Disable, enable or change the roles of an account of the actor's organisation."""
@@ -137,8 +136,7 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:user_id>/undang-ulang")
-@operation("users.own", idempotent=False)
-@asks(LINK)
+@operation("users.own", idempotent=False, question=LINK)
 @attempted(_account)
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """Make a new link for an account that is not activated yet."""
@@ -147,8 +145,7 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
-@operation("users.central", idempotent=False)
-@asks(LINK)
+@operation("users.central", idempotent=False, question=LINK)
 @attempted(_account)
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """Make a new link for a head whose account is not activated yet."""
@@ -218,8 +215,7 @@ DECIDE_LOST = Question(
 
 
 @blueprint.post("/usulan/<uuid:change_id>")
-@operation("users.central", idempotent=False)
-@asks(DECIDE)
+@operation("users.central", idempotent=False, question=DECIDE)
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal. Whoever executes an invitation is shown its link."""
@@ -246,8 +242,7 @@ def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 
 
 @blueprint.post("/usulan/<uuid:change_id>/faktor-hilang")
-@operation("users.factor", idempotent=False)
-@asks(DECIDE_LOST)
+@operation("users.factor", idempotent=False, question=DECIDE_LOST)
 @attempted(_proposals)
 def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Confirm or reject the report of a lost second factor. Whoever confirms it is shown the new link."""

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.schemas import ApproveIn, NoteIn, ReturnIn
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -116,7 +116,5 @@ def add_decisions(blueprint: Blueprint, rule: str, page: str, again: Again, *dec
         return attempted(again)(attempt)
 
     for one in decisions:
-        view = operation(one.operation, reads_first=one.reads_first)(view_of(one))
-        if one.question is not None:
-            view = asks(one.question)(view)
+        view = operation(one.operation, reads_first=one.reads_first, question=one.question)(view_of(one))
         blueprint.post(f"{rule}/{one.path}", endpoint=one.path)(view)

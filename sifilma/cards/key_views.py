@@ -21,7 +21,7 @@ from sifilma.documents.tables.templates import Filled
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -123,8 +123,7 @@ def take_up(change_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:change_id>/laksanakan")
-@operation("unit.key.decide")
-@asks(EXECUTE)
+@operation("unit.key.decide", question=EXECUTE)
 def execute(change_id: UUID) -> AnyResponse:
     """Register exactly the keys that were seen."""
 
@@ -136,16 +135,14 @@ def execute(change_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:change_id>/tolak")
-@operation("unit.key.decide")
-@asks(REJECT)
+@operation("unit.key.decide", question=REJECT)
 def reject(change_id: UUID) -> AnyResponse:
     """Reject, with a note."""
     return _done(change_id, "rejected", lambda ctx, form: proposals.reject(ctx, change_id, form.model(NoteIn).note))
 
 
 @blueprint.post("/<uuid:change_id>/tarik")
-@operation("unit.key.propose")
-@asks(WITHDRAW)
+@operation("unit.key.propose", question=WITHDRAW)
 def withdraw(change_id: UUID) -> AnyResponse:
     """Take back what one proposed."""
     return _done(change_id, "taken_back", lambda ctx, form: proposals.withdraw(ctx, change_id, form.model(NoteIn).note))

@@ -13,7 +13,7 @@ from sifilma.cards.models import CARD_REPORT, Card, CardSuspension
 from sifilma.cards.serializers import reports_out, timeline
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -48,8 +48,7 @@ WITHDRAW = Question(
 
 
 @blueprint.post("/<uuid:report_id>/sahkan")
-@operation("card.report.decide")
-@asks(CONFIRM)
+@operation("card.report.decide", question=CONFIRM)
 def confirm(report_id: UUID) -> AnyResponse:
     """Confirm the report: the card is out of use."""
     ctx, form = context(), Form.sent()
@@ -60,8 +59,7 @@ def confirm(report_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:report_id>/tarik")
-@operation("card.report.decide")
-@asks(WITHDRAW)
+@operation("card.report.decide", question=WITHDRAW)
 def withdraw(report_id: UUID) -> AnyResponse:
     """Withdraw the report: the card is as it was."""
     ctx, form = context(), Form.sent()

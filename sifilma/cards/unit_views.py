@@ -24,7 +24,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -136,8 +136,7 @@ SUPPLY = Question(
 
 
 @blueprint.post("/<uuid:unit_id>/pcid")
-@operation("unit.supply")
-@asks(SUPPLY)
+@operation("unit.supply", question=SUPPLY)
 def supply_pcid(unit_id: UUID) -> AnyResponse:
     """Supply the PCID that the unit lacks."""
     ctx, form = context(), Form.sent()

@@ -24,7 +24,7 @@ from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -144,8 +144,7 @@ def write(destruction_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
-@operation("destruction.record")
-@asks(RECORD)
+@operation("destruction.record", question=RECORD)
 def record(destruction_id: UUID) -> AnyResponse:
     """Record the Berita Acara, which destroys the cards."""
     ctx, form = context(), Form.sent()

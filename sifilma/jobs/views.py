@@ -16,7 +16,7 @@ from sifilma.jobs.models import JobState
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -80,8 +80,7 @@ CANCEL = Question(
 
 
 @blueprint.post("/<uuid:job_id>/batal")
-@operation("job.cancel")
-@asks(CANCEL)
+@operation("job.cancel", question=CANCEL)
 @attempted(_again)
 def cancel(ctx: Context, job_id: UUID, form: Form) -> AnyResponse:
     """Cancel one job. What is done stays done; the other rows are given back."""

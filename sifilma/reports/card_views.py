@@ -23,7 +23,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.reports import card_page
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -67,8 +67,7 @@ REPORT = Question(
 
 
 @blueprint.post("/<string:uid>/lapor")
-@operation("card.report")
-@asks(REPORT)
+@operation("card.report", question=REPORT)
 def report(uid: str) -> AnyResponse:
     """Report a card as damaged, locked, lost or found."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)

@@ -18,7 +18,7 @@ from sifilma.sign_in.cookies import set_cookie
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.sign_in.views import code_step, own_address, signed_in
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -127,8 +127,7 @@ REMOVE = Question(
 
 
 @blueprint.post("/profil/kunci-sandi/<uuid:passkey_id>/hapus")
-@operation("session.self", idempotent=False)
-@asks(REMOVE)
+@operation("session.self", idempotent=False, question=REMOVE)
 def remove(passkey_id: UUID) -> AnyResponse:
     """Remove one of the actor's passkeys for good."""
     ctx = context()

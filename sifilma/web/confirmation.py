@@ -1,7 +1,7 @@
 """Ask before an act that cannot be undone: what will happen, and to which thing. The page works without a script.
 
-A view that is marked with a Question runs only for a form that holds SURE. A page that asks itself, beside the button, sends it along;
-after any other form the question comes first.
+A view whose operation is marked with a Question runs only for a form that holds SURE. A page that asks itself, beside the button, sends it
+along; after any other form the question comes first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flask_babel import LazyString
 
 from sifilma.kernel.context import Context
 from sifilma.web.links import API
-from sifilma.web.operations import View
+from sifilma.web.operations import policy_of
 
 SURE = "sure"
 """The field of a form whose sender has answered the question."""
@@ -36,24 +36,10 @@ class Question:
     when: Callable[[Mapping[str, str]], bool] = lambda _form: True
 
 
-def asks(question: Question) -> Callable[[View], View]:
-    """Mark a view with the question that comes before it."""
-
-    def mark(view: View) -> View:
-        view.__sifilma_question__ = question  # type: ignore[attr-defined]  # our own mark
-        return view
-
-    return mark
-
-
 def question_of(view: Callable[..., Any] | None) -> Question | None:
-    """Return the question of a view function. Wrappers are followed."""
-    while view is not None:
-        found: Question | None = getattr(view, "__sifilma_question__", None)
-        if found is not None:
-            return found
-        view = getattr(view, "__wrapped__", None)
-    return None
+    """Return the question of a view function, by its policy."""
+    policy = policy_of(view)
+    return policy.question if policy is not None and isinstance(policy.question, Question) else None
 
 
 def ask(ctx: Context) -> Response | None:

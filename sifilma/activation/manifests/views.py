@@ -24,7 +24,7 @@ from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -128,8 +128,7 @@ DECIDE = Question(
 
 
 @blueprint.post("/<uuid:manifest_id>/putusan")
-@operation("manifest.revoke", reads_first=True)
-@asks(DECIDE)
+@operation("manifest.revoke", reads_first=True, question=DECIDE)
 def decide(manifest_id: UUID) -> AnyResponse:
     """Execute or reject the proposal. A fresh code is required here, since the permission table asks none of an operator."""
     require_fresh(g.actor, resources().settings)

@@ -31,7 +31,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -152,8 +152,7 @@ REISSUE = Question(
 
 
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
-@operation("token.reveal", reads_first=True, idempotent=False)
-@asks(REISSUE)
+@operation("token.reveal", reads_first=True, idempotent=False, question=REISSUE)
 def reissue(request_id: UUID, uid: str) -> Response:
     """Issue one card's token anew. The old one is cancelled."""
     ctx, form = context(), Form()

@@ -17,7 +17,7 @@ from sifilma.documents.lists import Export
 from sifilma.kernel.context import Context
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
-from sifilma.web.confirmation import Question, asks
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -76,8 +76,7 @@ DECIDE = Question(
 
 
 @blueprint.post("/<uuid:activation_id>/putusan")
-@operation("place.review")
-@asks(DECIDE)
+@operation("place.review", question=DECIDE)
 def decide(activation_id: UUID) -> AnyResponse:
     """Accept or reject the place."""
     ctx, form = context(), Form.sent()
