@@ -41,7 +41,10 @@ from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
+from sifilma.reports.basis import views as basis_views
+from sifilma.reports.way import views as way_views
 from sifilma.resources import resources
+from sifilma.search import views as search
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
@@ -55,7 +58,7 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
-    access_review.blueprint,
+    access_review.blueprint, search.blueprint,
 )  # fmt: skip
 
 
@@ -65,8 +68,10 @@ def register(app: Flask) -> None:
         app.register_blueprint(blueprint)
     languages.register(app, _zone, _language)
     pages.register(app)
+    way_views.register(app)
+    basis_views.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
+    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, shown_list=list_views.shown_list)
 
 
 def may(operation: str) -> bool:

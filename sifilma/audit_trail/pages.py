@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from sqlalchemy import select
 
 from sifilma.audit.models import AuditEntry
@@ -93,6 +94,8 @@ EXPORT = Export(
         _("Request number"): lambda line: line.entry.request_id,
         _("Entry"): lambda line: str(line.entry.id),
     },
+    counted=lambda number, words: ngettext("%(count)s entry", "%(count)s entries", number, count=words),
+    filters={"tindakan": "", "pengguna": "", "organisasi": "", "dari": "", "sampai": "", "objek": ""},
 )
 
 

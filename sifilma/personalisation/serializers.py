@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sifilma.accounts.serializers import party
 from sifilma.approvals.four_eyes import Objection
 from sifilma.approvals.models import Approval
-from sifilma.approvals.service import Given, given
+from sifilma.approvals.service import Given, given, offered
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.serializers import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
@@ -22,7 +22,7 @@ from sifilma.personalisation.models import PERSONALISATION, PersonalisationReque
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.queries import request_warnings
 from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
-from sifilma.personalisation.service import WAY
+from sifilma.personalisation.service import REQUESTS, WAY
 from sifilma.web.links import steps
 
 VERBS = {
@@ -37,13 +37,14 @@ VERBS = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """A request as its page shows it. `objection` says why the actor cannot approve it; it is None if they can.
+    """A request as its page shows it. `can` is what the actor may decide; `objection` says why they cannot approve it, or is None.
 
     `own`: the actor's organisation made it. `given` are the approvals of the present digest; `done` and `failed` count cards.
     """
 
     request: PersonalisationOut
     own: bool
+    can: frozenset[str]
     objection: Objection | None
     submitter: str
     verified_at: datetime | None
@@ -55,12 +56,13 @@ class RequestPage:
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     """Return the page of a request."""
-    shown = full(ctx, request)
+    shown = full(ctx, request, with_history=False)  # the time line has it
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
     return RequestPage(
         request=shown,
         own=request.requester_id == ctx.actor.organisation_id,
+        can=offered(ctx, REQUESTS, request),
         objection=WAY.objection(ctx, request),
         submitter=names.get(request.submitted_by_user, ""),
         verified_at=request.verified_at,
@@ -87,7 +89,7 @@ def brief(request: PersonalisationRequest) -> PersonalisationBrief:
     return PersonalisationBrief.model_validate(_common(request))
 
 
-def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
+def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = True) -> PersonalisationOut:
     """Return a request with its files, its batch, its cards and its steps."""
     files = {
         "letter": request.letter_document_id,
@@ -101,7 +103,7 @@ def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request),
         cards=_cards(ctx, request),
-        history=history_out(ctx, PERSONALISATION.kind, request.id),
+        history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
         warnings=list(dict.fromkeys((*request_warnings(ctx, request), *ctx.warnings))),
     )
 

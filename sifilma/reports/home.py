@@ -30,6 +30,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.oversight.models import Agreement
 from sifilma.reports import tasks_waiting
+from sifilma.reports.way import queries as life
 
 # Lines shown of each list.
 SHOWN = 12
@@ -121,19 +122,19 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
     return Lines([Line(*row[:7]) for row in rows], rows[0][7] if rows else 0)
 
 
-def _lapsing(ctx: Context) -> tasks_waiting.Lines:
+def _lapsing(ctx: Context) -> life.Lines:
     """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
-        yield tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
+        yield life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.API_KEYS):
         yield tasks_waiting.keys_query(ctx, KEYS_WITHIN)
     if grants(ctx.actor, Operation.MANIFEST_VIEW):
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        yield life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
     yield temporary_roles_query(ctx)
     yield unconfirmed_query(ctx)
 
@@ -146,7 +147,7 @@ def unconfirmed_query(ctx: Context) -> Select[Any]:
         AccessReview.id == AccessReviewLine.review_id,
         is_late(ctx.now),
     )
-    return tasks_waiting.line_query(
+    return life.line_query(
         mine, "account_unconfirmed", AccessReview.id, literal("", String), AccessReview.organisation_id, AccessReview.ends_at
     )
 
@@ -155,7 +156,7 @@ def temporary_roles_query(ctx: Context) -> Select[Any]:
     """Return a select of the actor's roles that were given until a day."""
     mine = select(UserRole).where(UserRole.user_id == ctx.actor.user_id, counts(ctx.now), UserRole.ends_at.is_not(None))
     of_account = mine.where(User.id == UserRole.user_id)
-    return tasks_waiting.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
+    return life.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:

@@ -24,6 +24,7 @@ STATES = {
     "submitted": Shown(_("Awaiting approval"), _WAIT, "hourglass-split"),
     "returned": Shown(_("To be repaired"), _INFO, "arrow-return-left"),
     "approved": Shown(_("Approved"), _GOOD, "check-circle"),
+    "approval_given": Shown(_("Approval given"), _INFO, "check-circle"),
     "rejected": Shown(_("Rejected"), _BAD, "x-circle"),
     "personalising": Shown(_("Being personalised"), _INFO, "cpu"),
     "completed": Shown(_("Completed"), _GOOD, "check-all"),

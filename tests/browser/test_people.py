@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.accounts.known_people import asked, invited_by, take_up
-from tests.support.browser import WIDTHS, code, opened, press, signed_in, sound
+from tests.support.browser import WIDTHS, code, opened, press, signed_in, sound, unfold
 from tests.support.servers import Server
 from tests.support.world import World
 
@@ -204,6 +204,7 @@ def test_the_audit_trail_is_filtered_and_an_entry_is_opened(server: tuple[World,
     page = signed_in(browser, made, world, "auditor1", width)
     page.goto("/jejak")
     sound(page)
+    unfold(page)
     page.select_option("[name=tindakan]", "personalisation.submit")
     page.fill("[name=organisasi]", "magetan")
     press(page, ".filters button")

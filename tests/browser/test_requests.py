@@ -118,7 +118,7 @@ def test_a_manufacturer_corrects_and_submits_its_batch(
     (tmp_path / "benar.csv").write_bytes(write_csv(BATCH, rows))
     page = signed_in(browser, made, world, "softorb.kepala", width)
     page.goto("/personalisasi/baru")
-    page.fill("[name=q]", "mandiri")
+    page.fill("main [name=q]", "mandiri")
     page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has replaced the list by the filtered one
     sound(page)
     press(page, "#temuan tbody a")

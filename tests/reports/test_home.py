@@ -48,6 +48,10 @@ def test_cards_to_hand_over_and_to_receive_are_listed(world: World) -> None:
     assert bast["number"] in section(world, "operator1", AWAITED)
     assert "Hand cards over" not in section(world, "operator1", WAITING)
     done(world.client("magetan.kepala").post(f"/handovers/{bast['id']}/receive"))
+    waits = section(world, "magetan.kepala", WAITING)
+    assert "Ask for the activation of received cards" in waits
+    assert "2 cards" in waits
+    world.requested("magetan.kepala", uids)
     assert "Nothing waits for you." in section(world, "magetan.kepala", WAITING)
 
 

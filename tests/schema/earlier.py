@@ -16,15 +16,31 @@ BACK_TO_0020 = (
 )
 
 
-def back_to_0026(connection: Connection) -> None:
-    """Undo 0027 on a database without triggers: keys of letters are numbers in lower case without white space."""
+def back_to_0029(connection: Connection) -> None:
+    """Undo 0031 on a database without triggers: keys of letters are numbers in lower case without white space."""
     for table in ("personalisation_request", "activation_request"):
         connection.execute(text(f"UPDATE {table} SET letter_key = lower(replace(letter_number, ' ', ''))"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0029'"))
+
+
+INDEXES_OF_0029 = (
+    "ix_personalisation_request_letter_key_id",
+    "ix_activation_request_letter_key_id",
+    "ix_organisation_name_id",
+    "ix_activation_review_distance",
+)
+
+
+def back_to_0025(connection: Connection) -> None:
+    """Undo 0029: letters, organisations and reviewed places have no index of their number, name or distance."""
+    for index in INDEXES_OF_0029:
+        connection.execute(text(f"DROP INDEX {index}"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0025'"))
 
 
 def back_to_0024(connection: Connection) -> None:
-    """Undo 0025 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    """Undo 0025 and later on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    back_to_0025(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper"))
     connection.execute(text("DELETE FROM document WHERE kind IN ('paper', 'agreement')"))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
@@ -48,6 +49,8 @@ EXPORT = Export(
         _("Valid until"): lambda one: day(one.of.expires_at),
     },
     orders={"berlaku": (_("Valid until"), Manifest.refuse_after)},
+    counted=lambda number, words: ngettext("%(count)s manifest", "%(count)s manifests", number, count=words),
+    filters={"uid": "", "state": "", "soon": ""},
 )
 PROPOSALS = Export(
     "usulan-pencabutan",
@@ -60,6 +63,7 @@ PROPOSALS = Export(
         _("Organisation"): lambda one: one.manifest.organisation,
         _("Place"): lambda one: one.manifest.region,
     },
+    counted=lambda number, words: ngettext("%(count)s proposal", "%(count)s proposals", number, count=words),
 )
 
 

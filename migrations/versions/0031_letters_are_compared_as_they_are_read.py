@@ -8,8 +8,8 @@ import unicodedata
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0027"
-down_revision = "0025"
+revision = "0031"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
