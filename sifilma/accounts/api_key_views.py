@@ -6,13 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, render_template
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts import api_keys, service
 from sifilma.accounts.pages import key_lines, scope_choices
 from sifilma.accounts.schemas import ApiKeyIn, ApiKeyTermsIn
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -87,8 +90,20 @@ def _key(key_id: UUID, form: Form) -> Response:
     return form.again("accounts/api_key_terms.html", line=key_lines(ctx, [key])[0], scopes=scope_choices(ctx))
 
 
+def _named(ctx: Context, key_id: UUID) -> str:
+    return api_keys.get_api_key(ctx, key_id).name
+
+
+REVOKE = Question(
+    _("Revoke the key"),
+    _("Programs that use this key are refused from now on. This cannot be undone."),
+    _named,
+    "api_key_pages.terms",
+)
+
+
 @blueprint.post("/<uuid:key_id>/cabut")
-@operation("api_keys", idempotent=False)
+@operation("api_keys", idempotent=False, question=REVOKE)
 def revoke(key_id: UUID) -> AnyResponse:
     """Revoke a key. The next request that uses it is refused."""
     api_keys.revoke_api_key(context(), key_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, redirect, request
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts import consents, enrolments, lost_factors, service
@@ -20,6 +21,7 @@ from sifilma.sign_in import contacts, passkeys, recovery_codes, totp
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import enrolment_cookie_name, set_enrolment_cookie
 from sifilma.sign_in.request_gate import require_fresh
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE
 from sifilma.web.operations import operation
@@ -151,8 +153,22 @@ def _requests(_thing: UUID | None, form: Form) -> Response:
     return form.again("accounts/permintaan.html", questions=consents.own_questions(ctx), reports=lost_factors.own_reports(ctx))
 
 
+def _named_account(ctx: Context, consent_id: UUID) -> str:
+    found = next((line for line in consents.own_questions(ctx) if line.consent.id == consent_id), None)
+    return found.user.organisation.name if found else ""
+
+
+ANSWER = Question(
+    _("Refuse the account"),
+    _("Nobody can take the account up as you. The answer cannot be taken back."),
+    _named_account,
+    "accounts.requests_about_me",
+    when=lambda form: form.get("decision") == "refuse",
+)
+
+
 @blueprint.post(f"{consents.PAGE}/<uuid:consent_id>/jawab")
-@operation("session.self", idempotent=False)
+@operation("session.self", idempotent=False, question=ANSWER)
 @attempted(_requests)
 def answer_consent(ctx: Context, consent_id: UUID, form: Form) -> AnyResponse:
     """Accept or refuse a further account. Accepting needs a fresh one-time code, and leads to the page where the account is taken up."""

@@ -22,6 +22,7 @@ from sifilma.documents.tables.templates import Filled
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -93,6 +94,30 @@ def show(change_id: UUID) -> Response:
     return _page(change_id, Form())
 
 
+def _named(ctx: Context, change_id: UUID) -> str:
+    return ", ".join(key.unit.hardware_number for key in proposals.get_change(ctx, change_id).keys[:5])
+
+
+EXECUTE = Question(
+    _("Register the public keys"),
+    _("Manifests of these units are encrypted to the new keys from now on; whoever has a former key cannot open them."),
+    _named,
+    "unit_key_pages.show",
+)
+REJECT = Question(
+    _("Reject the public keys for good"),
+    _("The proposal ends here for good, and its proposer reads your note."),
+    _named,
+    "unit_key_pages.show",
+)
+WITHDRAW = Question(
+    _("Take back the public keys"),
+    _("The proposal ends here for good. Keys can be proposed anew."),
+    _named,
+    "unit_key_pages.show",
+)
+
+
 @blueprint.post("/<uuid:change_id>/ambil")
 @operation("unit.key.decide")
 def take_up(change_id: UUID) -> AnyResponse:
@@ -101,7 +126,7 @@ def take_up(change_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:change_id>/laksanakan")
-@operation("unit.key.decide")
+@operation("unit.key.decide", question=EXECUTE)
 def execute(change_id: UUID) -> AnyResponse:
     """Register exactly the keys that were seen."""
 
@@ -113,14 +138,14 @@ def execute(change_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:change_id>/tolak")
-@operation("unit.key.decide")
+@operation("unit.key.decide", question=REJECT)
 def reject(change_id: UUID) -> AnyResponse:
     """Reject, with a note."""
     return _done(change_id, "rejected", lambda ctx, form: proposals.reject(ctx, change_id, form.model(NoteIn).note))
 
 
 @blueprint.post("/<uuid:change_id>/tarik")
-@operation("unit.key.propose")
+@operation("unit.key.propose", question=WITHDRAW)
 def withdraw(change_id: UUID) -> AnyResponse:
     """Take back what one proposed."""
     return _done(change_id, "taken_back", lambda ctx, form: proposals.withdraw(ctx, change_id, form.model(NoteIn).note))

@@ -11,6 +11,7 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, pcid, proposals, service
+from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
@@ -21,8 +22,10 @@ from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -78,9 +81,11 @@ def register() -> AnyResponse:
     """Register one unit."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        given = form.model(UnitIn)
+        given = form.model(UnitIn, lambda known: service.unit_faults(ctx, known))
         _require_fresh([given])
         unit = service.register_unit(ctx, given)
+        ctx.warn(perso_warnings(given.sam_perso))
+        form.settle(ctx)
         return seen("unit_pages.show", "registered", unit_id=unit.id)
     return _form(form)
 
@@ -101,6 +106,7 @@ def register_file() -> AnyResponse:
         units = import_table.read_units(ctx, upload("units"), resources().settings.batch_max_rows)
         _require_fresh(units.values())
         service.save_units(ctx, units)
+        form.settle(ctx)
         return seen("unit_pages.index", "registered", jumlah=len(units))
     return _file_form(form)
 
@@ -119,8 +125,21 @@ def show(unit_id: UUID) -> Response:
     return _unit(unit_id, Form())
 
 
+def _named(ctx: Context, unit_id: UUID) -> str:
+    found = service.get_unit(ctx, unit_id)
+    return f"{found.hardware_number} · {found.model.name}"
+
+
+SUPPLY = Question(
+    _("Supply the PCID"),
+    _("Once supplied, the PCID does not change any more."),
+    _named,
+    "unit_pages.show",
+)
+
+
 @blueprint.post("/<uuid:unit_id>/pcid")
-@operation("unit.supply")
+@operation("unit.supply", question=SUPPLY)
 def supply_pcid(unit_id: UUID) -> AnyResponse:
     """Supply the PCID that the unit lacks."""
     ctx, form = context(), Form.sent()
@@ -128,6 +147,8 @@ def supply_pcid(unit_id: UUID) -> AnyResponse:
         given = form.model(SupplyIn)
         _require_fresh([given])
         pcid.supply(ctx, unit_id, given)
+        ctx.warn(perso_warnings(given.sam_perso))
+        form.settle(ctx)
         return seen("unit_pages.show", "supplied", unit_id=unit_id)
     return _unit(unit_id, form)
 
@@ -158,7 +179,8 @@ def _unit(unit_id: UUID, form: Form) -> Response:
 
 
 def _form(form: Form) -> Response:
-    return form.again("cards/unit_new.html", model_choices=_models())
+    functions = {model.name: model.function for model in service.all_models(context())}
+    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
 
 
 def _file_form(form: Form) -> Response:

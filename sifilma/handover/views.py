@@ -21,7 +21,9 @@ from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -77,9 +79,9 @@ def issue() -> AnyResponse:
     """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
         signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
-        data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)), **signing)
+        cards = form.listed("cards", "cards", "more")
+        data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, **signing)
         made = service.issue(ctx, resources().settings, resources().files, data)
         return seen("handover_pages.show", "issued", handover_id=made.id)
     return _form(form)
@@ -128,12 +130,35 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
     return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
+def _named(ctx: Context, handover_id: UUID) -> str:
+    found = service.get_handover(ctx, handover_id)
+    return f"{found.number} · {found.receiver.name}"
+
+
+RECEIVE = Question(
+    _("Receive the cards"),
+    _("Your organisation is the holder of the cards from here on. A receipt cannot be taken back."),
+    _named,
+    "handover_pages.show",
+)
+REFUSE = Question(
+    _("Refuse the BAST"),
+    _("The BAST ends here for good, and the cards go back to the issuer, who reads your note."),
+    _named,
+    "handover_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the BAST"),
+    _("The BAST ends here for good, and its number is not used again. The cards stay with you."),
+    _named,
+    "handover_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:handover_id>",
     "show",
     _page,
-    Decision("terima", "handover.receive", noted(service.receive), "received"),
-    Decision("tolak", "handover.receive", noted(service.refuse), "refused"),
-    Decision("batal", "handover.issue", noted(service.cancel), "cancelled"),
+    Decision("terima", "handover.receive", noted(service.receive), "received", question=RECEIVE),
+    Decision("tolak", "handover.receive", noted(service.refuse), "refused", question=REFUSE),
+    Decision("batal", "handover.issue", noted(service.cancel), "cancelled", question=CANCEL),
 )

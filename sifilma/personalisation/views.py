@@ -26,6 +26,7 @@ from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationRe
 from sifilma.personalisation.serializers import brief, request_page
 from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -102,7 +103,10 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        made = service.draft(ctx, settings, resources().files, form.model(PersonalisationIn), files)
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files))
+        made = service.draft(ctx, settings, resources().files, data, files)
+        ctx.warn(queries.request_warnings(ctx, made))
+        form.settle(ctx)
         return seen("personalisation_pages.show", "drafted", request_id=made.id)
     return _form(form, kept=kept.job_id)
 
@@ -123,7 +127,11 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        service.edit(ctx, settings, resources().files, request_id, form.model(PersonalisationIn), files)
+        found = REQUESTS.get_own(ctx, request_id)
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
+        edited = service.edit(ctx, settings, resources().files, request_id, data, files)
+        ctx.warn(queries.request_warnings(ctx, edited))
+        form.settle(ctx)
         return seen("personalisation_pages.show", "drafted", request_id=request_id)
     return _form(form, request_id, kept.job_id)
 
@@ -171,6 +179,23 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
     service.approve(ctx, resources().settings, request_id, digest, note)
 
 
+def _named(ctx: Context, request_id: UUID) -> str:
+    found = service.get_request(ctx, request_id)
+    return f"{found.letter_number} · {found.requester.name}"
+
+
+REJECT = Question(
+    _("Reject the request for good"),
+    _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
+    _named,
+    "personalisation_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the request"),
+    _("It ends here for good: it cannot be taken up again. The letter may come in a new request."),
+    _named,
+    "personalisation_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:request_id>",
@@ -180,7 +205,7 @@ add_decisions(
     Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
-    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
-    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
+    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected", question=REJECT),
+    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)

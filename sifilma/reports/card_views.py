@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.manifests import revocation
@@ -17,9 +18,11 @@ from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.reports import card_page
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -49,8 +52,21 @@ def show(uid: str) -> Response:
     return _page(_normal(uid), Form())
 
 
+def _named(ctx: Context, uid: str) -> str:
+    return service.get_card(ctx, _normal(uid)).uid
+
+
+REPORT = Question(
+    _("Report the card"),
+    _("A damaged or locked card is out of use for good. The manifest of a lost one is revoked for good. Open tokens are cancelled."),
+    _named,
+    "card_pages.show",
+    when=lambda form: form.get("condition") in ("damaged", "locked", "lost"),
+)
+
+
 @blueprint.post("/<string:uid>/lapor")
-@operation("card.report")
+@operation("card.report", question=REPORT)
 def report(uid: str) -> AnyResponse:
     """Report a card as damaged, locked, lost or found."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)

@@ -20,7 +20,7 @@ from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
 from sifilma.sign_in.denials import record_denial, record_failure
-from sifilma.web import body_limits, characters, metrics, requests
+from sifilma.web import body_limits, characters, confirmation, metrics, requests
 
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
@@ -34,6 +34,7 @@ def register(app: Flask) -> None:
     app.before_request(authorise)
     app.before_request(body_limits.refuse)
     app.before_request(characters.refuse)
+    app.before_request(_ask)
     app.before_request(requests.begin_view)
     app.after_request(record_failure)
     app.after_request(record_denial)
@@ -150,3 +151,8 @@ def is_fresh(actor: Actor, settings: Settings) -> bool:
     """Return whether the actor gave a second factor within the step-up window (default 10 minutes; signing in counts)."""
     now = requests.context().now
     return actor.otp_at is not None and is_within(actor.otp_at, now, timedelta(minutes=settings.step_up_minutes))
+
+
+def _ask() -> Response | None:
+    """Return the question that comes before an act that cannot be undone."""
+    return confirmation.ask(requests.context()) if request.method == "POST" and requests.policy() is not None else None

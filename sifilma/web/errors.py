@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -29,18 +32,20 @@ from sifilma.kernel.errors import (
 )
 from sifilma.kernel.outages import is_outage
 from sifilma.resources import resources
+from sifilma.web.operations import besides
 from sifilma.web.pages import page_url
 from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
+_FORM = re.compile(r"[A-Z]\w*$|.*\[")
 BACK, LONGEST_WAY = "kembali", 1000  # a cookie's name, and the longest URL kept in it
 
 
 def register(app: Flask) -> None:
     """Attach the error handlers to the application."""
     app.register_error_handler(SifilmaError, answer)
-    app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
+    app.register_error_handler(ValidationError, answer_validation)
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
     app.register_error_handler(Exception, _unforeseen)
 
@@ -77,16 +82,42 @@ def problem(error: SifilmaError) -> dict[str, Any]:
     document["request_id"] = g.get("request_id", "")
     if isinstance(error, Invalid) and (warnings := g.get("warnings")):
         document["warnings"] = warnings
-    return document | dict(error.extra)
+    extra = dict(error.extra)
+    if "errors" in extra:
+        extra["errors"] = [found | _pointed(found) for found in extra["errors"]]
+    return document | extra
 
 
-def from_validation(error: ValidationError) -> Invalid:
-    """Return field errors without the input, which may be a token or a password."""
+def answer_validation(error: ValidationError) -> Response:
+    """Return the response for an input that its schema refuses, with what else is wrong with it (`web.operations.also`)."""
+    return answer(from_validation(error, besides(current_app.view_functions.get(request.endpoint or ""))))
+
+
+def from_validation(error: ValidationError, more: Sequence[Mapping[str, Any]] = ()) -> Invalid:
+    """Return field errors without the input, which may be a token or a password; then `more`, of fields without an error so far."""
     errors = [
-        {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
+        {"field": _field(item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
         for item in error.errors(include_url=False, include_input=False, include_context=False)
+        if _field(item["loc"]) or not item["loc"]  # else that the input is not of the other form that a body may have
     ]
+    known = {name for found in errors for name in (found["field"], found["field"].partition(".")[2])}
+    errors += [dict(found) for found in more if found["field"] not in known]
     return Invalid("Some fields cannot be accepted as they are.", errors=errors)
+
+
+def _field(loc: Sequence[str | int]) -> str:
+    """Return the path of a field, without the names that pydantic gives to the forms of a body: `UnitIn`, `list[UnitIn]`."""
+    return ".".join(str(part) for part in loc if isinstance(part, int) or not _FORM.match(part))
+
+
+def _pointed(error: Mapping[str, Any]) -> dict[str, str]:
+    """Return the JSON Pointer (RFC 6901) of what an error is about, as a URI fragment. A row of a file, and the whole body, have none."""
+    if "row" in error or error.get("field", "body") in ("", "body"):
+        return {}
+    parts = [part.replace("~", "~0").replace("/", "~1") for part in str(error["field"]).split(".")]
+    if "item" in error:
+        parts.append(str(error["item"] - 1))
+    return {"pointer": "#" + "".join(f"/{quote(part)}" for part in parts)}
 
 
 def _problem(error: SifilmaError) -> Response:

@@ -15,20 +15,23 @@ class Policy:
 
     With `reads_first` the view ends its reading transaction itself, before slow work. `idempotent` tells whether Idempotency-Key is
     honoured; it never is for sessions, tokens and downloads, whose answers must not be stored. With `lists` the view takes
-    JSON of up to 4 MB (sifilma/web/body_limits.py).
+    JSON of up to 4 MB (sifilma/web/body_limits.py). `question` comes before an act that cannot be undone (`web.confirmation.Question`).
     """
 
     operation: str
     reads_first: bool = False
     idempotent: bool = True
     lists: bool = False
+    question: object = None
 
 
-def operation(name: str, *, reads_first: bool = False, idempotent: bool = True, lists: bool = False) -> Callable[[View], View]:
+def operation(
+    name: str, *, reads_first: bool = False, idempotent: bool = True, lists: bool = False, question: object = None
+) -> Callable[[View], View]:
     """Mark a view with its operation. A view without one fails the tests, and its requests are refused."""
 
     def mark(view: View) -> View:
-        view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent, lists)  # type: ignore[attr-defined]  # our own mark
+        view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent, lists, question)  # type: ignore[attr-defined]  # our own mark
         return view
 
     return mark
@@ -42,3 +45,22 @@ def policy_of(view: Callable[..., Any] | None) -> Policy | None:
             return found
         view = getattr(view, "__wrapped__", None)
     return None
+
+
+def also(besides: Callable[[], list[dict[str, Any]]]) -> Callable[[View], View]:
+    """Mark a view with a function that returns what else is wrong with an input that its schema refuses."""
+
+    def mark(view: View) -> View:
+        view.__sifilma_also__ = besides  # type: ignore[attr-defined]  # our own mark
+        return view
+
+    return mark
+
+
+def besides(view: Callable[..., Any] | None) -> list[dict[str, Any]]:
+    """Return what else is wrong with the input of this request, by the mark of its view."""
+    while view is not None:
+        if (found := getattr(view, "__sifilma_also__", None)) is not None:
+            return list(found())
+        view = getattr(view, "__wrapped__", None)
+    return []

@@ -19,6 +19,7 @@ from sifilma.kernel.sealing import open_sealed, seal
 from sifilma.kernel.text import packed, say, unpacked
 from sifilma.resources import resources
 from sifilma.web import assets, states
+from sifilma.web.field_names import name_of
 from sifilma.web.requests import context
 from sifilma.web.texts import translate
 
@@ -81,7 +82,7 @@ ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 def register(app: Flask) -> None:
     """Attach the filters and functions to the templates."""
     app.jinja_env.filters.update(
-        moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=states.field, translated=translate
+        moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=_field_name, translated=translate
     )
     app.jinja_env.globals.update(
         icon=assets.icon,
@@ -98,6 +99,10 @@ def register(app: Flask) -> None:
         banner=lambda: resources().settings.banner,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _field_name(field: str) -> str:
+    return name_of(field) or field
 
 
 def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:

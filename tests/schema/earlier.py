@@ -16,6 +16,13 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0027(connection: Connection) -> None:
+    """Undo 0028 on a database without triggers: keys of letters are numbers in lower case without white space."""
+    for table in ("personalisation_request", "activation_request"):
+        connection.execute(text(f"UPDATE {table} SET letter_key = lower(replace(letter_number, ' ', ''))"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0027'"))
+
+
 INDEXES_OF_0026 = (
     "ix_personalisation_request_letter_key_id",
     "ix_activation_request_letter_key_id",
@@ -25,7 +32,8 @@ INDEXES_OF_0026 = (
 
 
 def back_to_0026(connection: Connection) -> None:
-    """Undo 0027 on a database without triggers: failed requests are not stored."""
+    """Undo 0027 as well: failed requests are not stored."""
+    back_to_0027(connection)
     connection.execute(text("DROP TABLE failed_request"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0026'"))
 

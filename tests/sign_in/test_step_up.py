@@ -60,6 +60,7 @@ def test_a_form_without_a_fresh_code_asks_for_it_and_keeps_every_field(made: Wor
     assert "Konfirmasi dengan kode sekali pakai" in visitor.seen
     assert hidden(response) == [
         ("csrf_token", visitor.csrf),
+        ("sure", "yes"),
         ("note", TYPED["note"]),
         ("choice", "a"),
         ("choice", "b"),
@@ -100,7 +101,7 @@ def test_a_wrong_code_shows_the_page_again_with_every_field_but_the_code(made: W
     response = visitor.send(PATH, **TYPED, otp_code="000000")
     assert response.status_code == 403
     assert "Kode salah atau sudah digunakan." in visitor.seen
-    assert [name for name, _ in hidden(response)] == ["csrf_token", "note", "choice", "choice", "name"]
+    assert [name for name, _ in hidden(response)] == ["csrf_token", "sure", "note", "choice", "choice", "name"]
     assert "000000" not in response.get_data(as_text=True)
     assert visitor.cookie == before
     fields: dict[str, list[str]] = {}

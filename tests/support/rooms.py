@@ -146,7 +146,7 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared rates schemas sealing seals text triggers unit_of_work "
+        "outages paging prepared rates repeats schemas sealing seals text triggers unit_of_work "
         "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it
@@ -162,8 +162,8 @@ LIBRARIES = {
     "schema": "migrate tables",
     # a part of every request or page
     "web": (
-        "application assets body_limits characters command errors forms headers health languages links metrics navigation operations pages "
-        "requests states streams texts time_health"
+        "application assets body_limits characters command confirmation errors field_names forms headers health languages links metrics "
+        "navigation operations pages requests states streams texts time_health"
     ),
 }
 

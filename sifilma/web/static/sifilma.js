@@ -101,3 +101,10 @@ for (const field of document.querySelectorAll("[data-narrow]")) {
     if (event.key === "Enter") event.preventDefault();
   });
 }
+
+// `data-sets="id" data-values='{"choice": "value"}'`: a choice sets another field, as the server would for one that is left open.
+document.addEventListener("change", (event) => {
+  const { sets, values } = event.target.dataset ?? {};
+  const field = sets && document.getElementById(sets);
+  if (field) field.value = JSON.parse(values)[event.target.value] ?? "";
+});
