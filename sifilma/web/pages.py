@@ -53,6 +53,7 @@ DONE = {
     "taken_in": _("Your file is taken in. You can leave this page: the work goes on, and you find it again under Work by file."),
     "proposed": _("Proposed: another person decides."),
     "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),
+    "enrolled": _("Your account is active, and you are signed in. From now on you sign in with the user name %(username)s."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
     "disabled": _("The account is disabled. Its sessions have ended."),
@@ -112,7 +113,8 @@ def link_to(endpoint: str, **values: Any) -> str:
 
 def done_text() -> str:
     """Return the text for what was just done, as named in the URL. Unknown names give an empty text: anybody can write a URL."""
-    return str(DONE.get(request.args.get("selesai", ""), ""))
+    actor = g.get("actor")
+    return str(DONE.get(request.args.get("selesai", ""), "")).replace("%(username)s", actor.username if actor is not None else "")
 
 
 def warnings() -> list[str]:

@@ -21,6 +21,11 @@ def test_people_sign_in_and_out(server: tuple[World, Server], browser: Browser, 
     world, made = server
     page, name = opened(browser, made, width), PEOPLE[width]
     page.goto("/")
+    sound(page)
+    if width == PHONE:
+        page.click("header .menu")
+        page.wait_for_selector("#menu.show:not(.collapsing)")
+    press(page, "header >> text=Masuk")
     assert page.url.endswith("/masuk")
     sound(page)
     page.fill("[name=username]", name)
@@ -41,7 +46,7 @@ def test_people_sign_in_and_out(server: tuple[World, Server], browser: Browser, 
     page.click("header .who button")
     press(page, "text=Keluar")
     assert page.url.endswith("/masuk")
-    page.goto("/")
+    page.goto("/profil")
     assert page.url.endswith("/masuk")
 
 
