@@ -88,6 +88,8 @@ def register(app: Flask) -> None:
         done_text=done_text,
         warnings=warnings,
         page_url=page_url,
+        page_address=lambda: resources().settings.public_url + page_url(),
+        page_moment=lambda: moment(_now()),
         link_to=link_to,
         now=_now,
         banner=lambda: resources().settings.banner,
