@@ -24,7 +24,7 @@ from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
-from sifilma.documents import list_views
+from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
@@ -66,6 +66,7 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
+    app.jinja_env.globals.update(label_formats=label_sheets.choices, most_labels=label_sheets.MOST)
     app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
 
 

@@ -28,16 +28,26 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, 
     `?urut=NAME` or `-NAME` chooses the order, for both. A file that ends before the list does says so in its last row. The template gets
     `items` and `next`. Raise Invalid for an unknown order or format.
     """
-    choices = _orders(export.orders, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
-    chosen = request.args.get("urut", "")
-    if chosen not in choices:
-        raise Invalid.field("urut", "This list has no such order.")
+    choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
     order, wanted = choices[chosen][1], request.args.get("unduh")
     if wanted:
         return _file(wanted, listing, show, export, order)
     g.orders = [(name, words, name == chosen) for name, (words, _order) in choices.items()]
     found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), order=order)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def first(listing: Listing[Any], export: Export, most: int) -> list[Any]:
+    """Return the first `most` rows of a list, in the order that the URL names. Raise Invalid for an unknown order."""
+    choices, chosen = _chosen(export, NEWEST_FIRST)
+    return [row for group in paging.walk(context().session, listing, choices[chosen][1], most) for row in group]
+
+
+def _chosen(export: Export, usual: Order) -> tuple[dict[str, tuple[str, Order]], str]:
+    choices, chosen = _orders(export.orders, usual), request.args.get("urut", "")
+    if chosen not in choices:
+        raise Invalid.field("urut", "This list has no such order.")
+    return choices, chosen
 
 
 def orders() -> list[tuple[str, str, bool]]:

@@ -72,6 +72,7 @@ NAMES_USED_ONCE = {
     "cards/program_reports": "cards reported by programs: suspended until a person decides",
     "cards/public_keys": "a unit's public key: which is taken, and kept how",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",
+    "cards/label_sheets": "what the labels of cards and units say",
     "cards/pcid": "the PCID of a unit, supplied after its registration",
     "destruction/berita_acara": "the Berita Acara as a PDF",
     "handover/bast": "the BAST as a PDF",
@@ -133,7 +134,7 @@ LIBRARIES = {
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
     "documents": (
-        "file_views forms indonesian issued_papers letterhead list_views lists models numbering pdf_actions pdf_child "
+        "file_views forms indonesian issued_papers label_sheets letterhead list_views lists models numbering pdf_actions pdf_child "
         "photo_child reader_child reader_refusals reading rendering responses service store uploads tables/answer tables/cells "
         "tables/columns tables/csv_child tables/headings tables/lookups tables/rows tables/sheets tables/templates "
         "tables/workbook tables/writing tables/xlsx_child"
