@@ -414,12 +414,6 @@ def _reached(name: str, host: str, port: int) -> Line:
         return _fail(f"The {name} server {host}:{port} cannot be reached ({type(fault).__name__}).")
 
 
-def contact(reading: Reading) -> Lines:
-    """Whether visitors are told how to reach the service desk."""
-    unset = [variable(name) for name in ("contact_email", "contact_phone", "contact_hours") if not getattr(reading.settings, name)]
-    yield _warn(f"The contact page announces less than it can: set {', '.join(unset)}.") if unset else _ok("The contact page is complete.")
-
-
 CHECKS = (
     Check("settings", settings),
     Check("secrets", secret_values),
@@ -436,6 +430,5 @@ CHECKS = (
     Check("trust", trust, ("application",)),
     Check("vouching", vouching, ("application", "hsm", "trust")),
     Check("messages", messages),
-    Check("contact", contact),
 )
 """In the order in which they are told. A part of the installation that gets a check of its own gets a line here."""

@@ -73,8 +73,8 @@ def choices() -> list[tuple[str, str]]:
 def _words(one: Format) -> str:
     size = f"{one.width:g} × {one.height:g} mm".replace(".", ",")
     if one.count == 1:
-        return gettext("One label, %(size)s", size=size)
-    return gettext("A4, %(columns)s × %(rows)s labels of %(size)s", columns=one.columns, rows=one.rows, size=size)
+        return str(gettext("One label, %(size)s", size=size))
+    return str(gettext("A4, %(columns)s × %(rows)s labels of %(size)s", columns=one.columns, rows=one.rows, size=size))
 
 
 def answer(ctx: Context, settings: Settings, asked: Mapping[str, str], labels: Sequence[Label]) -> Response:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flask import Flask, Response, current_app, g, request
-from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
@@ -61,7 +60,7 @@ def _limit(kind: str, key: str, per_minute: int) -> None:
         raise TooOften("Too many requests in a short time. Wait, then try again.", retry_after=wait)
 
 
-def authorise() -> ResponseReturnValue | None:
+def authorise() -> str | None:
     """Find the actor and check the view's operation against the permission table. Return a page only where strangers have one of their own.
 
     Raise Forbidden for a request from another site, a missing CSRF token, a route without operation or a missing grant; Unauthenticated
@@ -83,7 +82,7 @@ def authorise() -> ResponseReturnValue | None:
     found = authentication.identify(requests.context(), settings, requests.bearer(), _cookie(settings))
     if found is None:
         if policy.strangers and not wants_json():
-            return current_app.view_functions[policy.strangers]()  # type: ignore[no-any-return]  # a page
+            return str(current_app.view_functions[policy.strangers]())
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf
     _limit("actor", str(found.actor.user_id or found.actor.api_key_id), settings.rate_per_minute_actor)

@@ -105,7 +105,7 @@ def test_visitors_begin_at_the_public_home_with_links_to_the_other_pages_and_the
         assert f'<a href="{path}"' in page
     assert '<a class="btn btn-primary" href="/masuk">' in page
     refused = visitor.client.get("/", headers={"Accept": "application/json"})  # a program is told that it has no session
-    assert (refused.status_code, refused.json["type"]) == (401, "urn:sifilma:problem:unauthenticated")
+    assert (refused.status_code, refused.mimetype) == (401, "application/problem+json")
 
 
 def test_whoever_is_signed_in_keeps_their_frame_on_public_pages(world: World) -> None:
