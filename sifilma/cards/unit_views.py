@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, pcid, proposals, service
-from sifilma.cards.label_sheets import unit_labels
+from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
@@ -20,6 +20,7 @@ from sifilma.cards.service import UnitFilter, may_propose_key
 from sifilma.documents import label_sheets, list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.documents.responses import inline_pdf
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.paging import Listing
 from sifilma.resources import resources
@@ -70,7 +71,7 @@ def labels() -> Response:
     ctx, settings = context(), resources().settings
     listing = service.list_chosen_units(ctx, request.args.getlist("pilih")) if "pilih" in request.args else _filtered(Form(request.args))
     units = list_views.first(listing, EXPORT, label_sheets.MOST + 1)
-    return label_sheets.answer(ctx, settings, request.args, unit_labels(ctx, settings, units))
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, unit_labels(ctx, settings, units)), label_sheets.NAME)
 
 
 def _filtered(form: Form) -> Listing[Unit]:

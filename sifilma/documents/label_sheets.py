@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flask import Response
 from flask_babel import gettext
 
 from config.settings import Settings
 from sifilma.documents import rendering
-from sifilma.documents.responses import inline_pdf
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 
+NAME = "label.pdf"
 MOST = 500
 """Labels of one PDF: two seconds of CPU."""
 SHEET_WIDTH, SHEET_HEIGHT = 210.0, 297.0  # mm: A4
@@ -77,7 +76,7 @@ def _words(one: Format) -> str:
     return str(gettext("A4, %(columns)s × %(rows)s labels of %(size)s", columns=one.columns, rows=one.rows, size=size))
 
 
-def answer(ctx: Context, settings: Settings, asked: Mapping[str, str], labels: Sequence[Label]) -> Response:
+def asked_for(ctx: Context, settings: Settings, asked: Mapping[str, str], labels: Sequence[Label]) -> bytes:
     """Return the PDF that a form asked for: `format` is a key of FORMATS, `start` the place of the first label on its sheet, from 1.
 
     Raise Invalid for another format or place, without labels, and for more than MOST.
@@ -93,7 +92,7 @@ def answer(ctx: Context, settings: Settings, asked: Mapping[str, str], labels: S
     if len(labels) > MOST:
         raise Invalid(say("At most %(most)s labels are made at once: narrow the list by its filters, or choose rows.", most=MOST))
     ctx.uow.end_read()  # the PDF takes a while
-    return inline_pdf(make(ctx, settings, labels, form, int(start)), "label.pdf")
+    return make(ctx, settings, labels, form, int(start))
 
 
 def make(ctx: Context, settings: Settings, labels: Sequence[Label], form: Format, start: int = 1) -> bytes:

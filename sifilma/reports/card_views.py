@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -9,14 +11,13 @@ from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import condition_reports, service
 from sifilma.cards.identifiers import normalise_uid
-from sifilma.cards.label_sheets import card_labels
-from sifilma.cards.models import Card
+from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
 from sifilma.destruction.form_choices import may_be_proposed
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.rendering import qr_address
-from sifilma.documents.responses import attachment
+from sifilma.documents.responses import attachment, inline_pdf
 from sifilma.documents.service import Upload
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
@@ -51,10 +52,10 @@ def labels() -> Response:
     ctx, settings, chosen = context(), resources().settings, request.args.getlist("pilih")
     listing = service.list_chosen_cards(ctx, chosen) if chosen else _filtered(Form(request.args))
     cards = list_views.first(listing, card_page.EXPORT, label_sheets.MOST + 1)
-    return label_sheets.answer(ctx, settings, request.args, card_labels(ctx, settings, cards))
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
 
 
-def _filtered(form: Form) -> Listing[Card]:
+def _filtered(form: Form) -> Listing[Any]:
     wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
     return service.list_cards(context(), wanted, card_page.lettered(context(), wanted.text))
 

@@ -72,7 +72,6 @@ NAMES_USED_ONCE = {
     "cards/program_reports": "cards reported by programs: suspended until a person decides",
     "cards/public_keys": "a unit's public key: which is taken, and kept how",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",
-    "cards/label_sheets": "what the labels of cards and units say",
     "cards/pcid": "the PCID of a unit, supplied after its registration",
     "destruction/berita_acara": "the Berita Acara as a PDF",
     "handover/bast": "the BAST as a PDF",

@@ -42,7 +42,7 @@ def places(name: str) -> Iterator[tuple[int, int, int, int]]:
     for number in range(FORMATS[name].count):
         across = of["left"] + number % of["columns"] * (of["width"] + of["gap"])
         down = of["top"] + number // of["columns"] * of["height"]
-        yield tuple(max(0, int(value / 25.4 * DPI)) for value in (across, down, of["width"] - 0.2, of["height"] - 0.2))  # type: ignore[misc]
+        yield tuple(max(0, int(value / 25.4 * DPI)) for value in (across, down, of["width"] - 0.2, of["height"] - 0.2))  # type: ignore[misc]  # four numbers
 
 
 def scanned(pdf: bytes, name: str, folder: Path) -> list[str]:
