@@ -40,7 +40,7 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, 
 def first(listing: Listing[Any], export: Export, most: int) -> list[Any]:
     """Return the first `most` rows of a list, in the order that the URL names. Raise Invalid for an unknown order."""
     choices, chosen = _chosen(export, NEWEST_FIRST)
-    return [row for group in paging.walk(context().session, listing, choices[chosen][1], most) for row in group]
+    return paging.first(context().session, listing, choices[chosen][1], most)
 
 
 def _chosen(export: Export, usual: Order) -> tuple[dict[str, tuple[str, Order]], str]:

@@ -92,10 +92,10 @@ def test_the_label_of_a_unit_leads_to_its_page_and_brings_its_number_to_the_scan
 
 
 def test_lists_make_labels_of_what_is_chosen_else_of_what_the_filter_finds_in_its_order(
-    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uids = sorted(sqlite_world.personalised(count=3))
-    operator, office = english(sqlite_world, "operator1"), english(sqlite_world, OFFICE)
+    uids = sorted(world.personalised(count=3))
+    operator, office = english(world, "operator1"), english(world, OFFICE)
     text = text_of(pdf(operator.get("/kartu/label", state="personalised", urut="uid")), tmp_path)
     places_of = [text.index(uid_pairs(uid)[:11]) for uid in uids]
     assert places_of == sorted(places_of)
