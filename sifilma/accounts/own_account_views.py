@@ -19,7 +19,7 @@ from sifilma.messages.pages import line
 from sifilma.resources import resources
 from sifilma.sign_in import contacts, passkeys, recovery_codes, totp
 from sifilma.sign_in import service as sign_in
-from sifilma.sign_in.cookies import enrolment_cookie_name, set_enrolment_cookie
+from sifilma.sign_in.cookies import enrolment_cookie_name, set_cookie, set_enrolment_cookie
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -122,12 +122,13 @@ def invitation_page(secret: str) -> Response:
 @blueprint.post("/undangan/<secret>")
 @operation("public", idempotent=False)
 def invitation_form(secret: str) -> AnyResponse:
-    """Activate the account. The link then works no more."""
+    """Activate the account and sign in. The link then works no more."""
     ctx, settings, form = context(), resources().settings, Form.sent()
     with form.attempt(ctx):
         _require_same(form)
-        enrolments.enrol(ctx, settings, secret, _browser(), form.get("password"), form.get("code")[:10])
-        return redirect("/masuk", 303)
+        user = enrolments.enrol(ctx, settings, secret, _browser(), form.get("password"), form.get("code")[:10])
+        begun = sign_in.begin_enrolled(ctx, user, request.user_agent.string)
+        return set_cookie(make_response(seen("accounts.profile", "enrolled")), settings, begun.cookie)
     return _invitation(form, enrolments.look_again(ctx, settings, secret, _browser()))
 
 

@@ -25,7 +25,7 @@ from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
-from sifilma.documents import list_views
+from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
@@ -81,6 +81,7 @@ def register(app: Flask) -> None:
         visitors=VISITORS,
         shown_list=list_views.shown_list,
     )
+    app.jinja_env.globals.update(label_formats=label_sheets.choices, most_labels=label_sheets.MOST)
 
 
 def may(operation: str) -> bool:

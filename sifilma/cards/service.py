@@ -127,6 +127,19 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) 
     return (_cards_with(query, wanted.text, *fitting) if wanted.text else query), Card.id
 
 
+def list_chosen_cards(ctx: Context, uids: Sequence[str]) -> Listing[Card]:
+    """Return those of the cards with these UIDs that the actor may see."""
+    return cards_query(ctx).where(Card.uid.in_(uids)), Card.id
+
+
+def list_chosen_units(ctx: Context, ids: Sequence[str]) -> Listing[Unit]:
+    """Return those of the units with these ids that the actor may see. Raise Invalid for a text that is no id."""
+    try:
+        return units_query(ctx).where(Unit.id.in_(list(map(UUID, ids)))), Unit.id
+    except ValueError as unreadable:
+        raise Invalid("This names no unit.") from unreadable
+
+
 def _cards_with(query: Select[Card], text: str, *fitting: ColumnElement[bool]) -> Select[Card]:
     """Match the text as people copy it: UIDs and PCIDs in pairs, with colons or dashes, in lower case."""
     # A dash is a separator in a UID and a PCID, but may belong to a hardware number.

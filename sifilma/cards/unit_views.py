@@ -12,17 +12,20 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, pcid, proposals, service
 from sifilma.cards.identifiers import perso_warnings
+from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter, may_propose_key
-from sifilma.documents import list_views, lists
+from sifilma.documents import label_sheets, list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.documents.responses import inline_pdf
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
 from sifilma.web.confirmation import Question
@@ -56,16 +59,30 @@ EXPORT = Export(
 def index() -> Response:
     """List the units the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
     return list_views.answer(
         "cards/units.html",
-        service.list_units(ctx, wanted),
+        _filtered(form),
         lambda units: units_out(ctx, units),
         EXPORT,
         form=form,
         state_choices=[(name, state(name).name) for name in STATES],
         model_choices=_models(),
     )
+
+
+@blueprint.get("/label")
+@operation("unit.read")
+def labels() -> Response:
+    """Return labels of the chosen units (`pilih`), else of all that the list's filter finds, in the list's order."""
+    ctx, settings = context(), resources().settings
+    listing = service.list_chosen_units(ctx, request.args.getlist("pilih")) if "pilih" in request.args else _filtered(Form(request.args))
+    units = list_views.first(listing, EXPORT, label_sheets.MOST + 1)
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, unit_labels(ctx, settings, units)), label_sheets.NAME)
+
+
+def _filtered(form: Form) -> Listing[Unit]:
+    wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
+    return service.list_units(context(), wanted)
 
 
 @blueprint.get("/daftar")

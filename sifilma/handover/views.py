@@ -11,11 +11,12 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions, noted
+from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.serializers import cards_out, timeline
-from sifilma.documents import list_views
+from sifilma.documents import label_sheets, list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import PDF
+from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
@@ -101,6 +102,15 @@ def pdf(handover_id: UUID) -> Response:
     found = service.get_handover(context(), handover_id)
     data = bast.stored(context(), resources().settings, resources().files, found)
     return paper(data, PDF, bast.filename(found))
+
+
+@blueprint.get("/<uuid:handover_id>/label")
+@operation("handover.view")
+def labels(handover_id: UUID) -> Response:
+    """Return the labels of all cards of the BAST, in its order."""
+    ctx, settings = context(), resources().settings
+    cards = cards_of(ctx, service.get_handover(ctx, handover_id))
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
 
 
 def _page(handover_id: UUID, form: Form) -> Response:

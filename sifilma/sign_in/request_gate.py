@@ -7,24 +7,30 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flask import Flask, Response, current_app, g, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from sifilma.identity.permissions import Operation, grants, missing_scope
+from sifilma.kernel import deadline
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import network
-from sifilma.kernel.errors import Forbidden, StepUpRequired, TooOften, Unauthenticated
+from sifilma.kernel.errors import Forbidden, SifilmaError, StepUpRequired, TooOften, Unauthenticated
 from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
+from sifilma.sign_in.current_user import SignedIn
 from sifilma.sign_in.denials import record_denial, record_failure
 from sifilma.web import body_limits, characters, confirmation, metrics, requests
+from sifilma.web.errors import wants_json
 
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
 UNLIMITED = FREE | {"health.livez"}
+PATIENCE = 0.5
+"""Seconds for which a public page waits for an answer of the database about whose frame it shows."""
 
 
 def register(app: Flask) -> None:
@@ -56,8 +62,8 @@ def _limit(kind: str, key: str, per_minute: int) -> None:
         raise TooOften("Too many requests in a short time. Wait, then try again.", retry_after=wait)
 
 
-def authorise() -> None:
-    """Find the actor and check the view's operation against the permission table.
+def authorise() -> str | None:
+    """Find the actor and check the view's operation against the permission table. Return a page only where strangers have one of their own.
 
     Raise Forbidden for a request from another site, a missing CSRF token, a route without operation or a missing grant; Unauthenticated
     without a valid session or key; StepUpRequired if all grants need a fresh code and none was given. An API key is also refused by
@@ -65,23 +71,47 @@ def authorise() -> None:
     """
     g.actor = Actor(ip=requests.remote_address())
     if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
-        return
+        return None
     _refuse_other_sites()
     policy = requests.policy()
     if policy is None:
         raise Forbidden("This route names no operation.")
-    operation = Operation(policy.operation)
+    operation, settings = Operation(policy.operation), resources().settings
     if operation is Operation.PUBLIC:
-        return
-    settings = resources().settings
+        if policy.framed:
+            recognise()
+        return None
     found = authentication.identify(requests.context(), settings, requests.bearer(), _cookie(settings))
     if found is None:
+        if policy.strangers and not wants_json():
+            return str(current_app.view_functions[policy.strangers]())
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf
     _limit("actor", str(found.actor.user_id or found.actor.api_key_id), settings.rate_per_minute_actor)
     authentication.admit_key(requests.context(), found)
     _require_csrf(found.csrf)
     require_grant(found.actor, operation, settings)
+    return None
+
+
+def recognise() -> None:
+    """Find the person whose frame a public page shows. Whoever has no session, or cannot be known in time, is a stranger there."""
+    settings = resources().settings
+    cookie = _cookie(settings)
+    if cookie is None:
+        return
+    ctx, actor = requests.context(), g.actor
+    with deadline.limit(PATIENCE):
+        try:
+            found = authentication.identify(ctx, settings, None, cookie)
+            if found is not None:
+                g.actor, g.csrf = found.actor, found.csrf
+                g._login_user = SignedIn(found.actor).loaded()  # its names, too, are read while this can still fail
+        except (SQLAlchemyError, SifilmaError):
+            g.actor, g.csrf = actor, ""
+        finally:
+            ctx.uow.rollback()  # the page holds no connection for it
+            ctx.uow.begin_read()
 
 
 def _cookie(settings: Settings) -> str | None:

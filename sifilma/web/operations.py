@@ -16,6 +16,9 @@ class Policy:
     With `reads_first` the view ends its reading transaction itself, before slow work. `idempotent` tells whether Idempotency-Key is
     honoured; it never is for sessions, tokens and downloads, whose answers must not be stored. With `lists` the view takes
     JSON of up to 4 MB (sifilma/web/body_limits.py). `question` comes before an act that cannot be undone (`web.confirmation.Question`).
+
+    A public page that is `framed` shows a signed-in person their own frame. `strangers` is the endpoint of the page that is shown, under
+    the same address, to whoever has no session; without one they are led to the sign-in.
     """
 
     operation: str
@@ -23,15 +26,15 @@ class Policy:
     idempotent: bool = True
     lists: bool = False
     question: object = None
+    framed: bool = False
+    strangers: str = ""
 
 
-def operation(
-    name: str, *, reads_first: bool = False, idempotent: bool = True, lists: bool = False, question: object = None
-) -> Callable[[View], View]:
-    """Mark a view with its operation. A view without one fails the tests, and its requests are refused."""
+def operation(name: str, **how: Any) -> Callable[[View], View]:
+    """Mark a view with its operation; `how` are further fields of Policy. A view without one fails the tests, its requests are refused."""
 
     def mark(view: View) -> View:
-        view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent, lists, question)  # type: ignore[attr-defined]  # our own mark
+        view.__sifilma_policy__ = Policy(str(name), **how)  # type: ignore[attr-defined]  # our own mark
         return view
 
     return mark

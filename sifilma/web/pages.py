@@ -55,6 +55,7 @@ DONE = {
     "taken_in": _("Your file is taken in. You can leave this page: the work goes on, and you find it again under Work by file."),
     "proposed": _("Proposed: another person decides."),
     "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),
+    "enrolled": _("Your account is active, and you are signed in. From now on you sign in with the user name %(username)s."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
     "disabled": _("The account is disabled. Its sessions have ended."),
@@ -94,6 +95,8 @@ def register(app: Flask) -> None:
         done_text=done_text,
         warnings=warnings,
         page_url=page_url,
+        page_address=lambda: resources().settings.public_url + page_url(),
+        page_moment=lambda: moment(_now()),
         link_to=link_to,
         now=_now,
         banner=lambda: resources().settings.banner,
@@ -126,7 +129,8 @@ def done_text() -> str:
     done, many = request.args.get("selesai", ""), request.args.get(MANY, "")
     if done in DONE_MANY and re.fullmatch(r"[1-9]\d{0,5}", many):
         return str(DONE_MANY[done](int(many)))
-    return str(DONE.get(done, ""))
+    actor = g.get("actor")
+    return str(DONE.get(done, "")).replace("%(username)s", actor.username if actor is not None else "")
 
 
 def warnings() -> list[str]:

@@ -8,7 +8,7 @@ from sifilma.approvals.letters import letter_key
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.schema import migrate
-from tests.schema.earlier import back_to_0029
+from tests.schema.earlier import back_to_0027
 from tests.support.world import World, done, letter
 
 FULL_WIDTH, PLAIN, DASHED = "470\uff0f773\uff0fDUKCAPIL", "470/773/Dukcapil", "470 \u2013 774 / Dukcapil"
@@ -23,7 +23,7 @@ def test_keys_of_letters_are_made_anew_and_the_second_of_two_keeps_its_own(world
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
-        back_to_0029(connection)
+        back_to_0027(connection)
         for number, key, was in ((PLAIN, "470/773/dukcapil", "1/satu"), (FULL_WIDTH, FULL_WIDTH.casefold(), "2/dua")):
             change = text("UPDATE personalisation_request SET letter_number = :number, letter_key = :key WHERE letter_number = :was")
             connection.execute(change, {"number": number, "key": key, "was": was})

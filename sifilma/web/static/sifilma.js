@@ -63,6 +63,12 @@ document.addEventListener("click", async (event) => {
   button.dataset.copied = "yes";
 });
 
+// `data-printed`: the moment at which the page is printed, which the server cannot know.
+window.addEventListener("beforeprint", () => {
+  const now = new Date().toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of document.querySelectorAll("[data-printed]")) time.textContent = now;
+});
+
 // `data-print`: prints this page.
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
