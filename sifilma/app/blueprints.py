@@ -45,11 +45,11 @@ from sifilma.resources import resources
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
-from sifilma.web import assets, languages, pages
+from sifilma.web import assets, kept, kept_views, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 
 BLUEPRINTS = (
-    web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
+    web.blueprint, assets.blueprint, kept_views.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
     activation.blueprint, units.blueprint, unit_keys.blueprint, card_reports.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
@@ -65,6 +65,7 @@ def register(app: Flask) -> None:
         app.register_blueprint(blueprint)
     languages.register(app, _zone, _language)
     pages.register(app)
+    kept.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
     app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
 

@@ -23,7 +23,7 @@ blueprint = Blueprint("card_report_pages", __name__, url_prefix="/kartu/laporan"
 @operation("card.view")
 def show(report_id: UUID) -> Response:
     """Show what a program reported, and what becomes of the card either way."""
-    return _page(report_id, Form())
+    return _page(report_id, Form.begun())
 
 
 @blueprint.post("/<uuid:report_id>/sahkan")

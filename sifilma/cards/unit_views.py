@@ -66,7 +66,7 @@ def index() -> Response:
 @operation("unit.register")
 def new() -> Response:
     """Show the form for one unit."""
-    return _form(Form())
+    return _form(Form.begun())
 
 
 @blueprint.post("/daftar")
@@ -86,7 +86,7 @@ def register() -> AnyResponse:
 @operation("unit.register")
 def new_file() -> Response:
     """Show the form for a file of units."""
-    return _file_form(Form())
+    return _file_form(Form.begun())
 
 
 @blueprint.post("/berkas")
@@ -113,7 +113,7 @@ def template(kind: str) -> Response:
 @operation("unit.read")
 def show(unit_id: UUID) -> Response:
     """Show a unit: its card, where it stands, and what has happened."""
-    return _unit(unit_id, Form())
+    return _unit(unit_id, Form.begun())
 
 
 @blueprint.post("/<uuid:unit_id>/pcid")

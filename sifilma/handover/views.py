@@ -58,7 +58,8 @@ def index() -> Response:
 @operation("handover.issue")
 def new() -> Response:
     """Show the form: the receiver is chosen first, then the cards that wait for it. Place and signatories are suggested."""
-    return _form(Form(MultiDict(request.args)), suggests=True)
+    form = Form.begun()
+    return _form(form) if form.values else _form(Form(MultiDict(request.args)), suggests=True)
 
 
 @blueprint.post("/buat")
@@ -79,7 +80,7 @@ def issue() -> AnyResponse:
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
     """Show one BAST, with what its receiver or issuer can do now."""
-    return _page(handover_id, Form())
+    return _page(handover_id, Form.begun())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")

@@ -16,8 +16,17 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0025(connection: Connection) -> None:
+    """Undo 0026: what people typed is not kept."""
+    for table in ("kept_form", "kept_file", "sent_form"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    connection.execute(text("DROP INDEX ix_login_session_csrf"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0025'"))
+
+
 def back_to_0024(connection: Connection) -> None:
     """Undo 0025 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    back_to_0025(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper"))
     connection.execute(text("DELETE FROM document WHERE kind IN ('paper', 'agreement')"))

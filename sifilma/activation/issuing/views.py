@@ -28,7 +28,7 @@ blueprint = Blueprint("activate_pages", __name__, url_prefix="/aktivasi/kartu", 
 @operation("activation_request.submit")
 def form() -> Response:
     """Show the form. It needs only the permission to request activations; sending it needs a fresh code."""
-    return _form(Form.of(sam_uid=request.args.get("uid"), **place_form.start(context())))
+    return _form(Form.begun(sam_uid=request.args.get("uid"), **place_form.start(context())))
 
 
 @blueprint.post("/isi")

@@ -70,7 +70,7 @@ def index() -> Response:
 @operation("activation_request.draft")
 def new() -> Response:
     """Show the form, for the kind of request named in the URL."""
-    return _form(Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
+    return _form(Form.begun(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
 
 
 @blueprint.post("/baru")
@@ -89,11 +89,16 @@ def draft() -> AnyResponse:
 def edit_form(request_id: UUID) -> Response:
     """Show the form of a draft or a returned request."""
     found = REQUESTS.get_own(context(), request_id)
-    form = Form.of(
-        letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
-    )
+    form = Form.begun()
+    return _form(form if form.values else _stored(found), found)
+
+
+def _stored(found: ActivationRequest) -> Form:
+    """Return the form filled in with what is stored."""
+    names = ("letter_number", "letter_date", "subject", "notes", "kind", "revision")
+    form = Form.of(**{name: getattr(found, name) for name in names})
     form.values.setlist("cards", [one.card.uid for one in requested_cards(context(), found)])
-    return _form(form, found)
+    return form
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -103,6 +108,7 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
+        form.stand_on(_stored(found))
         data = _sent(form, personalisation_request=found.personalisation_request_id)
         service.edit(ctx, resources().files, request_id, data, upload("letter"))
         return seen("activation_pages.show", "saved", request_id=request_id)
@@ -113,7 +119,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
     """Show a request beside its letter, with what can be done now."""
-    return _page(request_id, Form())
+    return _page(request_id, Form.begun())
 
 
 @blueprint.get("/<uuid:request_id>/surat")

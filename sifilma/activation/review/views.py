@@ -58,7 +58,7 @@ def index() -> Response:
 @operation("place.see")
 def show(activation_id: UUID) -> Response:
     """Show the stated place beside the one that was found."""
-    return _page(activation_id, Form())
+    return _page(activation_id, Form.begun())
 
 
 @blueprint.post("/<uuid:activation_id>/putusan")
