@@ -174,7 +174,7 @@ def _kept(refused: Unavailable) -> str:
     """Return a message that names what does not answer and says that nothing typed is lost."""
     if isinstance(refused, OutcomeUnknown):
         return translate(refused.detail)
-    return f"{translate(refused.detail or refused.title)} {gettext('What you typed is still here: send it again in a moment.')}"
+    return " ".join([translate(refused.detail or refused.title), gettext("What you typed is still here: send it again in a moment.")])
 
 
 def _field(error: Mapping[str, Any]) -> str:
