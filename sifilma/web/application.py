@@ -35,7 +35,7 @@ class Application(OpenAPI):
         # A view may answer a refusal as a page instead of raising it: the status decides.
         if response.status_code >= 400:
             unit.rollback()
-            return response
+            return kept.refused(response)
         response = kept.settle(unit, response)
         # Stored in the transaction of the act, so that a repeated call finds both the act and its answer, or neither.
         if g.get("idempotency") is not None:

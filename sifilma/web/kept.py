@@ -39,7 +39,7 @@ SEVERAL = frozenset({"photos"})
 """Fields with several files: new ones stand beside those that are kept. Elsewhere a new file takes the place of the kept one."""
 TABLES = frozenset({"batch", "units", "keys", "results", "file"})
 """Fields with a table. One with wrong rows is not kept: it is to be put right and chosen anew."""
-_SECRET = frozenset({"password", "current", "repeat", "token", "otp", "secret", "seed", "pin", "puk", "credential"})
+_SECRET = frozenset({"password", "current", "repeat", "token", "otp", "secret", "seed", "pin", "puk", "credential", "recovery"})
 _OWN = frozenset({FORM, ID, "kept_page", "kept_action"})
 
 
@@ -257,6 +257,11 @@ def settle(unit: UnitOfWork, response: Response) -> Response:
             unit.rollback()
             return make_response(_outcome() or response)
     return response
+
+
+def refused(response: Response) -> Response:
+    """Return the outcome of an equal form that was accepted while this one was refused, else the refusal. Nothing of it is open any more."""
+    return make_response(_outcome() or response) if "sent_form" in g and response.status_code == 409 else response
 
 
 def forget_files(unit: UnitOfWork) -> None:

@@ -216,7 +216,7 @@ def test_the_same_form_sent_twice_is_one_act_and_another_content_is_another(worl
     form = fields(visitor.get("/unit/daftar")) | {"hardware_number": "HW-1", "model": "LEN-ENC-1", "function": "RW"}
     first = goes_to(visitor.send("/unit/daftar", **form))
     assert landed(visitor.send("/unit/daftar", **form)) == f"{first}?selesai=sent_before"
-    assert "tidak dilakukan untuk kedua kalinya" in visitor.text(f"{first}?selesai=sent_before")
+    assert "untuk kedua kalinya" in visitor.text(f"{first}?selesai=sent_before")
     second = goes_to(visitor.send("/unit/daftar", **form | {"hardware_number": "HW-2"}))
     assert second != first
     assert world.sql("SELECT COUNT(*) FROM unit") == [(2,)]
@@ -228,7 +228,7 @@ def test_the_same_form_sent_twice_at_once_is_one_act(world: World) -> None:
     visitors = [Visitor(world, HEAD) for _ in range(3)]
     form = {"form_id": str(UUID(int=7)), "hardware_number": "HW-1", "model": "LEN-ENC-1", "function": "RW"}
     answers = run_simultaneously([lambda one=one: one.send("/unit/daftar", **form) for one in visitors])
-    assert {answer.status_code for answer in answers} <= {303, 422}  # who comes last is told that the unit is there, or led to it
+    assert {answer.status_code for answer in answers} <= {303, 422}  # who comes last is led to the unit, or told that it is there
     assert world.sql("SELECT COUNT(*) FROM unit") == [(1,)]
     assert world.sql("SELECT COUNT(*) FROM sent_form") == [(1,)]
 
