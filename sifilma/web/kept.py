@@ -260,7 +260,7 @@ def settle(unit: UnitOfWork, response: Response) -> Response:
 
 
 def refused(response: Response) -> Response:
-    """Return the outcome of an equal form that was accepted while this one was refused, else the refusal. Nothing of it is open any more."""
+    """Return the outcome of an equal form that was accepted while this one was refused, else the refusal, which is rolled back already."""
     return make_response(_outcome() or response) if "sent_form" in g and response.status_code == 409 else response
 
 

@@ -162,8 +162,9 @@ LIBRARIES = {
     "schema": "migrate tables",
     # a part of every request or page
     "web": (
-        "application assets body_limits characters command errors forms headers health languages links metrics navigation operations pages "
-        "requests states streams texts time_health"
+        "application assets body_limits characters command errors forms headers health languages kept kept_views links metrics navigation "
+        "operations "
+        "pages requests states streams texts time_health"
     ),
 }
 
