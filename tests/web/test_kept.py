@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID
@@ -227,7 +228,7 @@ def test_the_same_form_sent_twice_is_one_act_and_another_content_is_another(worl
 def test_the_same_form_sent_twice_at_once_is_one_act(world: World) -> None:
     visitors = [Visitor(world, HEAD) for _ in range(3)]
     form = {"form_id": str(UUID(int=7)), "hardware_number": "HW-1", "model": "LEN-ENC-1", "function": "RW"}
-    answers = run_simultaneously([lambda one=one: one.send("/unit/daftar", **form) for one in visitors])
+    answers = run_simultaneously([partial(one.send, "/unit/daftar", **form) for one in visitors])
     assert {answer.status_code for answer in answers} <= {303, 422}  # who comes last is led to the unit, or told that it is there
     assert world.sql("SELECT COUNT(*) FROM unit") == [(1,)]
     assert world.sql("SELECT COUNT(*) FROM sent_form") == [(1,)]
