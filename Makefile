@@ -1,7 +1,8 @@
 # The commands of this project. Everything but `make help` first brings what is missing (scripts/setup.sh).
 .PHONY: help setup run test bench chaos lint texts
 PYTHON := .venv/bin/python
-WORKERS ?= 2
+# One test process more than the two cores it is made for: a quarter of its time, a process waits for servers, time-outs and databases.
+WORKERS ?= 3
 
 help:
 	@echo "make run     serve the demonstration on http://127.0.0.1:8000 (PORT= changes it)"

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
     keep_codes_days: int = Field(30, description="the same for codes that were sent, of which only a keyed hash is stored", ge=0)
     keep_messages_days: int = Field(400, description="the same for messages that are through, and for what somebody was reminded of", ge=0)
 
+    keep_failed_requests_days: int = Field(
+        90, description="the same for requests that were answered by an error, under the number that the page showed", ge=0
+    )
+
     # --- messages: empty hosts switch a channel off ---
     smtp_host: str = Field("", description="mail server")
     smtp_port: int = Field(587, description="its port")

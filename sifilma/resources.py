@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sifilma.kernel.timekeeping.watch import ClockWatch
 from sifilma.kernel.unit_of_work import assert_no_transaction
 
 KEY = "sifilma"
+UNSTORED = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Resources:
     """What `create_app` was given or made.
 
     `schema_head` is the migration that this code expects, `rules` the URL map; `watch` decides whether `clock` may be trusted.
-    `rates` and `denials` are what this process counts in its memory.
+    `rates`, `denials` and `failures` are what this process counts in its memory; `unstored` are failures that the database could not take.
     """
 
     settings: Settings
@@ -51,6 +53,8 @@ class Resources:
     watch: ClockWatch
     rates: Rates = field(default_factory=Rates)
     denials: Repetitions[Any] = field(default_factory=Repetitions)
+    failures: Repetitions[Any] = field(default_factory=Repetitions)
+    unstored: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=UNSTORED))
 
     @property
     def site(self) -> Site:

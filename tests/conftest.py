@@ -18,8 +18,11 @@ from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
-SLOW = ("access", "browser", "faults", "chaos", "api", "demo", "life", "jobs", "fsck", "activation", "audit")
-"""Folders of tests with slow files, the slowest first."""
+SLOW = (
+    *("life", "access", "api", "browser", "fsck", "demo", "commands"),
+    *("reports", "schema", "faults", "activation", "chaos", "jobs", "audit"),
+)
+"""Folders of tests with slow files, the slowest file first."""
 TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask_babel import LazyString
+from flask_babel import LazyString, ngettext
 from flask_babel import lazy_gettext as _
 
 from sifilma.access_review import queries
@@ -57,6 +57,8 @@ ACCOUNTS = Export(
         _("Made"): lambda line: line.user.created_at,
     },
     orders={"pengguna": (_("User name"), User.username)},
+    counted=lambda number, words: ngettext("%(count)s account", "%(count)s accounts", number, count=words),
+    filters={"nama": "", "organisasi": "", "peran": "", "state": "", "lama": ""},
 )
 
 
@@ -87,6 +89,8 @@ KEYS = Export(
         _("Until"): lambda line: line.key.expires_at or "",
         _("Revoked"): lambda line: line.key.revoked_at or "",
     },
+    counted=lambda number, words: ngettext("%(count)s API key", "%(count)s API keys", number, count=words),
+    filters={"organisasi": "", "state": ""},
 )
 REVIEW_STATES: dict[str, LazyString] = {"open": _("Under way"), "late": _("Late"), "closed": _("Closed")}
 OUTCOMES: dict[str, LazyString] = {
@@ -139,6 +143,8 @@ REVIEWS = Export(
         _("Nobody decided in time"): lambda line: line.lapsed,
         _("Wait for a decision"): lambda line: line.waiting,
     },
+    counted=lambda number, words: ngettext("%(count)s confirmation", "%(count)s confirmations", number, count=words),
+    filters={"organisasi": "", "state": ""},
 )
 
 
@@ -186,6 +192,7 @@ REVIEW = Export(
         _("Decided by"): lambda one: one.who,
         _("Audit entry"): lambda one: str(one.line.act_id or ""),
     },
+    counted=lambda number, words: ngettext("%(count)s account", "%(count)s accounts", number, count=words),
 )
 
 

@@ -45,12 +45,15 @@ def decide(ctx: Context, review_id: UUID, decisions: Sequence[Decision]) -> Acce
     """Confirm or end accounts of a review, in one act. The last decision closes the review. Return it.
 
     An ended account of an office is disabled at once; for a central one its disabling is proposed to a second user administrator. Raise
-    NotFound outside the actor's scope, Invalid without a decision, Forbidden for another organisation's accounts and (`four-eyes`) for the
-    actor's own, and Conflict if the review is closed, a line is decided, or the roles are not those that were seen.
+    NotFound outside the actor's scope, Invalid without a decision or with two of one account, Forbidden for another organisation's accounts
+    and (`four-eyes`) for the actor's own, and Conflict if the review is closed, a line is decided, or the roles are not those that were
+    seen.
     """
     review = get_review(ctx, review_id, Operation.ACCESS_REVIEW)
     if not decisions:
         raise Invalid("Decide on at least one account.")
+    if len({one.line_id for one in decisions}) < len(decisions):
+        raise Invalid("One account is decided on twice.")
     hold(ctx.session, review)
     if review.organisation_id != ctx.actor.organisation_id:
         raise Forbidden("The head of the organisation confirms these accounts.", type="not-head")

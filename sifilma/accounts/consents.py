@@ -29,6 +29,7 @@ from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 from sifilma.sign_in import contacts
+from sifilma.sign_in.authority import is_authentic
 
 AT_ONCE = 50
 """At most so many in one transaction."""
@@ -243,4 +244,14 @@ def _agreed(ctx: Context, user: User, invitation: Invitation, known: Person) -> 
     if invitation.consent_id is None:
         return False
     consent = ctx.session.get_one(AccountConsent, invitation.consent_id)
-    return consent.state == ConsentState.ACCEPTED and (consent.user_id, consent.person_id) == (user.id, known.id)
+    stands = consent.state == ConsentState.ACCEPTED and (consent.user_id, consent.person_id) == (user.id, known.id)
+    return stands and (invitation.change_id is not None or _is_account_of(ctx, invitation.created_by, known))
+
+
+def _is_account_of(ctx: Context, user_id: UUID | None, known: Person) -> bool:
+    """Return whether the account that made the link, by accepting, is the person's.
+
+    Seals cover who made a link and whose an account is; who is asked, and whom an account claims to be of, they do not.
+    """
+    account = ctx.session.get(User, user_id) if user_id else None
+    return account is not None and account.person_id == known.id and is_authentic(ctx, User, account)

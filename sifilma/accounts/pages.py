@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask_babel import LazyString
+from flask_babel import LazyString, ngettext
 from flask_babel import lazy_gettext as _
 
 from config.settings import Settings
@@ -47,6 +47,8 @@ EXPORT = Export(
         _("Last seen"): lambda line: line.last_seen or "",
     },
     orders={"pengguna": (_("User name"), User.username)},
+    counted=lambda number, words: ngettext("%(count)s account", "%(count)s accounts", number, count=words),
+    filters={"nama": "", "organisasi": "", "state": ""},
 )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,11 @@ from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
 from sqlalchemy.orm import aliased
 
 from sifilma.accounts.models import PERSON, UserChange
+from sifilma.accounts.service import identity_of
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import AuditEntry
-from sifilma.identity.models import AccountState, Invitation, LoginSession, Organisation, Person, User, holds
+from sifilma.identity.fields import id_number
+from sifilma.identity.models import AccountState, IdKind, Invitation, LoginSession, Organisation, Person, User, holds
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -39,6 +42,24 @@ def list_users(ctx: Context, name: str = "", state: str = "", organisation: str 
         named = select(Organisation.id).where(Organisation.name.icontains(organisation, autoescape=True))
         query = query.where(User.organisation_id.in_(named))
     return (query.where(User.state == state) if state else query), User.id
+
+
+def named_users_query(ctx: Context, text: str) -> Select[User]:
+    """Return a query of the accounts the actor may see with this user name or id number, of a person or of who they claim to be.
+
+    An employee number is that of an employee of the actor's organisation.
+    """
+    identities = list(_identities(ctx, text))
+    people = select(Person.id).where(or_(Person.identity.in_(identities), Person.claims.in_(identities)))
+    return users_query(ctx).where(or_(User.username == text.casefold(), User.person_id.in_(people)))
+
+
+def _identities(ctx: Context, text: str) -> Iterator[str]:
+    if (own := ctx.actor.organisation_id) is None:
+        return
+    for kind in IdKind:
+        with suppress(ValueError):
+            yield identity_of(own, kind, id_number(kind, text))
 
 
 def get_visible_user(ctx: Context, user_id: UUID) -> User:

@@ -125,7 +125,7 @@ class ApiKeyIn(ApiKeyTermsIn):
     """
 
     name: str = Field(min_length=3, max_length=100)
-    scopes: list[KeyScope] = Field(default_factory=list, max_length=10)
+    scopes: list[KeyScope] = Field(default_factory=list, min_length=1, max_length=10)  # an empty list that is sent is a slip
     days: int | None = Field(None, ge=1, le=3660)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -163,7 +163,7 @@ def make_user(ctx: Context, organisation: Organisation, new: NewUser) -> User:
     person = Person(
         id=uuid7(),
         identity=f"claim:{user_id}",
-        claims=identity_of(organisation, new.id_kind, new.id_number),
+        claims=identity_of(organisation.id, new.id_kind, new.id_number),
         id_kind=str(new.id_kind),
         id_number=new.id_number,
         name=new.name,
@@ -209,10 +209,10 @@ def _fit(field: str, spell: Callable[[], str]) -> str:
         raise Invalid.field(field, wrong.args[0]) from None
 
 
-def identity_of(organisation: Organisation, kind: IdKind, number: str) -> str:
+def identity_of(organisation_id: UUID, kind: IdKind, number: str) -> str:
     """Return the identity of a person. Accounts of one human being share it, so that four eyes count them as one."""
     # An employee number is unique within its organisation only; NIP and NRP are unique in the country.
-    scope = f"{organisation.id}:" if kind is IdKind.EMPLOYEE else ""
+    scope = f"{organisation_id}:" if kind is IdKind.EMPLOYEE else ""
     return f"{kind}:{scope}{number}"
 
 
@@ -334,6 +334,11 @@ def list_organisations(kind: str | None, text: str | None) -> Listing[Organisati
     if text:
         query = query.where(Organisation.name.icontains(text, autoescape=True))
     return query, Organisation.id
+
+
+def named_organisations_query(text: str) -> Select[Organisation]:
+    """Return a query of the organisations with exactly this name or region code."""
+    return select(Organisation).where(or_(Organisation.name == text, Organisation.region_code == text))
 
 
 def machine_facts(ctx: Context) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, sta
 
 _ISSUED = "state = 'issued'"
 _PROPOSED = "state = 'proposed'"
+_REVIEWED = text("review_state <> 'none'")
 _STANDING = "state IN ('active', 'suspended')"
 
 
@@ -135,6 +136,7 @@ class ActivationRequest(Requested, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "letter_date", "id"),
+        Index(None, "letter_key", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -242,6 +244,10 @@ class Activation(RecordedInEntry, Base):
         Index(None, "organisation_id", "id"),
         Index(None, "card_id", "id"),
         Index(None, "review_state", "id"),
+        # Few places are ever reviewed: the others cost this index nothing.
+        Index(
+            "ix_activation_review_distance", "review_state", "place_distance_m", "id", sqlite_where=_REVIEWED, postgresql_where=_REVIEWED
+        ),
         Index(None, "at"),
         # The map counts by the beginning of the code. LIKE uses this index in any collation of the database.
         Index(None, "region_code", postgresql_ops={"region_code": "varchar_pattern_ops"}),

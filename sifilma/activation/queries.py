@@ -28,12 +28,17 @@ def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIE
     return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
 
 
-def list_activations(ctx: Context, review: str | None, uid: str | None = None) -> Listing[Activation]:
-    """Return the activations the actor may see, by state of the place's review and by card; None means any."""
+def list_activations(ctx: Context, review: str | None, *, part: str = "") -> Listing[Activation]:
+    """Return the activations the actor may see, by state of the place's review (None: any) and by a part of the card's UID."""
     query = activations_query(ctx)
-    if uid:
-        query = query.where(Activation.card_id.in_(select(Card.id).where(Card.uid == uid)))
+    if part:
+        query = query.where(Activation.card_id.in_(_cards_like_query(part)))
     return (query.where(Activation.review_state == review) if review else query), Activation.id
+
+
+def _cards_like_query(part: str) -> Select[UUID]:
+    digits = re.sub(r"[\s:\-]", "", part).upper()
+    return select(Card.id).where(Card.uid.contains(digits, autoescape=True))
 
 
 def list_manifests(
@@ -45,8 +50,7 @@ def list_manifests(
     """
     query = manifests_query(ctx, uid=uid)
     if part:
-        digits = re.sub(r"[\s:\-]", "", part).upper()
-        query = query.where(Manifest.card_id.in_(select(Card.id).where(Card.uid.contains(digits, autoescape=True))))
+        query = query.where(Manifest.card_id.in_(_cards_like_query(part)))
     if ends_before:
         query = query.where(Manifest.state.in_((ManifestState.ACTIVE, ManifestState.SUSPENDED)), Manifest.expires_at <= ends_before)
     return (query.where(Manifest.state == state) if state else query), Manifest.id

@@ -11,7 +11,7 @@ from sifilma.audit import checkpoints, proofs, verification
 from sifilma.audit_trail import log_serializers
 from sifilma.audit_trail import queries as audit_queries
 from sifilma.audit_trail.log_serializers import CheckpointOut, ProofOut, VerificationOut
-from sifilma.audit_trail.queries import EntryOut, Wanted
+from sifilma.audit_trail.queries import EntryOut, FailedRequestOut, Wanted
 from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
@@ -25,6 +25,13 @@ class AuditQuery(ListQuery):
 
     object: str | None = Field(None, max_length=64, description="id of the object")
     action: str | None = Field(None, max_length=40)
+
+
+class FailureQuery(ListQuery):
+    """A page of failed requests, by the number that the answer stated."""
+
+    request_id: str | None = Field(None, max_length=64, description="`request_id` of a problem document, or the number on an error page")
+    username: str | None = Field(None, max_length=60)
 
 
 class PlacePath(BaseModel):
@@ -56,6 +63,14 @@ def list_entries(query: AuditQuery) -> Response:
     ctx = context()
     select, key = audit_queries.list_entries(ctx, Wanted(query.object or "", query.action or ""))
     return page_of(select, key, query, lambda rows: audit_queries.entries_out(ctx, rows))
+
+
+@api.get("/failed-requests", responses={200: Page[FailedRequestOut]}, summary="Requests that were answered by an error")
+@operation("failure.see")
+def list_failures(query: FailureQuery) -> Response:
+    """Newest first. Nothing that was sent is kept; what is older than SIFILMA_KEEP_FAILED_REQUESTS_DAYS is deleted."""
+    select, key = audit_queries.list_failures(context(), query.request_id or "", query.username or "")
+    return page_of(select, key, query, audit_queries.failures_out)
 
 
 @api.get("/audit/checkpoint", responses={200: CheckpointOut}, summary="The newest checkpoint of the log")

@@ -18,6 +18,7 @@ from sifilma.activation.requests import views as request_views
 from sifilma.activation.review import views as reviews
 from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
+from sifilma.audit_trail import failure_views as failures
 from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
@@ -41,12 +42,16 @@ from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
+from sifilma.reports.basis import views as basis_views
+from sifilma.reports.way import views as way_views
 from sifilma.resources import resources
+from sifilma.search import views as search
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
 from sifilma.web import assets, kept, kept_views, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
+from sifilma.web.operations import policy_of
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, kept_views.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
@@ -55,7 +60,7 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
-    access_review.blueprint,
+    access_review.blueprint, failures.blueprint, search.blueprint,
 )  # fmt: skip
 
 
@@ -66,14 +71,32 @@ def register(app: Flask) -> None:
     languages.register(app, _zone, _language)
     pages.register(app)
     kept.register(app)
+    way_views.register(app)
+    basis_views.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
-    app.jinja_env.globals.update(may=may, needs_code=needs_code, navigation=navigation, visitors=VISITORS, orders=list_views.orders)
+    app.jinja_env.globals.update(
+        may=may,
+        may_open=may_open,
+        needs_code=needs_code,
+        navigation=navigation,
+        visitors=VISITORS,
+        shown_list=list_views.shown_list,
+    )
 
 
 def may(operation: str) -> bool:
     """Return whether the signed-in user has a grant of the operation. Pages do not offer what the user may not do."""
     actor: Actor | None = g.get("actor")
     return actor is not None and (operation == Operation.SESSION_SELF or bool(grants(actor, Operation(operation))))
+
+
+def may_open(endpoint: str) -> bool:
+    """Return whether a guide may lead its reader to a page. Strangers sign in first, and are told then."""
+    actor: Actor | None = g.get("actor")
+    policy = policy_of(current_app.view_functions.get(endpoint))
+    if policy is None or actor is None or actor.is_system or policy.operation in (Operation.PUBLIC, Operation.SELF):
+        return True
+    return may(policy.operation)
 
 
 def needs_code(operation: str) -> bool:

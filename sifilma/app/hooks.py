@@ -21,6 +21,7 @@ from sifilma.oversight import region_imports
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
 from sifilma.resources import resources
+from sifilma.sign_in import authority
 from sifilma.web import metrics
 
 
@@ -30,6 +31,7 @@ def register() -> None:
     watch.register_signed("status_list", status_list.newest_moment_query)
     watch.register_signed("manifest", queries.newest_moment_query)
     rounds.register_walk("region", region_imports.compare_codes)
+    rounds.register_walk("user_account", authority.compare_versions)
     if measure_rows not in metrics.MEASURES:
         metrics.MEASURES.append(measure_rows)
     revocation.register_hooks()

@@ -6,13 +6,13 @@ and uploaded letters stay as they were issued (docs/operations.md, What is kept 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import click
-from sqlalchemy import ColumnElement, Select, delete, exists, func, select
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 
 from config.settings import Settings
 from sifilma.accounts.cli import users
@@ -21,6 +21,7 @@ from sifilma.activation.models import Revocation
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.cards.models import UnitKeyChange
 from sifilma.identity.models import AccountState, LoginSession, Person, User
 from sifilma.kernel import sealing
 from sifilma.kernel.context import Context
@@ -48,12 +49,12 @@ def leavers_query(ctx: Context, settings: Settings) -> Select[Person]:
 
 def _open_proposals() -> ColumnElement[bool]:
     """Return the condition of persons who have proposed something that waits, or whose account a waiting proposal is about."""
-    mine = [
+    mine = (
         exists().where(kind.proposed_by_person == Person.id, kind.state == ProposalState.PROPOSED)
-        for kind in (UserChange, Revocation, ReferenceChange)
-    ]
+        for kind in (UserChange, Revocation, ReferenceChange, UnitKeyChange)
+    )
     about = exists().where(UserChange.user_id == User.id, User.person_id == Person.id, UserChange.state == ProposalState.PROPOSED)
-    return mine[0] | mine[1] | mine[2] | about
+    return or_(*mine, about)
 
 
 def pseudonymise_leavers(ctx: Context, settings: Settings) -> int:
@@ -69,7 +70,7 @@ def pseudonymise_leavers(ctx: Context, settings: Settings) -> int:
 def _pseudonymise(ctx: Context, settings: Settings, person: Person) -> None:
     accounts = ctx.session.scalars(select(User).where(User.person_id == person.id).order_by(User.id)).all()
     act = record(ctx, Action.PERSON_PSEUDONYMISE, "person", person.id, organisation_id=accounts[0].organisation_id, count=len(accounts))
-    number = hashed(settings, person.claims or person.identity)
+    number = hashed(settings, person.id, person.claims or person.identity)
     # The act goes with the change: without it a trigger refuses to change who a person is.
     person.pseudonym_act_id, person.claims = act.id, None
     person.identity, person.id_number, person.name = FORMER + number, number[:40], f"Pengguna {number[:8]}"
@@ -79,9 +80,13 @@ def _pseudonymise(ctx: Context, settings: Settings, person: Person) -> None:
         _forget_account(ctx, user, f"former.{number[:12]}.{number_}")
 
 
-def hashed(settings: Settings, identity: str) -> str:
-    """Return the keyed hash (HMAC-SHA-256, hex) of an identity. Whoever has the key and a number can tell whether it was this one."""
-    return hmac.new(sealing.key(settings.secret("secret_key"), "pseudonym"), identity.encode(), hashlib.sha256).hexdigest()
+def hashed(settings: Settings, person_id: UUID, identity: str) -> str:
+    """Return the keyed hash (HMAC-SHA-256, hex) of an identity. Whoever has the key and a number can tell whether it was this person's.
+
+    The person's id goes in, because several rows may have had one identity: of somebody who left, came back and left again, and of
+    invitations that nobody took up.
+    """
+    return hmac.digest(sealing.key(settings.secret("secret_key"), "pseudonym"), f"{person_id}:{identity}".encode(), "sha256").hex()
 
 
 def _forget_account(ctx: Context, user: User, username: str) -> None:

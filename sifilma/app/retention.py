@@ -20,7 +20,7 @@ from sifilma.kernel.db import changed
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.idempotency import KEEP, IdempotencyKey
 from sifilma.notifications.models import Delivery, OutboxMessage, Reminder
-from sifilma.sign_in.models import PasskeyChallenge, SentCode
+from sifilma.sign_in.models import FailedRequest, PasskeyChallenge, SentCode
 
 # At most so many rows of a kind in one round: each is a transaction of its own.
 AT_ONCE = 500
@@ -63,6 +63,7 @@ RULES = (
     Rule("sent codes", SentCode.id, lambda settings: settings.keep_codes_days, lambda edge: SentCode.expires_at < edge),
     Rule("sessions", LoginSession.id, lambda settings: settings.keep_sessions_days, _old_session),
     Rule("messages", OutboxMessage.id, lambda settings: settings.keep_messages_days, _old_message),
+    Rule("failed requests", FailedRequest.id, lambda settings: settings.keep_failed_requests_days, lambda edge: FailedRequest.at < edge),
     Rule("reminders", Reminder.id, lambda settings: settings.keep_messages_days, lambda edge: Reminder.at < edge),
 )
 """In this order: codes go before the sessions and messages that they belong to."""

@@ -210,6 +210,8 @@ def _uuids(texts: Sequence[str]) -> Iterator[UUID]:
 
 def _seen(sent: Sequence[str]) -> dict[UUID, str]:
     """Return the digest that each request was shown with. Raise Invalid for none, for more than MOST, and for anything else than SEEN."""
+    if not sent:
+        raise Invalid("No request is chosen: choose at least one in the list.")
     found = [SEEN.fullmatch(one) for one in sent]
     if not 1 <= len(found) <= MOST:
         raise Invalid(say("From 1 to %(most)s requests are approved together.", most=MOST))

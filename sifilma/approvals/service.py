@@ -17,7 +17,7 @@ from sifilma.approvals.models import Approval, Requested
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.models import Person
-from sifilma.identity.permissions import Operation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel import field_notes
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
@@ -93,7 +93,7 @@ class Submissions:
         """
         hold(ctx.session, obj)  # otherwise two concurrent approvers would each see one approval
         self.require_approvable(ctx, obj, digest)
-        act = self.act(ctx, obj, "approve", digest=digest)
+        act = self.act(ctx, obj, "approve", note, digest=digest)
         make: Any = self.approval  # a mapped class: its constructor takes the columns
         given = make(person_id=ctx.actor.person_id, user_id=ctx.actor.user_id, digest=digest, note=note, at=ctx.now, act_id=act.id)
         setattr(given, f"{self.cycle.table}_id", obj.id)
@@ -256,6 +256,21 @@ def given(ctx: Context, obj: Any) -> list[Given]:
     query = select(Person.id, Person.name).where(Person.id.in_([approval.person_id for approval in now]))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [Given(names[approval.person_id], approval.at, approval.note) for approval in now]
+
+
+def offered(ctx: Context, requests: Requests[Any], request: Requested) -> frozenset[str]:
+    """Return what the actor may decide about a request that waits: some of `approve`, `verify`, `return`, `reject`."""
+    way, operations = requests.way, requests.operations
+    if request.state != way.waiting:
+        return frozenset()
+    objection, approver = way.objection(ctx, request), bool(grants(ctx.actor, operations.approve))
+    answers = {
+        "approve": approver and objection is None,
+        "reject": approver and objection in (None, Objection.APPROVED),  # who has approved may still find a fault
+        "verify": bool(grants(ctx.actor, operations.verify)) and request.verified_at is None,
+        "return": bool(grants(ctx.actor, operations.send_back)),
+    }
+    return frozenset(name for name, answer in answers.items() if answer)
 
 
 def seal(ctx: Context, obj: Any, content: dict[str, Any]) -> None:

@@ -84,7 +84,7 @@ def compare(contexts: Contexts, seconds: float = TURN_SECONDS) -> int:
     new, until = 0, time.monotonic() + seconds
     while True:
         with contexts() as ctx:
-            ctx.uow.begin_read()
+            ctx.uow.begin_snapshot()  # an act between two statements of a walk would look like a difference
             due = _due(ctx)
             if due is None:
                 return new

@@ -145,7 +145,7 @@ OBJECTS: dict[str, LazyString] = {
     "agreement": _("Agreement (PKS)"),
     "api_key": _("API key"),
     "boundary_layer": _("Boundary layer"),
-    "audit_entry": _("Entry of the record of acts"),
+    "audit_entry": _("Entry of the audit trail"),
     "card": _("SAM card"),
     "database": _("Database"),
     "destruction": _("Destruction"),

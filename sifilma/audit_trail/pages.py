@@ -1,28 +1,38 @@
-"""Audit entries for pages: names for acts, people and organisations, and the URL of the object's page."""
+"""Audit entries and failed requests for pages: names for acts, people and organisations, and the URL of the object's page."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
-from sqlalchemy import select
+from flask_babel import ngettext
+from sqlalchemy import String, cast, literal, select, union_all
 
+from sifilma.activation.models import Activation, ActivationRequest, Manifest, Token
 from sifilma.audit.models import AuditEntry
 from sifilma.audit.proofs import Inclusion, places_of
 from sifilma.audit.tree import ProofRefused, check_inclusion, leaf_hash
 from sifilma.audit_trail import labels, log_serializers
-from sifilma.cards.models import Card
+from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.destruction.models import Destruction
 from sifilma.documents.lists import Export
+from sifilma.handover.models import Handover
 from sifilma.identity.models import ApiKey, Organisation, Person, User
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
+from sifilma.kernel import errors
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.oversight.models import Agreement
+from sifilma.personalisation.models import PersonalisationRequest
+from sifilma.sign_in.models import FailedRequest
 from sifilma.web.pages import link_to
+from sifilma.web.texts import translate
 
 PAGES = {
     "activation": ("activated_pages.show", "activation_id"),
@@ -51,15 +61,19 @@ NEEDS = {
     "user": "users.see",
 }
 """The operation that somebody needs to open the page of an object."""
+Names = dict[tuple[str, str], str]
 ONLY_OWN = ("activation", "manifest")
 """Objects whose pages a province cannot open for its regencies, although it reads their audit entries."""
 
 
 @dataclass(frozen=True)
 class EntryLine:
-    """An entry with names: who acted (a person, or a program by its key), whose organisation it concerns, the URL of its object's page."""
+    """An entry with names: its object's (`name`: a UID, a number, a user name), who acted (a person, or a program by its key), whose
+    organisation it concerns, the URL of its object's page.
+    """
 
     entry: AuditEntry
+    name: str
     who: str
     username: str
     whose: str
@@ -85,6 +99,7 @@ EXPORT = Export(
         _("Time"): lambda line: line.entry.at,
         _("Act"): lambda line: labels.action(line.entry.action),
         _("Object"): lambda line: labels.object_kind(line.entry.object_kind),
+        _("UID, number or name"): lambda line: line.name,
         _("Object id"): lambda line: line.entry.object_id,
         _("User name"): lambda line: line.username,
         _("Name"): lambda line: line.who,
@@ -93,18 +108,73 @@ EXPORT = Export(
         _("Request number"): lambda line: line.entry.request_id,
         _("Entry"): lambda line: str(line.entry.id),
     },
+    counted=lambda number, words: ngettext("%(count)s entry", "%(count)s entries", number, count=words),
+    filters={"tindakan": "", "pengguna": "", "organisasi": "", "dari": "", "sampai": "", "objek": ""},
 )
 
 
-def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
-    """Return entries with their names, in at most five queries for all."""
-    users = _map(
-        ctx, select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id), User.id, [e.user_id for e in entries]
+TITLES = {
+    error.status: error.title
+    for error in (
+        errors.Forbidden, errors.NotFound, errors.Conflict, errors.TooLarge, errors.Invalid, errors.TooMany, errors.Unavailable,
+        errors.SifilmaError,
     )
-    keys = _map(ctx, select(ApiKey.id, ApiKey.name, ApiKey.prefix), ApiKey.id, [e.api_key_id for e in entries])
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FailureLine:
+    """A failed request with the name and user name of the person, or the program, whose it was; what the page called the error."""
+
+    of: FailedRequest
+    who: str
+    username: str
+    title: str
+
+
+FAILURES = Export(
+    "kejadian",
+    {
+        _("Request number"): lambda line: line.of.request_id,
+        _("Time"): lambda line: line.of.at,
+        _("User name"): lambda line: line.username,
+        _("Name"): lambda line: line.who,
+        _("Page or call"): lambda line: f"{line.of.method} {line.of.route}",
+        _("Status"): lambda line: line.of.status,
+        _("Error"): lambda line: line.title,
+        _("Kind of refusal"): lambda line: line.of.type,
+    },
+    counted=lambda number, words: ngettext("%(count)s failed request", "%(count)s failed requests", number, count=words),
+    filters={"kode": "", "pengguna": ""},
+)
+
+
+def failure_lines(ctx: Context, found: list[FailedRequest]) -> list[FailureLine]:
+    """Return failed requests with their names, in two queries for all."""
+    users, keys = _actors(ctx, found)
+    return [_failure_line(each, users, keys) for each in found]
+
+
+def _failure_line(found: FailedRequest, users: Any, keys: Any) -> FailureLine:
+    username, who = users.get(found.user_id, ("", ""))
+    if found.api_key_id is not None:
+        username, who = "", " · ".join(keys.get(found.api_key_id, ()))
+    return FailureLine(found, who, username, translate(TITLES.get(found.status, "")) or str(found.status))
+
+
+def _actors(ctx: Context, rows: Sequence[AuditEntry | FailedRequest]) -> tuple[Any, Any]:
+    """Return the user names and names of people, and the names and beginnings of API keys, by id."""
+    people = select(User.id, User.username, Person.name).join(Person, Person.id == User.person_id)
+    keys = select(ApiKey.id, ApiKey.name, ApiKey.prefix)
+    return _map(ctx, people, User.id, [row.user_id for row in rows]), _map(ctx, keys, ApiKey.id, [row.api_key_id for row in rows])
+
+
+def lines(ctx: Context, entries: list[AuditEntry]) -> list[EntryLine]:
+    """Return entries with their names, in at most six queries for all."""
+    users, keys = _actors(ctx, entries)
     owners = _map(ctx, select(Organisation.id, Organisation.name, Organisation.kind), Organisation.id, [e.organisation_id for e in entries])
-    uids, places = _uids(ctx, entries), places_of(ctx, [entry.id for entry in entries])
-    return [_line(ctx, entry, users, keys, owners, uids, places.get(entry.id)) for entry in entries]
+    names, places = _names(ctx, entries), places_of(ctx, [entry.id for entry in entries])
+    return [_line(ctx, entry, users, keys, owners, names, places.get(entry.id)) for entry in entries]
 
 
 def proven(ctx: Context, seq: int | None) -> Proven | None:
@@ -132,24 +202,54 @@ def _map(ctx: Context, query: Any, column: Any, ids: list[UUID | None]) -> dict[
     return {row[0]: (row[1], row[2]) for row in ctx.session.execute(query.where(column.in_(wanted)))} if wanted else {}
 
 
-def _uids(ctx: Context, entries: list[AuditEntry]) -> dict[str, str]:
-    """Return the UIDs of the cards among the objects, by id. The page of a card is addressed by its UID."""
-    ids = [UUID(entry.object_id) for entry in entries if entry.object_kind == "card"]
-    return {str(card_id): uid for card_id, uid in ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids)))} if ids else {}
+_CARD_OF: dict[str, Any] = {
+    "activation": select(Activation.id, Card.uid).join(Card, Card.id == Activation.card_id),
+    "manifest": select(Manifest.id, Card.uid).join(Card, Card.id == Manifest.card_id),
+    "token": select(Token.id, Card.uid).join(Card, Card.id == Token.card_id),
+}
+NAMES: dict[str, Any] = _CARD_OF | {
+    "activation_request": select(ActivationRequest.id, ActivationRequest.letter_number),
+    "agreement": select(Agreement.id, Agreement.number),
+    "card": select(Card.id, Card.uid),
+    "destruction": select(Destruction.id, Destruction.number),
+    "device_model": select(DeviceModel.id, DeviceModel.name),
+    "handover": select(Handover.id, Handover.number),
+    "organisation": select(Organisation.id, Organisation.name),
+    "personalisation_request": select(PersonalisationRequest.id, PersonalisationRequest.letter_number),
+    "unit": select(Unit.id, Unit.hardware_number),
+    "user": select(User.id, User.username),
+}
+"""By kind of object: what people call it by, such as the UID of a card or the number of a letter."""
 
 
-def _line(ctx: Context, entry: AuditEntry, users: Any, keys: Any, owners: Any, uids: dict[str, str], seq: int | None) -> EntryLine:
+def _names(ctx: Context, entries: list[AuditEntry]) -> Names:
+    """Return what people call the objects by, in one query: by kind and id. The page of a card is addressed by its UID."""
+    ids: dict[str, set[UUID]] = {}
+    for entry in entries:
+        if entry.object_kind in NAMES and len(entry.object_id) > 1:
+            ids.setdefault(entry.object_kind, set()).add(UUID(entry.object_id))
+    if not ids:
+        return {}
+    named = []
+    for kind, wanted in ids.items():
+        key, name = NAMES[kind].selected_columns
+        named.append(NAMES[kind].with_only_columns(literal(kind), key, cast(name, String)).where(key.in_(wanted)))
+    return {(kind, str(key)): name or "" for kind, key, name in ctx.session.execute(union_all(*named))}
+
+
+def _line(ctx: Context, entry: AuditEntry, users: Any, keys: Any, owners: Any, names: Names, seq: int | None) -> EntryLine:
     username, who = users.get(entry.user_id, ("", ""))
     if entry.api_key_id is not None:
         username, who = "", " · ".join(keys.get(entry.api_key_id, ()))
     whose = owners.get(entry.organisation_id, ("", ""))[0]
-    return EntryLine(entry, who, username, whose, _address(ctx, entry, uids), seq)
+    name = names.get((entry.object_kind, entry.object_id), "")
+    return EntryLine(entry, name, who, username, whose, _address(ctx, entry, name), seq)
 
 
-def _address(ctx: Context, entry: AuditEntry, uids: dict[str, str]) -> str:
+def _address(ctx: Context, entry: AuditEntry, name: str) -> str:
     if entry.object_kind in ONLY_OWN and not may_reach(ctx.actor, Operation(NEEDS[entry.object_kind]), entry.organisation_id):
         return ""
     # An entry without an object has the id `-`.
     endpoint, argument = PAGES.get(entry.object_kind, ("", ""))
-    key = uids.get(entry.object_id, "") if entry.object_kind == "card" else entry.object_id
+    key = name if entry.object_kind == "card" else entry.object_id
     return link_to(endpoint, **{argument: key}) if endpoint and len(key) > 1 else ""

@@ -1,4 +1,4 @@
-"""Which audit entries an actor may read."""
+"""Which audit entries, and which requests that failed, an actor may read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
+from sifilma.sign_in.models import FailedRequest
 from sifilma.web.links import API
 
 
@@ -40,6 +41,21 @@ class EntryOut(BaseModel):
     request_id: str
     data: dict[str, Any]
     links: dict[str, str] = {}
+
+
+class FailedRequestOut(BaseModel):
+    """A request that was answered by an error. `route` is the pattern of its address; `error` the class of the exception behind it."""
+
+    id: UUID
+    request_id: str
+    at: datetime
+    status: int
+    type: str
+    error: str
+    method: str
+    route: str
+    user_id: UUID | None
+    api_key_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,22 @@ def get_entry(ctx: Context, entry_id: UUID) -> AuditEntry:
     if found is None:
         raise NotFound()
     return found
+
+
+def list_failures(ctx: Context, request_id: str = "", username: str = "") -> Listing[FailedRequest]:
+    """Return the failed requests the actor may see, newest first, by the whole number and the whole user name; empty means any."""
+    whose = select(FailedRequest).outerjoin(User, User.id == FailedRequest.user_id)
+    query = scoped(whose, ctx.actor, Operation.FAILURE_SEE, User.organisation_id)
+    if request_id:
+        query = query.where(FailedRequest.request_id == request_id)
+    if username:
+        query = query.where(User.username == username.casefold())
+    return query, FailedRequest.id
+
+
+def failures_out(rows: list[FailedRequest]) -> list[FailedRequestOut]:
+    """Return failed requests for the API."""
+    return [FailedRequestOut(**{name: getattr(row, name) for name in FailedRequestOut.model_fields}) for row in rows]
 
 
 def entries_out(ctx: Context, rows: list[AuditEntry]) -> list[EntryOut]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, proposals
@@ -38,6 +39,8 @@ EXPORT = Export(
         _("State"): lambda line: state(line[0].state).name,
         _("Made"): lambda line: moment(line[0].made_at),
     },
+    counted=lambda number, words: ngettext("%(count)s proposal", "%(count)s proposals", number, count=words),
+    filters={"state": ""},
 )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
+from sifilma.audit.models import AuditEntry
 from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import CARD, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
 from sifilma.cards.proposals import open_changes
@@ -28,8 +30,11 @@ from sifilma.cards.unit_place import Standing, find_standing
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context
 from sifilma.kernel.field_notes import RETURNED, notes_of
-from sifilma.kernel.lifecycle import Stateful
+from sifilma.kernel.lifecycle import History, Stateful
 from sifilma.web.links import links
+
+WAITING = frozenset({"submitted", "proposed", "tested"})
+"""States in which an object waits for decisions, of which not each one moves it."""
 
 
 @dataclass(frozen=True)
@@ -208,24 +213,59 @@ def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
 
 
 def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
-    """Return the steps of an object, oldest first, with the names of those who took them. One query reads all names."""
-    taken = steps(ctx, kind, object_id)
-    query = select(User.id, Person.name, Organisation.name).join(Person, Person.id == User.person_id)
-    query = query.join(Organisation, Organisation.id == User.organisation_id).where(User.id.in_({step.user_id for step in taken}))
-    who = {user_id: f"{name} · {organisation}" for user_id, name, organisation in ctx.session.execute(query)}
-    fields = notes_of(ctx.session, taken)
-    return [
+    """Return the steps of an object, oldest first, with the names of those who took them, in at most three statements.
+
+    Decisions that moved nothing stand among them: the first of two approvals, and an operator's look.
+    """
+    query = _named(select(History, Person.name, Organisation.name), History.user_id)
+    query = query.where(History.object_kind == kind, History.object_id == object_id).order_by(History.id)
+    rows = ctx.session.execute(query).all()
+    fields = notes_of(ctx.session, [step for step, _, _ in rows])
+    found = [
         TimelineStep(
             at=step.at,
             from_state=step.from_state,
             to_state=step.to_state,
             note=step.note,
-            who=who.get(step.user_id, "") if step.user_id else "",
+            who=_who(name, of),
             act=step.act_id,
             fields=fields.get(step.act_id, {}),
         )
-        for step in taken
+        for step, name, of in rows
     ]
+    if not WAITING & {step.to_state for step in found}:
+        return found
+    return sorted([*found, *_decisions(ctx, kind, object_id, {step.act for step in found})], key=lambda step: step.at)
+
+
+def _decisions(ctx: Context, kind: str, object_id: UUID, known: set[UUID]) -> list[TimelineStep]:
+    """Return the approvals and looks at an object whose acts are not `known` as steps, as steps of their own."""
+    query = _named(select(AuditEntry, Person.name, Organisation.name), AuditEntry.user_id)
+    query = query.where(AuditEntry.object_kind == kind, AuditEntry.object_id == str(object_id))
+    query = query.where(or_(AuditEntry.action.endswith(".approve"), AuditEntry.action.endswith(".verify"))).order_by(AuditEntry.id)
+    return [
+        TimelineStep(
+            at=entry.at,
+            from_state="",
+            to_state="approval_given" if entry.action.endswith(".approve") else "verified",
+            note=entry.data.get("note", ""),
+            who=_who(name, of),
+            act=entry.id,
+            fields={},
+        )
+        for entry, name, of in ctx.session.execute(query)
+        if entry.id not in known
+    ]
+
+
+def _named(query: Any, user_id: Any) -> Any:
+    """Join whoever has the account `user_id`, and their organisation."""
+    query = query.outerjoin(User, User.id == user_id).outerjoin(Person, Person.id == User.person_id)
+    return query.outerjoin(Organisation, Organisation.id == User.organisation_id)
+
+
+def _who(name: str | None, organisation: str | None) -> str:
+    return f"{name} · {organisation}" if name else ""
 
 
 def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> TimelineStep | None:

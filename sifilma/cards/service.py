@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Exists, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Exists, Select, exists, false, or_, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
+from sifilma.cards.identifiers import normalise_pcid, normalise_uid
 from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit, UnitKeyChange
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
@@ -64,6 +65,23 @@ def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Sel
         Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id
     )
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
+
+
+def named_cards_query(ctx: Context, uid: str) -> Select[Card]:
+    """Return a query of the card of this UID, if the actor may see it. Text that is no UID gives none."""
+    try:
+        return cards_query(ctx).where(Card.uid == normalise_uid(uid))
+    except ValueError:
+        return cards_query(ctx).where(false())
+
+
+def named_units_query(ctx: Context, number: str) -> Select[Unit]:
+    """Return a query of the units with this hardware number or PCID that the actor may see. Numbers are unique within an organisation."""
+    try:
+        same = Unit.pcid == normalise_pcid(number)
+    except ValueError:
+        same = Unit.hardware_number == re.sub(r"\s", "", number).upper()
+    return units_query(ctx).where(same)
 
 
 def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, pcid, proposals, service
@@ -42,6 +43,8 @@ EXPORT = Export(
         _("PCID"): lambda unit: unit.pcid or "",
     },
     orders={"nomor": (_("Hardware number"), Unit.hardware_number)},
+    counted=lambda number, words: ngettext("%(count)s unit", "%(count)s units", number, count=words),
+    filters={"q": "", "state": "", "model": ""},
 )
 
 
@@ -98,7 +101,7 @@ def register_file() -> AnyResponse:
         units = import_table.read_units(ctx, upload("units"), resources().settings.batch_max_rows)
         _require_fresh(units.values())
         service.save_units(ctx, units)
-        return seen("unit_pages.index", "registered")
+        return seen("unit_pages.index", "registered", jumlah=len(units))
     return _file_form(form)
 
 

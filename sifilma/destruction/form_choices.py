@@ -43,7 +43,7 @@ class Lot:
 def lots(ctx: Context) -> list[Lot]:
     """Return the lots that the actor may propose, the largest first; at most MOST_LOTS."""
     query = (
-        _free(ctx)
+        free_cards_query(ctx)
         .with_only_columns(Card.holder_id, Organisation.name, Card.state, func.count())
         .join(Organisation, Organisation.id == Card.holder_id)
         .group_by(Card.holder_id, Organisation.name, Card.state)
@@ -61,7 +61,7 @@ def chosen(all_lots: Sequence[Lot], key: str) -> Lot | None:
 
 def cards_in(ctx: Context, lot: Lot) -> list[CardOut]:
     """Return the cards of a lot by UID, at most as many as one destruction may name."""
-    query = _free(ctx).where(Card.holder_id == lot.holder_id, Card.state == lot.cause)
+    query = free_cards_query(ctx).where(Card.holder_id == lot.holder_id, Card.state == lot.cause)
     return cards_out(ctx, list(ctx.session.scalars(query.order_by(Card.uid).limit(MOST_CARDS))))
 
 
@@ -79,6 +79,7 @@ def may_be_proposed(ctx: Context, card: Card) -> bool:
     )
 
 
-def _free(ctx: Context) -> Select[Card]:
+def free_cards_query(ctx: Context) -> Select[Card]:
+    """Return a query of the cards that the actor may propose to destroy: broken, in no open destruction, and not on their way."""
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
     return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards_query()), Card.id.not_in(cards_on_their_way_query()))

@@ -28,7 +28,7 @@ from sifilma.destruction.queries import cards_of
 from sifilma.destruction.schemas import DestructionIn, RecordIn
 from sifilma.documents import issued_papers
 from sifilma.documents.models import Document
-from sifilma.documents.numbering import next_number
+from sifilma.documents.numbering import next_number, plain_number
 from sifilma.documents.service import Upload, keep_photo
 from sifilma.handover.service import cards_on_their_way_query
 from sifilma.identity.permissions import Operation
@@ -65,6 +65,11 @@ def list_destructions(ctx: Context, state: str | None, cause: str | None = None,
     if cause:
         query = query.where(Destruction.cause == cause)
     return (_with_text(query, text) if text else query), Destruction.id
+
+
+def numbered_query(ctx: Context, number: str) -> Select[Destruction]:
+    """Return a query of the destruction whose Berita Acara has this number, if the actor may see it."""
+    return destructions_query(ctx).where(Destruction.number == plain_number(number))
 
 
 def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted
@@ -41,6 +43,8 @@ EXPORT = Export(
         _("Proposed"): lambda one: moment(one.created_at),
         _("Carried out"): lambda one: moment(one.executed_at) if one.executed_at else "",
     },
+    counted=lambda number, words: ngettext("%(count)s destruction", "%(count)s destructions", number, count=words),
+    filters={"text": "", "state": "", "cause": ""},
 )
 
 
@@ -57,9 +61,9 @@ def index() -> Response:
 @blueprint.get("/usul")
 @operation("destruction.propose")
 def new() -> Response:
-    """Show the form of a proposal, with the cards that can be named."""
+    """Show the form of a proposal, with the cards that can be named. With `semua` all cards of the lot are chosen."""
     form = Form.begun()
-    return _proposal(form if form.values else Form(request.args))
+    return _proposal(form) if form.values else _proposal(Form(MultiDict(request.args)), all_chosen="semua" in request.args)
 
 
 @blueprint.post("/usul")
@@ -73,11 +77,14 @@ def propose() -> AnyResponse:
     return _proposal(form)
 
 
-def _proposal(form: Form) -> Response:
+def _proposal(form: Form, *, all_chosen: bool = False) -> Response:
     ctx = context()
     lots = form_choices.lots(ctx)
     lot = form_choices.chosen(lots, form.get("lot"))
-    return form.again("destruction/propose.html", lots=lots, lot=lot, cards=form_choices.cards_in(ctx, lot) if lot else [])
+    cards = form_choices.cards_in(ctx, lot) if lot else []
+    if all_chosen:
+        form.values.setlist("cards", [card.uid for card in cards])
+    return form.again("destruction/propose.html", lots=lots, lot=lot, cards=cards)
 
 
 @blueprint.get("/<uuid:destruction_id>")

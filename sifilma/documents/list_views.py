@@ -1,25 +1,68 @@
-"""Show lists on pages: filtered, paged at constant cost, and exported in the same filter and order."""
+"""Show lists on pages: counted, filtered, sorted, paged at constant cost, and exported in the same filter and order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from flask import Response, g, make_response, render_template, request
+from flask import Response, current_app, g, make_response, render_template, request
 from flask_babel import format_decimal, gettext
 
 from sifilma.documents.lists import WRITERS, Columns, Export, long_table
+from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.kernel import paging
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.errors import Invalid, Unavailable
-from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Listing, Order
+from sifilma.kernel.paging import MOST_COUNTED, NEWEST_FIRST, OLDEST_FIRST, Listing, Order, Page
 from sifilma.resources import resources
+from sifilma.web.operations import policy_of
 from sifilma.web.requests import context
 from sifilma.web.streams import RETRY_AFTER, place
 
 ROWS_A_PAGE = 25
 Show = Callable[[list[Any]], Iterable[Any]]
 AGE, DOWNWARDS = "usia", "-"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An order that a list can have: its name in URLs, its words, the column's name in URLs, and whether it is the present order."""
+
+    name: str
+    words: str
+    column: str
+    upwards: bool
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the macros of a list say around its rows (`web/macros.html`).
+
+    `total` is the number of rows in words, empty where they were not counted. `names` are the filters that the list knows, `chosen` those
+    that are set. `limited`: the actor sees a part of what there is. `behind`: the page lies behind the first one.
+    """
+
+    total: str = ""
+    orders: tuple[Choice, ...] = ()
+    names: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    limited: bool = False
+    behind: bool = False
+
+    def heading(self, column: str) -> tuple[str, str] | None:
+        """Return the value of `aria-sort` for a column, empty if it is not sorted by, and the name of the order that a click gives.
+
+        A first click sorts upwards, or the other way round than now. Return None if the list cannot be sorted by the column.
+        """
+        of = [choice for choice in self.orders if choice.column == column]
+        now = next((choice for choice in of if choice.chosen), None)
+        other = next((choice for choice in of if choice.upwards is not (now is not None and now.upwards)), None)
+        if other is None:
+            return None
+        return ("" if now is None else "ascending" if now.upwards else "descending"), other.name
 
 
 def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
@@ -29,21 +72,50 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, 
     `items` and `next`. Raise Invalid for an unknown order or format.
     """
     choices = _orders(export.orders, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
-    chosen = request.args.get("urut", "")
-    if chosen not in choices:
+    name = request.args.get("urut", "")
+    if name not in choices:
         raise Invalid.field("urut", "This list has no such order.")
-    order, wanted = choices[chosen][1], request.args.get("unduh")
+    order, wanted = choices[name][1], request.args.get("unduh")
     if wanted:
         return _file(wanted, listing, show, export, order)
-    g.orders = [(name, words, name == chosen) for name, (words, _order) in choices.items()]
     found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), order=order)
+    orders = tuple(
+        Choice(each, words, each.removeprefix(DOWNWARDS) or AGE, one.upwards, each == name) for each, (words, one) in choices.items()
+    )
+    surround(export, total=_total(listing, export, found), orders=orders)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
 
-def orders() -> list[tuple[str, str, bool]]:
-    """Return the orders of this page's list: name, words, and whether it is the present one. For the macro of filters."""
-    found: list[tuple[str, str, bool]] = g.get("orders", [])  # what `answer` left there
+def surround(export: Export, *, total: str = "", orders: tuple[Choice, ...] = ()) -> None:
+    """Keep what the macros of this page's list say. `answer` does; a page that shows sums in place of rows calls it by itself."""
+    chosen = tuple(name for name, usual in export.filters.items() if request.args.get(name, "").strip() not in ("", usual))
+    g.shown_list = Shown(total, orders, tuple(export.filters), chosen, _is_limited(), bool(request.args.get("cursor")))
+
+
+def shown_list() -> Shown:
+    """Return what the macros say of this page's list."""
+    found: Shown = g.get("shown_list", Shown())
     return found
+
+
+def _total(listing: Listing[Any], export: Export, found: Page[Any]) -> str:
+    """Return how many rows there are, in words. Rows that are all on the first page are not counted again."""
+    whole = found.next is None and not request.args.get("cursor")
+    number = len(found.items) if whole else paging.count(context().session, listing)
+    return export.counted(number, at_most(number, MOST_COUNTED))
+
+
+def at_most(number: int, most: int) -> str:
+    """Return a number in words, of which it is known only that it is greater if it is greater than `most`."""
+    return gettext("More than %(number)s", number=format_decimal(most)) if number > most else str(format_decimal(number))
+
+
+def _is_limited() -> bool:
+    """Return whether the actor sees only a part of what lists of this kind hold."""
+    policy = policy_of(current_app.view_functions.get(request.endpoint or ""))
+    if policy is None or policy.operation not in set(Operation):
+        return False
+    return not any(grant.scope is Scope.ALL for grant in grants(context().actor, Operation(policy.operation)))
 
 
 def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:
@@ -51,9 +123,18 @@ def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:
     newest, oldest = (gettext("Newest first"), NEWEST_FIRST), (gettext("Oldest first"), OLDEST_FIRST)
     found = {"": oldest, DOWNWARDS + AGE: newest} if usual is OLDEST_FIRST else {"": newest, AGE: oldest}
     for name, (words, column) in columns.items():
-        found[name] = gettext("%(column)s, ascending", column=words), Order(column, upwards=True)
-        found[DOWNWARDS + name] = gettext("%(column)s, descending", column=words), Order(column)
+        up, down = _directions(column.type.python_type, str(words))
+        found[name], found[DOWNWARDS + name] = (up, Order(column, upwards=True)), (down, Order(column))
     return found
+
+
+def _directions(kind: type[Any], column: str) -> tuple[str, str]:
+    """Return the words for the two directions of an order by a column of this type, upwards first."""
+    if issubclass(kind, str):
+        return gettext("%(column)s, A to Z", column=column), gettext("%(column)s, Z to A", column=column)
+    if issubclass(kind, date):  # moments too
+        return gettext("%(column)s, oldest first", column=column), gettext("%(column)s, newest first", column=column)
+    return gettext("%(column)s, ascending", column=column), gettext("%(column)s, descending", column=column)
 
 
 def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, order: Order) -> Response:

@@ -25,6 +25,8 @@ WRITERS = {
     "xlsx": (xlsx_parts, XLSX_TYPE),
 }
 FORMS = {"csv": csv_table, "xlsx": xlsx_table}
+Counted = Callable[[int, str], str]
+"""How many rows a list has, in words: from the number, which chooses singular or plural, and the number in words."""
 Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
 """The orders of a list besides its age: a name for URLs, the words of the column's heading, and the column."""
 
@@ -33,7 +35,9 @@ Columns = Mapping[str, tuple[object, InstrumentedAttribute[Any]]]
 class Export:
     """A list as a file: its name, a function per column that gives an item's cell, and the list's orders.
 
-    `most` is the greatest number of rows; `seconds` is how long reading them may take.
+    `most` is the greatest number of rows; `seconds` is how long reading them may take. `counted` says how many rows there are.
+
+    `filters` are the names in URLs of what the list is filtered by, each with its usual value, which counts as no filter.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Export:
     most: int = MOST_EXPORTED
     orders: Columns = field(default_factory=dict)
     seconds: float = SECONDS
+    counted: Counted = field(kw_only=True)
+    filters: Mapping[str, str] = field(default_factory=dict)
 
 
 def ages() -> list[tuple[str, str]]:

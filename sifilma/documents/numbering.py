@@ -69,6 +69,11 @@ def next_number(session: Session, now: datetime, series: str, issuer: Organisati
     return "/".join(filter(None, (filed, f"{number:04d}", series, code, ROMAN[today.month - 1], str(today.year))))
 
 
+def plain_number(typed: str) -> str:
+    """Return a number as it is given and compared: in capitals, without white space."""
+    return "".join(typed.split()).upper()
+
+
 def _code(session: Session, issuer: Organisation) -> str:
     """Return the issuer's code, empty for the directorate. The first of its paper gives it one that no other has."""
     if issuer.kind == OrganisationKind.DIRECTORATE:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Integer, and_, case, cast, func, literal, or_, select
 
-from sifilma.accounts.models import ACCEPTS, heads_too_soon_sql, kin_sql
+from sifilma.accounts.models import ACCEPTS, AccountConsent, heads_too_soon_sql, kin_sql
 from sifilma.fsck.dialects import bare, dashed, fact, later, newest_entry
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Broken, Snapshot, broken
@@ -404,9 +404,16 @@ def _links(now: Snapshot) -> Iterator[Broken]:
     about = and_(ENTRY.c.object_kind == "user", ENTRY.c.object_id == dashed(Invitation.user_id))
     invited = select(ENTRY.c.id).where(about, ENTRY.c.action == "user.invite").exists()
     used = select(ENTRY.c.id).where(about, ENTRY.c.action == "user.enrol", ENTRY.c.id > Invitation.id).exists()
+    # Each of these acts lets the links of before lapse. Their entry has the moment of the act, as the link that it makes.
+    ended = select(ENTRY.c.id).where(about, ENTRY.c.action.in_(("user.invite", "user.disable")), ENTRY.c.at > Invitation.created_at)
+    consent = select(ENTRY.c.id).join(AccountConsent, ENTRY.c.object_id == dashed(AccountConsent.id))
+    consent = consent.where(AccountConsent.user_id == Invitation.user_id, ENTRY.c.action == "user.consent_accept")
+    accepted = consent.where(ENTRY.c.at > Invitation.created_at).correlate(Invitation)
     standing = select(Invitation.id).where(*Invitation.standing(now.now))
     yield from now.find("invitation", standing.where(~invited), "stands, and no act made it")
     yield from now.find("invitation", standing.where(used), "stands, and its account was taken up since")
+    over = or_(ended.exists(), accepted.exists())
+    yield from now.find("invitation", standing.where(over), "stands, and an act let it lapse")
 
 
 def _recovery_codes(now: Snapshot) -> Iterator[Broken]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import and_, exists, select
+from sqlalchemy import Integer, and_, cast, exists, func, select
 
 from sifilma.access_review.models import AccessReviewLine, Outcome
 from sifilma.access_review.service import digest_of
@@ -230,7 +230,27 @@ def access_review(now: Snapshot) -> Found:
         " WHERE u.organisation_id <> v.organisation_id",
         "is an account of another organisation than its review",
     )
+    yield from _opened(now)
     yield from _digests(now)
+
+
+def _opened(now: Snapshot) -> Iterator[Broken]:
+    """What the entries of opening and lapsing say: a review that is planted as done, or loses a line, would confirm somebody."""
+    review, line, entry = bare("access_review"), bare("access_review_line"), bare("audit_entry")
+    lines = select(func.count()).where(line.c.review_id == review.c.id).scalar_subquery()
+    about = and_(entry.c.object_kind == "access_review", entry.c.object_id == dashed(review.c.id))
+    is_said = and_(about, entry.c.at == review.c.opened_at, cast(fact(entry.c.data, "count"), Integer) == lines)
+    yield from now.find(
+        "access_review",
+        select(review.c.id).where(~exists().where(is_said, entry.c.action == str(Action.ACCESS_REVIEW_OPEN))),
+        "was not opened at that moment over so many accounts",
+    )
+    by_time = exists().where(about, entry.c.id == line.c.act_id, entry.c.action == str(Action.ACCESS_REVIEW_LAPSE))
+    yield from now.find(
+        "access_review_line",
+        select(line.c.id).join(review, review.c.id == line.c.review_id).where(line.c.outcome == str(Outcome.LAPSED), ~by_time),
+        "lapsed, and no act let its review lapse",
+    )
 
 
 def _digests(now: Snapshot) -> Iterator[Broken]:

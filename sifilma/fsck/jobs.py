@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, exists, or_, select
 
-from sifilma.fsck.dialects import bare
+from sifilma.fsck.dialects import bare, dashed
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 from sifilma.jobs.models import ENDED_SQL
@@ -77,8 +77,12 @@ def idle(now: Snapshot) -> Found:
 
 @in_snapshot("job-result", "What a row made is there, made for the organisation of its job, by whoever began it.")
 def result(now: Snapshot) -> Found:
-    """Check what the rows made. The database lets each activation belong to one row at most."""
-    job, row, made = bare("job"), bare("job_row"), bare("activation")
+    """Check who began the job, and what the rows made. The database lets each activation belong to one row at most."""
+    job, entry = bare("job"), bare("audit_entry")
+    about = and_(entry.c.object_kind == "job", entry.c.object_id == dashed(job.c.id), entry.c.action == "job.begin")
+    by = and_(entry.c.user_id.is_not_distinct_from(job.c.user_id), entry.c.api_key_id.is_not_distinct_from(job.c.api_key_id))
+    yield from now.find("job", select(job.c.id).where(~exists().where(about, by)), "acts for somebody who did not begin it")
+    row, made = bare("job_row"), bare("activation")
     results = select(job.c.id, row.c.number).join(row, and_(row.c.job_id == job.c.id, row.c.result_id.is_not(None)))
     results = results.outerjoin(made, made.c.id == row.c.result_id)
     yield from now.find(

@@ -39,6 +39,7 @@ class Receiver:
 class Lot:
     """The cards of one personalisation request, named by its letter."""
 
+    request_id: UUID
     letter_number: str
     letter_date: date
     cards: list[CardOut] = field(default_factory=list)
@@ -70,8 +71,17 @@ def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
     rows = ctx.session.execute(query).all()
     made: dict[UUID, Lot] = {}
     for row, shown in zip(rows, cards_out(ctx, [row.Card for row in rows]), strict=True):
-        made.setdefault(row.Card.personalisation_request_id, Lot(row.letter_number, row.letter_date)).cards.append(shown)
+        made.setdefault(
+            row.Card.personalisation_request_id, Lot(row.Card.personalisation_request_id, row.letter_number, row.letter_date)
+        ).cards.append(shown)
     return list(made.values())
+
+
+def find_receiver(ctx: Context, request_id: UUID) -> UUID | None:
+    """Return the organisation to which the actor's organisation hands over the cards of a request, or None if none of them is ready."""
+    query = select(_next_owner(ctx)).join(Card, Card.personalisation_request_id == PersonalisationRequest.id)
+    found: UUID | None = ctx.session.scalar(query.where(PersonalisationRequest.id == request_id, *_ready(ctx)).limit(1))
+    return found
 
 
 def suggested(ctx: Context, receiver_id: UUID) -> dict[str, str]:

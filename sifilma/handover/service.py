@@ -17,7 +17,7 @@ from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
 from sifilma.documents import issued_papers
 from sifilma.documents.letterhead import seat
-from sifilma.documents.numbering import next_number
+from sifilma.documents.numbering import next_number, plain_number
 from sifilma.handover import bast
 from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
 from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
@@ -53,6 +53,11 @@ def list_handovers(ctx: Context, state: str | None, number: str | None = None) -
     if number:
         query = query.where(Handover.number.icontains(number, autoescape=True))
     return (query.where(Handover.state == state) if state else query), Handover.id
+
+
+def numbered_query(ctx: Context, number: str) -> Select[Handover]:
+    """Return a query of the handover with this number, if the actor may see it."""
+    return handovers_query(ctx).where(Handover.number == plain_number(number))
 
 
 def get_handover(ctx: Context, handover_id: UUID) -> Handover:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,7 +17,7 @@ from sifilma.documents.file_views import paper
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF
 from sifilma.handover import bast, form_choices, service
-from sifilma.handover.models import HANDOVER, HandoverState
+from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
@@ -38,6 +39,9 @@ EXPORT = Export(
         _("Cards"): lambda handover: handover.count,
         _("State"): lambda handover: str(state(handover.state).name),
     },
+    orders={"nomor": (_("Number"), Handover.number)},
+    counted=lambda number, words: ngettext("%(count)s BAST", "%(count)s BASTs", number, count=words),
+    filters={"number": "", "state": ""},
 )
 STATES = [str(name) for name in HandoverState]
 SIGNATORIES = ("issuer_signatory", "receiver_signatory")
@@ -57,9 +61,17 @@ def index() -> Response:
 @blueprint.get("/buat")
 @operation("handover.issue")
 def new() -> Response:
-    """Show the form: the receiver is chosen first, then the cards that wait for it. Place and signatories are suggested."""
-    form = Form.begun()
-    return _form(form) if form.values else _form(Form(MultiDict(request.args)), suggests=True)
+    """Show the form: the receiver is chosen first, then the cards that wait for it. Place and signatories are suggested.
+
+    `permohonan` names a personalisation request: its receiver and its cards are chosen then.
+    """
+    left = Form.begun()
+    if left.values:
+        return _form(left)
+    form, asked = Form(MultiDict(request.args)), request.args.get("permohonan", type=UUID)
+    if asked and (receiver := form_choices.find_receiver(context(), asked)):
+        form.values["to"] = str(receiver)
+    return _form(form, suggests=True, of=asked)
 
 
 @blueprint.post("/buat")
@@ -107,13 +119,15 @@ def _page(handover_id: UUID, form: Form) -> Response:
     )
 
 
-def _form(form: Form, *, suggests: bool = False) -> Response:
+def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Response:
     ctx = context()
     receivers = form_choices.receivers(ctx)
     chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
     lots = form_choices.lots(ctx, chosen.id) if chosen else []
     if suggests and chosen:
         form.values.update(form_choices.suggested(ctx, chosen.id))
+    if of:
+        form.values.setlist("cards", [card.uid for lot in lots if lot.request_id == of for card in lot.cards])
     return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 

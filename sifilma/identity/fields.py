@@ -23,6 +23,8 @@ COUNTRY = "ID"
 LONGEST_NUMBER = 40
 _GROUPING = re.compile(r"[\s.\-]+")  # how people group the digits of a NIP or NRP
 _DIGITS = {IdKind.NIP: 18, IdKind.NRP: 8}
+_BETWEEN = re.compile(r"[./-]")  # the signs that an employee number may have between its letters and digits
+_SIXTEEN = re.compile(r"(?<!\d)\d{16}(?!\d)")
 _EMPLOYEE = re.compile(r"[A-Za-z0-9./-]{1,40}")
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
 NIK_DIGITS = 16
@@ -51,7 +53,8 @@ def id_number(kind: IdKind, typed: str) -> str:
     if not fits:
         raise ValueError(NUMBER_WORDS[kind])
     number = number.upper()
-    if is_nik(_GROUPING.sub("", number)):
+    # Between other signs too: `352014/010790/0001`, `NIK3520140107900001`.
+    if any(map(is_nik, _SIXTEEN.findall(_BETWEEN.sub("", number)))):
         raise ValueError(NO_NIK)
     return number
 
@@ -109,9 +112,14 @@ def email_address(typed: str) -> str:
         raise ValueError(say("This is no e-mail address. Write it as name@office.go.id.")) from None
 
 
+def user_name_plain(typed: str) -> str:
+    """Return a user name as it is compared, NFKC in lower case, whether or not there could be such a one."""
+    return unicodedata.normalize("NFKC", typed).strip().casefold()
+
+
 def user_name(typed: str) -> str:
-    """Return a user name in lower case. Raise ValueError for one with other characters than a-z, 0-9, dot, dash, underscore."""
-    name = unicodedata.normalize("NFKC", typed).strip().casefold()
+    """Return a user name as it is kept. Raise ValueError for one with other characters than a-z, 0-9, dot, dash, underscore."""
+    name = user_name_plain(typed)
     if not _USERNAME.fullmatch(name):
         raise ValueError(say("A user name has 3 to 60 of a-z, 0-9, dot, dash, underscore."))
     return name

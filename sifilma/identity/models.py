@@ -61,6 +61,7 @@ class Organisation(Recorded, Base):
     __table_args__ = (
         CheckConstraint("kind IN ({})".format(", ".join(f"'{k.value}'" for k in OrganisationKind)), name="kind"),
         UniqueConstraint("kind", "name"),
+        Index(None, "name", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

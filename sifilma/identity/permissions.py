@@ -83,6 +83,7 @@ class Operation(StrEnum):
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_EXPORT = "audit.export"
+    FAILURE_SEE = "failure.see"
     CLOCK_ACCEPT = "clock.accept"
 
 
@@ -187,6 +188,7 @@ _TABLE: dict[Operation, str] = {
     Operation.AUDIT_READ: "O  O  A  -  -   O  O  J  O   -",
     Operation.AUDIT_VERIFY: "-  -  A! -  -   -  -  -  -   -",
     Operation.AUDIT_EXPORT: "-  -  A! -  -   O  O  J  O   -",
+    Operation.FAILURE_SEE: "-  A  A  A  -   -  -  -  -   -",
     Operation.CLOCK_ACCEPT: "A! A! -  A! -   -  -  -  -   -",
 }
 

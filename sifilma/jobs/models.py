@@ -151,10 +151,12 @@ triggers.guard(
     "NOT EXISTS (SELECT 1 FROM job_row r WHERE r.job_id = OLD.job_id AND r.number = OLD.number)",
     "job_line: a row leaves when it has its result",
 )
+# Whoever a job acts for began it.
+triggers.immutable("job", "id", "kind", "organisation_id", "user_id", "api_key_id", "subject_id", "total", "created_at")
 triggers.guard(
     "job_forward",
     "job",
     "UPDATE",
-    "NEW.done < OLD.done OR NEW.total <> OLD.total OR NEW.organisation_id <> OLD.organisation_id OR NEW.kind <> OLD.kind",
-    "job: what is done stays done, of the same file",
+    "NEW.done < OLD.done",
+    "job: what is done stays done",
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import attempted
@@ -40,6 +41,8 @@ EXPORT = Export(
         _("Begun by"): lambda line: line.who,
         _("Organisation"): lambda line: line.organisation,
     },
+    counted=lambda number, words: ngettext("%(count)s file", "%(count)s files", number, count=words),
+    filters={"state": ""},
 )
 
 

@@ -21,14 +21,14 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.exc import StaleDataError
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.audit.models import Action
+from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation, grants
@@ -286,10 +286,17 @@ def _end(taken: Taken, state: JobState, note: str = "") -> None:
 def on_behalf(ctx: Context, taken: Taken) -> Context:
     """Return the Context of the person or API key that began the job. Raise Barred if they may not do this any more."""
     job = taken.job
-    actor = find_actor(ctx, job.user_id, job.api_key_id)
+    actor = find_actor(ctx, job.user_id, job.api_key_id) if _is_begun(ctx, job) else None
     if actor is None or actor.organisation_id != job.organisation_id or not grants(actor, KINDS[job.kind].operation):
         raise Barred
     return replace(ctx, actor=actor, request_id=str(job.id))
+
+
+def _is_begun(ctx: Context, job: Job) -> bool:
+    """Return whether whom the row names began the job. If SQL has put another there, they would act without knowing."""
+    by = (AuditEntry.user_id.is_not_distinct_from(job.user_id), AuditEntry.api_key_id.is_not_distinct_from(job.api_key_id))
+    about = (AuditEntry.object_kind == JOB.kind, AuditEntry.object_id == str(job.id), AuditEntry.action == Action.JOB_BEGIN)
+    return bool(ctx.session.scalar(select(exists().where(*about, *by))))
 
 
 def settled_numbers(ctx: Context, job: Job) -> set[int]:

@@ -12,13 +12,15 @@ from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
 MAX_LIMIT = 200
+MOST_COUNTED = 10_000
+"""Rows up to which the rows of a list are counted: more take as long to count as to read."""
 WALKED = 500
 """Rows of a list that `walk` has in memory at a time."""
 Listing: TypeAlias = tuple[Select[T], InstrumentedAttribute[UUID]]
@@ -65,6 +67,13 @@ def page(
     more = len(rows) > limit
     rows = rows[:limit]
     return Page(rows, _encode([getattr(rows[-1], column.key) for column in columns]) if more else None)
+
+
+def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> int:
+    """Return the number of rows of a list, or `most` + 1 if there are more than `most`."""
+    query, key = listing
+    keys = query.with_only_columns(key).order_by(None).limit(most + 1).subquery()
+    return session.scalars(select(func.count()).select_from(keys)).one()
 
 
 def walk(session: Session, listing: Listing[Any], order: Order, most: int) -> Generator[Sequence[Any], None, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 
 from sifilma.documents.lists import Export
 from sifilma.identity.models import User
@@ -79,4 +80,6 @@ EXPORT = Export(
         _("Tries"): lambda line: line.message.tries,
         _("What went wrong"): lambda line: line.reason,
     },
+    counted=lambda number, words: ngettext("%(count)s message", "%(count)s messages", number, count=words),
+    filters={"nama": "", "state": "", "saluran": "", "jenis": ""},
 )

@@ -8,6 +8,7 @@ from datetime import date
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from sqlalchemy import func, or_, select
 
 from sifilma.approvals.four_eyes import Objection
@@ -37,6 +38,8 @@ EXPORT = Export(
         _("TKDN valid until"): lambda line: line.tkdn.until or "",
     },
     orders={"nama": (_("Model"), DeviceModel.name)},
+    counted=lambda number, words: ngettext("%(count)s model", "%(count)s models", number, count=words),
+    filters={"q": "", "state": ""},
 )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts.schemas import OrganisationIn
@@ -38,6 +39,8 @@ EXPORT = Export(
         _("Proposed by"): lambda one: one[1],
         _("Proposed"): lambda one: moment(one[0].proposed_at),
     },
+    counted=lambda number, words: ngettext("%(count)s proposal", "%(count)s proposals", number, count=words),
+    filters={"state": "", "kind": ""},
 )
 
 

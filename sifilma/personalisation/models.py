@@ -74,6 +74,7 @@ class PersonalisationRequest(Requested, Base):
         Index(None, "requester_id", "id"),
         Index(None, "buyer_id", "id"),
         Index(None, "letter_date", "id"),
+        Index(None, "letter_key", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

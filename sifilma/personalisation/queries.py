@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, Select, and_, false, or_
 
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
+from sifilma.approvals.letters import letter_key
 from sifilma.approvals.queries import Wanted, decisions, narrowed_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
@@ -29,6 +30,11 @@ def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationReques
     name = Organisation.name.icontains(wanted.text, autoescape=True)
     query = narrowed_query(ctx, requests_query(ctx), R, wanted, or_(R.requester.has(name), R.buyer.has(name)))
     return (query.where(waiting(ctx)) if wanted.waiting else query), R.id
+
+
+def lettered_query(ctx: Context, number: str) -> Select[PersonalisationRequest]:
+    """Return a query of the requests with this letter number that the actor may see."""
+    return requests_query(ctx).where(R.letter_key == letter_key(number))
 
 
 def waiting(ctx: Context) -> ColumnElement[bool]:

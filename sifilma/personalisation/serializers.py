@@ -13,7 +13,7 @@ from sifilma.accounts.serializers import party
 from sifilma.approvals.four_eyes import Objection
 from sifilma.approvals.letters import number_warning
 from sifilma.approvals.models import Approval
-from sifilma.approvals.service import Given, given
+from sifilma.approvals.service import Given, given, offered
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.serializers import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
@@ -23,7 +23,7 @@ from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
-from sifilma.personalisation.service import WAY
+from sifilma.personalisation.service import REQUESTS, WAY
 from sifilma.web.links import steps
 
 VERBS = {
@@ -38,13 +38,14 @@ VERBS = {
 
 @dataclass(frozen=True)
 class RequestPage:
-    """A request as its page shows it. `objection` says why the actor cannot approve it; it is None if they can.
+    """A request as its page shows it. `can` is what the actor may decide; `objection` says why they cannot approve it, or is None.
 
     `own`: the actor's organisation made it. `given` are the approvals of the present digest; `done` and `failed` count cards.
     """
 
     request: PersonalisationOut
     own: bool
+    can: frozenset[str]
     objection: Objection | None
     submitter: str
     verified_at: datetime | None
@@ -56,12 +57,13 @@ class RequestPage:
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     """Return the page of a request."""
-    shown = full(ctx, request)
+    shown = full(ctx, request, with_history=False)  # the time line has it
     names = _names(ctx, [request.submitted_by_user])
     outcomes = [card["outcome"] for card in shown.cards]
     return RequestPage(
         request=shown,
         own=request.requester_id == ctx.actor.organisation_id,
+        can=offered(ctx, REQUESTS, request),
         objection=WAY.objection(ctx, request),
         submitter=names.get(request.submitted_by_user, ""),
         verified_at=request.verified_at,
@@ -88,7 +90,7 @@ def brief(request: PersonalisationRequest) -> PersonalisationBrief:
     return PersonalisationBrief.model_validate(_common(request))
 
 
-def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
+def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = True) -> PersonalisationOut:
     """Return a request with its files, its batch, its cards and its steps."""
     files = {
         "letter": request.letter_document_id,
@@ -102,7 +104,7 @@ def full(ctx: Context, request: PersonalisationRequest) -> PersonalisationOut:
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request),
         cards=_cards(ctx, request),
-        history=history_out(ctx, PERSONALISATION.kind, request.id),
+        history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
         warnings=list(dict.fromkeys(filter(None, (number_warning(request.letter_number), *warnings_of(request), *ctx.warnings)))),
     )
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.batch_views import add_together
@@ -47,7 +48,12 @@ EXPORT = Export(
         _("State"): lambda row: state(row.state).name,
         _("Submitted"): lambda row: row.submitted_at.isoformat() if row.submitted_at else "",
     },
-    orders={"surat": (_("Letter date"), PersonalisationRequest.letter_date)},
+    orders={
+        "nomor": (_("Letter number"), PersonalisationRequest.letter_key),
+        "surat": (_("Letter date"), PersonalisationRequest.letter_date),
+    },
+    counted=lambda number, words: ngettext("%(count)s request", "%(count)s requests", number, count=words),
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
 )
 
 
@@ -145,7 +151,8 @@ def file(request_id: UUID, name: str) -> Response:
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    return form.again("personalisation/request.html", page=request_page(ctx, service.get_request(ctx, request_id)))
+    found = service.get_request(ctx, request_id)  # kept: the way of the request is shown from it too
+    return form.again("personalisation/request.html", page=request_page(ctx, found))
 
 
 def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:

@@ -116,8 +116,8 @@ CENTRAL = (
             Step(
                 _("Verify the whole log"),
                 _(
-                    "The check hashes every entry again and holds the result against everything that was signed. It needs a fresh "
-                    "one-time code."
+                    "The check computes the digest of every entry again and holds the result against everything that was signed. It "
+                    "needs a fresh one-time code."
                 ),
                 "audit_pages.index",
                 _("Audit trail"),

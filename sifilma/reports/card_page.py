@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
-from sqlalchemy import ColumnElement, Select, or_, select
+from flask_babel import ngettext
+from sqlalchemy import ColumnElement, Select, String, func, literal, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.activation import queries
@@ -49,6 +50,8 @@ EXPORT = Export(
         _("Since"): lambda line: moment(line.of.changed_at),
     },
     orders={"uid": (_("UID"), Card.uid)},
+    counted=lambda number, words: ngettext("%(count)s card", "%(count)s cards", number, count=words),
+    filters={"text": "", "state": "", "function": "", "holder": ""},
 )
 
 
@@ -109,7 +112,8 @@ def find_unit(ctx: Context, card: Card) -> Unit | None:
 
 def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
     """Return the card's manifests, newest first, with their places."""
-    return shown(ctx, queries.chain(ctx, card.id), public_url)
+    chain = queries.chain(ctx, card.id)
+    return shown(ctx, chain, public_url) if chain else []
 
 
 def revocable(ctx: Context, card: Card) -> str:
@@ -129,18 +133,18 @@ def papers_of(ctx: Context, card: Card) -> list[Paper]:
         _names(A.id, ActivationRequestCard.activation_request_id, ActivationRequestCard.card_id, card)
     )
     ended = destructions_query(ctx).where(_names(D.id, DestructionCard.destruction_id, DestructionCard.card_id, card))
-    found = [
-        *_papers(ctx, "personalisation_request", born.with_only_columns(P.id, P.letter_number, P.created_at, P.state)),
-        *_papers(ctx, "handover", handed.with_only_columns(H.id, H.number, H.issued_at, H.state)),
-        *_papers(ctx, "activation_request", asked.with_only_columns(A.id, A.letter_number, A.created_at, A.state)),
-        *_papers(ctx, "destruction", ended.with_only_columns(D.id, D.number, D.created_at, D.state)),
-    ]
-    return sorted(found, key=lambda paper: paper.at)
+    found = union_all(
+        _papers("personalisation_request", born, P.id, P.letter_number, P.created_at, P.state),
+        _papers("handover", handed, H.id, H.number, H.issued_at, H.state),
+        _papers("activation_request", asked, A.id, A.letter_number, A.created_at, A.state),
+        _papers("destruction", ended, D.id, func.coalesce(D.number, ""), D.created_at, D.state),
+    )
+    return sorted((Paper(*row) for row in ctx.session.execute(found)), key=lambda paper: paper.at)
 
 
 def _names(key: Attribute, named: Attribute, of: Attribute, card: Card) -> ColumnElement[bool]:
     return key.in_(select(named).where(of == card.id))
 
 
-def _papers(ctx: Context, kind: str, query: Select[UUID, Any, datetime, str]) -> list[Paper]:
-    return [Paper(kind, key, number or "", at, state) for key, number, at, state in ctx.session.execute(query)]
+def _papers(kind: str, query: Select[Any], *columns: Any) -> Select[Any]:
+    return query.with_only_columns(literal(kind, String), *columns)

@@ -11,7 +11,6 @@ from sifilma.cards import condition_reports, service
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
-from sifilma.destruction.form_choices import may_be_proposed
 from sifilma.documents import list_views
 from sifilma.documents.forms import uploads
 from sifilma.documents.rendering import qr_address
@@ -92,7 +91,6 @@ def _page(uid: str, form: Form) -> Response:
         revocable=card_page.revocable(ctx, card),
         papers=card_page.papers_of(ctx, card),
         conditions=condition_reports.conditions(ctx, card),
-        proposable=may_be_proposed(ctx, card),
         code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),
         limits={"photos": condition_reports.MAX_PHOTOS, "bytes": resources().settings.max_upload},
         steps=card_page.steps_of(ctx, card),

@@ -22,6 +22,7 @@ from sifilma.activation.queries import activations_query, manifests_query
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
+from sifilma.destruction.form_choices import CAUSES
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts
 from sifilma.identity.permissions import Operation, grants
@@ -30,6 +31,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.oversight.models import Agreement
 from sifilma.reports import tasks_waiting
+from sifilma.reports.way import queries as life
 
 # Lines shown of each list.
 SHOWN = 12
@@ -73,24 +75,31 @@ class AgreementEnd:
 
 @dataclass(frozen=True)
 class Home:
-    """What the home page shows. `cards` counts by state, in the order of a card's life. `days` counts activations by day, up to today."""
+    """What the home page shows. `cards` counts by state, in the order of a card's life. `days` counts activations by day, up to today.
+
+    `to_destroy` counts the cards that wait for their destruction at the actor's organisation, which must destroy what it holds; for those
+    who only oversee, all that they see.
+    """
 
     waiting: Lines
     awaited: Lines
     lapsing: Lines
     agreements: list[AgreementEnd]
     cards: list[tuple[str, int]]
+    to_destroy: int
     days: list[tuple[date, int]]
 
 
 def home(ctx: Context) -> Home:
     """Return everything the home page shows, within the actor's scope."""
+    cards, to_destroy = _cards(ctx)
     return Home(
         waiting=_lines(ctx, tasks_waiting.waiting(ctx)),
         awaited=_lines(ctx, tasks_waiting.awaited(ctx)),
         lapsing=_lines(ctx, _lapsing(ctx)),
         agreements=agreements(ctx),
-        cards=_cards(ctx),
+        cards=cards,
+        to_destroy=to_destroy,
         days=_days(ctx),
     )
 
@@ -121,19 +130,19 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
     return Lines([Line(*row[:7]) for row in rows], rows[0][7] if rows else 0)
 
 
-def _lapsing(ctx: Context) -> tasks_waiting.Lines:
+def _lapsing(ctx: Context) -> life.Lines:
     """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
-        yield tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
+        yield life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.API_KEYS):
         yield tasks_waiting.keys_query(ctx, KEYS_WITHIN)
     if grants(ctx.actor, Operation.MANIFEST_VIEW):
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        yield tasks_waiting.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        yield life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
     yield temporary_roles_query(ctx)
     yield unconfirmed_query(ctx)
 
@@ -146,7 +155,7 @@ def unconfirmed_query(ctx: Context) -> Select[Any]:
         AccessReview.id == AccessReviewLine.review_id,
         is_late(ctx.now),
     )
-    return tasks_waiting.line_query(
+    return life.line_query(
         mine, "account_unconfirmed", AccessReview.id, literal("", String), AccessReview.organisation_id, AccessReview.ends_at
     )
 
@@ -155,18 +164,18 @@ def temporary_roles_query(ctx: Context) -> Select[Any]:
     """Return a select of the actor's roles that were given until a day."""
     mine = select(UserRole).where(UserRole.user_id == ctx.actor.user_id, counts(ctx.now), UserRole.ends_at.is_not(None))
     of_account = mine.where(User.id == UserRole.user_id)
-    return tasks_waiting.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
+    return life.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
-    """Return the last agreement of the actor's institution or, for operators and approvers, those that end soon without a later one."""
+    """Return the last agreements that end soon: of the actor's institution, also if it has ended; for central people of all."""
     mine = ctx.actor.organisation_kind is OrganisationKind.INSTITUTION
     if not mine and not (ctx.actor.is_central and grants(ctx.actor, Operation.CARD_VIEW)):
         return []
     end, today = func.max(Agreement.valid_until), ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
     last = select(Agreement.organisation_id, end.label("until")).group_by(Agreement.organisation_id)
     if mine:
-        last = last.where(Agreement.organisation_id == ctx.actor.organisation_id)
+        last = last.where(Agreement.organisation_id == ctx.actor.organisation_id).having(end <= today + AGREEMENTS_WITHIN)
     else:
         last = last.having(end.between(today, today + AGREEMENTS_WITHIN))
     ends = last.subquery()
@@ -178,12 +187,16 @@ def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
     return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
 
 
-def _cards(ctx: Context) -> list[tuple[str, int]]:
+def _cards(ctx: Context) -> tuple[list[tuple[str, int]], int]:
+    """Return how many cards the actor sees, by state, and how many of them wait for their destruction (`Home.to_destroy`)."""
     if not grants(ctx.actor, Operation.CARD_VIEW):
-        return []
-    counts = cards_query(ctx).with_only_columns(Card.state, func.count()).group_by(Card.state)
-    found: dict[str, int] = dict(ctx.session.execute(counts).all())
-    return [(state.value, found[state.value]) for state in CardState if state.value in found]
+        return [], 0
+    is_own = case((Card.holder_id == ctx.actor.organisation_id, 1), else_=0)
+    query = cards_query(ctx).with_only_columns(Card.state, func.count(), func.sum(is_own)).group_by(Card.state)
+    found = {state: (every, int(own)) for state, every, own in ctx.session.execute(query)}
+    destroys = bool(grants(ctx.actor, Operation.DESTRUCTION_RECORD))
+    to_destroy = sum(found[cause][destroys] for cause in CAUSES if cause in found)
+    return [(state.value, found[state.value][0]) for state in CardState if state.value in found], to_destroy
 
 
 def _days(ctx: Context) -> list[tuple[date, int]]:

@@ -52,6 +52,7 @@ def _counts(form: Form, wanted: PlaceFilter) -> Response:
         rows = [(count.code, count.name, count.r, count.rw, count.total) for count in found]
         return lists.table(request.args["unduh"], "pembaca-per-wilayah", header, rows)
     shown = {"counts": found, "box": reader_locations.around([count.box for count in found]), "total": sum(count.total for count in found)}
+    list_views.surround(reader_locations.EXPORT)
     return form.again("reports/map.html", **shown, **_around(wanted))
 
 

@@ -75,12 +75,12 @@ def _thing(site: Site, to: Reader, due: Due) -> tuple[str, str]:
     task = TASKS[due.task]
     parts = [str(task.words)]
     if due.title and task.endpoint not in NAMELESS:
-        parts.append(due.title)
+        parts.append(task.title(due.title))
     if due.count:
         parts.append(ngettext("%(num)s card", "%(num)s cards", due.count))
     when = moment(due.at, to)
     parts += [due.organisation, gettext("until %(when)s", when=when) if due.lapses else gettext("since %(when)s", when=when)]
-    return f"- {' · '.join(parts)}", f"  {address(site, task, due.key)}"
+    return f"- {' · '.join(parts)}", f"  {address(site, task, due.key, due.title)}"
 
 
 def moment(at: datetime, to: Reader) -> str:
@@ -88,6 +88,6 @@ def moment(at: datetime, to: Reader) -> str:
     return f"{format_datetime(at.astimezone(to.zone), 'd MMM y HH.mm', locale=to.language)} {ZONES[str(to.zone)]}"
 
 
-def address(site: Site, task: Task, key: UUID) -> str:
+def address(site: Site, task: Task, key: UUID, title: str = "") -> str:
     """Return the URL of the page about a thing."""
-    return site.page(task.endpoint, **({task.argument: key} if task.argument else {}))
+    return site.page(task.endpoint, **task.values(key, title))

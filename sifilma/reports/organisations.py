@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from sqlalchemy import func, select
 
 from sifilma.approvals.file_access import HandedOut, hand_out
@@ -30,6 +31,8 @@ EXPORT = Export(
         _("Region code"): lambda organisation: organisation.region_code or "",
     },
     orders={"nama": (_("Name"), Organisation.name)},
+    counted=lambda number, words: ngettext("%(count)s organisation", "%(count)s organisations", number, count=words),
+    filters={"nama": "", "jenis": ""},
 )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from sqlalchemy import Select, case, func, select
 
 from sifilma.activation.models import Activation, Manifest, ManifestState
@@ -43,6 +44,8 @@ EXPORT = Export(
         _("Since"): lambda reader: moment(reader.at),
     },
     orders={"uid": (_("UID"), Card.uid)},
+    counted=lambda number, words: ngettext("%(count)s unit", "%(count)s units", number, count=words),
+    filters={"function": "", "state": "", "kind": ""},
 )
 
 

@@ -21,6 +21,7 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.reports import home, tasks_waiting
+from sifilma.reports.way import queries as life
 
 MOST = 200  # only the oldest of a kind; the others become due when these are done
 AGAIN = timedelta(days=7)
@@ -78,7 +79,7 @@ def _tokens(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     """Return a query of the unused tokens of the actor's organisation that expire soon, by request."""
     issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
     soon = issued.where(Token.expires_at > ctx.now, Token.expires_at <= ctx.now + timedelta(days=max(days, default=0)))
-    return tasks_waiting.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
+    return life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
 
 
 def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
@@ -88,7 +89,7 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     mine = ending.where(Manifest.organisation_id == ctx.actor.organisation_id)
     by_day = mine.group_by(func.date(Manifest.expires_at), Organisation.id, Organisation.name)
     first = func.min(Manifest.expires_at)
-    return tasks_waiting.line_query(
+    return life.line_query(
         by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
     )
 
@@ -100,7 +101,7 @@ def _temporary_roles(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
 def _own_account(ctx: Context, settings: Settings) -> Iterator[Due]:
     """Yield that the actor's account will be disabled, since it is unused or unconfirmed. It is told once."""
     marked = select(DormantMark).where(User.id == DormantMark.user_id, User.id == ctx.actor.user_id)
-    unused = tasks_waiting.line_query(marked, "account_unused", User.id, literal("", String), User.organisation_id, DormantMark.marked_at)
+    unused = life.line_query(marked, "account_unused", User.id, literal("", String), User.organisation_id, DormantMark.marked_at)
     for task, key, title, organisation, at, count, _until in ctx.session.execute(unused):
         ends = at + timedelta(days=settings.dormant_grace_days)
         yield Due(task, key, title, organisation, ends, count, f"{at:%Y%m%dT%H%M%S}", lapses=True)

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
+from sifilma.web.states import state
+
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of task. `argument` is the name of the id in the endpoint's URL; it is empty for a list."""
+    """A kind of task, and the page on which it is done.
+
+    `argument` is the name of the id in the endpoint's URL; it is empty for a list. `more` is what the form has chosen besides, `anchor` the
+    part of the page. A task of cards in a state (`of_state`) has that state as its title, and the id in its URL is followed by it.
+    """
 
     words: LazyString
     icon: str
     endpoint: str
     argument: str = "request_id"
+    more: Mapping[str, str] = field(default_factory=dict)
+    anchor: str = ""
+    of_state: bool = False
+
+    def values(self, key: UUID | None, title: str = "") -> dict[str, Any]:
+        """Return the values of the endpoint's URL for the object with this id."""
+        named = f"{key}.{title}" if self.of_state else str(key)
+        return ({self.argument: named} if self.argument else {}) | dict(self.more)
+
+    def title(self, title: str) -> str:
+        """Return the title of a line as people read it."""
+        return str(state(title).name) if self.of_state else title
 
 
 _PERSONALISATION, _ACTIVATION = "personalisation_pages.show", "activation_pages.show"
@@ -38,27 +59,35 @@ TASKS = {
     "model_case_open": Task(_("Application for a model is under way"), "hourglass-split", *_CASE),
     "decide_reference": Task(_("Decide on a change of reference data"), "clipboard-check", *_CHANGE),
     "reference_proposed": Task(_("Change of reference data awaits an approver"), "hourglass-split", *_CHANGE),
-    "approve_personalisation": Task(_("Decide on a personalisation request"), "clipboard-check", _PERSONALISATION),
-    "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION),
-    "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION),
+    "approve_personalisation": Task(_("Decide on a personalisation request"), "clipboard-check", _PERSONALISATION, anchor="decision"),
+    "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION, anchor="decision"),
+    "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION, anchor="decision"),
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
     "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
     "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
     "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
-    "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION),
-    "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION),
-    "record_results": Task(_("Record results of personalisation"), "cpu", _PERSONALISATION),
+    "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision"),
+    "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION, anchor="decision"),
+    "record_results": Task(_("Record results of personalisation"), "cpu", "result_pages.new"),
     "review_place": Task(_("Review a place"), "geo-alt", "review_pages.show", "activation_id"),
-    "mend_personalisation": Task(_("Repair a returned personalisation request"), "arrow-return-left", _PERSONALISATION),
-    "submit_personalisation": Task(_("Submit the draft of a personalisation request"), "pencil", _PERSONALISATION),
-    "mend_activation": Task(_("Repair a returned activation request"), "arrow-return-left", _ACTIVATION),
-    "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION),
-    "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER),
-    "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", _PERSONALISATION),
-    "activate": Task(_("Activate cards: tokens are ready"), "broadcast", _ACTIVATION),
-    "record_destruction": Task(_("Carry out and record a destruction"), "trash", *_DESTRUCTION),
-    "verify_destruction": Task(_("Verify a destruction"), "patch-check", *_DESTRUCTION),
+    "mend_personalisation": Task(_("Repair a returned personalisation request"), "arrow-return-left", "personalisation_pages.change"),
+    "submit_personalisation": Task(_("Submit the draft of a personalisation request"), "pencil", _PERSONALISATION, anchor="send"),
+    "mend_activation": Task(_("Repair a returned activation request"), "arrow-return-left", "activation_pages.edit_form"),
+    "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION, anchor="send"),
+    "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER, anchor="receive"),
+    "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", "handover_pages.new", "permohonan"),
+    "request_activation": Task(_("Ask for the activation of received cards"), "envelope-paper", "activation_pages.new", "bast"),
+    "reissue_token": Task(_("Issue tokens anew: their cards can still be activated"), "arrow-repeat", _ACTIVATION, anchor="cards"),
+    "propose_destruction": Task(
+        _("Propose the destruction of broken cards"), "trash", "destruction_pages.new", "lot", {"semua": "1"}, of_state=True
+    ),
+    "renew_manifests": Task(
+        _("Renew manifests that end soon"), "arrow-repeat", "activation_pages.new", "", {"jenis": "renewal", "semua": "1"}
+    ),
+    "activate": Task(_("Activate cards: tokens are ready"), "broadcast", _ACTIVATION, anchor="tokens"),
+    "record_destruction": Task(_("Carry out and record a destruction"), "trash", "destruction_pages.write", "destruction_id"),
+    "verify_destruction": Task(_("Verify a destruction"), "patch-check", *_DESTRUCTION, anchor="verify"),
     "personalisation_submitted": Task(_("Personalisation request awaits approval"), "hourglass-split", _PERSONALISATION),
     "personalisation_running": Task(_("Cards are being personalised"), "cpu", _PERSONALISATION),
     "personalisation_second": Task(_("Personalisation request awaits the second approver"), "hourglass-split", _PERSONALISATION),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import structlog
-from sqlalchemy import inspect, select, update
+from sqlalchemy import Integer, cast, func, inspect, select, update
+from sqlalchemy.orm import Session
 
-from sifilma.audit.models import Action
+from sifilma.audit.comparison import Difference, Fault
+from sifilma.audit.models import Action, AuditEntry
+from sifilma.audit.rounds import Step
 from sifilma.audit.service import record, record_in
 from sifilma.identity.models import LoginSession, User
 from sifilma.kernel.context import Act, Context
@@ -16,6 +20,8 @@ from sifilma.web import metrics
 
 KINDS = {"user_account": "user", "login_session": "session"}
 """Kinds of objects in the record that are not called as their table."""
+AT_ONCE = 100
+"""Accounts of which the versions are compared in one part of a walk: each has its entries read."""
 log = structlog.get_logger()
 
 
@@ -74,3 +80,27 @@ def carry_sessions(ctx: Context, user: User, version: int, *where: Any) -> None:
                 .values(authority_version=user.authority_version, seal=sealer.seal(LoginSession, values))
                 .execution_options(synchronize_session=False)
             )
+
+
+# --- old rows put back ------------------------------------------------------------------------------------------------
+
+
+def compare_versions(session: Session, after: str) -> Step:
+    """Compare the versions of the next accounts with those that the record of acts states, for the worker's rounds.
+
+    An old row that is put back with the seal it had counts again; its version is an earlier one.
+    """
+    part = select(User.id, User.authority_version).where(User.id > (UUID(after) if after else UUID(int=0)))
+    rows = session.execute(part.order_by(User.id).limit(AT_ONCE)).all()
+    version = AuditEntry.data["version"].as_string()
+    stating = (AuditEntry.object_kind == kind_of(User), AuditEntry.action.not_like("session.%"), version.is_not(None))
+    named = select(AuditEntry.object_id, func.max(cast(version, Integer))).where(*stating)
+    mine = named.where(AuditEntry.object_id.in_([str(row.id) for row in rows])).group_by(AuditEntry.object_id)
+    newest: dict[str, int] = dict(session.execute(mine).all())
+    found = (_difference(str(row.id), row.authority_version, newest.get(str(row.id), 0)) for row in rows)
+    return Step([one for one in found if one is not None], str(rows[-1].id) if len(rows) == AT_ONCE else "")
+
+
+def _difference(key: str, own: int, newest: int) -> Difference | None:
+    fault = Fault.OLD if own < newest else Fault.AHEAD
+    return None if own == newest else Difference(kind_of(User), key, fault, key, newest)

@@ -1,8 +1,14 @@
-"""Record denials. The same ones of one actor, made again and again, get a few entries and then a count: every entry stays for ever."""
+"""Record denials, and what every failed request was answered with.
+
+The same denials of one actor, made again and again, get a few entries and then a count: every entry stays for ever. Failed requests are
+found by the number that their page shows; they are deleted after a time.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -13,8 +19,18 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record_in
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Forbidden, NotFound, SifilmaError
+from sifilma.kernel.errors import (
+    Forbidden,
+    NotFound,
+    OutcomeUnknown,
+    SifilmaError,
+    StepUpRequired,
+    TooOften,
+    Unauthenticated,
+    Unavailable,
+)
 from sifilma.resources import resources
+from sifilma.sign_in.models import FailedRequest
 from sifilma.web import metrics, requests
 
 log = structlog.get_logger()
@@ -40,6 +56,42 @@ def record_denial(response: Response) -> Response:
     if not actor.is_system and (isinstance(refusal, Forbidden) or (isinstance(refusal, NotFound) and request.view_args)):
         note_denial(refusal)
     return response
+
+
+def record_failure(response: Response) -> Response:
+    """Store what a failed request was answered with, under the number that its page shows.
+
+    Strangers can make any number of refused requests, so of theirs only faults of the service (5xx) are stored; and of the same failures
+    of one actor the first ten of an hour, as of denials. While the database is away they wait in this process's memory, the newest 200,
+    for the next one that is stored. The service's log has all of them.
+    """
+    refusal: SifilmaError | None = g.get("refusal")
+    if refusal is None or isinstance(refusal, Unauthenticated | StepUpRequired | TooOften):  # no page of these shows a number
+        return response
+    ctx, waiting = requests.context(), resources().unstored
+    actor = ctx.actor
+    if actor.is_system and refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return response
+    route = str(request.url_rule or "-")  # the pattern: the path itself holds what was sent
+    key = (actor.user_id, actor.api_key_id, refusal.type, request.method, route)
+    if not resources().failures.is_first(key, None, ctx.now):
+        return response
+    waiting.append({
+        "request_id": ctx.request_id, "at": ctx.now, "status": refusal.status, "type": refusal.type[:60], "error": g.get("cause", "")[:60],
+        "method": request.method[:10], "route": route[:200], "user_id": actor.user_id, "api_key_id": actor.api_key_id,
+    })  # fmt: skip
+    if refusal.type not in (Unavailable.type, OutcomeUnknown.type):  # of these the database may be the cause
+        _store_failures(ctx, waiting)
+    return response
+
+
+def _store_failures(ctx: Context, waiting: deque[dict[str, Any]]) -> None:
+    found = [waiting.popleft() for _ in range(len(waiting))]
+    try:
+        ctx.uow.separately(lambda session: session.add_all(FailedRequest(**one) for one in found))
+    except SQLAlchemyError as fault:
+        waiting.extend(found)
+        log.error("failed request not stored", error=type(fault).__name__)
 
 
 def note_denial(refusal: SifilmaError) -> None:

@@ -1,4 +1,4 @@
-"""Second factors besides the authenticator app: sent codes, recovery codes, passkeys."""
+"""Second factors besides the authenticator app: sent codes, recovery codes, passkeys; and the requests that were refused."""
 
 from __future__ import annotations
 
@@ -71,6 +71,29 @@ class PasskeyChallenge(Sealed, Base):
     session_id: Mapped[UUID] = mapped_column(ForeignKey("login_session.id"), primary_key=True)
     challenge: Mapped[bytes] = mapped_column(LargeBinary)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FailedRequest(Base):
+    """A request that was answered by an error: when, whose, which page, which error, under the number that its page showed.
+
+    Nothing that was sent is here: no body, no query, no address, no ids of objects. It is no record of an act, and is deleted after
+    SIFILMA_KEEP_FAILED_REQUESTS_DAYS.
+    """
+
+    __tablename__ = "failed_request"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    request_id: Mapped[str] = mapped_column(String(64), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    status: Mapped[int] = mapped_column(Integer)
+    type: Mapped[str] = mapped_column(String(60))
+    error: Mapped[str] = mapped_column(String(60))
+    """The class of the exception behind it, empty where the service refused by a rule of its own."""
+    method: Mapped[str] = mapped_column(String(10))
+    route: Mapped[str] = mapped_column(String(200))
+    """The pattern of the address, such as `/kartu/<uid>`."""
+    user_id: Mapped[UUID | None]
+    api_key_id: Mapped[UUID | None]
 
 
 triggers.guard("sent_code_once", "sent_code", "UPDATE", "OLD.used_at IS NOT NULL", "sent_code: a code counts once")

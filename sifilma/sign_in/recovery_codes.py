@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.identity.models import User
 from sifilma.kernel import sealing
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
@@ -39,6 +40,8 @@ def make_once(ctx: Context, settings: Settings, made: str) -> list[str]:
     Conflict (`made-already`).
     """
     assert ctx.actor.user_id is not None  # noqa: S101  # the gate admits only people
+    # Of two forms sent at once the second waits here, and then sees the codes of the first: else both sets would stand.
+    ctx.session.execute(select(User.id).where(User.id == ctx.actor.user_id).with_for_update(key_share=True))
     if made_at(ctx, ctx.actor.user_id) != made:
         raise Conflict(
             "Recovery codes were made since this form was shown: they are not shown again. Open it anew to make others.",

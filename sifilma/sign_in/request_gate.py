@@ -21,7 +21,7 @@ from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
-from sifilma.sign_in.denials import record_denial
+from sifilma.sign_in.denials import record_denial, record_failure
 from sifilma.web import body_limits, characters, kept, metrics, requests
 
 CODE_FIELD = "otp_code"
@@ -38,6 +38,7 @@ def register(app: Flask) -> None:
     app.before_request(characters.refuse)
     app.before_request(kept.answer_again)
     app.before_request(requests.begin_view)
+    app.after_request(record_failure)
     app.after_request(record_denial)
     app.after_request(renew_cookie)
     app.teardown_request(requests.close_request)

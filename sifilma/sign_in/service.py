@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
+from sifilma.identity.fields import user_name_plain
 from sifilma.identity.models import AccountState, LoginSession, User
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import network
@@ -287,7 +288,7 @@ def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
 
 
 def _account_name(typed: str) -> str:
-    return typed.strip().casefold()[:60]
+    return user_name_plain(typed)[:60]
 
 
 def prove_presence(ctx: Context, settings: Settings, username: str, code: str) -> Actor:

@@ -44,7 +44,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(SifilmaError, answer)
     app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
-    app.register_error_handler(Exception, lambda error: answer(refusal_of(error)))
+    app.register_error_handler(Exception, _unforeseen)
 
 
 def answer(error: SifilmaError) -> Response:
@@ -59,6 +59,11 @@ def answer(error: SifilmaError) -> Response:
     if isinstance(error, TooMany | Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    g.cause = type(error).__name__
+    return answer(refusal_of(error))
 
 
 def wants_json() -> bool:

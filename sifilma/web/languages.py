@@ -10,16 +10,26 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, request
-from flask_babel import Babel, Domain, get_locale
+from flask_babel import Babel, Domain, format_decimal, get_locale
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 LANGUAGES = {"id": "Bahasa Indonesia", "en": "English"}
 COOKIE = "bahasa"
 PACKAGES = Path(__file__).resolve().parents[1]
+
+
+class Counted(int):
+    """A number that a sentence counts by: it chooses the plural, and is written with the separators of the language (`1.095 hari`)."""
+
+    def __str__(self) -> str:
+        return str(format_decimal(int(self)))
 
 
 class Catalogues(Domain):  # type: ignore[misc]  # Flask-Babel brings no types
@@ -28,6 +38,10 @@ class Catalogues(Domain):  # type: ignore[misc]  # Flask-Babel brings no types
     def get_translations(self) -> NullTranslations:
         """Return the texts in the request's language. English needs no catalogue, as it is the language of the code."""
         return catalogue(str(get_locale() or "en"))
+
+    def ngettext(self, singular: str, plural: str, num: int, **variables: object) -> str:
+        """Return the plural form for a number, with the number as the language writes it."""
+        return str(super().ngettext(singular, plural, Counted(num), **variables))
 
 
 @lru_cache(maxsize=4)
@@ -55,7 +69,17 @@ def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) 
     select = partial(language, preferred)
     babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=select, timezone_selector=zone)
     babel.domain_instance = Catalogues()
-    app.jinja_env.globals.update(languages=LANGUAGES, language=select)
+    app.jinja_env.globals.update(languages=LANGUAGES, language=select, ngettext=_counted(app.jinja_env.globals["ngettext"]))
+
+
+def _counted(ngettext: Any) -> Callable[..., str]:
+    """Return the templates' `ngettext` with its number as the language writes it."""
+
+    @pass_context
+    def counted(context: Context, singular: str, plural: str, num: int, **variables: object) -> Any:
+        return ngettext(context, singular, plural, Counted(num), **variables)
+
+    return counted
 
 
 def language(preferred: Callable[[], str]) -> str:

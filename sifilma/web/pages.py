@@ -72,6 +72,11 @@ DONE = {
     "sent_before": _("This form was sent already. Nothing was done a second time: this is what it led to."),
 }
 LONGEST_WAY = 1000  # the longest URL to which people are led back
+DONE_MANY = {
+    "registered": lambda many: ngettext("%(num)s unit is registered.", "%(num)s units are registered.", many),
+}
+"""Texts of what was done to several things at once, by their number."""
+MANY = "jumlah"  # the name of that number in a URL
 WARNED, LONGEST = "catatan", 3000  # the name of the warnings in a URL, and their characters there
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 
@@ -116,7 +121,10 @@ def link_to(endpoint: str, **values: Any) -> str:
 
 def done_text() -> str:
     """Return the text for what was just done, as named in the URL. Unknown names give an empty text: anybody can write a URL."""
-    return str(DONE.get(request.args.get("selesai", ""), ""))
+    done, many = request.args.get("selesai", ""), request.args.get(MANY, "")
+    if done in DONE_MANY and re.fullmatch(r"[1-9]\d{0,5}", many):
+        return str(DONE_MANY[done](int(many)))
+    return str(DONE.get(done, ""))
 
 
 def warnings() -> list[str]:
@@ -148,7 +156,7 @@ def _sealed(sentences: list[str]) -> str:
 def page_url(**changes: str | None) -> str:
     """Return this page's URL with parts of its query changed. None removes a part."""
     # The note about what was done belongs to one visit of the page: links do not carry it on.
-    query = {name: value for name, value in request.args.items() if value and name not in ("selesai", WARNED)} | changes
+    query = {name: value for name, value in request.args.items() if value and name not in ("selesai", MANY, WARNED)} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path
 
@@ -156,7 +164,7 @@ def page_url(**changes: str | None) -> str:
 def without_notes(address: str) -> str:
     """Return an address of this site without the note about what was done."""
     path, _, query = address.partition("?")
-    kept = urlencode([(name, value) for name, value in parse_qsl(query) if name not in ("selesai", WARNED)])
+    kept = urlencode([(name, value) for name, value in parse_qsl(query) if name not in ("selesai", MANY, WARNED)])
     return f"{path}?{kept}" if kept else path
 
 

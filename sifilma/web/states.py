@@ -24,6 +24,7 @@ STATES = {
     "submitted": Shown(_("Awaiting approval"), _WAIT, "hourglass-split"),
     "returned": Shown(_("To be repaired"), _INFO, "arrow-return-left"),
     "approved": Shown(_("Approved"), _GOOD, "check-circle"),
+    "approval_given": Shown(_("Approval given"), _INFO, "check-circle"),
     "rejected": Shown(_("Rejected"), _BAD, "x-circle"),
     "personalising": Shown(_("Being personalised"), _INFO, "cpu"),
     "completed": Shown(_("Completed"), _GOOD, "check-all"),
@@ -144,6 +145,29 @@ FIELDS = {
     "cards": _("Cards"),
     "machines": _("Machines"),
     "personalisation_request": _("Personalisation request"),
+    # columns of files
+    "hardware_number": _("Hardware number"),
+    "model": _("Model"),
+    "pcid": _("PCID"),
+    "sam_perso": _("SAM Perso"),
+    "sam_uid": _("UID of the SAM card"),
+    "public_jwk": _("Public key"),
+    "token": _("Token"),
+    "latitude": _("Latitude"),
+    "longitude": _("Longitude"),
+    "accuracy_m": _("Accuracy"),
+    "source": _("Source of the position"),
+    "address": _("Address"),
+    "region_code": _("Region code"),
+    "reason": _("Reason"),
+    "outcome": _("Outcome"),
+    "kcv": _("Key check value (KCV)"),
+    "institution": _("Institution"),
+    "manufacturer": _("Manufacturer"),
+    "name": _("Name"),
+    "number": _("Number"),
+    "valid_from": _("Valid from"),
+    "valid_until": _("Valid until"),
 }
 
 
@@ -168,7 +192,7 @@ def functions() -> list[tuple[str, str]]:
 
 
 def field(name: str) -> str:
-    """Return the words for a field of a request."""
+    """Return the words for a field of a request, or for a column of a file."""
     return str(FIELDS.get(name, name))
 
 

@@ -59,6 +59,10 @@ WORDS: dict[str, Callable[[str], str]] = {
 }
 
 
+AMOUNTS = frozenset({"approved", "cards", "count", "days", "digits", "least", "machines", "most", "rows"})
+"""Values that are written with the separators of the language. Others that are numbers are names, such as that of a row."""
+
+
 def translate(sentence: str) -> str:
     """Return a service's sentence in the language of the page. A sentence without a translation is returned as it is."""
     if isinstance(sentence, Wrong):
@@ -79,8 +83,8 @@ def validation_text(error: Mapping[str, Any]) -> str:
 
 def _value(name: str, value: Any) -> Any:
     """Return a value as the page writes it: nested sentences translated, states and kinds in words, decimal commas."""
-    if isinstance(value, float):
-        return format_decimal(value)
+    if isinstance(value, float) or name in AMOUNTS:
+        return format_decimal(value) if isinstance(value, int | float) else value
     if isinstance(value, Text):
         return translate(value)
     return WORDS[name](str(value)) if name in WORDS else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.access.checker import Walk
+from tests.access.lists import list_faults, search_faults
 from tests.access.roles import ROLES, Role, visitor
 from tests.access.routes import missing_recipes, routes
 from tests.support.world import World
@@ -28,6 +29,18 @@ def test_a_role_may_do_what_the_table_says_and_nothing_else(crowded: World, role
 @pytest.mark.parametrize("role", [role for role in ROLES if role.known], ids=_name)
 def test_lists_searches_and_exports_show_exactly_what_the_role_may_see(crowded: World, role: Role) -> None:
     assert "\n".join(Walk(visitor(crowded, role)).list_faults()) == ""
+
+
+def test_every_list_counts_sorts_and_says_truly_why_it_is_empty(crowded: World) -> None:
+    seen: set[str] = set()
+    for role in [role for role in ROLES if role.name in ("operator", "auditor", "user administrator")]:
+        assert "\n".join(list_faults(Walk(visitor(crowded, role)), seen)) == ""
+    assert len(seen) >= 20, seen
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role.username and role.known], ids=_name)
+def test_the_search_shows_of_each_kind_what_the_role_finds_in_its_list(crowded: World, role: Role) -> None:
+    assert "\n".join(search_faults(visitor(crowded, role))) == ""
 
 
 @pytest.mark.parametrize("name", ["manufacturer's head", "province's head", "institution's key"])

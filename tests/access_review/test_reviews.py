@@ -49,6 +49,9 @@ def test_a_head_confirms_or_ends_the_accounts_of_their_people_once(world: World)
     assert set(review["lines"]) == {"magetan.staf"}  # the only head cannot be confirmed by anybody of the office
     assert decided(world, "magetan.kepala", review | {"lines": {"magetan.staf": review["lines"]["magetan.staf"] | {"roles": ["head"]}}},
                    magetan_staf="confirmed").status_code == 409  # not what was seen  # fmt: skip
+    twice = {"magetan.staf": review["lines"]["magetan.staf"], "twin": review["lines"]["magetan.staf"]}
+    both = decided(world, "magetan.kepala", review | {"lines": twice}, magetan_staf="confirmed", twin="ended")
+    assert (both.status_code, state(world, "magetan.staf")) == (422, "active")
     closed = done(decided(world, "magetan.kepala", review, magetan_staf="ended"))
     assert (closed["state"], closed["ended"], closed["waiting"]) == ("closed", 1, 0)
     assert state(world, "magetan.staf") == "disabled"

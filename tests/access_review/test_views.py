@@ -27,9 +27,9 @@ def test_a_head_sees_the_own_organisation_and_filters_and_an_empty_list_say_so(s
     page = head.text("/akses")
     assert "Joko Contoh" in page
     assert "Komang Contoh" not in page
-    assert "No accounts here." in head.text("/akses", nama="nobody")
-    assert "No accounts here." in head.text("/akses", lama="1")
-    assert "No accounts here." in head.text("/akses", state="?")
+    assert "Nothing fits these filters." in head.text("/akses", nama="nobody")
+    assert "Nothing fits these filters." in head.text("/akses", lama="1")
+    assert "Nothing fits these filters." in head.text("/akses", state="?")
     told = english(world, "admin1").get("/akses", unduh="csv").get_data(as_text=True)
     assert told.count("\n") == len(world.users) + 1
     assert english(world, "magetan.staf").get("/akses").status_code == 403
@@ -45,4 +45,4 @@ def test_api_keys_stand_with_who_made_them(sqlite_world: World) -> None:
     assert "a command" in page
     keys = done(world.client("mandiri.kepala").get("/access/api-keys"))["items"]
     assert [key["created_by"] for key in keys if key["name"] == "mesin gudang"] == ["Oki Contoh"]
-    assert "No API keys here." in english(world, "auditor1").text("/akses/kunci", state="revoked")
+    assert "Nothing fits these filters." in english(world, "auditor1").text("/akses/kunci", state="revoked")

@@ -60,6 +60,7 @@ def test_a_key_lasts_a_year_at_most_and_an_expired_one_is_told_so(world: World) 
     assert kind(machine.get("/units")) == (401, "key-expired")
     listed = done(world.client("magetan.kepala").get("/api-keys"))["items"]
     assert [(key["name"], key["state"]) for key in listed] == [("sebulan", "expired")]
+    assert world.client("magetan.kepala").post("/api-keys", {"name": "Server", "scopes": []}).status_code == 422  # not all of them
     changed = world.client("magetan.kepala").post(f"/api-keys/{made['id']}/terms", {"scopes": ["read"]})
     assert kind(changed) == (409, "key-ended")
     with pytest.raises(Exception, match=r"does not change|changes with its seal"):

@@ -14,6 +14,7 @@ from sifilma.kernel.db import db
 from tests.accounts.known_people import asked, claimed_account, further_account, take_up
 from tests.accounts.test_people import STAFF, looked, taken_up
 from tests.accounts.test_views import link_of, opens, state_of
+from tests.sign_in.test_planted_rows import superuser
 from tests.support.counting import counted
 from tests.support.visitor import english, words
 from tests.support.world import World, done
@@ -86,6 +87,22 @@ def _plain(page: str, username: str, number: str) -> list[str]:
 
 def _record(world: World, user_id: str) -> list[dict[str, str]]:
     return [{"action": row[0]} for row in world.sql("SELECT action FROM audit_entry WHERE object_id = :id ORDER BY id", id=user_id)]
+
+
+def test_a_consent_that_is_moved_to_another_person_by_sql_gives_nobody_that_person(world: World) -> None:
+    """A head invites themselves and accepts; a superuser then writes the approver's id into question and claim."""
+    claimed_account(world, "magetan.kepala", "magetan.palsu", "magetan.kepala", Role.STAFF)
+    question = asked(world, "magetan.palsu")
+    made = done(world.client("magetan.kepala").post(f"/me/consents/{question}/answer", {"decision": "accept"}))["invitation"]
+    approver = "(SELECT p.{} FROM person p JOIN user_account u ON u.person_id = p.id WHERE u.username = 'penyetuju1')"
+    superuser(
+        world,
+        f"UPDATE account_consent SET person_id = {approver.format('id')}",
+        f"UPDATE person SET claims = {approver.format('identity')} WHERE claims IS NOT NULL",
+    )
+    refused = world.anonymous().post("/invitations/enrol", looked(world, made.rpartition("/")[2]))
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:sifilma:problem:consent-needed")
+    assert person_of(world, "magetan.palsu") != person_of(world, "penyetuju1")
 
 
 def test_an_auditor_is_invited_like_anybody_else_and_told_themselves_why_they_cannot_accept(sqlite_world: World) -> None:

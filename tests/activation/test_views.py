@@ -258,7 +258,7 @@ def test_a_short_link_is_refused_in_words_beside_the_other_errors(sqlite_world: 
 def test_degrees_and_minutes_are_typed_and_what_is_no_number_is_told_in_words(sqlite_world: World) -> None:
     ready, office = sqlite_world.ready(), Visitor(sqlite_world, OFFICE)
     form = typed(ready, ready.uids[0], latitude="tujuh", longitude="111°19'40,8\" BT")
-    assert "Lintang berupa angka" in office.send("/aktivasi/kartu", **form).get_data(as_text=True)
+    assert "Lintang harus berupa angka" in office.send("/aktivasi/kartu", **form).get_data(as_text=True)
     goes_to(office.send("/aktivasi/kartu", **form | {"latitude": "7°39'12,96\" LS"}))
 
 
@@ -269,7 +269,7 @@ def test_a_place_outside_the_region_of_the_office_is_told_before_saving_and_need
     away = {"province": code[:2], "regency": code[:5], "district": code[:8], "region_code": code} | at
     looked = office.get("/aktivasi/kartu/tempat", **away).get_data(as_text=True)
     assert 'data-outcome="PASS"' in looked
-    assert "di luar wilayah kantor Anda" in looked
+    assert "di luar wilayah dinas Anda" in looked
     assert "check-circle" not in looked
     page = office.send("/aktivasi/kartu", **typed(ready, ready.uids[0], **away))
     html = page.get_data(as_text=True)

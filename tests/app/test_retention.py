@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -10,6 +12,8 @@ from sifilma.app.retention import RULES, forget_old
 from sifilma.fsck.run import examine
 from sifilma.resources import resources
 from sifilma.schema.tables import METADATA
+from tests.accounts.test_people import invited, taken_up
+from tests.cards.test_proposals import new_jwk
 from tests.fsck.conftest import installation
 from tests.sign_in.test_codes import password_step
 from tests.support.visitor import english
@@ -75,14 +79,14 @@ def pseudonymised(world: World) -> int:
 def test_who_has_left_for_long_gets_a_pseudonym_everywhere_and_for_good(world: World) -> None:
     world.change_account("magetan.staf", email="joko@contoh.example", phone="+628120000001")
     done(world.client("magetan.staf").post("/units", {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R"}), 201)
-    [(identity,)] = world.sql("SELECT identity FROM person WHERE name = 'Joko Contoh'")
+    [(person, identity)] = world.sql("SELECT id, identity FROM person WHERE name = 'Joko Contoh'")
     left(world, "magetan.staf", 1826)
     runner = world.app.test_cli_runner()
     shown = runner.invoke(args=["users", "retention", "--dry-run"]).output
     assert "Joko Contoh: magetan.staf" in shown
     assert "1 persons would be given a pseudonym" in shown
     assert (pseudonymised(world), pseudonymised(world)) == (1, 0)
-    pseudonym = hashed(world.settings, identity)
+    pseudonym = hashed(world.settings, UUID(str(person)), identity)
     query = "SELECT p.name, p.identity, u.username, u.email, u.phone, u.state FROM person p JOIN user_account u ON u.person_id = p.id"
     [row] = world.sql(f"{query} WHERE p.pseudonym_act_id IS NOT NULL")
     assert tuple(row) == (f"Pengguna {pseudonym[:8]}", f"former:{pseudonym}", f"former.{pseudonym[:12]}.0", "", "", "disabled")
@@ -99,9 +103,31 @@ def test_who_has_left_for_long_gets_a_pseudonym_everywhere_and_for_good(world: W
     assert [one for one in map(str, examine(installation(world)).findings) if not one.startswith("log")] == []
 
 
+def test_of_one_number_that_several_rows_had_each_gets_a_pseudonym_of_its_own(world: World) -> None:
+    """Invitations that nobody took up, and somebody who left, came back and left again. One that fails would hold up all others."""
+    for username in ("magetan.a", "magetan.b"):
+        invited(world, username=username)
+        world.users[username] = UUID(str(world.sql("SELECT id FROM user_account WHERE username = :name", name=username)[0][0]))
+        left(world, username, 0)
+    world.clock.advance(days=1826)
+    assert pseudonymised(world) == 2
+    secret = invited(world, username="magetan.c")
+    assert taken_up(world, secret) == 204  # the number is nobody's any more
+    world.users["magetan.c"] = UUID(str(world.sql("SELECT id FROM user_account WHERE username = 'magetan.c'")[0][0]))
+    left(world, "magetan.c", 1826)
+    assert pseudonymised(world) == 1
+    assert world.sql("SELECT COUNT(*), COUNT(DISTINCT identity) FROM person WHERE pseudonym_act_id IS NOT NULL") == [(3, 3)]
+
+
 def test_nobody_gets_one_too_early_with_a_proposal_or_another_account_or_by_sql(sqlite_world: World) -> None:
     world = sqlite_world
-    left(world, "magetan.staf", 1825)
+    staff = world.client("magetan.staf")
+    unit = done(staff.post("/units", {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R"}), 201)["id"]
+    key = done(staff.post("/unit-key-changes", {"keys": [{"unit": unit, "public_jwk": new_jwk()}]}), 201)["id"]
+    left(world, "magetan.staf", 1826)
+    assert pseudonymised(world) == 0
+    done(world.client("magetan.kepala").post(f"/unit-key-changes/{key}/reject", {"note": "terlambat"}))
+    world.clock.advance(days=-1)
     assert pseudonymised(world) == 0
     with pytest.raises(DBAPIError, match=r"does not change|keeps their identity|changed by an act only"):
         world.sql("UPDATE person SET identity = 'former:x', pseudonym_act_id = (SELECT id FROM audit_entry LIMIT 1)")

@@ -44,7 +44,7 @@ def test_every_shown_request_is_approved_and_reported(world: World, path: str) -
     assert "Yang pertama dari 2" in visitor.seen
     assert visitor.send(f"{path}/sekaligus", request=seen, note="sesuai surat").status_code == 200
     assert "Disetujui." in visitor.seen
-    assert "Penyetuju lain memutuskan." in visitor.seen
+    assert "Pemberi persetujuan lain memutuskan." in visitor.seen
     assert [state(world, path, one) for one in (single, double)] == ["approved", "submitted"]
     other = Visitor(world, "penyetuju2")
     seen = shown(other, path, single, double)

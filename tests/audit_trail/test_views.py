@@ -35,14 +35,21 @@ def test_everybody_reads_the_entries_of_their_scope(world: World) -> None:
         assert page.rpartition("Object id")[2].count("Personalisation request submitted") == sees, name
 
 
+def test_the_list_calls_objects_by_what_people_know_them_by(sqlite_world: World) -> None:
+    ready, _ = sqlite_world.active()
+    request = sqlite_world.sql("SELECT letter_number FROM activation_request")[0][0]
+    for act, name in (("activation.create", ready.uids[0]), ("activation_request.submit", request), ("handover.issue", "BAST-SAM")):
+        assert name in english(sqlite_world, "auditor1").text("/jejak", tindakan=act), act
+
+
 def test_the_filters_narrow_the_list_and_report_wrong_values(sqlite_world: World) -> None:
     sqlite_world.submitted("magetan.kepala")
     auditor = english(sqlite_world, "auditor1")
     assert "Indah Contoh" in auditor.text("/jejak", pengguna="magetan.kepala", dari="2026-11-23", sampai="2026-11-23")
-    assert "No entries here." in auditor.text("/jejak", dari="2026-11-24")
-    assert "No entries here." in auditor.text("/jejak", sampai="2025-12-31")
-    assert "No entries here." in auditor.text("/jejak", pengguna="nobody.atall")
-    assert "No entries here." in auditor.text("/jejak", organisasi="bangli", tindakan="unit.register")
+    assert "Nothing fits these filters." in auditor.text("/jejak", dari="2026-11-24")
+    assert "Nothing fits these filters." in auditor.text("/jejak", sampai="2025-12-31")
+    assert "Nothing fits these filters." in auditor.text("/jejak", pengguna="nobody.atall")
+    assert "Nothing fits these filters." in auditor.text("/jejak", organisasi="bangli", tindakan="unit.register")
     wrong = auditor.get("/jejak", dari="kemarin")
     assert "Write the date as" in words(wrong)
 

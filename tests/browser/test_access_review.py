@@ -9,7 +9,7 @@ from sifilma.access_review.tasks import open_review
 from sifilma.demo.facts import Account
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import Role
-from tests.support.browser import WIDTHS, press, signed_in, sound
+from tests.support.browser import WIDTHS, press, signed_in, sound, unfold
 from tests.support.servers import Server
 from tests.support.world import World
 
@@ -40,6 +40,7 @@ def test_a_head_confirms_one_and_ends_another_and_an_auditor_reads_it(server: tu
     auditor = signed_in(browser, made, world, "auditor1", width)
     auditor.goto("/akses")
     sound(auditor)
+    unfold(auditor)
     auditor.fill("[name=nama]", f"{OFFICE[width]}.tetap")
     press(auditor, "button:has-text('Saring')")
     sound(auditor)

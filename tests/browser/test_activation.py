@@ -35,38 +35,46 @@ def located(page: Page) -> None:
     page.wait_for_selector("#hasil .good")
 
 
+def fill_letter(page: Page, file: Path) -> None:
+    file.write_bytes(letter())
+    page.fill("[name=letter_number]", "400.8.1.2/7/Dukcapil")
+    page.fill("[name=letter_date]", "2026-11-02")
+    page.fill("[name=subject]", "Permintaan aktivasi kartu SAM")
+    page.set_input_files("[name=letter]", str(file))
+
+
 def test_an_office_requests_tokens_and_activates_at_the_location_of_its_device(
     server: tuple[World, Server], browser: Browser, tmp_path: Path
 ) -> None:
     world, made = server
-    uid = world.received()[0]
-    world.units(OFFICE, 1)
+    world.received(count=2)
+    world.units(OFFICE, 2)
     office = signed_in(browser, made, world, OFFICE, DESK)
-    office.goto("/aktivasi/baru")
-    office.fill("[name=letter_number]", "400.8.1.2/7/Dukcapil")
-    office.fill("[name=letter_date]", "2026-11-02")
-    office.fill("[name=subject]", "Permintaan aktivasi kartu SAM")
-    (tmp_path / "surat.pdf").write_bytes(letter())
-    office.set_input_files("[name=letter]", str(tmp_path / "surat.pdf"))
-    office.check("[data-all=cards]")
-    assert office.inner_text("[data-count=cards]") == "1"
+    office.goto("/")  # from here on by what each page offers
+    press(office, ".work a[href*='/aktivasi/baru?bast=']")
+    fill_letter(office, tmp_path / "surat.pdf")
+    assert office.inner_text("[data-count=cards]") == "2"  # chosen already
     sound(office)
     press(office)
     press(office, "form[action$='/ajukan'] button")
-    address = office.url.partition("?")[0]
     for name in ("penyetuju1", "penyetuju2"):
         approver = signed_in(browser, made, world, name, PHONE if name == "penyetuju2" else DESK)
-        approver.goto(address)
+        approver.goto("/")
+        press(approver, ".work a[href*='/aktivasi/']")
         sound(approver)
-        press(approver, "form[action$='/setujui'] button")
-    office.goto(address)
+        press(approver, "[formaction$=setujui]")
+        assert "Tidak ada lagi yang menunggu Anda di sini." in approver.inner_text(".following")
+        sound(approver)
+    office.goto("/")
+    press(office, ".work a[href$='#tokens']")
     sound(office)
     press(office, "form[action$='/token'] button")
-    token = office.inner_text(".token-text")
+    token = office.inner_text(".token-text >> nth=0")
+    uid = office.inner_text("td .uid >> nth=0").replace(" ", "")
     sound(office)
     office.context.grant_permissions(["geolocation"])
     office.context.set_geolocation(HERE)
-    press(office, "form[action$='/isi'] button")
+    press(office, "form[action$='/isi'] button >> nth=0")
     assert office.input_value("[name=token]") == token
     assert office.input_value("[name=sam_uid]").replace(" ", "") == uid
     located(office)
@@ -81,6 +89,9 @@ def test_an_office_requests_tokens_and_activates_at_the_location_of_its_device(
         office.click("form[data-download] button")
     file.value.save_as(tmp_path / file.value.suggested_filename)
     verified(world, made, tmp_path / f"{uid}-1.jws")
+    press(office, ".following a")
+    assert office.input_value("[name=sam_uid]").replace(" ", "") not in ("", uid)
+    assert (office.input_value("[name=address]"), office.input_value("[name=regency]")) == ("Kantor Dinas, lantai 1", "35.20")
 
 
 def test_a_doubtful_place_asks_for_its_reason_on_a_phone(server: tuple[World, Server], browser: Browser) -> None:

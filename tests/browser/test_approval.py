@@ -90,9 +90,8 @@ def test_a_note_on_a_field_is_shown_beside_the_field(server: tuple[World, Server
     for name, note in (("letter_number", "Nomornya 471."), ("cards", "Kartu ini tidak ada di surat.")):
         page.click(f".remark:has([name='fields.{name}']) summary")
         page.fill(f"[name='fields.{name}']", note)
-    page.click("summary:has-text('Kembalikan')")
     sound(page)
-    press(page, "#return button")
+    press(page, "[formaction$=kembalikan]")
     page = signed_in(browser, made, world, "magetan.kepala", width)
     page.goto(f"/aktivasi/{asked['id']}")
     sound(page)

@@ -42,7 +42,7 @@ def test_a_locked_card_is_destroyed_before_witnesses(server: Made, browser: Brow
     operator = signed_in(browser, made, world, "operator1", width)
     operator.goto(path)
     sound(operator)
-    press(operator, "button:has-text('Sesuai berita acara')")
+    press(operator, "button:has-text('Nyatakan sesuai Berita Acara')")
     assert operator.locator(".heading .badge-state").inner_text() == "Terverifikasi"
     operator.goto(f"/kartu/{uid}")
     sound(operator)
@@ -85,7 +85,7 @@ def record(world: World, page: Page, path: str, folder: Path) -> None:
     picture = folder / "foto.png"
     picture.write_bytes(photo()[1])
     page.goto(path)
-    press(page, "a:has-text('Isi berita acara')")
+    press(page, "a:has-text('Isi Berita Acara')")
     sound(page)
     for number, witness in enumerate(WITNESSES):
         fill(page, f"witnesses.{number}", witness)
@@ -101,7 +101,7 @@ def record(world: World, page: Page, path: str, folder: Path) -> None:
     page.click("button:has-text('Catat pemusnahan')")
     page.wait_for_selector("#masalah")  # the method is missing
     assert page.input_value("[name='witnesses.1.office']") == WITNESSES[1]["office"]
-    assert page.locator("[data-previews] img").count() == 1
+    assert page.locator("[data-kept] input:checked").count() == 1
     sound(page)
     page.fill("[name=method]", "cip dipotong menjadi dua")
     press(page, "button:has-text('Catat pemusnahan')")

@@ -10,7 +10,7 @@ from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
 from tests.notifications import receivers
-from tests.support.browser import DESK, PHONE, WIDTHS, opened, press, signed_in, sound
+from tests.support.browser import DESK, PHONE, WIDTHS, opened, press, signed_in, sound, unfold
 from tests.support.servers import Server
 from tests.support.world import World
 
@@ -39,6 +39,7 @@ def test_a_head_sees_failed_messages_and_sends_them_again(server: tuple[World, S
     assert page.locator("tbody tr").count() == 4
     assert "Gerbang SMS tidak menerima pesan ini." in page.inner_text("main")
     sound(page)
+    unfold(page)
     page.select_option("[name=state]", "failed")
     press(page, ".filters button")
     assert page.locator("tbody tr").count() == 3

@@ -45,7 +45,7 @@ def test_a_model_gets_its_tkdn_certificate(server: tuple[World, Server], browser
     sound(maker)
     case = maker.url.split("?")[0]
     operator = signed_in(browser, made, world, "operator1", width)
-    press(operator, "a:has-text('Putuskan permohonan untuk model')")
+    press(operator, "a:has-text('Putuskan permohonan pengujian/sertifikasi model')")
     press(operator, "button:has-text('Izinkan diuji')")
     sound(operator)
     press(operator, "main a:has-text('Catat')")
@@ -80,7 +80,7 @@ def test_two_persons_import_organisations_from_a_file(server: tuple[World, Serve
     operator = signed_in(browser, made, world, "operator1", PHONE)
     operator.goto("/organisasi")
     sound(operator)
-    press(operator, "main a:has-text('Dengan berkas')")
+    press(operator, "main a:has-text('Unggah berkas')")
     operator.set_input_files("[name=file]", file)
     press(operator)
     assert "Pilih salah satu" in operator.inner_text("table.rows")

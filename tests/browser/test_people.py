@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.accounts.known_people import asked, invited_by, take_up
-from tests.support.browser import WIDTHS, code, opened, press, signed_in, sound
+from tests.support.browser import WIDTHS, code, opened, press, signed_in, sound, unfold
 from tests.support.servers import Server
 from tests.support.world import World
 
@@ -204,6 +204,7 @@ def test_the_audit_trail_is_filtered_and_an_entry_is_opened(server: tuple[World,
     page = signed_in(browser, made, world, "auditor1", width)
     page.goto("/jejak")
     sound(page)
+    unfold(page)
     page.select_option("[name=tindakan]", "personalisation.submit")
     page.fill("[name=organisasi]", "magetan")
     press(page, ".filters button")
@@ -246,7 +247,7 @@ def test_an_api_key_is_made_and_revoked(server: tuple[World, Server], browser: B
     page.uncheck("[name=scopes][value=activations]")
     page.fill("[name=addresses]", "")
     press(page, "form[action$=ubah] button[type=submit]")
-    assert "Mengaktivasi" not in page.inner_text("tbody tr:first-child")
+    assert "Mengaktifkan" not in page.inner_text("tbody tr:first-child")
     page.click("summary:has-text('Cabut')")
     sound(page)
     press(page, ".confirm[open] button[type=submit]")

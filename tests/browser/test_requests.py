@@ -118,7 +118,7 @@ def test_a_manufacturer_corrects_and_submits_its_batch(
     (tmp_path / "benar.csv").write_bytes(write_csv(BATCH, rows))
     page = signed_in(browser, made, world, "softorb.kepala", width)
     page.goto("/personalisasi/baru")
-    page.fill("[name=q]", "mandiri")
+    page.fill("main [name=q]", "mandiri")
     page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has replaced the list by the filtered one
     sound(page)
     press(page, "#temuan tbody a")
@@ -127,7 +127,7 @@ def test_a_manufacturer_corrects_and_submits_its_batch(
     page.set_input_files("[name=purchase_order]", surat)
     page.set_input_files("[name=batch]", str(tmp_path / "salah.csv"))
     press(page)
-    assert page.locator("#f-rows tbody tr").inner_text().startswith("3\thardware_number")
+    assert page.locator("#f-rows tbody tr").inner_text().startswith("3\tNomor mesin")
     assert page.input_value("[name=purchase_order_number]") == f"PO-{width}"
     sound(page)
     for name in ("letter", "purchase_order"):

@@ -15,7 +15,7 @@ from sifilma.documents.tables.headings import key
 from sifilma.documents.tables.writing import write_csv, write_xlsx
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visitor import english, landed
+from tests.support.visitor import Visitor, english, landed
 from tests.support.world import World
 
 COLUMNS = ("hardware_number", "model", "function", "pcid", "sam_perso")
@@ -44,7 +44,8 @@ def rows(count: int, model: str = "LEN-CRD-1") -> list[tuple[str, ...]]:
 @pytest.mark.parametrize(("name", "write"), [("unit.csv", write_csv), ("unit.xlsx", write_xlsx)])
 def test_a_file_of_units_is_registered(sqlite_world: World, name: str, write: Any) -> None:
     answer = send(sqlite_world, "magetan.kepala", "/unit/berkas", units=(name, write(COLUMNS, rows(3))))
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/unit?selesai=registered")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/unit?jumlah=3&selesai=registered")
+    assert "3 unit telah didaftarkan." in Visitor(sqlite_world, "magetan.kepala").text(answer.headers["Location"])
     assert sqlite_world.sql("SELECT COUNT(*) FROM unit")[0][0] == 3
 
 
@@ -53,8 +54,8 @@ def test_every_wrong_row_of_a_file_is_named_by_its_number_and_nothing_is_saved(w
     wrong = [good, ("", "", "", "", ""), ("CRD-2", "NO-SUCH", "R", "", ""), (good[0], *good[1:]), ("CRD-3", "LEN-CRD-1", "R", "12", "")]
     answer = send(world, "magetan.kepala", "/unit/berkas", units=("unit.csv", write_csv(COLUMNS, wrong)))
     assert answer.status_code == 422
-    for row, column in ((4, "model"), (5, "hardware_number"), (5, "pcid"), (6, "pcid")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in text(answer)
+    for row, column in ((4, "Model"), (5, "Nomor mesin"), (5, "PCID"), (6, "PCID")):
+        assert f"<td>{row}</td><td>{column}</td>" in text(answer)
     assert "<td>3</td>" not in text(answer)  # the empty row has a number and is not an error
     assert world.sql("SELECT COUNT(*) FROM unit")[0][0] == 0
 

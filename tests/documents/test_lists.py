@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 import time
 import zipfile
 from contextlib import ExitStack
 from itertools import chain
+from typing import Any
 
 import pytest
 from flask import Response
 from python_calamine import CalamineWorkbook
-from sqlalchemy import select
+from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.test import TestResponse
 
 from sifilma.audit.models import Action
@@ -86,7 +89,7 @@ def test_the_order_is_chosen_beside_the_filters_and_applies_to_the_file(world: W
     made = sorted(world.units("magetan.kepala", 3))
     visitor = Visitor(world, "magetan.kepala")
     page = visitor.get("/unit?urut=-nomor").get_data(as_text=True)
-    assert '<option value="-nomor" selected>Nomor mesin, menurun</option>' in page
+    assert '<option value="-nomor" selected>Nomor mesin, Z–A</option>' in page
     assert 'href="/unit?urut=-nomor&amp;unduh=csv"' in page
     rows = csv.reader(io.StringIO(visitor.get("/unit?urut=-nomor&unduh=csv").get_data().decode("utf-8-sig")))
     assert [row[0] for row in rows][1:] == made[::-1]
@@ -99,6 +102,81 @@ def test_an_unknown_order_and_a_cursor_of_another_order_are_refused(sqlite_world
     cursor = following(visitor.get("/unit").get_data(as_text=True)).partition("cursor=")[2]
     assert visitor.get("/unit", cursor=cursor).status_code == 200
     assert visitor.get("/unit", urut="nomor", cursor=cursor).status_code == 422
+
+
+def test_a_list_says_how_many_rows_it_has_on_every_page_and_counts_no_further_than_it_must(world: World) -> None:
+    world.units("magetan.kepala", ROWS_A_PAGE + 2)
+    visitor = Visitor(world, "magetan.kepala")
+    first = visitor.get("/unit").get_data(as_text=True)
+    for page in (first, visitor.get(following(first)).get_data(as_text=True)):
+        assert "<strong>27 unit</strong>" in page
+    assert "<strong>1 unit</strong>" in visitor.get("/unit", q=numbers(first)[0]).get_data(as_text=True)
+    with world.context() as ctx:
+        every = select(Unit), Unit.id
+        assert [paging.count(ctx.session, every, most) for most in (5, 26, 27)] == [6, 27, 27]
+    with world.app.test_request_context():
+        assert [list_views.at_most(number, 10_000) for number in (1_234, 10_000, 10_001)] == ["1.234", "10.000", "Lebih dari 10.000"]
+
+
+def test_a_heading_sorts_upwards_first_and_turns_around(world: World) -> None:
+    made = sorted(world.units("magetan.kepala", 3))
+    visitor = Visitor(world, "magetan.kepala")
+    path, states = "/unit?q=HW", []
+    for _ in range(3):
+        page = visitor.get(path).get_data(as_text=True)
+        sort, path = re.findall(r'<th scope="col"(?: aria-sort="(\w+)")?><a href="([^"]+)" class="[^"]*">Nomor mesin', page)[0]
+        path = path.replace("&amp;", "&")
+        states.append((sort, path, numbers(page)))
+    assert states == [
+        ("", "/unit?q=HW&urut=nomor", states[0][2]),
+        ("ascending", "/unit?q=HW&urut=-nomor", made),
+        ("descending", "/unit?q=HW&urut=nomor", made[::-1]),
+    ]
+
+
+def test_an_empty_list_says_why_it_is_empty(sqlite_world: World) -> None:
+    office, operator = Visitor(sqlite_world, "magetan.kepala"), Visitor(sqlite_world, "operator1")
+    reach = "hanya yang termasuk lingkup akun Anda"
+    assert "Belum ada unit." in office.text("/unit")
+    assert reach in office.seen
+    assert "Daftarkan" in office.seen
+    assert "saringan ini" not in office.seen
+    assert "Belum ada unit." in operator.text("/unit")
+    assert reach not in operator.seen
+    assert "Tidak ada yang cocok dengan saringan ini." in office.text("/unit", q="HW", urut="nomor")
+    assert "Belum ada unit." not in office.seen
+    assert office.text("/unit", q="  ").count("Belum ada unit.") == 1
+    [only] = sqlite_world.units("magetan.kepala", 1)
+    behind = paging._encode([sqlite_world.sql("SELECT id FROM unit")[0][0]])
+    assert "sudah tidak berisi apa pun" in office.text("/unit", cursor=behind)
+    assert only not in office.seen
+
+
+AFTER = {"activation.place_distance_m": "review_state"}
+"""Columns that a list is sorted by within one value of another column, by which it is always filtered."""
+
+
+def exports() -> list[Export]:
+    """Return every list of the application, as its modules have them."""
+    every = [module for name, module in sys.modules.items() if name.startswith("sifilma.")]
+    return list({id(one): one for module in every for one in vars(module).values() if isinstance(one, Export)}.values())
+
+
+def test_every_order_of_a_list_rests_on_an_index(sqlite_world: World) -> None:
+    assert sqlite_world.app
+    found = [column for export in exports() for _words, column in export.orders.values()]
+    assert len(found) >= 13
+    assert [str(column) for column in found if not rests_on_an_index(column)] == []
+    assert not rests_on_an_index(Unit.sam_perso)
+
+
+def rests_on_an_index(column: InstrumentedAttribute[Any]) -> bool:
+    """Tell whether an index begins with the column (after the one it is filtered by), so that a page is read from it in order."""
+    table = column.property.columns[0].table
+    name, first = column.key, AFTER.get(f"{table.name}.{column.key}")
+    of = [list(index.columns.keys()) for index in table.indexes]
+    of += [list(one.columns.keys()) for one in table.constraints if isinstance(one, UniqueConstraint)]
+    return any(columns[: 2 if first else 1] == [*filter(None, [first]), name] for columns in of)
 
 
 LISTS = {
@@ -166,7 +244,7 @@ def test_an_export_contains_no_formula(sqlite_world: World, wanted: str) -> None
 
 def exported(world: World, most: int, *, oldest_first: bool = False) -> list[list[str]]:
     """Return the rows of a list of machines as a file with at most `most` rows, without its header."""
-    export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most)
+    export = Export("mesin", {"Nomor": lambda unit: unit.hardware_number}, most, counted=lambda _, words: words)
     with world.app.test_request_context("/unit?unduh=csv"):
         answer = list_views.answer("", (select(Unit), Unit.id), lambda units: units, export, oldest_first=oldest_first)
     return list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"))))[1:]
@@ -266,7 +344,10 @@ def test_a_list_may_take_longer_than_a_request_but_not_without_end(postgresql_wo
 
     def answer(seconds: float) -> Response:
         made = list_views.answer(
-            "", (select(Unit), Unit.id), slowly, Export("mesin", {"N": lambda unit: unit.hardware_number}, seconds=seconds)
+            "",
+            (select(Unit), Unit.id),
+            slowly,
+            Export("mesin", {"N": lambda unit: unit.hardware_number}, seconds=seconds, counted=lambda _, words: words),
         )
         assert isinstance(made, Streamed)
         made.begin()

@@ -104,7 +104,7 @@ def test_a_page_or_form_whose_database_is_lost_at_any_statement_is_a_page_that_s
             if not pooler.failed:
                 break
             assert answer.status_code in (200, 404, 503), (path, moment)
-            assert ("Nomor permintaan" in visitor.seen, answer.headers["Content-Security-Policy"][:7]) == (
+            assert ("sebutkan kode ini kepada operator" in visitor.seen, answer.headers["Content-Security-Policy"][:7]) == (
                 answer.status_code >= 400,
                 "default",
             )

@@ -10,7 +10,7 @@ import pytest
 from sifilma.demo.facts import MAGETAN
 from tests.accounts.test_people import seed_shown
 from tests.support.visitor import english
-from tests.support.world import World, done
+from tests.support.world import PASSWORD, World, done
 
 NEW = {"username": "magetan.baru", "name": "Umi Contoh", "id_kind": "employee", "id_number": "ab 12", "roles": ["staff"]}
 SPACED = "  empat gajah naik sepeda "
@@ -80,3 +80,9 @@ def test_a_password_set_over_the_api_is_the_one_typed_on_the_page_spaces_include
     page = world.app.test_client()
     page.get("/masuk")
     assert page.post("/masuk", data={"username": "magetan.baru", "password": SPACED}).status_code == 303
+
+
+def test_a_user_name_signs_in_however_its_letters_are_spelled(sqlite_world: World) -> None:
+    typed = "\uff2dagetan.STAF\u00a0"  # a full-width M, as some keyboards type it, and a space that was pasted
+    assert sqlite_world.anonymous().post("/session", {"username": typed, "password": PASSWORD}).status_code == 200
+    assert sqlite_world.app.test_client().post("/masuk", data={"username": typed, "password": PASSWORD}).status_code == 303

@@ -19,6 +19,7 @@ from sifilma.identity.models import IdKind
         ("employee", "ab12", "AB12"),
         ("employee", "9999990101900001", "9999990101900001"),  # 16 digits, but 99.99.99 is no district
         ("employee", "3520013201900001", "3520013201900001"),  # 32 January
+        ("employee", "3520010101900001/7", "3520010101900001/7"),  # 17 digits
     ],
 )
 def test_an_id_number_has_one_spelling_however_it_is_typed(kind: str, typed: str, kept: str) -> None:
@@ -27,7 +28,16 @@ def test_an_id_number_has_one_spelling_however_it_is_typed(kind: str, typed: str
 
 
 @pytest.mark.parametrize(
-    "typed", ["3520010101900001", "3520014101900001", "3520012902000001", "35.20.01.01.0190.0001", "3520 0101 0190 0001"]
+    "typed",
+    [
+        "3520010101900001",
+        "3520014101900001",
+        "3520012902000001",
+        "35.20.01.01.0190.0001",
+        "3520 0101 0190 0001",
+        "352001/010190/0001",
+        "NIK-3520010101900001",
+    ],
 )
 def test_a_nik_is_no_employee_number_however_it_is_grouped(typed: str) -> None:
     with pytest.raises(ValueError, match="NIK"):

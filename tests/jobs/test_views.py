@@ -74,7 +74,7 @@ def test_a_job_is_cancelled_on_its_page_after_a_confirmation(world: World) -> No
     page = f"/pekerjaan/{job['id']}"
     visitor, operator = Visitor(world, "magetan.staf"), Visitor(world, "operator1")
     assert '<details class="confirm">' in visitor.get(page).get_data(as_text=True)
-    assert "Batalkan pekerjaan" in visitor.seen
+    assert "Batalkan proses" in visitor.seen
     operator.get("/pekerjaan", state="queued")
     assert "aktivasi.csv" in operator.seen
     assert "Kabupaten Magetan" in operator.seen
@@ -87,7 +87,7 @@ def test_a_job_is_cancelled_on_its_page_after_a_confirmation(world: World) -> No
     again = visitor.send(f"/aktivasi/berkas/{job['id']}/perbaikan", kind="csv")
     rows = table_lines(again.get_data(), ACTIVATIONS)
     assert [bool(row["token"]) for row in rows] == [True, True]
-    assert {row["error"] for row in rows} == {"Tidak dikerjakan: pekerjaan dibatalkan sebelum baris ini."}
+    assert {row["error"] for row in rows} == {"Tidak dikerjakan: proses dibatalkan sebelum baris ini."}
     visitor.get("/pekerjaan", state="cancelled")
     assert "aktivasi.csv" in visitor.seen
     visitor.get("/pekerjaan", state="queued")

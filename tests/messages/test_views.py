@@ -71,7 +71,7 @@ def test_every_fault_has_a_text_in_both_languages_and_unknown_text_is_shown_as_i
 def test_heads_see_messages_to_their_own_people_and_others_see_none(sqlite_world: World) -> None:
     write(sqlite_world, "magetan.staf")
     write(sqlite_world, "operator1")
-    assert "Tidak ada pesan di sini." in listed(sqlite_world, "bangli.kepala")
+    assert "Belum ada pesan." in listed(sqlite_world, "bangli.kepala")
     assert "••••••123" in listed(sqlite_world, "magetan.kepala")
     assert listed(sqlite_world, "admin1").count("••••••123 ") >= 2
     for name in ("magetan.staf", "operator1", "penyetuju1", "auditor1"):

@@ -58,7 +58,7 @@ def test_an_agreement_brings_its_pdf_which_the_approver_sees_and_whoever_may_dow
     fields = {"number": "119/PKS/9", "valid_from": "2026-12-01", "valid_until": "2029-11-30"}
     operator, approver = Visitor(world, "operator1"), Visitor(world, "penyetuju1")
     wrong = operator.send(f"/organisasi/{bank}/pks", **fields, document=(io.BytesIO(b"<html>%PDF-1.4 %%EOF"), "pks.pdf"))
-    assert "bukan file PDF yang lengkap" in words(wrong, 422)
+    assert "bukan berkas PDF yang lengkap" in words(wrong, 422)
     assert world.sql("SELECT COUNT(*) FROM reference_change") == [(0,)]
     change = goes_to(operator.send(f"/organisasi/{bank}/pks", **fields, document=(io.BytesIO(pdf), "pks.pdf")))
     assert approver.get(f"{change}/dokumen").get_data() == pdf
@@ -108,8 +108,8 @@ def test_every_wrong_row_is_named_and_nothing_is_proposed(world: World) -> None:
     answer = Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=upload(HEADER, rows))
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
-    for row, column in ((5, "kind"), (6, "region_code"), (8, "region_code"), (9, "name"), (10, "name"), (11, "region_code")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in page, (row, column)
+    for row, column in ((5, "Jenis"), (6, "Kode wilayah"), (8, "Kode wilayah"), (9, "Nama"), (10, "Nama"), (11, "Kode wilayah")):
+        assert f"<td>{row}</td><td>{column}</td>" in page, (row, column)
     assert world.sql("SELECT COUNT(*) FROM reference_change")[0][0] == 0
     assert "BANK CONTOH" not in names(world)
 
@@ -157,12 +157,12 @@ def test_an_unknown_name_in_a_file_of_agreements_or_models_is_named(sqlite_world
     ]
     header = ("institution", "number", "valid_from", "valid_until")
     page = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/pks", file=upload(header, rows)).get_data(as_text=True)
-    for row, column in ((2, "institution"), (3, "valid_until"), (4, "valid_from")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in page
+    for row, column in ((2, "Lembaga"), (3, "Berlaku sampai"), (4, "Berlaku sejak")):
+        assert f"<td>{row}</td><td>{column}</td>" in page
     models = [("M-1", "PT TAK DIKENAL", "R"), ("M-2", facts.LEN, "X")]
     answer = Visitor(sqlite_world, "operator1").send("/organisasi/berkas/model", file=upload(("name", "manufacturer", "function"), models))
-    for row, column in ((2, "manufacturer"), (3, "function")):
-        assert f"<td>{row}</td><td><code>{column}</code></td>" in answer.get_data(as_text=True)
+    for row, column in ((2, "Produsen"), (3, "Fungsi")):
+        assert f"<td>{row}</td><td>{column}</td>" in answer.get_data(as_text=True)
 
 
 def test_the_proposer_may_not_execute_with_another_account_or_by_sql(world: World) -> None:

@@ -26,7 +26,7 @@ from tests.support.visitor import Visitor
 from tests.support.world import World
 
 PAGES = {
-    "/beranda": ("Setiap pembaca KTP-el memiliki kartu SAM.", "Every KTP-el reader has a SAM card."),
+    "/beranda": ("Setiap card reader KTP-el memiliki kartu SAM.", "Every KTP-el reader has a SAM card."),
     "/tentang": ("Tentang SI-FILMA", "About SI-FILMA"),
     "/alur": ("Alur bisnis", "Business flow"),
     "/kontak": ("Saluran resmi", "Official channels"),
@@ -45,8 +45,8 @@ OWN = {
     "jatim.kepala": "Dinas kabupaten/kota dan provinsi",
     "mandiri.kepala": "Lembaga",
     "len.kepala": "Produsen",
-    "operator1": "Operator di direktorat",
-    "penyetuju1": "Pemberi persetujuan di direktorat",
+    "operator1": "Operator di Direktorat Jenderal",
+    "penyetuju1": "Pemberi persetujuan di Direktorat Jenderal",
     "auditor1": "Auditor",
     "admin1": "Administrator pengguna",
     "kustodian1": "Bantuan",
@@ -93,6 +93,12 @@ def test_the_side_bar_links_to_the_help_of_the_users_role(sqlite_world: World) -
         assert re.search(r'<a href="/bantuan/saya" aria-current="page">', page)
         assert "Pertanyaan yang sering diajukan" in page
     assert Visitor(sqlite_world).get("/bantuan/saya").location == "/masuk"
+
+
+def test_a_guide_leads_its_reader_only_to_pages_they_may_open(sqlite_world: World) -> None:
+    for user, links in (("magetan.staf", False), ("magetan.kepala", True)):
+        page = Visitor(sqlite_world, user).get("/bantuan/saya").get_data(as_text=True)
+        assert ('class="btn btn-outline-primary" href="/pengguna"' in page) is links, user
 
 
 def test_visitors_begin_at_the_sign_in_with_links_to_the_public_pages(sqlite_world: World) -> None:

@@ -40,7 +40,7 @@ def test_the_page_of_a_card_shows_its_manifest_and_its_whole_life(world: World) 
     ready, _ = world.active()
     uid = ready.uids[0]
     found = Visitor(world, "magetan.staf").text(f"/kartu/{uid}")
-    there = ("Nomor 1", "Kabupaten Magetan, Jawa Timur", "BAST-SAM", "Permintaan aktivasi", "Dipersonalisasi", "Indah Contoh")
+    there = ("Nomor 1", "Kabupaten Magetan, Jawa Timur", "BAST-SAM", "Permohonan aktivasi", "Dipersonalisasi", "Indah Contoh")
     for said in (*there, ready.hardware[uid]):
         assert said in found, said
     assert Visitor(world, "magetan.staf").text(f"/kartu/{uid[:4]}%20{uid[4:].lower()}")  # the UID in the form in which it is copied

@@ -48,6 +48,10 @@ def test_cards_to_hand_over_and_to_receive_are_listed(world: World) -> None:
     assert bast["number"] in section(world, "operator1", AWAITED)
     assert "Hand cards over" not in section(world, "operator1", WAITING)
     done(world.client("magetan.kepala").post(f"/handovers/{bast['id']}/receive"))
+    waits = section(world, "magetan.kepala", WAITING)
+    assert "Ask for the activation of received cards" in waits
+    assert "2 cards" in waits
+    world.requested("magetan.kepala", uids)
     assert "Nothing waits for you." in section(world, "magetan.kepala", WAITING)
 
 
@@ -91,10 +95,11 @@ def test_activations_are_counted_by_the_days_of_the_readers_zone(world: World) -
 
 def test_manifests_and_agreements_are_announced_before_they_end(sqlite_world: World) -> None:
     sqlite_world.active()
-    assert "119/PKS-DEMO/1" in section(sqlite_world, "mandiri.kepala", "Soon to lapse")
-    assert "PKS" not in section(sqlite_world, "operator1", "Soon to lapse")
+    for who in ("mandiri.kepala", "operator1"):  # it ends in two years
+        assert "PKS" not in section(sqlite_world, who, "Soon to lapse")
     sqlite_world.clock.advance(days=740)  # December 2028
-    assert "119/PKS-DEMO/2" in section(sqlite_world, "operator1", "Soon to lapse")
+    for who in ("mandiri.kepala", "operator1"):
+        assert "119/PKS-DEMO/" in section(sqlite_world, who, "Soon to lapse")
     assert "PKS" not in section(sqlite_world, "magetan.kepala", "Soon to lapse")
     sqlite_world.clock.advance(days=290)
     assert "Manifest expires" in section(sqlite_world, "magetan.kepala", "Soon to lapse")
@@ -110,7 +115,8 @@ def test_open_revocations_and_destructions_are_listed(sqlite_world: World) -> No
     done(head.post("/destructions", {"cards": ready.uids, "cause": "damaged", "note": "Retak"}), 201)
     assert "Decide on a destruction" in section(sqlite_world, "penyetuju2", WAITING)
     assert "Destruction awaits approval" in section(sqlite_world, "magetan.staf", AWAITED)
-    assert "Cards to be destroyed 1" in english(sqlite_world, "magetan.kepala").text("/")
+    for who, count in (("magetan.kepala", 1), ("jatim.kepala", 0), ("operator1", 0), ("auditor1", 1)):  # only its holder destroys a card
+        assert f"Cards to be destroyed {count}" in english(sqlite_world, who).text("/"), who
 
 
 def test_open_changes_of_accounts_and_invitations_are_listed(sqlite_world: World) -> None:

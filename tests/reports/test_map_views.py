@@ -114,7 +114,7 @@ def test_an_unknown_region_is_not_found_and_an_empty_one_gives_advice(sqlite_wor
     visitor.get("/peta")
     assert "Belum ada unit yang bekerja" in visitor.seen
     visitor.get("/peta", wilayah="51.06")
-    assert "lihat wilayah yang lebih luas" in visitor.seen
+    assert "Lihat wilayah yang lebih luas" in visitor.seen
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def test_the_list_is_searched_by_name_and_kind(sqlite_world: World) -> None:
     found = visitor.text("/organisasi", jenis="manufacturer")
     assert facts.LEN in found
     assert facts.BANGLI not in found
-    assert "No organisation is called so." in visitor.text("/organisasi", nama="%")
+    assert "Nothing fits these filters." in visitor.text("/organisasi", nama="%")
 
 
 def test_counts_and_agreements_are_shown_within_the_scope_of_the_reader(world: World) -> None:

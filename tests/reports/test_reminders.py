@@ -54,7 +54,7 @@ def test_a_request_that_waits_too_long_is_reported_with_its_page_to_whoever_must
     letters = mailed(told)
     assert set(letters) == {"penyetuju1", "penyetuju2", "operator1", "operator2"}
     subject, text = letters["penyetuju1"]
-    assert subject == "[UJI] SI-FILMA: 1 hal menunggu Anda"
+    assert subject == "[UJI] SI-FILMA: 1 hal perlu tindakan Anda"
     assert f"Putuskan permohonan personalisasi · {request['letter_number']} · 1 kartu" in text
     assert "sejak 23 Nov 2026 10.00 WIB" in text
     assert f"{told.settings.public_url}/personalisasi/{request['id']}" in text
@@ -152,7 +152,7 @@ def test_choices_are_respected_and_disabled_accounts_get_no_reminder(told: World
         told.settings = told.settings.model_copy(update={"sms_webhook_url": f"http://127.0.0.1:{server.port}/"})
         assert round_(told) == 2
         letters = mailed(told)
-    assert [body["text"] for _, body in server.items] == ["UJI: SI-FILMA: 1 hal menunggu Anda. Lihat http://127.0.0.1:8000/"]
+    assert [body["text"] for _, body in server.items] == ["UJI: SI-FILMA: 1 hal perlu tindakan Anda. Lihat http://127.0.0.1:8000/"]
     assert set(letters) == {"operator1"}
     assert letters["operator1"][0] == "[UJI] SI-FILMA: 1 thing needs you"
     assert "Verify a personalisation request" in letters["operator1"][1]

@@ -16,16 +16,39 @@ BACK_TO_0020 = (
 )
 
 
-def back_to_0025(connection: Connection) -> None:
-    """Undo 0026: what people typed is not kept."""
+def back_to_0027(connection: Connection) -> None:
+    """Undo 0028: what people typed is not kept."""
     for table in ("kept_form", "kept_file", "sent_form"):
         connection.execute(text(f"DROP TABLE {table}"))
     connection.execute(text("DROP INDEX ix_login_session_csrf"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0027'"))
+
+
+INDEXES_OF_0026 = (
+    "ix_personalisation_request_letter_key_id",
+    "ix_activation_request_letter_key_id",
+    "ix_organisation_name_id",
+    "ix_activation_review_distance",
+)
+
+
+def back_to_0026(connection: Connection) -> None:
+    """Undo 0027 on a database without triggers: failed requests are not stored."""
+    back_to_0027(connection)
+    connection.execute(text("DROP TABLE failed_request"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0026'"))
+
+
+def back_to_0025(connection: Connection) -> None:
+    """Undo 0026 as well: letters, organisations and reviewed places have no index of their number, name or distance."""
+    back_to_0026(connection)
+    for index in INDEXES_OF_0026:
+        connection.execute(text(f"DROP INDEX {index}"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0025'"))
 
 
 def back_to_0024(connection: Connection) -> None:
-    """Undo 0025 on a database without triggers: papers are not stored, BASTs name neither place, signatories nor machines."""
+    """Undo what came after 0024 on a database without triggers: papers are not stored, BASTs name no place, signatories or machines."""
     back_to_0025(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper"))

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from hsm import HSM
+from sifilma.audit import rounds
 from sifilma.fsck.run import examine
 from sifilma.identity.models import LoginSession, User
 from sifilma.kernel import seals, triggers
@@ -32,6 +33,7 @@ from sifilma.web import metrics
 from tests.accounts.test_deputies import deputy
 from tests.accounts.test_people import PASSWORD as CHOSEN
 from tests.accounts.test_people import STAFF, invited, looked
+from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.simultaneous_calls import run_simultaneously
@@ -401,3 +403,46 @@ def test_an_end_that_a_superuser_of_the_database_puts_off_makes_the_account_nobo
     assert world.client("operator1").get("/me").status_code == 200
     superuser(world, "UPDATE user_role SET ends_at = '2030-01-01 00:00:00.000000' WHERE ends_at IS NOT NULL")
     assert world.client("operator1").get("/me").status_code == 401
+
+
+@pytest.mark.parametrize("ends", [("undang-ulang",), ("ubah", "disable", "enable")])
+def test_a_link_that_lapsed_and_is_put_back_is_named(world: World, ends: tuple[str, ...]) -> None:
+    secret = invited(world)
+    [(account,)] = world.sql("SELECT id FROM user_account WHERE username = :name", name=STAFF["username"])
+    [(link, expires, seal)] = world.sql("SELECT id, expires_at, seal FROM invitation")
+    path, changes = ends[0], ends[1:] or ("",)
+    for change in changes:
+        world.clock.advance(seconds=1)
+        assert english(world, HEAD).send(f"/pengguna/{UUID(str(account))}/{path}", change=change).status_code in (201, 303)
+    assert world.anonymous().post("/invitations/view", {"invitation": secret}).status_code == 404
+    assert named(world, "row-sealed", "authority-acts") == set()
+    superuser(world, "UPDATE invitation SET expires_at = :end, seal = :seal WHERE id = :link", end=expires, seal=seal, link=link)
+    assert named(world, "row-sealed", "authority-acts") == {"authority-acts"}
+
+
+def test_a_job_is_done_for_nobody_who_did_not_begin_it(world: World) -> None:
+    ready = world.ready(HEAD, "R")
+    sent(world.client(STAFF_NAME), sheet(rows_of(ready)))
+    to_head = "UPDATE job SET user_id = (SELECT id FROM user_account WHERE username = :who)"
+    with pytest.raises(IntegrityError, match="does not change"):
+        world.sql(to_head, who=HEAD)
+    superuser(world, to_head, who=HEAD)
+    assert worked(world) == 0
+    assert world.sql("SELECT state FROM job") == [("stopped",)]
+    assert named(world, "job-result") == {"job-result"}
+
+
+def test_an_old_account_that_is_put_back_is_found_by_the_worker(world: World) -> None:
+    """Its seal fits and it counts again; the record of acts has a later version."""
+    [(state, version, seal)] = world.sql("SELECT state, authority_version, seal FROM user_account WHERE username = :who", who=STAFF_NAME)
+    done(world.client(HEAD).post(f"/users/{world.users[STAFF_NAME]}/changes", {"change": "disable"}))
+    assert rounds.compare(world.context, seconds=60) == 0
+    old = "UPDATE user_account SET state = :state, authority_version = :version, seal = :seal WHERE username = :who"
+    superuser(world, old, state=state, version=version, seal=seal, who=STAFF_NAME)
+    done(world.client(STAFF_NAME).get("/me"))
+    world.clock.advance(minutes=61)
+    assert rounds.compare(world.context, seconds=60) == 1
+    found = world.sql("SELECT kind, object_id, fault FROM row_finding")
+    assert [tuple(one) for one in found] == [("user", str(world.users[STAFF_NAME]), "old")]
+    assert "1 row of the database is not what the record of acts says" in english(world, "auditor1").text("/")
+    assert world.client("auditor1").get("/audit", limit=5).status_code == 200

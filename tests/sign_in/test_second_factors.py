@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from hsm import HSM
 from sifilma.kernel.actor import Actor
+from sifilma.kernel.errors import Conflict
 from sifilma.notifications.delivery import deliver
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
@@ -135,6 +136,16 @@ def test_simultaneous_uses_of_a_recovery_code_give_one_session(world: World) -> 
     code, cookies = recovery(world)[0], [challenge(world) for _ in range(8)]
     answers = run_simultaneously([partial(_status, world, cookie, code) for cookie in cookies])
     assert sorted(answers) == [303] + [401] * 7
+
+
+def test_of_two_forms_for_recovery_codes_sent_at_once_one_makes_codes(world: World) -> None:
+    def make() -> int | None:
+        with suppress(Conflict), world.acting(WHO) as ctx:
+            return len(recovery_codes.make_once(ctx, world.settings, ""))
+        return None
+
+    assert run_simultaneously([make, make]) == [10]
+    assert world.sql("SELECT COUNT(*) FROM recovery_code WHERE ended_at IS NULL") == [(10,)]
 
 
 def test_new_recovery_codes_end_the_former_ones_and_need_a_fresh_code(world: World) -> None:

@@ -75,6 +75,12 @@ def press(page: Page, selector: str = SUBMIT) -> None:
         page.click(selector)
 
 
+def unfold(page: Page) -> None:
+    """Open the filters of a list where they are folded, on a phone."""
+    if page.locator(".fold:not([open]) > summary").is_visible():
+        page.click(".fold > summary")
+
+
 def reach(page: Page, name: str, selector: str = "") -> None:
     """Press Tab until a field has the focus, at most 60 times; AssertionError if it never has."""
     wanted = page.locator(selector or f"[name={name}]")

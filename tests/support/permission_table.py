@@ -96,6 +96,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("place.see", "-  A  A  -  -   -   -   -   -   -"),
     ),
     "audit: read / verify, export": (
+        ("failure.see", "-  A  A  A  -   -   -   -   -   -"),
         ("audit.read", "O  O  A  -  -   O   O   J   O   -"),
         ("audit.verify", "-  -  A! -  -   -   -   -   -   -"),
         ("audit.export", "-  -  A! -  -   O   O   J   O   -"),

@@ -26,7 +26,7 @@ MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
     "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "destruction", "handover", "identity", "jobs",
-    "kept_forms", "messages", "oversight", "personalisation", "reports", "sign_in",
+    "kept_forms", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",

@@ -36,7 +36,7 @@ def test_the_input_is_kept_and_each_wrong_field_is_explained(house: World) -> No
     assert value_of(response, "hardware_number") == typed["hardware_number"]
     assert value_of(response, "pcid") == typed["pcid"]
     assert "2 hal harus diperbaiki" in visitor.seen
-    assert "PCID terdiri atas 32 angka heksadesimal" in visitor.seen
+    assert "PCID terdiri atas 32 karakter heksadesimal" in visitor.seen
     assert "Paling banyak" in visitor.seen
     page = response.get_data(as_text=True)
     assert '<a href="#f-pcid">' in page
@@ -106,7 +106,7 @@ def test_wrong_rows_are_listed_with_their_numbers(house: World) -> None:
     ]
     form = refused(house, Invalid("2 rows", errors=rows))
     assert form.rows == [{"row": 3, "field": "pcid", "message": "PCID ini sudah terpakai."}]
-    assert form.errors[0] == ("batch", "File kosong.")
+    assert form.errors[0] == ("batch", "Berkas kosong.")
     assert form.errors[1][0] == "rows"
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from flask import render_template_string
 from flask_babel import gettext, ngettext
 
+from sifilma.kernel.text import say
 from sifilma.web.languages import catalogue
+from sifilma.web.texts import translate
 from tests.support.visitor import Visitor
 from tests.support.world import World
 
@@ -26,10 +29,13 @@ def test_the_language_of_the_browser_is_ignored(house: World) -> None:
     assert '<html lang="id">' in Visitor(house).client.get("/masuk", headers={"Accept-Language": "en"}).get_data(as_text=True)
 
 
-@pytest.mark.parametrize(("language", "one", "many"), [("id", "1 hari", "3 hari"), ("en", "1 day", "3 days")])
-def test_plural_forms_follow_the_language(house: World, language: str, one: str, many: str) -> None:
+@pytest.mark.parametrize(("language", "one", "many"), [("id", "1 hari", "1.095 hari"), ("en", "1 day", "1,095 days")])
+def test_plural_forms_and_separators_follow_the_language(house: World, language: str, one: str, many: str) -> None:
     with house.app.test_request_context("/", headers={"Cookie": f"bahasa={language}"}):
-        assert [ngettext("%(num)s day", "%(num)s days", count) for count in (1, 3)] == [one, many]
+        assert [ngettext("%(num)s day", "%(num)s days", count) for count in (1, 1095)] == [one, many]
+        page = render_template_string("{% for count in (1, 1095) %}{{ ngettext('%(num)s day', '%(num)s days', count) }};{% endfor %}")
+        assert page == f"{one};{many};"
+        assert translate(say("The file has too many rows; at most %(most)s are accepted.", most=1095)).count(many.split(maxsplit=1)[0]) == 1
 
 
 def test_an_untranslated_text_stays_english(house: World) -> None:

@@ -153,7 +153,7 @@ def test_input_is_not_interpreted_as_a_template_or_a_text(house: World) -> None:
 def test_a_value_error_of_an_identifier_is_translated_with_its_value(house: World) -> None:
     with pytest.raises(ValueError, match="A card UID has 16 hexadecimal digits") as refused:
         normalise_uid("12")
-    assert indonesian(house, refused.value.args[0]) == "UID kartu SAM terdiri atas 16 angka heksadesimal"
+    assert indonesian(house, refused.value.args[0]) == "UID kartu SAM terdiri atas 16 karakter heksadesimal (0–9, A–F)"
 
 
 def test_a_warning_remains_translatable_in_its_schema(house: World) -> None:
@@ -182,7 +182,7 @@ def test_every_state_and_kind_has_a_text_of_its_own(house: World) -> None:
         with force_locale("en"):
             english = [str(shown.name) for shown in STATES.values()] + [str(word) for word in (*KINDS.values(), *THINGS.values())]
     same = {one for one, other in zip(shown, english, strict=True) if one == other}
-    assert same <= {"Auditor", "Operator", "NIP", "NRP"}
+    assert same <= {"Auditor", "Operator", "NIP", "NRP", "manifest"}
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ ACTIVATIONS = Format(
         Column(
             "source",
             say("Source of the position"),
-            ("Sumber posisi", "Sumber koordinat", "Sumber"),
+            ("Sumber koordinat", "Sumber posisi", "Sumber"),
             Kind.CHOICE,
             expected=say("Choose one of the list. It may stay empty."),
             example="device",

@@ -6,17 +6,17 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
 from sifilma.activation.manifests import download
+from sifilma.activation.requests import form_choices
 from sifilma.activation.serializers import shown
 from sifilma.activation.trust import keyset
-from sifilma.cards.identifiers import normalise_uid
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import attachment
-from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -44,6 +44,8 @@ EXPORT = Export(
         _("Manifest"): lambda one: one.of.manifest["seq"],
         _("State"): lambda one: str(state(one.of.state).name),
     },
+    counted=lambda number, words: ngettext("%(count)s activation", "%(count)s activations", number, count=words),
+    filters={"uid": "", "review": ""},
 )
 REVIEWS = ["waiting", "accepted", "rejected", "none"]
 
@@ -54,7 +56,7 @@ def index() -> Response:
     """List the activations the actor may see."""
     ctx, form = context(), Form(request.args)
     review = form.get("review") if form.get("review") in REVIEWS else None
-    listing = queries.list_activations(ctx, review, _uid(form.get("uid")))
+    listing = queries.list_activations(ctx, review, part=form.get("uid").strip()[:40])
     return list_views.answer("activation/activations.html", listing, lambda rows: shown(ctx, rows), EXPORT, form=form, reviews=REVIEWS)
 
 
@@ -65,8 +67,14 @@ def show(activation_id: UUID) -> str:
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
     settings, own = resources().settings, found.organisation_id == ctx.actor.organisation_id
+    coming = form_choices.open_cards(ctx, besides=found.card_id) if own else []
     return render_template(
-        "activation/activation.html", one=shown(ctx, [found])[0], own=own, public_url=settings.public_url, pin=keyset.load(settings).pin
+        "activation/activation.html",
+        one=shown(ctx, [found])[0],
+        own=own,
+        public_url=settings.public_url,
+        pin=keyset.load(settings).pin,
+        coming=sorted(coming, key=lambda card: card.request_id != found.activation_request_id),
     )
 
 
@@ -78,13 +86,3 @@ def fetch(activation_id: UUID) -> AnyResponse:
     found = queries.get_activation(ctx, activation_id)
     file = download.download(ctx, resources().hsm, found.manifest_id, "jws")
     return attachment(file.data, "application/jose", file.name)
-
-
-def _uid(typed: str) -> str | None:
-    """Return the UID of a filter field, or None if it is empty. Raise Invalid for text that is no UID."""
-    if not typed.strip():
-        return None
-    try:
-        return normalise_uid(typed[:40])
-    except ValueError as unreadable:
-        raise Invalid.field("uid", str(unreadable)) from unreadable

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from sifilma.activation.issuing.service import outside_own_region
+from sifilma.activation.queries import get_activation
 from sifilma.activation.schemas import ActivationIn
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
@@ -56,6 +58,16 @@ def start(ctx: Context) -> dict[str, str]:
     code = own.region_code or ""
     parts = {name: code[:length] for name, length in zip(PARTS, WIDTHS, strict=True) if len(code) >= length}
     return {"address": own.address, **parts}
+
+
+def same_place(ctx: Context, activation_id: UUID) -> dict[str, str]:
+    """Return address and region of an activation, for the next card there. The position is stated anew, for each machine stands apart.
+
+    Raise NotFound if there is no such activation in the actor's scope.
+    """
+    done = get_activation(ctx, activation_id)
+    parts = {name: done.region_code[:length] for name, length in zip(PARTS, WIDTHS, strict=True)}
+    return {"address": done.address, **parts}
 
 
 def take_pasted(typed: MutableMapping[str, str]) -> None:

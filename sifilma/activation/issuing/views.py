@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from werkzeug.datastructures import MultiDict
@@ -27,8 +28,13 @@ blueprint = Blueprint("activate_pages", __name__, url_prefix="/aktivasi/kartu", 
 @blueprint.get("")
 @operation("activation_request.submit")
 def form() -> Response:
-    """Show the form. It needs only the permission to request activations; sending it needs a fresh code."""
-    return _form(Form.begun(sam_uid=request.args.get("uid"), **place_form.start(context())))
+    """Show the form. It needs only the permission to request activations; sending it needs a fresh code.
+
+    After an activation (`dari`) the form for the next card begins with the same address and region.
+    """
+    ctx, before = context(), request.args.get("dari", type=UUID)
+    start = place_form.same_place(ctx, before) if before else place_form.start(ctx)
+    return _form(Form.begun(sam_uid=request.args.get("uid"), **start))
 
 
 @blueprint.post("/isi")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
@@ -46,6 +47,8 @@ EXPORT = Export(
         _("Valid until"): lambda one: day(one.of.expires_at),
     },
     orders={"berlaku": (_("Valid until"), Manifest.refuse_after)},
+    counted=lambda number, words: ngettext("%(count)s manifest", "%(count)s manifests", number, count=words),
+    filters={"uid": "", "state": "", "soon": ""},
 )
 PROPOSALS = Export(
     "usulan-pencabutan",
@@ -58,6 +61,7 @@ PROPOSALS = Export(
         _("Organisation"): lambda one: one.manifest.organisation,
         _("Place"): lambda one: one.manifest.region,
     },
+    counted=lambda number, words: ngettext("%(count)s proposal", "%(count)s proposals", number, count=words),
 )
 
 
@@ -138,6 +142,8 @@ def _page(manifest_id: UUID, form: Form) -> Response:
         proposal=_proposal(manifest_id, url),
         proposable=manifest.state in revocation.STANDING and Role.OPERATOR in ctx.actor.roles,
         may_decide=Role.APPROVER in ctx.actor.roles,
+        ends_soon=manifest.expires_at <= ctx.now + SOON,
+        asks=may_reach(ctx.actor, Operation.ACTIVATION_DRAFT, manifest.organisation_id),
         downloadable=manifest.state == ManifestState.ACTIVE and may_reach(ctx.actor, Operation.MANIFEST_BODY, manifest.organisation_id),
         steps=timeline(ctx, MANIFEST.kind, manifest.id),
     )

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import ColumnElement, Select, and_, exists, select
 
-from sifilma.activation.models import READY, RequestKind, Token, TokenState
+from sifilma.activation.models import READY, Manifest, ManifestState, RequestKind, Token, TokenState
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.cards.service import ENDED
+from sifilma.handover.models import HandoverCard
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 
 MOST_CARDS = 2000
+RENEWED_WITHIN = timedelta(days=90)
+"""How long before its end a manifest is due to be renewed."""
 MOST_MACHINES = 200
 
 
@@ -40,6 +43,7 @@ class OpenCard:
     unit: str | None
     expires_at: datetime
     tries_left: int
+    request_id: UUID
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,32 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
     return list(lots.values())
 
 
-def open_cards(ctx: Context) -> list[OpenCard]:
-    """Return the organisation's cards with an open token, those whose token expires first at the top."""
+def ends_soon(ctx: Context) -> ColumnElement[bool]:
+    """Return a condition in SQL: active manifests that are due to be renewed."""
+    return and_(Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + RENEWED_WITHIN)
+
+
+def chosen(ctx: Context, lots: list[Lot], *, handover: UUID | None, all_due: bool) -> list[str]:
+    """Return the UIDs that a new form has chosen: the cards that a BAST brought, or all whose manifest is due to be renewed.
+
+    A request is for one function, so of two functions the one with more of these cards is chosen.
+    """
+    if handover is not None:
+        query = select(Card.uid).join(HandoverCard, HandoverCard.card_id == Card.id).where(HandoverCard.handover_id == handover)
+    elif all_due:
+        query = select(Card.uid).join(Manifest, Manifest.card_id == Card.id).where(ends_soon(ctx))
+    else:
+        return []
+    named = set(ctx.session.scalars(query.where(Card.holder_id == ctx.actor.organisation_id)))
+    offered = [[card.uid for card in lot.cards if card.uid in named] for lot in lots]
+    return max(offered, key=len, default=[])
+
+
+def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
+    """Return the organisation's cards with an open token, those whose token expires first at the top, without `besides`."""
     waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
     query = (
-        select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries)
+        select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries, Token.activation_request_id)
         .select_from(Token)
         .join(Card, Card.id == Token.card_id)
         .outerjoin(Unit, Unit.id == Card.unit_id)
@@ -75,8 +100,11 @@ def open_cards(ctx: Context) -> list[OpenCard]:
         .order_by(Token.expires_at, Card.uid)
         .limit(MOST_CARDS)
     )
-    rows = ctx.session.execute(query)
-    return [OpenCard(row.uid, row.function, row.hardware_number, row.expires_at, MAX_TRIES - row.tries) for row in rows]
+    rows = ctx.session.execute(query.where(Card.id != besides) if besides else query)
+    return [
+        OpenCard(uid, function, unit, expires_at, MAX_TRIES - tries, request_id)
+        for uid, function, unit, expires_at, tries, request_id in rows
+    ]
 
 
 def machines(ctx: Context, uid: str) -> Machines:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, Select, and_, false, or_
 
 from sifilma.activation.models import ActivationRequest
 from sifilma.activation.queries import requests_query
 from sifilma.activation.requests.service import REQUESTS
 from sifilma.approvals.four_eyes import EDITABLE
+from sifilma.approvals.letters import letter_key
 from sifilma.approvals.queries import Wanted, decisions, narrowed_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
@@ -24,6 +25,11 @@ def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
     named = A.organisation.has(Organisation.name.icontains(wanted.text, autoescape=True))
     query = narrowed_query(ctx, requests_query(ctx), A, wanted, named)
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id
+
+
+def lettered_query(ctx: Context, number: str) -> Select[ActivationRequest]:
+    """Return a query of the requests with this letter number that the actor may see."""
+    return requests_query(ctx).where(A.letter_key == letter_key(number))
 
 
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:

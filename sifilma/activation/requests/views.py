@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, RequestKind, RequestState
@@ -23,7 +24,7 @@ from sifilma.approvals.file_access import hand_out
 from sifilma.approvals.forms import wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import number_warning
-from sifilma.approvals.service import given
+from sifilma.approvals.service import given, offered
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
@@ -51,7 +52,9 @@ EXPORT = Export(
         _("Activated"): lambda asked: asked.redeemed,
         _("State"): lambda asked: str(state(asked.state).name),
     },
-    orders={"surat": (_("Date of the letter"), ActivationRequest.letter_date)},
+    orders={"nomor": (_("Letter number"), ActivationRequest.letter_key), "surat": (_("Date of the letter"), ActivationRequest.letter_date)},
+    counted=lambda number, words: ngettext("%(count)s activation request", "%(count)s activation requests", number, count=words),
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
 )
 KINDS = [str(name) for name in RequestKind]
 
@@ -69,8 +72,16 @@ def index() -> Response:
 @blueprint.get("/baru")
 @operation("activation_request.draft")
 def new() -> Response:
-    """Show the form, for the kind of request named in the URL."""
-    return _form(Form.begun(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new"))
+    """Show the form, for the kind of request named in the URL.
+
+    Chosen are the cards named there, those that a BAST brought (`bast`), or all whose manifest ends soon (`semua`).
+    """
+    form = Form.begun()
+    if form.values:
+        return _form(form)
+    form = Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new")
+    form.values.setlist("cards", request.args.getlist("cards"))
+    return _form(form, bast=request.args.get("bast", type=UUID), all_due="semua" in request.args)
 
 
 @blueprint.post("/baru")
@@ -161,9 +172,11 @@ def _sent(form: Form, **more: Any) -> ActivationRequestIn:
     return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
 
 
-def _form(form: Form, found: ActivationRequest | None = None) -> Response:
+def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | None = None, all_due: bool = False) -> Response:
     wanted = form.get("kind")
     lots = form_choices.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
+    if bast or all_due:
+        form.values.setlist("cards", form_choices.chosen(context(), lots, handover=bast, all_due=all_due))
     back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
     form.notes = back.fields if back else {}
     return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, back=back, most=form_choices.MOST_CARDS)
@@ -178,6 +191,8 @@ def _page(request_id: UUID, form: Form) -> Response:
         cards=requested_cards(ctx, found),
         approvals=given(ctx, found),
         can=_can(found),
+        decides=offered(ctx, REQUESTS, found),
+        objection=WAY.objection(ctx, found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id),
         warning=number_warning(found.letter_number),
     )
@@ -187,15 +202,11 @@ def _can(found: ActivationRequest) -> set[str]:
     """Return what the request's state and the actor's organisation allow. The template also asks for the actor's permissions."""
     actor, allows = context().actor, ACTIVATION_REQUEST.allows
     own = found.organisation_id == actor.organisation_id
-    waiting = found.state == RequestState.SUBMITTED
     answers = {
         "edit": own and found.state in EDITABLE,
         "submit": own and allows(found.state, RequestState.SUBMITTED),
         "cancel": own and allows(found.state, RequestState.CANCELLED),
         "tokens": own and found.state == RequestState.APPROVED,
-        "verify": waiting and found.verified_at is None,
-        "decide": waiting,
-        "approve": WAY.objection(context(), found) is None,
     }
     return {name for name, answer in answers.items() if answer}
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.models import Activation
@@ -39,6 +40,8 @@ EXPORT = Export(
         _("Review"): lambda one: str(state(one.of.review_state).name),
     },
     orders={"jarak": (_("Distance"), Activation.place_distance_m)},
+    counted=lambda number, words: ngettext("%(count)s place", "%(count)s places", number, count=words),
+    filters={"state": STATES[0]},
 )
 
 

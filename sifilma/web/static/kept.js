@@ -7,7 +7,7 @@ const PAUSE = 2500;
 for (const told of document.querySelectorAll("[data-autosave]")) {
   const form = told.closest("form");
   const address = new URL(window.location.href);
-  for (const name of ["lanjut", "selesai", "catatan"]) address.searchParams.delete(name);
+  for (const name of ["lanjut", "selesai", "jumlah", "catatan"]) address.searchParams.delete(name);
   let timer = 0;
   let changed = false;
   let stopped = false;

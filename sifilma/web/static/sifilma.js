@@ -19,6 +19,20 @@ window.addEventListener("pageshow", () => {
   }
 });
 
+// `/` goes to the search from everywhere but a field. On a narrow page its box opens first.
+const seek = document.getElementById("cari");
+if (seek) {
+  const box = seek.closest(".collapse");
+  box.addEventListener("shown.bs.collapse", () => seek.focus());
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    event.preventDefault();
+    if (seek.checkVisibility()) seek.select();
+    else window.bootstrap.Collapse.getOrCreateInstance(box).show();
+  });
+}
+
 // Keeps the session alive while the user types, so that it does not end during a long form.
 let seen = Date.now();
 document.addEventListener("input", () => {
@@ -26,6 +40,11 @@ document.addEventListener("input", () => {
   seen = Date.now();
   fetch("/api/v1/me").catch(() => {}); // errors are ignored: the form reports them when it is sent
 });
+
+// Opens the filters on a wide screen where the style sheet cannot.
+if (!CSS.supports("selector(::details-content)") && window.matchMedia("(min-width: 768px)").matches) {
+  for (const fold of document.querySelectorAll(".fold")) fold.open = true;
+}
 
 // Gives the list of errors the focus, so that screen readers read it first.
 document.getElementById("masalah")?.focus();
@@ -59,10 +78,13 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// `data-count="name"`: shows how many boxes of a name are checked.
+// `data-count="name"`: shows how many boxes of a name are checked. `data-needs="name"`: a button that does nothing without one.
 const count = () => {
   for (const shown of document.querySelectorAll("[data-count]")) {
     shown.textContent = document.querySelectorAll(`input[name="${shown.dataset.count}"]:checked`).length;
+  }
+  for (const button of document.querySelectorAll("[data-needs]")) {
+    button.disabled = !document.querySelector(`input[name="${button.dataset.needs}"]:checked`);
   }
 };
 document.addEventListener("change", count);

@@ -18,8 +18,9 @@ def test_the_page_of_a_manifest_shows_everything_but_its_body(world: World) -> N
     path = f"/manifest/{answers[0]['manifest']['id']}"
     for name in ("magetan.staf", "operator1", "auditor1"):
         found = Visitor(world, name).text(path)
-        for said in (uid_pairs(ready.uids[0]), "/status/1.jws", "Rangkaian manifest", "ini yang pertama", "Masa tenggang sampai"):
+        for said in (uid_pairs(ready.uids[0]), "/status/1.jws", "ini yang pertama", "Masa tenggang sampai", "Berlaku: membuka kartu ini"):
             assert said in found, (name, said)
+        assert found.index("Berlaku: membuka kartu ini") < found.index("Rincian teknis") < found.index("/status/1.jws")
         assert ("Unduh manifest" in found) is (name == "magetan.staf")
     for name in ("bangli.kepala", "jatim.kepala"):  # a province sees the cards of its regencies, not their manifests
         assert Visitor(world, name).get(path).status_code == 404

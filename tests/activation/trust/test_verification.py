@@ -39,7 +39,7 @@ def test_the_file_of_a_bast_is_genuine_and_its_fate_is_told(world: World) -> Non
         done(operator.post("/handovers", body | {"cards": cards}), 201) for cards in (uids[:1], uids[1:], world.personalised())
     )
     files = {one["id"]: operator.get(f"/handovers/{one['id']}/document").get_data() for one in (kept, refused, cancelled)}
-    assert "ASLI. Ini file yang sama persis" in told(world, files[kept["id"]])
+    assert "ASLI. Ini berkas yang sama persis" in told(world, files[kept["id"]])
     assert "Penerimanya belum menjawab" in told(world, files[kept["id"]])
     done(office.post(f"/handovers/{kept['id']}/receive"))
     done(office.post(f"/handovers/{refused['id']}/refuse", {"note": "rusak"}))

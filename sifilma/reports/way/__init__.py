@@ -1,0 +1,1 @@
+"""The way of a card: where a request, card, BAST or destruction stands, who has it, and what comes next."""

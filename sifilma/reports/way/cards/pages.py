@@ -1,0 +1,249 @@
+"""The way of one card: from the letter that asked for it to its manifest, or to its destruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import lazyload
+
+from sifilma.activation import queries as activation
+from sifilma.activation.models import (
+    ACTIVATION_REQUEST,
+    ActivationRequest,
+    ActivationRequestCard,
+    Manifest,
+    ManifestState,
+    RequestState,
+    Token,
+    TokenState,
+)
+from sifilma.activation.requests.form_choices import RENEWED_WITHIN
+from sifilma.cards import program_reports
+from sifilma.cards.models import CARD, Card, CardState
+from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionCard
+from sifilma.destruction.service import destructions_query
+from sifilma.handover.models import Handover, HandoverCard, HandoverState
+from sifilma.handover.service import handovers_query
+from sifilma.identity.models import Organisation
+from sifilma.kernel.context import Context
+from sifilma.personalisation import service as personalisation
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
+from sifilma.reports.way.papers.pages import (
+    AHEAD,
+    OPERATORS,
+    Taken,
+    destruction_awaits,
+    destruction_steps,
+    done,
+    last,
+    letter_and_approval,
+    taken,
+)
+from sifilma.reports.way.serializers import Awaited, Status, Step, Way
+
+S = CardState
+BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of a card: the papers that name it, as far as the actor may see them, and its steps."""
+
+    card: Card
+    holder: str
+    made: PersonalisationRequest | None
+    handed: Sequence[Handover]
+    asked: ActivationRequest | None
+    token: Token | None
+    ended: Destruction | None
+    steps: Sequence[Taken]
+
+    def of(self, kind: str) -> list[Taken]:
+        """Return the steps of one kind of object."""
+        return [step for step in self.steps if step.kind == kind]
+
+    @property
+    def cards(self) -> list[Taken]:
+        """Return the steps of the card itself."""
+        return self.of(CARD.kind)
+
+    @property
+    def underway(self) -> Handover | None:
+        """Return the BAST that nobody has answered yet."""
+        return next((one for one in self.handed if one.state == HandoverState.ISSUED), None)
+
+
+def of_card(ctx: Context, card: Card) -> Way:
+    """Return the way of a card, with what it waits for now."""
+    facts = _facts(ctx, card)
+    steps = [*_made(facts), *_handed(facts)]
+    if card.state in (*BROKEN, S.DESTROYED):
+        return Way([*steps, *_broken(facts)], _broken_awaits(facts), "destroyed" if card.state == S.DESTROYED else "")
+    if card.state == S.LOST:
+        end = last(facts.cards, S.LOST)
+        return Way([*steps, Step("lost", Status.STOPPED, end.who if end else "", card.changed_at)], [], "lost")
+    if card.state == S.SUSPENDED:
+        report = program_reports.find_pending(ctx, card)
+        here = Step("report", Status.CURRENT, facts.holder, card.changed_at)
+        return Way([*steps, here], [Awaited("decide_report", report.id)] if report else [], "" if report else "suspended")
+    if card.holder_id != card.buyer_id or card.state in (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER):
+        return Way([*steps, Step("request"), Step("approval"), Step("manifest")], _made_awaits(facts))
+    used, awaited = _used(ctx, facts)
+    return Way([*steps, *used], awaited, "in_use" if card.state == S.ACTIVE and not awaited else "")
+
+
+def _facts(ctx: Context, card: Card) -> _Facts:
+    born = personalisation.requests_query(ctx).where(PersonalisationRequest.id == card.personalisation_request_id)
+    made = ctx.session.scalars(born.options(lazyload(PersonalisationRequest.approvals))).first()
+    request = _find_request(ctx, card) if card.holder_id == card.buyer_id else None
+    ended = _find_destruction(ctx, card) if card.state in (*BROKEN, S.DESTROYED) else None
+    tokens = select(Token).where(Token.card_id == card.id, Token.activation_request_id == request.id) if request else None
+    kinds = ((CARD.kind, card), (PERSONALISATION.kind, made), (ACTIVATION_REQUEST.kind, request), (DESTRUCTION.kind, ended))
+    handed = handovers_query(ctx).join(HandoverCard, HandoverCard.handover_id == Handover.id).where(HandoverCard.card_id == card.id)
+    return _Facts(
+        card,
+        ctx.session.get_one(Organisation, card.holder_id).name,
+        made,
+        list(ctx.session.scalars(handed.order_by(Handover.id).options(lazyload(Handover.cards)))),
+        request,
+        ctx.session.scalars(tokens.order_by(Token.id.desc()).limit(1)).first() if tokens is not None else None,
+        ended,
+        taken(ctx, *((kind, paper.id) for kind, paper in kinds if paper is not None)),
+    )
+
+
+def _find_request(ctx: Context, card: Card) -> ActivationRequest | None:
+    """Return the newest activation request that names the card and is open, or by which it was activated."""
+    bound = ActivationRequestCard.activation_request_id == ActivationRequest.id
+    named = activation.requests_query(ctx).join(ActivationRequestCard, bound).where(ActivationRequestCard.card_id == card.id)
+    redeemed = Token.card_id == card.id, Token.state == TokenState.REDEEMED
+    used = exists().where(Token.activation_request_id == ActivationRequest.id, *redeemed)
+    query = named.where(or_(ActivationRequest.state.in_(AHEAD), used)).options(
+        lazyload(ActivationRequest.cards), lazyload(ActivationRequest.approvals)
+    )
+    return ctx.session.scalars(query.order_by(ActivationRequest.id.desc()).limit(1)).first()
+
+
+def _find_destruction(ctx: Context, card: Card) -> Destruction | None:
+    """Return the newest destruction that names the card."""
+    named = destructions_query(ctx).join(DestructionCard, DestructionCard.destruction_id == Destruction.id)
+    parts = (Destruction.cards, Destruction.witnesses, Destruction.photos, Destruction.approvals)
+    query = named.where(DestructionCard.card_id == card.id).options(*map(lazyload, parts))
+    return ctx.session.scalars(query.order_by(Destruction.id.desc()).limit(1)).first()
+
+
+# --- made and handed over --------------------------------------------------------------------------------------------
+
+
+def _made(facts: _Facts) -> list[Step]:
+    """Return letter, approval and personalisation. Without the letter, which the actor may not see, personalisation alone."""
+    card = facts.card
+    first = letter_and_approval(facts.made, facts.made.requester.name, facts.of(PERSONALISATION.kind)) if facts.made else []
+    step = last(facts.cards, S.PERSONALISED)
+    if step:
+        return [*first, done("personalisation", step)]
+    if card.state == S.REGISTERED:
+        return [*first, Step("personalisation", Status.CURRENT, OPERATORS, card.changed_at)]
+    return [*first, Step("personalisation", Status.STOPPED, "", card.changed_at)]  # it failed
+
+
+def _handed(facts: _Facts) -> list[Step]:
+    """Return a step for each handing over: to whoever asked, and from a manufacturer to the buyer."""
+    card, made = facts.card, facts.made
+    if not last(facts.cards, S.PERSONALISED) and card.state in (*BROKEN, S.DESTROYED):
+        return []
+    received = [one for one in facts.handed if one.state == HandoverState.RECEIVED]
+    names = ["bast_maker", "bast"] if made is not None and made.requester_id != made.buyer_id else ["bast"]
+    steps = [Step(name, Status.DONE, one.receiver.name, one.changed_at) for name, one in zip(names, received[: len(names)], strict=False)]
+    if facts.underway and len(steps) < len(names):
+        steps.append(Step(names[len(steps)], Status.CURRENT, facts.underway.receiver.name, facts.underway.issued_at))
+    elif len(steps) < len(names) and card.state in (S.PERSONALISED, S.RECEIVED):
+        who = OPERATORS if card.state == S.PERSONALISED else facts.holder
+        steps.append(Step(names[len(steps)], Status.CURRENT, who, card.changed_at))
+    return steps + [Step(name) for name in names[len(steps) :]]
+
+
+def _made_awaits(facts: _Facts) -> list[Awaited]:
+    card = facts.card
+    if card.state == S.HANDED_OVER:
+        return [Awaited("receive_handover", facts.underway.id)] if facts.underway else []
+    task = "record_results" if card.state == S.REGISTERED else "issue_handover"
+    return [Awaited(task, card.personalisation_request_id)]
+
+
+# --- asked for and activated -----------------------------------------------------------------------------------------
+
+
+def _used(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
+    """Return activation request, approval and manifest of a card at its buyer, and what it waits for."""
+    card, asked, token = facts.card, facts.asked, facts.token
+    is_open = asked is not None and asked.state in AHEAD and not (token is not None and token.state == TokenState.REDEEMED)
+    if asked is not None and is_open:
+        first = [replace(step, name="request") if step.name == "letter" else step for step in _asked(facts, asked)]
+        manifest = Step("manifest")
+        if asked.state == RequestState.APPROVED:
+            manifest = Step("manifest", Status.CURRENT, facts.holder, first[-1].at, token.expires_at if token else None)
+        return [*first, manifest], _asked_awaits(ctx, asked, token)
+    if card.state == S.ACTIVE:
+        return _in_use(ctx, facts)
+    arrived = [one.id for one in facts.handed if one.state == HandoverState.RECEIVED and one.receiver_id == card.holder_id]
+    here = Step("request", Status.CURRENT, facts.holder, card.changed_at)
+    return [here, Step("approval"), Step("manifest")], [Awaited("request_activation", key) for key in arrived[-1:]]
+
+
+def _asked(facts: _Facts, asked: ActivationRequest) -> list[Step]:
+    return letter_and_approval(asked, asked.organisation.name, facts.of(ACTIVATION_REQUEST.kind))
+
+
+def _asked_awaits(ctx: Context, asked: ActivationRequest, token: Token | None) -> list[Awaited]:
+    if asked.state == RequestState.APPROVED:
+        is_live = token is not None and token.state == TokenState.ISSUED and token.expires_at > ctx.now
+        return [Awaited("activate" if is_live else "reissue_token", asked.id)]
+    if asked.state == RequestState.SUBMITTED:
+        tasks = ["approve_activation"] if asked.verified_at else ["approve_activation", "verify_activation"]
+    else:
+        tasks = ["submit_activation" if asked.state == RequestState.DRAFT else "mend_activation"]
+    return [Awaited(task, asked.id) for task in tasks]
+
+
+def _in_use(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
+    """Return the steps of an active card: its manifest is due for renewal when it ends soon."""
+    query = activation.manifests_query(ctx).where(Manifest.card_id == facts.card.id, Manifest.state == ManifestState.ACTIVE)
+    manifest = ctx.session.scalars(query).first()
+    step = last(facts.cards, S.ACTIVE)
+    first = [replace(one, name="request") if one.name == "letter" else one for one in _asked(facts, facts.asked)] if facts.asked else []
+    used = replace(done("manifest", step), until=manifest.expires_at if manifest else None)
+    if manifest is None or manifest.expires_at > ctx.now + RENEWED_WITHIN:
+        return [*first, used], []
+    due = Step("renewal", Status.CURRENT, facts.holder, manifest.expires_at - RENEWED_WITHIN, manifest.expires_at)
+    return [*first, used, due], [Awaited("renew_manifests", facts.card.holder_id)]
+
+
+# --- broken ----------------------------------------------------------------------------------------------------------
+
+
+def _broken(facts: _Facts) -> list[Step]:
+    card = facts.card
+    end = last(facts.cards, *BROKEN)
+    broke = Step(str(end.state) if end else card.state, Status.DONE, end.who if end else "", end.at if end else card.changed_at)
+    if facts.underway:  # who destroys it is known when the BAST is answered: `_handed` says who has it
+        return [broke, Step("proposal"), Step("destruction_approval"), Step("berita_acara"), Step("verification")]
+    steps = facts.of(DESTRUCTION.kind)
+    if facts.ended is not None and not _is_free(facts.ended):
+        return [broke, *destruction_steps(facts.ended, steps)]
+    proposal = Step("proposal", Status.CURRENT, facts.holder, card.changed_at)
+    return [broke, proposal, Step("destruction_approval"), Step("berita_acara"), Step("verification")]
+
+
+def _is_free(ended: Destruction) -> bool:
+    return ended.state in ("rejected", "cancelled")
+
+
+def _broken_awaits(facts: _Facts) -> list[Awaited]:
+    if facts.underway:
+        return [Awaited("receive_handover", facts.underway.id)]
+    if facts.ended is None or _is_free(facts.ended):
+        return [Awaited("propose_destruction", facts.card.holder_id, facts.card.state)]
+    return destruction_awaits(facts.ended)

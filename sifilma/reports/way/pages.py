@@ -1,0 +1,88 @@
+"""Where an object stands, which of its next steps the actor can take, and what waits next in the same queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, union_all
+
+from sifilma.activation.models import ActivationRequest
+from sifilma.cards.models import Card
+from sifilma.destruction.form_choices import may_be_proposed
+from sifilma.destruction.models import Destruction
+from sifilma.handover.models import Handover
+from sifilma.kernel.context import Context
+from sifilma.personalisation.models import PersonalisationRequest
+from sifilma.reports import tasks_waiting
+from sifilma.reports.task_labels import TASKS
+from sifilma.reports.way import queries
+from sifilma.reports.way.cards.pages import of_card
+from sifilma.reports.way.papers.pages import of_activation, of_destruction, of_handover, of_personalisation
+from sifilma.reports.way.serializers import Awaited, Way
+
+WAYS: Mapping[str, tuple[type[Any], Callable[[Context, Any], Way]]] = {
+    "personalisation_request": (PersonalisationRequest, of_personalisation),
+    "activation_request": (ActivationRequest, of_activation),
+    "handover": (Handover, of_handover),
+    "destruction": (Destruction, of_destruction),
+    "card": (Card, of_card),
+}
+OF_STATE = frozenset(name for name, task in TASKS.items() if task.of_state)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A way as a page shows it: `mine` are the tasks that the actor can do now. `uid` is that of a card, else empty."""
+
+    way: Way
+    mine: list[Awaited]
+    uid: str = ""
+
+
+@dataclass(frozen=True)
+class Next:
+    """What waits next in a queue: its task, its title and organisation, and how many wait in all."""
+
+    task: Awaited
+    organisation: str
+    count: int
+
+
+def way_page(ctx: Context, kind: str, key: UUID) -> Page:
+    """Return the way of an object that the actor may see."""
+    model, way_of = WAYS[kind]
+    thing = ctx.session.get_one(model, key)
+    way = way_of(ctx, thing)
+    mine = tasks_of_actor(ctx, way.awaited)
+    if not isinstance(thing, Card):
+        return Page(way, mine)
+    if not mine:  # an operator may propose it too, though it waits for its holder
+        mine = [one for one in way.awaited if one.task == "propose_destruction" and may_be_proposed(ctx, thing)]
+    return Page(way, mine, thing.uid)
+
+
+def tasks_of_actor(ctx: Context, awaited: Sequence[Awaited]) -> list[Awaited]:
+    """Return those of the tasks that are on the actor's home, in one statement at most."""
+    if not awaited:
+        return []
+    found = queries.of_tasks(queries.waiting(ctx), {one.task for one in awaited})
+    if not found:
+        return []
+    every = union_all(*found).subquery()
+    named = select(every.c.task, every.c.key, every.c.title).where(every.c.key.in_({one.key for one in awaited}))
+    have = {(task, key, title if task in OF_STATE else "") for task, key, title in ctx.session.execute(named)}
+    return [one for one in awaited if (one.task, one.key, one.title) in have]
+
+
+def find_next(ctx: Context, tasks: Collection[str], besides: UUID | None) -> Next | None:
+    """Return the oldest of the actor's tasks of these kinds, without those on the object `besides`, or None."""
+    found = queries.of_tasks(tasks_waiting.waiting(ctx), tasks)
+    if not found:
+        return None
+    every = union_all(*found).subquery()
+    query = select(every.c.task, every.c.key, every.c.title, every.c.organisation, func.count().over())
+    row = ctx.session.execute(query.where(every.c.key != besides).order_by(every.c.at, every.c.key).limit(1)).first()
+    return Next(Awaited(row.task, row.key, row.title), row.organisation, row[4]) if row else None

@@ -1,0 +1,1 @@
+"""The ways of requests, BASTs and destructions."""

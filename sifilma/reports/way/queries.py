@@ -1,0 +1,353 @@
+"""What waits on the way of a card: each kind of task is one select, and all have the same columns, for UNION ALL.
+
+The home page lists them; a page asks for those about its object (`mine`), so that a next button and the task on the home are one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, exists, func, literal, null, or_, select
+from sqlalchemy.orm import aliased
+
+from sifilma.activation import queries as activation
+from sifilma.activation.manifests.revocation import PROPOSALS as REVOCATIONS
+from sifilma.activation.models import (
+    READY,
+    Activation,
+    ActivationRequest,
+    Manifest,
+    RequestKind,
+    RequestState,
+    Revocation,
+    Token,
+    TokenState,
+)
+from sifilma.activation.requests.form_choices import ends_soon
+from sifilma.activation.requests.service import WAY as ACTIVATION
+from sifilma.activation.requests.service import busy_cards_query
+from sifilma.cards import program_reports, proposals
+from sifilma.cards.models import Card, CardReport, CardState, ReportState, UnitKeyChange
+from sifilma.destruction.form_choices import free_cards_query
+from sifilma.destruction.models import Destruction, DestructionState
+from sifilma.destruction.service import WAY as DESTRUCTION
+from sifilma.destruction.service import destructions_query
+from sifilma.handover.models import Handover, HandoverCard, HandoverState
+from sifilma.handover.service import handovers_query
+from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.scope import scoped
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.db import UtcDateTime
+from sifilma.personalisation import service as personalisation
+from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.service import WAY as PERSONALISATION
+
+Lines = Iterator[Select[Any]]
+MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
+
+
+def waiting(ctx: Context) -> Lines:
+    """Yield what the actor has to do next on the way of a card."""
+    yield from approvals(ctx)
+    yield from looks(ctx)
+    yield from own_papers(ctx)
+    yield from cards(ctx)
+    yield from destructions(ctx)
+    yield from programs(ctx)
+
+
+def of_tasks(selects: Lines, names: Collection[str]) -> list[Select[Any]]:
+    """Return the selects of tasks of these names."""
+    return [query for query in selects if query.selected_columns["task"].element.value in names]
+
+
+def line_query(
+    query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None
+) -> Select[Any]:
+    """Return a select in the common columns: task, id, title, organisation, since when, count, deadline."""
+    return query.with_only_columns(
+        literal(task, String).label("task"),
+        key.label("key"),
+        title.label("title"),
+        Organisation.name.label("organisation"),
+        at.label("at"),
+        (count if count is not None else literal(0, Integer)).label("count"),
+        (until if until is not None else cast(null(), UtcDateTime)).label("until"),
+    ).where(Organisation.id == owner)
+
+
+def approvals(ctx: Context) -> Lines:
+    """Yield what approvers decide."""
+    if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
+        yield personalisation_lines_query(
+            personalisation_approvals_query(ctx, PERSONALISATION.approvable(ctx)),
+            "approve_personalisation",
+            PersonalisationRequest.submitted_at,
+        )
+    if grants(ctx.actor, Operation.ACTIVATION_APPROVE):
+        yield activation_lines_query(
+            activation_approvals_query(ctx, ACTIVATION.approvable(ctx)), "approve_activation", ActivationRequest.submitted_at
+        )
+    if grants(ctx.actor, Operation.DESTRUCTION_APPROVE):
+        proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
+        yield destruction_lines_query(proposed, "approve_destruction")
+    if Role.APPROVER in ctx.actor.roles:
+        yield revocation_lines_query(ctx, "decide_revocation", REVOCATIONS.decidable(ctx))
+
+
+def personalisation_approvals_query(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+    """Return the personalisation requests within an approver's scope that meet a condition."""
+    return personalisation.requests_query(ctx, Operation.PERSONALISATION_APPROVE).where(which)
+
+
+def activation_approvals_query(ctx: Context, which: ColumnElement[bool]) -> Select[Any]:
+    """Return the activation requests within an approver's scope that meet a condition."""
+    return activation.requests_query(ctx, Operation.ACTIVATION_APPROVE).where(which)
+
+
+def looks(ctx: Context) -> Lines:
+    """Yield what an operator checks or records."""
+    if grants(ctx.actor, Operation.PERSONALISATION_VERIFY):
+        query = personalisation.requests_query(ctx, Operation.PERSONALISATION_VERIFY)
+        yield personalisation_lines_query(
+            query.where(PERSONALISATION.verifiable()), "verify_personalisation", PersonalisationRequest.submitted_at
+        )
+    if grants(ctx.actor, Operation.ACTIVATION_VERIFY):
+        asked = activation.requests_query(ctx, Operation.ACTIVATION_VERIFY)
+        yield activation_lines_query(asked.where(ACTIVATION.verifiable()), "verify_activation", ActivationRequest.submitted_at)
+    if grants(ctx.actor, Operation.PERSONALISE):
+        made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(PersonalisationRequest.state.in_(MAKING))
+        yield personalisation_lines_query(made, "record_results", PersonalisationRequest.changed_at)
+    if grants(ctx.actor, Operation.PLACE_REVIEW):
+        doubted = activation.activations_query(ctx, Operation.PLACE_REVIEW).where(Activation.review_state == "waiting")
+        doubted = doubted.where(Card.id == Activation.card_id)
+        yield line_query(doubted, "review_place", Activation.id, Card.uid, Activation.organisation_id, Activation.at)
+
+
+def own_papers(ctx: Context) -> Lines:
+    """Yield drafts and returned requests of the actor's organisation."""
+    if grants(ctx.actor, Operation.PERSONALISATION_SUBMIT):
+        mine = personalisation.requests_query(ctx, Operation.PERSONALISATION_SUBMIT).where(
+            PersonalisationRequest.requester_id == ctx.actor.organisation_id
+        )
+        yield personalisation_lines_query(
+            mine.where(PersonalisationRequest.state == PersonalisationState.RETURNED),
+            "mend_personalisation",
+            PersonalisationRequest.changed_at,
+        )
+        yield personalisation_lines_query(
+            mine.where(PersonalisationRequest.state == PersonalisationState.DRAFT),
+            "submit_personalisation",
+            PersonalisationRequest.changed_at,
+        )
+    if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
+        yield activation_lines_query(own_activation_query(ctx, RequestState.RETURNED), "mend_activation", ActivationRequest.changed_at)
+        yield activation_lines_query(own_activation_query(ctx, RequestState.DRAFT), "submit_activation", ActivationRequest.changed_at)
+
+
+def own_activation_query(ctx: Context, state: RequestState) -> Select[Any]:
+    """Return the activation requests of the actor's organisation in a state."""
+    return activation.requests_query(ctx).where(
+        ActivationRequest.organisation_id == ctx.actor.organisation_id, ActivationRequest.state == state
+    )
+
+
+def cards(ctx: Context) -> Lines:
+    """Yield what becomes of the cards of the actor's organisation: received, handed on, asked for, activated, destroyed."""
+    own = ctx.actor.organisation_id
+    if grants(ctx.actor, Operation.HANDOVER_RECEIVE):
+        yield handover_lines_query(ctx, "receive_handover", Handover.receiver_id == own, Handover.issuer_id)
+    if grants(ctx.actor, Operation.HANDOVER_ISSUE):
+        ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
+        yield made_lines_query(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
+    if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
+        yield _unasked_query(ctx)
+        yield _ending_query(ctx)
+    if grants(ctx.actor, Operation.ACTIVATE):
+        issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
+        yield tokens_query(
+            issued.where(Token.expires_at > ctx.now), "activate", func.min(ActivationRequest.changed_at), func.min(Token.expires_at)
+        )
+    if grants(ctx.actor, Operation.TOKEN_REVEAL):
+        yield tokens_query(_without_token_query(ctx), "reissue_token", func.min(Token.changed_at))
+    if grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
+        yield _broken_query(ctx)
+
+
+def _unasked_query(ctx: Context) -> Select[Any]:
+    """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder."""
+    own = ctx.actor.organisation_id
+    here = select(Handover).where(
+        Handover.receiver_id == own,
+        Handover.state == HandoverState.RECEIVED,
+        HandoverCard.handover_id == Handover.id,
+        Card.id == HandoverCard.card_id,
+        Card.holder_id == own,
+        Card.buyer_id == own,
+        Card.state == READY[RequestKind.NEW],
+        Card.id.not_in(busy_cards_query(None)),
+    )
+    grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
+    return line_query(
+        grouped, "request_activation", Handover.id, Handover.number, Handover.receiver_id, func.min(Card.changed_at), func.count(Card.id)
+    )
+
+
+def _ending_query(ctx: Context) -> Select[Any]:
+    """Return the active cards of the actor's organisation whose manifest ends soon and for which nobody has asked, as one line."""
+    ending = select(Manifest).where(
+        Manifest.organisation_id == ctx.actor.organisation_id,
+        ends_soon(ctx),
+        Card.id == Manifest.card_id,
+        Card.id.not_in(busy_cards_query(None)),
+    )
+    first, whose = func.min(Manifest.expires_at), Manifest.organisation_id
+    grouped = ending.group_by(whose, Organisation.name)
+    return line_query(grouped, "renew_manifests", whose, literal("", String), whose, first, func.count(Manifest.id), first)
+
+
+def _without_token_query(ctx: Context) -> Select[Any]:
+    """Return the newest tokens of approved requests that open nothing any more, though their cards can still be activated."""
+    newer = aliased(Token)
+    later = exists().where(newer.activation_request_id == Token.activation_request_id, newer.card_id == Token.card_id, newer.id > Token.id)
+    dead = or_(
+        Token.state.in_((TokenState.CANCELLED, TokenState.EXPIRED)), and_(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.now)
+    )
+    held = Card.holder_id == Token.organisation_id
+    ready = or_(*(and_(ActivationRequest.kind == kind, Card.state == state) for kind, state in READY.items()))
+    return scoped(select(Token), ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id).where(
+        ActivationRequest.state == RequestState.APPROVED, dead, ~later, Card.id == Token.card_id, held, ready
+    )
+
+
+def _broken_query(ctx: Context) -> Select[Any]:
+    """Return cards that wait for somebody to propose their destruction, by their state, which is the line's title."""
+    own = ctx.actor.organisation_id
+    mine = free_cards_query(ctx).where(Card.holder_id == own).group_by(Card.holder_id, Card.state, Organisation.name)
+    return line_query(
+        mine, "propose_destruction", Card.holder_id, Card.state, Card.holder_id, func.min(Card.changed_at), func.count(Card.id)
+    )
+
+
+def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
+    """Return tokens, grouped by their requests."""
+    grouped = query.where(ActivationRequest.id == Token.activation_request_id).group_by(
+        ActivationRequest.id, ActivationRequest.letter_number, Organisation.name
+    )
+    return line_query(
+        grouped,
+        task,
+        ActivationRequest.id,
+        ActivationRequest.letter_number,
+        ActivationRequest.organisation_id,
+        at,
+        func.count(Token.id),
+        until,
+    )
+
+
+def programs(ctx: Context) -> Lines:
+    """Yield what programs reported or sent, and public keys that another person proposed."""
+    if grants(ctx.actor, Operation.CARD_REPORT_DECIDE):
+        reported = program_reports.reports_query(ctx, Operation.CARD_REPORT_DECIDE).where(CardReport.state == ReportState.PENDING)
+        reported = reported.where(Card.id == CardReport.card_id)
+        yield line_query(reported, "decide_report", CardReport.id, Card.uid, CardReport.organisation_id, CardReport.reported_at)
+    if grants(ctx.actor, Operation.UNIT_KEY_DECIDE):
+        yield unit_key_lines_query(ctx, "decide_unit_keys", proposals.decidable(ctx))
+
+
+def unit_key_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
+    """Return a select of proposals of public keys, with the organisation that proposed."""
+    query = proposals.changes_query(ctx).where(which)
+    change = UnitKeyChange
+    return line_query(query, task, change.id, literal("", String), change.by_organisation_id, change.changed_at)
+
+
+def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return cards, grouped by the request they were made for, with the organisation they go to."""
+    to = (
+        PersonalisationRequest.requester_id
+        if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
+        else PersonalisationRequest.buyer_id
+    )
+    query = (
+        select(Card)
+        .where(PersonalisationRequest.id == Card.personalisation_request_id, *conditions)
+        .group_by(PersonalisationRequest.id, PersonalisationRequest.letter_number, Organisation.name)
+    )
+    return line_query(
+        query, task, PersonalisationRequest.id, PersonalisationRequest.letter_number, to, func.min(Card.changed_at), func.count(Card.id)
+    )
+
+
+def destructions(ctx: Context) -> Lines:
+    """Yield destructions that their holder carries out, or an operator verifies."""
+    me = ctx.actor.person_id
+    if grants(ctx.actor, Operation.DESTRUCTION_RECORD):
+        yield destruction_lines_query(own_destruction_query(ctx, DestructionState.APPROVED), "record_destruction")
+    if grants(ctx.actor, Operation.DESTRUCTION_VERIFY):
+        done = destructions_query(ctx, Operation.DESTRUCTION_VERIFY).where(Destruction.state == DestructionState.EXECUTED)
+        others = done.where(
+            Destruction.submitted_by_person != me, or_(Destruction.recorded_by_person.is_(None), Destruction.recorded_by_person != me)
+        )
+        yield destruction_lines_query(others, "verify_destruction")
+
+
+def own_destruction_query(ctx: Context, state: DestructionState) -> Select[Any]:
+    """Return the destructions of the actor's organisation in a state."""
+    return destructions_query(ctx).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.state == state)
+
+
+def personalisation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:
+    """Return personalisation requests as lines."""
+    return line_query(
+        query,
+        task,
+        PersonalisationRequest.id,
+        PersonalisationRequest.letter_number,
+        PersonalisationRequest.requester_id,
+        at,
+        PersonalisationRequest.quantity,
+    )
+
+
+def activation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:
+    """Return activation requests as lines."""
+    return line_query(
+        query,
+        task,
+        ActivationRequest.id,
+        ActivationRequest.letter_number,
+        ActivationRequest.organisation_id,
+        at,
+        ActivationRequest.machines,
+    )
+
+
+def handover_lines_query(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
+    """Return handovers that are not answered as lines, with the organisation on the other side."""
+    return line_query(
+        handovers_query(ctx).where(mine, Handover.state == HandoverState.ISSUED),
+        task,
+        Handover.id,
+        Handover.number,
+        other,
+        Handover.issued_at,
+    )
+
+
+def destruction_lines_query(query: Select[Any], task: str) -> Select[Any]:
+    """Return destructions as lines."""
+    return line_query(
+        query, task, Destruction.id, func.coalesce(Destruction.number, ""), Destruction.organisation_id, Destruction.changed_at
+    )
+
+
+def revocation_lines_query(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
+    """Return proposals to revoke manifests as lines."""
+    query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
+    query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
+    return line_query(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)

@@ -1,0 +1,58 @@
+"""What the ways give to every page: `way(kind, id)` shows where an object stands, `following()` leads on after an act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from flask import Flask, render_template, request, url_for
+from markupsafe import Markup
+
+from sifilma.reports.task_labels import TASKS, Task
+from sifilma.reports.way import pages, step_labels
+from sifilma.reports.way.serializers import Awaited
+from sifilma.web.requests import context
+
+ONE_CARD = frozenset({"propose_destruction", "renew_manifests"})
+"""Tasks of many cards: from the page of one, the form has that one chosen."""
+
+
+@dataclass(frozen=True)
+class Button:
+    """A next button: the task, and the address of the page or form on which it is done."""
+
+    task: Task
+    address: str
+
+
+def register(app: Flask) -> None:
+    """Give the functions to the templates."""
+    app.jinja_env.globals.update(way=way, following=following)
+
+
+def way(kind: str, key: UUID) -> Markup:
+    """Return the way of an object that the actor may see, with the next buttons that are theirs."""
+    page = pages.way_page(context(), kind, key)
+    buttons = [Button(TASKS[one.task], _address(one, page.uid)) for one in page.mine]
+    return Markup(render_template("reports/way.html", way=page.way, buttons=buttons, labels=step_labels, tasks=TASKS))  # noqa: S704  # a template
+
+
+def _address(one: Awaited, uid: str = "") -> str:
+    task = TASKS[one.task]
+    values = task.values(one.key, one.title)
+    if uid and one.task in ONE_CARD:
+        values = {name: value for name, value in values.items() if name != "semua"} | {"cards": uid}
+    return url_for(task.endpoint, _anchor=task.anchor or None, **values)
+
+
+def following() -> Markup:
+    """Return the way on after an act on this page: the next that waits in the same queue, or back to the list. Empty on other pages."""
+    queue, did = step_labels.QUEUES.get(request.endpoint or ""), request.args.get("selesai", "")
+    if queue is None or not did:
+        return Markup()
+    here = next(iter((request.view_args or {}).values()), None)
+    found = pages.find_next(context(), queue.tasks, here)
+    if found is None and did not in step_labels.DECISIONS:
+        return Markup()
+    address = _address(found.task) if found else url_for(queue.endpoint, **queue.values)
+    return Markup(render_template("reports/following.html", next=found, address=address))  # noqa: S704  # a template

@@ -1,0 +1,97 @@
+"""Count what a person does in a browser: clicks, fields that are typed or chosen, and pages that are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+
+@dataclass
+class Count:
+    """How much one job took."""
+
+    clicks: int = 0
+    fields: int = 0
+    pages: int = 0
+
+    @property
+    def total(self) -> int:
+        """Clicks, fields and pages together."""
+        return self.clicks + self.fields + self.pages
+
+
+class Desk:
+    """Somebody at a page. Each method counts what it does; what a script does for other people is not counted."""
+
+    def __init__(self, page: Page, count: Count) -> None:
+        self.page, self.count = page, count
+        page.on("domcontentloaded", self._drawn)
+
+    def _drawn(self, _: Page) -> None:
+        self.count.pages += 1
+
+    def go(self, selector: str) -> None:
+        """Click on the first of what leads to another page."""
+        self.count.clicks += 1
+        with self.page.expect_navigation(wait_until="load"):
+            self.page.locator(selector).first.click()
+
+    def back(self) -> None:
+        """Press the browser's own Back."""
+        self.count.clicks += 1
+        self.page.go_back(wait_until="load")
+
+    def click(self, selector: str) -> None:
+        """Click on what stays on this page."""
+        self.count.clicks += 1
+        self.page.locator(selector).first.click()
+
+    def tick(self, selector: str) -> None:
+        """Tick a box."""
+        self.count.clicks += 1
+        self.page.locator(selector).first.check()
+
+    def type(self, **fields: str) -> None:
+        """Type into fields by name."""
+        for name, value in fields.items():
+            self.count.fields += 1
+            self.page.fill(f"[name='{name}']", value)
+
+    def choose(self, name: str, value: str = "", index: int | None = None) -> None:
+        """Choose from a list, by value or by place."""
+        self.count.fields += 1
+        listed = self.page.locator(f"[name='{name}']")
+        if index is None:
+            listed.select_option(value)
+        else:
+            listed.select_option(index=index)
+
+    def file(self, name: str, path: Path) -> None:
+        """Choose a file."""
+        self.count.fields += 1
+        self.page.set_input_files(f"[name='{name}']", str(path))
+
+    def paste(self, selector: str, lines: list[str]) -> None:
+        """Paste a column, copied from a spreadsheet, into the first of several fields."""
+        self.count.fields += 1
+        self.page.locator(selector).first.evaluate(
+            """(cell, text) => { const data = new DataTransfer(); data.setData("text", text);
+            cell.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})); }""",
+            "\r\n".join(lines),
+        )
+
+    def fill_down(self, columns: int) -> None:
+        """Write a value into the first cell of columns of a spreadsheet and fill each down: a field and a click for each."""
+        self.count.fields += columns
+        self.count.clicks += columns
+
+    def download(self, selector: str, folder: Path) -> Path:
+        """Click on what is a file. Return where it was stored."""
+        self.count.clicks += 1
+        with self.page.expect_download() as saved:
+            self.page.locator(selector).first.click()
+        path = folder / saved.value.suggested_filename
+        saved.value.save_as(path)
+        return path

@@ -1,0 +1,219 @@
+"""Six jobs on the pages of commit dab99ff, by the shortest way that its pages offer."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from playwright.sync_api import expect
+
+from tests.benchmarks.desk_work.counting import Desk
+from tests.benchmarks.desk_work.work import (
+    APPROVER,
+    BANK,
+    BATCH,
+    MAKER,
+    OFFICE,
+    OFFICIAL,
+    OPERATOR,
+    WITNESSES,
+    Work,
+    key_of,
+    letter_fields,
+    worker,
+)
+from tests.support.browser import code
+from tests.support.world import done, new_uid
+
+SUBMIT = "main form button[type=submit]"
+WAITS = "section:has(#waiting) ol.work a"
+WIB = ZoneInfo("Asia/Jakarta")
+
+
+def office_asks_and_activates_five(work: Work) -> None:
+    """An office asks for five cards, receives them, asks for their activation, activates each and stores five manifests."""
+    world, desk = work.world, work.desk(OFFICE)
+    world.units(OFFICE, 5)
+    desk.go(".side a[href='/personalisasi']")
+    desk.go("a[href='/personalisasi/baru']")
+    _letter(work, desk)
+    desk.choose("function", "RW")
+    desk.type(quantity="5")
+    desk.go(SUBMIT)
+    desk.go("[formaction$=ajukan]")
+    request = key_of(desk)
+    world.approve("personalisation-requests", request, APPROVER, "penyetuju2")
+    uids = work.personalised(request, 5)
+    done(world.client(OPERATOR).post("/handovers", {"to": str(world.organisation_of(OFFICE)), "cards": uids}), 201)
+    desk = work.desk(OFFICE)
+    desk.go(WAITS)
+    desk.tick("[data-all=counted]")
+    desk.go("form[action$='/terima'] button")
+    desk.go(".side a[href='/aktivasi']")
+    _activation_request(work, desk)
+    world.approve("activation-requests", key_of(desk), APPROVER, "penyetuju2")
+    desk = work.desk(OFFICE)
+    desk.go(WAITS)
+    for number in range(5):
+        desk.go("form[action$='/token'] button")
+        desk.go("form[action$='/isi'] button")
+        desk.click("#lokasi")
+        desk.page.wait_for_selector("#hasil .good")
+        desk.choose("hardware_number", index=1)
+        desk.type(address="Kantor Dinas, lantai 1")
+        desk.go(".send button")
+        desk.download("form[data-download] button", work.folder)
+        if number < 4:
+            desk.go(".side a[href='/aktivasi']")
+            desk.go("tbody a")
+    assert work.states(OFFICE, uids) == {"active"}
+
+
+def maker_sends_two_hundred_rows(work: Work) -> None:
+    """A maker sends 200 rows of which three are wrong, corrects them in the sheet that comes back, and submits."""
+    rows, desk = work.batch_rows(200), work.desk(MAKER)
+    wrong = [list(row) for row in rows]
+    wrong[3][0], wrong[70][2], wrong[150][3] = "TIDAK-ADA", "XYZ", "12"
+    desk.go(".side a[href='/personalisasi']")
+    desk.go("a[href='/personalisasi/baru']")
+    desk.go("#temuan tbody a:has-text('BANK MANDIRI')")
+    _letter(work, desk)
+    desk.type(purchase_order_number="PO-1")
+    desk.file("purchase_order", work.paper())
+    desk.file("batch", work.table("salah.csv", BATCH, wrong))
+    desk.go(SUBMIT)
+    _, *lines = csv.reader(io.StringIO(desk.download("a[href$='csv']", work.folder).read_text("utf-8-sig")))
+    for line, right in zip(lines, rows, strict=True):
+        for place, cell in enumerate(right):
+            if line[place] != cell:
+                line[place] = cell
+                work.count.fields += 1  # typed in the spreadsheet
+    desk.file("letter", work.paper())
+    desk.file("purchase_order", work.paper())
+    desk.file("batch", work.table("benar.csv", BATCH, [line[:4] for line in lines]))
+    desk.go(SUBMIT)
+    desk.go("[formaction$=ajukan]")
+    assert work.world.client(MAKER).get(f"/personalisation-requests/{key_of(desk)}").json["state"] == "submitted"
+
+
+def institution_activates_fifty(work: Work) -> None:
+    """An institution asks for the activation of 50 cards, activates them by file at one address, and stores their manifests."""
+    uids, desk = work.bank_receives(50), work.desk(BANK)
+    desk.go(".side a[href='/aktivasi']")
+    _activation_request(work, desk)
+    work.world.approve("activation-requests", key_of(desk), APPROVER)
+    desk = work.desk(BANK)
+    desk.go(".side a[href='/aktivasi']")
+    desk.go("main a[href='/aktivasi/berkas']")
+    sheet = desk.download("form[action*='/berkas'] button[value=csv]", work.folder)
+    header, *lines = csv.reader(io.StringIO(sheet.read_text("utf-8-sig")))
+    same = {"latitude": "-7.6536", "longitude": "111.328", "address": "Kantor Cabang", "region_code": "35.20.06.1014"}
+    desk.fill_down(len(same))
+    filled = [[same.get(name, cell) for name, cell in zip(header, line, strict=True)] for line in lines]
+    desk.file("file", work.table("aktivasi.csv", header, filled))
+    desk.go("form[enctype] button[type=submit]")
+    with worker(work.world):
+        expect(desk.page.locator("#kemajuan")).to_contain_text("50 dari 50", timeout=120_000)
+    assert work.states(BANK, uids) == {"active"}
+    desk.go(".side a[href='/manifest']")
+    stored = 0
+    while stored < len(uids):
+        for address in desk.page.locator("tbody a[href^='/manifest/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
+            desk.go(f"tbody a[href='{address}']")
+            desk.download("form[data-download] button", work.folder)
+            desk.back()
+            stored += 1
+        if stored < len(uids):
+            desk.go("a:has-text('Berikutnya')")
+
+
+def approver_decides_ten(work: Work) -> None:
+    """An approver reads ten requests beside their letters: eight are approved, one is returned, one is rejected."""
+    for number in range(10):
+        work.world.submitted("bangli.kepala" if number % 2 else OFFICE, "R", 1)
+    desk = work.desk(APPROVER, fresh=False)
+    for number in range(10):
+        desk.go(".side a[href='/personalisasi']")
+        desk.tick("#f-menunggu")
+        desk.go("form.filters button[type=submit]")
+        desk.go("tbody a[href^='/personalisasi/']")
+        if number == 0:
+            desk.type(otp_code=code(work.world, APPROVER))
+        if number < 8:
+            desk.go("[formaction$=setujui]")
+        else:
+            desk.type(note="Nomor surat tidak sama.")
+            desk.go("[formaction$=kembalikan]" if number == 8 else "[formaction$=tolak]")
+
+
+def operator_personalises_and_hands_over(work: Work) -> None:
+    """An operator records five cards of an approved request, their UIDs pasted from a list, and issues their BAST."""
+    asked = work.world.submitted(OFFICE, "RW", 5)["id"]
+    work.world.approve("personalisation-requests", asked, APPROVER, "penyetuju2")
+    desk = work.desk(OPERATOR)
+    desk.go(f"a[href='/personalisasi/{asked}']")
+    desk.go("a[href$='/hasil']")
+    desk.paste("[name=sam_uid]", [new_uid() for _ in range(5)])
+    desk.go("form:has([data-rows]) button[type=submit]")
+    desk.go(".side a[href='/bast']")
+    desk.go("a[href='/bast/buat']")
+    desk.tick("[data-all=cards]")
+    desk.go(SUBMIT)
+
+
+def office_destroys_one_card(work: Work) -> None:
+    """A head reports a card locked, proposes to destroy it, and records its destruction before two witnesses."""
+    uid, desk = work.world.active()[0].uids[0], work.desk(OFFICE)
+    desk.go(".side a[href='/kartu']")
+    desk.go(f"a[href='/kartu/{uid}']")
+    desk.tick("input[value=locked]")
+    desk.type(note="PIN salah berulang kali")
+    desk.go("form[action$='/lapor'] button")
+    desk.go("a:has-text('Usulkan pemusnahan')")
+    desk.go("main form button:has-text('Usulkan')")
+    proposal = key_of(desk)
+    work.world.approve("destructions", proposal, APPROVER)
+    desk = work.desk(OFFICE, fresh=False)
+    desk.go(f"a[href='/pemusnahan/{proposal}']")
+    desk.go("a:has-text('Isi berita acara')")
+    for number, witness in enumerate(WITNESSES):
+        _person(desk, f"witnesses.{number}", witness)
+    _person(desk, "official", OFFICIAL)
+    desk.type(place="Kantor Dinas", executed_at=datetime.now(WIB).strftime("%Y-%m-%dT%H:%M:%S"), method="cip dipotong menjadi dua")
+    desk.file("photos", work.picture())
+    desk.type(otp_code=code(work.world, OFFICE))
+    desk.go("button:has-text('Catat pemusnahan')")
+    assert work.states(OFFICE, [uid]) == {"destroyed"}
+
+
+def _letter(work: Work, desk: Desk) -> None:
+    desk.type(**letter_fields())
+    desk.file("letter", work.paper())
+
+
+def _activation_request(work: Work, desk: Desk) -> None:
+    desk.go("a[href='/aktivasi/baru']")
+    _letter(work, desk)
+    desk.tick("[data-all=cards]")
+    desk.go(SUBMIT)
+    desk.go("form[action$='/ajukan'] button")
+
+
+def _person(desk: Desk, prefix: str, who: dict[str, str]) -> None:
+    for name, value in who.items():
+        if name == "id_kind":
+            desk.choose(f"{prefix}.{name}", value)
+        else:
+            desk.type(**{f"{prefix}.{name}": value})
+
+
+JOBS = (
+    office_asks_and_activates_five,
+    maker_sends_two_hundred_rows,
+    institution_activates_fifty,
+    approver_decides_ten,
+    operator_personalises_and_hands_over,
+    office_destroys_one_card,
+)
