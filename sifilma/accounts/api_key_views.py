@@ -28,7 +28,7 @@ blueprint = Blueprint("api_key_pages", __name__, url_prefix="/kunci-api", templa
 @operation("api_keys.see")
 def index() -> Response:
     """List the keys by their first characters, with the form for a new key."""
-    return _keys(Form())
+    return _keys(Form.begun())
 
 
 def _keys(form: Form) -> Response:
@@ -58,10 +58,16 @@ def create() -> AnyResponse:
 @operation("api_keys.see")
 def show(key_id: UUID) -> Response:
     """Show a key with its scopes and addresses, and the form that changes them."""
+    form = Form.begun()
+    return _key(key_id, form if form.values else _stored(key_id))
+
+
+def _stored(key_id: UUID) -> Form:
+    """Return the form filled in with what is stored. Keys have no revision: what they may do stands for it."""
     key = api_keys.get_api_key(context(), key_id)
-    form = Form.of(addresses="\n".join(key.addresses.split()))
+    form = Form.of(addresses="\n".join(key.addresses.split()), revision=f"{key.scopes}|{key.addresses}")
     form.values.setlist("scopes", key.scopes.split())
-    return _key(key_id, form)
+    return form
 
 
 @blueprint.post("/<uuid:key_id>/ubah")
@@ -70,6 +76,7 @@ def change(key_id: UUID) -> AnyResponse:
     """Give a key other scopes and addresses."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
+        form.stand_on(_stored(key_id))
         given = form.model(ApiKeyTermsIn, **_terms(form))
         api_keys.change_api_key(ctx, key_id, given.terms())
         return seen("api_key_pages.index", "saved")

@@ -35,7 +35,7 @@ blueprint = Blueprint("accounts", __name__, template_folder="templates")
 @operation("session.self")
 def profile() -> AnyResponse:
     """Show the actor's account, password form, sessions and recent messages."""
-    return _profile(Form())
+    return _profile(Form.begun())
 
 
 @blueprint.post("/profil/kata-sandi")
@@ -56,6 +56,7 @@ def choose_preferences() -> AnyResponse:
     """Store the language, the time zone, and the channels for reminders."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
+        form.stand_on(_preferences(ctx))
         kept = form.model(PreferencesIn, notices=request.form.getlist("notices"))
         service.keep_preferences(ctx, kept.language, kept.time_zone, kept.notices)
         response = make_response(seen("accounts.profile", "preferences"))
@@ -71,6 +72,7 @@ def keep_contact() -> AnyResponse:
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         require_fresh(ctx.actor, resources().settings)
+        form.stand_on(_contact(ctx))
         kept = form.model(ContactIn)
         contacts.keep_contact(ctx, resources().settings, kept.email, kept.phone)
         return seen("accounts.profile", "contact")
@@ -79,10 +81,9 @@ def keep_contact() -> AnyResponse:
 
 def _profile(form: Form) -> Response:
     ctx = context()
-    assert ctx.actor.user_id is not None  # noqa: S101  # `session.self` admits people only
-    user = service.get_user(ctx, ctx.actor.user_id)
-    preferences = Form.of(language=user.language, time_zone=user.time_zone)
-    contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
+    user = service.get_user(ctx, _own_id(ctx))
+    preferences = form if "time_zone" in form.values else _preferences(ctx)
+    contact = form if "phone" in form.values else _contact(ctx)
     here = passkeys.site(resources().settings, request.host_url.rstrip("/"))
     return form.again(
         "accounts/profil.html",
@@ -97,6 +98,25 @@ def _profile(form: Form) -> Response:
         passkeys_work=here,
         messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
     )
+
+
+def _own_id(ctx: Context) -> UUID:
+    assert ctx.actor.user_id is not None  # noqa: S101  # `session.self` admits people only
+    return ctx.actor.user_id
+
+
+def _preferences(ctx: Context) -> Form:
+    """Return the form of preferences filled in with what is stored."""
+    user = service.get_user(ctx, _own_id(ctx))
+    form = Form.of(language=user.language, time_zone=user.time_zone, revision=f"{user.language}|{user.time_zone}|{user.notices}")
+    form.values.setlist("notices", user.notices.split())
+    return form
+
+
+def _contact(ctx: Context) -> Form:
+    """Return the form of addresses filled in with what is stored."""
+    user = service.get_user(ctx, _own_id(ctx))
+    return Form.of(email=user.email, phone=user.phone, revision=f"{user.email}|{user.phone}")
 
 
 def _require_same(form: Form) -> None:

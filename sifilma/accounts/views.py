@@ -44,7 +44,7 @@ def index() -> Response:
 @operation("users.see")
 def new() -> Response:
     """Show the form of an invitation. A user administrator chooses the organisation first."""
-    return _invitation_form(context(), Form.of(organisation=request.args.get("organisasi"), id_kind="nip"))
+    return _invitation_form(context(), Form.begun(organisation=request.args.get("organisasi"), id_kind="nip"))
 
 
 @blueprint.post("/baru")
@@ -97,7 +97,7 @@ def _handed_out(page: InvitationLink) -> Response:
 @operation("users.see")
 def show(user_id: UUID) -> Response:
     """Show one account."""
-    return _account(user_id, Form())
+    return _account(user_id, Form.begun())
 
 
 def _account(user_id: UUID, form: Form) -> Response:
@@ -186,7 +186,7 @@ def _change(form: Form) -> UserChangeIn:
 @operation("users.see")
 def list_proposals() -> Response:
     """List the proposals that wait for a second person."""
-    return _proposals(None, Form())
+    return _proposals(None, Form.begun())
 
 
 def _proposals(_change_id: UUID | None, form: Form) -> Response:

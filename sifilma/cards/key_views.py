@@ -66,7 +66,7 @@ def _lines(ctx: Context, changes: list[UnitKeyChange]) -> list[tuple[UnitKeyChan
 @operation("unit.key.propose")
 def new_file() -> Response:
     """Show the form for a file of public keys."""
-    return _file(Form())
+    return _file(Form.begun())
 
 
 @blueprint.post("/berkas")
@@ -91,7 +91,7 @@ def template(kind: str) -> Response:
 @operation("unit.read")
 def show(change_id: UUID) -> Response:
     """Show a proposal with its keys."""
-    return _page(change_id, Form())
+    return _page(change_id, Form.begun())
 
 
 def _named(ctx: Context, change_id: UUID) -> str:

@@ -26,7 +26,7 @@ blueprint = Blueprint("card_report_pages", __name__, url_prefix="/kartu/laporan"
 @operation("card.view")
 def show(report_id: UUID) -> Response:
     """Show what a program reported, and what becomes of the card either way."""
-    return _page(report_id, Form())
+    return _page(report_id, Form.begun())
 
 
 def _named(ctx: Context, report_id: UUID) -> str:

@@ -89,7 +89,7 @@ def _filtered(form: Form) -> Listing[Unit]:
 @operation("unit.register")
 def new() -> Response:
     """Show the form for one unit."""
-    return _form(Form())
+    return _form(Form.begun())
 
 
 @blueprint.post("/daftar")
@@ -111,7 +111,7 @@ def register() -> AnyResponse:
 @operation("unit.register")
 def new_file() -> Response:
     """Show the form for a file of units."""
-    return _file_form(Form())
+    return _file_form(Form.begun())
 
 
 @blueprint.post("/berkas")
@@ -139,7 +139,7 @@ def template(kind: str) -> Response:
 @operation("unit.read")
 def show(unit_id: UUID) -> Response:
     """Show a unit: its card, where it stands, and what has happened."""
-    return _unit(unit_id, Form())
+    return _unit(unit_id, Form.begun())
 
 
 def _named(ctx: Context, unit_id: UUID) -> str:

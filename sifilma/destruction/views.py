@@ -19,10 +19,10 @@ from sifilma.destruction.queries import cards_of, photos_of
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
+from sifilma.documents.forms import uploads
 from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment
-from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
@@ -64,7 +64,8 @@ def index() -> Response:
 @operation("destruction.propose")
 def new() -> Response:
     """Show the form of a proposal, with the cards that can be named. With `semua` all cards of the lot are chosen."""
-    return _proposal(Form(MultiDict(request.args)), all_chosen="semua" in request.args)
+    form = Form.begun()
+    return _proposal(form) if form.values else _proposal(Form(MultiDict(request.args)), all_chosen="semua" in request.args)
 
 
 @blueprint.post("/usul")
@@ -92,7 +93,7 @@ def _proposal(form: Form, *, all_chosen: bool = False) -> Response:
 @operation("destruction.view")
 def show(destruction_id: UUID) -> Response:
     """Show a destruction: its cards, its approvals, its Berita Acara."""
-    return _page(destruction_id, Form())
+    return _page(destruction_id, Form.begun())
 
 
 def _page(destruction_id: UUID, form: Form) -> Response:
@@ -147,7 +148,7 @@ add_decisions(
 @operation("destruction.view")
 def write(destruction_id: UUID) -> Response:
     """Show the form of the Berita Acara. Sending it needs a fresh one-time code, looking at it does not, hence the other operation."""
-    return _record(destruction_id, Form())
+    return _record(destruction_id, Form.begun())
 
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
@@ -155,9 +156,9 @@ def write(destruction_id: UUID) -> Response:
 def record(destruction_id: UUID) -> AnyResponse:
     """Record the Berita Acara, which destroys the cards."""
     ctx, form = context(), Form.sent()
-    photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
         found = service.get_recordable(ctx, destruction_id)
+        photos = uploads("photos")
         also = lambda known: service.record_faults(ctx, resources().settings, found, known, photos)  # noqa: E731
         data = record_of(form, zone_of(ctx.actor.region_code), also)
         service.record_execution(ctx, resources().settings, resources().files, destruction_id, data, photos)

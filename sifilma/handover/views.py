@@ -68,6 +68,9 @@ def new() -> Response:
 
     `permohonan` names a personalisation request: its receiver and its cards are chosen then.
     """
+    left = Form.begun()
+    if left.values:
+        return _form(left)
     form, asked = Form(MultiDict(request.args)), request.args.get("permohonan", type=UUID)
     if asked and (receiver := form_choices.find_receiver(context(), asked)):
         form.values["to"] = str(receiver)
@@ -92,7 +95,7 @@ def issue() -> AnyResponse:
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
     """Show one BAST, with what its receiver or issuer can do now."""
-    return _page(handover_id, Form())
+    return _page(handover_id, Form.begun())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")

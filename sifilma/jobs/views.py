@@ -63,7 +63,7 @@ def index() -> Response:
 @operation("job.see")
 def show(job_id: UUID) -> str:
     """Show one job. The page requests `progress` again and again while the job runs."""
-    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form())
+    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form.begun())
 
 
 def _again(job_id: UUID, form: Form) -> AnyResponse:

@@ -52,7 +52,7 @@ def show(model_id: UUID) -> str:
 @operation("model.apply")
 def new(model_id: UUID) -> Response:
     """Show the form of an application."""
-    return _application(model_id, Form.of(kind=request.args.get("kind")))
+    return _application(model_id, Form.begun(kind=request.args.get("kind")))
 
 
 @blueprint.post("/<uuid:model_id>/ajukan")
@@ -72,7 +72,7 @@ def apply(model_id: UUID) -> AnyResponse:
 @operation("model.case.view")
 def case(case_id: UUID) -> Response:
     """Show an application beside its letter and certificate."""
-    return _case(case_id, Form())
+    return _case(case_id, Form.begun())
 
 
 @blueprint.get("/permohonan/<uuid:case_id>/berkas/<name>")
@@ -88,7 +88,7 @@ def file(case_id: UUID, name: str) -> Response:
 def certificate(case_id: UUID) -> Response:
     """Show the form of a certificate, filled in with the one recorded before."""
     stated = cases.get_case(context(), case_id).certificate
-    return _certificate(case_id, Form.of(**{name: getattr(stated, name) for name in CERTIFICATE}) if stated else Form())
+    return _certificate(case_id, Form.begun(**{name: getattr(stated, name) for name in CERTIFICATE}) if stated else Form.begun())
 
 
 @blueprint.post("/permohonan/<uuid:case_id>/sertifikat")

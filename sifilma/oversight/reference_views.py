@@ -67,7 +67,7 @@ def index() -> Response:
 @operation("reference.proposals.view")
 def show(change_id: UUID) -> Response:
     """Show a change with its rows."""
-    return _page(change_id, Form())
+    return _page(change_id, Form.begun())
 
 
 @blueprint.get("/usulan/<uuid:change_id>/dokumen")
@@ -82,7 +82,7 @@ def document(change_id: UUID) -> Response:
 @operation("reference.draft")
 def new_organisation() -> Response:
     """Show the form of an organisation."""
-    return _organisation(Form.of(kind=request.args.get("kind")))
+    return _organisation(Form.begun(kind=request.args.get("kind")))
 
 
 @blueprint.post("/baru")
@@ -100,7 +100,7 @@ def propose_organisation() -> AnyResponse:
 @operation("reference.draft")
 def new_agreement(organisation_id: UUID) -> Response:
     """Show the form of an institution's agreement."""
-    return _agreement(organisation_id, Form())
+    return _agreement(organisation_id, Form.begun())
 
 
 @blueprint.post("/<uuid:organisation_id>/pks")
@@ -120,7 +120,7 @@ def propose_agreement(organisation_id: UUID) -> AnyResponse:
 @operation("reference.draft")
 def new_model(organisation_id: UUID) -> Response:
     """Show the form of a manufacturer's model."""
-    return _model(organisation_id, Form())
+    return _model(organisation_id, Form.begun())
 
 
 @blueprint.post("/<uuid:organisation_id>/model")
@@ -139,7 +139,7 @@ def propose_model(organisation_id: UUID) -> AnyResponse:
 @operation("reference.draft")
 def new_file(name: str) -> Response:
     """Show the form for a file of rows."""
-    return _file(name, Form())
+    return _file(name, Form.begun())
 
 
 @blueprint.post("/berkas/<name>")

@@ -27,7 +27,7 @@ ROWS = 25
 @operation("personalise")
 def new(request_id: UUID) -> Response:
     """Show the form with a row for each card still to be personalised, at most ROWS."""
-    return _form(request_id, Form())
+    return _form(request_id, Form.begun())
 
 
 @blueprint.post("")

@@ -35,7 +35,7 @@ from sifilma.web.states import functions, named, state
 from sifilma.web.texts import translate
 
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
-FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
+FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number", "revision")
 EXPORT = Export(
     "personalisasi",
     {
@@ -93,7 +93,7 @@ def new() -> AnyResponse:
     buyer = request.args.get("pembeli")
     if _is_maker(context()) and not buyer:
         return redirect(url_for("personalisation_pages.find_buyer"), 303)
-    return _form(Form.of(on_behalf_of=buyer))
+    return _form(Form.begun(on_behalf_of=buyer))
 
 
 @blueprint.post("/baru")
@@ -115,9 +115,14 @@ def draft() -> AnyResponse:
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
     """Show the form with the saved values."""
-    found = REQUESTS.get_own(context(), request_id)
+    form = Form.begun()
+    return _form(form if form.values else _stored(REQUESTS.get_own(context(), request_id)), request_id)
+
+
+def _stored(found: PersonalisationRequest) -> Form:
+    """Return the form filled in with what is stored."""
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
-    return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
+    return Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS})
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -128,6 +133,7 @@ def edit(request_id: UUID) -> AnyResponse:
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
         found = REQUESTS.get_own(ctx, request_id)
+        form.stand_on(_stored(found))
         data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
         edited = service.edit(ctx, settings, resources().files, request_id, data, files)
         ctx.warn(queries.request_warnings(ctx, edited))
@@ -140,7 +146,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("personalisation.view")
 def show(request_id: UUID) -> Response:
     """Show a request beside its letter, with what the actor can decide."""
-    return _page(request_id, Form())
+    return _page(request_id, Form.begun())
 
 
 @blueprint.get("/<uuid:request_id>/berkas/<name>")

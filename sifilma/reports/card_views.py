@@ -16,9 +16,9 @@ from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
 from sifilma.documents import label_sheets, list_views
+from sifilma.documents.forms import uploads
 from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment, inline_pdf
-from sifilma.documents.service import Upload
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.context import Context
@@ -66,7 +66,7 @@ def _filtered(form: Form) -> Listing[Any]:
 @operation("card.view")
 def show(uid: str) -> Response:
     """Show a card with its manifests, its documents and all its steps."""
-    return _page(_normal(uid), Form())
+    return _page(_normal(uid), Form.begun())
 
 
 def _named(ctx: Context, uid: str) -> str:
@@ -88,8 +88,7 @@ def report(uid: str) -> AnyResponse:
     """Report a card as damaged, locked, lost or found."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
-        photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
-        condition_reports.report(ctx, resources().files, uid, form.model(ReportIn), photos)
+        condition_reports.report(ctx, resources().files, uid, form.model(ReportIn), uploads("photos"))
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
 

@@ -17,11 +17,11 @@ from sifilma.sign_in.authentication import cookie_name
 from sifilma.sign_in.cookies import set_cookie
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.request_gate import require_fresh
-from sifilma.sign_in.views import code_step, own_address, signed_in
+from sifilma.sign_in.views import code_step, signed_in
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import seen
+from sifilma.web.pages import own_address, seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("factors", __name__, template_folder="templates")

@@ -14,6 +14,7 @@ from flask import Response, current_app, make_response, render_template, request
 from flask_babel import LazyString
 
 from sifilma.kernel.context import Context
+from sifilma.web import kept
 from sifilma.web.links import API
 from sifilma.web.operations import policy_of
 
@@ -48,8 +49,9 @@ def ask(ctx: Context) -> Response | None:
     if question is None or request.path.startswith(API) or request.form.get(SURE) or not question.when(request.form):
         return None
     *_, named = (request.view_args or {}).values()
+    thing, files = question.thing(ctx, named), kept.keep_files()
     fields = [(name, value) for name, value in request.form.items(multi=True) if name != "otp_code"]
-    page = render_template(
-        "web/confirm.html", question=question, thing=question.thing(ctx, named), fields=fields, lost_files=bool(request.files), sure=SURE
-    )
+    fields += [(name, key) for name, keys in files.items() for key in keys]
+    lost = any(file.filename for file in request.files.values()) and not files
+    page = render_template("web/confirm.html", question=question, thing=thing, fields=fields, lost_files=lost, sure=SURE)
     return make_response(page)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from flask import Response, make_response, render_template, request
 from flask_babel import gettext
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.datastructures import MultiDict
@@ -23,7 +23,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.days import read_day
 from sifilma.kernel.errors import Conflict, Faults, Invalid, OutcomeUnknown, SifilmaError, TooMany, Unauthenticated, Unavailable
 from sifilma.kernel.schemas import faults_of, parsed
-from sifilma.web import errors
+from sifilma.web import errors, kept
 from sifilma.web.field_names import with_name
 from sifilma.web.texts import field_text, translate
 
@@ -56,6 +56,7 @@ class Form:
     `rows` are the errors of rows in an uploaded file, `warnings` what was noticed beside them; `notes` are a reviewer's notes by field.
     `places` says where the items of a list were typed (`listed`); `unsettled` is the mark of warnings that are yet to be confirmed;
     `action` is the path it was sent to; `cells` says that the rows were typed into the form, so that an error can lead to its cell.
+    `differences` are field, typed text and stored text where somebody else changed what the form was filled in with (`stand_on`).
     """
 
     values: MultiDict[str, str] = field(default_factory=MultiDict)
@@ -69,6 +70,7 @@ class Form:
     unsettled: str = ""
     cells: bool = False
     action: str = ""
+    differences: list[tuple[str, str, str]] = field(default_factory=list)
 
     @classmethod
     def sent(cls) -> Form:
@@ -79,6 +81,26 @@ class Form:
     def of(cls, **values: Any) -> Form:
         """Return a form that is filled in with stored values."""
         return cls(MultiDict({name: _shown(value) for name, value in values.items() if value is not None}))
+
+    @classmethod
+    def begun(cls, **values: Any) -> Form:
+        """Return the form that the person left at this page and asked for (`web.kept`), else one filled in with `values`."""
+        found = kept.begun()
+        return cls(found) if found is not None else cls.of(**values)
+
+    def stand_on(self, stored: Form) -> None:
+        """Raise Conflict (`changed-meanwhile`) if what is stored is not what this form was filled in with, by its `revision`.
+
+        The form then shows what differs, and carries the present revision: sent again, it overwrites knowingly. A form without a
+        revision, as a program may send it, is taken as it is.
+        """
+        now = stored.get("revision")
+        if self.get("revision") in ("", now):
+            return
+        pairs = ((name, _lines(self.values.getlist(name)), _lines(stored.values.getlist(name))) for name in stored.values)
+        self.differences = [(name, mine, theirs) for name, mine, theirs in pairs if name != "revision" and mine != theirs]
+        self.values.setlist("revision", [now])
+        raise Conflict("This was changed meanwhile, in another tab or by somebody else.", type="changed-meanwhile")
 
     def get(self, name: str, default: str = "") -> str:
         """Return what was typed in a field."""
@@ -151,9 +173,25 @@ class Form:
             yield
         except (*REFUSALS, *FAULTS, Unsettled) as refused:
             ctx.uow.rollback()
-            ctx.uow.begin_read()  # for the page with the form
             self.warnings = [translate(warning) for warning in ctx.warnings]
             self.refuse(errors.refusal_of(refused) if isinstance(refused, FAULTS) else refused)
+            self._keep_files(is_asked=not isinstance(refused, SQLAlchemyError))
+            ctx.uow.begin_read()  # for the page with the form
+
+    def _keep_files(self, *, is_asked: bool) -> None:
+        """Keep the files that were not refused, so that the form sent again has them. `is_asked`: the database answers."""
+        refused = {name for name, _ in self.errors} | (kept.TABLES if self.rows else frozenset())
+        for name in {name for name, _ in self.errors if name not in kept.SEVERAL}:  # it was kept before, and is not accepted after all
+            self.values.poplist(kept.FILES + name)
+        sent = {name for name, file in request.files.items(multi=True) if file.filename}
+        if not sent - refused:
+            return
+        found = kept.keep_files(refused) if is_asked else {}
+        for field_name, keys in found.items():
+            before = self.values.getlist(field_name) if field_name.removeprefix(kept.FILES) in kept.SEVERAL else []
+            self.values.setlist(field_name, before + keys)
+        if not found:
+            self.warnings.append(gettext("Files must be chosen again afterwards: a browser does not send them twice."))
 
     def refuse(self, refused: Exception) -> None:
         """Take over what was wrong, in the language of the page."""
@@ -199,6 +237,10 @@ class Form:
         return response
 
 
+def _lines(texts: list[str]) -> str:
+    return "\n".join(text.replace("\r\n", "\n").strip() for text in texts)
+
+
 def _shown(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
@@ -207,10 +249,7 @@ def _kept(refused: Unavailable) -> str:
     """Return a message that names what does not answer and says that nothing typed is lost."""
     if isinstance(refused, OutcomeUnknown):
         return translate(refused.detail)
-    parts = [translate(refused.detail or refused.title), gettext("What you typed is still here: send it again in a moment.")]
-    if request.files:
-        parts.append(gettext("Files must be chosen again afterwards: a browser does not send them twice."))
-    return " ".join(parts)
+    return " ".join([translate(refused.detail or refused.title), gettext("What you typed is still here: send it again in a moment.")])
 
 
 def mark_of(warnings: Iterable[str]) -> str:

@@ -7,11 +7,12 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Flask, current_app, g, redirect, request, url_for
 from flask_babel import format_date, format_datetime, format_decimal, get_timezone, gettext, ngettext
 from flask_babel import lazy_gettext as _
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kernel.errors import Unavailable
@@ -70,7 +71,9 @@ DONE = {
     "objected": _("The report is ended: your second factor stays."),
     "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
     "preferences": _("Your preferences are kept."),
+    "sent_before": _("This form was sent already. Nothing was done a second time: this is what it led to."),
 }
+LONGEST_WAY = 1000  # the longest URL to which people are led back
 DONE_MANY = {
     "registered": lambda many: ngettext("%(num)s unit is registered.", "%(num)s units are registered.", many),
 }
@@ -165,6 +168,34 @@ def page_url(**changes: str | None) -> str:
     query = {name: value for name, value in request.args.items() if value and name not in ("selesai", MANY, WARNED)} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path
+
+
+def without_notes(address: str) -> str:
+    """Return an address of this site without the note about what was done."""
+    path, _, query = address.partition("?")
+    kept = urlencode([(name, value) for name, value in parse_qsl(query) if name not in ("selesai", MANY, WARNED)])
+    return f"{path}?{kept}" if kept else path
+
+
+def own_address(address: str) -> str:
+    """Return a path of this site that can be shown: `address`, else the nearest page above it, else `/`.
+
+    An address on another site becomes `/` (no open redirect). The address of a form's POST has no page of its own, but one above it.
+    """
+    if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
+        return "/"
+    path = address.partition("?")[0]
+    while path not in ("", "/") and not _is_page(path):
+        path = address = path.rpartition("/")[0]
+    return address or "/"
+
+
+def _is_page(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except HTTPException:
+        return False
+    return True
 
 
 def moment(value: datetime | None) -> str:

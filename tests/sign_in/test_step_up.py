@@ -151,9 +151,11 @@ def test_a_user_without_permission_is_refused_before_the_code_is_checked(made: W
     assert made.sql("SELECT totp_last_step FROM user_account WHERE username = 'magetan.staf'") == [(0,)]
 
 
-def test_a_form_with_a_file_says_that_the_file_must_be_chosen_again(made: World) -> None:
+def test_a_form_keeps_its_file_while_the_code_is_asked_for(made: World) -> None:
     visitor = Visitor(made, USER, fresh=False)
     response = visitor.send(PATH, letter=(io.BytesIO(b"%PDF-"), "surat.pdf"), **TYPED)
     assert response.status_code == 403
-    assert "Berkas harus dipilih kembali" in visitor.seen
-    assert 'enctype="multipart/form-data"' in response.get_data(as_text=True)
+    assert "surat.pdf" in visitor.seen
+    kept = dict(hidden(response))["kept.letter"]
+    assert visitor.send(PATH, **TYPED | {"kept.letter": kept}, otp_code=made.code(USER)).status_code == 303
+    assert made.sql("SELECT COUNT(*) FROM kept_file") == [(0,)]

@@ -26,7 +26,7 @@ MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
     "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "destruction", "handover", "identity", "jobs",
-    "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "kept_forms", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -162,8 +162,8 @@ LIBRARIES = {
     "schema": "migrate tables",
     # a part of every request or page
     "web": (
-        "application assets body_limits characters command confirmation errors field_names forms headers health languages links metrics "
-        "navigation operations pages requests states streams texts time_health"
+        "application assets body_limits characters command confirmation errors field_names forms headers health kept kept_views languages "
+        "links metrics navigation operations pages requests states streams texts time_health"
     ),
 }
 

@@ -93,7 +93,7 @@ def proposals() -> Response:
 @operation("manifest.view")
 def show(manifest_id: UUID) -> Response:
     """Show the metadata of a manifest, never its body."""
-    return _page(manifest_id, Form())
+    return _page(manifest_id, Form.begun())
 
 
 @blueprint.post("/<uuid:manifest_id>/unduh")

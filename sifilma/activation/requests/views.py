@@ -77,6 +77,9 @@ def new() -> Response:
 
     Chosen are the cards named there, those that a BAST brought (`bast`), or all whose manifest ends soon (`semua`).
     """
+    form = Form.begun()
+    if form.values:
+        return _form(form)
     form = Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new")
     form.values.setlist("cards", request.args.getlist("cards"))
     return _form(form, bast=request.args.get("bast", type=UUID), all_due="semua" in request.args)
@@ -101,11 +104,16 @@ def draft() -> AnyResponse:
 def edit_form(request_id: UUID) -> Response:
     """Show the form of a draft or a returned request."""
     found = REQUESTS.get_own(context(), request_id)
-    form = Form.of(
-        letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
-    )
+    form = Form.begun()
+    return _form(form if form.values else _stored(found), found)
+
+
+def _stored(found: ActivationRequest) -> Form:
+    """Return the form filled in with what is stored."""
+    names = ("letter_number", "letter_date", "subject", "notes", "kind", "revision")
+    form = Form.of(**{name: getattr(found, name) for name in names})
     form.values.setlist("cards", [one.card.uid for one in requested_cards(context(), found)])
-    return _form(form, found)
+    return form
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -115,6 +123,7 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
+        form.stand_on(_stored(found))
         given = upload("letter")
         edited = service.edit(ctx, resources().files, request_id, _sent(form, given, found), given)
         ctx.warn(letter_warnings(ctx.now, edited.letter_number, edited.letter_date))
@@ -127,7 +136,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
     """Show a request beside its letter, with what can be done now."""
-    return _page(request_id, Form())
+    return _page(request_id, Form.begun())
 
 
 @blueprint.get("/<uuid:request_id>/surat")

@@ -63,7 +63,7 @@ def index() -> Response:
 @operation("place.see")
 def show(activation_id: UUID) -> Response:
     """Show the stated place beside the one that was found."""
-    return _page(activation_id, Form())
+    return _page(activation_id, Form.begun())
 
 
 def _named(ctx: Context, activation_id: UUID) -> str:
