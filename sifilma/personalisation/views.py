@@ -190,6 +190,10 @@ def _named(ctx: Context, request_id: UUID) -> str:
     return f"{found.letter_number} · {found.requester.name}"
 
 
+def _named_own(ctx: Context, request_id: UUID) -> str:
+    return _named(ctx, REQUESTS.get_own(ctx, request_id).id)
+
+
 REJECT = Question(
     _("Reject the request for good"),
     _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
@@ -199,7 +203,7 @@ REJECT = Question(
 CANCEL = Question(
     _("Cancel the request"),
     _("It ends here for good: it cannot be taken up again. The letter may come in a new request."),
-    _named,
+    _named_own,
     "personalisation_pages.show",
 )
 add_decisions(

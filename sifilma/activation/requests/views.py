@@ -31,6 +31,7 @@ from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -160,10 +161,17 @@ def reveal(request_id: UUID) -> Response:
     return _page(request_id, form)
 
 
+def _card_of_own(ctx: Context, uid: str) -> str:
+    found = REQUESTS.get_own(ctx, (request.view_args or {})["request_id"])
+    if uid not in {one.card.uid for one in requested_cards(ctx, found)}:
+        raise NotFound()
+    return uid
+
+
 REISSUE = Question(
     _("Issue a new token"),
     _("The former token of the card opens nothing any more, whoever has it."),
-    lambda _ctx, uid: str(uid),
+    _card_of_own,
     "activation_pages.show",
 )
 
@@ -235,6 +243,10 @@ def _named(ctx: Context, request_id: UUID) -> str:
     return f"{found.letter_number} · {found.organisation.name}"
 
 
+def _named_own(ctx: Context, request_id: UUID) -> str:
+    return _named(ctx, REQUESTS.get_own(ctx, request_id).id)
+
+
 REJECT = Question(
     _("Reject the request for good"),
     _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
@@ -244,7 +256,7 @@ REJECT = Question(
 CANCEL = Question(
     _("Cancel the request"),
     _("It ends here for good, and open tokens are cancelled. The letter may come in a new request."),
-    _named,
+    _named_own,
     "activation_pages.show",
 )
 add_decisions(
