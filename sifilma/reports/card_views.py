@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -17,7 +19,8 @@ from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.days import read_day
+from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.reports import card_page
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -34,9 +37,12 @@ blueprint = Blueprint("card_pages", __name__, url_prefix="/kartu", template_fold
 def index() -> Response:
     """List the cards the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
+    state, function, text, holder = (form.get(name).strip()[:100] for name in ("state", "function", "text", "holder"))
+    to_destroy = state == card_page.TO_DESTROY
+    wanted = CardFilter("" if to_destroy else state, function, text, holder)
     choices = {"states": card_page.states(), "functions": functions()}
-    listing = service.list_cards(ctx, wanted, card_page.lettered(ctx, wanted.text))
+    listing = service.list_cards(ctx, wanted, card_page.lettered(ctx, text))
+    listing = card_page.narrowed(ctx, listing, to_destroy=to_destroy, own=bool(form.get("milik")), activated=_day(form))
     return list_views.answer(
         "reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
     )
@@ -97,6 +103,15 @@ def _page(uid: str, form: Form) -> Response:
         steps=card_page.steps_of(ctx, card),
         photos=condition_reports.photos_of(ctx, card),
     )
+
+
+def _day(form: Form) -> date | None:
+    """Return the day of activation that the list is filtered by. Raise Invalid if it is none."""
+    typed = form.get("aktif").strip()
+    try:
+        return read_day(typed) if typed else None
+    except ValueError as wrong:
+        raise Invalid.field("aktif", str(wrong)) from wrong
 
 
 def _normal(uid: str) -> str:

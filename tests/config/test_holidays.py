@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,8 @@ def test_the_sample_is_read_and_an_empty_path_has_no_holidays() -> None:
 def test_a_file_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "libur.csv"
     path.write_bytes(content)
-    [refused] = [found for found in findings(Settings(env="demo", holidays_file=str(path))) if found.refused]
+    given: dict[str, Any] = {"env": "demo", "holidays_file": str(path)}
+    [refused] = [found for found in findings(Settings(**given)) if found.refused]
     assert refused.text.startswith("SIFILMA_HOLIDAYS_FILE names a file that ")
     assert why in refused.text
 
