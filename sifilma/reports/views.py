@@ -20,9 +20,9 @@ MOST_PAGES = 1000
 
 
 @blueprint.get("/")
-@operation("session.self")
+@operation("session.self", strangers="public_pages.home")
 def show() -> str:
-    """Show what waits, what is awaited, what expires soon, and counts; an organisation that begins sees its first steps."""
+    """Show what waits, what is awaited, what expires soon, counts, and first steps. A visitor sees the public home."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
     findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
