@@ -9,7 +9,8 @@ from html import unescape
 from uuid import UUID
 
 from tests.access.objects import objects_of
-from tests.access.roles import NEVER, Visitor
+from tests.access.roles import Visitor
+from tests.support.permission_table import NEVER
 from tests.support.visitor import Visitor as Reader
 from tests.support.visitor import english, words
 

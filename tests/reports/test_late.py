@@ -22,6 +22,8 @@ def late_in(world: World, who: str) -> tuple[int, int, int]:
     text = reader.text("/tugas", terlambat="1")
     assert f"{tile} task" in text
     personalisation, activation = (_total(reader, path) for path in (PERSONALISATION, ACTIVATION))
+    calls = [done(world.client(who).get(path, late="true"))["items"] for path in ("/personalisation-requests", "/activation-requests")]
+    assert [len(items) for items in calls] == [personalisation, activation]
     return int(tile), personalisation, activation
 
 
