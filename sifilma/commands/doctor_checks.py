@@ -136,7 +136,7 @@ def new_passwords(reading: Reading) -> Lines:
 
 def working_days(reading: Reading) -> Lines:
     """Whether the file of holidays reaches far enough. A file that is not sound is told among the settings."""
-    path, today = reading.settings.holidays_file, local(datetime.now(UTC))
+    path, today = reading.settings.holidays_file, local(resources().clock.now())
     if not path:
         yield _warn("SIFILMA_HOLIDAYS_FILE is not set: public holidays count as working days, and what is due then is called late.")
     elif "holidays_file" not in {finding.setting for finding in reading.findings}:
@@ -433,7 +433,7 @@ CHECKS = (
     Check("settings", settings),
     Check("secrets", secret_values),
     Check("passwords", new_passwords),
-    Check("holidays", working_days),
+    Check("holidays", working_days, ("application",)),
     Check("home", home),
     Check("files", files, ("home",)),
     Check("disk", disk, ("application",)),

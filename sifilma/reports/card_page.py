@@ -105,7 +105,7 @@ def states() -> list[tuple[str, str]]:
     return [*named(CardState), (TO_DESTROY, gettext("To be destroyed"))]
 
 
-def narrowed(ctx: Context, listing: Listing[Card], *, to_destroy: bool, own: bool, activated: date | None) -> Listing[Card]:
+def list_narrowed(ctx: Context, listing: Listing[Card], *, to_destroy: bool, own: bool, activated: date | None) -> Listing[Card]:
     """Return the listing with those cards alone that are to be destroyed, that the actor's organisation holds, or that were activated."""
     query, key = listing
     if to_destroy:
