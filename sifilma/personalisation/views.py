@@ -54,7 +54,7 @@ EXPORT = Export(
         "surat": (_("Letter date"), PersonalisationRequest.letter_date),
     },
     counted=lambda number, words: ngettext("%(count)s request", "%(count)s requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
 )
 
 
@@ -63,7 +63,7 @@ EXPORT = Export(
 def index() -> Response:
     """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.list_requests(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form, resources().targets))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 

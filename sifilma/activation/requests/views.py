@@ -56,7 +56,7 @@ EXPORT = Export(
     },
     orders={"nomor": (_("Letter number"), ActivationRequest.letter_key), "surat": (_("Date of the letter"), ActivationRequest.letter_date)},
     counted=lambda number, words: ngettext("%(count)s activation request", "%(count)s activation requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
 )
 KINDS = [str(name) for name in RequestKind]
 
@@ -66,7 +66,7 @@ KINDS = [str(name) for name in RequestKind]
 def index() -> Response:
     """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.list_requests(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form, resources().targets))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
