@@ -62,11 +62,11 @@ def index() -> Response:
 @operation("job.see")
 def show(job_id: UUID) -> str:
     """Show one job. The page requests `progress` again and again while the job runs."""
-    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form())
+    return render_template("jobs/job.html", page=serializers.job_page(context(), resources().settings, job_id, translate), form=Form())
 
 
 def _again(job_id: UUID, form: Form) -> AnyResponse:
-    return form.again("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
+    return form.again("jobs/job.html", page=serializers.job_page(context(), resources().settings, job_id, translate))
 
 
 @blueprint.post("/<uuid:job_id>/batal")
@@ -82,7 +82,7 @@ def cancel(ctx: Context, job_id: UUID, form: Form) -> AnyResponse:
 @operation("job.see")
 def progress(job_id: UUID) -> str:
     """Return the part of the page that changes while the job runs."""
-    return render_template("jobs/progress.html", page=serializers.job_page(context(), job_id, translate))
+    return render_template("jobs/progress.html", page=serializers.job_page(context(), resources().settings, job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/perbaikan.<kind>")

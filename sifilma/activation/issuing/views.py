@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.activation.issuing import place_form
+from sifilma.activation.issuing import forms, place_form
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
@@ -52,14 +52,14 @@ def fill() -> Response:
 def activate() -> AnyResponse:
     """Activate the card."""
     ctx, form = context(), Form.sent()
-    is_read = _take_pasted(form)
+    is_read = forms.take_pasted(form)
     with form.attempt(ctx):
         typed = _typed(form)
         if is_read:
             made = _activate(typed)
             return seen("activated_pages.show", "activated", activation_id=made.activation_id)
-    if not is_read:  # the position is what was pasted: that it is missing besides is no news
-        form.errors = [error for error in form.errors if error[0] not in place_form.POSITION]
+    if not is_read:
+        form.errors = forms.without_position(form.errors)
     return _form(form)
 
 
@@ -68,7 +68,7 @@ def activate() -> AnyResponse:
 def place() -> str:
     """Return the selects and the check of a position, for the form's script."""
     form = Form(MultiDict(request.args))
-    return render_template("activation/place.html", **_place(form, follow=bool(request.args.get("ikuti"))))
+    return render_template("activation/place.html", **forms.placed(form, follow=bool(request.args.get("ikuti"))))
 
 
 @blueprint.get("/mesin")
@@ -93,31 +93,11 @@ def _typed(form: Form) -> ActivationIn:
 
 
 def _form(form: Form, *, follow: bool = False) -> Response:
-    values = _place(form, follow=follow) | _machine(form)
+    values = forms.placed(form, follow=follow) | _machine(form)
     del values["form"]  # again() gives it
     page = form.again("activation/activate.html", open_cards=form_choices.open_cards(context()), **values)
     page.headers.update(WITH_CAMERA)
     return page
-
-
-def _place(form: Form, *, follow: bool) -> dict[str, Any]:
-    """Return the place as typed, and set the form's selects to it. What was pasted has become latitude and longitude."""
-    if not form.errors:
-        _take_pasted(form)
-    found = place_form.look(context(), place_check(resources().settings.home), form.values, follow=follow)
-    for name, length in zip(place_form.PARTS, (2, 5, 8, 13), strict=True):
-        form.values.setlist(name, [found.levels.part(length)])
-    return {"form": form, "place": found, "at": place_form.position_of(form.values)}
-
-
-def _take_pasted(form: Form) -> bool:
-    """Put what was pasted into latitude and longitude. Return False, with an error in the form, if it tells no position."""
-    try:
-        place_form.take_pasted(form.values)
-    except Invalid as unreadable:
-        form.refuse(unreadable)
-        return False
-    return True
 
 
 def _machine(form: Form) -> dict[str, Any]:

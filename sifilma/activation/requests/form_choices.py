@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -120,6 +121,12 @@ def free_machines(ctx: Context, function: str) -> list[str]:
     """Return the hardware numbers of the organisation's machines of a function that hold no card."""
     query = _free(ctx, function).with_only_columns(Unit.hardware_number)
     return list(ctx.session.scalars(query.limit(MOST_CARDS)))
+
+
+def next_machines(ctx: Context, functions: Collection[str]) -> dict[str, list[str]]:
+    """Return, for each function, the hardware numbers of the free machines that can be activated in now: those with a PCID."""
+    query = {one: _free(ctx, one).where(Unit.pcid.is_not(None)).with_only_columns(Unit.hardware_number) for one in functions}
+    return {one: list(ctx.session.scalars(each.limit(MOST_MACHINES))) for one, each in query.items()}
 
 
 def _free(ctx: Context, function: str | None) -> Select[Unit]:
