@@ -127,6 +127,15 @@ class DownloadIn(Strict):
     form: Literal["jws", "jwe"] = "jws"
 
 
+class ArchiveIn(Strict):
+    """Which manifests are wanted in one file: those of an activation request, of a job, or of a card, or all; of one state if it is given."""
+
+    activation_request: UUID | None = None
+    job: UUID | None = None
+    sam_uid: Uid | None = None
+    state: str | None = Field(None, max_length=20)
+
+
 class RevokeIn(Strict):
     """Why a manifest is to be revoked; or the decision on a proposal."""
 
