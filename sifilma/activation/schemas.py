@@ -128,7 +128,7 @@ class DownloadIn(Strict):
 
 
 class ArchiveIn(Strict):
-    """Which manifests are wanted in one file: those of an activation request, of a job, or of a card, or all; of one state if it is given."""
+    """Which manifests are wanted in one file: those of an activation request, of a job, of a card, of a state; or all."""
 
     activation_request: UUID | None = None
     job: UUID | None = None

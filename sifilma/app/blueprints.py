@@ -61,7 +61,8 @@ BLUEPRINTS = (
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
-    reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint, together_views.blueprint, archive_views.blueprint,
+    reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
+    together_views.blueprint, archive_views.blueprint,
     access_review.blueprint, failures.blueprint, search.blueprint,
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from sifilma.kernel.text import say
 MOST = 2000
 """Manifests in one archive, those that are listed only included."""
 AT_ONCE = 200
+NONE = say("None of these manifests can be given out: no manifest is active, or no machine has a public key.")
 OWNER_READS = 0o600 << 16
 
 
@@ -97,7 +98,7 @@ def prepare(ctx: Context, hsm: HSM, manifests: Select[Manifest]) -> Archive:
     ctx.uow.begin_write()
     archive = Archive(_as_they_stand(ctx, found), keys, only_jwe)
     if not archive.packed:
-        raise Conflict("None of these manifests can be given out: no manifest is active, or no machine has a public key.", type="no-manifests")
+        raise Conflict(NONE, type="no-manifests")
     for one in archive.packed:
         record(ctx, Action.MANIFEST_DOWNLOAD, "manifest", one.id, form=_form(one, only_jwe), card=one.uid, seq=one.seq, archive=True)
     return archive
@@ -142,7 +143,7 @@ def _as_they_stand(ctx: Context, found: Sequence[Listed]) -> list[Listed]:
     for part in _parts(found):
         query = select(Manifest.id, Manifest.state).where(Manifest.id.in_([one.id for one in part])).order_by(Manifest.id)
         states |= dict(ctx.session.execute(query.with_for_update()).all())
-    return [Listed(**vars(one) | {"state": states[one.id], "packed": one.packed and states[one.id] == ManifestState.ACTIVE}) for one in found]
+    return [replace(one, state=states[one.id], packed=one.packed and states[one.id] == ManifestState.ACTIVE) for one in found]
 
 
 def _parts(found: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
@@ -154,7 +155,7 @@ class Writer:
 
     def __init__(self, at: datetime) -> None:
         self._made, self._at = bytearray(), at.timetuple()[:6]
-        self._zip = zipfile.ZipFile(self, "w", zipfile.ZIP_DEFLATED)  # type: ignore[arg-type]  # it needs no more than `write` and `flush`
+        self._zip = zipfile.ZipFile(self, "w", zipfile.ZIP_DEFLATED)
 
     def write(self, data: bytes) -> int:
         """Take bytes of the ZIP."""
@@ -197,11 +198,9 @@ def groups(ctx: Context, archive: Archive, out: Writer) -> Generator[list[Entry]
 
 def _written(archive: Archive, one: Listed, row: Any, out: Writer) -> tuple[Listed, dict[str, str]]:
     if not one.packed or row.state != ManifestState.ACTIVE:
-        return Listed(**vars(one) | {"state": row.state, "packed": False}), {}
+        return replace(one, state=row.state, packed=False), {}
     line = sealing.open_sealed(archive.keys[one.data_key_id], row.sealed_body, b"manifest", one.id)
     files = {} if archive.only_jwe else {f"{one.name}.jws": line}
     if one.jwk is not None:
         files[f"{one.name}.jwe"] = encrypt(line, one.jwk)
     return one, {name: out.add(name, data) for name, data in files.items()}
-
-

@@ -11,7 +11,7 @@ from config.settings import Settings
 from hsm import HSM
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
-from sifilma.activation.issuing.service import NO_VILLAGE, check_place
+from sifilma.activation.issuing.service import NO_TOKEN, NO_VILLAGE, check_place
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import OpenCardIn, TogetherIn
 from sifilma.activation.tokens import service as tokens
@@ -28,7 +28,7 @@ from sifilma.regions import codes
 from sifilma.regions import service as regions
 from sifilma.regions.place import PlaceCheck
 
-NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
+NEEDED = say("A program sends the token of each card.")
 
 
 def begin(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, data: TogetherIn) -> Job:
@@ -88,18 +88,17 @@ def _tokens(ctx: Context, hsm: HSM, organisation: UUID, cards: Sequence[OpenCard
     """Return the tokens by UID: those that were sent, and the open ones of the other cards. Begins the writing transaction."""
     given = {card.sam_uid: card.token for card in cards if card.token}
     missing = [card.sam_uid for card in cards if not card.token]
-    if missing and may_reach(ctx.actor, Operation.TOKEN_REVEAL, organisation):
+    may_reveal = may_reach(ctx.actor, Operation.TOKEN_REVEAL, organisation)
+    if missing and may_reveal:
         ctx.uow.begin_read()
         given |= tokens.reveal_for_cards(ctx, hsm, missing)
     else:
         ctx.uow.begin_write()
-    faults = [_fault(place, SECRET, NO_TOKEN) for place, card in enumerate(cards) if card.sam_uid not in given]
+    told = NO_TOKEN if may_reveal else NEEDED
+    faults = [_fault(place, SECRET, told) for place, card in enumerate(cards) if card.sam_uid not in given]
     if faults:
-        raise Invalid(NO_TOKEN if may_reach(ctx.actor, Operation.TOKEN_REVEAL, organisation) else _NEEDED, errors=faults)
+        raise Invalid(told, errors=faults)
     return given
-
-
-_NEEDED = say("A program sends the token of each card.")
 
 
 def _cells(data: TogetherIn, card: OpenCardIn) -> dict[str, str]:

@@ -64,7 +64,7 @@ def begin() -> AnyResponse:
         if is_read:
             home = resources().settings.home
             job = service.begin(ctx, resources().settings, resources().hsm, place_check(home), data)
-            return seen("job_pages.show", "taken_in", job_id=job.id)
+            return seen("job_pages.show", "cards_taken_in", job_id=job.id)
     if not is_read:
         form.errors = forms.without_position(form.errors)
     return _form(form, told=_told(form, chosen))

@@ -52,6 +52,7 @@ from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
 DAY_END = time(23, 59, 59)
+NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
 NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
 
 
@@ -176,7 +177,7 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
 def _require_ready(ctx: Context, row: Any) -> None:
     """Raise Conflict or Invalid, with a sentence for the user, if anything that was read forbids the activation."""
     if row.token_id is None:
-        raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
+        raise Conflict(NO_TOKEN, type="no-token")
     if row.token_expires_at <= ctx.now:
         raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
     if row.request_state != RequestState.APPROVED:

@@ -11,9 +11,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.issuing import forms, place_form
 from sifilma.activation.issuing import service as issuing
+from sifilma.activation.issuing.service import NO_TOKEN
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
-from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.activation.tokens import service as tokens
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -44,7 +46,25 @@ def fill() -> Response:
     form = Form.sent()
     if "address" not in form.values:  # the page of tokens knows card and token alone
         form.values.update(place_form.start(context()))
+        form.values["hardware_number"] = form_choices.proposed_machine(context(), form.get("sam_uid"))
     return _form(form, follow=place_form.has_pasted(form.values) or not form.get("region_code"))
+
+
+@blueprint.post("/berikutnya")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def following() -> Response:
+    """Show the form for the next card at the place of an activation (`dari`), with its token and the machine that is proposed for it.
+
+    The token is shown as on the page of tokens, and that is recorded.
+    """
+    ctx, sent = context(), Form.sent()
+    start = place_form.same_place(ctx, _key(sent.get("dari")))
+    uid = sent.get("sam_uid")
+    shown = tokens.reveal_for_cards(ctx, resources().hsm, [uid])
+    form = Form.of(sam_uid=uid, token=shown.get(uid), hardware_number=form_choices.proposed_machine(ctx, uid), **start)
+    if uid not in shown:
+        form.refuse(Conflict(NO_TOKEN, type="no-token"))
+    return _form(form)
 
 
 @blueprint.post("")
@@ -98,6 +118,13 @@ def _form(form: Form, *, follow: bool = False) -> Response:
     page = form.again("activation/activate.html", open_cards=form_choices.open_cards(context()), **values)
     page.headers.update(WITH_CAMERA)
     return page
+
+
+def _key(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound() from None
 
 
 def _machine(form: Form) -> dict[str, Any]:

@@ -72,8 +72,15 @@ PROPOSALS = Export(
 def index() -> Response:
     """List the manifests the actor may see."""
     ctx, form, url = context(), Form(request.args), resources().settings.public_url
-    values = {"form": form, "states": named(ManifestState), "most": MOST}
-    return list_views.answer("activation/manifests.html", listed(form), lambda rows: shown(ctx, rows, url), EXPORT, **values)
+    return list_views.answer(
+        "activation/manifests.html",
+        listed(form),
+        lambda rows: shown(ctx, rows, url),
+        EXPORT,
+        form=form,
+        states=named(ManifestState),
+        most=MOST,
+    )
 
 
 def listed(form: Form) -> Listing[Manifest]:

@@ -117,6 +117,11 @@ def machines(ctx: Context, uid: str) -> Machines:
     return Machines(units[:MOST_MACHINES], more=len(units) > MOST_MACHINES)
 
 
+def proposed_machine(ctx: Context, uid: str) -> str:
+    """Return the machine that a card is tied to, or else the first that it may be activated in now. An empty text if there is none."""
+    return next((unit.hardware_number for unit in machines(ctx, uid).units if unit.pcid), "")
+
+
 def free_machines(ctx: Context, function: str) -> list[str]:
     """Return the hardware numbers of the organisation's machines of a function that hold no card."""
     query = _free(ctx, function).with_only_columns(Unit.hardware_number)
