@@ -14,7 +14,7 @@ from sifilma.activation.schemas import ArchiveIn, DownloadIn, ManifestOut, Revok
 from sifilma.activation.serializers import manifests_out
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.cards.identifiers import Uid
-from sifilma.documents.responses import attachment
+from sifilma.documents.responses import attachment, streamed_attachment
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.operations import operation
@@ -58,7 +58,9 @@ def fetch(path: IdPath, body: DownloadIn) -> Response:
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch_archive(body: ArchiveIn) -> Response:
     """Each manifest is recorded as downloaded. Only active ones are packed; `index.csv` names them all. A machine gets JWEs only."""
-    return archive_pages.answer(archives.prepare(context(), resources().hsm, archived_query(context(), body)))
+    ctx = context()
+    archive = archives.prepare(ctx, resources().hsm, archived_query(ctx, body))
+    return streamed_attachment(archive_pages.parts(ctx, resources().settings, archive), archive_pages.ZIP, archive_pages.filename(ctx))
 
 
 @api.post("/manifests/<uuid:id>/revoke", responses={200: ManifestOut, 202: ManifestOut}, summary="Propose, or decide, to revoke")

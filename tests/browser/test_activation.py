@@ -69,7 +69,6 @@ def test_an_office_requests_tokens_and_activates_at_the_location_of_its_device(
     press(office, ".work a[href*='/aktivasi/satu-lokasi']")
     sound(office)
     press(office, ".heading a[href^='/aktivasi/']")
-    sound(office)
     press(office, "form[action$='/token'] button")
     token = office.inner_text(".token-text >> nth=0")
     uid = office.inner_text("td .uid >> nth=0").replace(" ", "")

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from datetime import datetime
 
-from flask import Response
 from flask_babel import gettext as _
 
+from config.settings import Settings
 from sifilma.activation.archives import service
 from sifilma.activation.archives.service import Archive, Entry, Writer
 from sifilma.activation.trust import keyset
 from sifilma.documents.indonesian import WIB
-from sifilma.documents.responses import streamed_attachment
 from sifilma.documents.tables.writing import write_csv
+from sifilma.kernel.context import Context
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.errors import Unavailable
-from sifilma.resources import resources
 from sifilma.web.pages import moment
-from sifilma.web.requests import context
 from sifilma.web.states import state
 from sifilma.web.streams import RETRY_AFTER, place
 
@@ -27,16 +25,17 @@ READ_FIRST, INDEX = "BACA-DAHULU.txt", "index.csv"
 SECONDS = 60.0
 
 
-def answer(archive: Archive) -> Response:
-    """Return the archive as a download that is written while it is sent, after the records of its downloads are committed."""
-    return streamed_attachment(_parts(archive), ZIP, f"manifest-{context().now.astimezone(WIB):%Y%m%d-%H%M}.zip")
+def filename(ctx: Context) -> str:
+    """Return the name of an archive that is written now, such as `manifest-20261123-1000.zip` (WIB)."""
+    return f"manifest-{ctx.now.astimezone(WIB):%Y%m%d-%H%M}.zip"
 
 
-def _parts(archive: Archive) -> Generator[bytes, None, None]:
-    ctx, allowed = context(), Allowance(SECONDS, resources().settings.request_deadline)
+def parts(ctx: Context, settings: Settings, archive: Archive) -> Generator[bytes, None, None]:
+    """Yield the ZIP while it is written, after the records of its downloads are committed. Raise Unavailable if that takes too long."""
+    allowed = Allowance(SECONDS, settings.request_deadline)
     out, lines = Writer(ctx.now.astimezone(WIB)), list[Sequence[object]]()
     with place():
-        out.add(READ_FIRST, _read_first(archive, ctx.now).encode())
+        out.add(READ_FIRST, _read_first(settings, archive, ctx.now).encode())
         groups = service.groups(ctx, archive, out)
         while (entries := _next(groups, allowed)) is not None:
             lines += [_line(entry) for entry in entries]
@@ -69,11 +68,10 @@ def _line(entry: Entry) -> list[object]:
     return named + [cell for name in files for cell in ((name, entry.files[name]) if name in entry.files else ("", ""))]
 
 
-def _read_first(archive: Archive, now: datetime) -> str:
+def _read_first(settings: Settings, archive: Archive, now: datetime) -> str:
     """Return the note, as plain text with the line ends that every editor knows."""
-    settings = resources().settings
     pin, url = keyset.load(settings).pin, settings.public_url
-    parts = [
+    lines = [
         _("MANIFESTS OF SAM CARDS"),
         _("Written on %(moment)s: %(packed)s of %(listed)s manifests are packed.", moment=moment(now), packed=len(archive.packed),
           listed=len(archive.manifests)),
@@ -89,4 +87,4 @@ def _read_first(archive: Archive, now: datetime) -> str:
         f"  sifilma manifest verify UID-NO.jws --keyset sam-keyset.jws --root-sha256 {pin}",
         _("Compare the SHA-256 of a file with the one in the index to see whether it arrived whole."),
     ]  # fmt: skip
-    return "\r\n".join(parts) + "\r\n"
+    return "\r\n".join(lines) + "\r\n"

@@ -10,6 +10,7 @@ from sqlalchemy import Select
 from sifilma.activation.archives import pages, queries, service
 from sifilma.activation.manifests.views import listed
 from sifilma.activation.models import Manifest
+from sifilma.documents.responses import streamed_attachment
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -23,15 +24,17 @@ blueprint = Blueprint("archive_pages", __name__, url_prefix="/manifest/arsip", t
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch() -> Response:
     """Return the ZIP. Each download is recorded."""
-    return pages.answer(service.prepare(context(), resources().hsm, _wanted(Form.sent())))
+    ctx = context()
+    archive = service.prepare(ctx, resources().hsm, _wanted(Form.sent()))
+    return streamed_attachment(pages.parts(ctx, resources().settings, archive), pages.ZIP, pages.filename(ctx))
 
 
 def _wanted(form: Form) -> Select[Manifest]:
     """Return the query that the form names: `permohonan`, `pekerjaan`, or the filters of the list."""
     if form.get("permohonan"):
-        return queries.of_request(context(), _key(form.get("permohonan")))
+        return queries.of_request_query(context(), _key(form.get("permohonan")))
     if form.get("pekerjaan"):
-        return queries.of_job(context(), _key(form.get("pekerjaan")))
+        return queries.of_job_query(context(), _key(form.get("pekerjaan")))
     query, _ = listed(form)
     return query
 
