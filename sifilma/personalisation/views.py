@@ -26,6 +26,7 @@ from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationRe
 from sifilma.personalisation.serializers import brief, request_page
 from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -34,7 +35,7 @@ from sifilma.web.states import functions, named, state
 from sifilma.web.texts import translate
 
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
-FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
+FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number", "revision")
 EXPORT = Export(
     "personalisasi",
     {
@@ -92,7 +93,7 @@ def new() -> AnyResponse:
     buyer = request.args.get("pembeli")
     if _is_maker(context()) and not buyer:
         return redirect(url_for("personalisation_pages.find_buyer"), 303)
-    return _form(Form.of(on_behalf_of=buyer))
+    return _form(Form.begun(on_behalf_of=buyer))
 
 
 @blueprint.post("/baru")
@@ -102,7 +103,10 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        made = service.draft(ctx, settings, resources().files, form.model(PersonalisationIn), files)
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files))
+        made = service.draft(ctx, settings, resources().files, data, files)
+        ctx.warn(queries.request_warnings(ctx, made))
+        form.settle(ctx)
         return seen("personalisation_pages.show", "drafted", request_id=made.id)
     return _form(form, kept=kept.job_id)
 
@@ -111,9 +115,14 @@ def draft() -> AnyResponse:
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
     """Show the form with the saved values."""
-    found = REQUESTS.get_own(context(), request_id)
+    form = Form.begun()
+    return _form(form if form.values else _stored(REQUESTS.get_own(context(), request_id)), request_id)
+
+
+def _stored(found: PersonalisationRequest) -> Form:
+    """Return the form filled in with what is stored."""
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
-    return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
+    return Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS})
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -123,7 +132,12 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files()
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        service.edit(ctx, settings, resources().files, request_id, form.model(PersonalisationIn), files)
+        found = REQUESTS.get_own(ctx, request_id)
+        form.stand_on(_stored(found))
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
+        edited = service.edit(ctx, settings, resources().files, request_id, data, files)
+        ctx.warn(queries.request_warnings(ctx, edited))
+        form.settle(ctx)
         return seen("personalisation_pages.show", "drafted", request_id=request_id)
     return _form(form, request_id, kept.job_id)
 
@@ -132,7 +146,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("personalisation.view")
 def show(request_id: UUID) -> Response:
     """Show a request beside its letter, with what the actor can decide."""
-    return _page(request_id, Form())
+    return _page(request_id, Form.begun())
 
 
 @blueprint.get("/<uuid:request_id>/berkas/<name>")
@@ -171,6 +185,23 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
     service.approve(ctx, resources().settings, request_id, digest, note)
 
 
+def _named(ctx: Context, request_id: UUID) -> str:
+    found = service.get_request(ctx, request_id)
+    return f"{found.letter_number} · {found.requester.name}"
+
+
+REJECT = Question(
+    _("Reject the request for good"),
+    _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
+    _named,
+    "personalisation_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the request"),
+    _("It ends here for good: it cannot be taken up again. The letter may come in a new request."),
+    _named,
+    "personalisation_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:request_id>",
@@ -180,7 +211,7 @@ add_decisions(
     Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
-    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
-    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
+    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected", question=REJECT),
+    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)

@@ -35,7 +35,7 @@ def form() -> Response:
     ctx, asked, after = context(), request.args.get("permohonan", type=UUID), request.args.get("pekerjaan", type=UUID)
     if after is None:
         start = place_form.start(ctx)
-        return _form(Form.of(permohonan=get_request(ctx, asked).id if asked else None, **start))
+        return _form(Form.begun(permohonan=get_request(ctx, asked).id if asked else None, **start))
     back = pages.given_back(ctx, resources().settings, get_job(ctx, after), translate)
     form = Form.of(**back.place, **{f"machine.{uid}": machine for uid, machine in back.machines.items()})
     form.values.setlist("cards", list(back.machines))
@@ -79,7 +79,7 @@ def _told(form: Form, chosen: list[str]) -> dict[str, str]:
         if group == "cards" and number.isdigit() and int(number) < len(chosen):
             uid = chosen[int(number)]
             told[uid] = " ".join(filter(None, (told.get(uid), words)))
-            form.errors[place] = (f"machine.{uid}" if column == "hardware_number" else f"card.{uid}", words)
+            form.errors[place] = (f"machine.{uid}" if column == "hardware_number" else f"card.{uid}", f"{uid_pairs(uid)}: {words}")
     return told
 
 
@@ -90,8 +90,7 @@ def _form(form: Form, *, follow: bool = False, told: dict[str, str] | None = Non
     offered = pages.together(context(), _request(form))
     if "cards" not in form.values and request.method == "GET":
         form.values.setlist("cards", [card.uid for card in offered.cards])
-    labels = {f"{name}.{uid}": uid_pairs(uid) for uid in told or {} for name in ("machine", "card")}
-    return form.again("activation/together.html", offered=offered, told=told or {}, labels=labels, **values)
+    return form.again("activation/together.html", offered=offered, told=told or {}, **values)
 
 
 def _request(form: Form) -> UUID | None:
