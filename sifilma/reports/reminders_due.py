@@ -66,14 +66,11 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
 
 
 def _waiting(ctx: Context, patience: timedelta, targets: Targets) -> Iterator[Due]:
-    """Yield what has waited for the actor longer than `patience`, or is late.
-
-    The occasion changes every week, so it is told again then, and when it becomes late.
-    """
+    """Yield what has waited for the actor longer than `patience`, or is late. The occasion changes every week, so it is told again then."""
     for task, key, title, organisation, at, count, _until in _rows(ctx, tasks_waiting.waiting(ctx), ctx.now - patience, targets):
         weeks = max(ctx.now - at - patience, timedelta()) // AGAIN
         late = targets.late(TASKS[task].target, at, ctx.now)
-        occasion = f"{at:%Y%m%dT%H%M%S} {weeks}{' late' if late else ''}"
+        occasion = f"{at:%Y%m%dT%H%M%S} {weeks}"
         yield Due(task, key, title, organisation, at, count, occasion, late=late)
 
 
