@@ -5,9 +5,13 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from sifilma.cards.models import Card
-from sifilma.destruction.models import Destruction
+from sifilma.destruction.models import Destruction, Witness
+from sifilma.documents.known_people import KnownPerson, distinct
 from sifilma.documents.models import Document
 from sifilma.kernel.context import Context
+
+MOST_LOOKED_AT = 200
+"""The newest rows in which people are looked for."""
 
 
 def cards_of(ctx: Context, found: Destruction) -> list[Card]:
@@ -22,3 +26,18 @@ def photos_of(ctx: Context, found: Destruction) -> list[Document]:
     ids = [photo.document_id for photo in found.photos]
     documents = {document.id: document for document in ctx.session.scalars(select(Document).where(Document.id.in_(ids)))}
     return [documents[document_id] for document_id in ids]
+
+
+def officials_before(ctx: Context) -> list[KnownPerson]:
+    """Return who was the responsible official in earlier Berita Acara of the actor's organisation, the newest first."""
+    query = select(Destruction).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.executed_at.is_not(None))
+    found = ctx.session.scalars(query.order_by(Destruction.executed_at.desc()).limit(MOST_LOOKED_AT))
+    named = [(one.official_name, one.official_id_kind, one.official_id_number, one.official_position) for one in found]
+    return distinct(KnownPerson(*(text or "" for text in one)) for one in named)
+
+
+def witnesses_before(ctx: Context) -> list[KnownPerson]:
+    """Return who was a witness in earlier Berita Acara of the actor's organisation, the newest first."""
+    query = select(Witness).join(Destruction, Destruction.id == Witness.destruction_id)
+    query = query.where(Destruction.organisation_id == ctx.actor.organisation_id).order_by(Witness.id.desc()).limit(MOST_LOOKED_AT)
+    return distinct(KnownPerson(one.name, one.id_kind, one.id_number, one.job, one.office) for one in ctx.session.scalars(query))

@@ -14,15 +14,18 @@ from sifilma.approvals.decision_views import Decision, add_decisions, bound, not
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.destruction import berita_acara, form_choices, serializers, service
 from sifilma.destruction.forms import record_of, rows_shown
-from sifilma.destruction.models import DESTRUCTION, DestructionState
-from sifilma.destruction.queries import cards_of, photos_of
+from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
+from sifilma.destruction.queries import cards_of, officials_before, photos_of, witnesses_before
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.indonesian import zone_of
+from sifilma.documents.known_people import fill
+from sifilma.documents.letterhead import seat
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment
 from sifilma.documents.service import Upload
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -46,6 +49,14 @@ EXPORT = Export(
     counted=lambda number, words: ngettext("%(count)s destruction", "%(count)s destructions", number, count=words),
     filters={"text": "", "state": "", "cause": ""},
 )
+
+METHODS = (
+    "cip dipotong menjadi dua",
+    "cip dilubangi dengan bor",
+    "kartu dicacah dengan mesin penghancur",
+    "kartu dan cip dibakar sampai habis",
+)
+"""How cards are usually destroyed; it is printed on a paper in Indonesian."""
 
 
 @blueprint.get("")
@@ -122,7 +133,7 @@ add_decisions(
 @operation("destruction.view")
 def write(destruction_id: UUID) -> Response:
     """Show the form of the Berita Acara. Sending it needs a fresh one-time code, looking at it does not, hence the other operation."""
-    return _record(destruction_id, Form())
+    return _record(destruction_id, _begun(context(), service.get_recordable(context(), destruction_id)))
 
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
@@ -132,10 +143,26 @@ def record(destruction_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
+        _fill_known(ctx, form)
         data = record_of(form, zone_of(ctx.actor.region_code))
         service.record_execution(ctx, resources().settings, resources().files, destruction_id, data, photos)
         return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
     return _record(destruction_id, form)
+
+
+def _begun(ctx: Context, found: Destruction) -> Form:
+    """Return the form with the holder's own place and the present moment there."""
+    place = " ".join(found.organisation.address.split()) or seat(ctx.session, found.organisation)
+    moment = ctx.now.astimezone(zone_of(ctx.actor.region_code)).strftime("%Y-%m-%dT%H:%M:%S")
+    return Form.of(place=f"{found.organisation.name}, {place}"[:500], executed_at=moment)
+
+
+def _fill_known(ctx: Context, form: Form) -> None:
+    """Fill in the people who were chosen from earlier papers."""
+    fill(form, "official", officials_before(ctx))
+    witnesses = witnesses_before(ctx)
+    for number in range(rows_shown(form)):
+        fill(form, f"witnesses.{number}", witnesses)
 
 
 def _record(destruction_id: UUID, form: Form) -> Response:
@@ -143,7 +170,8 @@ def _record(destruction_id: UUID, form: Form) -> Response:
     found = service.get_recordable(ctx, destruction_id)
     cards = cards_out(ctx, cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
-    return form.again("destruction/record.html", found=found, cards=cards, rows=rows_shown(form), limits=limits)
+    people = {"officials": officials_before(ctx), "witnesses": witnesses_before(ctx), "methods": METHODS}
+    return form.again("destruction/record.html", people=people, found=found, cards=cards, rows=rows_shown(form), limits=limits)
 
 
 @blueprint.get("/<uuid:destruction_id>/berita-acara")

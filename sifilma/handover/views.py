@@ -14,6 +14,7 @@ from sifilma.approvals.decision_views import Decision, add_decisions, noted
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
+from sifilma.documents.known_people import fill
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF
 from sifilma.handover import bast, form_choices, service
@@ -78,6 +79,8 @@ def issue() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
+        for name, people in form_choices.signed_before(ctx, form.values.get("to", type=UUID)).items():
+            fill(form, name, people)
         signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
         data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)), **signing)
         made = service.issue(ctx, resources().settings, resources().files, data)
@@ -125,7 +128,8 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
         form.values.update(form_choices.suggested(ctx, chosen.id))
     if of:
         form.values.setlist("cards", [card.uid for lot in lots if lot.request_id == of for card in lot.cards])
-    return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
+    people = form_choices.signed_before(ctx, chosen.id) if chosen else {}
+    return form.again("handover/new.html", people=people, receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
 add_decisions(

@@ -105,8 +105,13 @@ def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = 
         batch=_batch(ctx, request),
         cards=_cards(ctx, request),
         history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
-        warnings=list(dict.fromkeys(filter(None, (number_warning(request.letter_number), *warnings_of(request), *ctx.warnings)))),
+        warnings=warnings_in(ctx, request),
     )
+
+
+def warnings_in(ctx: Context, request: PersonalisationRequest) -> list[str]:
+    """Return what should be looked at before a request is submitted."""
+    return list(dict.fromkeys(filter(None, (number_warning(request.letter_number), *warnings_of(request), *ctx.warnings))))
 
 
 def _common(request: PersonalisationRequest) -> dict[str, Any]:

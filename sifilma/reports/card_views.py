@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -11,13 +13,16 @@ from sifilma.cards import condition_reports, service
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
+from sifilma.destruction import service as destructions
+from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import list_views
 from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
-from sifilma.identity.permissions import Operation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import may_reach
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Forbidden, Invalid, NotFound
 from sifilma.reports import card_page
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -52,13 +57,25 @@ def show(uid: str) -> Response:
 @blueprint.post("/<string:uid>/lapor")
 @operation("card.report")
 def report(uid: str) -> AnyResponse:
-    """Report a card as damaged, locked, lost or found."""
+    """Report a card as damaged, locked, lost or found. If the form says so, propose its destruction in the same act."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
         photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
-        condition_reports.report(ctx, resources().files, uid, form.model(ReportIn), photos)
+        told = form.model(ReportIn)
+        condition_reports.report(ctx, resources().files, uid, told, photos)
+        if form.get("lalu") == "usulkan":
+            return seen("destruction_pages.show", "proposed", destruction_id=_propose(ctx, uid, told))
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
+
+
+def _propose(ctx: Context, uid: str, told: ReportIn) -> UUID:
+    """Propose to destroy a card that was just reported. Raise Invalid for one that is not broken, Forbidden if the actor may not."""
+    if not grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
+        raise Forbidden()
+    if told.condition not in ("damaged", "locked"):
+        raise Invalid.field("condition", "Only a damaged or locked card can be destroyed.")
+    return destructions.propose(ctx, DestructionIn(cards=[uid], cause=told.condition, note=told.note)).id
 
 
 @blueprint.post("/<string:uid>/usul-cabut")

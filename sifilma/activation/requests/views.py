@@ -21,7 +21,7 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
 from sifilma.approvals.file_access import hand_out
-from sifilma.approvals.forms import wanted
+from sifilma.approvals.forms import letter_day, submits, wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import number_warning
 from sifilma.approvals.service import given, offered
@@ -30,6 +30,7 @@ from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -57,6 +58,12 @@ EXPORT = Export(
     filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
 )
 KINDS = [str(name) for name in RequestKind]
+SUBJECTS = {
+    "new": "Permohonan aktivasi kartu SAM",
+    "relocation": "Permohonan pemindahan kartu SAM",
+    "renewal": "Permohonan pembaruan manifest kartu SAM",
+}
+"""What a letter of each kind is usually about; it is written in Indonesian."""
 
 
 @blueprint.get("")
@@ -76,7 +83,9 @@ def new() -> Response:
 
     Chosen are the cards named there, those that a BAST brought (`bast`), or all whose manifest ends soon (`semua`).
     """
-    form = Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new")
+    chosen = request.args.get("jenis")
+    wanted = chosen if chosen in KINDS else "new"
+    form = Form.of(kind=wanted, letter_date=letter_day(context()), subject=SUBJECTS[wanted])
     form.values.setlist("cards", request.args.getlist("cards"))
     return _form(form, bast=request.args.get("bast", type=UUID), all_due="semua" in request.args)
 
@@ -88,7 +97,7 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         made = service.draft(ctx, resources().files, _sent(form), upload("letter"))
-        return seen("activation_pages.show", "saved", request_id=made.id)
+        return _saved(ctx, form, made)
     return _form(form)
 
 
@@ -112,8 +121,7 @@ def edit(request_id: UUID) -> AnyResponse:
     found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
         data = _sent(form, personalisation_request=found.personalisation_request_id)
-        service.edit(ctx, resources().files, request_id, data, upload("letter"))
-        return seen("activation_pages.show", "saved", request_id=request_id)
+        return _saved(ctx, form, service.edit(ctx, resources().files, request_id, data, upload("letter")))
     return _form(form, REQUESTS.get_own(ctx, request_id))
 
 
@@ -161,6 +169,15 @@ def _sent(form: Form, **more: Any) -> ActivationRequestIn:
     typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
     cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
     return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
+
+
+def _saved(ctx: Context, form: Form, saved: ActivationRequest) -> AnyResponse:
+    """Return to the page of a saved request. It is submitted too if the form says so and nothing must be looked at before."""
+    warnings = [*filter(None, [number_warning(saved.letter_number)]), *ctx.warnings]
+    submitted = submits(ctx, form, Operation.ACTIVATION_SUBMIT, warnings)
+    if submitted:
+        REQUESTS.submit(ctx, saved.id)
+    return seen("activation_pages.show", "submitted" if submitted else "saved", request_id=saved.id)
 
 
 def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | None = None, all_due: bool = False) -> Response:

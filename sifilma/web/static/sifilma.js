@@ -101,3 +101,15 @@ for (const field of document.querySelectorAll("[data-narrow]")) {
     if (event.key === "Enter") event.preventDefault();
   });
 }
+
+// A person chosen from earlier papers (`data-known`) fills the fields of the group. The choice is then forgotten: the fields count.
+document.addEventListener("change", (event) => {
+  const list = event.target;
+  if (!list.matches?.("select[data-known]") || !list.value) return;
+  const group = list.name.replace(/known$/, "");
+  for (const [name, value] of Object.entries(JSON.parse(list.selectedOptions[0].dataset.particulars))) {
+    const field = list.form.elements[group + name];
+    if (field) field.value = value;
+  }
+  list.value = "";
+});
