@@ -31,6 +31,8 @@ SAID = {  # the position of the argument that a user reads, by the name of the c
     "Invalid.field": 1,
     "wrong": 1,
     "RowError": 2,
+    "faults.refuse": 0,
+    "found.refuse": 0,
 }
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 JINJA = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}

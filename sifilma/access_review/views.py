@@ -67,7 +67,7 @@ def reviews() -> Response:
 @operation("access.see")
 def review(review_id: UUID) -> Response:
     """Show a review: who may what, and what was decided."""
-    return _review(review_id, Form())
+    return _review(review_id, Form.begun())
 
 
 def _review(review_id: UUID, form: Form) -> Response:

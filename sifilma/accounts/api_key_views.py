@@ -6,13 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, render_template
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts import api_keys, service
 from sifilma.accounts.pages import key_lines, scope_choices
 from sifilma.accounts.schemas import ApiKeyIn, ApiKeyTermsIn
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -25,7 +28,7 @@ blueprint = Blueprint("api_key_pages", __name__, url_prefix="/kunci-api", templa
 @operation("api_keys.see")
 def index() -> Response:
     """List the keys by their first characters, with the form for a new key."""
-    return _keys(Form())
+    return _keys(Form.begun())
 
 
 def _keys(form: Form) -> Response:
@@ -55,10 +58,16 @@ def create() -> AnyResponse:
 @operation("api_keys.see")
 def show(key_id: UUID) -> Response:
     """Show a key with its scopes and addresses, and the form that changes them."""
+    form = Form.begun()
+    return _key(key_id, form if form.values else _stored(key_id))
+
+
+def _stored(key_id: UUID) -> Form:
+    """Return the form filled in with what is stored. Keys have no revision: what they may do stands for it."""
     key = api_keys.get_api_key(context(), key_id)
-    form = Form.of(addresses="\n".join(key.addresses.split()))
+    form = Form.of(addresses="\n".join(key.addresses.split()), revision=f"{key.scopes}|{key.addresses}")
     form.values.setlist("scopes", key.scopes.split())
-    return _key(key_id, form)
+    return form
 
 
 @blueprint.post("/<uuid:key_id>/ubah")
@@ -67,6 +76,7 @@ def change(key_id: UUID) -> AnyResponse:
     """Give a key other scopes and addresses."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
+        form.stand_on(_stored(key_id))
         given = form.model(ApiKeyTermsIn, **_terms(form))
         api_keys.change_api_key(ctx, key_id, given.terms())
         return seen("api_key_pages.index", "saved")
@@ -87,8 +97,20 @@ def _key(key_id: UUID, form: Form) -> Response:
     return form.again("accounts/api_key_terms.html", line=key_lines(ctx, [key])[0], scopes=scope_choices(ctx))
 
 
+def _named(ctx: Context, key_id: UUID) -> str:
+    return api_keys.get_api_key(ctx, key_id).name
+
+
+REVOKE = Question(
+    _("Revoke the key"),
+    _("Programs that use this key are refused from now on. This cannot be undone."),
+    _named,
+    "api_key_pages.terms",
+)
+
+
 @blueprint.post("/<uuid:key_id>/cabut")
-@operation("api_keys", idempotent=False)
+@operation("api_keys", idempotent=False, question=REVOKE)
 def revoke(key_id: UUID) -> AnyResponse:
     """Revoke a key. The next request that uses it is refused."""
     api_keys.revoke_api_key(context(), key_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, redirect, request
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts import consents, enrolments, lost_factors, service
@@ -18,8 +19,9 @@ from sifilma.messages.pages import line
 from sifilma.resources import resources
 from sifilma.sign_in import contacts, passkeys, recovery_codes, totp
 from sifilma.sign_in import service as sign_in
-from sifilma.sign_in.cookies import enrolment_cookie_name, set_enrolment_cookie
+from sifilma.sign_in.cookies import enrolment_cookie_name, set_cookie, set_enrolment_cookie
 from sifilma.sign_in.request_gate import require_fresh
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE
 from sifilma.web.operations import operation
@@ -33,7 +35,7 @@ blueprint = Blueprint("accounts", __name__, template_folder="templates")
 @operation("session.self")
 def profile() -> AnyResponse:
     """Show the actor's account, password form, sessions and recent messages."""
-    return _profile(Form())
+    return _profile(Form.begun())
 
 
 @blueprint.post("/profil/kata-sandi")
@@ -54,6 +56,7 @@ def choose_preferences() -> AnyResponse:
     """Store the language, the time zone, and the channels for reminders."""
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
+        form.stand_on(_preferences(ctx))
         kept = form.model(PreferencesIn, notices=request.form.getlist("notices"))
         service.keep_preferences(ctx, kept.language, kept.time_zone, kept.notices)
         response = make_response(seen("accounts.profile", "preferences"))
@@ -69,6 +72,7 @@ def keep_contact() -> AnyResponse:
     form, ctx = Form.sent(), context()
     with form.attempt(ctx):
         require_fresh(ctx.actor, resources().settings)
+        form.stand_on(_contact(ctx))
         kept = form.model(ContactIn)
         contacts.keep_contact(ctx, resources().settings, kept.email, kept.phone)
         return seen("accounts.profile", "contact")
@@ -77,10 +81,9 @@ def keep_contact() -> AnyResponse:
 
 def _profile(form: Form) -> Response:
     ctx = context()
-    assert ctx.actor.user_id is not None  # noqa: S101  # `session.self` admits people only
-    user = service.get_user(ctx, ctx.actor.user_id)
-    preferences = Form.of(language=user.language, time_zone=user.time_zone)
-    contact = form if "phone" in form.values else Form.of(email=user.email, phone=user.phone)
+    user = service.get_user(ctx, _own_id(ctx))
+    preferences = form if "time_zone" in form.values else _preferences(ctx)
+    contact = form if "phone" in form.values else _contact(ctx)
     here = passkeys.site(resources().settings, request.host_url.rstrip("/"))
     return form.again(
         "accounts/profil.html",
@@ -95,6 +98,25 @@ def _profile(form: Form) -> Response:
         passkeys_work=here,
         messages=[line(message, None) for message in messages.last_to(ctx, user.id)],
     )
+
+
+def _own_id(ctx: Context) -> UUID:
+    assert ctx.actor.user_id is not None  # noqa: S101  # `session.self` admits people only
+    return ctx.actor.user_id
+
+
+def _preferences(ctx: Context) -> Form:
+    """Return the form of preferences filled in with what is stored."""
+    user = service.get_user(ctx, _own_id(ctx))
+    form = Form.of(language=user.language, time_zone=user.time_zone, revision=f"{user.language}|{user.time_zone}|{user.notices}")
+    form.values.setlist("notices", user.notices.split())
+    return form
+
+
+def _contact(ctx: Context) -> Form:
+    """Return the form of addresses filled in with what is stored."""
+    user = service.get_user(ctx, _own_id(ctx))
+    return Form.of(email=user.email, phone=user.phone, revision=f"{user.email}|{user.phone}")
 
 
 def _require_same(form: Form) -> None:
@@ -120,12 +142,13 @@ def invitation_page(secret: str) -> Response:
 @blueprint.post("/undangan/<secret>")
 @operation("public", idempotent=False)
 def invitation_form(secret: str) -> AnyResponse:
-    """Activate the account. The link then works no more."""
+    """Activate the account and sign in. The link then works no more."""
     ctx, settings, form = context(), resources().settings, Form.sent()
     with form.attempt(ctx):
         _require_same(form)
-        enrolments.enrol(ctx, settings, secret, _browser(), form.get("password"), form.get("code")[:10])
-        return redirect("/masuk", 303)
+        user = enrolments.enrol(ctx, settings, secret, _browser(), form.get("password"), form.get("code")[:10])
+        begun = sign_in.begin_enrolled(ctx, user, request.user_agent.string)
+        return set_cookie(make_response(seen("accounts.profile", "enrolled")), settings, begun.cookie)
     return _invitation(form, enrolments.look_again(ctx, settings, secret, _browser()))
 
 
@@ -151,8 +174,22 @@ def _requests(_thing: UUID | None, form: Form) -> Response:
     return form.again("accounts/permintaan.html", questions=consents.own_questions(ctx), reports=lost_factors.own_reports(ctx))
 
 
+def _named_account(ctx: Context, consent_id: UUID) -> str:
+    found = next((line for line in consents.own_questions(ctx) if line.consent.id == consent_id), None)
+    return found.user.organisation.name if found else ""
+
+
+ANSWER = Question(
+    _("Refuse the account"),
+    _("Nobody can take the account up as you. The answer cannot be taken back."),
+    _named_account,
+    "accounts.requests_about_me",
+    when=lambda form: form.get("decision") == "refuse",
+)
+
+
 @blueprint.post(f"{consents.PAGE}/<uuid:consent_id>/jawab")
-@operation("session.self", idempotent=False)
+@operation("session.self", idempotent=False, question=ANSWER)
 @attempted(_requests)
 def answer_consent(ctx: Context, consent_id: UUID, form: Form) -> AnyResponse:
     """Accept or refuse a further account. Accepting needs a fresh one-time code, and leads to the page where the account is taken up."""

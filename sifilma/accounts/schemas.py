@@ -13,7 +13,7 @@ from sifilma.accounts.service import NewUser
 from sifilma.identity.fields import Email, Identified, Password, PersonName, Phone, Username
 from sifilma.kernel.actor import KeyScope, OrganisationKind, Role
 from sifilma.kernel.addresses import network_of
-from sifilma.kernel.schemas import Strict
+from sifilma.kernel.schemas import Prose, Strict
 from sifilma.kernel.text import say
 
 
@@ -46,7 +46,7 @@ class UserChangeIn(Strict):
 
     change: Literal["disable", "enable", "roles"]
     roles: list[Role] = Field(default_factory=list, max_length=5)
-    reason: str = Field("", max_length=2000)
+    reason: Prose = Field("", max_length=2000)
 
     def role_set(self) -> frozenset[Role]:
         """Return the roles without duplicates."""
@@ -58,13 +58,13 @@ class DeputyIn(Strict):
 
     role: Literal[Role.APPROVER, Role.OPERATOR]
     until: date
-    basis: str = Field(min_length=3, max_length=2000)
+    basis: Prose = Field(min_length=3, max_length=2000)
 
 
 class LostFactorIn(Strict):
     """Why a second factor is reported as lost, and how it is known that the person themselves says so."""
 
-    reason: str = Field(min_length=3, max_length=2000)
+    reason: Prose = Field(min_length=3, max_length=2000)
 
 
 class DecisionIn(Strict):

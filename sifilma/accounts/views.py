@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, render_template, request
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts import consents, lost_factors, proposals, queries, service
@@ -16,6 +17,7 @@ from sifilma.documents import list_views
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -42,7 +44,7 @@ def index() -> Response:
 @operation("users.see")
 def new() -> Response:
     """Show the form of an invitation. A user administrator chooses the organisation first."""
-    return _invitation_form(context(), Form.of(organisation=request.args.get("organisasi"), id_kind="nip"))
+    return _invitation_form(context(), Form.begun(organisation=request.args.get("organisasi"), id_kind="nip"))
 
 
 @blueprint.post("/baru")
@@ -95,7 +97,7 @@ def _handed_out(page: InvitationLink) -> Response:
 @operation("users.see")
 def show(user_id: UUID) -> Response:
     """Show one account."""
-    return _account(user_id, Form())
+    return _account(user_id, Form.begun())
 
 
 def _account(user_id: UUID, form: Form) -> Response:
@@ -103,8 +105,28 @@ def _account(user_id: UUID, form: Form) -> Response:
     return form.again("accounts/user.html", **account_page(ctx, queries.get_visible_user(ctx, user_id)))
 
 
+def _named_account(ctx: Context, user_id: UUID) -> str:
+    found = queries.get_visible_user(ctx, user_id)
+    return f"{found.person.name} · {found.username}"
+
+
+CHANGE = Question(
+    _("Disable the account"),
+    _("All sessions of the person end at once, and open links with them. The account can be enabled again."),
+    _named_account,
+    "user_pages.show",
+    when=lambda form: form.get("change") == "disable",
+)
+LINK = Question(
+    _("Make a new invitation link"),
+    _("The former link opens nothing any more."),
+    _named_account,
+    "user_pages.show",
+)
+
+
 @blueprint.post("/<uuid:user_id>/ubah")
-@operation("users.own", idempotent=False)
+@operation("users.own", idempotent=False, question=CHANGE)
 @attempted(_account)
 def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
     """Disable, enable or change the roles of an account of the actor's organisation."""
@@ -114,7 +136,7 @@ def change(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:user_id>/undang-ulang")
-@operation("users.own", idempotent=False)
+@operation("users.own", idempotent=False, question=LINK)
 @attempted(_account)
 def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """Make a new link for an account that is not activated yet."""
@@ -123,7 +145,7 @@ def invite_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:user_id>/pusat/undang-ulang")
-@operation("users.central", idempotent=False)
+@operation("users.central", idempotent=False, question=LINK)
 @attempted(_account)
 def invite_head_again(ctx: Context, user_id: UUID, _form: Form) -> AnyResponse:
     """Make a new link for a head whose account is not activated yet."""
@@ -164,7 +186,7 @@ def _change(form: Form) -> UserChangeIn:
 @operation("users.see")
 def list_proposals() -> Response:
     """List the proposals that wait for a second person."""
-    return _proposals(None, Form())
+    return _proposals(None, Form.begun())
 
 
 def _proposals(_change_id: UUID | None, form: Form) -> Response:
@@ -173,8 +195,27 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
     return form.again("accounts/user_changes.html", proposals=proposal_lines(ctx), orphaned=orphaned)
 
 
+def _named_change(ctx: Context, change_id: UUID) -> str:
+    found = next((line for line in proposal_lines(ctx) if line.proposal.id == change_id), None)
+    return found.user.person.name if found else ""
+
+
+DECIDE = Question(
+    _("Decide on the proposal"),
+    _("If it is executed, the change is in force at once. If it is rejected, the proposal ends here for good."),
+    _named_change,
+    "user_pages.proposals",
+)
+DECIDE_LOST = Question(
+    _("Decide on the lost second factor"),
+    _("If it is confirmed, password, second factors and sessions of the person end at once. If it is rejected, the report ends here."),
+    _named_change,
+    "user_pages.proposals",
+)
+
+
 @blueprint.post("/usulan/<uuid:change_id>")
-@operation("users.central", idempotent=False)
+@operation("users.central", idempotent=False, question=DECIDE)
 @attempted(_proposals)
 def decide(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Execute or reject a proposal. Whoever executes an invitation is shown its link."""
@@ -201,7 +242,7 @@ def report_lost(ctx: Context, user_id: UUID, form: Form) -> AnyResponse:
 
 
 @blueprint.post("/usulan/<uuid:change_id>/faktor-hilang")
-@operation("users.factor", idempotent=False)
+@operation("users.factor", idempotent=False, question=DECIDE_LOST)
 @attempted(_proposals)
 def decide_lost(ctx: Context, change_id: UUID, form: Form) -> AnyResponse:
     """Confirm or reject the report of a lost second factor. Whoever confirms it is shown the new link."""

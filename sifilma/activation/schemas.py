@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.errors import Invalid
-from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
+from sifilma.kernel.schemas import Prose, Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
 from sifilma.regions import coordinates
@@ -58,7 +58,7 @@ class ActivationIn(Strict):
     source: Literal["device", "map", "typed"]
     address: str = Field(min_length=3, max_length=500)
     region_code: str = Field(min_length=10, max_length=20)
-    reason: str = Field("", max_length=2000)
+    reason: Prose = Field("", max_length=2000)
 
 
 class TypedActivationIn(ActivationIn):
@@ -86,7 +86,7 @@ class ReviewIn(Strict):
     """What the operator found about a place."""
 
     decision: Literal["accepted", "rejected"]
-    note: str = Field(min_length=3, max_length=2000)
+    note: Prose = Field(min_length=3, max_length=2000)
 
 
 class DownloadIn(Strict):
@@ -98,7 +98,7 @@ class DownloadIn(Strict):
 class RevokeIn(Strict):
     """Why a manifest is to be revoked; or the decision on a proposal."""
 
-    reason: str = Field("", max_length=2000)
+    reason: Prose = Field("", max_length=2000)
     decision: Literal["execute", "reject"] = "execute"
 
 

@@ -16,7 +16,7 @@ from sifilma.activation.queries import uids
 from sifilma.activation.schemas import ActivationOut, ActivationRequestBrief, ActivationRequestOut, ManifestOut, TokenStateOut
 from sifilma.activation.tokens.service import MAX_TRIES, of_request
 from sifilma.activation.trust import status_list
-from sifilma.approvals.letters import number_warning
+from sifilma.approvals.letters import letter_warnings
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out, history_out
@@ -45,7 +45,6 @@ def brief(request: ActivationRequest) -> ActivationRequestBrief:
 def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
     """Return a request with its cards, the states of its tokens and its steps."""
     named = uids(ctx, [card.card_id for card in request.cards])
-    warning = number_warning(request.letter_number)
     return ActivationRequestOut(
         **_common(request),
         notes=request.notes,
@@ -57,7 +56,7 @@ def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
             for token, uid in of_request(ctx.session, request.id)
         ],
         history=history_out(ctx, ACTIVATION_REQUEST.kind, request.id),
-        warnings=[warning] if warning else [],
+        warnings=list[str](letter_warnings(ctx.now, request.letter_number, request.letter_date)),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from flask import Response
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict
 
 from sifilma.activation.queries import get_request
@@ -20,9 +21,11 @@ from sifilma.activation.schemas import (
 )
 from sifilma.activation.serializers import brief, full
 from sifilma.activation.tokens import service as tokens
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, tells_all, upload
 from sifilma.api.decisions import add_decisions
 from sifilma.approvals.queries import Wanted
+from sifilma.documents.service import Upload
+from sifilma.kernel.errors import Faults
 from sifilma.kernel.schemas import ApproveIn
 from sifilma.resources import resources
 from sifilma.web.operations import operation
@@ -41,12 +44,19 @@ class ActivationRequestForm(BaseModel):
     letter: File | None = None
 
 
+def _faults(known: dict[str, Any], files: Callable[[str], list[Upload]]) -> Faults:
+    """Return what is wrong with a request of which not all could be read."""
+    ctx, request_id = context(), (request.view_args or {}).get("id")
+    return service.faults(ctx, known, next(iter(files("letter")), None), REQUESTS.get_own(ctx, request_id) if request_id else None)
+
+
 class TokenPath(IdPath, UidPath):
     """The id of a request, and the UID of one of its cards."""
 
 
 @api.post(PATH, responses={201: ActivationRequestOut}, summary="Draft a request")
 @operation("activation_request.draft")
+@tells_all(ActivationRequestIn, _faults, "request")
 def draft(form: ActivationRequestForm) -> Response:
     """For cards the organisation holds: received ones (new), or active ones (relocation, renewal)."""
     ctx = context()
@@ -71,6 +81,7 @@ def show(path: IdPath) -> Response:
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: ActivationRequestOut}, summary="Edit a draft or a returned request")
 @operation("activation_request.draft")
+@tells_all(ActivationRequestIn, _faults, "request")
 def edit(path: IdPath, form: ActivationRequestForm) -> Response:
     """A letter that does not come again stays."""
     ctx = context()

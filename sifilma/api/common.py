@@ -8,21 +8,23 @@ from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, FileStorage, RequestBody, Tag
 from flask_openapi3.utils import parse_body, parse_form
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy import Select
 
 from config.settings import Settings
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
-from sifilma.kernel.errors import Invalid
+from sifilma.kernel.errors import Faults, Invalid, SifilmaError
 from sifilma.kernel.paging import NEWEST_FIRST, Order
+from sifilma.kernel.schemas import readable
 from sifilma.sign_in.authentication import cookie_name
 from sifilma.web import characters
 from sifilma.web.links import API
+from sifilma.web.operations import View, also
 from sifilma.web.requests import context
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -166,6 +168,48 @@ def _file_part(value: object) -> object:
 
 JsonPart = BeforeValidator(_json_part)
 File = Annotated[FileStorage, BeforeValidator(_file_part)]
+
+
+def tells_all(
+    schema: type[BaseModel], faults: Callable[[dict[str, Any], Callable[[str], list[Upload]]], Faults], part: str = ""
+) -> Callable[[View], View]:
+    """Mark a view: where its input is refused, what is wrong with its other fields is told at once.
+
+    `faults` gets the values of the fields of `schema` that could be read, and a function that returns the uploaded files of a part. The
+    JSON is the body, or the multipart form's `part`.
+    """
+
+    def besides() -> list[dict[str, Any]]:
+        given = _json_of(part)
+        if not isinstance(given, dict):
+            return []
+        try:
+            known = dict(schema.model_validate(given))
+        except ValidationError as refused:
+            known = readable(schema, given, refused)
+        try:
+            return list(faults(known, _files))
+        except SifilmaError:  # the act is refused for another reason; the schema's faults are told first
+            return []
+
+    return also(besides)
+
+
+def _files(part: str) -> list[Upload]:
+    found = []
+    for file in request.files.getlist(part):
+        file.stream.seek(0)
+        found.append(Upload(file.filename or "", file.read()))
+    return [file for file in found if file.filename]
+
+
+def _json_of(part: str) -> Any:
+    if not part:
+        return request.get_json(silent=True)
+    try:
+        return json.loads(request.form.get(part, "null"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def upload(file: FileStorage | None) -> Upload | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from flask import Response
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, file_of, page_of, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all, upload
 from sifilma.destruction import berita_acara, service
 from sifilma.destruction.schemas import DestructionBrief, DestructionIn, DestructionOut, RecordIn
 from sifilma.destruction.serializers import brief, full
 from sifilma.documents.responses import attachment
+from sifilma.documents.service import Upload
+from sifilma.kernel.errors import Faults
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
 from sifilma.web.operations import operation
@@ -27,6 +30,13 @@ class RecordForm(BaseModel):
 
     record: Annotated[RecordIn, JsonPart]
     photos: list[File] = Field(min_length=1, max_length=20)
+
+
+def _faults(known: dict[str, Any], files: Callable[[str], list[Upload]]) -> Faults:
+    """Return what is wrong with a Berita Acara of which not all could be read."""
+    ctx = context()
+    found = service.get_recordable(ctx, (request.view_args or {})["id"])
+    return service.record_faults(ctx, resources().settings, found, known, files("photos"))
 
 
 @api.post("/destructions", responses={201: DestructionOut}, summary="Propose to destroy cards")
@@ -79,6 +89,7 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
 
 @api.post("/destructions/<uuid:id>/record", responses={200: DestructionOut}, summary="Record the Berita Acara")
 @operation("destruction.record")
+@tells_all(RecordIn, _faults, "record")
 def record(path: IdPath, form: RecordForm) -> Response:
     """Only with it complete are the cards destroyed."""
     ctx = context()

@@ -27,7 +27,7 @@ def openapi() -> Response:
 
 
 @blueprint.get("/docs")
-@operation("public")
+@operation("public", framed=True)
 def docs() -> str:
     """Show the OpenAPI document as a page."""
     return render_template("api/docs.html", document=document())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
+from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
 from sifilma.documents.responses import attachment
 from sifilma.handover import bast, service
 from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut
@@ -19,6 +19,7 @@ api = blueprint("handovers")
 
 @api.post("/handovers", responses={201: HandoverOut}, summary="Issue a BAST")
 @operation("handover.issue", lists=True)
+@tells_all(HandoverIn, lambda known, _: service.faults(context(), known))
 def issue(body: HandoverIn) -> Response:
     """For cards the issuer holds, to the next in the chain."""
     ctx = context()

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from flask import Response
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict
 
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, tells_all, upload
+from sifilma.documents.service import Upload
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Faults
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.oversight import cases
 from sifilma.oversight.schemas import CaseFor, CaseOut, CertificateIn
@@ -41,8 +44,16 @@ class CertificateForm(BaseModel):
     certificate: File | None = None
 
 
+def _faults(known: dict[str, Any], files: Callable[[str], list[Upload]]) -> Faults:
+    """Return what is wrong with a certificate of which not all could be read."""
+    ctx = context()
+    found = cases.get_case(ctx, (request.view_args or {})["id"], Operation.MODEL_CASE)
+    return cases.certificate_faults(ctx, resources().settings, found, known, next(iter(files("certificate")), None))
+
+
 @api.post(PATH, responses={201: CaseOut}, summary="Apply to have a model tested or certified")
 @operation("model.apply")
+@tells_all(CaseFor, lambda known, files: cases.case_faults(context(), known, next(iter(files("letter")), None)), "request")
 def apply(form: CaseForm) -> Response:
     """By its manufacturer, one application of a kind at a time."""
     made = cases.apply(context(), resources().files, form.request.model, form.request, upload(form.letter))
@@ -66,6 +77,7 @@ def show(path: IdPath) -> Response:
 
 @api.post(f"{PATH}/<uuid:id>/certificate", responses={200: CaseOut}, summary="Record the certificate that was issued")
 @operation("model.case")
+@tells_all(CertificateIn, _faults, "request")
 def certificate(path: IdPath, form: CertificateForm) -> Response:
     """An approver, another person, certifies it."""
     given = upload(form.certificate)

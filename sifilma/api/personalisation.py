@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import RawModel
 from pydantic import BaseModel, ConfigDict
 
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, tells_all, upload
 from sifilma.api.decisions import add_decisions
+from sifilma.documents.service import Upload
 from sifilma.documents.tables.sheets import XLSX_TYPE
-from sifilma.kernel.errors import Invalid
+from sifilma.kernel.errors import Faults, Invalid
 from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import results, service
 from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
@@ -40,6 +42,13 @@ class PersonalisationForm(BaseModel):
         return Files(upload(self.letter), upload(self.purchase_order), upload(self.batch))
 
 
+def _faults(known: dict[str, Any], files: Callable[[str], list[Upload]]) -> Faults:
+    """Return what is wrong with a request of which not all could be read."""
+    ctx, request_id = context(), (request.view_args or {}).get("id")
+    sent = Files(*(next(iter(files(name)), None) for name in ("letter", "purchase_order", "batch")))
+    return service.faults(ctx, resources().settings, known, sent, REQUESTS.get_own(ctx, request_id) if request_id else None)
+
+
 class ResultsBody(RawModel):
     """The body of results: JSON, or a table. The content of a table decides how it is read; Windows calls a CSV file vnd.ms-excel."""
 
@@ -48,6 +57,7 @@ class ResultsBody(RawModel):
 
 @api.post(PATH, responses={201: PersonalisationOut}, summary="Draft a request")
 @operation("personalisation.draft")
+@tells_all(PersonalisationIn, _faults, "request")
 def draft(form: PersonalisationForm) -> Response:
     """A manufacturer's batch is checked row by row; nothing is saved while a row has an error."""
     ctx = context()
@@ -73,6 +83,7 @@ def show(path: IdPath) -> Response:
 
 @api.put(f"{PATH}/<uuid:id>", responses={200: PersonalisationOut}, summary="Edit a draft or a returned request")
 @operation("personalisation.draft")
+@tells_all(PersonalisationIn, _faults, "request")
 def edit(path: IdPath, form: PersonalisationForm) -> Response:
     """Files that do not come again stay."""
     ctx = context()

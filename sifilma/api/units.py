@@ -8,7 +8,7 @@ from typing import Annotated
 from flask import Response, g
 from pydantic import Field, RootModel
 
-from sifilma.api.common import IdPath, ListQuery, Page, StateQuery, answer, blueprint, page_of
+from sifilma.api.common import IdPath, ListQuery, Page, StateQuery, answer, blueprint, page_of, tells_all
 from sifilma.cards import pcid, proposals, service
 from sifilma.cards.schemas import DigestIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
 from sifilma.cards.serializers import change_brief, change_out, units_out
@@ -39,6 +39,7 @@ class UnitsQuery(ListQuery):
 
 @api.post("/units", responses={201: Page[UnitOut]}, summary="Register one unit or a list of them")
 @operation("unit.register", lists=True)
+@tells_all(UnitIn, lambda known, _: service.unit_faults(context(), known))
 def register(body: UnitsIn) -> Response:
     """All or none; the answer to a single unit is that unit.
 

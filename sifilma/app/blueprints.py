@@ -25,7 +25,7 @@ from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
 from sifilma.destruction import views as destruction
-from sifilma.documents import list_views
+from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
@@ -49,12 +49,12 @@ from sifilma.search import views as search
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
-from sifilma.web import assets, languages, pages
+from sifilma.web import assets, kept, kept_views, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 from sifilma.web.operations import policy_of
 
 BLUEPRINTS = (
-    web.blueprint, assets.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
+    web.blueprint, assets.blueprint, kept_views.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
     activation.blueprint, units.blueprint, unit_keys.blueprint, card_reports.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
@@ -70,6 +70,7 @@ def register(app: Flask) -> None:
         app.register_blueprint(blueprint)
     languages.register(app, _zone, _language)
     pages.register(app)
+    kept.register(app)
     way_views.register(app)
     basis_views.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
@@ -81,6 +82,7 @@ def register(app: Flask) -> None:
         visitors=VISITORS,
         shown_list=list_views.shown_list,
     )
+    app.jinja_env.globals.update(label_formats=label_sheets.choices, most_labels=label_sheets.MOST)
 
 
 def may(operation: str) -> bool:

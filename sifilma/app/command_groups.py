@@ -274,7 +274,7 @@ JOBS: dict[str, Timed] = {
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
     "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
-    "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings)), goes_by_the_clock=True),
+    "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings, resources().files)), goes_by_the_clock=True),
     "people given a pseudonym": Timed(_in_one(lambda ctx: pseudonymise_leavers(ctx, resources().settings)), goes_by_the_clock=True),
     "rows found changed past the service": Timed(lambda: rounds.compare(command_context), goes_by_the_clock=False),
 }

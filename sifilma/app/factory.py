@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
         info=Info(title="SI-FILMA", version="1", description="The life of a SAM card, from the first request to its destruction."),
         security_schemes=api.security_schemes(settings),
         validation_error_model=api.Problem,
-        validation_error_callback=lambda error: errors.answer(errors.from_validation(error)),
+        validation_error_callback=errors.answer_validation,
         doc_ui=False,
         static_folder=None,
     )

@@ -12,8 +12,12 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from config.settings import Settings
 from sifilma.identity.models import LoginSession, Throttle
+from sifilma.kept_forms.models import KEEP as KEEP_FORMS
+from sifilma.kept_forms.models import KeptFile, KeptForm, SentForm
+from sifilma.kept_forms.service import forget_files
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
+from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.idempotency import KEEP, IdempotencyKey
 from sifilma.notifications.models import Delivery, OutboxMessage, Reminder
 from sifilma.sign_in.models import FailedRequest, PasskeyChallenge, SentCode
@@ -53,6 +57,9 @@ RULES = (
     Rule("challenges of passkeys", PasskeyChallenge.session_id, lambda _: 1, lambda edge: PasskeyChallenge.expires_at < edge),
     Rule("counted failures of signing in", Throttle.subject, lambda _: 1, lambda edge: Throttle.first_at < edge),
     Rule("idempotency keys with their answers", IdempotencyKey.id, lambda _: KEEP.days, lambda edge: IdempotencyKey.claimed_at < edge),
+    Rule("forms that were not finished", KeptForm.id, lambda _: KEEP_FORMS.days, lambda edge: KeptForm.saved_at < edge),
+    Rule("files of such forms", KeptFile.id, lambda _: KEEP_FORMS.days, lambda edge: KeptFile.kept_at < edge),
+    Rule("notes that a form was sent", SentForm.id, lambda _: KEEP_FORMS.days, lambda edge: SentForm.sent_at < edge),
     Rule("sent codes", SentCode.id, lambda settings: settings.keep_codes_days, lambda edge: SentCode.expires_at < edge),
     Rule("sessions", LoginSession.id, lambda settings: settings.keep_sessions_days, _old_session),
     Rule("messages", OutboxMessage.id, lambda settings: settings.keep_messages_days, _old_message),
@@ -62,13 +69,15 @@ RULES = (
 """In this order: codes go before the sessions and messages that they belong to."""
 
 
-def forget_old(ctx: Context, settings: Settings) -> int:
+def forget_old(ctx: Context, settings: Settings, store: FileStore) -> int:
     """Delete what has been kept long enough. Return the number of rows. Raise ClockNotTrusted: what is deleted is gone."""
     now = ctx.due_until()
-    return sum(_forget(ctx, rule, now - timedelta(days=days)) for rule in RULES if (days := rule.days(settings)))
+    return sum(_forget(ctx, store, rule, now - timedelta(days=days)) for rule in RULES if (days := rule.days(settings)))
 
 
-def _forget(ctx: Context, rule: Rule, edge: datetime) -> int:
+def _forget(ctx: Context, store: FileStore, rule: Rule, edge: datetime) -> int:
+    if rule.key.class_ is KeptFile:
+        return forget_files(ctx, store, rule.old(edge), AT_ONCE)
     some = select(rule.key).where(rule.old(edge)).limit(AT_ONCE).scalar_subquery()
     gone = delete(rule.key.class_).where(rule.key.in_(some)).execution_options(synchronize_session=False)
     return changed(ctx.session.execute(gone))

@@ -138,8 +138,10 @@ def add_together(blueprint: Blueprint, kind: Together) -> None:
     @operation(f"{kind.operation}.view")
     def together() -> Response:
         """Show the requests chosen in the list, for confirmation."""
-        chosen = list(dict.fromkeys(_uuids(request.args.getlist("pilih"))))
-        return _page(kind, Form(), chosen[:MOST], left_out=max(0, len(chosen) - MOST))
+        form = Form.begun()
+        left = [text.partition(":")[0] for text in form.values.getlist("request")]
+        chosen = list(dict.fromkeys(_uuids(left or request.args.getlist("pilih"))))
+        return _page(kind, form, chosen[:MOST], left_out=max(0, len(chosen) - MOST))
 
     @operation(f"{kind.operation}.approve", reads_first=True, idempotent=False)
     def approve_together() -> Response:

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.schemas import ApproveIn, NoteIn, ReturnIn
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import onward
@@ -50,7 +51,8 @@ def attempted(again: Again) -> Callable[[Attempt], Callable[..., AnyResponse]]:
 class Decision:
     """One decision. `path` is the last part of its URL, and `done` names a text of `web.pages.DONE`.
 
-    With `reads_first` the function ends its reading transaction itself (`web.operations.Policy`).
+    With `reads_first` the function ends its reading transaction itself (`web.operations.Policy`). `question` comes before a decision that
+    cannot be undone.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Decision:
     decide: Decide
     done: str
     reads_first: bool = False
+    question: Question | None = None
 
 
 def noted(act: Callable[[Context, UUID, str], Any]) -> Decide:
@@ -114,5 +117,5 @@ def add_decisions(blueprint: Blueprint, rule: str, page: str, again: Again, *dec
         return attempted(again)(attempt)
 
     for one in decisions:
-        view = operation(one.operation, reads_first=one.reads_first)(view_of(one))
+        view = operation(one.operation, reads_first=one.reads_first, question=one.question)(view_of(one))
         blueprint.post(f"{rule}/{one.path}", endpoint=one.path)(view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 
 from sifilma.approvals.queries import Wanted
@@ -28,13 +27,10 @@ def letter_day(ctx: Context) -> date:
     return ctx.now.astimezone(WIB).date()
 
 
-def submits(ctx: Context, form: Form, operation: Operation, warnings: Sequence[str]) -> bool:
-    """Return whether what was saved is submitted at once: the form says so, and nothing of it must be looked at before.
-
-    Raise Forbidden if the actor may not submit.
-    """
+def submits(ctx: Context, form: Form, operation: Operation) -> bool:
+    """Return whether what was saved is submitted at once, as the form says. Raise Forbidden if the actor may not submit."""
     if form.get(THEN) != SUBMIT:
         return False
     if not grants(ctx.actor, operation):
         raise Forbidden()
-    return not warnings
+    return True

@@ -65,6 +65,11 @@ def perso_warning(text: str) -> str | None:
     return say("SAM Perso %(text)r has %(length)s characters instead of 16. Check the card.", text=text, length=length)
 
 
+def perso_warnings(text: str) -> list[str]:
+    """Return the warning of `perso_warning` as a list, empty if there is none."""
+    return [told] if (told := perso_warning(text)) else []
+
+
 Uid = Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise_uid)]
 Pcid = Annotated[str, StringConstraints(max_length=64), AfterValidator(normalise_pcid)]
 Kcv = Annotated[str, StringConstraints(max_length=16), AfterValidator(normalise_kcv)]

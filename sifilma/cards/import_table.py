@@ -60,8 +60,7 @@ FUNCTION = Column(
     say("Function"),
     ("Fungsi", "Fungsi kartu"),
     Kind.CHOICE,
-    required=True,
-    expected=say("R or RW, as the model is made for."),
+    expected=say("R or RW, as the model is made for. It may stay empty."),
     example="R",
     choices={"R": (say("R (read)"), "Baca", "Read"), "RW": (say("RW (read and write)"), "Baca Tulis", "Read and write")},
 )

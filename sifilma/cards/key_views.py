@@ -22,6 +22,7 @@ from sifilma.documents.tables.templates import Filled
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -65,7 +66,7 @@ def _lines(ctx: Context, changes: list[UnitKeyChange]) -> list[tuple[UnitKeyChan
 @operation("unit.key.propose")
 def new_file() -> Response:
     """Show the form for a file of public keys."""
-    return _file(Form())
+    return _file(Form.begun())
 
 
 @blueprint.post("/berkas")
@@ -90,7 +91,31 @@ def template(kind: str) -> Response:
 @operation("unit.read")
 def show(change_id: UUID) -> Response:
     """Show a proposal with its keys."""
-    return _page(change_id, Form())
+    return _page(change_id, Form.begun())
+
+
+def _named(ctx: Context, change_id: UUID) -> str:
+    return ", ".join(key.unit.hardware_number for key in proposals.get_change(ctx, change_id).keys[:5])
+
+
+EXECUTE = Question(
+    _("Register the public keys"),
+    _("Manifests of these units are encrypted to the new keys from now on; whoever has a former key cannot open them."),
+    _named,
+    "unit_key_pages.show",
+)
+REJECT = Question(
+    _("Reject the public keys for good"),
+    _("The proposal ends here for good, and its proposer reads your note."),
+    _named,
+    "unit_key_pages.show",
+)
+WITHDRAW = Question(
+    _("Take back the public keys"),
+    _("The proposal ends here for good. Keys can be proposed anew."),
+    _named,
+    "unit_key_pages.show",
+)
 
 
 @blueprint.post("/<uuid:change_id>/ambil")
@@ -101,7 +126,7 @@ def take_up(change_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:change_id>/laksanakan")
-@operation("unit.key.decide")
+@operation("unit.key.decide", question=EXECUTE)
 def execute(change_id: UUID) -> AnyResponse:
     """Register exactly the keys that were seen."""
 
@@ -113,14 +138,14 @@ def execute(change_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:change_id>/tolak")
-@operation("unit.key.decide")
+@operation("unit.key.decide", question=REJECT)
 def reject(change_id: UUID) -> AnyResponse:
     """Reject, with a note."""
     return _done(change_id, "rejected", lambda ctx, form: proposals.reject(ctx, change_id, form.model(NoteIn).note))
 
 
 @blueprint.post("/<uuid:change_id>/tarik")
-@operation("unit.key.propose")
+@operation("unit.key.propose", question=WITHDRAW)
 def withdraw(change_id: UUID) -> AnyResponse:
     """Take back what one proposed."""
     return _done(change_id, "taken_back", lambda ctx, form: proposals.withdraw(ctx, change_id, form.model(NoteIn).note))

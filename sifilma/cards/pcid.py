@@ -12,11 +12,12 @@ from sifilma.cards import proposals
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import SupplyIn
-from sifilma.cards.service import get_unit, units_query
+from sifilma.cards.service import NO_PCID, PCID_TAKEN, get_unit, units_query
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
-from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.errors import Conflict, Faults
+from sifilma.kernel.text import say
 
 
 def may_supply(ctx: Context, unit: Unit) -> bool:
@@ -45,7 +46,11 @@ def supply(ctx: Context, unit_id: UUID, given: SupplyIn) -> Unit:
 
 
 def _require_fitting(ctx: Context, unit: Unit, given: SupplyIn) -> None:
-    if given.pcid == "0" * 32 or ctx.session.scalar(select(Unit.id).where(Unit.pcid == given.pcid)):
-        raise Invalid.field("pcid", "This PCID belongs to another unit, or is all zeros.")
+    faults = Faults()
+    if given.pcid == "0" * 32:
+        faults.add("pcid", NO_PCID)
+    elif ctx.session.scalar(select(Unit.id).where(Unit.pcid == given.pcid)):
+        faults.add("pcid", PCID_TAKEN)
     if given.sam_perso and unit.sam_perso:
-        raise Invalid.field("sam_perso", "This is registered already. It does not change.")
+        faults.add("sam_perso", say("This is registered already. It does not change."))
+    faults.refuse()

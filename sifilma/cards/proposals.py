@@ -27,6 +27,7 @@ from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.repeats import repeats, same_as
 from sifilma.kernel.text import say
 
 PROPOSALS = Proposals(KEY_CHANGE, UnitKeyChange, say("Another person than the proposer executes this."))
@@ -121,19 +122,20 @@ def content(change: UnitKeyChange, keys: Sequence[UnitKey]) -> dict[str, Any]:
 def _require_fitting(ctx: Context, keys: dict[int, NewKey]) -> None:
     waiting = open_changes(ctx, [key.unit for key in keys.values()])
     holders = {key.unit.organisation_id for key in keys.values()}
-    prints = [thumbprint(key.jwk) for key in keys.values()]
-    units = [key.unit.id for key in keys.values()]
+    prints = {row: thumbprint(key.jwk) for row, key in keys.items()}
+    same_unit, same_key = repeats({row: key.unit.id for row, key in keys.items()}), repeats(prints)
     errors = []
-    for (row, key), mark in zip(keys.items(), prints, strict=True):
+    for row, key in keys.items():
         if len(holders) > 1:
             errors.append((row, "unit", say("The units of one proposal belong to one organisation.")))
-        if units.count(key.unit.id) > 1:
-            errors.append((row, "unit", say("%(number)s is named twice.", number=key.unit.hardware_number)))
+        if row in same_unit:
+            errors.append((row, "unit", same_as(same_unit[row])))
         if key.unit.id in waiting:
             errors.append((row, "public_jwk", say("A public key for %(number)s waits already.", number=key.unit.hardware_number)))
-        if prints.count(mark) > 1:
-            errors.append((row, "public_jwk", say("Two units cannot have one key.")))
-        if key.unit.public_jwk and thumbprint(key.unit.public_jwk) == mark:
+        if row in same_key and row not in same_unit:
+            same = say("The same key as in row %(row)s. Two units cannot have one key.", row=same_key[row])
+            errors.append((row, "public_jwk", same))
+        if key.unit.public_jwk and thumbprint(key.unit.public_jwk) == prints[row]:
             errors.append((row, "public_jwk", say("This is the key of %(number)s already.", number=key.unit.hardware_number)))
     if errors:
         told = [{"row": row, "field": field, "message": message} for row, field, message in errors]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import program_reports
 from sifilma.cards.models import CARD_REPORT, Card, CardSuspension
 from sifilma.cards.serializers import reports_out, timeline
+from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -23,11 +26,29 @@ blueprint = Blueprint("card_report_pages", __name__, url_prefix="/kartu/laporan"
 @operation("card.view")
 def show(report_id: UUID) -> Response:
     """Show what a program reported, and what becomes of the card either way."""
-    return _page(report_id, Form())
+    return _page(report_id, Form.begun())
+
+
+def _named(ctx: Context, report_id: UUID) -> str:
+    return ctx.session.get_one(Card, program_reports.get_report(ctx, report_id).card_id).uid
+
+
+CONFIRM = Question(
+    _("Confirm the report"),
+    _("The card is out of use for good, and its manifest is revoked."),
+    _named,
+    "card_report_pages.show",
+)
+WITHDRAW = Question(
+    _("Withdraw the report"),
+    _("The report ends here for good, and the card is as it was before."),
+    _named,
+    "card_report_pages.show",
+)
 
 
 @blueprint.post("/<uuid:report_id>/sahkan")
-@operation("card.report.decide")
+@operation("card.report.decide", question=CONFIRM)
 def confirm(report_id: UUID) -> AnyResponse:
     """Confirm the report: the card is out of use."""
     ctx, form = context(), Form.sent()
@@ -38,7 +59,7 @@ def confirm(report_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:report_id>/tarik")
-@operation("card.report.decide")
+@operation("card.report.decide", question=WITHDRAW)
 def withdraw(report_id: UUID) -> AnyResponse:
     """Withdraw the report: the card is as it was."""
     ctx, form = context(), Form.sent()

@@ -10,16 +10,16 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import HardwareNumber, Pcid
 from sifilma.cards.public_keys import PublicJwk
-from sifilma.kernel.schemas import Strict
+from sifilma.kernel.schemas import Prose, Strict
 from sifilma.kernel.text import Sentence
 
 
 class UnitIn(Strict):
-    """One reader or encoder to be registered."""
+    """One reader or encoder to be registered. Without `function` it has its model's."""
 
     hardware_number: HardwareNumber
     model: str = Field(min_length=1, max_length=80)
-    function: Literal["R", "RW"]
+    function: Literal["R", "RW"] | None = None
     pcid: Pcid | None = None
     sam_perso: str = Field("", max_length=16)
     public_jwk: PublicJwk | None = None
@@ -70,7 +70,7 @@ class ReportIn(Strict):
     """What happened to a card."""
 
     condition: Literal["damaged", "locked", "lost", "found"]
-    note: str = Field(min_length=3, max_length=2000)
+    note: Prose = Field(min_length=3, max_length=2000)
 
 
 class UnitOut(BaseModel):

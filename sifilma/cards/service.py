@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,12 +21,15 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.repeats import numbered, repeats, same_as
 from sifilma.kernel.text import say
 
+PCID_TAKEN = say("This PCID belongs to another unit.")
+NO_PCID = say("A PCID of zeros is no PCID: ask the manufacturer.")
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
 
@@ -124,6 +127,19 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) 
     return (_cards_with(query, wanted.text, *fitting) if wanted.text else query), Card.id
 
 
+def list_chosen_cards(ctx: Context, uids: Sequence[str]) -> Listing[Card]:
+    """Return those of the cards with these UIDs that the actor may see."""
+    return cards_query(ctx).where(Card.uid.in_(uids)), Card.id
+
+
+def list_chosen_units(ctx: Context, ids: Sequence[str]) -> Listing[Unit]:
+    """Return those of the units with these ids that the actor may see. Raise Invalid for a text that is no id."""
+    try:
+        return units_query(ctx).where(Unit.id.in_(list(map(UUID, ids)))), Unit.id
+    except ValueError as unreadable:
+        raise Invalid("This names no unit.") from unreadable
+
+
 def _cards_with(query: Select[Card], text: str, *fitting: ColumnElement[bool]) -> Select[Card]:
     """Match the text as people copy it: UIDs and PCIDs in pairs, with colons or dashes, in lower case."""
     # A dash is a separator in a UID and a PCID, but may belong to a hardware number.
@@ -164,7 +180,8 @@ def register_units(ctx: Context, new: list[UnitIn]) -> list[Unit]:
 
 def register_unit(ctx: Context, new: UnitIn) -> Unit:
     """Register one machine for the actor's organisation. Raise Invalid that names the fields with errors."""
-    require_units([{"field": error["field"], "message": error["message"]} for error in unit_errors(ctx, {1: new})])
+    faults = unit_faults(ctx, dict(new))
+    faults.refuse("Some units cannot be registered.")
     return save_units(ctx, {1: new})[0]
 
 
@@ -209,40 +226,61 @@ def propose_keys(ctx: Context, wanted: Sequence[UnitKeyIn]) -> UnitKeyChange:
 
 def unit_errors(ctx: Context, new: Mapping[int, UnitIn]) -> list[dict[str, Any]]:
     """Return the errors that keep machines (keyed by row number) from being registered: `[{row, field, message}]`."""
+    return [{"row": row, **error} for row, found in _faults(ctx, {row: dict(unit) for row, unit in new.items()}).items() for error in found]
+
+
+def unit_faults(ctx: Context, given: Mapping[str, Any]) -> Faults:
+    """Return what is wrong with a machine of which not all fields could be read: with those that could."""
+    return _faults(ctx, {1: given})[1]
+
+
+def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Faults]:
+    """Return what is wrong with machines, by row number. A field that is not there could not be read: it is passed over."""
     models = _models(ctx)
-    numbers = [unit.hardware_number for unit in new.values()]
-    known = set(
-        ctx.session.scalars(
-            select(Unit.hardware_number).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(numbers))
-        )
+    numbers = {row: unit.get("hardware_number") for row, unit in new.items()}
+    pcids = {row: unit.get("pcid") for row, unit in new.items()}
+    registered = select(Unit.hardware_number).where(
+        Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(_some(numbers))
     )
-    pcids = [unit.pcid for unit in new.values() if unit.pcid]
-    taken = set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(pcids)))) if pcids else set()
-    taken |= {pcid for pcid in pcids if pcids.count(pcid) > 1}
-    return [error for row, unit in new.items() for error in _unit_errors(ctx, row, unit, models, known, taken, numbers)]
+    taken: dict[str, set[str | None]] = {
+        "hardware_number": set(ctx.session.scalars(registered)),
+        "pcid": set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(_some(pcids))))),
+    }
+    again = {"hardware_number": repeats(numbers), "pcid": repeats(pcids)}
+    found = {}
+    for row, unit in new.items():
+        faults = found[row] = _model_faults(ctx, unit, models)
+        known_already = say("%(number)s is registered already.", number=unit.get("hardware_number"))
+        for field, told in (("hardware_number", known_already), ("pcid", PCID_TAKEN)):
+            if row in again[field]:
+                faults.add(field, same_as(again[field][row]))
+            elif unit.get(field) in taken[field]:
+                faults.add(field, told)
+        if unit.get("pcid") == "0" * 32:
+            faults.add("pcid", NO_PCID)
+    return found
+
+
+def _some(values: Mapping[int, str | None]) -> list[str]:
+    return [value for value in values.values() if value]
 
 
 def _models(ctx: Context) -> dict[str, DeviceModel]:
     return {model.name: model for model in ctx.session.scalars(select(DeviceModel))}
 
 
-def _unit_errors(
-    ctx: Context, row: int, unit: UnitIn, models: dict[str, DeviceModel], known: set[str], taken: set[str | None], numbers: list[str]
-) -> Iterable[dict[str, Any]]:
-    def wrong(field: str, message: str) -> dict[str, Any]:
-        return {"row": row, "field": field, "message": message}
-
-    model = models.get(unit.model)
-    if model is None:
-        yield wrong("model", say("There is no model %(model)r: choose one of GET /models.", model=unit.model))
-    elif model.function != unit.function:
-        yield wrong("function", say("%(model)s is a model for %(function)s.", model=unit.model, function=model.function))
-    if unit.function == Function.RW and not (ctx.actor.organisation_kind and ctx.actor.organisation_kind.is_office):
-        yield wrong("function", "Only district and province offices may have RW.")
-    if unit.hardware_number in known or numbers.count(unit.hardware_number) > 1:
-        yield wrong("hardware_number", say("%(number)s is registered already, or given twice.", number=unit.hardware_number))
-    if unit.pcid in taken or unit.pcid == "0" * 32:
-        yield wrong("pcid", "This PCID belongs to another unit, or is all zeros.")
+def _model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, DeviceModel]) -> Faults:
+    """Check the model, and the function, which is the model's where it is not given."""
+    faults = Faults()
+    model = models.get(unit.get("model", ""))
+    if model is None and "model" in unit:
+        faults.add("model", say("There is no model %(model)r: choose one of GET /models.", model=unit["model"]))
+    function = unit.get("function") or (model.function if model else None)
+    if model is not None and function != model.function:
+        faults.add("function", say("%(model)s is a model for %(function)s.", model=model.name, function=model.function))
+    if function == Function.RW and not (ctx.actor.organisation_kind and ctx.actor.organisation_kind.is_office):
+        faults.add("function" if unit.get("function") else "model", say("Only district and province offices may have RW."))
+    return faults
 
 
 def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
@@ -252,7 +290,7 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
         model_id=model.id,
         model=model,
         hardware_number=new.hardware_number,
-        function=new.function,
+        function=new.function or model.function,
         pcid=new.pcid,
         sam_perso=new.sam_perso,
         created_at=ctx.now,
@@ -299,12 +337,17 @@ def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Fun
 
 
 def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:
-    """Return cards by UID, in the order of `uids`. Raise Invalid if a UID is named twice, is unknown or does not meet the conditions."""
-    if len(set(uids)) != len(uids):
-        raise Invalid.field("cards", "A card is named twice.")
+    """Return cards by UID, in the order of `uids`.
+
+    Raise Invalid that names each one (`item`, from 1) that is named twice, is unknown or does not meet the conditions.
+    """
     found = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.uid.in_(uids), *conditions))}
-    missing = [uid for uid in uids if uid not in found]
-    if missing:
-        errors = [{"field": "cards", "message": say("%(uid)s cannot be chosen here.", uid=uid)} for uid in missing]
-        raise Invalid("Some cards cannot be chosen.", errors=errors)
+    again = repeats(numbered(uids))
+    faults = Faults()
+    for number, uid in enumerate(uids, start=1):
+        if number in again:
+            faults.add("cards", same_as(again[number]), item=number)
+        elif uid not in found:
+            faults.add("cards", say("%(uid)s cannot be chosen here.", uid=uid), item=number)
+    faults.refuse("Some cards cannot be chosen.")
     return {uid: found[uid] for uid in uids}

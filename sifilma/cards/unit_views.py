@@ -11,18 +11,24 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards import import_table, pcid, proposals, service
+from sifilma.cards.identifiers import perso_warnings
+from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter, may_propose_key
-from sifilma.documents import list_views, lists
+from sifilma.documents import label_sheets, list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.documents.responses import inline_pdf
 from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -53,10 +59,9 @@ EXPORT = Export(
 def index() -> Response:
     """List the units the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
     return list_views.answer(
         "cards/units.html",
-        service.list_units(ctx, wanted),
+        _filtered(form),
         lambda units: units_out(ctx, units),
         EXPORT,
         form=form,
@@ -65,11 +70,26 @@ def index() -> Response:
     )
 
 
+@blueprint.get("/label")
+@operation("unit.read")
+def labels() -> Response:
+    """Return labels of the chosen units (`pilih`), else of all that the list's filter finds, in the list's order."""
+    ctx, settings = context(), resources().settings
+    listing = service.list_chosen_units(ctx, request.args.getlist("pilih")) if "pilih" in request.args else _filtered(Form(request.args))
+    units = list_views.first(listing, EXPORT, label_sheets.MOST + 1)
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, unit_labels(ctx, settings, units)), label_sheets.NAME)
+
+
+def _filtered(form: Form) -> Listing[Unit]:
+    wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
+    return service.list_units(context(), wanted)
+
+
 @blueprint.get("/daftar")
 @operation("unit.register")
 def new() -> Response:
     """Show the form for one unit."""
-    return _form(Form())
+    return _form(Form.begun())
 
 
 @blueprint.post("/daftar")
@@ -78,9 +98,11 @@ def register() -> AnyResponse:
     """Register one unit."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        given = form.model(UnitIn)
+        given = form.model(UnitIn, lambda known: service.unit_faults(ctx, known))
         _require_fresh([given])
         unit = service.register_unit(ctx, given)
+        ctx.warn(perso_warnings(given.sam_perso))
+        form.settle(ctx)
         return seen("unit_pages.show", "registered", unit_id=unit.id)
     return _form(form)
 
@@ -89,7 +111,7 @@ def register() -> AnyResponse:
 @operation("unit.register")
 def new_file() -> Response:
     """Show the form for a file of units."""
-    return _file_form(Form())
+    return _file_form(Form.begun())
 
 
 @blueprint.post("/berkas")
@@ -101,6 +123,7 @@ def register_file() -> AnyResponse:
         units = import_table.read_units(ctx, upload("units"), resources().settings.batch_max_rows)
         _require_fresh(units.values())
         service.save_units(ctx, units)
+        form.settle(ctx)
         return seen("unit_pages.index", "registered", jumlah=len(units))
     return _file_form(form)
 
@@ -116,11 +139,24 @@ def template(kind: str) -> Response:
 @operation("unit.read")
 def show(unit_id: UUID) -> Response:
     """Show a unit: its card, where it stands, and what has happened."""
-    return _unit(unit_id, Form())
+    return _unit(unit_id, Form.begun())
+
+
+def _named(ctx: Context, unit_id: UUID) -> str:
+    found = service.get_unit(ctx, unit_id)
+    return f"{found.hardware_number} · {found.model.name}"
+
+
+SUPPLY = Question(
+    _("Supply the PCID"),
+    _("Once supplied, the PCID does not change any more."),
+    _named,
+    "unit_pages.show",
+)
 
 
 @blueprint.post("/<uuid:unit_id>/pcid")
-@operation("unit.supply")
+@operation("unit.supply", question=SUPPLY)
 def supply_pcid(unit_id: UUID) -> AnyResponse:
     """Supply the PCID that the unit lacks."""
     ctx, form = context(), Form.sent()
@@ -128,6 +164,8 @@ def supply_pcid(unit_id: UUID) -> AnyResponse:
         given = form.model(SupplyIn)
         _require_fresh([given])
         pcid.supply(ctx, unit_id, given)
+        ctx.warn(perso_warnings(given.sam_perso))
+        form.settle(ctx)
         return seen("unit_pages.show", "supplied", unit_id=unit_id)
     return _unit(unit_id, form)
 
@@ -158,7 +196,8 @@ def _unit(unit_id: UUID, form: Form) -> Response:
 
 
 def _form(form: Form) -> Response:
-    return form.again("cards/unit_new.html", model_choices=_models())
+    functions = {model.name: model.function for model in service.all_models(context())}
+    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
 
 
 def _file_form(form: Form) -> Response:

@@ -8,21 +8,22 @@ from zoneinfo import ZoneInfo
 
 from sifilma.destruction.schemas import RecordIn
 from sifilma.kernel.days import read_moment
-from sifilma.web.forms import Form
+from sifilma.kernel.schemas import parsed
+from sifilma.web.forms import Also, Form
 
 ROWS = 4
 _WITNESS = re.compile(r"witnesses\.(\d{1,3})\.(\w+)")
 
 
-def record_of(form: Form, zone: ZoneInfo) -> RecordIn:
+def record_of(form: Form, zone: ZoneInfo, also: Also) -> RecordIn:
     """Return the record as typed. The moment is read as local time in `zone`, that of the holder of the cards.
 
-    Raise pydantic's ValidationError, which names the fields as the form does.
+    Raise Invalid, which names the fields as the form does, with what `also` finds wrong in the fields that could be read.
     """
     rows = _close_ranks(form)
     typed = {name: form.get(name).strip() for name in ("place", "method") if form.get(name).strip()}
     moment = {"executed_at": _local(form.get("executed_at"), zone)} if form.get("executed_at").strip() else {}
-    return RecordIn.model_validate(typed | moment | {"official": _below(form, "official."), "witnesses": rows})
+    return parsed(RecordIn, typed | moment | {"official": form.within("official"), "witnesses": rows}, also)
 
 
 def rows_shown(form: Form) -> int:
@@ -49,10 +50,6 @@ def _rows(form: Form) -> list[dict[str, str]]:
         if (found := _WITNESS.fullmatch(name)) and value.strip():
             rows.setdefault(int(found[1]), {})[found[2]] = value.strip()
     return [rows[number] for number in sorted(rows)]
-
-
-def _below(form: Form, prefix: str) -> dict[str, str]:
-    return {name.removeprefix(prefix): value.strip() for name, value in form.values.items() if name.startswith(prefix) and value.strip()}
 
 
 def _local(typed: str, zone: ZoneInfo) -> datetime | str:

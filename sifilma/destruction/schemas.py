@@ -12,7 +12,7 @@ from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.identity.fields import SignatoryIn
 from sifilma.kernel.days import Moment
-from sifilma.kernel.schemas import SeenText, Strict
+from sifilma.kernel.schemas import Prose, Strict
 from sifilma.personalisation.schemas import ApprovalOut
 
 
@@ -21,7 +21,7 @@ class DestructionIn(Strict):
 
     cards: list[Uid] = Field(min_length=1, max_length=1000)
     cause: Literal["damaged", "locked", "revoked"]
-    note: str = Field("", max_length=2000)
+    note: Prose = Field("", max_length=2000)
 
 
 class OfficialIn(SignatoryIn):
@@ -31,15 +31,15 @@ class OfficialIn(SignatoryIn):
 class WitnessIn(SignatoryIn):
     """Who saw it."""
 
-    office: SeenText = Field(min_length=2, max_length=200)
+    office: str = Field(min_length=2, max_length=200)
 
 
 class RecordIn(Strict):
     """The Berita Acara: where, when, how, by whom, seen by whom. `executed_at` carries its zone."""
 
-    place: SeenText = Field(min_length=3, max_length=500)
+    place: str = Field(min_length=3, max_length=500)
     executed_at: Moment
-    method: SeenText = Field(min_length=3, max_length=500)
+    method: str = Field(min_length=3, max_length=500)
     official: OfficialIn
     witnesses: list[WitnessIn] = Field(min_length=2, max_length=20)
 

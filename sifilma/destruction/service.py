@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -30,16 +30,18 @@ from sifilma.documents import issued_papers
 from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number, plain_number
 from sifilma.documents.service import Upload, keep_photo
+from sifilma.documents.uploads import clean_name, clean_photo
 from sifilma.handover.service import cards_on_their_way_query
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Forbidden, Invalid, NotFound
+from sifilma.kernel.errors import Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
-from sifilma.kernel.text import say
+from sifilma.kernel.repeats import repeats
+from sifilma.kernel.text import Text, say
 
 WAY = Submissions(
     DESTRUCTION, Destruction, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED
@@ -127,19 +129,20 @@ def proposed_cards_query() -> Select[UUID]:
 
 
 def _require_free(ctx: Context, cards: Sequence[Card]) -> None:
-    busy = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(proposed_cards_query()))
-    taken = sorted(ctx.session.scalars(busy))
-    if taken:
-        errors = [{"field": "cards", "message": say("%(uid)s is proposed for destruction already.", uid=uid)} for uid in taken]
-        raise Invalid("Some cards are proposed already.", errors=errors)
-    # Receipt changes the holder of a card that broke on its way, so who destroys it is known only when the BAST is answered.
-    sent = select(Card.uid).where(Card.id.in_([card.id for card in cards]), Card.id.in_(cards_on_their_way_query()))
-    on_their_way = sorted(ctx.session.scalars(sent))
-    if on_their_way:
-        errors = [
-            {"field": "cards", "message": say("%(uid)s is on its way: its BAST must be answered first.", uid=uid)} for uid in on_their_way
-        ]
-        raise Invalid("Some cards are on their way.", errors=errors)
+    """Raise Invalid that names the cards that an open destruction has, and those on their way.
+
+    Receipt changes the holder of a card that broke on its way, so who destroys it is known only when the BAST is answered.
+    """
+    named = Card.id.in_([card.id for card in cards])
+    busy = set(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(proposed_cards_query()))))
+    sent = set(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(cards_on_their_way_query()))))
+    faults = Faults()
+    for number, card in enumerate(cards, start=1):
+        if card.uid in busy:
+            faults.add("cards", say("%(uid)s is proposed for destruction already.", uid=card.uid), item=number)
+        elif card.uid in sent:
+            faults.add("cards", say("%(uid)s is on its way: its BAST must be answered first.", uid=card.uid), item=number)
+    faults.refuse("Some cards are on their way." if not busy else "Some cards are proposed already." if not sent else "")
 
 
 def content(destruction: Destruction, uids: list[str]) -> dict[str, Any]:
@@ -199,8 +202,11 @@ def record_execution(
     """
     ctx.require_trusted_clock()
     found = get_recordable(ctx, destruction_id)
-    _require_complete(ctx, settings, found, data, photos)
-    kept = [keep_photo(ctx, store, photo) for photo in photos]
+    faults, kept = _completeness(ctx, settings, found, dict(data), photos), []
+    for photo in photos[:MAX_PHOTOS]:
+        with faults.taking():
+            kept.append(keep_photo(ctx, store, photo))
+    faults.refuse("The Berita Acara is not complete; no card was destroyed.")
     _write_record(ctx, settings, found, data, kept)
     with issued_papers.printable(_typed(data)):
         made = berita_acara.make(ctx, store, settings, found)
@@ -218,21 +224,38 @@ def _typed(data: RecordIn) -> dict[str, str]:
     return typed
 
 
-def _require_complete(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Upload]) -> None:
-    errors = []
-    people = [(person.id_kind, person.id_number) for person in (data.official, *data.witnesses)]
-    if len(data.witnesses) < settings.witnesses_min:
-        errors.append({"field": "witnesses", "message": say("At least %(least)s witnesses are needed.", least=settings.witnesses_min)})
-    if len(set(people)) < len(people):
-        errors.append({"field": "witnesses", "message": say("Official and witnesses must be different people.")})
+def record_faults(ctx: Context, settings: Settings, found: Destruction, given: Mapping[str, Any], photos: Sequence[Upload]) -> Faults:
+    """Return what is wrong with a Berita Acara of which not all fields could be read: with those that could, and with its photos."""
+    faults = _completeness(ctx, settings, found, given, photos)
+    for photo in photos[:MAX_PHOTOS]:
+        with faults.taking():
+            clean_photo(photo.data, name=clean_name(photo.filename))
+    return faults
+
+
+def _completeness(ctx: Context, settings: Settings, found: Destruction, given: Mapping[str, Any], photos: Sequence[Upload]) -> Faults:
+    faults = Faults()
+    witnesses, moment = given.get("witnesses"), given.get("executed_at")
+    if witnesses is not None and len(witnesses) < settings.witnesses_min:
+        faults.add("witnesses", say("At least %(least)s witnesses are needed.", least=settings.witnesses_min))
+    for field, message in _same_people(given.get("official"), witnesses or []):
+        faults.add(field, message)
     if not 1 <= len(photos) <= MAX_PHOTOS:
-        errors.append({"field": "photos", "message": say("1 to %(most)s photos are needed.", most=MAX_PHOTOS)})
-    if data.executed_at > ctx.now:
-        errors.append({"field": "executed_at", "message": say("This moment lies in the future.")})
-    if found.approvals and data.executed_at < found.approvals[-1].at.replace(microsecond=0):  # the form sends whole seconds
-        errors.append({"field": "executed_at", "message": say("This is before the destruction was approved.")})
-    if errors:
-        raise Invalid("The Berita Acara is not complete; no card was destroyed.", errors=errors)
+        faults.add("photos", say("1 to %(most)s photos are needed.", most=MAX_PHOTOS))
+    if moment is not None and moment > ctx.now:
+        faults.add("executed_at", say("This moment lies in the future."))
+    if moment is not None and found.approvals and moment < found.approvals[-1].at.replace(microsecond=0):  # the form sends whole seconds
+        faults.add("executed_at", say("This is before the destruction was approved."))
+    return faults
+
+
+def _same_people(official: Any, witnesses: Sequence[Any]) -> Iterator[tuple[str, Text]]:
+    """Yield a fault for each witness who is the official, or an earlier witness. 0 is the official's number."""
+    people = {0: official, **dict(enumerate(witnesses, start=1))}
+    keys = {number: (one.id_kind, one.id_number) for number, one in people.items() if one is not None}
+    for number, first in repeats(keys).items():
+        told = say("The same person as witness %(row)s.", row=first) if first else say("The same person as the official.")
+        yield f"witnesses.{number - 1}.id_number", told
 
 
 def _write_record(ctx: Context, settings: Settings, found: Destruction, data: RecordIn, photos: list[Document]) -> None:

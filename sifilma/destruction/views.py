@@ -19,15 +19,16 @@ from sifilma.destruction.queries import cards_of, officials_before, photos_of, w
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
+from sifilma.documents.forms import uploads
 from sifilma.documents.indonesian import zone_of
 from sifilma.documents.known_people import fill
 from sifilma.documents.letterhead import seat
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment
-from sifilma.documents.service import Upload
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -73,7 +74,8 @@ def index() -> Response:
 @operation("destruction.propose")
 def new() -> Response:
     """Show the form of a proposal, with the cards that can be named. With `semua` all cards of the lot are chosen."""
-    return _proposal(Form(MultiDict(request.args)), all_chosen="semua" in request.args)
+    form = Form.begun()
+    return _proposal(form) if form.values else _proposal(Form(MultiDict(request.args)), all_chosen="semua" in request.args)
 
 
 @blueprint.post("/usul")
@@ -82,7 +84,7 @@ def propose() -> AnyResponse:
     """Propose a destruction."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.propose(ctx, form.model(DestructionIn, cards=form.values.getlist("cards")))
+        made = service.propose(ctx, form.model(DestructionIn, cards=form.listed("cards", "cards", "more")))
         return seen("destruction_pages.show", "proposed", destruction_id=made.id)
     return _proposal(form)
 
@@ -101,7 +103,7 @@ def _proposal(form: Form, *, all_chosen: bool = False) -> Response:
 @operation("destruction.view")
 def show(destruction_id: UUID) -> Response:
     """Show a destruction: its cards, its approvals, its Berita Acara."""
-    return _page(destruction_id, Form())
+    return _page(destruction_id, Form.begun())
 
 
 def _page(destruction_id: UUID, form: Form) -> Response:
@@ -117,14 +119,37 @@ def _page(destruction_id: UUID, form: Form) -> Response:
     )
 
 
+def _named(ctx: Context, destruction_id: UUID) -> str:
+    found = service.get_destruction(ctx, destruction_id)
+    return f"{found.organisation.name} · {', '.join(card.uid for card in cards_of(ctx, found)[:5])}"
+
+
+REJECT = Question(
+    _("Reject the destruction for good"),
+    _("The proposal ends here for good, and its proposer reads your note."),
+    _named,
+    "destruction_pages.show",
+)
+CANCEL = Question(
+    _("Take back the destruction"),
+    _("The proposal ends here for good. The cards can be proposed again."),
+    _named,
+    "destruction_pages.show",
+)
+RECORD = Question(
+    _("Record the destruction"),
+    _("The cards count as destroyed from here on, and the Berita Acara is issued. This cannot be undone."),
+    _named,
+    "destruction_pages.write",
+)
 add_decisions(
     blueprint,
     "/<uuid:destruction_id>",
     "show",
     _page,
     Decision("setujui", "destruction.approve", bound(service.approve), "approved"),
-    Decision("tolak", "destruction.approve", noted(service.reject), "rejected"),
-    Decision("batal", "destruction.propose", noted(service.cancel), "cancelled"),
+    Decision("tolak", "destruction.approve", noted(service.reject), "rejected", question=REJECT),
+    Decision("batal", "destruction.propose", noted(service.cancel), "cancelled", question=CANCEL),
     Decision("verifikasi", "destruction.verify", noted(service.verify), "verified"),
 )
 
@@ -133,18 +158,21 @@ add_decisions(
 @operation("destruction.view")
 def write(destruction_id: UUID) -> Response:
     """Show the form of the Berita Acara. Sending it needs a fresh one-time code, looking at it does not, hence the other operation."""
-    return _record(destruction_id, _begun(context(), service.get_recordable(context(), destruction_id)))
+    ctx, form = context(), Form.begun()
+    return _record(destruction_id, form if form.values else _begun(ctx, service.get_recordable(ctx, destruction_id)))
 
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
-@operation("destruction.record")
+@operation("destruction.record", question=RECORD)
 def record(destruction_id: UUID) -> AnyResponse:
     """Record the Berita Acara, which destroys the cards."""
     ctx, form = context(), Form.sent()
-    photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
     with form.attempt(ctx):
         _fill_known(ctx, form)
-        data = record_of(form, zone_of(ctx.actor.region_code))
+        found = service.get_recordable(ctx, destruction_id)
+        photos = uploads("photos")
+        also = lambda known: service.record_faults(ctx, resources().settings, found, known, photos)  # noqa: E731
+        data = record_of(form, zone_of(ctx.actor.region_code), also)
         service.record_execution(ctx, resources().settings, resources().files, destruction_id, data, photos)
         return seen("destruction_pages.show", "recorded", destruction_id=destruction_id)
     return _record(destruction_id, form)

@@ -71,19 +71,29 @@ def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, 
     `?urut=NAME` or `-NAME` chooses the order, for both. A file that ends before the list does says so in its last row. The template gets
     `items` and `next`. Raise Invalid for an unknown order or format.
     """
-    choices = _orders(export.orders, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
-    name = request.args.get("urut", "")
-    if name not in choices:
-        raise Invalid.field("urut", "This list has no such order.")
-    order, wanted = choices[name][1], request.args.get("unduh")
+    choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
+    order, wanted = choices[chosen][1], request.args.get("unduh")
     if wanted:
         return _file(wanted, listing, show, export, order)
     found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), order=order)
     orders = tuple(
-        Choice(each, words, each.removeprefix(DOWNWARDS) or AGE, one.upwards, each == name) for each, (words, one) in choices.items()
+        Choice(each, words, each.removeprefix(DOWNWARDS) or AGE, one.upwards, each == chosen) for each, (words, one) in choices.items()
     )
     surround(export, total=_total(listing, export, found), orders=orders)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def first(listing: Listing[Any], export: Export, most: int) -> list[Any]:
+    """Return the first `most` rows of a list, in the order that the URL names. Raise Invalid for an unknown order."""
+    choices, chosen = _chosen(export, NEWEST_FIRST)
+    return paging.first(context().session, listing, choices[chosen][1], most)
+
+
+def _chosen(export: Export, usual: Order) -> tuple[dict[str, tuple[str, Order]], str]:
+    choices, chosen = _orders(export.orders, usual), request.args.get("urut", "")
+    if chosen not in choices:
+        raise Invalid.field("urut", "This list has no such order.")
+    return choices, chosen
 
 
 def surround(export: Export, *, total: str = "", orders: tuple[Choice, ...] = ()) -> None:

@@ -44,6 +44,13 @@ class DiskStore:
             raise Unavailable("The stored file is damaged.", type="file-damaged")
         return data
 
+    def remove(self, sha256: str) -> None:
+        """Delete the file, if it is there. Raise Unavailable if the disk refuses."""
+        try:
+            self._path(sha256).unlink(missing_ok=True)
+        except OSError as refused:
+            raise Unavailable("The file could not be deleted.", type="file-store-unavailable") from refused
+
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):
             raise ValueError("not a SHA-256")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.identity.fields import SignatoryIn
-from sifilma.kernel.schemas import SeenText, Strict
+from sifilma.kernel.schemas import Prose, Strict
 
 
 class HandoverIn(Strict):
@@ -23,8 +23,8 @@ class HandoverIn(Strict):
 
     to: UUID
     cards: list[Uid] = Field(min_length=1, max_length=10_000)
-    notes: SeenText = Field("", max_length=2000)
-    place: SeenText = Field("", max_length=200)
+    notes: Prose = Field("", max_length=2000)
+    place: str = Field("", max_length=200)
     issuer_signatory: SignatoryIn | None = None
     receiver_signatory: SignatoryIn | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
@@ -74,12 +75,9 @@ def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) 
     Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or not ready, if another organisation is next, or
     if no font has a sign that was typed.
     """
-    issuer = ctx.session.get(Organisation, ctx.actor.organisation_id)
-    receiver = ctx.session.get(Organisation, data.to)
-    if issuer is None or receiver is None or receiver.id == issuer.id:
-        raise Invalid.field("to", "Choose the organisation that receives the cards.")
-    cards = list(by_uids(ctx, list(data.cards), Card.holder_id == issuer.id, Card.state == ready_state(ctx)).values())
-    _require_chain(ctx, receiver, cards, ctx.actor.is_central)
+    faults, issuer, receiver, cards = _check(ctx, dict(data))
+    faults.refuse()
+    assert issuer is not None and receiver is not None  # noqa: S101, PT018  # else `_check` found a fault
     stated = _make(ctx, issuer, receiver, cards, data)
     handover = stated.handover
     paper = _write_paper(ctx, settings, store, stated)
@@ -98,6 +96,28 @@ def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) 
     _move_cards(ctx, cards, CardState.HANDED_OVER, act, handover.number)
     ctx.session.refresh(handover)
     return handover
+
+
+def faults(ctx: Context, given: Mapping[str, Any]) -> Faults:
+    """Return what is wrong with a BAST of which not all fields could be read: with those that could."""
+    return _check(ctx, given)[0]
+
+
+def _check(ctx: Context, given: Mapping[str, Any]) -> tuple[Faults, Organisation | None, Organisation | None, list[Card]]:
+    """Check the values that are given. Return what is wrong, the issuer, the receiver and the cards. Nothing changes."""
+    found = Faults()
+    issuer = ctx.session.get(Organisation, ctx.actor.organisation_id)
+    receiver = ctx.session.get(Organisation, given["to"]) if given.get("to") else None
+    if "to" in given and (issuer is None or receiver is None or receiver.id == issuer.id):
+        found.add("to", say("Choose the organisation that receives the cards."))
+    cards: list[Card] = []
+    with found.taking():
+        if issuer is not None and given.get("cards"):
+            cards = list(by_uids(ctx, list(given["cards"]), Card.holder_id == issuer.id, Card.state == ready_state(ctx)).values())
+    with found.taking():
+        if receiver is not None:
+            _require_chain(ctx, receiver, cards, ctx.actor.is_central)
+    return found, issuer, receiver, cards
 
 
 def _write_paper(ctx: Context, settings: Settings, store: FileStore, stated: Stated) -> str:

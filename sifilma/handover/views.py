@@ -11,18 +11,21 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions, noted
+from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.serializers import cards_out, timeline
-from sifilma.documents import list_views
+from sifilma.documents import label_sheets, list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.known_people import fill
 from sifilma.documents.lists import Export
-from sifilma.documents.responses import PDF
+from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.handover.serializers import brief
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -66,6 +69,9 @@ def new() -> Response:
 
     `permohonan` names a personalisation request: its receiver and its cards are chosen then.
     """
+    left = Form.begun()
+    if left.values:
+        return _form(left)
     form, asked = Form(MultiDict(request.args)), request.args.get("permohonan", type=UUID)
     if asked and (receiver := form_choices.find_receiver(context(), asked)):
         form.values["to"] = str(receiver)
@@ -78,11 +84,11 @@ def issue() -> AnyResponse:
     """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
         for name, people in form_choices.signed_before(ctx, form.values.get("to", type=UUID)).items():
             fill(form, name, people)
         signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
-        data = form.model(HandoverIn, cards=list(dict.fromkeys(form.values.getlist("cards") + typed)), **signing)
+        cards = form.listed("cards", "cards", "more")
+        data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, **signing)
         made = service.issue(ctx, resources().settings, resources().files, data)
         return seen("handover_pages.show", "issued", handover_id=made.id)
     return _form(form)
@@ -92,7 +98,7 @@ def issue() -> AnyResponse:
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
     """Show one BAST, with what its receiver or issuer can do now."""
-    return _page(handover_id, Form())
+    return _page(handover_id, Form.begun())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")
@@ -102,6 +108,15 @@ def pdf(handover_id: UUID) -> Response:
     found = service.get_handover(context(), handover_id)
     data = bast.stored(context(), resources().settings, resources().files, found)
     return paper(data, PDF, bast.filename(found))
+
+
+@blueprint.get("/<uuid:handover_id>/label")
+@operation("handover.view")
+def labels(handover_id: UUID) -> Response:
+    """Return the labels of all cards of the BAST, in its order."""
+    ctx, settings = context(), resources().settings
+    cards = cards_of(ctx, service.get_handover(ctx, handover_id))
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
 
 
 def _page(handover_id: UUID, form: Form) -> Response:
@@ -132,12 +147,35 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
     return form.again("handover/new.html", people=people, receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
+def _named(ctx: Context, handover_id: UUID) -> str:
+    found = service.get_handover(ctx, handover_id)
+    return f"{found.number} · {found.receiver.name}"
+
+
+RECEIVE = Question(
+    _("Receive the cards"),
+    _("Your organisation is the holder of the cards from here on. A receipt cannot be taken back."),
+    _named,
+    "handover_pages.show",
+)
+REFUSE = Question(
+    _("Refuse the BAST"),
+    _("The BAST ends here for good, and the cards go back to the issuer, who reads your note."),
+    _named,
+    "handover_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the BAST"),
+    _("The BAST ends here for good, and its number is not used again. The cards stay with you."),
+    _named,
+    "handover_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:handover_id>",
     "show",
     _page,
-    Decision("terima", "handover.receive", noted(service.receive), "received"),
-    Decision("tolak", "handover.receive", noted(service.refuse), "refused"),
-    Decision("batal", "handover.issue", noted(service.cancel), "cancelled"),
+    Decision("terima", "handover.receive", noted(service.receive), "received", question=RECEIVE),
+    Decision("tolak", "handover.receive", noted(service.refuse), "refused", question=REFUSE),
+    Decision("batal", "handover.issue", noted(service.cancel), "cancelled", question=CANCEL),
 )

@@ -15,7 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 
 from sifilma.identity.models import IdKind
-from sifilma.kernel.schemas import SeenText, Strict
+from sifilma.kernel.schemas import AS_TYPED, Strict
 from sifilma.kernel.text import is_hidden, say
 from sifilma.regions.loading import district_codes
 
@@ -125,7 +125,7 @@ def user_name(typed: str) -> str:
     return name
 
 
-PersonName = Annotated[str, Field(min_length=2, max_length=200), AfterValidator(spelled)]
+PersonName = Annotated[str, Field(min_length=2, max_length=200), AfterValidator(spelled), AS_TYPED]
 """The name of a person or their office, as it is printed."""
 Phone = Annotated[str, Field(max_length=40), AfterValidator(phone_number)]
 """A phone number, kept in E.164; empty if none is given."""
@@ -133,7 +133,7 @@ Email = Annotated[str, Field(max_length=200), AfterValidator(email_address)]
 """An e-mail address; empty if none is given."""
 Username = Annotated[str, Field(max_length=60), AfterValidator(user_name)]
 """The name by which somebody signs in."""
-Password = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=256)]
+Password = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=256), AS_TYPED]
 """A password: the characters as typed, spaces at its ends included."""
 
 
@@ -155,4 +155,4 @@ class SignatoryIn(Identified, Strict):
     """Who signs a paper: name, id number and official position, as they are printed on it."""
 
     name: PersonName
-    position: SeenText = Field(min_length=2, max_length=200)
+    position: str = Field(min_length=2, max_length=200)

@@ -17,6 +17,7 @@ from sifilma.jobs.models import JobState
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -62,15 +63,27 @@ def index() -> Response:
 @operation("job.see")
 def show(job_id: UUID) -> str:
     """Show one job. The page requests `progress` again and again while the job runs."""
-    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form())
+    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form.begun())
 
 
 def _again(job_id: UUID, form: Form) -> AnyResponse:
     return form.again("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
 
 
+def _named(ctx: Context, job_id: UUID) -> str:
+    return service.get_job(ctx, job_id).filename
+
+
+CANCEL = Question(
+    _("Cancel the work"),
+    _("What is done stays done; the other rows are given back. It cannot be taken up again."),
+    _named,
+    "job_pages.show",
+)
+
+
 @blueprint.post("/<uuid:job_id>/batal")
-@operation("job.cancel")
+@operation("job.cancel", question=CANCEL)
 @attempted(_again)
 def cancel(ctx: Context, job_id: UUID, form: Form) -> AnyResponse:
     """Cancel one job. What is done stays done; the other rows are given back."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-from sifilma.kernel.text import say
+from sifilma.kernel.text import Text, say
 
 FIRST, LAST = date(2000, 1, 1), date(2199, 12, 31)
 """What lies outside is a slip of the pen. Inside, every moment has a place in every time zone's calendar."""
@@ -17,6 +17,12 @@ _ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)
 _INDONESIAN = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?")
 NO_DAY = say("Write the date as 2026-12-31.")
+FIRST_PAPER = date(2009, 1, 1)
+"""The electronic identity card, and with it the SAM, began with Perpres 26/2009: an older letter, agreement or certificate is a slip."""
+WIT = ZoneInfo("Asia/Jayapura")
+"""Where a day begins first in Indonesia."""
+FUTURE = say("This day lies in the future.")
+BEFORE_PAPERS = say("This day lies before 2009, when the first electronic identity cards were made. Check the year.")
 NO_MOMENT = say("Write date and time as 2026-12-31T09:30.")
 OUT_OF_RANGE = say("Write a date between 2000-01-01 and 2199-12-31.")
 
@@ -48,6 +54,13 @@ def read_moment(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError(NO_MOMENT) from None
     _in_range(found.date())
     return found.replace(tzinfo=zone)
+
+
+def wrong_paper_day(now: datetime, day: date) -> Text | None:
+    """Return what is wrong with the day on which a paper was written, in words, or None: it has begun somewhere in Indonesia (WIT)."""
+    if day > now.astimezone(WIT).date():
+        return FUTURE
+    return BEFORE_PAPERS if day < FIRST_PAPER else None
 
 
 def _in_range(day: date) -> date:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sifilma.kernel.text import say
@@ -11,6 +12,8 @@ NOT_TRUSTED = say(
     "Nothing was changed. Until the clock is right, nothing is approved, issued or signed, and nothing expires."
     " Reading and signing in go on."
 )
+
+MISSING = say("This is needed.")
 
 
 class SifilmaError(Exception):
@@ -42,6 +45,39 @@ class Invalid(SifilmaError):
     def field(cls, field: str, message: str, *, type: str | None = None) -> Invalid:
         """Return a refusal that concerns one field."""
         return cls(message, errors=[{"field": field, "message": message}], type=type)
+
+
+class Faults(list[dict[str, Any]]):
+    """What is wrong with an input, all of it: `[{field, message, row?}]`. A service collects it and refuses once."""
+
+    def __init__(self, faults: Iterable[dict[str, Any]] = ()) -> None:
+        super().__init__(faults)
+        self._taken: list[Invalid] = []
+
+    def add(self, field: str, message: str, **more: Any) -> None:
+        """Add a fault of a field."""
+        self.append({**more, "field": field, "message": message})
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """Take over what the block refuses, and go on after it."""
+        try:
+            yield
+        except Invalid as refused:
+            self._taken.append(refused)
+            self.extend(refused.errors or [{"field": "", "message": refused.detail}])
+
+    def refusal(self, detail: str = "") -> Invalid:
+        """Return the refusal that names all of it: the one that was taken over if there is nothing besides."""
+        if len(self._taken) == 1 and len(self) == max(1, len(self._taken[0].errors)):
+            return self._taken[0]
+        alone = self[0]["message"] if len(self) == 1 else say("Some fields cannot be accepted as they are.")
+        return Invalid(detail or alone, errors=list(self))
+
+    def refuse(self, detail: str = "") -> None:
+        """Raise Invalid if anything is wrong."""
+        if self:
+            raise self.refusal(detail)
 
 
 class Unauthenticated(SifilmaError):

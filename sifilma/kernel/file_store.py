@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class FileStore(Protocol):
-    """Stores files by their content. Both methods raise Unavailable when the store cannot work."""
+    """Stores files by their content. All methods raise Unavailable when the store cannot work."""
 
     def put(self, data: bytes) -> str:
         """Store the bytes and return their SHA-256 (hex). The same bytes are stored once."""
@@ -14,4 +14,8 @@ class FileStore(Protocol):
 
     def get(self, sha256: str) -> bytes:
         """Return the bytes after checking them against their SHA-256."""
+        ...
+
+    def remove(self, sha256: str) -> None:
+        """Delete the bytes, if they are there. Only for bytes that no other record can name: sealed ones."""
         ...

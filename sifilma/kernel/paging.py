@@ -76,6 +76,12 @@ def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> 
     return session.scalars(select(func.count()).select_from(keys)).one()
 
 
+def first(session: Session, listing: Listing[Any], order: Order, most: int) -> list[Any]:
+    """Return the first `most` rows of a list in one statement. They are few: all of them are in memory."""
+    query, key = listing
+    return list(session.scalars(query.order_by(*_ordering(_columns(key, order), order)).limit(most)))
+
+
 def walk(session: Session, listing: Listing[Any], order: Order, most: int) -> Generator[Sequence[Any], None, None]:
     """Yield the first `most` rows in groups of at most WALKED, as the database gives them: one query, and one group in memory.
 

@@ -13,6 +13,7 @@ HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs by their category that nevertheless show nothing: the Hangul fillers, the empty Braille pattern."""
 _DROPPED = frozenset({"Cc", "Cf", "Cs"})
+_UNKNOWN = frozenset({"Cn", "Co"})
 
 
 def is_hidden(sign: str) -> bool:
@@ -28,6 +29,24 @@ def visible(text: str) -> str:
     """
     lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").translate(_BREAKS)
     return "".join(sign for sign in lines if sign in "\n\t" or not (unicodedata.category(sign) in _DROPPED or sign in FILLERS))
+
+
+def is_known(text: str) -> bool:
+    """Return whether Unicode assigns every character of a text: none is private to somebody's fonts, or of a version yet to come."""
+    return not any(unicodedata.category(sign) in _UNKNOWN for sign in text)
+
+
+def comparison_key(text: str) -> str:
+    """Return the form of a name or a number by which two of them are compared: NFKC, case folded, without what shows nothing.
+
+    White space counts as nothing, every dash as a hyphen: who types a number from paper cannot see which it was. The key may be longer
+    than the text.
+    """
+    folded = text
+    for _ in range(2):  # the first folding may leave what another one changes
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold())
+    signs = ("-" if unicodedata.category(sign) == "Pd" else sign for sign in folded if not is_hidden(sign))
+    return "".join("".join(signs).split())
 
 
 _BREAKS = str.maketrans(dict.fromkeys("\r\x0b\x0c\x85\u2028\u2029", "\n"))

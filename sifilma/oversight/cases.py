@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy import Select, select
 
 from config.settings import Settings
 from sifilma.approvals.file_access import HandedOut, hand_out
-from sifilma.approvals.letters import require_past
+from sifilma.approvals.letters import letter_faults
 from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.cards.models import DeviceModel
 from sifilma.documents.indonesian import WIB
@@ -19,7 +20,8 @@ from sifilma.documents.service import Upload, keep_pdf, sha256_of
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.days import wrong_paper_day
+from sifilma.kernel.errors import Conflict, Faults, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
@@ -36,6 +38,7 @@ from sifilma.oversight.models import (
 from sifilma.oversight.schemas import CaseIn, CertificateIn
 
 WAY = Submissions(CASE, ModelCase, ModelCaseApproval, "model_case", "organisation_id", CaseState.TESTED, CaseState.CERTIFIED)
+NO_FILE = say("Choose a file.")
 OPEN = (CaseState.APPLIED, CaseState.APPROVED_TO_TEST, CaseState.TESTED)
 
 
@@ -78,11 +81,14 @@ def apply(ctx: Context, store: FileStore, model_id: UUID, data: CaseIn, letter: 
     while a case of this kind is open for the model.
     """
     model = get_model(ctx, model_id, Operation.MODEL_APPLY)
-    require_past(ctx.now, data.letter_date)
+    faults, document = case_faults(ctx, dict(data), letter), None
+    with faults.taking():
+        document = keep_pdf(ctx, store, letter, DocumentKind.LETTER, "letter") if letter else None
+    faults.refuse()
+    assert document is not None  # noqa: S101  # else there is a fault
     known = select(ModelCase.id).where(ModelCase.model_id == model.id, ModelCase.kind == data.kind, ModelCase.state.in_(OPEN))
     if ctx.session.scalar(known):
         raise Conflict("An application of this kind is open for this model already.", type="case-open")
-    document = keep_pdf(ctx, store, _given(letter, "letter"), DocumentKind.LETTER, "letter")
     case = ModelCase(
         id=uuid7(),
         model_id=model.id,
@@ -102,10 +108,12 @@ def apply(ctx: Context, store: FileStore, model_id: UUID, data: CaseIn, letter: 
     return case
 
 
-def _given(file: Upload | None, field: str) -> Upload:
-    if file is None:
-        raise Invalid.field(field, "Choose a file.")
-    return file
+def case_faults(ctx: Context, given: Mapping[str, Any], letter: Upload | None) -> Faults:
+    """Return what is wrong with an application of which not all fields could be read: with those that could, and that the letter lacks."""
+    faults = letter_faults(ctx.now, given)
+    if letter is None:
+        faults.add("letter", NO_FILE)
+    return faults
 
 
 def admit(ctx: Context, case_id: UUID, note: str = "") -> ModelCase:
@@ -128,11 +136,12 @@ def record_certificate(
     """
     found = get_case(ctx, case_id, Operation.MODEL_CASE)
     CASE.require(found, CaseState.TESTED)
-    _require_valid(ctx, settings, found, data)
-    if file is not None or found.certificate is None:
-        document_id = keep_pdf(ctx, store, _given(file, "certificate"), DocumentKind.CERTIFICATE, "certificate").id
-    else:
-        document_id = found.certificate.document_id
+    faults = certificate_faults(ctx, settings, found, dict(data), file)
+    document_id = found.certificate.document_id if found.certificate else None
+    with faults.taking():
+        document_id = keep_pdf(ctx, store, file, DocumentKind.CERTIFICATE, "certificate").id if file else document_id
+    faults.refuse("The certificate cannot be recorded.")
+    assert document_id is not None  # noqa: S101  # else there is a fault
     # Flushed before the step: triggers accept a certificate only in `approved_to_test`, and the step to `tested` only with a certificate.
     _write(settings, found, data, document_id)
     ctx.session.flush()
@@ -141,27 +150,27 @@ def record_certificate(
     return found
 
 
-def _require_valid(ctx: Context, settings: Settings, case: ModelCase, data: CertificateIn) -> None:
+def certificate_faults(ctx: Context, settings: Settings, case: ModelCase, given: Mapping[str, Any], file: Upload | None) -> Faults:
+    """Return what is wrong with a certificate of which not all fields could be read: with those that could, and that its file lacks."""
     today, least = ctx.now.astimezone(WIB).date(), settings.tkdn_min
-    errors: list[dict[str, Any]] = []
-
-    def wrong(field: str, message: str) -> None:
-        errors.append({"field": field, "message": message})
-
-    if data.issued_on > today:
-        wrong("issued_on", "This day lies in the future.")
-    if data.valid_until < data.issued_on:
-        wrong("valid_until", "The certificate ends before it begins.")
-    elif data.valid_until < today:
-        wrong("valid_until", "This certificate has expired already.")
-    if case.kind == CaseKind.CERTIFICATION and data.tkdn is None:
-        wrong("tkdn", "A TKDN certificate states a percentage.")
-    elif case.kind == CaseKind.CERTIFICATION and data.tkdn is not None and _e2(data.tkdn) < _e2(least):
-        wrong("tkdn", say("A TKDN of at least %(least)s percent is needed (%(basis)s).", least=least, basis=settings.legal_basis_tkdn))
-    elif case.kind == CaseKind.TESTING and data.tkdn is not None:
-        wrong("tkdn", "The result of a test states no TKDN.")
-    if errors:
-        raise Invalid("The certificate cannot be recorded.", errors=errors)
+    issued, until, tkdn = given.get("issued_on"), given.get("valid_until"), given.get("tkdn")
+    faults = Faults()
+    if issued is not None and (wrong := wrong_paper_day(ctx.now, issued)) is not None:
+        faults.add("issued_on", wrong)
+    if until is not None and issued is not None and until < issued:
+        faults.add("valid_until", say("The certificate ends before it begins."))
+    elif until is not None and until < today:
+        faults.add("valid_until", say("This certificate has expired already."))
+    if case.kind == CaseKind.CERTIFICATION and tkdn is None and "tkdn" in given:
+        faults.add("tkdn", say("A TKDN certificate states a percentage."))
+    elif case.kind == CaseKind.CERTIFICATION and tkdn is not None and _e2(tkdn) < _e2(least):
+        told = say("A TKDN of at least %(least)s percent is needed (%(basis)s).", least=least, basis=settings.legal_basis_tkdn)
+        faults.add("tkdn", told)
+    elif case.kind == CaseKind.TESTING and tkdn is not None:
+        faults.add("tkdn", say("The result of a test states no TKDN."))
+    if file is None and case.certificate is None:
+        faults.add("certificate", NO_FILE)
+    return faults
 
 
 def _e2(percent: Decimal | float) -> int:

@@ -18,7 +18,8 @@ from sifilma.documents.tables.templates import Lookup
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.kernel.text import Text, say
+from sifilma.kernel.days import BEFORE_PAPERS, FIRST_PAPER
+from sifilma.kernel.text import Text, comparison_key, say
 from sifilma.oversight.models import Agreement
 from sifilma.oversight.schemas import AgreementIn, ModelIn
 from sifilma.oversight.service import register_agreement
@@ -31,7 +32,11 @@ def _named(ctx: Context, kind: OrganisationKind, names: Iterable[str]) -> dict[s
 
 def _known_agreements(ctx: Context) -> set[tuple[str, str]]:
     query = select(Organisation.name, Agreement.number).join(Agreement, Agreement.organisation_id == Organisation.id)
-    return {(name, number) for name, number in ctx.session.execute(query)}
+    return {_agreement_key(name, number) for name, number in ctx.session.execute(query)}
+
+
+def _agreement_key(institution: str, number: str) -> tuple[str, str]:
+    return comparison_key(institution), comparison_key(number)
 
 
 def _agreement_faults(ctx: Context, rows: Mapping[int, AgreementIn]) -> Iterable[RowError]:
@@ -39,6 +44,8 @@ def _agreement_faults(ctx: Context, rows: Mapping[int, AgreementIn]) -> Iterable
     for number, row in rows.items():
         if row.institution not in institutions:
             yield RowError(number, "institution", "There is no institution of this name.")
+        if row.valid_from < FIRST_PAPER:
+            yield RowError(number, "valid_from", BEFORE_PAPERS)
         if row.valid_until < row.valid_from:
             yield RowError(number, "valid_until", "The agreement ends before it begins.")
 
@@ -52,7 +59,7 @@ def register_agreements(ctx: Context, rows: Sequence[AgreementIn], document_id: 
 
 
 def _known_models(ctx: Context) -> set[str]:
-    return set(ctx.session.scalars(select(DeviceModel.name)))
+    return set(map(comparison_key, ctx.session.scalars(select(DeviceModel.name))))
 
 
 def _model_faults(ctx: Context, rows: Mapping[int, ModelIn]) -> Iterable[RowError]:
@@ -118,7 +125,7 @@ AGREEMENTS = Table(
         ),
     ),
     name="number",
-    key=lambda row: (row.institution, row.number),
+    key=lambda row: _agreement_key(row.institution, row.number),
     known=_known_agreements,
     faults=_agreement_faults,
     register=register_agreements,
@@ -148,7 +155,7 @@ MODELS = Table(
         ),
     ),
     name="name",
-    key=lambda row: row.name,
+    key=lambda row: comparison_key(row.name),
     known=_known_models,
     faults=_model_faults,
     register=_register_models,

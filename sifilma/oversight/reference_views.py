@@ -16,11 +16,13 @@ from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.kernel.actor import OrganisationKind
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.oversight import pages, reference
 from sifilma.oversight.models import ChangeKind, ChangeState
 from sifilma.oversight.schemas import AgreementIn, ModelIn
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -65,7 +67,7 @@ def index() -> Response:
 @operation("reference.proposals.view")
 def show(change_id: UUID) -> Response:
     """Show a change with its rows."""
-    return _page(change_id, Form())
+    return _page(change_id, Form.begun())
 
 
 @blueprint.get("/usulan/<uuid:change_id>/dokumen")
@@ -80,7 +82,7 @@ def document(change_id: UUID) -> Response:
 @operation("reference.draft")
 def new_organisation() -> Response:
     """Show the form of an organisation."""
-    return _organisation(Form.of(kind=request.args.get("kind")))
+    return _organisation(Form.begun(kind=request.args.get("kind")))
 
 
 @blueprint.post("/baru")
@@ -98,7 +100,7 @@ def propose_organisation() -> AnyResponse:
 @operation("reference.draft")
 def new_agreement(organisation_id: UUID) -> Response:
     """Show the form of an institution's agreement."""
-    return _agreement(organisation_id, Form())
+    return _agreement(organisation_id, Form.begun())
 
 
 @blueprint.post("/<uuid:organisation_id>/pks")
@@ -118,7 +120,7 @@ def propose_agreement(organisation_id: UUID) -> AnyResponse:
 @operation("reference.draft")
 def new_model(organisation_id: UUID) -> Response:
     """Show the form of a manufacturer's model."""
-    return _model(organisation_id, Form())
+    return _model(organisation_id, Form.begun())
 
 
 @blueprint.post("/<uuid:organisation_id>/model")
@@ -137,7 +139,7 @@ def propose_model(organisation_id: UUID) -> AnyResponse:
 @operation("reference.draft")
 def new_file(name: str) -> Response:
     """Show the form for a file of rows."""
-    return _file(name, Form())
+    return _file(name, Form.begun())
 
 
 @blueprint.post("/berkas/<name>")
@@ -191,12 +193,35 @@ def _file(name: str, form: Form) -> Response:
     return form.again("oversight/reference_file.html", name=name, columns=table.form, max_rows=resources().settings.batch_max_rows)
 
 
+def _named(ctx: Context, change_id: UUID) -> str:
+    found = reference.get_change(ctx, change_id)
+    return f"{kind(found.kind)} · {found.count}"
+
+
+EXECUTE = Question(
+    _("Execute the change"),
+    _("All rows are registered at once. What is registered is not deleted again."),
+    _named,
+    "reference_pages.show",
+)
+REJECT = Question(
+    _("Reject the change for good"),
+    _("The proposal ends here for good, and its proposer reads your note."),
+    _named,
+    "reference_pages.show",
+)
+WITHDRAW = Question(
+    _("Take back the change"),
+    _("The proposal ends here for good. It can be proposed anew."),
+    _named,
+    "reference_pages.show",
+)
 add_decisions(
     blueprint,
     "/usulan/<uuid:change_id>",
     "show",
     _page,
-    Decision("laksanakan", "reference.execute", bound(reference.execute), "executed"),
-    Decision("tolak", "reference.execute", noted(reference.reject), "rejected"),
-    Decision("tarik", "reference.draft", noted(reference.withdraw), "taken_back"),
+    Decision("laksanakan", "reference.execute", bound(reference.execute), "executed", question=EXECUTE),
+    Decision("tolak", "reference.execute", noted(reference.reject), "rejected", question=REJECT),
+    Decision("tarik", "reference.draft", noted(reference.withdraw), "taken_back", question=WITHDRAW),
 )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from sifilma.accounts.schemas import OrganisationIn
 from sifilma.cards.models import Function
 from sifilma.kernel.days import Day
-from sifilma.kernel.schemas import Strict
+from sifilma.kernel.schemas import Prose, Strict
 from sifilma.oversight.models import CaseKind
 
 
@@ -47,7 +47,7 @@ class CaseIn(Strict):
     kind: CaseKind
     letter_number: str = Field(min_length=3, max_length=100)
     letter_date: Day
-    notes: str = Field("", max_length=2000)
+    notes: Prose = Field("", max_length=2000)
 
 
 class CertificateIn(Strict):

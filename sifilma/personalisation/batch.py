@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -19,7 +18,8 @@ from sifilma.documents.tables.rows import parsed
 from sifilma.documents.tables.sheets import RowError, Sheet
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
-from sifilma.kernel.text import say
+from sifilma.kernel.repeats import repeats, same_as
+from sifilma.kernel.text import Text, say
 from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 from sifilma.personalisation.schemas import BatchRowIn
 
@@ -74,7 +74,7 @@ def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     return Batch(sheet.media_type, rows)
 
 
-def warnings_of(request: PersonalisationRequest) -> list[str]:
+def warnings_of(request: PersonalisationRequest) -> list[Text]:
     """Return what should be looked at in the rows of a saved batch."""
     found = ((row.row_no, perso_warning(row.sam_perso)) for row in request.rows)
     return [say("Row %(row)s: %(message)s", row=row, message=told) for row, told in found if told]
@@ -114,11 +114,8 @@ def _units(ctx: Context, buyer_id: UUID, maker_id: UUID | None) -> dict[str, tup
 
 def _twice(lines: list[_Line]) -> Iterator[RowError]:
     for column in ("hardware_number", "pcid", "sam_uid"):
-        counts = Counter(getattr(line, column) for line in lines)
-        for line in lines:
-            value = getattr(line, column)
-            if value and counts[value] > 1:
-                yield RowError(line.row, column, say("%(value)s is given in %(count)s rows.", value=value, count=counts[value]))
+        for row, first in repeats({line.row: getattr(line, column) for line in lines}).items():
+            yield RowError(row, column, same_as(first))
 
 
 def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key
+from sifilma.approvals.letters import letter_key, letter_warnings
 from sifilma.approvals.queries import Wanted, decisions, narrowed_query
+from sifilma.cards.models import Unit
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import Text, say
+from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.service import KIND, REQUESTS, get_request, requests_query
 
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
 R = PersonalisationRequest
+MANY = 20
+"""From this many cards on, a request is compared with the registered units: an office registers the machines of a smaller one later."""
 
 
 def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
@@ -59,3 +64,24 @@ def open_file(ctx: Context, store: FileStore, request_id: UUID, name: str) -> Ha
     if name not in FILES:
         raise NotFound()
     return hand_out(ctx, store, getattr(request, FILES[name]), KIND, request.id, request.requester_id)
+
+
+def request_warnings(ctx: Context, request: PersonalisationRequest) -> list[Text]:
+    """Return what should be looked at in a request: its letter, its batch, and more cards than its office has machines for."""
+    told = [*letter_warnings(ctx.now, request.letter_number, request.letter_date), *warnings_of(request)]
+    if request.batch_document_id is None and request.quantity >= MANY:
+        units = _registered(ctx, request)
+        if request.quantity > 2 * units:
+            many = say(
+                "%(cards)s %(function)s cards are asked for, but %(units)s units for them are registered. Compare with the letter.",
+                cards=request.quantity,
+                function=request.function,
+                units=units,
+            )
+            told.append(many)
+    return told
+
+
+def _registered(ctx: Context, request: PersonalisationRequest) -> int:
+    query = select(func.count()).where(Unit.organisation_id == request.buyer_id, Unit.function == request.function)
+    return ctx.session.scalar(query) or 0

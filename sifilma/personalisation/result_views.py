@@ -28,7 +28,7 @@ ROWS = 25
 @operation("personalise")
 def new(request_id: UUID) -> Response:
     """Show the form with a row for each card still to be personalised, at most ROWS."""
-    return _form(request_id, Form())
+    return _form(request_id, Form.begun())
 
 
 @blueprint.post("")
@@ -40,6 +40,8 @@ def record(request_id: UUID) -> AnyResponse:
         file = upload("results")
         found = results.read_results(ctx, file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
         results.add_results(ctx, settings, resources().hsm, request_id, found)
+        ctx.warn(results.failures(found))
+        form.settle(ctx)
         if _hands_over(request_id):
             return seen("handover_pages.new", "recorded", permohonan=request_id)
         return seen("personalisation_pages.show", "recorded", request_id=request_id)
@@ -67,7 +69,8 @@ def _form(request_id: UUID, form: Form) -> Response:
     found = service.get_request(ctx, request_id, Operation.PERSONALISE)
     coming = results.expected(ctx, found)
     rows = _typed(form) or [{"sam_uid": row.sam_uid, "hardware_number": row.hardware_number} for row in coming[:ROWS]]
-    wrong = {(error["row"], error["field"]) for error in form.rows}
+    form.cells = bool(form.values.getlist("sam_uid"))
+    wrong = {(error["row"], error["field"]): error["message"] for error in form.rows} if form.cells else {}
     return form.again(
         "personalisation/results.html",
         found=found,

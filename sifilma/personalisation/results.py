@@ -27,7 +27,8 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.text import say
+from sifilma.kernel.repeats import repeats, same_as
+from sifilma.kernel.text import Text, say
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn
@@ -90,6 +91,13 @@ def parse_results(lines: Mapping[int, Mapping[str, str]]) -> Given:
     if not lines:
         raise Invalid.field("results", "There is no result to record.")
     return Given(*parsed(Sheet("", [Row(number, dict(cells)) for number, cells in lines.items()]), ResultIn))
+
+
+def failures(given: Given) -> list[Text]:
+    """Return what should be looked at before results are recorded: cards that fail are out of use for good."""
+    failed = [result.sam_uid for result in given.rows.values() if result.outcome == "failed"]
+    told = say("These cards are recorded as failed, which cannot be undone: %(uids)s.", uids=", ".join(failed))
+    return [told] if failed else []
 
 
 def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
@@ -179,13 +187,16 @@ def _errors(
     in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
     tied = _tied(ctx, request)
     elsewhere = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([r.sam_uid for r in results])))) - set(cards)
-    seen: set[str] = set()
+    working = {row: result.hardware_number for row, result in rows.items() if result.outcome == "personalised"}
+    again, same_unit = repeats({row: result.sam_uid for row, result in rows.items()}), repeats(working)
     for row, result in rows.items():
-        for column, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere, seen):
+        if row in again:
+            yield RowError(row, "sam_uid", same_as(again[row]))
+            continue
+        if row in same_unit:
+            yield RowError(row, "hardware_number", same_as(same_unit[row]))
+        for column, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere):
             yield RowError(row, column, message)
-        seen.add(result.sam_uid)
-        if result.outcome == "personalised" and result.hardware_number in units:
-            tied.setdefault(units[result.hardware_number].id, result.sam_uid)
 
 
 def _too_many(ctx: Context, request: PersonalisationRequest, results: list[ResultIn]) -> dict[str, Any] | None:
@@ -213,11 +224,12 @@ def _row_errors(
     in_batch: set[UUID],
     tied: dict[UUID, str],
     elsewhere: set[str],
-    seen: set[str],
 ) -> Iterator[tuple[str, str]]:
     card = cards.get(result.sam_uid)
-    if result.sam_uid in seen or result.sam_uid in elsewhere or (card is not None and card.state != CardState.REGISTERED):
-        yield "sam_uid", say("%(uid)s has a result, or belongs to another request.", uid=result.sam_uid)
+    if result.sam_uid in elsewhere:
+        yield "sam_uid", say("%(uid)s belongs to another request.", uid=result.sam_uid)
+    elif card is not None and card.state != CardState.REGISTERED:
+        yield "sam_uid", say("%(uid)s has a result already.", uid=result.sam_uid)
     if result.kcv and result.outcome == "personalised" and result.kcv != kcvs[result.sam_uid]:
         yield "kcv", say("The key check value is not the HSM's: %(uid)s was personalised with another key.", uid=result.sam_uid)
     if result.hardware_number is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sifilma.cards.identifiers import HardwareNumber, Kcv, Pcid, Uid
 from sifilma.cards.schemas import StepOut
 from sifilma.kernel.days import Day
-from sifilma.kernel.schemas import Remark, Remarks, ReturnIn, Strict
+from sifilma.kernel.schemas import Prose, Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 
 
@@ -21,7 +21,7 @@ class LetterIn(Strict):
     letter_number: str = Field(min_length=3, max_length=100)
     letter_date: Day
     subject: str = Field(min_length=3, max_length=300)
-    notes: str = Field("", max_length=2000)
+    notes: Prose = Field("", max_length=2000)
 
 
 class PersonalisationIn(LetterIn):

@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from sifilma.accounts.serializers import party
 from sifilma.approvals.four_eyes import Objection
-from sifilma.approvals.letters import number_warning
 from sifilma.approvals.models import Approval
 from sifilma.approvals.service import Given, given, offered
 from sifilma.cards.models import Card, Unit
@@ -19,9 +18,9 @@ from sifilma.cards.serializers import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
 from sifilma.identity.models import Person, User
 from sifilma.kernel.context import Context
-from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.queries import request_warnings
 from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
 from sifilma.personalisation.service import REQUESTS, WAY
 from sifilma.web.links import steps
@@ -105,13 +104,8 @@ def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = 
         batch=_batch(ctx, request),
         cards=_cards(ctx, request),
         history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
-        warnings=warnings_in(ctx, request),
+        warnings=list(dict.fromkeys((*request_warnings(ctx, request), *ctx.warnings))),
     )
-
-
-def warnings_in(ctx: Context, request: PersonalisationRequest) -> list[str]:
-    """Return what should be looked at before a request is submitted."""
-    return list(dict.fromkeys(filter(None, (number_warning(request.letter_number), *warnings_of(request), *ctx.warnings))))
 
 
 def _common(request: PersonalisationRequest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy import Select, select
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key, require_past
+from sifilma.approvals.letters import LETTER_KNOWN, letter_faults, letter_key, refuse_letter
 from sifilma.approvals.service import Operations, Requests, Submissions
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -19,12 +20,13 @@ from sifilma.cards.service import register_cards
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, keep_table
 from sifilma.documents.tables.sheets import Sheet
+from sifilma.documents.uploads import inspect_pdf
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from sifilma.kernel.errors import MISSING, Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
@@ -74,18 +76,19 @@ def draft(ctx: Context, settings: Settings, store: FileStore, data: Personalisat
     Raise Invalid that names missing fields and every error of the batch, Forbidden for an API key of an office, and Conflict
     (`letter-known`) if the requester has an open request with the same letter.
     """
-    if files.letter is None:
-        raise Invalid.field("letter", "The letter (PDF) is missing.")
     table = _table(settings, files)  # may take seconds, so before the database is used
-    request = PersonalisationRequest(
-        id=uuid7(), requester_id=ctx.actor.organisation_id, buyer_id=ctx.actor.organisation_id, created_at=ctx.now
-    )
+    request = _blank(ctx)
     _fill(ctx, store, request, data, files, table)
     act = record(ctx, Action.PERSONALISATION_DRAFT, KIND, request.id, quantity=request.quantity, function=request.function)
     PERSONALISATION.born(request, State.DRAFT, act)
     ctx.session.add(request)
     ctx.session.flush()
     return _with_parties(ctx, request)
+
+
+def _blank(ctx: Context) -> PersonalisationRequest:
+    own = ctx.actor.organisation_id
+    return PersonalisationRequest(id=uuid7(), requester_id=own, buyer_id=own, created_at=ctx.now)
 
 
 def edit(
@@ -114,102 +117,158 @@ def _table(settings: Settings, files: Files) -> Sheet | None:
     return read_table(files.batch.data, settings.batch_max_rows) if files.batch else None
 
 
+def faults(
+    ctx: Context, settings: Settings, given: Mapping[str, Any], files: Files, request: PersonalisationRequest | None = None
+) -> Faults:
+    """Return what is wrong with a request of which not all fields could be read: with those that could, and with its files.
+
+    `request` is the one that is edited.
+    """
+    table, found = None, Faults()
+    with found.taking():
+        table = _table(settings, files)
+    checked = _check(ctx, given, files, table, request or _blank(ctx))
+    found += checked.faults
+    if checked.is_letter_known:
+        found.add("letter_number", LETTER_KNOWN)
+    for field, file in (("letter", files.letter), ("purchase_order", files.purchase_order)):
+        with found.taking():
+            if file:
+                inspect_pdf(file.data, field)
+    return found
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What the values of a request come to. `buyer_id` is None if no buyer could be read."""
+
+    faults: Faults
+    buyer_id: UUID | None
+    batch: Batch | None
+    quantity: int
+    is_letter_known: bool
+
+
+def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Sheet | None, request: PersonalisationRequest) -> _Checked:
+    """Check the values that are given, all of them, against each other and against what is stored. Nothing changes."""
+    by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
+    found = _shape_faults(ctx, given, files, request, by_maker)
+    found += letter_faults(ctx.now, given)
+    batch, buyer_id = None, None if by_maker else request.buyer_id
+    # The checks query the database while the request is only half filled in; it must not be written yet.
+    with ctx.session.no_autoflush:
+        with found.taking():
+            if by_maker:
+                buyer_id = _buyer(ctx, given, files, request)
+        with found.taking():
+            batch = read_batch(ctx, table, buyer_id) if table and buyer_id else None
+        quantity = given.get("quantity")
+        rows = len(batch.rows) if batch else len(request.rows) if request.batch_document_id else 0
+        if rows and quantity and quantity != rows:
+            told = say("The letter asks for %(count)s cards, the batch has %(rows)s rows.", count=quantity, rows=rows)
+            found.add("quantity", told)
+        known = _is_letter_known(ctx, request, given)
+    return _Checked(found, buyer_id, batch, rows or quantity or 0, known)
+
+
 def _fill(
     ctx: Context, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files, table: Sheet | None
 ) -> None:
-    by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
-    _require_shape(ctx, data, files, request, by_maker)
-    require_past(ctx.now, data.letter_date)
-    # The checks query the database while the request is only half filled in; it must not be written yet.
+    checked = _check(ctx, dict(data), files, table, request)
+    found = checked.faults
     with ctx.session.no_autoflush:
-        if by_maker:
-            _change_buyer(request, _buyer(ctx, data).id, files)
-        batch = read_batch(ctx, table, request.buyer_id) if table else None
-        request.quantity = _quantity(data, batch, request)
-        _require_new_letter(ctx, request, data)
+        kept = _kept_pdfs(ctx, store, files, found)
+    refuse_letter(found, checked.is_letter_known)
+    for column, document_id in kept.items():
+        setattr(request, column, document_id)
+    request.buyer_id = checked.buyer_id or request.buyer_id
+    request.quantity = checked.quantity
     request.function, request.notes = data.function, data.notes
     request.required_approvals = 2 if data.function == "RW" else 1
     request.letter_number, request.letter_key = data.letter_number, letter_key(data.letter_number)
     request.letter_date, request.subject = data.letter_date, data.subject
     request.purchase_order_number = data.purchase_order_number
-    _keep_files(ctx, store, request, files, batch)
+    if files.batch and checked.batch:
+        _keep_batch(ctx, store, request, files.batch, checked.batch)
 
 
-def _require_shape(ctx: Context, data: PersonalisationIn, files: Files, request: PersonalisationRequest, by_maker: bool) -> None:
-    """Raise Invalid for what is missing, and for what only a manufacturer may give. Raise Forbidden for an API key of an office."""
-    if by_maker:
-        missing = [
-            name
-            for name, there in (
-                ("on_behalf_of", data.on_behalf_of),
-                ("purchase_order_number", data.purchase_order_number),
-                ("purchase_order", files.purchase_order or request.purchase_order_document_id),
-                ("batch", files.batch or request.batch_document_id),
-            )
-            if not there
-        ]
-        if data.function != "R":
-            raise Invalid.field("function", "A manufacturer asks for R cards only.")
-    elif ctx.actor.api_key_id is not None:
+def _shape_faults(ctx: Context, given: Mapping[str, Any], files: Files, request: PersonalisationRequest, by_maker: bool) -> Faults:
+    """Return what is missing, and what only a manufacturer may give. Raise Forbidden for an API key of an office."""
+    if not by_maker and ctx.actor.api_key_id is not None:
         raise Forbidden("An office's letter is drafted by a person.")
+    found = Faults()
+    needed: dict[str, Any] = {"letter": files.letter or request.letter_document_id}
+    if by_maker:
+        needed |= {
+            "on_behalf_of": given.get("on_behalf_of", True),
+            "purchase_order_number": given.get("purchase_order_number", True),
+            "purchase_order": files.purchase_order or request.purchase_order_document_id,
+            "batch": files.batch or request.batch_document_id,
+        }
+        if given.get("function", "R") != "R":
+            found.add("function", say("A manufacturer asks for R cards only."))
     else:
-        extra = {"on_behalf_of": data.on_behalf_of, "purchase_order": files.purchase_order, "batch": files.batch}
-        present = [name for name, there in extra.items() if there]
-        missing = [] if data.quantity else ["quantity"]
-        if present or data.purchase_order_number:
-            errors = [{"field": name, "message": say("Only a manufacturer gives this.")} for name in present or ["purchase_order_number"]]
-            raise Invalid("An office asks for itself.", errors=errors)
-    if missing:
-        raise Invalid("Something is missing.", errors=[{"field": name, "message": say("This is needed.")} for name in missing])
+        needed["quantity"] = given.get("quantity", True)
+        besides = {"on_behalf_of": given.get("on_behalf_of"), "purchase_order": files.purchase_order, "batch": files.batch}
+        besides["purchase_order_number"] = given.get("purchase_order_number")
+        for name in [name for name, there in besides.items() if there]:
+            found.add(name, say("Only a manufacturer gives this."))
+    for name in [name for name, there in needed.items() if not there]:
+        found.add(name, say("The letter (PDF) is missing.") if name == "letter" else MISSING)
+    return found
 
 
-def _buyer(ctx: Context, data: PersonalisationIn) -> Organisation:
-    buyer = ctx.session.get(Organisation, data.on_behalf_of) if data.on_behalf_of else None
+def _buyer(ctx: Context, given: Mapping[str, Any], files: Files, request: PersonalisationRequest) -> UUID | None:
+    """Return the buyer's id, None if it is not given.
+
+    Raise Invalid for an organisation that buys nothing, and if the buyer changes without a new batch: the stored one names units of the
+    former buyer.
+    """
+    wanted = given.get("on_behalf_of")
+    if wanted is None:
+        return None
+    buyer = ctx.session.get(Organisation, wanted)
     if buyer is None or buyer.kind in (OrganisationKind.DIRECTORATE, OrganisationKind.MANUFACTURER):
         raise Invalid.field("on_behalf_of", "The buyer must be an institution or an office.")
-    return buyer
-
-
-def _change_buyer(request: PersonalisationRequest, buyer_id: UUID, files: Files) -> None:
-    """Set the buyer. Raise Invalid if it changes without a new batch, since the stored one names units of the former buyer."""
-    if request.buyer_id != buyer_id and request.batch_document_id and not files.batch:
+    if request.buyer_id != buyer.id and request.batch_document_id and not files.batch:
         raise Invalid.field("batch", "The batch names units of the former buyer. Send that of the new one.")
-    request.buyer_id = buyer_id
+    return buyer.id
 
 
-def _quantity(data: PersonalisationIn, batch: Batch | None, request: PersonalisationRequest) -> int:
-    rows = len(batch.rows) if batch else len(request.rows) if request.batch_document_id else 0
-    if rows and data.quantity and data.quantity != rows:
-        raise Invalid.field(
-            "quantity", say("The letter asks for %(count)s cards, the batch has %(rows)s rows.", count=data.quantity, rows=rows)
-        )
-    return rows or data.quantity or 0
-
-
-def _require_new_letter(ctx: Context, request: PersonalisationRequest, data: PersonalisationIn) -> None:
+def _is_letter_known(ctx: Context, request: PersonalisationRequest, given: Mapping[str, Any]) -> bool:
+    number, day = given.get("letter_number"), given.get("letter_date")
+    if not number or day is None:
+        return False
     same = select(PersonalisationRequest.id).where(
         PersonalisationRequest.requester_id == request.requester_id,
-        PersonalisationRequest.letter_key == letter_key(data.letter_number),
-        PersonalisationRequest.letter_date == data.letter_date,
+        PersonalisationRequest.letter_key == letter_key(number),
+        PersonalisationRequest.letter_date == day,
         PersonalisationRequest.id != request.id,
         PersonalisationRequest.state.not_in(("rejected", "cancelled")),
     )
-    if ctx.session.scalar(same):
-        raise Conflict("There is a request with this letter (number and date) already.", type="letter-known")
+    return ctx.session.scalar(same) is not None
 
 
-def _keep_files(ctx: Context, store: FileStore, request: PersonalisationRequest, files: Files, batch: Batch | None) -> None:
-    if files.letter:
-        request.letter_document_id = keep_pdf(ctx, store, files.letter, DocumentKind.LETTER, "letter").id
-    if files.purchase_order:
-        request.purchase_order_document_id = keep_pdf(ctx, store, files.purchase_order, DocumentKind.PURCHASE_ORDER, "purchase_order").id
-    if files.batch and batch:
-        request.batch_document_id = keep_table(ctx, store, files.batch, batch.media_type).id
-        # The old rows are deleted before the new ones are inserted: both may have the same row numbers and units, which are unique.
-        request.rows.clear()
-        if request in ctx.session:
-            ctx.session.flush()
-        request.rows.extend(batch.rows)
+def _kept_pdfs(ctx: Context, store: FileStore, files: Files, found: Faults) -> dict[str, UUID]:
+    """Store the PDFs that came, and return their ids by the columns that hold them."""
+    kept: dict[str, UUID] = {}
+    with found.taking():
+        if files.letter:
+            kept["letter_document_id"] = keep_pdf(ctx, store, files.letter, DocumentKind.LETTER, "letter").id
+    with found.taking():
+        if files.purchase_order:
+            order = keep_pdf(ctx, store, files.purchase_order, DocumentKind.PURCHASE_ORDER, "purchase_order")
+            kept["purchase_order_document_id"] = order.id
+    return kept
+
+
+def _keep_batch(ctx: Context, store: FileStore, request: PersonalisationRequest, file: Upload, batch: Batch) -> None:
+    request.batch_document_id = keep_table(ctx, store, file, batch.media_type).id
+    # The old rows are deleted before the new ones are inserted: both may have the same row numbers and units, which are unique.
+    request.rows.clear()
+    if request in ctx.session:
+        ctx.session.flush()
+    request.rows.extend(batch.rows)
 
 
 def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:

@@ -26,9 +26,10 @@ from sifilma.personalisation.batch_approval import TOGETHER
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.refused_batches import Kept
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
-from sifilma.personalisation.serializers import brief, request_page, warnings_in
+from sifilma.personalisation.serializers import brief, request_page
 from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -42,7 +43,7 @@ SUBJECT = "Permohonan personalisasi kartu SAM"
 MOST_MENDED = 50
 MEND = re.compile(r"mend\.(\d{1,6})\.(\w{1,40})")
 """The field of a wrong cell of a refused batch: its row and its column."""
-FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number")
+FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number", "revision")
 EXPORT = Export(
     "personalisasi",
     {
@@ -100,7 +101,7 @@ def new() -> AnyResponse:
     buyer = request.args.get("pembeli") or (buyers.find_usual(context()) if _is_maker(context()) else None)
     if _is_maker(context()) and not buyer:
         return redirect(url_for("personalisation_pages.find_buyer"), 303)
-    return _form(Form.of(on_behalf_of=buyer, letter_date=letter_day(context()), subject=SUBJECT))
+    return _form(Form.begun(on_behalf_of=buyer, letter_date=letter_day(context()), subject=SUBJECT))
 
 
 @blueprint.post("/baru")
@@ -110,8 +111,8 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files(ctx, form)
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        made = service.draft(ctx, settings, resources().files, form.model(PersonalisationIn), files)
-        return _saved(ctx, form, made)
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files))
+        return _saved(ctx, form, service.draft(ctx, settings, resources().files, data, files))
     return _form(form, kept=kept)
 
 
@@ -119,9 +120,14 @@ def draft() -> AnyResponse:
 @operation("personalisation.draft")
 def change(request_id: UUID) -> Response:
     """Show the form with the saved values."""
-    found = REQUESTS.get_own(context(), request_id)
+    form = Form.begun()
+    return _form(form if form.values else _stored(REQUESTS.get_own(context(), request_id)), request_id)
+
+
+def _stored(found: PersonalisationRequest) -> Form:
+    """Return the form filled in with what is stored."""
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
-    return _form(Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS}), request_id)
+    return Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS})
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -131,14 +137,18 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files(ctx, form)
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        edited = service.edit(ctx, settings, resources().files, request_id, form.model(PersonalisationIn), files)
-        return _saved(ctx, form, edited)
+        found = REQUESTS.get_own(ctx, request_id)
+        form.stand_on(_stored(found))
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
+        return _saved(ctx, form, service.edit(ctx, settings, resources().files, request_id, data, files))
     return _form(form, request_id, kept)
 
 
 def _saved(ctx: Context, form: Form, saved: PersonalisationRequest) -> AnyResponse:
-    """Return to the page of a saved request. It is submitted too if the form says so and nothing must be looked at before."""
-    submitted = submits(ctx, form, Operation.PERSONALISATION_SUBMIT, warnings_in(ctx, saved))
+    """Return to the page of a saved request, which is submitted too if the form says so. Warnings are asked about before."""
+    ctx.warn(queries.request_warnings(ctx, saved))
+    form.settle(ctx)
+    submitted = submits(ctx, form, Operation.PERSONALISATION_SUBMIT)
     if submitted:
         REQUESTS.submit(ctx, saved.id)
     return seen("personalisation_pages.show", "submitted" if submitted else "drafted", request_id=saved.id)
@@ -148,7 +158,7 @@ def _saved(ctx: Context, form: Form, saved: PersonalisationRequest) -> AnyRespon
 @operation("personalisation.view")
 def show(request_id: UUID) -> Response:
     """Show a request beside its letter, with what the actor can decide."""
-    return _page(request_id, Form())
+    return _page(request_id, Form.begun())
 
 
 @blueprint.get("/<uuid:request_id>/berkas/<name>")
@@ -197,6 +207,23 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
     service.approve(ctx, resources().settings, request_id, digest, note)
 
 
+def _named(ctx: Context, request_id: UUID) -> str:
+    found = service.get_request(ctx, request_id)
+    return f"{found.letter_number} · {found.requester.name}"
+
+
+REJECT = Question(
+    _("Reject the request for good"),
+    _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
+    _named,
+    "personalisation_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the request"),
+    _("It ends here for good: it cannot be taken up again. The letter may come in a new request."),
+    _named,
+    "personalisation_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:request_id>",
@@ -206,7 +233,7 @@ add_decisions(
     Decision("verifikasi", "personalisation.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "personalisation.return", remarked(REQUESTS.send_back, PersonalisationReturnIn), "returned"),
     Decision("setujui", "personalisation.approve", bound(_approve), "approved"),
-    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected"),
-    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled"),
+    Decision("tolak", "personalisation.approve", noted(REQUESTS.reject), "rejected", question=REJECT),
+    Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)

@@ -179,6 +179,11 @@ def _look(app: Flask, part: Part) -> Look:
         return part.look(resources(app))
 
 
+def has_database(found: list[Seen]) -> bool:
+    """Return whether the database has just answered: the first part."""
+    return found[0].look.tone is Tone.GOOD
+
+
 def _answer(look: Future[Look], until: float) -> Look:
     try:
         return look.result(max(0.0, until - time.monotonic()))

@@ -14,6 +14,7 @@ from sifilma.public.guide import PICTURES
 from sifilma.public.guides import GUIDES, of_columns
 from sifilma.public.questions import QUESTIONS
 from sifilma.resources import resources
+from sifilma.sign_in.request_gate import recognise
 from sifilma.web.operations import operation
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
@@ -22,28 +23,28 @@ blueprint = Blueprint("public_pages", __name__, template_folder="templates")
 
 
 @blueprint.get("/beranda")
-@operation("public")
+@operation("public", framed=True)
 def home() -> str:
     """Show what SI-FILMA is and for whom."""
     return render_template("public/home.html")
 
 
 @blueprint.get("/tentang")
-@operation("public")
+@operation("public", framed=True)
 def about() -> str:
     """Show why SI-FILMA exists and what it promises."""
     return render_template("public/about.html")
 
 
 @blueprint.get("/alur")
-@operation("public")
+@operation("public", framed=True)
 def flow() -> str:
     """Show the two flows of a card as diagrams."""
     return render_template("public/flow.html", flows=FLOWS, lanes=LANES)
 
 
 @blueprint.get("/kontak")
-@operation("public")
+@operation("public", framed=True)
 def contact() -> str:
     """Show how to reach the service desk, as far as the settings tell."""
     return render_template("public/contact.html", settings=resources().settings)
@@ -54,18 +55,21 @@ def contact() -> str:
 def status() -> str:
     """Show the state of each part. Answers with 200 and quickly whatever the states are; `/readyz` is for load balancers."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # the proxy's own method
-    return render_template("public/status.html", parts=parts.seen(app), now=resources().clock.now())
+    seen = parts.seen(app)
+    if parts.has_database(seen):  # whose frame it is says the database, and nobody waits here for one that hangs
+        recognise()
+    return render_template("public/status.html", parts=seen, now=resources().clock.now())
 
 
 @blueprint.get("/bantuan")
-@operation("public")
+@operation("public", framed=True)
 def help_page() -> str:
     """Show the three steps, a guide per role, and frequent questions."""
     return render_template("public/help.html", guides=GUIDES, questions=QUESTIONS)
 
 
 @blueprint.get("/bantuan/<role>")
-@operation("public")
+@operation("public", framed=True)
 def guide(role: str) -> str:
     """Show the guide of one role. Raise NotFound for an unknown role."""
     found = [guide for guide in GUIDES if guide.key == role]

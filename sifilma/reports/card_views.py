@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import condition_reports, service
 from sifilma.cards.identifiers import normalise_uid
+from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
 from sifilma.destruction import service as destructions
 from sifilma.destruction.schemas import DestructionIn
-from sifilma.documents import list_views
+from sifilma.documents import label_sheets, list_views
+from sifilma.documents.forms import uploads
 from sifilma.documents.rendering import qr_address
-from sifilma.documents.responses import attachment
-from sifilma.documents.service import Upload
+from sifilma.documents.responses import attachment, inline_pdf
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Forbidden, Invalid, NotFound
+from sifilma.kernel.paging import Listing
 from sifilma.reports import card_page
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -39,30 +44,55 @@ blueprint = Blueprint("card_pages", __name__, url_prefix="/kartu", template_fold
 def index() -> Response:
     """List the cards the actor may see."""
     ctx, form = context(), Form(request.args)
-    wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
     choices = {"states": card_page.states(), "functions": functions()}
-    listing = service.list_cards(ctx, wanted, card_page.lettered(ctx, wanted.text))
     return list_views.answer(
-        "reports/cards.html", listing, lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
+        "reports/cards.html", _filtered(form), lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
     )
+
+
+@blueprint.get("/label")
+@operation("card.view")
+def labels() -> Response:
+    """Return labels of the chosen cards (`pilih`), else of all that the list's filter finds, in the list's order."""
+    ctx, settings, chosen = context(), resources().settings, request.args.getlist("pilih")
+    listing = service.list_chosen_cards(ctx, chosen) if chosen else _filtered(Form(request.args))
+    cards = list_views.first(listing, card_page.EXPORT, label_sheets.MOST + 1)
+    return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
+
+
+def _filtered(form: Form) -> Listing[Any]:
+    wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
+    return service.list_cards(context(), wanted, card_page.lettered(context(), wanted.text))
 
 
 @blueprint.get("/<string:uid>")
 @operation("card.view")
 def show(uid: str) -> Response:
     """Show a card with its manifests, its documents and all its steps."""
-    return _page(_normal(uid), Form())
+    return _page(_normal(uid), Form.begun())
+
+
+def _named(ctx: Context, uid: str) -> str:
+    return service.get_card(ctx, _normal(uid)).uid
+
+
+REPORT = Question(
+    _("Report the card"),
+    _("A damaged or locked card is out of use for good. The manifest of a lost one is revoked for good. Open tokens are cancelled."),
+    _named,
+    "card_pages.show",
+    when=lambda form: form.get("condition") in ("damaged", "locked", "lost"),
+)
 
 
 @blueprint.post("/<string:uid>/lapor")
-@operation("card.report")
+@operation("card.report", question=REPORT)
 def report(uid: str) -> AnyResponse:
     """Report a card as damaged, locked, lost or found. If the form says so, propose its destruction in the same act."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
-        photos = [Upload(file.filename, file.read()) for file in request.files.getlist("photos") if file.filename]
         told = form.model(ReportIn)
-        condition_reports.report(ctx, resources().files, uid, told, photos)
+        condition_reports.report(ctx, resources().files, uid, told, uploads("photos"))
         if form.get("lalu") == "usulkan":
             return seen("destruction_pages.show", "proposed", destruction_id=_propose(ctx, uid, told))
         return seen("card_pages.show", "reported", uid=uid)

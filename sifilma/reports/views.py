@@ -16,9 +16,9 @@ blueprint = Blueprint("home", __name__, template_folder="templates")
 
 
 @blueprint.get("/")
-@operation("session.self")
+@operation("session.self", strangers="public_pages.home")
 def show() -> str:
-    """Show what waits, what is awaited, what expires soon, and counts."""
+    """Show what waits, what is awaited, what expires soon, and counts. A visitor sees the public home."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
     findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0

@@ -15,6 +15,7 @@ from sifilma.handover import models as handover
 from sifilma.identity import models as identity
 from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
+from sifilma.kept_forms import models as kept_forms
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
 from sifilma.kernel.timekeeping import watch
@@ -27,5 +28,6 @@ from sifilma.sign_in import models as factors
 METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, audit, cards, destruction, documents, factors, field_notes, handover,
-    idempotency, identity, identity_rules, jobs, lifecycle, notifications, numbering, watch, oversight, personalisation, regions,
+    idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight, personalisation,
+    regions,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select, update
 
 from config.settings import Settings
 from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User, role_set, scope_set
+from sifilma.kept_forms.models import KEEP
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.addresses import is_within as is_within_networks
 from sifilma.kernel.context import Context
@@ -143,6 +144,13 @@ def _is_running(ctx: Context, settings: Settings, row: Any) -> bool:
         and is_authentic(ctx, User, row, "u_")
         and row.s_authority_version == row.u_authority_version
     )
+
+
+def find_owner(ctx: Context, csrf: str) -> UUID | None:
+    """Return the active account whose complete session, running or ended in the last days, has this CSRF token, or None."""
+    of = (LoginSession.csrf == csrf, LoginSession.otp_at.is_not(None), LoginSession.last_seen_at >= ctx.now - KEEP)
+    query = select(LoginSession.user_id).join(User, User.id == LoginSession.user_id).where(*of, User.state == AccountState.ACTIVE)
+    return ctx.session.scalar(query)
 
 
 def expired(now: datetime, settings: Settings, created_at: datetime, last_seen_at: datetime) -> bool:

@@ -54,6 +54,11 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
         """Return the names of the roles, separated by commas."""
         return ", ".join(kind(role) for role in sorted(self._actor.roles))
 
+    def loaded(self) -> SignedIn:
+        """Read the names now. Raise SQLAlchemyError where the database is away."""
+        _ = self._names
+        return self
+
     @cached_property
     def _names(self) -> Any:
         query = select(Person.name, Organisation.name, User.language, User.time_zone).select_from(User)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
 from sifilma.resources import resources
 from sifilma.sign_in import passkeys, recovery_codes
@@ -15,10 +17,11 @@ from sifilma.sign_in.authentication import cookie_name
 from sifilma.sign_in.cookies import set_cookie
 from sifilma.sign_in.passkeys import Site
 from sifilma.sign_in.request_gate import require_fresh
-from sifilma.sign_in.views import code_step, own_address, signed_in
+from sifilma.sign_in.views import code_step, signed_in
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import seen
+from sifilma.web.pages import own_address, seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("factors", __name__, template_folder="templates")
@@ -110,8 +113,21 @@ def register() -> AnyResponse:
     return seen("accounts.profile", "saved")
 
 
+def _named(ctx: Context, passkey_id: UUID) -> str:
+    own = passkeys.of_user(ctx, ctx.actor.user_id) if ctx.actor.user_id else []
+    return next((one.name for one in own if one.id == passkey_id), "")
+
+
+REMOVE = Question(
+    _("Remove the passkey"),
+    _("Nobody signs in with it any more. It cannot be brought back; a device can be registered anew."),
+    _named,
+    "accounts.profile",
+)
+
+
 @blueprint.post("/profil/kunci-sandi/<uuid:passkey_id>/hapus")
-@operation("session.self", idempotent=False)
+@operation("session.self", idempotent=False, question=REMOVE)
 def remove(passkey_id: UUID) -> AnyResponse:
     """Remove one of the actor's passkeys for good."""
     ctx = context()

@@ -5,26 +5,34 @@ from __future__ import annotations
 import hmac
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, redirect, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response as AnyResponse
 
 from config.settings import Settings
 from sifilma.identity.permissions import Operation, grants, missing_scope
+from sifilma.kernel import deadline
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.addresses import network
-from sifilma.kernel.errors import Forbidden, StepUpRequired, TooOften, Unauthenticated
+from sifilma.kernel.errors import Forbidden, SifilmaError, StepUpRequired, TooOften, Unauthenticated
 from sifilma.kernel.text import say
 from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.resources import resources
 from sifilma.sign_in import authentication
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.cookies import set_cookie
+from sifilma.sign_in.current_user import SignedIn
 from sifilma.sign_in.denials import record_denial, record_failure
-from sifilma.web import body_limits, characters, metrics, requests
+from sifilma.web import body_limits, characters, confirmation, kept, metrics, requests
+from sifilma.web.errors import wants_json
 
 CODE_FIELD = "otp_code"
 FREE = frozenset({"static", "web.static"})
 UNLIMITED = FREE | {"health.livez"}
+PATIENCE = 0.5
+"""Seconds for which a public page waits for an answer of the database about whose frame it shows."""
 
 
 def register(app: Flask) -> None:
@@ -34,6 +42,8 @@ def register(app: Flask) -> None:
     app.before_request(authorise)
     app.before_request(body_limits.refuse)
     app.before_request(characters.refuse)
+    app.before_request(_ask)
+    app.before_request(kept.answer_again)
     app.before_request(requests.begin_view)
     app.after_request(record_failure)
     app.after_request(record_denial)
@@ -55,8 +65,11 @@ def _limit(kind: str, key: str, per_minute: int) -> None:
         raise TooOften("Too many requests in a short time. Wait, then try again.", retry_after=wait)
 
 
-def authorise() -> None:
-    """Find the actor and check the view's operation against the permission table.
+def authorise() -> AnyResponse | str | None:
+    """Find the actor and check the view's operation against the permission table. Return a page only where strangers have one of their own.
+
+    A form whose session has ended, or whose token is that of a former session of the same account, is kept: after signing in, or at once,
+    its page shows it as it was left. Return the redirect to that page, else None.
 
     Raise Forbidden for a request from another site, a missing CSRF token, a route without operation or a missing grant; Unauthenticated
     without a valid session or key; StepUpRequired if all grants need a fresh code and none was given. An API key is also refused by
@@ -64,23 +77,64 @@ def authorise() -> None:
     """
     g.actor = Actor(ip=requests.remote_address())
     if request.endpoint is None or request.endpoint in FREE or current_app.view_functions[request.endpoint] is None:
-        return
+        return None
     _refuse_other_sites()
     policy = requests.policy()
     if policy is None:
         raise Forbidden("This route names no operation.")
-    operation = Operation(policy.operation)
+    operation, settings = Operation(policy.operation), resources().settings
     if operation is Operation.PUBLIC:
-        return
-    settings = resources().settings
+        if policy.framed:
+            recognise()
+        return None
     found = authentication.identify(requests.context(), settings, requests.bearer(), _cookie(settings))
     if found is None:
+        if policy.strangers and not wants_json():
+            return str(current_app.view_functions[policy.strangers]())
+        g.way_back = _keep_form(None)
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf
     _limit("actor", str(found.actor.user_id or found.actor.api_key_id), settings.rate_per_minute_actor)
     authentication.admit_key(requests.context(), found)
-    _require_csrf(found.csrf)
+    try:
+        _require_csrf(found.csrf)
+    except Forbidden:
+        if way := _keep_form(found.actor.user_id):
+            return redirect(way, 303)
+        raise
     require_grant(found.actor, operation, settings)
+    return None
+
+
+def recognise() -> None:
+    """Find the person whose frame a public page shows. Whoever has no session, or cannot be known in time, is a stranger there."""
+    settings = resources().settings
+    cookie = _cookie(settings)
+    if cookie is None:
+        return
+    ctx, actor = requests.context(), g.actor
+    with deadline.limit(PATIENCE):
+        try:
+            found = authentication.identify(ctx, settings, None, cookie)
+            if found is not None:
+                g.actor, g.csrf = found.actor, found.csrf
+                g._login_user = SignedIn(found.actor).loaded()  # its names, too, are read while this can still fail
+        except (SQLAlchemyError, SifilmaError):
+            g.actor, g.csrf = actor, ""
+        finally:
+            ctx.uow.rollback()  # the page holds no connection for it
+            ctx.uow.begin_read()
+
+
+def _keep_form(user_id: UUID | None) -> str:
+    """Keep the form of a former session, of any account or of this one, and return the address that shows it. Empty: nothing was kept.
+
+    Its own token tells which session it was written in: the cookie may be gone or another by now. A form that no session of this
+    installation was shown keeps nothing.
+    """
+    token = kept.sent_token()
+    owner = authentication.find_owner(requests.context(), token) if token else None
+    return kept.leave(owner) if owner is not None and user_id in (None, owner) else ""
 
 
 def _cookie(settings: Settings) -> str | None:
@@ -150,3 +204,8 @@ def is_fresh(actor: Actor, settings: Settings) -> bool:
     """Return whether the actor gave a second factor within the step-up window (default 10 minutes; signing in counts)."""
     now = requests.context().now
     return actor.otp_at is not None and is_within(actor.otp_at, now, timedelta(minutes=settings.step_up_minutes))
+
+
+def _ask() -> Response | None:
+    """Return the question that comes before an act that cannot be undone."""
+    return confirmation.ask(requests.context()) if request.method == "POST" and requests.policy() is not None else None

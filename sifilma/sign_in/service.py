@@ -66,21 +66,25 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
         raise Unauthenticated(REFUSED, type="sign-in-refused")
     ctx.uow.begin_write()
     throttle.give_back(ctx.session, slot)
+    return _password_accepted(ctx, row, agent)[0]
+
+
+def _password_accepted(ctx: Context, account: Any, agent: str) -> tuple[str, LoginSession]:
+    """Store the session that waits for its second step. Return its cookie and the session."""
     cookie = secrets.token_urlsafe(32)
-    ctx.session.add(
-        LoginSession(
-            token_hash=secret_hash(cookie),
-            user_id=row.id,
-            csrf=secrets.token_urlsafe(24),
-            created_at=ctx.now,
-            last_seen_at=ctx.now,
-            ip=ctx.actor.ip,
-            agent=agent[:200],
-            authority_version=row.authority_version,
-        )
+    pending = LoginSession(
+        token_hash=secret_hash(cookie),
+        user_id=account.id,
+        csrf=secrets.token_urlsafe(24),
+        created_at=ctx.now,
+        last_seen_at=ctx.now,
+        ip=ctx.actor.ip,
+        agent=agent[:200],
+        authority_version=account.authority_version,
     )
-    record(ctx, Action.SESSION_PASSWORD_ACCEPTED, "user", row.id)
-    return cookie
+    ctx.session.add(pending)
+    record(ctx, Action.SESSION_PASSWORD_ACCEPTED, "user", account.id)
+    return cookie, pending
 
 
 def _note_password(session: Session, ctx: Context, slot: Slot) -> None:
@@ -104,6 +108,18 @@ def check_passkey(ctx: Context, site: Site, cookie: str | None, credential: dict
     user = _account_of(ctx, pending)
     _require_passkey(ctx, site, user, pending.id, credential, slot)
     return _begin(ctx, pending, user, factor="passkey")
+
+
+def begin_enrolled(ctx: Context, user: User, agent: str) -> SignedIn:
+    """Sign in whoever has just taken up an account, in the transaction that accepted its new password and authenticator's code.
+
+    The two steps leave what they leave at every sign-in. Raise Unauthenticated for an account that is not in use.
+    """
+    if user.state != AccountState.ACTIVE:
+        raise Unauthenticated(REFUSED, type="sign-in-refused")
+    _, pending = _password_accepted(ctx, user, agent)
+    ctx.session.flush()
+    return _begin(ctx, pending, _account_of(ctx, pending), step=user.totp_last_step)
 
 
 def _account_of(ctx: Context, pending: Any) -> User:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Response, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kernel.errors import StepUpRequired, Unauthenticated
@@ -14,11 +12,11 @@ from sifilma.resources import resources
 from sifilma.sign_in import service as sign_in
 from sifilma.sign_in.authentication import cookie_name
 from sifilma.sign_in.cookies import clear_cookie, set_cookie
-from sifilma.web.errors import BACK, LONGEST_WAY
+from sifilma.web.errors import BACK
 from sifilma.web.forms import Form
 from sifilma.web.languages import COOKIE, LANGUAGES
 from sifilma.web.operations import operation
-from sifilma.web.pages import seen
+from sifilma.web.pages import own_address, seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("sign_in", __name__, template_folder="templates")
@@ -30,6 +28,13 @@ CODE_LENGTH = 20  # a recovery code with its dashes is the longest
 def sign_in_page() -> str:
     """Show the first step."""
     return render_template("sign_in/masuk.html", form=Form())
+
+
+@blueprint.get("/masuk/lupa")
+@operation("public", framed=True)
+def lost_access() -> str:
+    """Say what whoever has lost password or second factor does next. It asks nobody who they are."""
+    return render_template("sign_in/lupa.html", settings=resources().settings)
 
 
 @blueprint.post("/masuk")
@@ -109,27 +114,6 @@ def choose_language() -> AnyResponse:
     if chosen in LANGUAGES:
         response.set_cookie(COOKIE, chosen, max_age=365 * 86400, httponly=True, samesite="Lax", secure=resources().settings.https)
     return response
-
-
-def own_address(address: str) -> str:
-    """Return a path of this site that can be shown: `address`, else the nearest page above it, else `/`.
-
-    An address on another site becomes `/` (no open redirect). The address of a form's POST has no page of its own, but one above it.
-    """
-    if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
-        return "/"
-    path = address.partition("?")[0]
-    while path not in ("", "/") and not _is_page(path):
-        path = address = path.rpartition("/")[0]
-    return address or "/"
-
-
-def _is_page(path: str) -> bool:
-    try:
-        current_app.url_map.bind("").match(path, method="GET")
-    except HTTPException:
-        return False
-    return True
 
 
 @blueprint.post("/sesi/<uuid:session_id>/akhiri")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, g
@@ -9,7 +10,7 @@ from flask_openapi3 import OpenAPI
 
 from sifilma.kernel import deadline, idempotency
 from sifilma.kernel.idempotency import StoredAnswer
-from sifilma.web import requests
+from sifilma.web import kept, requests
 from sifilma.web.streams import Streamed
 
 
@@ -34,13 +35,16 @@ class Application(OpenAPI):
         # A view may answer a refusal as a page instead of raising it: the status decides.
         if response.status_code >= 400:
             unit.rollback()
-            return response
+            return kept.refused(response)
+        response = kept.settle(unit, response)
         # Stored in the transaction of the act, so that a repeated call finds both the act and its answer, or neither.
         if g.get("idempotency") is not None:
             answer = StoredAnswer(response.status_code, response.content_type, response.get_data())
             idempotency.complete(unit.session, g.idempotency, answer)
         if unit.in_transaction:
             unit.commit()
+            if response.status_code == HTTPStatus.SEE_OTHER:
+                kept.forget_files(unit)
         g.idempotency = None  # completed: `close_request` must not release the key
         if isinstance(response, Streamed):
             response.begin()  # reads by itself, now that nothing is open any more

@@ -10,7 +10,7 @@ import re
 from flask import request
 
 from sifilma.kernel.errors import Invalid
-from sifilma.web.requests import policy
+from sifilma.web.requests import FORMS, policy
 
 SMALL = 64 * 1024
 LIST = 4 * 1024 * 1024
@@ -18,7 +18,6 @@ LIST = 4 * 1024 * 1024
 MAX_DEPTH = 20
 MAX_PARTS = 200_000
 """Objects and lists in one body."""
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Possessive, and a text without its end runs to the end of the body: each byte is looked at once. With backtracking a body of quotes would
 # cost the square of its length.
 _TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)

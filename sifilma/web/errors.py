@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -29,18 +32,21 @@ from sifilma.kernel.errors import (
 )
 from sifilma.kernel.outages import is_outage
 from sifilma.resources import resources
-from sifilma.web.pages import page_url
+from sifilma.web import kept
+from sifilma.web.operations import besides
+from sifilma.web.pages import LONGEST_WAY, page_url
 from sifilma.web.requests import unit_of_work
 
 log = structlog.get_logger()
 PROBLEM_BASE = "urn:sifilma:problem:"
-BACK, LONGEST_WAY = "kembali", 1000  # a cookie's name, and the longest URL kept in it
+_FORM = re.compile(r"[A-Z]\w*$|.*\[")
+BACK = "kembali"  # a cookie's name
 
 
 def register(app: Flask) -> None:
     """Attach the error handlers to the application."""
     app.register_error_handler(SifilmaError, answer)
-    app.register_error_handler(ValidationError, lambda error: answer(from_validation(error)))
+    app.register_error_handler(ValidationError, answer_validation)
     app.register_error_handler(HTTPException, lambda error: answer(_from_http(error)))
     app.register_error_handler(Exception, _unforeseen)
 
@@ -77,16 +83,42 @@ def problem(error: SifilmaError) -> dict[str, Any]:
     document["request_id"] = g.get("request_id", "")
     if isinstance(error, Invalid) and (warnings := g.get("warnings")):
         document["warnings"] = warnings
-    return document | dict(error.extra)
+    extra = dict(error.extra)
+    if "errors" in extra:
+        extra["errors"] = [found | _pointed(found) for found in extra["errors"]]
+    return document | extra
 
 
-def from_validation(error: ValidationError) -> Invalid:
-    """Return field errors without the input, which may be a token or a password."""
+def answer_validation(error: ValidationError) -> Response:
+    """Return the response for an input that its schema refuses, with what else is wrong with it (`web.operations.also`)."""
+    return answer(from_validation(error, besides(current_app.view_functions.get(request.endpoint or ""))))
+
+
+def from_validation(error: ValidationError, more: Sequence[Mapping[str, Any]] = ()) -> Invalid:
+    """Return field errors without the input, which may be a token or a password; then `more`, of fields without an error so far."""
     errors = [
-        {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
+        {"field": _field(item["loc"]) or "body", "message": item["msg"].removeprefix("Value error, ")}
         for item in error.errors(include_url=False, include_input=False, include_context=False)
+        if _field(item["loc"]) or not item["loc"]  # else that the input is not of the other form that a body may have
     ]
+    known = {name for found in errors for name in (found["field"], found["field"].partition(".")[2])}
+    errors += [dict(found) for found in more if found["field"] not in known]
     return Invalid("Some fields cannot be accepted as they are.", errors=errors)
+
+
+def _field(loc: Sequence[str | int]) -> str:
+    """Return the path of a field, without the names that pydantic gives to the forms of a body: `UnitIn`, `list[UnitIn]`."""
+    return ".".join(str(part) for part in loc if isinstance(part, int) or not _FORM.match(part))
+
+
+def _pointed(error: Mapping[str, Any]) -> dict[str, str]:
+    """Return the JSON Pointer (RFC 6901) of what an error is about, as a URI fragment. A row of a file, and the whole body, have none."""
+    if "row" in error or error.get("field", "body") in ("", "body"):
+        return {}
+    parts = [part.replace("~", "~0").replace("/", "~1") for part in str(error["field"]).split(".")]
+    if "item" in error:
+        parts.append(str(error["item"] - 1))
+    return {"pointer": "#" + "".join(f"/{quote(part)}" for part in parts)}
 
 
 def _problem(error: SifilmaError) -> Response:
@@ -116,25 +148,44 @@ def _page(error: SifilmaError) -> Response:
         return _to_sign_in()
     if (unit := unit_of_work()) is not None:  # the error may have broken the transaction, and the page queries who is signed in
         unit.rollback()
-        unit.begin_read()
     if isinstance(error, StepUpRequired):
-        return _html(render_template("web/step_up.html", error=error, fields=_typed(), lost_files=bool(request.files)))
+        return _ask_code(error)
     if error.type in (Unavailable.type, OutcomeUnknown.type) or isinstance(error, TooOften):  # its page asks the database nothing
         _forget_names()
     # Only after an outage that saved nothing is the same form worth sending again, and no page repeats a password or token.
-    again = isinstance(error, Unavailable) and not isinstance(error, OutcomeUnknown)
+    again = isinstance(error, Unavailable | TooOften) and not isinstance(error, OutcomeUnknown)
     fields = _typed() if again and not _holds_secrets() else []
+    if unit is not None:
+        unit.begin_read()
     return _html(render_template("web/error.html", error=error, request_id=g.get("request_id", ""), fields=fields))
+
+
+def _ask_code(error: SifilmaError) -> Response:
+    """Return the page that asks for a fresh code and sends the form again with it. Its files are kept meanwhile."""
+    fields, files = _typed(), kept.keep_files()
+    fields += [(name, key) for name, keys in files.items() for key in keys]
+    if (unit := unit_of_work()) is not None:
+        unit.begin_read()
+    lost = any(file.filename for file in request.files.values()) and not files
+    return _html(render_template("web/step_up.html", error=error, fields=fields, lost_files=lost, names=_names_of(files)))
+
+
+def _names_of(files: Mapping[str, list[str]]) -> list[str]:
+    """Return the names of the files of this request that are kept."""
+    return [file.filename or "" for name, file in request.files.items(multi=True) if kept.FILES + name in files and file.filename]
 
 
 def _to_sign_in() -> Response:
     """Redirect to the first step of signing in. A short-lived cookie, sent to the sign-in pages only, keeps the page to return to.
 
+    A form that was sent after its session had ended is kept (`sign_in.request_gate`): the page to return to shows it as it was left.
+
     Requests of scripts (`Sec-Fetch-Dest` other than `document`) set no cookie: nobody wants to return to them.
     """
     response = Response(status=303, headers={"Location": "/masuk"})
-    if request.path != "/" and request.headers.get("Sec-Fetch-Dest", "document") == "document" and len(page_url()) <= LONGEST_WAY:
-        response.set_cookie(BACK, page_url(), max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=resources().settings.https)
+    way = g.get("way_back") or page_url()
+    if request.path != "/" and request.headers.get("Sec-Fetch-Dest", "document") == "document" and len(way) <= LONGEST_WAY:
+        response.set_cookie(BACK, way, max_age=900, path="/masuk", httponly=True, samesite="Lax", secure=resources().settings.https)
     return response
 
 
@@ -146,8 +197,7 @@ def _forget_names() -> None:
 
 def _holds_secrets() -> bool:
     """Return whether the form has fields that no page may repeat. The session's CSRF token stands in every form."""
-    named = (name for name in request.form if name != "csrf_token")
-    return any(part in name for name in named for part in ("password", "current", "repeat", "token"))
+    return any(kept.is_secret(name) for name in request.form if name not in ("csrf_token", "otp_code"))
 
 
 def _html(page: str) -> Response:

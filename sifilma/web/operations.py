@@ -15,20 +15,26 @@ class Policy:
 
     With `reads_first` the view ends its reading transaction itself, before slow work. `idempotent` tells whether Idempotency-Key is
     honoured; it never is for sessions, tokens and downloads, whose answers must not be stored. With `lists` the view takes
-    JSON of up to 4 MB (sifilma/web/body_limits.py).
+    JSON of up to 4 MB (sifilma/web/body_limits.py). `question` comes before an act that cannot be undone (`web.confirmation.Question`).
+
+    A public page that is `framed` shows a signed-in person their own frame. `strangers` is the endpoint of the page that is shown, under
+    the same address, to whoever has no session; without one they are led to the sign-in.
     """
 
     operation: str
     reads_first: bool = False
     idempotent: bool = True
     lists: bool = False
+    question: object = None
+    framed: bool = False
+    strangers: str = ""
 
 
-def operation(name: str, *, reads_first: bool = False, idempotent: bool = True, lists: bool = False) -> Callable[[View], View]:
-    """Mark a view with its operation. A view without one fails the tests, and its requests are refused."""
+def operation(name: str, **how: Any) -> Callable[[View], View]:
+    """Mark a view with its operation; `how` are further fields of Policy. A view without one fails the tests, its requests are refused."""
 
     def mark(view: View) -> View:
-        view.__sifilma_policy__ = Policy(str(name), reads_first, idempotent, lists)  # type: ignore[attr-defined]  # our own mark
+        view.__sifilma_policy__ = Policy(str(name), **how)  # type: ignore[attr-defined]  # our own mark
         return view
 
     return mark
@@ -42,3 +48,22 @@ def policy_of(view: Callable[..., Any] | None) -> Policy | None:
             return found
         view = getattr(view, "__wrapped__", None)
     return None
+
+
+def also(besides: Callable[[], list[dict[str, Any]]]) -> Callable[[View], View]:
+    """Mark a view with a function that returns what else is wrong with an input that its schema refuses."""
+
+    def mark(view: View) -> View:
+        view.__sifilma_also__ = besides  # type: ignore[attr-defined]  # our own mark
+        return view
+
+    return mark
+
+
+def besides(view: Callable[..., Any] | None) -> list[dict[str, Any]]:
+    """Return what else is wrong with the input of this request, by the mark of its view."""
+    while view is not None:
+        if (found := getattr(view, "__sifilma_also__", None)) is not None:
+            return list(found())
+        view = getattr(view, "__wrapped__", None)
+    return []

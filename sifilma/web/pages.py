@@ -7,11 +7,12 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Flask, current_app, g, redirect, request, url_for
 from flask_babel import format_date, format_datetime, format_decimal, get_timezone, gettext, ngettext
 from flask_babel import lazy_gettext as _
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kernel.errors import Unavailable
@@ -19,6 +20,7 @@ from sifilma.kernel.sealing import open_sealed, seal
 from sifilma.kernel.text import packed, say, unpacked
 from sifilma.resources import resources
 from sifilma.web import assets, states
+from sifilma.web.field_names import name_of
 from sifilma.web.requests import context
 from sifilma.web.texts import translate
 
@@ -54,6 +56,7 @@ DONE = {
     "taken_in": _("Your file is taken in. You can leave this page: the work goes on, and you find it again under Work by file."),
     "proposed": _("Proposed: another person decides."),
     "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),
+    "enrolled": _("Your account is active, and you are signed in. From now on you sign in with the user name %(username)s."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
     "disabled": _("The account is disabled. Its sessions have ended."),
@@ -68,7 +71,9 @@ DONE = {
     "objected": _("The report is ended: your second factor stays."),
     "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
     "preferences": _("Your preferences are kept."),
+    "sent_before": _("This form was sent already. Nothing was done a second time: this is what it led to."),
 }
+LONGEST_WAY = 1000  # the longest URL to which people are led back
 DONE_MANY = {
     "registered": lambda many: ngettext("%(num)s unit is registered.", "%(num)s units are registered.", many),
 }
@@ -83,7 +88,7 @@ ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 def register(app: Flask) -> None:
     """Attach the filters and functions to the templates."""
     app.jinja_env.filters.update(
-        moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=states.field, translated=translate
+        moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=_field_name, translated=translate
     )
     app.jinja_env.globals.update(
         icon=assets.icon,
@@ -95,11 +100,17 @@ def register(app: Flask) -> None:
         done_text=done_text,
         warnings=warnings,
         page_url=page_url,
+        page_address=lambda: resources().settings.public_url + page_url(),
+        page_moment=lambda: moment(_now()),
         link_to=link_to,
         now=_now,
         banner=lambda: resources().settings.banner,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _field_name(field: str) -> str:
+    return name_of(field) or field
 
 
 def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
@@ -133,7 +144,8 @@ def done_text() -> str:
     done, many = request.args.get("selesai", ""), request.args.get(MANY, "")
     if done in DONE_MANY and re.fullmatch(r"[1-9]\d{0,5}", many):
         return str(DONE_MANY[done](int(many)))
-    return str(DONE.get(done, ""))
+    actor = g.get("actor")
+    return str(DONE.get(done, "")).replace("%(username)s", actor.username if actor is not None else "")
 
 
 def warnings() -> list[str]:
@@ -168,6 +180,34 @@ def page_url(**changes: str | None) -> str:
     query = {name: value for name, value in request.args.items() if value and name not in ("selesai", MANY, WARNED, BEFORE)} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path
+
+
+def without_notes(address: str) -> str:
+    """Return an address of this site without the note about what was done."""
+    path, _, query = address.partition("?")
+    kept = urlencode([(name, value) for name, value in parse_qsl(query) if name not in ("selesai", MANY, WARNED)])
+    return f"{path}?{kept}" if kept else path
+
+
+def own_address(address: str) -> str:
+    """Return a path of this site that can be shown: `address`, else the nearest page above it, else `/`.
+
+    An address on another site becomes `/` (no open redirect). The address of a form's POST has no page of its own, but one above it.
+    """
+    if len(address) > LONGEST_WAY or not re.fullmatch(r"/(?![/\\])[^\s\\]*", address):
+        return "/"
+    path = address.partition("?")[0]
+    while path not in ("", "/") and not _is_page(path):
+        path = address = path.rpartition("/")[0]
+    return address or "/"
+
+
+def _is_page(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except HTTPException:
+        return False
+    return True
 
 
 def moment(value: datetime | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 
 import structlog
 from flask import Response, current_app, g, request
@@ -23,6 +24,7 @@ from sifilma.web.operations import Policy, policy_of
 
 log = structlog.get_logger()
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Other values could bring foreign text into log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -118,13 +120,16 @@ def _body() -> bytes:
 
     For a form these are its parts. Its body has been consumed by now, and its boundary differs each time the same form is sent.
     """
-    if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return request.get_data(cache=True)
-    parts = [["text", name, text] for name, text in request.form.items(multi=True)]
+    return json.dumps(form_parts()).encode() if request.mimetype in FORMS else request.get_data(cache=True)
+
+
+def form_parts(left_out: Callable[[str], bool] = lambda _: False) -> list[list[str]]:
+    """Return the fields and files of this request's form that identify it, files by their SHA-256 (hex)."""
+    parts = [["text", name, text] for name, text in request.form.items(multi=True) if not left_out(name)]
     for name, file in request.files.items(multi=True):
         parts.append(["file", name, file.filename or "", hashlib.file_digest(file.stream, "sha256").hexdigest()])  # type: ignore[arg-type]  # a file
         file.stream.seek(0)  # the view reads it again
-    return json.dumps(parts).encode()
+    return parts
 
 
 def close_request(_error: BaseException | None) -> None:

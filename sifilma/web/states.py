@@ -1,4 +1,4 @@
-"""The words of pages for states, kinds and fields: one word for one thing, with a tone and an icon for states."""
+"""The words of pages for states and kinds: one word for one thing, with a tone and an icon for states."""
 
 from __future__ import annotations
 
@@ -129,47 +129,6 @@ THINGS = {
     "unit_key_change": _("proposed public key of units"),
 }
 
-FIELDS = {
-    "letter_number": _("Letter number"),
-    "letter_date": _("Letter date"),
-    "subject": _("Subject"),
-    "letter": _("Letter (PDF)"),
-    "notes": _("Notes"),
-    "function": _("Function"),
-    "quantity": _("Number of cards"),
-    "on_behalf_of": _("Buyer"),
-    "purchase_order_number": _("Purchase order number"),
-    "purchase_order": _("Purchase order (PDF)"),
-    "batch": _("Batch"),
-    "kind": _("Kind"),
-    "cards": _("Cards"),
-    "machines": _("Machines"),
-    "personalisation_request": _("Personalisation request"),
-    # columns of files
-    "hardware_number": _("Hardware number"),
-    "model": _("Model"),
-    "pcid": _("PCID"),
-    "sam_perso": _("SAM Perso"),
-    "sam_uid": _("UID of the SAM card"),
-    "public_jwk": _("Public key"),
-    "token": _("Token"),
-    "latitude": _("Latitude"),
-    "longitude": _("Longitude"),
-    "accuracy_m": _("Accuracy"),
-    "source": _("Source of the position"),
-    "address": _("Address"),
-    "region_code": _("Region code"),
-    "reason": _("Reason"),
-    "outcome": _("Outcome"),
-    "kcv": _("Key check value (KCV)"),
-    "institution": _("Institution"),
-    "manufacturer": _("Manufacturer"),
-    "name": _("Name"),
-    "number": _("Number"),
-    "valid_from": _("Valid from"),
-    "valid_until": _("Valid until"),
-}
-
 
 def state(name: str) -> Shown:
     """Return how a state is shown. A state without words is shown by its own name."""
@@ -189,11 +148,6 @@ def kind(name: str) -> str:
 def functions() -> list[tuple[str, str]]:
     """Return the functions of cards as the choices of a filter."""
     return [(name, kind(name)) for name in ("R", "RW")]
-
-
-def field(name: str) -> str:
-    """Return the words for a field of a request, or for a column of a file."""
-    return str(FIELDS.get(name, name))
 
 
 def thing(name: str) -> str:

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _
 
 from sifilma.kernel.text import Text, Wrong
 from sifilma.web import states
+from sifilma.web.field_names import CHOOSE, EXAMPLES, name_of
 
 VALIDATION = {
     "missing": _("This is needed."),
@@ -51,6 +52,32 @@ VALIDATION = {
     "model_type": _("This is not written as it must be."),
     "extra_forbidden": _("This field is not known here."),
 }
+NAMED = {
+    "missing": _("%(field)s is needed."),
+    "string_too_short": _("%(field)s needs at least %(min_length)s characters."),
+    "string_too_long": _("%(field)s takes at most %(max_length)s characters."),
+    "string_pattern_mismatch": _("%(field)s is not written as it must be."),
+    "too_short": _("%(field)s: at least %(min_length)s must be given."),
+    "too_long": _("%(field)s: at most %(max_length)s are accepted."),
+    "greater_than_equal": _("%(field)s must be at least %(ge)s."),
+    "less_than_equal": _("%(field)s must be at most %(le)s."),
+    "greater_than": _("%(field)s must be more than %(gt)s."),
+    "less_than": _("%(field)s must be less than %(lt)s."),
+    "number": _("%(field)s must be a number."),
+    "number_like": _("%(field)s must be a number, for example %(example)s."),
+    "whole": _("%(field)s must be a whole number."),
+    "choice": _("Choose %(field)s of the list."),
+    "date": _("%(field)s must be a date."),
+    "moment": _("%(field)s must be a date and a time."),
+}
+"""The same with the name of the field, for the fields that have one (`web.field_names`)."""
+_KINDS = {
+    "int_parsing": "whole", "int_from_float": "whole", "int_type": "whole",
+    "float_parsing": "number", "float_type": "number", "decimal_parsing": "number", "decimal_type": "number", "finite_number": "number",
+    "uuid_parsing": "choice", "uuid_type": "choice", "literal_error": "choice", "enum": "choice",
+    "date_from_datetime_parsing": "date", "date_from_datetime_inexact": "date", "date_parsing": "date", "date_type": "date",
+    "datetime_from_date_parsing": "moment", "datetime_parsing": "moment", "timezone_aware": "moment", "datetime_type": "moment",
+}  # fmt: skip
 WORDS: dict[str, Callable[[str], str]] = {
     "state": lambda value: str(states.state(value).name),
     "target": lambda value: str(states.state(value).name),
@@ -72,13 +99,39 @@ def translate(sentence: str) -> str:
     return str(gettext(sentence)) if sentence else ""
 
 
-def validation_text(error: Mapping[str, Any]) -> str:
-    """Return the message for a fault that a schema found (one item of pydantic's `errors()`). It never repeats the input."""
+def field_text(field: str, sentence: str) -> str:
+    """Return a sentence about a field in the language of the page. What a schema found names the field."""
+    return validation_text(sentence.error, field) if isinstance(sentence, Wrong) else translate(sentence)
+
+
+def validation_text(error: Mapping[str, Any], field: str = "") -> str:
+    """Return the message for a fault that a schema found (one item of pydantic's `errors()`). It never repeats the input.
+
+    With a field it names it.
+    """
     if error["type"] == "value_error":
         cause = error["ctx"]["error"]
         return translate(cause.args[0] if cause.args else str(error["msg"]))
+    if named := _named(error, field):
+        return named
     known = VALIDATION.get(error["type"])
     return str(known) % error.get("ctx", {}) if known is not None else str(gettext("This cannot be accepted."))
+
+
+def _named(error: Mapping[str, Any], field: str) -> str:
+    """Return the message with the name of the field; empty if the field or the fault has no words of this kind."""
+    called, found = name_of(field), error["type"]
+    context = dict(error.get("ctx", {}))
+    if found == "too_short" and field in CHOOSE and context.get("min_length") == 1:
+        return str(CHOOSE[field])
+    if not called:
+        return ""
+    if found == "string_too_short" and not str(error.get("input", "-")).strip():
+        found = "missing"
+    kind, last = _KINDS.get(found, found), field.rpartition(".")[2]
+    if kind == "number" and last in EXAMPLES:
+        kind, context["example"] = "number_like", EXAMPLES[last]
+    return str(NAMED[kind]) % (context | {"field": called}) if kind in NAMED else ""
 
 
 def _value(name: str, value: Any) -> Any:

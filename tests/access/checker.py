@@ -40,6 +40,7 @@ ONLY_IDS = (
     "api_key",
     "card_report",
     "unit_key_change",
+    "kept_form",
     "passkey",
     "session",
     "leaf",

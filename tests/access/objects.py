@@ -15,6 +15,7 @@ from sifilma.access_review.tasks import open_review
 from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
+from sifilma.kept_forms.service import Page, add_form
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
@@ -111,6 +112,7 @@ SELECTS: dict[str, str] = {
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
+    "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
     "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
@@ -150,6 +152,7 @@ def populate(world: World) -> None:
     """Make people, keys, and objects of every kind in several states, for two organisations of each kind."""
     _people(world)
     _passkeys(world)
+    _kept_forms(world)
     for office in OFFICES:
         _office(world, office)
     for trade in TRADES:
@@ -202,6 +205,13 @@ def _passkeys(world: World) -> None:
             Passkey(user_id=user, name="laptop", credential_id=user.bytes, public_key=b"", sign_count=0, created_at=ctx.now)
             for user in world.users.values()
         )
+
+
+def _kept_forms(world: World) -> None:
+    page = Page("/unit/daftar", "", "/unit/daftar")
+    with world.context() as ctx:
+        for user in world.users.values():
+            add_form(ctx.session, world.settings, user, page, [("hardware_number", "HW-1")], ctx.now)
 
 
 def _messages(world: World) -> None:

@@ -7,8 +7,9 @@ import re
 import pyotp
 import pytest
 
+from tests.accounts.known_people import invited_by, take_up
 from tests.accounts.test_people import PASSWORD, invited, looked, seed_shown, taken_up
-from tests.support.visitor import Visitor, words
+from tests.support.visitor import Visitor, landed, words
 from tests.support.world import World, done
 
 
@@ -50,6 +51,34 @@ def test_a_form_that_was_not_accepted_keeps_the_seed_of_its_view(world: World) -
     assert world.sql("SELECT views FROM invitation") == [(1,)]
     person.client.head(f"/undangan/{secret}")  # a program that previews links is no view
     assert person.client.post(f"/undangan/{secret}", data=filled(world, seed)).status_code == 303
+
+
+def test_an_invitation_ends_signed_in_as_every_sign_in_does_with_the_user_name_said(world: World) -> None:
+    secret, person = invited(world), Visitor(world)
+    seed = seed_shown(person.get(f"/undangan/{secret}"))
+    assert landed(person.send(f"/undangan/{secret}", **filled(world, seed))) == "/profil?selesai=enrolled"
+    person.get("/profil?selesai=enrolled")
+    assert "masuk dengan nama pengguna magetan.baru." in person.seen
+    acts = [action for (action,) in world.sql("SELECT action FROM audit_entry ORDER BY id DESC LIMIT 4")]
+    assert sorted(acts) == ["person.change", "session.password_accepted", "session.started", "user.enrol"]
+    began, step = world.sql("SELECT otp_at IS NOT NULL, totp_last_step FROM login_session JOIN user_account u ON u.id = user_id")[-1]
+    assert (bool(began), step) == (True, int(world.clock.now().timestamp()) // 30)
+    again = Visitor(world)  # the code counted once: it signs nobody in a second time
+    again.send("/masuk", username="magetan.baru", password=PASSWORD)
+    assert again.send("/masuk/kode", code=code_of(world, seed)).status_code == 401
+
+
+def test_whoever_must_consent_first_is_told_so_and_not_signed_in(world: World) -> None:
+    take_up(world, "umi.lama", invited_by(world, "bangli.kepala", "umi.lama", "198001012005011077"))
+    secret = invited_by(world, "magetan.kepala", "umi.baru", "198001012005011077")
+    person = Visitor(world)
+    seed = seed_shown(person.get(f"/undangan/{secret}"))
+    before = world.sql("SELECT COUNT(*) FROM login_session")
+    refused = person.send(f"/undangan/{secret}", **filled(world, seed))
+    assert refused.status_code == 409
+    assert "masuk" in person.seen
+    assert (person.cookie, world.sql("SELECT COUNT(*) FROM login_session")) == ("", before)
+    assert world.sql("SELECT state FROM user_account WHERE username = 'umi.baru'") == [("invited",)]
 
 
 def test_the_cookie_of_the_browser_is_for_this_site_alone(sqlite_world: World) -> None:

@@ -153,7 +153,7 @@ def test_a_report_needs_a_reason_and_a_fresh_code(sqlite_world: World) -> None:
     head = Visitor(sqlite_world, "magetan.kepala")
     path = f"/pengguna/{sqlite_world.users['magetan.staf']}/faktor-hilang"
     answer = head.send(path, reason="ya")
-    assert (answer.status_code, "Paling sedikit 3 karakter." in head.seen) == (422, True)
+    assert (answer.status_code, "Alasan memerlukan paling sedikit 3 karakter." in head.seen) == (422, True)
     assert Visitor(sqlite_world, "magetan.kepala", fresh=False).send(path, reason=REASON).status_code == 403
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sifilma.app.leavers import hashed, pseudonymise_leavers
 from sifilma.app.retention import RULES, forget_old
 from sifilma.fsck.run import examine
+from sifilma.resources import resources
 from sifilma.schema.tables import METADATA
 from tests.accounts.test_people import invited, taken_up
 from tests.cards.test_proposals import new_jwk
@@ -35,7 +36,7 @@ KEPT = frozenset(_KEPT.split())
 
 def forgotten(world: World) -> int:
     with world.context() as ctx:
-        return forget_old(ctx, world.settings)
+        return forget_old(ctx, world.settings, resources(world.app).files)
 
 
 def test_each_table_is_kept_or_has_a_rule() -> None:

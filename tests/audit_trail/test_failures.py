@@ -9,6 +9,7 @@ from flask import request
 from sqlalchemy.exc import OperationalError
 
 from sifilma.app.retention import forget_old
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from tests.support.visitor import Visitor, english, words
 from tests.support.world import World, done
@@ -82,5 +83,5 @@ def test_failed_requests_are_deleted_after_their_time(sqlite_world: World) -> No
     for days, left in ((89, 1), (2, 0)):
         sqlite_world.clock.advance(days=days)
         with sqlite_world.context() as ctx:
-            forget_old(ctx, sqlite_world.settings)
+            forget_old(ctx, sqlite_world.settings, resources(sqlite_world.app).files)
         assert sqlite_world.sql("SELECT COUNT(*) FROM failed_request") == [(left,)]

@@ -101,7 +101,7 @@ def record(world: World, page: Page, path: str, folder: Path) -> None:
     page.click("button:has-text('Catat pemusnahan')")
     page.wait_for_selector("#masalah")  # the method is missing
     assert page.input_value("[name='witnesses.1.office']") == WITNESSES[1]["office"]
-    assert page.locator("[data-previews] img").count() == 1
+    assert page.locator("[data-kept] input:checked").count() == 1
     sound(page)
     page.fill("[name=method]", "cip dipotong menjadi dua")
     press(page, "button:has-text('Catat pemusnahan')")

@@ -1,4 +1,4 @@
-"""Signing in and out, sessions, languages and the verification of a manifest, at desk and phone width."""
+"""Signing in and out, sessions, languages, the dark theme, paper, and the verification of a manifest, at desk and phone width."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
+from tests.documents.files import text_of
 from tests.support.browser import DESK, PHONE, SUBMIT, code, known, opened, press, sideways, signed_in, sound, violations, watch
 from tests.support.servers import Server
 from tests.support.world import PASSWORD, World
 
 PEOPLE = {DESK: "magetan.kepala", PHONE: "bangli.kepala"}
+OFFICE = PEOPLE[DESK]
+MAP = "document.querySelector('.map canvas').toDataURL()"
 
 
 @pytest.mark.parametrize("width", PEOPLE)
@@ -21,6 +24,11 @@ def test_people_sign_in_and_out(server: tuple[World, Server], browser: Browser, 
     world, made = server
     page, name = opened(browser, made, width), PEOPLE[width]
     page.goto("/")
+    sound(page)
+    if width == PHONE:
+        page.click("header .menu")
+        page.wait_for_selector("#menu.show:not(.collapsing)")
+    press(page, "header >> text=Masuk")
     assert page.url.endswith("/masuk")
     sound(page)
     page.fill("[name=username]", name)
@@ -41,7 +49,7 @@ def test_people_sign_in_and_out(server: tuple[World, Server], browser: Browser, 
     page.click("header .who button")
     press(page, "text=Keluar")
     assert page.url.endswith("/masuk")
-    page.goto("/")
+    page.goto("/profil")
     assert page.url.endswith("/masuk")
 
 
@@ -154,3 +162,51 @@ def test_a_form_is_sent_once(server: tuple[World, Server], browser: Browser) -> 
     with page.expect_navigation():
         page.dblclick(SUBMIT)
     assert sent == ["POST"]
+
+
+def ground(page: Page) -> str:
+    """Return the colour that the page's body is laid on."""
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def dark(page: Page, path: str) -> None:
+    """Assert that a page is dark by the system's wish alone, without a violation that axe finds."""
+    page.emulate_media(color_scheme="dark")
+    page.goto(path)
+    assert ground(page) == "rgb(16, 22, 29)", path
+    assert (violations(page), watch(page)) == ([], []), path
+
+
+def test_pages_are_dark_by_the_systems_wish_at_desk_and_phone(server: tuple[World, Server], browser: Browser) -> None:
+    world, made = server
+    uid = world.active()[0].uids[0]
+    office = signed_in(browser, made, world, OFFICE, DESK)
+    for path in ("/", f"/kartu/{uid}", "/peta"):
+        dark(office, path)
+    office.wait_for_selector("canvas[data-drawn]:not([data-drawn=''])", state="attached")
+    drawn = office.evaluate(MAP)
+    office.emulate_media(color_scheme="light")  # while the page is open
+    assert ground(office) == "rgb(244, 246, 249)"
+    office.wait_for_timeout(100)
+    assert office.evaluate(MAP) != drawn  # the map is drawn again
+    dark(opened(browser, made, PHONE), "/masuk")
+
+
+def test_a_card_is_printed_light_without_its_forms_and_says_where_it_is_from(
+    server: tuple[World, Server], browser: Browser, tmp_path: Path
+) -> None:
+    world, made = server
+    uid = world.personalised()[0]
+    given = world.client("operator1").post("/handovers", {"to": str(world.organisation_of(OFFICE)), "cards": [uid]}).json
+    world.client(OFFICE).post(f"/handovers/{given['id']}/receive")
+    page = signed_in(browser, made, world, OFFICE, DESK)
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"/kartu/{uid}")
+    assert page.is_visible("text=Laporkan kondisi kartu")
+    paper = page.pdf(format="A4", prefer_css_page_size=True)
+    text = text_of(paper, tmp_path)
+    assert f"Dicetak dari {world.settings.public_url}/kartu/{uid}" in text
+    assert [hidden for hidden in ("Laporkan", "Apa yang terjadi", "Keluar", "Beranda", "Verifikasi manifest") if hidden in text] == []
+    assert "Diterima" in text
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')") == "#17212b"

@@ -79,7 +79,7 @@ def test_errors_are_shown_beside_their_fields_and_the_input_is_kept(world: World
         assert f'value="{kept}"' in body, kept
     assert 'href="#f-method"' in body
     assert 'href="#f-witnesses.1.id_number"' in body
-    assert "Pilih kembali fotonya" in body
+    assert 'name="kept.photos"' in body
     none = holder.send(path, **typed(world))
     assert 'href="#f-photos"' in none.get_data(as_text=True)
     assert none.status_code == 422

@@ -18,6 +18,7 @@ from sifilma.personalisation import batch
 from tests.accounts.known_people import further_account
 from tests.documents.files import table_lines
 from tests.support.counting import Counted, counted
+from tests.support.visitor import value_of
 from tests.support.world import Client, World, letter, new_uid
 
 LETTER = {"letter_number": "470/12/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan kartu SAM"}
@@ -42,7 +43,11 @@ class Person:
 
     def send(self, path: str, **fields: Any) -> Any:
         data = {name: (io.BytesIO(value[1]), value[0]) if isinstance(value, tuple) else value for name, value in fields.items()}
-        return self.browser.post(path, data=data, headers=self.headers)
+        return self.browser.post(path, data={"sure": "yes"} | data, headers=self.headers)
+
+    def insist(self, path: str, **fields: Any) -> Any:
+        """Send a form that is asked about because of its warnings, and send it again as it is."""
+        return self.send(path, **fields, confirmed_warnings=value_of(self.send(path, **fields), "confirmed_warnings"))
 
 
 def body(answer: Any) -> str:
@@ -78,7 +83,7 @@ def test_an_office_drafts_corrects_and_submits(sqlite_world: World) -> None:
     request = request_of(office.send("/personalisasi/baru", **LETTER, function="RW", quantity="3", letter=pdf()))
     assert 'value="470/12/Dukcapil"' in office.text(f"/personalisasi/{request}/ubah")
     mended = LETTER | {"letter_number": "Tanpa pola"}
-    request_of(office.send(f"/personalisasi/{request}/ubah", **mended, function="RW", quantity="4"))
+    request_of(office.insist(f"/personalisasi/{request}/ubah", **mended, function="RW", quantity="4"))
     shown = office.text(f"/personalisasi/{request}")
     assert "400.8.1.2/6753/Dukcapil" in shown  # an unusual number gives a warning and is accepted
     assert request_of(office.send(f"/personalisasi/{request}/ajukan", note="")) == request
@@ -261,7 +266,7 @@ def test_results_are_entered_by_form_in_parts(world: World) -> None:
     assert '<progress id="maju" max="3" value="1">' in shown
     assert operator.text(f"/personalisasi/{request}/hasil").count('name="sam_uid"') == 2
     failed = {"sam_uid": [uids[1], uids[2]], "outcome": ["failed", "personalised"], "hardware_number": ["", ""], "kcv": ["", ""]}
-    assert operator.send(f"/personalisasi/{request}/hasil", **failed).status_code == 303
+    assert operator.insist(f"/personalisasi/{request}/hasil", **failed).status_code == 303
     last = {"sam_uid": uids[3], "outcome": "personalised", "hardware_number": "", "kcv": ""}
     assert operator.send(f"/personalisasi/{request}/hasil", **last).status_code == 303
     assert world.client("operator1").get(f"/personalisation-requests/{request}").json["state"] == "completed"
@@ -273,10 +278,10 @@ def test_wrong_results_are_named_by_row_and_the_input_is_kept(world: World) -> N
     fields = {"sam_uid": ["", uid, "123"], "outcome": ["personalised"] * 3, "hardware_number": ["", "", ""], "kcv": ["", "", ""]}
     answer = operator.send(f"/personalisasi/{request}/hasil", **fields)
     assert answer.status_code == 422
-    assert "<td>3</td><td>UID kartu SAM</td>" in body(answer)
+    assert '<td><a href="#f-sam_uid-3">3</a></td>' in body(answer)
     assert f'value="{uid}"' in body(answer)
     wrong_key = operator.send(f"/personalisasi/{request}/hasil", **fields | {"sam_uid": ["", uid, ""], "kcv": ["", "000000", ""]})
-    assert "<td>2</td><td>Nilai uji kunci (KCV)</td>" in body(wrong_key)
+    assert '<td><a href="#f-kcv-2">2</a></td>' in body(wrong_key)
     empty = operator.send(f"/personalisasi/{request}/hasil", **fields | {"sam_uid": ["", "", ""]})
     assert empty.status_code == 422
     assert world.sql("SELECT COUNT(*) FROM card")[0][0] == 0

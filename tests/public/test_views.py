@@ -22,7 +22,7 @@ from sifilma.web.navigation import ENTRIES
 from tests.support import transparency_log
 from tests.support.databases import Cluster
 from tests.support.softhsm import SoftHSM
-from tests.support.visitor import Visitor
+from tests.support.visitor import Visitor, landed
 from tests.support.world import World
 
 PAGES = {
@@ -101,12 +101,31 @@ def test_a_guide_leads_its_reader_only_to_pages_they_may_open(sqlite_world: Worl
         assert ('class="btn btn-outline-primary" href="/pengguna"' in page) is links, user
 
 
-def test_visitors_begin_at_the_sign_in_with_links_to_the_public_pages(sqlite_world: World) -> None:
+def test_visitors_begin_at_the_public_home_with_links_to_the_other_pages_and_the_sign_in(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world)
-    assert visitor.get("/").location == "/masuk"
-    page = visitor.get("/masuk").get_data(as_text=True)
-    for path in ("/beranda", "/tentang", "/alur", "/bantuan", "/kontak", "/status"):
+    response = visitor.get("/")
+    assert (response.status_code, PAGES["/beranda"][0] in visitor.seen) == (200, True)
+    page = response.get_data(as_text=True)
+    assert '<a href="/beranda" aria-current="page">' in page
+    for path in ("/tentang", "/alur", "/bantuan", "/kontak", "/status"):
         assert f'<a href="{path}"' in page
+    assert '<a class="btn btn-primary" href="/masuk">' in page
+    refused = visitor.client.get("/", headers={"Accept": "application/json"})  # a program is told that it has no session
+    assert (refused.status_code, refused.mimetype) == (401, "application/problem+json")
+
+
+def test_whoever_is_signed_in_keeps_their_frame_on_public_pages(world: World) -> None:
+    signed_in, ended = Visitor(world, "magetan.kepala"), Visitor(world, "magetan.staf")
+    ended.send("/keluar")
+    for path in (*PAGES, "/verifikasi", "/api/v1/docs"):
+        page = signed_in.get(path).get_data(as_text=True)
+        assert 'id="sisi"' in page, path
+        assert page.count(f'name="csrf_token" value="{signed_in.csrf}"') >= 2, path
+        assert 'href="/masuk"' not in page, path
+        assert 'id="sisi"' not in ended.get(path).get_data(as_text=True), path
+    assert signed_in.send("/verifikasi").status_code == 422
+    assert "Profil dan sesi" in signed_in.seen
+    assert landed(signed_in.send("/keluar")) == "/masuk"  # by the button of such a page
 
 
 def test_the_diagrams_have_descriptions_in_words(sqlite_world: World) -> None:
@@ -116,10 +135,12 @@ def test_the_diagrams_have_descriptions_in_words(sqlite_world: World) -> None:
     assert "style=" not in page
 
 
-def test_the_contact_page_shows_the_settings(sqlite_world: World) -> None:
+def test_the_contact_page_shows_the_settings_and_says_in_plain_words_what_is_not_announced(sqlite_world: World) -> None:
     visitor = Visitor(sqlite_world)
     page = visitor.get("/kontak").get_data(as_text=True)
-    assert re.findall(r"SIFILMA_CONTACT_\w+", page) == ["SIFILMA_CONTACT_EMAIL", "SIFILMA_CONTACT_PHONE", "SIFILMA_CONTACT_HOURS"]
+    assert visitor.seen.count("Belum diumumkan.") == 3
+    assert "tanyakan kepada kepala instansi Anda" in visitor.seen
+    assert "SIFILMA_" not in page
     assert "mailto:" not in page
     assert "tel:" not in page
     sqlite_world.configure(contact_email="layanan@example.go.id", contact_phone="021 000", contact_hours="Senin-Jumat")
@@ -127,7 +148,8 @@ def test_the_contact_page_shows_the_settings(sqlite_world: World) -> None:
     assert 'href="mailto:layanan@example.go.id"' in page
     assert 'href="tel:021000"' in page
     assert "Senin-Jumat" in page
-    assert "SIFILMA_CONTACT" not in page
+    assert "Belum diumumkan" not in page
+    assert "tanyakan kepada kepala instansi" not in page
 
 
 def test_only_listed_pictures_are_served_and_they_are_small(sqlite_world: World) -> None:
@@ -179,11 +201,12 @@ def test_the_status_soon_reports_that_the_hsm_is_away(sqlite_url: str, tmp_path:
 def test_a_frozen_database_delays_the_status_only_briefly(postgresql_world: World, pg_cluster: Cluster) -> None:
     transparency_log.sequence(postgresql_world)
     visitor = Visitor(postgresql_world)
+    signed_in = Visitor(postgresql_world, "magetan.kepala")
     assert states(visitor) == ["Berfungsi"] * 6
     with pg_cluster.frozen():
-        for _ in range(3):
+        for reader in (visitor, visitor, visitor, signed_in):
             # The clock comes last: where its look at the database ends in time, what the process knows itself is told.
-            assert states(visitor)[:5] == ["Tidak tersedia", "Berfungsi"] * 2 + ["Tidak tersedia"]
+            assert states(reader)[:5] == ["Tidak tersedia", "Berfungsi"] * 2 + ["Tidak tersedia"]
         assert "Masuk dan semua pekerjaan menunggu" in visitor.seen
     # away until the broken connections of the pool are replaced
     until = time.monotonic() + 15

@@ -16,6 +16,22 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0028(connection: Connection) -> None:
+    """Undo 0029 on a database without triggers: what people typed is not kept."""
+    for table in ("kept_form", "kept_file", "sent_form"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    connection.execute(text("DROP INDEX ix_login_session_csrf"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0028'"))
+
+
+def back_to_0027(connection: Connection) -> None:
+    """Undo 0028 as well: keys of letters are numbers in lower case without white space."""
+    back_to_0028(connection)
+    for table in ("personalisation_request", "activation_request"):
+        connection.execute(text(f"UPDATE {table} SET letter_key = lower(replace(letter_number, ' ', ''))"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0027'"))
+
+
 INDEXES_OF_0026 = (
     "ix_personalisation_request_letter_key_id",
     "ix_activation_request_letter_key_id",
@@ -25,7 +41,8 @@ INDEXES_OF_0026 = (
 
 
 def back_to_0026(connection: Connection) -> None:
-    """Undo 0027 on a database without triggers: failed requests are not stored."""
+    """Undo 0027 as well: failed requests are not stored."""
+    back_to_0027(connection)
     connection.execute(text("DROP TABLE failed_request"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0026'"))
 

@@ -60,6 +60,7 @@ def test_a_form_without_a_fresh_code_asks_for_it_and_keeps_every_field(made: Wor
     assert "Konfirmasi dengan kode sekali pakai" in visitor.seen
     assert hidden(response) == [
         ("csrf_token", visitor.csrf),
+        ("sure", "yes"),
         ("note", TYPED["note"]),
         ("choice", "a"),
         ("choice", "b"),
@@ -100,7 +101,7 @@ def test_a_wrong_code_shows_the_page_again_with_every_field_but_the_code(made: W
     response = visitor.send(PATH, **TYPED, otp_code="000000")
     assert response.status_code == 403
     assert "Kode salah atau sudah digunakan." in visitor.seen
-    assert [name for name, _ in hidden(response)] == ["csrf_token", "note", "choice", "choice", "name"]
+    assert [name for name, _ in hidden(response)] == ["csrf_token", "sure", "note", "choice", "choice", "name"]
     assert "000000" not in response.get_data(as_text=True)
     assert visitor.cookie == before
     fields: dict[str, list[str]] = {}
@@ -150,9 +151,11 @@ def test_a_user_without_permission_is_refused_before_the_code_is_checked(made: W
     assert made.sql("SELECT totp_last_step FROM user_account WHERE username = 'magetan.staf'") == [(0,)]
 
 
-def test_a_form_with_a_file_says_that_the_file_must_be_chosen_again(made: World) -> None:
+def test_a_form_keeps_its_file_while_the_code_is_asked_for(made: World) -> None:
     visitor = Visitor(made, USER, fresh=False)
     response = visitor.send(PATH, letter=(io.BytesIO(b"%PDF-"), "surat.pdf"), **TYPED)
     assert response.status_code == 403
-    assert "Berkas harus dipilih kembali" in visitor.seen
-    assert 'enctype="multipart/form-data"' in response.get_data(as_text=True)
+    assert "surat.pdf" in visitor.seen
+    kept = dict(hidden(response))["kept.letter"]
+    assert visitor.send(PATH, **TYPED | {"kept.letter": kept}, otp_code=made.code(USER)).status_code == 303
+    assert made.sql("SELECT COUNT(*) FROM kept_file") == [(0,)]

@@ -28,13 +28,13 @@ def test_a_user_signs_in_reads_a_page_and_signs_out(world: World) -> None:
     assert "Beranda" in visitor.seen
     assert visitor.send("/keluar").location == "/masuk"
     visitor.client.set_cookie("sifilma_session", before)
-    assert visitor.get("/").location == "/masuk"  # the session has also ended on the server
+    assert visitor.get("/profil").location == "/masuk"  # the session has also ended on the server
 
 
 def test_the_sign_in_leads_back_to_the_requested_page(world: World) -> None:
     visitor = Visitor(world)
     for asked, back in (("/kartu?state=active", "/kartu?state=active"), ("/", "/")):
-        assert visitor.get(asked).location == "/masuk"
+        assert visitor.get(asked).location == ("/masuk" if asked != "/" else None)
         visitor.send("/masuk", username="magetan.kepala", password=PASSWORD)
         assert visitor.send("/masuk/kode", code=world.code("magetan.kepala")).location == back
         visitor.send("/keluar", csrf_token=value_of(visitor.get("/profil"), "csrf_token"))
@@ -97,7 +97,7 @@ def test_a_new_password_ends_the_other_sessions(world: World) -> None:
     assert (response.status_code, response.location) == (303, "/profil?selesai=password")
     here.get(response.location)
     assert "Kata sandi Anda telah diubah." in here.seen
-    assert elsewhere.get("/").location == "/masuk"
+    assert elsewhere.get("/profil").location == "/masuk"
     assert Visitor(world).send("/masuk", username="magetan.kepala", password=PASSWORD).status_code == 401
     assert Visitor(world).send("/masuk", username="magetan.kepala", password=NEW).status_code == 303
 
@@ -139,5 +139,15 @@ def test_a_user_ends_only_their_own_sessions_from_the_list(world: World) -> None
     assert [stranger.send(f"/sesi/{one}/akhiri").status_code for one in ids] == [404, 404]
     answers = [here.send(f"/sesi/{one}/akhiri").location for one in ids]  # newest first: the other session, then the own one
     assert answers == ["/profil?selesai=ended", "/masuk"]
-    assert there.get("/").location == "/masuk"
-    assert here.get("/").location == "/masuk"
+    assert there.get("/profil").location == "/masuk"
+    assert here.get("/profil").location == "/masuk"
+
+
+def test_whoever_lost_the_password_is_told_the_way_without_a_word_about_accounts(sqlite_world: World) -> None:
+    visitor = Visitor(sqlite_world)
+    assert '<a href="/masuk/lupa">Lupa kata sandi?</a>' in visitor.get("/masuk").get_data(as_text=True)
+    page = visitor.get("/masuk/lupa").get_data(as_text=True)
+    assert "Beri tahu kepala instansi Anda" in visitor.seen
+    assert "<input" not in page.partition("<main")[2]  # it asks nobody who they are
+    assert "Laporkan untuk rekan" not in page
+    assert 'href="/pengguna">' in Visitor(sqlite_world, "magetan.kepala").get("/masuk/lupa").get_data(as_text=True)

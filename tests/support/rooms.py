@@ -26,7 +26,7 @@ MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
     "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "destruction", "handover", "identity", "jobs",
-    "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "kept_forms", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -133,7 +133,7 @@ LIBRARIES = {
     "demo": "accounts checks facts people play sample_files scenes stage",
     # a kind of document, or what is done with it
     "documents": (
-        "file_views forms indonesian issued_papers letterhead list_views lists models numbering pdf_actions pdf_child "
+        "file_views forms indonesian issued_papers label_sheets letterhead list_views lists models numbering pdf_actions pdf_child "
         "photo_child reader_child reader_refusals reading rendering responses service store uploads tables/answer tables/cells "
         "tables/columns tables/csv_child tables/headings tables/lookups tables/rows tables/sheets tables/templates "
         "tables/workbook tables/writing tables/xlsx_child"
@@ -146,7 +146,7 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared rates schemas sealing seals text triggers unit_of_work "
+        "outages paging prepared rates repeats schemas sealing seals text triggers unit_of_work "
         "timekeeping/moments timekeeping/stops timekeeping/watch"
     ),
     # the outbox, and each way out of it
@@ -162,8 +162,8 @@ LIBRARIES = {
     "schema": "migrate tables",
     # a part of every request or page
     "web": (
-        "application assets body_limits characters command errors forms headers health languages links metrics navigation operations pages "
-        "requests states streams texts time_health"
+        "application assets body_limits characters command confirmation errors field_names forms headers health kept kept_views languages "
+        "links metrics navigation operations pages requests states streams texts time_health"
     ),
 }
 

@@ -37,8 +37,17 @@ class Visitor:
         return self._answer("GET", path, query_string=query or None)
 
     def send(self, path: str, /, **fields: Any) -> TestResponse:
-        """Send a form with the CSRF token of the session. A list becomes many fields of one name, `(stream, name)` a file."""
-        return self._answer("POST", path, data={"csrf_token": self.csrf} | fields)
+        """Send a form with the CSRF token of the session. A list becomes many fields of one name, `(stream, name)` a file.
+
+        Questions before acts that cannot be undone count as answered, unless `sure` is given as empty.
+        """
+        return self._answer("POST", path, data={"csrf_token": self.csrf, "sure": "yes"} | fields)
+
+    def insist(self, path: str, /, **fields: Any) -> TestResponse:
+        """Send a form that is asked about because of its warnings, and send it again as it is. It has no files."""
+        asked = self.send(path, **fields)
+        assert "confirmed_warnings" in asked.get_data(as_text=True), (asked.status_code, self.seen)
+        return self.send(path, **fields, confirmed_warnings=value_of(asked, "confirmed_warnings"))
 
     def text(self, path: str, /, **query: str) -> str:
         """Request a page that must answer 200, and return its words."""

@@ -37,7 +37,7 @@ def test_the_input_is_kept_and_each_wrong_field_is_explained(house: World) -> No
     assert value_of(response, "pcid") == typed["pcid"]
     assert "2 hal harus diperbaiki" in visitor.seen
     assert "PCID terdiri atas 32 karakter heksadesimal" in visitor.seen
-    assert "Paling banyak" in visitor.seen
+    assert "SAM Perso memuat paling banyak 16 karakter." in visitor.seen
     page = response.get_data(as_text=True)
     assert '<a href="#f-pcid">' in page
     assert 'id="e-pcid"' in page
@@ -63,7 +63,7 @@ def test_a_refusal_of_the_service_is_shown_at_its_field(house: World) -> None:
     visitor = Visitor(house, "magetan.kepala")
     response = visitor.send("/unit/daftar", hardware_number=number, model="LEN-ENC-1", function="RW")
     assert response.status_code == 422
-    assert f"{number} sudah terdaftar, atau disebut dua kali." in visitor.seen
+    assert f"{number} sudah terdaftar." in visitor.seen
     assert house.sql("SELECT count(*) FROM unit WHERE hardware_number = :number", number=number) == [(1,)]
 
 

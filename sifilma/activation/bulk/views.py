@@ -29,7 +29,8 @@ blueprint = Blueprint("bulk_pages", __name__, url_prefix="/aktivasi/berkas", tem
 @operation("activation_request.submit")
 def form() -> Response:
     """Show the sheet and the upload. It needs only the permission to request activations; the upload needs a fresh code."""
-    return _form(Form(request.args))
+    form = Form.begun()
+    return _form(form if form.values else Form(request.args))
 
 
 @blueprint.post("")

@@ -34,7 +34,7 @@ def form() -> Response:
     """
     ctx, before = context(), request.args.get("dari", type=UUID)
     start = place_form.same_place(ctx, before) if before else place_form.start(ctx)
-    return _form(Form.of(sam_uid=request.args.get("uid"), **start))
+    return _form(Form.begun(sam_uid=request.args.get("uid"), **start))
 
 
 @blueprint.post("/isi")

@@ -22,8 +22,10 @@ from sifilma.documents.responses import attachment
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.actor import Role
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -91,7 +93,7 @@ def proposals() -> Response:
 @operation("manifest.view")
 def show(manifest_id: UUID) -> Response:
     """Show the metadata of a manifest, never its body."""
-    return _page(manifest_id, Form())
+    return _page(manifest_id, Form.begun())
 
 
 @blueprint.post("/<uuid:manifest_id>/unduh")
@@ -116,8 +118,21 @@ def propose(manifest_id: UUID) -> AnyResponse:
     return _page(manifest_id, form)
 
 
+def _named(ctx: Context, manifest_id: UUID) -> str:
+    found = shown(ctx, [queries.get_manifest(ctx, manifest_id)], resources().settings.public_url)[0].of
+    return f"{found.sam_uid} · {found.seq}"
+
+
+DECIDE = Question(
+    _("Decide on the proposal"),
+    _("If it is executed, the manifest is revoked for good, and readers refuse it. If it is rejected, the proposal ends here."),
+    _named,
+    "manifest_pages.show",
+)
+
+
 @blueprint.post("/<uuid:manifest_id>/putusan")
-@operation("manifest.revoke", reads_first=True)
+@operation("manifest.revoke", reads_first=True, question=DECIDE)
 def decide(manifest_id: UUID) -> AnyResponse:
     """Execute or reject the proposal. A fresh code is required here, since the permission table asks none of an operator."""
     require_fresh(g.actor, resources().settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,15 +26,16 @@ from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key, require_past
+from sifilma.approvals.letters import LETTER_KNOWN, letter_faults, letter_key, refuse_letter
 from sifilma.approvals.service import Operations, Requests, Submissions
 from sifilma.cards.models import Card
 from sifilma.cards.service import by_uids
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
+from sifilma.documents.uploads import inspect_pdf
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.errors import Conflict, Faults, Invalid
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Text, say
@@ -50,9 +51,7 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
 
     Raise Invalid that names what is missing or wrong, and Conflict (`letter-known`) if another request has this letter.
     """
-    if letter is None:
-        raise Invalid.field("letter", "The letter (PDF) is missing.")
-    request = ActivationRequest(id=uuid7(), organisation_id=ctx.actor.organisation_id, redeemed=0, created_at=ctx.now)
+    request = _blank(ctx)
     _fill(ctx, store, request, data, letter)
     act = WAY.act(ctx, request, "draft", kind=request.kind, machines=request.machines)
     ACTIVATION_REQUEST.born(request, State.DRAFT, act)
@@ -60,6 +59,10 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
     ctx.session.flush()
     ctx.session.refresh(request)
     return request
+
+
+def _blank(ctx: Context) -> ActivationRequest:
+    return ActivationRequest(id=uuid7(), organisation_id=ctx.actor.organisation_id, redeemed=0, created_at=ctx.now)
 
 
 def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationRequestIn, letter: Upload | None) -> ActivationRequest:
@@ -77,27 +80,54 @@ def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationReque
     return request
 
 
-def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: ActivationRequestIn, letter: Upload | None) -> None:
-    count = len(data.cards)
-    if data.machines != count:
-        told = say(
-            "%(machines)s machines, but %(cards)s cards: each machine takes one card.", machines=data.machines, cards=len(data.cards)
-        )
-        raise Invalid.field("machines", told)
-    require_past(ctx.now, data.letter_date)
+def faults(ctx: Context, given: Mapping[str, Any], letter: Upload | None, request: ActivationRequest | None = None) -> Faults:
+    """Return what is wrong with a request of which not all fields could be read: with those that could, and with its letter.
+
+    `request` is the one that is edited.
+    """
+    found, _, known = _check(ctx, request or _blank(ctx), given, letter)
+    if known:
+        found.add("letter_number", LETTER_KNOWN)
+    with found.taking():
+        if letter:
+            inspect_pdf(letter.data, "letter")
+    return found
+
+
+def _check(ctx: Context, request: ActivationRequest, given: Mapping[str, Any], letter: Upload | None) -> tuple[Faults, list[Card], bool]:
+    """Check the values that are given. Return what is wrong, the cards, and whether an open request has the letter. Nothing changes."""
+    found = Faults()
+    if letter is None and request.letter_document_id is None:
+        found.add("letter", say("The letter (PDF) is missing."))
+    machines, cards = given.get("machines"), given.get("cards")
+    if machines is not None and cards is not None and machines != len(cards):
+        told = say("%(machines)s machines, but %(cards)s cards: each machine takes one card.", machines=machines, cards=len(cards))
+        found.add("machines", told)
+    found += letter_faults(ctx.now, given)
+    chosen: list[Card] = []
     with ctx.session.no_autoflush:
-        cards = _cards(ctx, request, data)
-        _require_new_letter(ctx, request, data)
-        if data.personalisation_request:
-            _require_own_batch(ctx, data.personalisation_request)
+        with found.taking():
+            if cards is not None and given.get("kind"):
+                chosen = _cards(ctx, request, RequestKind(given["kind"]), list(cards))
+        known = _is_letter_known(ctx, request, given)
+        with found.taking():
+            if given.get("personalisation_request"):
+                _require_own_batch(ctx, given["personalisation_request"])
+    return found, chosen, known
+
+
+def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: ActivationRequestIn, letter: Upload | None) -> None:
+    found, cards, known = _check(ctx, request, dict(data), letter)
+    document_id = request.letter_document_id
+    with ctx.session.no_autoflush, found.taking():
+        document_id = keep_pdf(ctx, store, letter, DocumentKind.LETTER, "letter").id if letter else document_id
+    refuse_letter(found, known)
     request.kind, request.function = data.kind, cards[0].function
     request.required_approvals = 2 if request.function == "RW" else 1
     request.machines, request.notes = data.machines, data.notes
     request.personalisation_request_id = data.personalisation_request
     request.letter_number, request.letter_key = data.letter_number, letter_key(data.letter_number)
-    request.letter_date, request.subject = data.letter_date, data.subject
-    if letter:
-        request.letter_document_id = keep_pdf(ctx, store, letter, DocumentKind.LETTER, "letter").id
+    request.letter_date, request.subject, request.letter_document_id = data.letter_date, data.subject, document_id
     request.cards.clear()
     # The old rows are deleted first: the new ones may have the same keys.
     if request in ctx.session:
@@ -105,22 +135,23 @@ def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: Acti
     request.cards.extend(ActivationRequestCard(card_id=card.id, position=position) for position, card in enumerate(cards, start=1))
 
 
-def _cards(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) -> list[Card]:
+def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: list[str]) -> list[Card]:
     """Return the named cards.
 
     Raise Invalid unless the organisation holds them all, in the state the kind needs, of one function, and in no other open request.
     """
-    ready = READY[RequestKind(data.kind)]
-    cards = list(by_uids(ctx, list(data.cards), Card.holder_id == ctx.actor.organisation_id, Card.state == ready).values())
+    cards = list(by_uids(ctx, uids, Card.holder_id == ctx.actor.organisation_id, Card.state == READY[kind]).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
     named = Card.id.in_([card.id for card in cards])
     # Without these locks two concurrent drafts would not see each other. The order of ids keeps them from a deadlock.
     ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())
-    taken = sorted(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
-    if taken:
-        errors = [{"field": "cards", "message": say("%(uid)s is in another open request.", uid=uid)} for uid in taken]
-        raise Invalid("Some cards are in another open request.", errors=errors)
+    taken = set(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
+    found = Faults()
+    for number, uid in enumerate(uids, start=1):
+        if uid in taken:
+            found.add("cards", say("%(uid)s is in another open request.", uid=uid), item=number)
+    found.refuse("Some cards are in another open request.")
     return cards
 
 
@@ -133,16 +164,18 @@ def busy_cards_query(besides: UUID | None) -> Select[UUID]:
     return query.where(ActivationRequest.id != besides) if besides else query
 
 
-def _require_new_letter(ctx: Context, request: ActivationRequest, data: ActivationRequestIn) -> None:
+def _is_letter_known(ctx: Context, request: ActivationRequest, given: Mapping[str, Any]) -> bool:
+    number, day = given.get("letter_number"), given.get("letter_date")
+    if not number or day is None:
+        return False
     same = select(ActivationRequest.id).where(
         ActivationRequest.organisation_id == ctx.actor.organisation_id,
-        ActivationRequest.letter_key == letter_key(data.letter_number),
-        ActivationRequest.letter_date == data.letter_date,
+        ActivationRequest.letter_key == letter_key(number),
+        ActivationRequest.letter_date == day,
         ActivationRequest.id != request.id,
         ActivationRequest.state.not_in(("rejected", "cancelled")),
     )
-    if ctx.session.scalar(same):
-        raise Conflict("There is a request with this letter (number and date) already.", type="letter-known")
+    return ctx.session.scalar(same) is not None
 
 
 def _require_own_batch(ctx: Context, request_id: UUID) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -23,16 +22,18 @@ from sifilma.approvals.decision_views import Decision, add_decisions, bound, not
 from sifilma.approvals.file_access import hand_out
 from sifilma.approvals.forms import letter_day, submits, wanted
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import number_warning
+from sifilma.approvals.letters import letter_warnings
 from sifilma.approvals.service import given, offered
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.documents.service import Upload
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import day, seen
@@ -83,6 +84,9 @@ def new() -> Response:
 
     Chosen are the cards named there, those that a BAST brought (`bast`), or all whose manifest ends soon (`semua`).
     """
+    form = Form.begun()
+    if form.values:
+        return _form(form)
     chosen = request.args.get("jenis")
     wanted = chosen if chosen in KINDS else "new"
     form = Form.of(kind=wanted, letter_date=letter_day(context()), subject=SUBJECTS[wanted])
@@ -96,8 +100,8 @@ def draft() -> AnyResponse:
     """Save a draft with its letter."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        made = service.draft(ctx, resources().files, _sent(form), upload("letter"))
-        return _saved(ctx, form, made)
+        given = upload("letter")
+        return _saved(ctx, form, service.draft(ctx, resources().files, _sent(form, given), given))
     return _form(form)
 
 
@@ -106,11 +110,16 @@ def draft() -> AnyResponse:
 def edit_form(request_id: UUID) -> Response:
     """Show the form of a draft or a returned request."""
     found = REQUESTS.get_own(context(), request_id)
-    form = Form.of(
-        letter_number=found.letter_number, letter_date=found.letter_date, subject=found.subject, notes=found.notes, kind=found.kind
-    )
+    form = Form.begun()
+    return _form(form if form.values else _stored(found), found)
+
+
+def _stored(found: ActivationRequest) -> Form:
+    """Return the form filled in with what is stored."""
+    names = ("letter_number", "letter_date", "subject", "notes", "kind", "revision")
+    form = Form.of(**{name: getattr(found, name) for name in names})
     form.values.setlist("cards", [one.card.uid for one in requested_cards(context(), found)])
-    return _form(form, found)
+    return form
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -120,8 +129,9 @@ def edit(request_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     found = REQUESTS.get_own(ctx, request_id)
     with form.attempt(ctx):
-        data = _sent(form, personalisation_request=found.personalisation_request_id)
-        return _saved(ctx, form, service.edit(ctx, resources().files, request_id, data, upload("letter")))
+        form.stand_on(_stored(found))
+        given = upload("letter")
+        return _saved(ctx, form, service.edit(ctx, resources().files, request_id, _sent(form, given, found), given))
     return _form(form, REQUESTS.get_own(ctx, request_id))
 
 
@@ -129,7 +139,7 @@ def edit(request_id: UUID) -> AnyResponse:
 @operation("activation_request.view")
 def show(request_id: UUID) -> Response:
     """Show a request beside its letter, with what can be done now."""
-    return _page(request_id, Form())
+    return _page(request_id, Form.begun())
 
 
 @blueprint.get("/<uuid:request_id>/surat")
@@ -153,8 +163,16 @@ def reveal(request_id: UUID) -> Response:
     return _page(request_id, form)
 
 
+REISSUE = Question(
+    _("Issue a new token"),
+    _("The former token of the card opens nothing any more, whoever has it."),
+    lambda _ctx, uid: str(uid),
+    "activation_pages.show",
+)
+
+
 @blueprint.post("/<uuid:request_id>/token/<string:uid>")
-@operation("token.reveal", reads_first=True, idempotent=False)
+@operation("token.reveal", reads_first=True, idempotent=False, question=REISSUE)
 def reissue(request_id: UUID, uid: str) -> Response:
     """Issue one card's token anew. The old one is cancelled."""
     ctx, form = context(), Form()
@@ -164,17 +182,19 @@ def reissue(request_id: UUID, uid: str) -> Response:
     return _page(request_id, form)
 
 
-def _sent(form: Form, **more: Any) -> ActivationRequestIn:
+def _sent(form: Form, letter: Upload | None, found: ActivationRequest | None = None) -> ActivationRequestIn:
     """Return the request as typed. `machines` is the number of cards chosen."""
-    typed = [line.strip() for line in form.get("more").splitlines() if line.strip()]
-    cards = list(dict.fromkeys(form.values.getlist("cards") + typed))
-    return form.model(ActivationRequestIn, cards=cards, machines=max(1, len(cards)), **more)
+    cards = form.listed("cards", "cards", "more")
+    more = {"personalisation_request": found.personalisation_request_id} if found else {}
+    also = lambda known: service.faults(context(), known, letter, found)  # noqa: E731
+    return form.model(ActivationRequestIn, also, cards=cards, machines=max(1, len(cards)), **more)
 
 
 def _saved(ctx: Context, form: Form, saved: ActivationRequest) -> AnyResponse:
-    """Return to the page of a saved request. It is submitted too if the form says so and nothing must be looked at before."""
-    warnings = [*filter(None, [number_warning(saved.letter_number)]), *ctx.warnings]
-    submitted = submits(ctx, form, Operation.ACTIVATION_SUBMIT, warnings)
+    """Return to the page of a saved request, which is submitted too if the form says so. Warnings are asked about before."""
+    ctx.warn(letter_warnings(ctx.now, saved.letter_number, saved.letter_date))
+    form.settle(ctx)
+    submitted = submits(ctx, form, Operation.ACTIVATION_SUBMIT)
     if submitted:
         REQUESTS.submit(ctx, saved.id)
     return seen("activation_pages.show", "submitted" if submitted else "saved", request_id=saved.id)
@@ -202,7 +222,7 @@ def _page(request_id: UUID, form: Form) -> Response:
         decides=offered(ctx, REQUESTS, found),
         objection=WAY.objection(ctx, found),
         steps=timeline(ctx, ACTIVATION_REQUEST.kind, found.id),
-        warning=number_warning(found.letter_number),
+        looked_at=letter_warnings(ctx.now, found.letter_number, found.letter_date),
     )
 
 
@@ -223,6 +243,23 @@ def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:
     service.approve(ctx, resources().settings, resources().hsm, request_id, digest, note)
 
 
+def _named(ctx: Context, request_id: UUID) -> str:
+    found = get_request(ctx, request_id)
+    return f"{found.letter_number} · {found.organisation.name}"
+
+
+REJECT = Question(
+    _("Reject the request for good"),
+    _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
+    _named,
+    "activation_pages.show",
+)
+CANCEL = Question(
+    _("Cancel the request"),
+    _("It ends here for good, and open tokens are cancelled. The letter may come in a new request."),
+    _named,
+    "activation_pages.show",
+)
 add_decisions(
     blueprint,
     "/<uuid:request_id>",
@@ -232,7 +269,7 @@ add_decisions(
     Decision("verifikasi", "activation_request.verify", noted(REQUESTS.verify), "verified"),
     Decision("kembalikan", "activation_request.return", remarked(REQUESTS.send_back, ActivationReturnIn), "returned"),
     Decision("setujui", "activation_request.approve", bound(_approve), "approved", reads_first=True),
-    Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected"),
-    Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled"),
+    Decision("tolak", "activation_request.approve", noted(REQUESTS.reject), "rejected", question=REJECT),
+    Decision("batalkan", "activation_request.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)

@@ -15,8 +15,10 @@ from sifilma.activation.review.pages import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
+from sifilma.kernel.context import Context
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
@@ -61,11 +63,23 @@ def index() -> Response:
 @operation("place.see")
 def show(activation_id: UUID) -> Response:
     """Show the stated place beside the one that was found."""
-    return _page(activation_id, Form())
+    return _page(activation_id, Form.begun())
+
+
+def _named(ctx: Context, activation_id: UUID) -> str:
+    return str(review.get_review(ctx, activation_id).address)
+
+
+DECIDE = Question(
+    _("Decide on the place"),
+    _("The decision stands for good. If the place is rejected, the manifest is to be revoked, and its office reads your note."),
+    _named,
+    "review_pages.show",
+)
 
 
 @blueprint.post("/<uuid:activation_id>/putusan")
-@operation("place.review")
+@operation("place.review", question=DECIDE)
 def decide(activation_id: UUID) -> AnyResponse:
     """Accept or reject the place."""
     ctx, form = context(), Form.sent()

@@ -82,14 +82,14 @@ def _seconds() -> int:
 
 
 @blueprint.get("/verifikasi")
-@operation("public")
+@operation("public", framed=True)
 def verification_page() -> Response:
     """Show the verification page. The QR code of a BAST or Berita Acara leads here too."""
     return _page(Form(), paper=issued_papers.look_up(context().session, request.args))
 
 
 @blueprint.post("/verifikasi")
-@operation("public", reads_first=True, idempotent=False)
+@operation("public", reads_first=True, idempotent=False, framed=True)
 def verification_form() -> Response:
     """Say what an uploaded file is: a manifest, a paper of ours, or unknown. The file is not stored."""
     file, form = request.files.get("file"), Form.sent()

@@ -14,6 +14,7 @@ from sifilma.documents.tables.sheets import RowError, Sheet
 from sifilma.documents.tables.templates import Filled, Lookup
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.repeats import repeats, same_as
 from sifilma.kernel.text import Wrong, say
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -91,8 +92,5 @@ class Table(Generic[Model]):
         return list(new.values())
 
     def _twice(self, rows: Mapping[int, Model]) -> Iterable[RowError]:
-        seen: set[Hashable] = set()
-        for number, row in rows.items():
-            if self.key(row) in seen:
-                yield RowError(number, self.name, "This is given twice.")
-            seen.add(self.key(row))
+        for number, first in repeats({number: self.key(row) for number, row in rows.items()}).items():
+            yield RowError(number, self.name, same_as(first))

@@ -3,10 +3,8 @@
 
 const { INDONESIA, baseMap, outliner } = (() => {
   const SHEETS = { outlines: { name: "p", size: 2, from: 7.5 }, villages: { name: "d", size: 0.5, from: 11.5 } };
-  const INK = {
-    sea: "#dfe9f0", coast: "#8ba0b1", home: "#f7f7f1", abroad: "#e6e6e1", regency: "#b4bcc4", province: "#7b8794",
-    provinces: ["600", 13, "#4d5a67"], regencies: ["500", 12, "#33414e"], districts: ["400", 11.5, "#4d5a67"], villages: ["400", 11, "#5c6874"],
-  };
+  const NAMES = { provinces: ["600", 13], regencies: ["500", 12], districts: ["400", 11.5], villages: ["400", 11] }; // weight, height
+  const THEME = window.matchMedia("screen and (prefers-color-scheme: dark)"); // what is printed is light
   const INDONESIA = [[-11.1, 94.9], [6.2, 141.1]];
 
   // Longitude and latitude as shares of the world in Mercator's projection, once for each sheet.
@@ -47,12 +45,14 @@ const { INDONESIA, baseMap, outliner } = (() => {
       map.createPane("base").style.zIndex = 250;
       this.canvas = L.DomUtil.create("canvas", "leaflet-zoom-hide", map.getPane("base"));
       map.on("moveend resize", this.draw, this);
+      THEME.addEventListener("change", (this.again = () => this.draw()));
       this.need("negara");
       this.draw();
     },
 
     onRemove(map) {
       map.off("moveend resize", this.draw, this);
+      THEME.removeEventListener("change", this.again);
       this.canvas.remove();
     },
 
@@ -89,6 +89,8 @@ const { INDONESIA, baseMap, outliner } = (() => {
       Object.assign(this.canvas.style, { width: `${size.x}px`, height: `${size.y}px` });
       const world = map.project([0, 0]).x * 2, origin = map.getPixelOrigin().add(corner);
       const view = { world, x: origin.x, y: origin.y, width: size.x, height: size.y, zoom: map.getZoom(), ink: this.canvas.getContext("2d") };
+      const theme = getComputedStyle(document.documentElement);
+      view.colour = (name) => theme.getPropertyValue(`--map-${name}`);
       view.ink.scale(dots, dots);
       view.ink.lineJoin = "round";
       const country = this.need("negara"), near = this.squares(SHEETS.outlines, map.getBounds().pad(0.25));
@@ -120,20 +122,20 @@ const { INDONESIA, baseMap, outliner } = (() => {
   function land(view, sheets) {
     const { ink } = view;
     for (const name of ["abroad", "home"]) {
-      ink.strokeStyle = INK.coast;
+      ink.strokeStyle = view.colour("coast");
       ink.lineWidth = 2;
       for (const sheet of sheets) {
         path(view, sheet[name], true);
         ink.stroke();
       }
-      ink.fillStyle = INK[name];
+      ink.fillStyle = view.colour(name);
       for (const sheet of sheets) {
         path(view, sheet[name], true);
         ink.fill("evenodd");
       }
     }
     for (const [name, width] of [["regency", view.zoom < 6 ? 0.4 : 0.9], ["province", 1.2]]) {
-      ink.strokeStyle = INK[name];
+      ink.strokeStyle = view.colour(name);
       ink.lineWidth = width;
       for (const sheet of sheets) {
         path(view, sheet[name], false);
@@ -147,13 +149,13 @@ const { INDONESIA, baseMap, outliner } = (() => {
     const taken = [], { zoom } = view;
     const degree = view.world / 360;
     const wide = (label, share) => (label.size / 1000) * degree * 2 * share;
-    if (country && zoom < 7) write(view, taken, INK.provinces, country.provinces.filter((one) => wide(one, 3) > longest(one.text) * 5), true);
+    if (country && zoom < 7) write(view, taken, "provinces", country.provinces.filter((one) => wide(one, 3) > longest(one.text) * 5), true);
     if (country && zoom >= 6 && zoom < 13) {
       const fitting = country.regencies.filter((one) => zoom >= 9 || wide(one, 1.6) > one.text.length * 5);
-      write(view, taken, INK.regencies, fitting.sort((one, other) => other.size - one.size), false);
+      write(view, taken, "regencies", fitting.sort((one, other) => other.size - one.size), false);
     }
-    if (zoom >= 9.5) write(view, taken, INK.districts, near.flatMap((sheet) => sheet.districts), false);
-    if (zoom >= SHEETS.villages.from) write(view, taken, INK.villages, villages.flatMap((sheet) => sheet.villages), false, true);
+    if (zoom >= 9.5) write(view, taken, "districts", near.flatMap((sheet) => sheet.districts), false);
+    if (zoom >= SHEETS.villages.from) write(view, taken, "villages", villages.flatMap((sheet) => sheet.villages), false, true);
   }
 
   // A name in two lines, parted at the space nearest to its middle.
@@ -163,13 +165,13 @@ const { INDONESIA, baseMap, outliner } = (() => {
   }
   const longest = (text) => Math.max(...broken(text).map((line) => line.length));
 
-  function write(view, taken, [weight, height, colour], names, capitals, dot) {
-    const { ink, world } = view;
+  function write(view, taken, level, names, capitals, dot) {
+    const { ink, world } = view, [weight, height] = NAMES[level];
     ink.font = `${weight} ${height}px "Inter Variable", Inter, system-ui, sans-serif`;
     ink.textAlign = "center";
     ink.textBaseline = "middle";
-    ink.fillStyle = colour;
-    ink.strokeStyle = "rgb(255 255 255 / 85%)";
+    ink.fillStyle = view.colour(level);
+    ink.strokeStyle = view.colour("halo");
     ink.lineWidth = 3;
     for (const { at, text } of names) {
       const x = at[0] * world - view.x, y = at[1] * world - view.y;
@@ -215,7 +217,7 @@ const { INDONESIA, baseMap, outliner } = (() => {
       const answer = await fetch(box.dataset.base.replace("NAMA", code)).catch(() => null);
       if (!answer?.ok || answer.redirected || shown !== code) return;
       drawn?.remove();
-      drawn = L.geoJSON(await answer.json(), { pane: "outline", interactive: false, style: { color: "#0d4c8c", weight: 2, fillColor: "#0d4c8c", fillOpacity: 0.07 } }).addTo(map);
+      drawn = L.geoJSON(await answer.json(), { pane: "outline", interactive: false, style: { color: "var(--map-outline)", weight: 2, fillColor: "var(--map-outline)", fillOpacity: 0.07 } }).addTo(map);
       if (look) map.fitBounds(drawn.getBounds(), { maxZoom: 13, animate: false });
     };
   }

@@ -11,7 +11,6 @@ const photos = (part, kept) => {
     for (const file of chosen) files.items.add(file);
     field.files = files.files;
     part.querySelector("[data-too-large]").hidden = chosen.reduce((sum, file) => sum + file.size, 0) <= Number(list.dataset.limit);
-    part.querySelector("[data-again]")?.remove();
   };
   const show = (file) => {
     const item = list.appendChild(document.createElement("li"));

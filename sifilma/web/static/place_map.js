@@ -7,13 +7,13 @@ if (place && window.L) {
   const position = [read("latitude"), read("longitude")];
   const map = baseMap(place, { zoomIn: place.dataset.in, zoomOut: place.dataset.out }, { zoomSnap: 0.25, scrollWheelZoom: false });
   const shown = L.featureGroup([
-    L.circle(position, { radius: Math.max(read("accuracy"), 1), color: "#9b1c16", weight: 1, fillOpacity: 0.15 }),
-    L.circleMarker(position, { radius: 7, color: "#fff", weight: 2, fillColor: "#9b1c16", fillOpacity: 1 }).bindTooltip(place.dataset.positionText),
+    L.circle(position, { radius: Math.max(read("accuracy"), 1), color: "var(--map-position)", weight: 1, fillOpacity: 0.15 }),
+    L.circleMarker(position, { radius: 7, color: "var(--map-ring)", weight: 2, fillColor: "var(--map-position)", fillOpacity: 1 }).bindTooltip(place.dataset.positionText),
   ]);
   if (place.dataset.claimedLatitude) {
     const claimed = [read("claimedLatitude"), read("claimedLongitude")];
-    L.polyline([position, claimed], { color: "#4d5a67", weight: 2, dashArray: "4 6" }).addTo(shown);
-    L.circleMarker(claimed, { radius: 7, color: "#fff", weight: 2, fillColor: "#0d4c8c", fillOpacity: 1 }).bindTooltip(place.dataset.claimedText).addTo(shown);
+    L.polyline([position, claimed], { color: "var(--map-between)", weight: 2, dashArray: "4 6" }).addTo(shown);
+    L.circleMarker(claimed, { radius: 7, color: "var(--map-ring)", weight: 2, fillColor: "var(--map-claimed)", fillOpacity: 1 }).bindTooltip(place.dataset.claimedText).addTo(shown);
   }
   map.setView(position, 13); // a circle has bounds only on a map that has a view
   shown.addTo(map);

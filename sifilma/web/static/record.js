@@ -1,4 +1,5 @@
-// The form of a Berita Acara: rows of witnesses, and an answer that keeps the chosen photos (photos.js). The form works without this script.
+// The form of a Berita Acara: rows of witnesses, and an answer that keeps the chosen photos where the server could not keep them
+// (photos.js). The form works without this script.
 "use strict";
 
 // Witnesses: empty rows are removed; buttons add and remove rows.
@@ -82,7 +83,7 @@ const take = async (form, chosen, answer) => {
   const main = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
   if (main?.querySelector("form[data-record]")) {
     document.querySelector("main").replaceWith(document.adoptNode(main));
-    start(chosen());
+    start(main.querySelector("[data-kept] input") ? [] : chosen());
     document.getElementById("masalah")?.focus();
   } else tell(main?.querySelector(".note.bad, p, h1")?.textContent ?? form.dataset.away);
   return false;

@@ -3,10 +3,10 @@
 
 const SIZES = [1600, 1000, 640]; // pixels of a photo's longer side: small codes need many, blurred ones few
 
-// Parses `30 15 4B …`, `HW-1`, both separated by `;` or a line break, or the URL of a card's page; returns null for anything else.
+// Parses `30 15 4B …`, `HW-1`, both separated by `;` or a line break, or the URL of a card's or a unit's label; returns null for anything else.
 function codeRead(text) {
   const read = { uid: "", number: "" };
-  for (const part of text.split(/[;\r\n]+/).map((one) => one.trim()).filter(Boolean)) {
+  for (const part of text.split(/[;\r\n]+/).map((one) => machine(one.trim())).filter(Boolean)) {
     const address = /^https?:\/\/[^\s]+\/kartu\/([0-9a-f]{16})(?:[/?#]|$)/i.exec(part);
     const plain = address ? address[1].toUpperCase() : part.replace(/[\s:-]/g, "").toUpperCase();
     if (!read.uid && /^[0-9A-F]{16}$/.test(plain)) read.uid = plain;
@@ -14,6 +14,16 @@ function codeRead(text) {
     else return null;
   }
   return read.uid || read.number ? read : null;
+}
+
+// The hardware number that the URL of a unit's label ends with; other texts as they are.
+function machine(text) {
+  const number = /^https?:\/\/[^\s]+\/unit\/[0-9a-f-]{36}#([^\s#]+)$/i.exec(text)?.[1];
+  try {
+    return number ? decodeURIComponent(number) : text;
+  } catch {
+    return text;
+  }
 }
 
 const inPairs = (uid) => uid.replace(/(..)(?=.)/g, "$1 ");

@@ -63,6 +63,12 @@ document.addEventListener("click", async (event) => {
   button.dataset.copied = "yes";
 });
 
+// `data-printed`: the moment at which the page is printed, which the server cannot know.
+window.addEventListener("beforeprint", () => {
+  const now = new Date().toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of document.querySelectorAll("[data-printed]")) time.textContent = now;
+});
+
 // `data-print`: prints this page.
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
@@ -112,4 +118,11 @@ document.addEventListener("change", (event) => {
     if (field) field.value = value;
   }
   list.value = "";
+});
+
+// `data-sets="id" data-values='{"choice": "value"}'`: a choice sets another field, as the server would for one that is left open.
+document.addEventListener("change", (event) => {
+  const { sets, values } = event.target.dataset ?? {};
+  const field = sets && document.getElementById(sets);
+  if (field) field.value = JSON.parse(values)[event.target.value] ?? "";
 });
