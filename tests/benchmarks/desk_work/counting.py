@@ -38,6 +38,11 @@ class Desk:
         with self.page.expect_navigation(wait_until="load"):
             self.page.locator(selector).first.click()
 
+    def confirm(self) -> None:
+        """Answer the question that comes before what cannot be undone, if this page is one."""
+        if self.page.locator("[name=sure]").count():
+            self.go("form:has([name=sure]) button[type=submit]")
+
     def back(self) -> None:
         """Press the browser's own Back."""
         self.count.clicks += 1

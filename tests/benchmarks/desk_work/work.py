@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -106,6 +107,21 @@ class Work:
         """Return rows of a batch: machines that the bank has registered, and new cards."""
         numbers = [one for _ in range(count // 50) for one in self.world.units(BANK, 50, MODEL, "R", pcid=False)]
         return [[number, MODEL, secrets.token_hex(16), new_uid()] for number in numbers]
+
+    def states_of_requests(self) -> dict[str, int]:
+        """Return how many personalisation requests are in each state, as the approver reads them."""
+        found = self.world.client(APPROVER).get("/personalisation-requests").json["items"]
+        return dict(Counter(str(one["state"]) for one in found))
+
+    def destroyed_before(self) -> None:
+        """Let the office destroy a card before the official and the witnesses."""
+        uid, office = self.world.active()[0].uids[0], self.world.client(OFFICE)
+        done(office.post(f"/cards/{uid}/reports", {"condition": "locked", "note": "PIN salah berulang kali"}))
+        made = done(office.post("/destructions", {"cards": [uid], "cause": "locked"}), 201)["id"]
+        self.world.approve("destructions", made, APPROVER)
+        record = {"place": "Kantor Dinas", "method": "cip dipotong menjadi dua", "official": OFFICIAL, "witnesses": list(WITNESSES)}
+        record["executed_at"] = self.world.clock.now().isoformat()
+        done(self.world.client(OFFICE).send(f"/destructions/{made}/record", record, "record", photos=[self.picture()]))
 
     def states(self, who: str, uids: Sequence[str]) -> set[str]:
         """Return the states of cards as their holder reads them."""
