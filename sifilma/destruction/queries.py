@@ -30,14 +30,15 @@ def photos_of(ctx: Context, found: Destruction) -> list[Document]:
 
 def officials_before(ctx: Context) -> list[KnownPerson]:
     """Return who was the responsible official in earlier Berita Acara of the actor's organisation, the newest first."""
-    query = select(Destruction).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.executed_at.is_not(None))
-    found = ctx.session.scalars(query.order_by(Destruction.executed_at.desc()).limit(MOST_LOOKED_AT))
-    named = [(one.official_name, one.official_id_kind, one.official_id_number, one.official_position) for one in found]
-    return distinct(KnownPerson(*(text or "" for text in one)) for one in named)
+    columns = (Destruction.official_name, Destruction.official_id_kind, Destruction.official_id_number, Destruction.official_position)
+    query = select(*columns).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.executed_at.is_not(None))
+    found = ctx.session.execute(query.order_by(Destruction.executed_at.desc()).limit(MOST_LOOKED_AT))
+    return distinct(KnownPerson(*(text or "" for text in row)) for row in found)
 
 
 def witnesses_before(ctx: Context) -> list[KnownPerson]:
     """Return who was a witness in earlier Berita Acara of the actor's organisation, the newest first."""
-    query = select(Witness).join(Destruction, Destruction.id == Witness.destruction_id)
+    columns = (Witness.name, Witness.id_kind, Witness.id_number, Witness.job, Witness.office)
+    query = select(*columns).join(Destruction, Destruction.id == Witness.destruction_id)
     query = query.where(Destruction.organisation_id == ctx.actor.organisation_id).order_by(Witness.id.desc()).limit(MOST_LOOKED_AT)
-    return distinct(KnownPerson(one.name, one.id_kind, one.id_number, one.job, one.office) for one in ctx.session.scalars(query))
+    return distinct(KnownPerson(*row) for row in ctx.session.execute(query))

@@ -158,8 +158,7 @@ add_decisions(
 @operation("destruction.view")
 def write(destruction_id: UUID) -> Response:
     """Show the form of the Berita Acara. Sending it needs a fresh one-time code, looking at it does not, hence the other operation."""
-    ctx, form = context(), Form.begun()
-    return _record(destruction_id, form if form.values else _begun(ctx, service.get_recordable(ctx, destruction_id)))
+    return _record(destruction_id, Form.begun())
 
 
 @blueprint.post("/<uuid:destruction_id>/rekam")
@@ -178,11 +177,11 @@ def record(destruction_id: UUID) -> AnyResponse:
     return _record(destruction_id, form)
 
 
-def _begun(ctx: Context, found: Destruction) -> Form:
-    """Return the form with the holder's own place and the present moment there."""
+def _begin(ctx: Context, form: Form, found: Destruction) -> None:
+    """Fill in the holder's own place and the present moment there."""
     place = " ".join(found.organisation.address.split()) or seat(ctx.session, found.organisation)
     moment = ctx.now.astimezone(zone_of(ctx.actor.region_code)).strftime("%Y-%m-%dT%H:%M:%S")
-    return Form.of(place=f"{found.organisation.name}, {place}"[:500], executed_at=moment)
+    form.values.update({"place": f"{found.organisation.name}, {place}"[:500], "executed_at": moment})
 
 
 def _fill_known(ctx: Context, form: Form) -> None:
@@ -196,6 +195,8 @@ def _fill_known(ctx: Context, form: Form) -> None:
 def _record(destruction_id: UUID, form: Form) -> Response:
     ctx, settings = context(), resources().settings
     found = service.get_recordable(ctx, destruction_id)
+    if not form.values:
+        _begin(ctx, form, found)
     cards = cards_out(ctx, cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
     people = {"officials": officials_before(ctx), "witnesses": witnesses_before(ctx), "methods": METHODS}

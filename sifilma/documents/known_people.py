@@ -51,4 +51,5 @@ def fill(form: Form, group: str, people: Sequence[KnownPerson]) -> None:
     found = next((one for one in people if one.key == key), None)
     if found is None:
         raise Invalid.field(f"{group}.{KNOWN}", "This person is not on your earlier papers: fill in the fields.")
-    form.values.update({f"{group}.{name}": value for name, value in found.particulars.items()})
+    for name, value in found.particulars.items():
+        form.values[f"{group}.{name}"] = value

@@ -14,7 +14,6 @@ from tests.benchmarks.desk_work.work import (
     BATCH,
     MAKER,
     OFFICE,
-    OFFICIAL,
     OPERATOR,
     WITNESSES,
     Work,

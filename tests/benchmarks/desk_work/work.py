@@ -121,7 +121,11 @@ class Work:
         self.world.approve("destructions", made, APPROVER)
         record = {"place": "Kantor Dinas", "method": "cip dipotong menjadi dua", "official": OFFICIAL, "witnesses": list(WITNESSES)}
         record["executed_at"] = self.world.clock.now().isoformat()
-        done(self.world.client(OFFICE).send(f"/destructions/{made}/record", record, "record", photos=[self.picture()]))
+        done(
+            self.world.client(OFFICE).send(
+                f"/destructions/{made}/record", record, "record", photos=[("foto.png", self.picture().read_bytes())]
+            )
+        )
 
     def states(self, who: str, uids: Sequence[str]) -> set[str]:
         """Return the states of cards as their holder reads them."""
