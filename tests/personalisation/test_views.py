@@ -361,8 +361,8 @@ def test_the_statements_of_a_page_do_not_grow_with_its_rows(sqlite_world: World)
     assert len(statements(sqlite_world, maker, "/personalisasi/pembeli").statements) <= 5
 
 
-def test_a_request_is_saved_and_submitted_in_one_press_by_whoever_may_submit(world: World) -> None:
-    head, staff = Person(world, "magetan.kepala"), Person(world, "magetan.staf")
+def test_a_request_is_saved_and_submitted_in_one_press(world: World) -> None:
+    head = Person(world, "magetan.kepala")
     form = head.see("/personalisasi/baru")
     assert (value_of(form, "letter_date"), value_of(form, "subject")) == (
         world.clock.now().astimezone(WIB).date().isoformat(),
@@ -370,9 +370,6 @@ def test_a_request_is_saved_and_submitted_in_one_press_by_whoever_may_submit(wor
     )
     asked = {"subject": value_of(form, "subject"), "letter_date": value_of(form, "letter_date"), "function": "R", "quantity": "1"}
     sent = asked | {"letter_number": "470/1/Dukcapil", "lalu": "ajukan"}
-    assert "Simpan dan ajukan" not in staff.text("/personalisasi/baru")
-    assert staff.send("/personalisasi/baru", **sent, letter=("surat.pdf", letter())).status_code == 403
-    assert world.sql("SELECT COUNT(*) FROM personalisation_request") == [(0,)]
     assert "selesai=submitted" in head.send("/personalisasi/baru", **sent, letter=("surat.pdf", letter())).headers["Location"]
     odd = head.send("/personalisasi/baru", **sent | {"letter_number": "tanpa pola"}, letter=("surat.pdf", letter()))
     assert "Tetap ajukan" in body(odd)  # what must be looked at is asked about first

@@ -16,7 +16,7 @@ from sifilma.reports.way import pages
 from sifilma.reports.way.serializers import Status, Way
 from tests.destruction.test_service import record
 from tests.support.counting import counted
-from tests.support.visitor import Visitor, english, landed, value_of
+from tests.support.visitor import Visitor, english, goes_to, landed, one_id, value_of
 from tests.support.world import MAGETAN_PLACE, World, done, letter, new_uid
 
 OFFICE, MAKER, BANK = "magetan.kepala", "softorb.kepala", "mandiri.kepala"

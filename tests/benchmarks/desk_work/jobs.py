@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
-from playwright.sync_api import expect
-
 from tests.benchmarks.desk_work.counting import Desk
 from tests.benchmarks.desk_work.work import (
     APPROVER,
@@ -53,24 +48,19 @@ def office_asks_and_activates_five(work: Work) -> None:
     world.approve("activation-requests", key_of(desk), APPROVER, "penyetuju2")
     desk = work.desk(OFFICE)
     desk.go(WAITS)
-    _activate_each(work, desk)
+    _activate_all(work, desk, "Kantor Dinas, lantai 1")
     assert work.states(OFFICE, uids) == {"active"}
 
 
-def _activate_each(work: Work, desk: Desk) -> None:
-    """Activate five cards one after another at one place, and store the manifest of each."""
-    for number in range(5):
-        desk.go("form[action$='/token'] button")
-        desk.go("form[action$='/isi'] button")
-        desk.click("#lokasi")
-        desk.page.wait_for_selector("#hasil .good")
-        desk.choose("hardware_number", index=1)
-        desk.type(address="Kantor Dinas, lantai 1")
-        desk.go(".send button")
-        desk.download("form[data-download] button", work.folder)
-        if number < 4:
-            desk.go(".side a[href='/aktivasi']")
-            desk.go("tbody a")
+def _activate_all(work: Work, desk: Desk, address: str) -> None:
+    """Activate all cards of a request at the place of the device, and store their manifests as one file."""
+    desk.click("#lokasi")
+    desk.page.wait_for_selector("#hasil .good")
+    desk.type(address=address)
+    desk.go(".send button")
+    with worker(work.world):
+        desk.page.wait_for_selector("form[data-download] input[name=pekerjaan]", state="attached", timeout=120_000)
+    desk.download("form:has(input[name=pekerjaan]) button", work.folder)
 
 
 def maker_sends_two_hundred_rows(work: Work) -> None:
@@ -91,40 +81,16 @@ def maker_sends_two_hundred_rows(work: Work) -> None:
 
 
 def institution_activates_fifty(work: Work) -> None:
-    """An institution asks for the activation of 50 cards, activates them by file at one address, and stores their manifests."""
+    """An institution asks for the activation of 50 cards, activates them at one address, and stores their manifests."""
     uids, desk = work.bank_receives(50), work.desk(BANK)
     desk.go(WAITS)
     _letter(work, desk)
     desk.go(SEND)
     work.world.approve("activation-requests", key_of(desk), APPROVER)
     desk = work.desk(BANK)
-    desk.go(".side a[href='/aktivasi']")
-    desk.go("main a[href='/aktivasi/berkas']")
-    sheet = desk.download("form[action*='/berkas'] button[value=csv]", work.folder)
-    header, *lines = csv.reader(io.StringIO(sheet.read_text("utf-8-sig")))
-    same = {"latitude": "-7.6536", "longitude": "111.328", "address": "Kantor Cabang", "region_code": "35.20.06.1014"}
-    desk.fill_down(len(same))
-    filled = [[same.get(name, cell) for name, cell in zip(header, line, strict=True)] for line in lines]
-    desk.file("file", work.table("aktivasi.csv", header, filled))
-    desk.go("form[enctype] button[type=submit]")
-    with worker(work.world):
-        expect(desk.page.locator("#kemajuan")).to_contain_text("50 dari 50", timeout=120_000)
+    desk.go(WAITS)
+    _activate_all(work, desk, "Kantor Cabang")
     assert work.states(BANK, uids) == {"active"}
-    _store_each(work, desk, len(uids))
-
-
-def _store_each(work: Work, desk: Desk, count: int) -> None:
-    """Store the manifests of the list one after another."""
-    desk.go(".side a[href='/manifest']")
-    stored = 0
-    while stored < count:
-        for address in desk.page.locator("tbody a[href^='/manifest/']").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
-            desk.go(f"tbody a[href='{address}']")
-            desk.download("form[data-download] button", work.folder)
-            desk.back()
-            stored += 1
-        if stored < count:
-            desk.go("a:has-text('Berikutnya')")
 
 
 def approver_decides_ten(work: Work) -> None:
@@ -180,6 +146,7 @@ def office_destroys_one_card(work: Work) -> None:
     desk.type(method="cip dipotong menjadi dua")
     desk.file("photos", work.picture())
     desk.type(otp_code=code(work.world, OFFICE))
+    desk.tick("[name=sure]")
     desk.go("button:has-text('Catat pemusnahan')")
     assert work.states(OFFICE, [uid]) == {"destroyed"}
 
