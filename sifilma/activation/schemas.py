@@ -16,6 +16,9 @@ from sifilma.kernel.text import Sentence
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
 from sifilma.regions import coordinates
 
+MOST_TOGETHER = 200
+"""Cards that are activated at one place in one go. More of them are activated by file, or one lot after the other."""
+
 
 class ActivationRequestIn(LetterIn):
     """A request as drafted: which cards, and why."""
@@ -46,12 +49,9 @@ class ActivationReturnIn(ReturnIn):
     fields: ActivationRemarks = Field(default_factory=ActivationRemarks)
 
 
-class ActivationIn(Strict):
-    """One card to be opened in one machine at one place. Degrees (WGS 84), accuracy in metres."""
+class PlaceIn(Strict):
+    """Where machines stand. Degrees (WGS 84), accuracy in metres. The reason is needed where the position does not fit the village."""
 
-    sam_uid: Uid
-    token: str = Field(min_length=1, max_length=64)
-    hardware_number: HardwareNumber
     latitude: float = Field(allow_inf_nan=False)
     longitude: float = Field(allow_inf_nan=False)
     accuracy_m: float = Field(0, ge=0, le=1_000_000, allow_inf_nan=False)
@@ -61,8 +61,32 @@ class ActivationIn(Strict):
     reason: Prose = Field("", max_length=2000)
 
 
-class TypedActivationIn(ActivationIn):
-    """An activation as people write it, in a form or a file: coordinates as `coordinates` reads them, numbers with comma or point."""
+class CardIn(Strict):
+    """A card, its token, and the machine it is put into."""
+
+    sam_uid: Uid
+    token: str = Field(min_length=1, max_length=64)
+    hardware_number: HardwareNumber
+
+
+class ActivationIn(PlaceIn, CardIn):
+    """One card to be opened in one machine at one place."""
+
+
+class OpenCardIn(CardIn):
+    """A card among several at one place. Without its token the open one is taken, for people who may see their tokens."""
+
+    token: str = Field("", max_length=64)
+
+
+class TogetherIn(PlaceIn):
+    """Several cards to be opened at one place, each in a machine of its own."""
+
+    cards: list[OpenCardIn] = Field(min_length=1, max_length=MOST_TOGETHER)
+
+
+class TypedPlaceIn(PlaceIn):
+    """A place as people write it, in a form or a file: coordinates as `coordinates` reads them, numbers with comma or point."""
 
     @field_validator("latitude", "longitude", mode="before")
     @classmethod
@@ -82,6 +106,14 @@ class TypedActivationIn(ActivationIn):
         return value.replace(",", ".") if isinstance(value, str) else value
 
 
+class TypedActivationIn(TypedPlaceIn, ActivationIn):
+    """An activation as people write it."""
+
+
+class TypedTogetherIn(TypedPlaceIn, TogetherIn):
+    """Several activations at one place as people write it."""
+
+
 class ReviewIn(Strict):
     """What the operator found about a place."""
 
@@ -93,6 +125,15 @@ class DownloadIn(Strict):
     """How the file is wanted: as it is, or as a JWE to the unit's key (the only form a machine gets)."""
 
     form: Literal["jws", "jwe"] = "jws"
+
+
+class ArchiveIn(Strict):
+    """Which manifests are wanted in one file: those of an activation request, of a job, of a card, of a state; or all."""
+
+    activation_request: UUID | None = None
+    job: UUID | None = None
+    sam_uid: Uid | None = None
+    state: str | None = Field(None, max_length=20)
 
 
 class RevokeIn(Strict):

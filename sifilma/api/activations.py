@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sifilma.activation import queries
 from sifilma.activation.bulk import job as bulk
+from sifilma.activation.bulk import service as together
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.review import service as review
-from sifilma.activation.schemas import ActivationIn, ActivationOut, ReviewIn
+from sifilma.activation.schemas import ActivationIn, ActivationOut, ReviewIn, TogetherIn
 from sifilma.activation.serializers import activations_out
 from sifilma.api.common import File, IdPath, ListQuery, Page, answer, blueprint, page_of, upload
 from sifilma.jobs.schemas import JobOut
@@ -101,6 +102,17 @@ def activate_many(form: ActivationsFile) -> Response:
     ctx = context()
     job = bulk.begin(ctx, resources().settings, resources().hsm, upload(form.file))
     return answer(job_out(job).model_copy(update={"warnings": ctx.warnings}), 202)
+
+
+@api.post("/activations/together", responses={202: JobOut}, summary="Activate several cards at one place")
+@operation("activate", reads_first=True, lists=True)
+def activate_together(body: TogetherIn) -> Response:
+    """A job does the cards one after the other, as the rows of a file; row 1 is the first card.
+
+    Without its token a card's open one is taken, which is recorded as its being shown: for people only. A program sends the tokens.
+    """
+    places = place_check(resources().settings.home)
+    return answer(job_out(together.begin(context(), resources().settings, resources().hsm, places, body)), 202)
 
 
 @api.get("/activations", responses={200: Page[ActivationOut]}, summary="Activations")

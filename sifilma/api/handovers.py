@@ -7,7 +7,7 @@ from flask import Response
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
 from sifilma.documents.responses import attachment
 from sifilma.handover import bast, service
-from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut
+from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut, PrintIn
 from sifilma.handover.serializers import brief, full
 from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
@@ -64,6 +64,15 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
     """By its issuer, before it is received."""
     ctx = context()
     return answer(full(ctx, service.cancel(ctx, path.id, body.note)))
+
+
+@api.post("/handovers/print", responses={200: file_of("application/pdf")}, summary="Several BASTs as one PDF to be printed")
+@operation("handover.view", idempotent=False)
+def print_file(body: PrintIn) -> Response:
+    """The papers as issued, one after the other, at most 50. The file is no paper itself: verify each BAST's own document."""
+    ctx = context()
+    data = bast.print_file(ctx, resources().settings, resources().files, service.chosen_handovers(ctx, body.handovers))
+    return attachment(data, "application/pdf", f"cetak-{len(body.handovers)}-BAST.pdf")
 
 
 @api.get("/handovers/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The BAST as a PDF")

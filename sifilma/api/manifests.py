@@ -6,12 +6,15 @@ from flask import Response, g
 from pydantic import Field
 
 from sifilma.activation import queries
+from sifilma.activation.archives import pages as archive_pages
+from sifilma.activation.archives import service as archives
+from sifilma.activation.archives.queries import archived_query
 from sifilma.activation.manifests import download, revocation
-from sifilma.activation.schemas import DownloadIn, ManifestOut, RevokeIn
+from sifilma.activation.schemas import ArchiveIn, DownloadIn, ManifestOut, RevokeIn
 from sifilma.activation.serializers import manifests_out
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.cards.identifiers import Uid
-from sifilma.documents.responses import attachment
+from sifilma.documents.responses import attachment, streamed_attachment
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.operations import operation
@@ -49,6 +52,15 @@ def fetch(path: IdPath, body: DownloadIn) -> Response:
     """Recorded. A machine gets it only as a JWE to the unit's key."""
     file = download.download(context(), resources().hsm, path.id, body.form)
     return attachment(file.data, "application/jose", file.name)
+
+
+@api.post("/manifests/archive", responses={200: file_of("application/zip")}, summary="Many manifest files as one ZIP (application/zip)")
+@operation("manifest.body", reads_first=True, idempotent=False)
+def fetch_archive(body: ArchiveIn) -> Response:
+    """Each manifest is recorded as downloaded. Only active ones are packed; `index.csv` names them all. A machine gets JWEs only."""
+    ctx = context()
+    archive = archives.prepare(ctx, resources().hsm, archived_query(ctx, body))
+    return streamed_attachment(archive_pages.parts(ctx, resources().settings, archive), archive_pages.ZIP, archive_pages.filename(ctx))
 
 
 @api.post("/manifests/<uuid:id>/revoke", responses={200: ManifestOut, 202: ManifestOut}, summary="Propose, or decide, to revoke")

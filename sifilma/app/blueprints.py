@@ -10,6 +10,8 @@ from sifilma.access_review import views as access_review
 from sifilma.accounts import api_key_views as api_keys
 from sifilma.accounts import own_account_views as own_account
 from sifilma.accounts import views as users
+from sifilma.activation.archives import views as archive_views
+from sifilma.activation.bulk import together_views
 from sifilma.activation.bulk import views as bulk_views
 from sifilma.activation.issuing import history_views as activated_views
 from sifilma.activation.issuing import views as activate_views
@@ -60,6 +62,7 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
+    together_views.blueprint, archive_views.blueprint,
     access_review.blueprint, failures.blueprint, search.blueprint,
 )  # fmt: skip
 

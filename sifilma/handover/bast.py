@@ -6,6 +6,7 @@ covers: UID, function and KCV of its cards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from sifilma.audit import checkpoints
 from sifilma.cards.models import Card
 from sifilma.documents import indonesian, issued_papers, rendering
 from sifilma.documents.letterhead import letterhead
+from sifilma.documents.print_file import joined
 from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
 from sifilma.handover.queries import Stated, stated_of
 from sifilma.identity.fields import ID_WORDS
@@ -63,6 +65,12 @@ def stored(ctx: Context, settings: Settings, store: FileStore, handover: Handove
     if handover.place is not None:
         raise Unavailable("This BAST has many cards. Its paper is being made: try again in a minute.", type="paper-being-made")
     return make(ctx, settings, stated_of(ctx, handover)).pdf
+
+
+def print_file(ctx: Context, settings: Settings, store: FileStore, handovers: Sequence[Handover]) -> bytes:
+    """Return the papers of several BASTs, as they were issued, as one PDF to be printed. Raise Unavailable as `stored` does."""
+    numbers = ", ".join(handover.number for handover in handovers)
+    return joined([stored(ctx, settings, store, handover) for handover in handovers], f"Cetak BAST {numbers}")
 
 
 def filename(handover: Handover) -> str:

@@ -13,6 +13,9 @@ from sifilma.cards.schemas import StepOut
 from sifilma.identity.fields import SignatoryIn
 from sifilma.kernel.schemas import Prose, Strict
 
+MOST_PRINTED = 50
+"""BASTs in one print file."""
+
 
 class HandoverIn(Strict):
     """Which cards go to whom; where, and who signs.
@@ -68,3 +71,9 @@ class HandoverOut(HandoverBrief):
     paper: PaperOut | None
     cards: list[str]
     history: list[StepOut]
+
+
+class PrintIn(Strict):
+    """The BASTs that are printed together, in this order."""
+
+    handovers: list[UUID] = Field(min_length=1, max_length=MOST_PRINTED)

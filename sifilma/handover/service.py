@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +67,14 @@ def get_handover(ctx: Context, handover_id: UUID) -> Handover:
     if found is None:
         raise NotFound()
     return found
+
+
+def chosen_handovers(ctx: Context, ids: Sequence[UUID]) -> list[Handover]:
+    """Return these handovers in this order, each once. Raise NotFound if one of them is not in the actor's scope."""
+    found = {one.id: one for one in ctx.session.scalars(handovers_query(ctx).where(Handover.id.in_(ids)))}
+    if not set(ids) <= set(found):
+        raise NotFound()
+    return [found[one] for one in dict.fromkeys(ids)]
 
 
 def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) -> Handover:

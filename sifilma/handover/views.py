@@ -21,7 +21,7 @@ from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
-from sifilma.handover.schemas import HandoverIn
+from sifilma.handover.schemas import HandoverIn, PrintIn
 from sifilma.handover.serializers import brief
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
@@ -92,6 +92,16 @@ def issue() -> AnyResponse:
         made = service.issue(ctx, resources().settings, resources().files, data)
         return seen("handover_pages.show", "issued", handover_id=made.id)
     return _form(form)
+
+
+@blueprint.get("/cetak")
+@operation("handover.view")
+def together() -> Response:
+    """Return the chosen BASTs as one PDF to be printed."""
+    ctx, form = context(), Form(MultiDict(request.args))
+    chosen = form.model(PrintIn, handovers=form.values.getlist("pilih"))
+    data = bast.print_file(ctx, resources().settings, resources().files, service.chosen_handovers(ctx, chosen.handovers))
+    return paper(data, PDF, f"cetak-{len(chosen.handovers)}-BAST.pdf")
 
 
 @blueprint.get("/<uuid:handover_id>")

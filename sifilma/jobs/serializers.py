@@ -8,9 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from config.settings import Settings
 from sifilma.cards.serializers import TimelineStep, timeline
 from sifilma.identity.models import ApiKey, Organisation, Person, User
-from sifilma.jobs.failed_rows import errors_of
+from sifilma.jobs.failed_rows import cells_of, errors_of
 from sifilma.jobs.models import ENDED, JOB, Job
 from sifilma.jobs.schemas import JobOut, RowErrorOut
 from sifilma.jobs.service import failed_rows, get_job
@@ -33,7 +34,7 @@ class Line:
 class JobPage:
     """A job with the errors of its first failed rows and its steps. `more` is True if there are further failed rows.
 
-    `undone` is the number of rows that the job did not come to before it ended.
+    `undone` is the number of rows that the job did not come to before it ended. `cards` are the UIDs of failed rows, by row number.
     """
 
     job: Job
@@ -41,6 +42,7 @@ class JobPage:
     organisation: str
     undone: int
     errors: list[RowErrorOut]
+    cards: dict[int, str]
     more: bool
     ended: bool
     steps: list[TimelineStep]
@@ -96,11 +98,13 @@ def lines(ctx: Context, jobs: Sequence[Job]) -> list[Line]:
     return [Line(job, names.get(job.user_id or job.api_key_id or job.id, ""), names.get(job.organisation_id, "")) for job in jobs]
 
 
-def job_page(ctx: Context, job_id: UUID, say: Callable[[str], str]) -> JobPage:
+def job_page(ctx: Context, settings: Settings, job_id: UUID, say: Callable[[str], str]) -> JobPage:
     """Return a job for its page. Raise NotFound if there is none in the actor's scope."""
     job = get_job(ctx, job_id)
     errors = errors_out(ctx, job, say, SHOWN) if job.failed else []
     (line,) = lines(ctx, [job])
     undone = job.total - job.done if has_undone(job) else 0
     steps = timeline(ctx, JOB.kind, job.id)
-    return JobPage(job, line.who, line.organisation, undone, errors, job.failed > SHOWN, job.state in ENDED, steps)
+    named = {row.number: cells_of(settings, row).get("sam_uid", "") for row in failed_rows(ctx, job, most=SHOWN)} if errors else {}
+    cards = {number: uid for number, uid in named.items() if uid}
+    return JobPage(job, line.who, line.organisation, undone, errors, cards, job.failed > SHOWN, job.state in ENDED, steps)

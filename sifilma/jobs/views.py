@@ -63,11 +63,12 @@ def index() -> Response:
 @operation("job.see")
 def show(job_id: UUID) -> str:
     """Show one job. The page requests `progress` again and again while the job runs."""
-    return render_template("jobs/job.html", page=serializers.job_page(context(), job_id, translate), form=Form.begun())
+    page = serializers.job_page(context(), resources().settings, job_id, translate)
+    return render_template("jobs/job.html", page=page, form=Form.begun())
 
 
 def _again(job_id: UUID, form: Form) -> AnyResponse:
-    return form.again("jobs/job.html", page=serializers.job_page(context(), job_id, translate))
+    return form.again("jobs/job.html", page=serializers.job_page(context(), resources().settings, job_id, translate))
 
 
 def _named(ctx: Context, job_id: UUID) -> str:
@@ -95,7 +96,7 @@ def cancel(ctx: Context, job_id: UUID, form: Form) -> AnyResponse:
 @operation("job.see")
 def progress(job_id: UUID) -> str:
     """Return the part of the page that changes while the job runs."""
-    return render_template("jobs/progress.html", page=serializers.job_page(context(), job_id, translate))
+    return render_template("jobs/progress.html", page=serializers.job_page(context(), resources().settings, job_id, translate))
 
 
 @blueprint.get("/<uuid:job_id>/perbaikan.<kind>")

@@ -85,7 +85,7 @@ TASKS = {
     "renew_manifests": Task(
         _("Renew manifests that end soon"), "arrow-repeat", "activation_pages.new", "", {"jenis": "renewal", "semua": "1"}
     ),
-    "activate": Task(_("Activate cards: tokens are ready"), "broadcast", _ACTIVATION, anchor="tokens"),
+    "activate": Task(_("Activate cards: tokens are ready"), "broadcast", "together_pages.form", "permohonan"),
     "record_destruction": Task(_("Carry out and record a destruction"), "trash", "destruction_pages.write", "destruction_id"),
     "verify_destruction": Task(_("Verify a destruction"), "patch-check", *_DESTRUCTION, anchor="verify"),
     "personalisation_submitted": Task(_("Personalisation request awaits approval"), "hourglass-split", _PERSONALISATION),

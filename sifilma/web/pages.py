@@ -53,6 +53,9 @@ DONE = {
     "recorded": _("Recorded."),
     "reviewed": _("Your review is recorded."),
     "activated": _("Activated: the manifest is ready to be downloaded."),
+    "cards_taken_in": _(
+        "The cards are being activated. You can leave this page: the work goes on, and you find it again under Work by file."
+    ),
     "taken_in": _("Your file is taken in. You can leave this page: the work goes on, and you find it again under Work by file."),
     "proposed": _("Proposed: another person decides."),
     "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),

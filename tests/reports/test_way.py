@@ -218,19 +218,22 @@ def test_each_next_button_leads_to_a_form_with_everything_chosen(world: World) -
     assert english(world, "auditor1").text(f"/kartu/{uids[0]}").count("Your next step:") == 0
 
 
-def test_the_form_for_the_next_card_keeps_address_and_region(sqlite_world: World) -> None:
+def test_the_form_for_the_next_card_keeps_address_and_region_and_brings_token_and_machine(sqlite_world: World) -> None:
     ready = sqlite_world.ready(count=2)
     first = sqlite_world.activation(ready, ready.uids[0], address="Jalan Pahlawan 1")
     made = done(sqlite_world.client(OFFICE).post("/activations", first), 201)
     office = english(sqlite_world, OFFICE)
     page = office.get(f"/aktivasi/riwayat/{made['id']}").get_data(as_text=True)
-    [following] = re.findall(r'href="(/aktivasi/kartu\?[^"]+)"', page)
-    form = office.get(following.replace("&amp;", "&")).get_data(as_text=True)
+    revealed = sqlite_world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0]
+    sent = dict(re.findall(r'name="(sam_uid|dari)" value="([^"]+)"', page))
+    form = office.send("/aktivasi/kartu/berikutnya", **sent).get_data(as_text=True)
     assert "Jalan Pahlawan 1" in form
     assert f'value="{MAGETAN_PLACE["region_code"]}" selected' in form
-    assert ready.uids[1] in form
+    assert f'value="{ready.tokens[ready.uids[1]]}"' in form
+    assert f'value="{ready.hardware[ready.uids[1]]}" selected' in form
+    assert sqlite_world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'token.reveal'")[0][0] == revealed + 1
     other = english(sqlite_world, "bangli.kepala")
-    assert other.get("/aktivasi/kartu", dari=made["id"]).status_code == 404  # nobody learns another's address
+    assert other.send("/aktivasi/kartu/berikutnya", **sent).status_code == 404  # nobody learns another's address
 
 
 def test_each_decision_leads_to_what_waits_next_in_the_same_queue(sqlite_world: World) -> None:

@@ -71,17 +71,22 @@ def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Jo
         refuse(errors, sheet)
     job_id, organisation = uuid7(), ctx.actor.organisation_id
     assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
-    ctx.uow.begin_read()
-    data_key = sealing.ensure_key(ctx, hsm, organisation)
-    lines, failed = _checked_in(settings, job_id, _Key(data_key.id, sealing.unwrap(hsm, data_key)), sheet.rows, good, errors)
+    lines, failed = _checked_in(settings, job_id, key_of(ctx, hsm, organisation), sheet.rows, good, errors)
     ctx.uow.begin_write()
     job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, sheet.columns, len(sheet.rows)))
     worker.take_in(ctx, job, lines, failed)
     return job
 
 
+def key_of(ctx: Context, hsm: HSM, organisation: UUID) -> Key:
+    """Return the organisation's data key of this month, opened. No transaction may be open."""
+    ctx.uow.begin_read()
+    data_key = sealing.ensure_key(ctx, hsm, organisation)
+    return Key(data_key.id, sealing.unwrap(hsm, data_key))
+
+
 @dataclass(frozen=True)
-class _Key:
+class Key:
     """A data key, opened in memory, and the id of its row."""
 
     id: UUID
@@ -101,7 +106,7 @@ def _place(number: int) -> bytes:
 
 
 def _checked_in(
-    settings: Settings, job_id: UUID, key: _Key, rows: Sequence[Row], good: Collection[int], errors: Iterable[RowError]
+    settings: Settings, job_id: UUID, key: Key, rows: Sequence[Row], good: Collection[int], errors: Iterable[RowError]
 ) -> tuple[list[Line], list[Settled]]:
     """Return the rows to be done, whose numbers are `good`, and those that the schema refuses."""
     lines, failed = list[Line](), list[Settled]()
@@ -109,12 +114,18 @@ def _checked_in(
     for error in errors:
         told.setdefault(error.row, []).append(worker.error(error.column, error.message))
     for row in rows:
-        cells = worker.sealed_cells(settings, job_id, row.number, _without_secrets(row.cells))
         if row.number in good:
-            lines.append(Line(row.number, cells, key.seal(job_id, row.number, row.cells[SECRET])))
+            lines.append(line_of(settings, job_id, key, row.number, row.cells))
         else:
+            cells = worker.sealed_cells(settings, job_id, row.number, _without_secrets(row.cells))
             failed.append(Settled(row.number, errors=told[row.number], cells=cells))
     return lines, failed
+
+
+def line_of(settings: Settings, job_id: UUID, key: Key, number: int, cells: Mapping[str, str]) -> Line:
+    """Return a row to be done, its cells sealed for storage and its token apart from them."""
+    kept = worker.sealed_cells(settings, job_id, number, _without_secrets(cells))
+    return Line(number, kept, key.seal(job_id, number, cells[SECRET]))
 
 
 def _without_secrets(cells: Mapping[str, str]) -> dict[str, str]:
@@ -144,7 +155,7 @@ class Activations:
             worker.on_behalf(ctx, taken)
         if taken.job.sealed:
             _spread(taken)
-        key: _Key | None = None
+        key: Key | None = None
         while lines := _waiting(taken):
             key = key or _opened(taken, lines[0].secret or b"")
             if taken.careful:
@@ -162,13 +173,13 @@ def _waiting(taken: Taken) -> list[JobLine]:
         return worker.next_lines(ctx, taken, 1 if taken.careful else AT_ONCE)
 
 
-def _opened(taken: Taken, sealed: bytes) -> _Key:
+def _opened(taken: Taken, sealed: bytes) -> Key:
     """Return the data key, opened in the HSM, whose id stands before what was sealed under it."""
     with taken.tools.open() as ctx:
         ctx.uow.begin_read()
         data_key = ctx.session.get_one(DataKey, UUID(bytes=sealed[:ROW_KEY]))
         ctx.uow.end_read()
-        return _Key(data_key.id, sealing.unwrap(taken.tools.hsm, data_key))
+        return Key(data_key.id, sealing.unwrap(taken.tools.hsm, data_key))
 
 
 def _spread(taken: Taken) -> None:
@@ -179,16 +190,12 @@ def _spread(taken: Taken) -> None:
         settled = worker.settled_numbers(ctx, job)
     rows = json.loads(zlib.decompress(sealing.open_sealed(key.opened, job.sealed[ROW_KEY:], SEALED, job.id)))
     settings = taken.tools.settings
-    lines = [
-        Line(number, worker.sealed_cells(settings, job.id, number, _without_secrets(cells)), key.seal(job.id, number, cells[SECRET]))
-        for number, cells in rows
-        if number not in settled
-    ]
+    lines = [line_of(settings, job.id, key, number, cells) for number, cells in rows if number not in settled]
     with taken.tools.open() as ctx:
         worker.spread(ctx, taken, lines)
 
 
-def _do(taken: Taken, key: _Key, lines: Sequence[JobLine]) -> None:
+def _do(taken: Taken, key: Key, lines: Sequence[JobLine]) -> None:
     """Activate rows in one transaction. If one of them fails in it, activate each in a transaction of its own."""
     if worker.own_fault(partial(_together, taken, key, lines)) is None:
         return
@@ -198,7 +205,7 @@ def _do(taken: Taken, key: _Key, lines: Sequence[JobLine]) -> None:
             return
 
 
-def _together(taken: Taken, key: _Key, lines: Sequence[JobLine]) -> None:
+def _together(taken: Taken, key: Key, lines: Sequence[JobLine]) -> None:
     """Check and sign rows, then commit those that succeed, with the result of every row.
 
     If the turn ends while they are checked, the rest is left for the next turn. Raise Conflict or IntegrityError if another act came first;
@@ -220,7 +227,7 @@ def _together(taken: Taken, key: _Key, lines: Sequence[JobLine]) -> None:
         worker.settle(ctx, taken, settled + [_wrong_token(ctx, line, one) for line, one in wrong])
 
 
-def _checked(ctx: Context, taken: Taken, key: _Key, lines: Sequence[JobLine]) -> tuple[list[tuple[JobLine, Ready]], list[Settled]]:
+def _checked(ctx: Context, taken: Taken, key: Key, lines: Sequence[JobLine]) -> tuple[list[tuple[JobLine, Ready]], list[Settled]]:
     ready: list[tuple[JobLine, Ready]] = []
     settled: list[Settled] = []
     for line in lines:
@@ -245,7 +252,7 @@ def _wrong_token(ctx: Context, line: JobLine, ready: Ready) -> Settled:
     return _failed(line, issuing.wrong_token(tokens.count_wrong_try(ctx.session, ctx, ready.row.token_id)))
 
 
-def _alone(taken: Taken, key: _Key, line: JobLine) -> None:
+def _alone(taken: Taken, key: Key, line: JobLine) -> None:
     """Try a row alone after a turn that failed. If workers ended at it again and again, it fails without being tried."""
     if worker.try_alone(taken, line.number):
         _try(taken, key, line)
@@ -255,7 +262,7 @@ def _alone(taken: Taken, key: _Key, line: JobLine) -> None:
             worker.settle(ctx, taken, [_failed(line, Conflict(told))])
 
 
-def _try(taken: Taken, key: _Key, line: JobLine) -> None:
+def _try(taken: Taken, key: Key, line: JobLine) -> None:
     """Activate one row. A fault that is its own becomes its error: it is not tried again, and the rest of the file goes on."""
     fault = worker.own_fault(partial(_together, taken, key, [line]))
     if fault is not None:

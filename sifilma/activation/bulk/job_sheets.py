@@ -133,13 +133,14 @@ def template_with_tokens(ctx: Context, hsm: HSM, region: str = "") -> Filled:
 
 def corrected_with_tokens(ctx: Context, settings: Settings, hsm: HSM, job: Job, say: Say) -> Filled:
     """Return the rows given back with the open tokens of their cards, which the job does not store. This is recorded."""
-    uids = {row.number: _uid(cells_of(settings, row).get("sam_uid", "")) for row in rows_given_back(ctx, job)}
+    uids = {row.number: uid_of(cells_of(settings, row).get("sam_uid", "")) for row in rows_given_back(ctx, job)}
     shown = tokens.reveal_for_cards(ctx, hsm, {uid for uid in uids.values() if uid})
     secrets = {number: {SECRET: shown[uid]} for number, uid in uids.items() if uid in shown}
     return corrected(ctx, settings, job, ACTIVATIONS, say, secrets)
 
 
-def _uid(typed: str) -> str:
+def uid_of(typed: str) -> str:
+    """Return a UID as it is stored, or an empty text for what is none."""
     try:
         return normalise_uid(typed)
     except ValueError:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sifilma.activation.issuing.service import outside_own_region
 from sifilma.activation.queries import get_activation
-from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.schemas import PlaceIn
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
@@ -55,9 +55,12 @@ def start(ctx: Context) -> dict[str, str]:
     own = ctx.session.get(Organisation, ctx.actor.organisation_id) if ctx.actor.organisation_id else None
     if own is None:
         return {}
-    code = own.region_code or ""
-    parts = {name: code[:length] for name, length in zip(PARTS, WIDTHS, strict=True) if len(code) >= length}
-    return {"address": own.address, **parts}
+    return {"address": own.address, **parts_of(own.region_code or "")}
+
+
+def parts_of(code: str) -> dict[str, str]:
+    """Return the codes for the four selects, from the province down to the level of this code."""
+    return {name: code[:length] for name, length in zip(PARTS, WIDTHS, strict=True) if len(code) >= length}
 
 
 def same_place(ctx: Context, activation_id: UUID) -> dict[str, str]:
@@ -66,8 +69,7 @@ def same_place(ctx: Context, activation_id: UUID) -> dict[str, str]:
     Raise NotFound if there is no such activation in the actor's scope.
     """
     done = get_activation(ctx, activation_id)
-    parts = {name: done.region_code[:length] for name, length in zip(PARTS, WIDTHS, strict=True)}
-    return {"address": done.address, **parts}
+    return {"address": done.address, **parts_of(done.region_code)}
 
 
 def take_pasted(typed: MutableMapping[str, str]) -> None:
@@ -84,7 +86,7 @@ def has_pasted(typed: Mapping[str, str]) -> bool:
     return bool(typed.get(PASTED, "").strip())
 
 
-def require_reason(ctx: Context, data: ActivationIn) -> None:
+def require_reason(ctx: Context, data: PlaceIn) -> None:
     """Raise Invalid for a place outside the region of the office that is stated without a reason."""
     if outside_own_region(ctx, data.region_code) and not data.reason.strip():
         told = say("The place lies outside the region of your office: check it, or give the reason.")

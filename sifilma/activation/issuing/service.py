@@ -33,7 +33,7 @@ from sifilma.activation.issuing.statements import (
 )
 from sifilma.activation.issuing.tries import one_at_a_time
 from sifilma.activation.models import READY, Activation, ManifestState, RequestKind, RequestState
-from sifilma.activation.schemas import ActivationIn
+from sifilma.activation.schemas import ActivationIn, PlaceIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.activation.trust import keyset, status_list
@@ -52,6 +52,8 @@ from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
 DAY_END = time(23, 59, 59)
+NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
+NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,15 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
         sealing.ensure_key(ctx, hsm, row.holder_id)
         row = _read(ctx, data, code)
     ctx.uow.end_read()
+    return Ready(data, row, code, check_place(places, data, code, row.regency_name), uuid7())
+
+
+def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> Placed:
+    """Return what is found about a position and a village of this regency. Raise Invalid for a doubtful place without a reason."""
     placed = places.check(data.latitude, data.longitude, data.accuracy_m, code)
     if placed.outcome is not Outcome.PASS and not data.reason.strip():
-        raise _place_needs_reason(placed, row.regency_name)
-    return Ready(data, row, code, placed, uuid7())
+        raise _place_needs_reason(placed, regency)
+    return placed
 
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
@@ -162,7 +169,7 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
     if row is None:
         raise NotFound("Your organisation holds no such card.")
     if row.region_version is None or codes.level(code) != codes.VILLAGE:
-        raise Invalid.field("region_code", "There is no such village code today (13 characters, e.g. 35.20.01.2001).")
+        raise Invalid.field("region_code", NO_VILLAGE)
     _require_ready(ctx, row)
     return row
 
@@ -170,7 +177,7 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
 def _require_ready(ctx: Context, row: Any) -> None:
     """Raise Conflict or Invalid, with a sentence for the user, if anything that was read forbids the activation."""
     if row.token_id is None:
-        raise Conflict("This card has no open token: it was used, cancelled, or never issued.", type="no-token")
+        raise Conflict(NO_TOKEN, type="no-token")
     if row.token_expires_at <= ctx.now:
         raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
     if row.request_state != RequestState.APPROVED:

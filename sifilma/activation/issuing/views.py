@@ -9,11 +9,13 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.activation.issuing import place_form
+from sifilma.activation.issuing import forms, place_form
 from sifilma.activation.issuing import service as issuing
+from sifilma.activation.issuing.service import NO_TOKEN
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
-from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.activation.tokens import service as tokens
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -44,7 +46,25 @@ def fill() -> Response:
     form = Form.sent()
     if "address" not in form.values:  # the page of tokens knows card and token alone
         form.values.update(place_form.start(context()))
+        form.values["hardware_number"] = form_choices.proposed_machine(context(), form.get("sam_uid"))
     return _form(form, follow=place_form.has_pasted(form.values) or not form.get("region_code"))
+
+
+@blueprint.post("/berikutnya")
+@operation("token.reveal", reads_first=True, idempotent=False)
+def following() -> Response:
+    """Show the form for the next card at the place of an activation (`dari`), with its token and the machine that is proposed for it.
+
+    The token is shown as on the page of tokens, and that is recorded.
+    """
+    ctx, sent = context(), Form.sent()
+    start = place_form.same_place(ctx, _key(sent.get("dari")))
+    uid = sent.get("sam_uid")
+    shown = tokens.reveal_for_cards(ctx, resources().hsm, [uid])
+    form = Form.of(sam_uid=uid, token=shown.get(uid), hardware_number=form_choices.proposed_machine(ctx, uid), **start)
+    if uid not in shown:
+        form.refuse(Conflict(NO_TOKEN, type="no-token"))
+    return _form(form)
 
 
 @blueprint.post("")
@@ -52,14 +72,14 @@ def fill() -> Response:
 def activate() -> AnyResponse:
     """Activate the card."""
     ctx, form = context(), Form.sent()
-    is_read = _take_pasted(form)
+    is_read = forms.take_pasted(form)
     with form.attempt(ctx):
         typed = _typed(form)
         if is_read:
             made = _activate(typed)
             return seen("activated_pages.show", "activated", activation_id=made.activation_id)
-    if not is_read:  # the position is what was pasted: that it is missing besides is no news
-        form.errors = [error for error in form.errors if error[0] not in place_form.POSITION]
+    if not is_read:
+        form.errors = forms.without_position(form.errors)
     return _form(form)
 
 
@@ -68,7 +88,7 @@ def activate() -> AnyResponse:
 def place() -> str:
     """Return the selects and the check of a position, for the form's script."""
     form = Form(MultiDict(request.args))
-    return render_template("activation/place.html", **_place(form, follow=bool(request.args.get("ikuti"))))
+    return render_template("activation/place.html", **forms.placed(form, follow=bool(request.args.get("ikuti"))))
 
 
 @blueprint.get("/mesin")
@@ -93,31 +113,18 @@ def _typed(form: Form) -> ActivationIn:
 
 
 def _form(form: Form, *, follow: bool = False) -> Response:
-    values = _place(form, follow=follow) | _machine(form)
+    values = forms.placed(form, follow=follow) | _machine(form)
     del values["form"]  # again() gives it
     page = form.again("activation/activate.html", open_cards=form_choices.open_cards(context()), **values)
     page.headers.update(WITH_CAMERA)
     return page
 
 
-def _place(form: Form, *, follow: bool) -> dict[str, Any]:
-    """Return the place as typed, and set the form's selects to it. What was pasted has become latitude and longitude."""
-    if not form.errors:
-        _take_pasted(form)
-    found = place_form.look(context(), place_check(resources().settings.home), form.values, follow=follow)
-    for name, length in zip(place_form.PARTS, (2, 5, 8, 13), strict=True):
-        form.values.setlist(name, [found.levels.part(length)])
-    return {"form": form, "place": found, "at": place_form.position_of(form.values)}
-
-
-def _take_pasted(form: Form) -> bool:
-    """Put what was pasted into latitude and longitude. Return False, with an error in the form, if it tells no position."""
+def _key(text: str) -> UUID:
     try:
-        place_form.take_pasted(form.values)
-    except Invalid as unreadable:
-        form.refuse(unreadable)
-        return False
-    return True
+        return UUID(text)
+    except ValueError:
+        raise NotFound() from None
 
 
 def _machine(form: Form) -> dict[str, Any]:

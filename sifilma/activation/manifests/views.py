@@ -11,6 +11,7 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
+from sifilma.activation.archives.service import MOST
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.manifests.pages import Proposal, proposals_shown, shown
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState
@@ -23,6 +24,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
 from sifilma.web.confirmation import Question
@@ -72,10 +74,22 @@ PROPOSALS = Export(
 def index() -> Response:
     """List the manifests the actor may see."""
     ctx, form, url = context(), Form(request.args), resources().settings.public_url
+    return list_views.answer(
+        "activation/manifests.html",
+        listed(form),
+        lambda rows: shown(ctx, rows, url),
+        EXPORT,
+        form=form,
+        states=named(ManifestState),
+        most=MOST,
+    )
+
+
+def listed(form: Form) -> Listing[Manifest]:
+    """Return the list that the form's filters leave."""
+    ctx = context()
     before = ctx.now + SOON if form.get("soon") else None
-    listing = queries.list_manifests(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
-    states = named(ManifestState)
-    return list_views.answer("activation/manifests.html", listing, lambda rows: shown(ctx, rows, url), EXPORT, form=form, states=states)
+    return queries.list_manifests(ctx, form.get("state")[:20] or None, None, part=form.get("uid").strip()[:40], ends_before=before)
 
 
 @blueprint.get("/usulan")

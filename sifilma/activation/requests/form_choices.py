@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -116,10 +117,21 @@ def machines(ctx: Context, uid: str) -> Machines:
     return Machines(units[:MOST_MACHINES], more=len(units) > MOST_MACHINES)
 
 
+def proposed_machine(ctx: Context, uid: str) -> str:
+    """Return the machine that a card is tied to, or else the first that it may be activated in now. An empty text if there is none."""
+    return next((unit.hardware_number for unit in machines(ctx, uid).units if unit.pcid), "")
+
+
 def free_machines(ctx: Context, function: str) -> list[str]:
     """Return the hardware numbers of the organisation's machines of a function that hold no card."""
     query = _free(ctx, function).with_only_columns(Unit.hardware_number)
     return list(ctx.session.scalars(query.limit(MOST_CARDS)))
+
+
+def next_machines(ctx: Context, functions: Collection[str]) -> dict[str, list[str]]:
+    """Return, for each function, the hardware numbers of the free machines that can be activated in now: those with a PCID."""
+    query = {one: _free(ctx, one).where(Unit.pcid.is_not(None)).with_only_columns(Unit.hardware_number) for one in functions}
+    return {one: list(ctx.session.scalars(each.limit(MOST_MACHINES))) for one, each in query.items()}
 
 
 def _free(ctx: Context, function: str | None) -> Select[Unit]:

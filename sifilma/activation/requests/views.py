@@ -235,6 +235,7 @@ def _can(found: ActivationRequest) -> set[str]:
         "submit": own and allows(found.state, RequestState.SUBMITTED),
         "cancel": own and allows(found.state, RequestState.CANCELLED),
         "tokens": own and found.state == RequestState.APPROVED,
+        "manifests": own and found.redeemed > 0,
     }
     return {name for name, answer in answers.items() if answer}
 

@@ -100,7 +100,7 @@ function fill(form) {
   pin.on("dragend", () => set(pin.getLatLng().lat, pin.getLatLng().lng, 0, "map", false));
   form.addEventListener("change", (event) => {
     if (event.target.closest("#tempat")) ask(false);
-    if (event.target === field("sam_uid")) machine();
+    if (field("sam_uid") && event.target === field("sam_uid")) machine();
     if (event.target === field("pasted") && field("pasted").value.trim()) ask(true);
     if (["latitude", "longitude"].includes(event.target.name)) {
       field("source").value = "typed";
@@ -125,7 +125,8 @@ function fill(form) {
   }
 
   // Fills in what was scanned. Returns whether all of it could be used: a machine may not be among the choices.
-  scanner(document.getElementById("pindai"), async ({ uid, number }) => {
+  const scan = document.getElementById("pindai"); // the form for several cards has none
+  if (scan) scanner(scan, async ({ uid, number }) => {
     if (uid) {
       field("sam_uid").value = inPairs(uid);
       await machine();

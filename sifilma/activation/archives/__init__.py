@@ -1,0 +1,1 @@
+"""Many manifests in one file."""

@@ -1,0 +1,36 @@
+"""Which manifests an archive is of."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from sifilma.activation.models import Activation, Manifest
+from sifilma.activation.queries import get_request, list_manifests, manifests_query
+from sifilma.activation.schemas import ArchiveIn
+from sifilma.jobs.models import JobRow
+from sifilma.jobs.service import get_job
+from sifilma.kernel.context import Context
+
+
+def of_request_query(ctx: Context, request_id: UUID) -> Select[Manifest]:
+    """Return a query of the manifests that an activation request gave. Raise NotFound outside the actor's scope."""
+    made = select(Activation.id).where(Activation.activation_request_id == get_request(ctx, request_id).id)
+    return manifests_query(ctx).where(Manifest.activation_id.in_(made))
+
+
+def of_job_query(ctx: Context, job_id: UUID) -> Select[Manifest]:
+    """Return a query of the manifests that a job gave. Raise NotFound outside the actor's scope."""
+    made = select(JobRow.result_id).where(JobRow.job_id == get_job(ctx, job_id).id, JobRow.result_id.is_not(None))
+    return manifests_query(ctx).where(Manifest.activation_id.in_(made))
+
+
+def archived_query(ctx: Context, wanted: ArchiveIn) -> Select[Manifest]:
+    """Return a query of the manifests that fulfil all that is stated. Raise NotFound as above."""
+    query, _ = list_manifests(ctx, wanted.state, wanted.sam_uid)
+    if wanted.activation_request:
+        query = query.where(Manifest.id.in_(of_request_query(ctx, wanted.activation_request).with_only_columns(Manifest.id)))
+    if wanted.job:
+        query = query.where(Manifest.id.in_(of_job_query(ctx, wanted.job).with_only_columns(Manifest.id)))
+    return query

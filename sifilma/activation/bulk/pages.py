@@ -1,0 +1,84 @@
+"""What the form for several cards at one place shows: the cards that can be activated, each with its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from config.settings import Settings
+from sifilma.activation.bulk.job_sheets import uid_of
+from sifilma.activation.issuing import place_form
+from sifilma.activation.requests import form_choices
+from sifilma.activation.schemas import MOST_TOGETHER
+from sifilma.jobs.failed_rows import cells_of, errors_of, rows_given_back
+from sifilma.jobs.models import Job, JobRow
+from sifilma.kernel.context import Context
+
+MOST_OPTIONS = 1000
+"""Options of all selects together. Beyond it a card's machine is typed, with one list of proposals for all."""
+STATED = ("latitude", "longitude", "accuracy_m", "source", "address", "reason")
+
+
+@dataclass(frozen=True)
+class OpenCard:
+    """A card that can be activated, with the machine it is tied to, or else a free one that is proposed."""
+
+    uid: str
+    function: str
+    machine: str
+    tied: bool
+    expires_at: datetime
+    tries_left: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """The cards of the form, and the free machines by function. `more` is how many further cards have an open token.
+
+    With `selects` every card has a select of its machines.
+    """
+
+    cards: list[OpenCard]
+    machines: Mapping[str, list[str]]
+    more: int
+    selects: bool
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """The rows of a job that were not activated: their machines and errors by UID, and the place of the first."""
+
+    machines: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    place: dict[str, str] = field(default_factory=dict)
+
+
+def together(ctx: Context, request_id: UUID | None = None) -> Together:
+    """Return the organisation's cards with an open token, those of one request if it is given, at most MOST_TOGETHER."""
+    ready = [card for card in form_choices.open_cards(ctx) if request_id in (None, card.request_id)]
+    shown = ready[:MOST_TOGETHER]
+    machines = form_choices.next_machines(ctx, {card.function for card in shown if not card.unit})
+    free = {function: iter(numbers) for function, numbers in machines.items()}
+    cards = [
+        OpenCard(
+            card.uid, card.function, card.unit or next(free[card.function], ""), card.unit is not None, card.expires_at, card.tries_left
+        )
+        for card in shown
+    ]
+    options = sum(len(machines[card.function]) for card in cards if not card.tied)
+    return Together(cards, machines, len(ready) - len(shown), options <= MOST_OPTIONS)
+
+
+def given_back(ctx: Context, settings: Settings, job: Job, say: Callable[[str], str]) -> GivenBack:
+    """Return the rows of a job that failed, or that it did not come to, for the form."""
+    found = GivenBack()
+    for row in rows_given_back(ctx, job):
+        cells = cells_of(settings, row)
+        uid = uid_of(cells.get("sam_uid", ""))
+        found.machines[uid] = cells.get("hardware_number", "")
+        found.errors[uid] = " ".join(words for _, words in errors_of(row, say)) if isinstance(row, JobRow) else ""
+        if not found.place:
+            found.place.update({name: cells.get(name, "") for name in STATED} | place_form.parts_of(cells.get("region_code", "")))
+    return found
