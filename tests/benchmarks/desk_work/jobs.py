@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 from tests.benchmarks.desk_work.counting import Desk
 from tests.benchmarks.desk_work.work import (
     APPROVER,
@@ -48,11 +50,11 @@ def office_asks_and_activates_five(work: Work) -> None:
     world.approve("activation-requests", key_of(desk), APPROVER, "penyetuju2")
     desk = work.desk(OFFICE)
     desk.go(WAITS)
-    _activate_all(work, desk, "Kantor Dinas, lantai 1")
+    _activate_all(work, desk, "Kantor Dinas, lantai 1", len(uids))
     assert work.states(OFFICE, uids) == {"active"}
 
 
-def _activate_all(work: Work, desk: Desk, address: str) -> None:
+def _activate_all(work: Work, desk: Desk, address: str, count: int) -> None:
     """Activate all cards of a request at the place of the device, and store their manifests as one file."""
     desk.click("#lokasi")
     desk.page.wait_for_selector("#hasil .good")
@@ -60,7 +62,9 @@ def _activate_all(work: Work, desk: Desk, address: str) -> None:
     desk.go(".send button")
     with worker(work.world):
         desk.page.wait_for_selector("form[data-download] input[name=pekerjaan]", state="attached", timeout=120_000)
-    desk.download("form:has(input[name=pekerjaan]) button", work.folder)
+    stored = desk.download("form:has(input[name=pekerjaan]) button", work.folder)
+    with zipfile.ZipFile(stored) as archive:
+        assert sum(name.endswith(".jws") for name in archive.namelist()) == count
 
 
 def maker_sends_two_hundred_rows(work: Work) -> None:
@@ -89,7 +93,7 @@ def institution_activates_fifty(work: Work) -> None:
     work.world.approve("activation-requests", key_of(desk), APPROVER)
     desk = work.desk(BANK)
     desk.go(WAITS)
-    _activate_all(work, desk, "Kantor Cabang")
+    _activate_all(work, desk, "Kantor Cabang", len(uids))
     assert work.states(BANK, uids) == {"active"}
 
 
@@ -130,6 +134,7 @@ def office_destroys_one_card(work: Work) -> None:
     """
     work.destroyed_before()
     uid, desk = work.world.active()[0].uids[0], work.desk(OFFICE)
+    desk.menu()
     desk.go(".side a[href='/kartu']")
     desk.go(f"a[href='/kartu/{uid}']")
     desk.tick("input[value=locked]")
@@ -165,3 +170,5 @@ JOBS = (
     operator_personalises_and_hands_over,
     office_destroys_one_card,
 )
+BY_KEYBOARD = (operator_personalises_and_hands_over, office_destroys_one_card)
+"""The jobs that are done without a pointer too."""

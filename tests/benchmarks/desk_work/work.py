@@ -12,13 +12,13 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Browser, Geolocation
+from playwright.sync_api import Browser, Geolocation, Page
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
@@ -42,23 +42,26 @@ BATCH = ("hardware_number", "model", "pcid", "sam_uid")
 
 @dataclass
 class Work:
-    """One job's surroundings; `count` is what its desks count."""
+    """One job's surroundings; `count` is what its desks count. `width` is that of the window; `look` and `keys` are those of `Desk`."""
 
     world: World
     server: Server
     browser: Browser
     folder: Path
     count: Count
+    width: int = DESK
+    look: Callable[[Page], None] | None = None
+    keys: bool = False
 
     def desk(self, who: str, *, fresh: bool = True) -> Desk:
         """Return a desk at the home page of somebody who signed in just now, or else an hour ago; the device knows its place."""
-        page = opened(self.browser, self.server, DESK)
+        page = opened(self.browser, self.server, self.width)
         page.context.grant_permissions(["geolocation"])
         page.context.set_geolocation(HERE)
         self.world.clock.set(datetime.now(UTC))
         known(page, self.server, self.world.client(who, fresh=fresh))
         page.goto("/")
-        return Desk(page, self.count)
+        return Desk(page, self.count, self.look, keys=self.keys)
 
     def paper(self) -> Path:
         """Return a letter as a PDF."""
