@@ -89,7 +89,7 @@ def find_last_signatory(ctx: Context, side: Side, issuer_id: UUID, receiver_id: 
     return ctx.session.scalars(query.order_by(Handover.id.desc()).limit(1)).first()
 
 
-def list_signatories(ctx: Context, side: Side, issuer_id: UUID, receiver_id: UUID | None = None) -> list[KnownPerson]:
+def list_signatories(ctx: Context, side: Side, issuer_id: UUID | None, receiver_id: UUID | None = None) -> list[KnownPerson]:
     """Return who signed for a side in the issuer's BASTs (to this receiver, if one is given), the newest first.
 
     As in `find_last_signatory` those of other issuers' BASTs are not looked at.

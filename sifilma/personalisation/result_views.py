@@ -52,7 +52,7 @@ def _hands_over(request_id: UUID) -> bool:
     """Return whether a BAST comes next: every card has its result, and the actor may issue one."""
     ctx = context()
     done = service.get_request(ctx, request_id, Operation.PERSONALISE).state == PersonalisationState.COMPLETED
-    return done and grants(ctx.actor, Operation.HANDOVER_ISSUE)
+    return done and bool(grants(ctx.actor, Operation.HANDOVER_ISSUE))
 
 
 @blueprint.get("/templat.<kind>")

@@ -59,7 +59,8 @@ def following() -> Markup:
     here = next(iter((request.view_args or {}).items()), None)
     before = request.args.get(BEFORE, type=UUID)
     if here and before:
-        address = url_for(request.endpoint or "", **{here[0]: before})
+        values: dict[str, Any] = {here[0]: before}
+        address = url_for(request.endpoint or "", **values)
         return Markup(render_template("reports/followed.html", address=address))  # noqa: S704  # a template
     found = pages.find_next(context(), queue.tasks, here[1] if here else None)
     if found is None and did not in step_labels.DECISIONS:

@@ -64,9 +64,9 @@ class Desk:
 
     def menu(self) -> None:
         """Open the menu where the window is too small to show it."""
-        button = self.page.locator("header .menu")
+        button = self.page.locator("header [data-bs-toggle=offcanvas]")
         if button.is_visible():
-            self.click("header .menu")
+            self.click("header [data-bs-toggle=offcanvas]")
 
     def confirm(self) -> None:
         """Answer the question that comes before what cannot be undone, if this page is one."""

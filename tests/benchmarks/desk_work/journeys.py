@@ -16,7 +16,7 @@ from tests.support.browser import DESK, WIDTHS, sideways, violations, watch
 def judged(page: Page) -> None:
     """Assert that a page has no errors, needs no horizontal scrolling, and that axe finds nothing in light and dark."""
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its literals
+        page.emulate_media(color_scheme=scheme)
         for look in (watch, sideways, violations):
             found = look(page)
             assert found == [], f"{page.url} in {scheme}: {found}"
