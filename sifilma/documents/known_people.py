@@ -50,6 +50,7 @@ def fill(form: Form, group: str, people: Sequence[KnownPerson]) -> None:
         return
     found = next((one for one in people if one.key == key), None)
     if found is None:
-        raise Invalid.field(".".join((group, KNOWN)), "This person is not on your earlier papers: fill in the fields.")
+        name = f"{group}.{KNOWN}"
+        raise Invalid.field(name, "This person is not on your earlier papers: fill in the fields.")
     for name, value in found.particulars.items():
         form.values[f"{group}.{name}"] = value
