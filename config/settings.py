@@ -158,6 +158,27 @@ class Settings(BaseSettings):
     remind_key_days: tuple[int, ...] = Field((30, 7), description="the same for API keys, and the heads")
     remind_agreement_days: tuple[int, ...] = Field((90, 30), description="the same for agreements (PKS), and the operators")
 
+    # --- service targets, in working days (Monday to Friday in WIB, without holidays); 0: none ---
+    target_approval_days: int = Field(3, description="from the submission of a personalisation request to its approval", ge=0, le=365)
+    target_personalisation_days: int = Field(5, description="from that approval to the last result", ge=0, le=365)
+    target_handover_days: int = Field(
+        3,
+        description="for each handover: from the personalised or received card to its BAST, and from the BAST to its receipt",
+        ge=0,
+        le=365,
+    )
+    target_activation_approval_days: int = Field(
+        2, description="from the submission of an activation request to its approval", ge=0, le=365
+    )
+    target_destruction_days: int = Field(
+        3, description="from the proposal of a destruction to its approval, and from the Berita Acara to its verification", ge=0, le=365
+    )
+    holidays_file: str = Field(
+        "",
+        description="file of public holidays, CSV of `date,name` as `config/holidays.sample.csv`, read at the start; empty: only Saturdays "
+        "and Sundays are not worked",
+    )
+
     # --- how people reach those who run the service; shown on the contact page, empty: not given yet ---
     contact_email: str = Field("", description="official e-mail address of the service desk")
     contact_phone: str = Field("", description="official telephone number of the service desk")

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-from config import breached_passwords
+from config import breached_passwords, holidays
 from config.settings import Settings
 from config.strength import weakness
 
@@ -90,6 +90,8 @@ def _everywhere(settings: Settings) -> Findings:
         yield _wrong("log_level", "names no level: set DEBUG, INFO, WARNING or ERROR.")
     if settings.breached_passwords and (why := breached_passwords.fault(settings.breached_passwords)):
         yield _wrong("breached_passwords", f"names a file that {why}.")
+    if settings.holidays_file and (why := holidays.fault(settings.holidays_file)):
+        yield _wrong("holidays_file", f"names a file that {why}.")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from hsm import HSM, TokenConfig
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.rates import Rates, Repetitions
+from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.kernel.timekeeping.watch import ClockWatch
 from sifilma.kernel.unit_of_work import assert_no_transaction
 
@@ -60,6 +61,11 @@ class Resources:
     def site(self) -> Site:
         """Return the site, which builds full URLs of pages."""
         return Site(self.settings.public_url, self.rules)
+
+    @property
+    def targets(self) -> Targets:
+        """Return the service targets."""
+        return Targets.of(self.settings)
 
 
 def attach(app: Flask, held: Resources) -> None:

@@ -21,7 +21,7 @@ from sifilma.activation.schemas import (
 )
 from sifilma.activation.serializers import brief, full
 from sifilma.activation.tokens import service as tokens
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, tells_all, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, RequestsQuery, UidPath, answer, blueprint, page_of, tells_all, upload
 from sifilma.api.decisions import add_decisions
 from sifilma.approvals.queries import Wanted
 from sifilma.documents.service import Upload
@@ -65,9 +65,9 @@ def draft(form: ActivationRequestForm) -> Response:
 
 @api.get(PATH, responses={200: Page[ActivationRequestBrief]}, summary="Requests")
 @operation("activation_request.view")
-def list_requests(query: StateQuery) -> Response:
+def list_requests(query: RequestsQuery) -> Response:
     """Newest first."""
-    select, key = queries.list_requests(context(), Wanted(query.state or ""))
+    select, key = queries.list_requests(context(), Wanted(query.state or "", late=resources().targets if query.late else None))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 

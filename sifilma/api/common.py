@@ -100,6 +100,12 @@ class StateQuery(ListQuery):
     state: str | None = Field(None, max_length=20)
 
 
+class RequestsQuery(StateQuery):
+    """A page of requests, by state, or only those that are late by their service target."""
+
+    late: bool = False
+
+
 def blueprint(name: str, *, signed_in: bool = True) -> APIBlueprint:
     """Return a blueprint of the API whose routes document the common refusals."""
     return APIBlueprint(

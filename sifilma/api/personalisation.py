@@ -9,13 +9,14 @@ from flask import Response, request
 from flask_openapi3 import RawModel
 from pydantic import BaseModel, ConfigDict
 
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, answer, blueprint, page_of, tells_all, upload
+from sifilma.api.common import File, IdPath, JsonPart, Page, RequestsQuery, answer, blueprint, page_of, tells_all, upload
 from sifilma.api.decisions import add_decisions
+from sifilma.approvals.queries import Wanted
 from sifilma.documents.service import Upload
 from sifilma.documents.tables.sheets import XLSX_TYPE
 from sifilma.kernel.errors import Faults, Invalid
 from sifilma.kernel.schemas import ApproveIn
-from sifilma.personalisation import results, service
+from sifilma.personalisation import queries, results, service
 from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
 from sifilma.personalisation.serializers import brief, full
 from sifilma.personalisation.service import REQUESTS, Files
@@ -67,9 +68,9 @@ def draft(form: PersonalisationForm) -> Response:
 
 @api.get(PATH, responses={200: Page[PersonalisationBrief]}, summary="Requests")
 @operation("personalisation.view")
-def list_requests(query: StateQuery) -> Response:
+def list_requests(query: RequestsQuery) -> Response:
     """Newest first."""
-    select, key = service.list_by_state(context(), query.state)
+    select, key = queries.list_requests(context(), Wanted(query.state or "", late=resources().targets if query.late else None))
     return page_of(select, key, query, lambda rows: map(brief, rows))
 
 

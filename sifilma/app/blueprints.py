@@ -45,6 +45,8 @@ from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
 from sifilma.reports.basis import views as basis_views
+from sifilma.reports.first_steps import views as first_steps
+from sifilma.reports.statistics import views as statistics
 from sifilma.reports.way import views as way_views
 from sifilma.resources import resources
 from sifilma.search import views as search
@@ -62,8 +64,8 @@ BLUEPRINTS = (
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
-    together_views.blueprint, archive_views.blueprint,
-    access_review.blueprint, failures.blueprint, search.blueprint,
+    together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
+    statistics.blueprint, first_steps.blueprint,
 )  # fmt: skip
 
 

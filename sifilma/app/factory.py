@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from flask_openapi3 import Info
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from config import holidays
 from config.loading import load_settings
 from config.settings import Settings
 from hsm import HSM
@@ -43,6 +45,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     )
     app.config.update(_flask_config(settings))
     attach(app, _resources(app, settings, clock, hsm))
+    with suppress(holidays.Unreadable):  # refused where the installation works; a command that only looks goes on
+        holidays.read(settings.holidays_file)
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)

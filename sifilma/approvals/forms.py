@@ -10,16 +10,18 @@ from sifilma.documents.indonesian import WIB
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Forbidden
+from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.web.forms import Form
 
 THEN, SUBMIT = "lalu", "ajukan"
 """The name of the button that says what follows on saving, and its value."""
 
 
-def wanted(form: Form) -> Wanted:
-    """Return the filter that a form describes. Texts are cut to 100 characters."""
+def wanted(form: Form, targets: Targets) -> Wanted:
+    """Return the filter that a form describes. Texts are cut to 100 characters. `targets` say what is late."""
     text, days = form.get("q").strip()[:100], lists.chosen_age(form)
-    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days)
+    late = targets if form.get("terlambat") else None
+    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days, late)
 
 
 def letter_day(ctx: Context) -> date:

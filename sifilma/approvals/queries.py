@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, or_
+from sqlalchemy import ColumnElement, Select, false, func, or_
 
 from sifilma.approvals.letters import letter_key
 from sifilma.approvals.service import Requests
 from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
+from sifilma.kernel.timekeeping.targets import Targets
 
 T = TypeVar("T")
 
@@ -21,8 +22,8 @@ T = TypeVar("T")
 class Wanted:
     """A filter of requests. `text` is a part of the letter number or of an organisation's name.
 
-    `waiting` selects requests the actor can act on now. `days` selects requests submitted (a draft: created) at least that many days ago.
-    Empty values do not filter.
+    `waiting` selects requests the actor can act on now. `days` selects requests submitted (a draft: created) at least that many days ago,
+    `late` those that are late by these service targets. Empty values do not filter.
     """
 
     state: str = ""
@@ -30,10 +31,11 @@ class Wanted:
     waiting: bool = False
     function: str = ""
     days: int = 0
+    late: Targets | None = None
 
 
 def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
-    """Add the conditions of a filter to a query of `model`, except `waiting`, which differs by kind of request.
+    """Add the conditions of a filter to a query of `model`, except `waiting` and `late`, which differ by kind of request.
 
     `named` is the condition that an organisation of the request has the wanted text in its name.
     """
@@ -46,6 +48,12 @@ def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, n
     if wanted.text:
         query = query.where(or_(model.letter_key.contains(letter_key(wanted.text), autoescape=True), named))
     return query
+
+
+def late(ctx: Context, targets: Targets, name: str, since: Any) -> ColumnElement[bool]:
+    """Return the condition that what has waited since the moment in the column `since` is late by the target of this name."""
+    before = targets.late_before(name, ctx.now)
+    return since < before if before else false()
 
 
 def decisions(ctx: Context, requests: Requests[Any]) -> Iterator[ColumnElement[bool]]:

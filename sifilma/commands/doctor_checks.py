@@ -18,7 +18,7 @@ from cryptography import x509
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from config import breached_passwords
+from config import breached_passwords, holidays
 from config.loading import SECRETS_DIR, Reading
 from config.settings import Settings, SettingsError
 from config.soundness import DEMO, NEEDED, STRENGTH, variable
@@ -32,6 +32,7 @@ from sifilma.identity.models import AccountState, User
 from sifilma.kernel.db import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, db
 from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.installation import kind_of, require_home
+from sifilma.kernel.timekeeping.targets import local
 from sifilma.public.status import LATE
 from sifilma.regions import base_map, prepared
 from sifilma.regions.service import is_loaded
@@ -45,6 +46,7 @@ SOON = timedelta(days=180)
 APART = timedelta(seconds=2)
 """How far the clocks of this machine and of the database may be apart; by twenty times as much nothing may be signed."""
 PATIENCE = 3.0  # seconds to reach a server of messages
+FORESIGHT = timedelta(days=60)  # before the file of holidays ends, those of the next year should be in it
 OTHER_VARIABLES = frozenset({SECRETS_DIR, "SIFILMA_DEMO_URL"})
 
 
@@ -130,6 +132,19 @@ def new_passwords(reading: Reading) -> Lines:
         breached_passwords.is_breached(path, secrets.token_hex(16))
         took = (time.perf_counter() - begun) * 1000
         yield _ok(f"{path} ({Path(path).stat().st_size // 2**20} MiB) is searched for a new password within {took:.1f} ms.")
+
+
+def working_days(reading: Reading) -> Lines:
+    """Whether the file of holidays reaches far enough. A file that is not sound is told among the settings."""
+    path, today = reading.settings.holidays_file, local(resources().clock.now())
+    if not path:
+        yield _warn("SIFILMA_HOLIDAYS_FILE is not set: public holidays count as working days, and what is due then is called late.")
+    elif "holidays_file" not in {finding.setting for finding in reading.findings}:
+        last = max(holidays.load(path))
+        if last < today + FORESIGHT:
+            yield _warn(f"{path} names no holiday after {last}: later ones count as working days; add those of the next year, and restart.")
+        else:
+            yield _ok(f"{path} names the public holidays until {last}.")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -418,6 +433,7 @@ CHECKS = (
     Check("settings", settings),
     Check("secrets", secret_values),
     Check("passwords", new_passwords),
+    Check("holidays", working_days, ("application",)),
     Check("home", home),
     Check("files", files, ("home",)),
     Check("disk", disk, ("application",)),

@@ -139,7 +139,7 @@ CANCEL = Question(
 RECORD = Question(
     _("Record the destruction"),
     _("The cards count as destroyed from here on, and the Berita Acara is issued. This cannot be undone."),
-    _named,
+    lambda ctx, destruction_id: _named(ctx, service.get_recordable(ctx, destruction_id).id),
     "destruction_pages.write",
 )
 add_decisions(

@@ -105,6 +105,6 @@ def job_page(ctx: Context, settings: Settings, job_id: UUID, say: Callable[[str]
     (line,) = lines(ctx, [job])
     undone = job.total - job.done if has_undone(job) else 0
     steps = timeline(ctx, JOB.kind, job.id)
-    named = {row.number: cells_of(settings, row).get("sam_uid", "") for row in failed_rows(ctx, job, most=SHOWN)} if errors else {}
-    cards = {number: uid for number, uid in named.items() if uid}
+    rows = failed_rows(ctx, job, most=SHOWN) if errors else []
+    cards = {row.number: uid for row in rows if row.cells and (uid := cells_of(settings, row).get("sam_uid", ""))}
     return JobPage(job, line.who, line.organisation, undone, errors, cards, job.failed > SHOWN, job.state in ENDED, steps)

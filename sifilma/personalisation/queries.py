@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
@@ -10,21 +11,24 @@ from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_key, letter_warnings
-from sifilma.approvals.queries import Wanted, decisions, narrowed_query
+from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
 from sifilma.cards.models import Unit
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.file_store import FileStore
+from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import Text, say
+from sifilma.kernel.timekeeping.targets import APPROVAL, PERSONALISATION, Targets
 from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.service import KIND, REQUESTS, get_request, requests_query
 
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
+MAKING = (State.APPROVED, State.PERSONALISING)
 R = PersonalisationRequest
 MANY = 20
 """From this many cards on, a request is compared with the registered units: an office registers the machines of a smaller one later."""
@@ -34,6 +38,8 @@ def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationReques
     """Return the requests the actor may see that match the filter. `wanted.text` also matches the names of requester and buyer."""
     name = Organisation.name.icontains(wanted.text, autoescape=True)
     query = narrowed_query(ctx, requests_query(ctx), R, wanted, or_(R.requester.has(name), R.buyer.has(name)))
+    if wanted.late:
+        query = query.where(_late(ctx, wanted.late))
     return (query.where(waiting(ctx)) if wanted.waiting else query), R.id
 
 
@@ -47,10 +53,24 @@ def waiting(ctx: Context) -> ColumnElement[bool]:
     return or_(false(), *_tasks(ctx))
 
 
+def approved_at() -> ColumnElement[datetime]:
+    """Return when a request was approved, as a column of the selects of requests."""
+    steps = select(func.max(History.at)).where(History.object_kind == KIND, History.object_id == R.id, History.to_state == State.APPROVED)
+    return steps.correlate(R).scalar_subquery()
+
+
+def _late(ctx: Context, targets: Targets) -> ColumnElement[bool]:
+    """Return the condition that the approval of a request, or its personalisation, is late."""
+    return or_(
+        and_(R.state == State.SUBMITTED, late(ctx, targets, APPROVAL, R.submitted_at)),
+        and_(R.state.in_(MAKING), late(ctx, targets, PERSONALISATION, approved_at())),
+    )
+
+
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:
     yield from decisions(ctx, REQUESTS)
     if grants(ctx.actor, Operation.PERSONALISE):
-        yield R.state.in_((State.APPROVED, State.PERSONALISING))
+        yield R.state.in_(MAKING)
     if grants(ctx.actor, Operation.PERSONALISATION_SUBMIT):
         yield and_(R.state.in_(EDITABLE), R.requester_id == ctx.actor.organisation_id)
 

@@ -29,7 +29,6 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import MISSING, Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import Listing
 from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.batch import Batch, read_batch, read_table, require_fitting
@@ -54,12 +53,6 @@ def requests_query(ctx: Context, operation: Operation = Operation.PERSONALISATIO
     """Return a query of the requests the actor may see: those its organisation made, and those made for it as the buyer."""
     owners = (PersonalisationRequest.requester_id, PersonalisationRequest.buyer_id)
     return scoped(select(PersonalisationRequest), ctx.actor, operation, owners)
-
-
-def list_by_state(ctx: Context, state: str | None) -> Listing[PersonalisationRequest]:
-    """Return the requests the actor may see, of one state if it is given."""
-    query = requests_query(ctx)
-    return (query.where(PersonalisationRequest.state == state) if state else query), PersonalisationRequest.id
 
 
 def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation.PERSONALISATION_VIEW) -> PersonalisationRequest:

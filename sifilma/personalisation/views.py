@@ -62,7 +62,7 @@ EXPORT = Export(
         "surat": (_("Letter date"), PersonalisationRequest.letter_date),
     },
     counted=lambda number, words: ngettext("%(count)s request", "%(count)s requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
 )
 
 
@@ -71,7 +71,7 @@ EXPORT = Export(
 def index() -> Response:
     """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.list_requests(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form, resources().targets))
     choices = {"states": named(PersonalisationState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("personalisation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
@@ -212,6 +212,10 @@ def _named(ctx: Context, request_id: UUID) -> str:
     return f"{found.letter_number} · {found.requester.name}"
 
 
+def _named_own(ctx: Context, request_id: UUID) -> str:
+    return _named(ctx, REQUESTS.get_own(ctx, request_id).id)
+
+
 REJECT = Question(
     _("Reject the request for good"),
     _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
@@ -221,7 +225,7 @@ REJECT = Question(
 CANCEL = Question(
     _("Cancel the request"),
     _("It ends here for good: it cannot be taken up again. The letter may come in a new request."),
-    _named,
+    _named_own,
     "personalisation_pages.show",
 )
 add_decisions(

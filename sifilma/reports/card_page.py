@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
-from flask_babel import ngettext
 from sqlalchemy import ColumnElement, Select, String, func, literal, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.activation import queries
 from sifilma.activation.manifests import revocation
 from sifilma.activation.manifests.pages import Shown, shown
-from sifilma.activation.models import ActivationRequest, ActivationRequestCard
+from sifilma.activation.models import Activation, ActivationRequest, ActivationRequestCard
 from sifilma.approvals.letters import letter_key
 from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import TimelineStep, cards_out, timeline
 from sifilma.cards.service import units_query
+from sifilma.destruction.form_choices import CAUSES
 from sifilma.destruction.models import Destruction, DestructionCard
 from sifilma.destruction.service import destructions_query
+from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
 from sifilma.handover.models import Handover, HandoverCard
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
+from sifilma.kernel.paging import Listing
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.web.pages import moment
 from sifilma.web.states import named, state
 
+TO_DESTROY = "broken"
+"""The value of the filter by state that stands for every state in which a card is to be destroyed."""
 Attribute: TypeAlias = InstrumentedAttribute[UUID]
 EXPORT = Export(
     "kartu",
@@ -51,7 +56,7 @@ EXPORT = Export(
     },
     orders={"uid": (_("UID"), Card.uid)},
     counted=lambda number, words: ngettext("%(count)s card", "%(count)s cards", number, count=words),
-    filters={"text": "", "state": "", "function": "", "holder": ""},
+    filters={"text": "", "state": "", "function": "", "holder": "", "aktif": "", "milik": ""},
 )
 
 
@@ -96,8 +101,35 @@ def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
 
 
 def states() -> list[tuple[str, str]]:
-    """Return the states of a card for the choices of a filter."""
-    return named(CardState)
+    """Return the states of a card for the choices of a filter, and the one choice of all that are to be destroyed."""
+    return [*named(CardState), (TO_DESTROY, gettext("To be destroyed"))]
+
+
+def list_narrowed(ctx: Context, listing: Listing[Card], *, to_destroy: bool, own: bool, activated: date | None) -> Listing[Card]:
+    """Return the listing with those cards alone that are to be destroyed, that the actor's organisation holds, or that were activated."""
+    query, key = listing
+    if to_destroy:
+        query = query.where(Card.state.in_(CAUSES))
+    if own:
+        query = query.where(held(ctx))
+    return (query.where(activated_on(ctx, activated)) if activated else query), key
+
+
+def held(ctx: Context) -> ColumnElement[bool]:
+    """Return the condition that the actor's organisation holds a card."""
+    return Card.holder_id == ctx.actor.organisation_id
+
+
+def destroys(ctx: Context) -> bool:
+    """Return whether the actor's organisation destroys the broken cards that it holds; otherwise the actor only oversees."""
+    return bool(grants(ctx.actor, Operation.DESTRUCTION_RECORD))
+
+
+def activated_on(ctx: Context, day: date) -> ColumnElement[bool]:
+    """Return the condition that a card was activated on a day in the actor's zone."""
+    zone = zone_of(ctx.actor.region_code)
+    start, end = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
+    return Card.id.in_(select(Activation.card_id).where(Activation.at >= start, Activation.at < end))
 
 
 def steps_of(ctx: Context, card: Card) -> list[TimelineStep]:

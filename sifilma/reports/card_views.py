@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from sifilma.documents.responses import attachment, inline_pdf
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.context import Context
+from sifilma.kernel.days import read_day
 from sifilma.kernel.errors import Forbidden, Invalid, NotFound
 from sifilma.kernel.paging import Listing
 from sifilma.reports import card_page
@@ -61,8 +63,12 @@ def labels() -> Response:
 
 
 def _filtered(form: Form) -> Listing[Any]:
-    wanted = CardFilter(*(form.get(name).strip()[:100] for name in ("state", "function", "text", "holder")))
-    return service.list_cards(context(), wanted, card_page.lettered(context(), wanted.text))
+    ctx = context()
+    state, function, text, holder = (form.get(name).strip()[:100] for name in ("state", "function", "text", "holder"))
+    to_destroy = state == card_page.TO_DESTROY
+    wanted = CardFilter("" if to_destroy else state, function, text, holder)
+    found = service.list_cards(ctx, wanted, card_page.lettered(ctx, text))
+    return card_page.list_narrowed(ctx, found, to_destroy=to_destroy, own=bool(form.get("milik")), activated=_day(form))
 
 
 @blueprint.get("/<string:uid>")
@@ -144,6 +150,15 @@ def _page(uid: str, form: Form) -> Response:
         steps=card_page.steps_of(ctx, card),
         photos=condition_reports.photos_of(ctx, card),
     )
+
+
+def _day(form: Form) -> date | None:
+    """Return the day of activation that the list is filtered by. Raise Invalid if it is none."""
+    typed = form.get("aktif").strip()
+    try:
+        return read_day(typed) if typed else None
+    except ValueError as wrong:
+        raise Invalid.field("aktif", str(wrong)) from wrong
 
 
 def _normal(uid: str) -> str:

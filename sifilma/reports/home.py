@@ -6,13 +6,13 @@ The number of queries does not depend on the amount of data.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, case, func, literal, select, text, union_all
+from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, literal, or_, select, text, union_all
 from sqlalchemy.orm import aliased
 
 from sifilma.access_review.models import AccessReview, AccessReviewLine
@@ -29,12 +29,15 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.oversight.models import Agreement
-from sifilma.reports import tasks_waiting
+from sifilma.reports import card_page, tasks_waiting
+from sifilma.reports.task_labels import TARGETED, TASKS
 from sifilma.reports.way import queries as life
 
 # Lines shown of each list.
 SHOWN = 12
+TASKS_A_PAGE = 50
 TOKENS_WITHIN = timedelta(days=7)
 MANIFESTS_WITHIN = timedelta(days=90)
 AGREEMENTS_WITHIN = timedelta(days=90)
@@ -44,7 +47,10 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class Line:
-    """One task. `key` is the object's id. `at` is since when it waits, or when it expires; `until` is its deadline, if it has one."""
+    """One task. `key` is the object's id. `at` is since when it waits, or when it expires; `until` is its deadline, if it has one.
+
+    `due` is the day that its service target names, `late` by how many working days it has passed.
+    """
 
     task: str
     key: UUID
@@ -53,14 +59,17 @@ class Line:
     at: datetime
     count: int
     until: datetime | None
+    due: date | None = None
+    late: int = 0
 
 
 @dataclass(frozen=True)
 class Lines:
-    """The first lines, oldest first, and the number of all."""
+    """Some lines, oldest first, the number of all, and of those that are late."""
 
     items: list[Line]
     total: int
+    late: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,8 @@ class AgreementEnd:
 class Home:
     """What the home page shows. `cards` counts by state, in the order of a card's life. `days` counts activations by day, up to today.
 
-    `to_destroy` counts the cards that wait for their destruction at the actor's organisation, which must destroy what it holds; for those
-    who only oversee, all that they see.
+    `to_destroy` counts the cards that wait for their destruction at the actor's organisation, which must destroy what it holds (`own`); for
+    those who only oversee, all that they see. `activated_today` counts cards, `today` is the day in the actor's zone.
     """
 
     waiting: Lines
@@ -87,19 +96,26 @@ class Home:
     agreements: list[AgreementEnd]
     cards: list[tuple[str, int]]
     to_destroy: int
+    own: bool
+    activated_today: int
+    today: date
     days: list[tuple[date, int]]
 
 
-def home(ctx: Context) -> Home:
+def home(ctx: Context, targets: Targets) -> Home:
     """Return everything the home page shows, within the actor's scope."""
-    cards, to_destroy = _cards(ctx)
+    today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
+    cards, to_destroy, activated_today = _cards(ctx, today)
     return Home(
-        waiting=_lines(ctx, tasks_waiting.waiting(ctx)),
-        awaited=_lines(ctx, tasks_waiting.awaited(ctx)),
-        lapsing=_lines(ctx, _lapsing(ctx)),
+        waiting=_lines(ctx, tasks_waiting.waiting(ctx), targets),
+        awaited=_lines(ctx, tasks_waiting.awaited(ctx), targets),
+        lapsing=_lines(ctx, _lapsing(ctx), targets),
         agreements=agreements(ctx),
         cards=cards,
         to_destroy=to_destroy,
+        own=card_page.destroys(ctx),
+        activated_today=activated_today,
+        today=today,
         days=_days(ctx),
     )
 
@@ -119,15 +135,38 @@ def refused_rows(ctx: Context) -> int:
     return ctx.session.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
-def _lines(ctx: Context, selects: Iterable[Select[Any]]) -> Lines:
+def list_tasks(ctx: Context, targets: Targets, *, late: bool, page: int) -> Lines:
+    """Return a page (from 1) of everything that waits for the actor, or of what is late of it."""
+    return _lines(ctx, tasks_waiting.waiting(ctx), targets, late=late, limit=TASKS_A_PAGE, offset=(page - 1) * TASKS_A_PAGE)
+
+
+def _lines(
+    ctx: Context, selects: Iterable[Select[Any]], targets: Targets, *, late: bool = False, limit: int = SHOWN, offset: int = 0
+) -> Lines:
     """Return the rows of all selects as one list, in one query."""
     found = list(selects)
     if not found:
         return Lines([], 0)
     every = union_all(*found).subquery()
-    query = select(every, func.count().over()).order_by(every.c.at, every.c.key).limit(SHOWN)
-    rows = ctx.session.execute(query).all()
-    return Lines([Line(*row[:7]) for row in rows], rows[0][7] if rows else 0)
+    late_ones = overdue(ctx, every.c, targets)
+    query = select(every, func.count().over(), func.sum(case((late_ones, 1), else_=0)).over())
+    if late:
+        query = query.where(late_ones)
+    rows = ctx.session.execute(query.order_by(every.c.at, every.c.key, every.c.task).limit(limit).offset(offset)).all()
+    lines = [_dated(ctx, Line(*row[:7]), targets) for row in rows]
+    return Lines(lines, rows[0][7], int(rows[0][8])) if rows else Lines([], 0)
+
+
+def overdue(ctx: Context, columns: Any, targets: Targets) -> ColumnElement[bool]:
+    """Return the condition that a task is late."""
+    before = {name: targets.late_before(name, ctx.now) for name in TARGETED}
+    late = (and_(columns.task.in_(TARGETED[name]), columns.at < moment) for name, moment in before.items() if moment)
+    return or_(false(), *late)
+
+
+def _dated(ctx: Context, line: Line, targets: Targets) -> Line:
+    name = TASKS[line.task].target
+    return replace(line, due=targets.due(name, line.at), late=targets.late(name, line.at, ctx.now))
 
 
 def _lapsing(ctx: Context) -> life.Lines:
@@ -187,16 +226,18 @@ def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
     return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
 
 
-def _cards(ctx: Context) -> tuple[list[tuple[str, int]], int]:
-    """Return how many cards the actor sees, by state, and how many of them wait for their destruction (`Home.to_destroy`)."""
+def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
+    """Return how many cards the actor sees, by state; how many of them wait for their destruction (`Home`), and were activated today."""
     if not grants(ctx.actor, Operation.CARD_VIEW):
-        return [], 0
-    is_own = case((Card.holder_id == ctx.actor.organisation_id, 1), else_=0)
-    query = cards_query(ctx).with_only_columns(Card.state, func.count(), func.sum(is_own)).group_by(Card.state)
-    found = {state: (every, int(own)) for state, every, own in ctx.session.execute(query)}
-    destroys = bool(grants(ctx.actor, Operation.DESTRUCTION_RECORD))
-    to_destroy = sum(found[cause][destroys] for cause in CAUSES if cause in found)
-    return [(state.value, found[state.value][0]) for state in CardState if state.value in found], to_destroy
+        return [], 0, 0
+    is_own = case((card_page.held(ctx), 1), else_=0)
+    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, today)).correlate(None)
+    query = cards_query(ctx).with_only_columns(Card.state, func.count(), func.sum(is_own), activated.scalar_subquery()).group_by(Card.state)
+    rows = ctx.session.execute(query).all()
+    found = {state: (every, int(own)) for state, every, own, _activated in rows}
+    to_destroy = sum(found[cause][card_page.destroys(ctx)] for cause in CAUSES if cause in found)
+    by_state = [(state.value, found[state.value][0]) for state in CardState if state.value in found]
+    return by_state, to_destroy, rows[0][3] if rows else 0
 
 
 def _days(ctx: Context) -> list[tuple[date, int]]:

@@ -78,6 +78,8 @@ def _thing(site: Site, to: Reader, due: Due) -> tuple[str, str]:
         parts.append(task.title(due.title))
     if due.count:
         parts.append(ngettext("%(num)s card", "%(num)s cards", due.count))
+    if due.late:
+        parts.append(ngettext("late by %(num)s working day", "late by %(num)s working days", due.late))
     when = moment(due.at, to)
     parts += [due.organisation, gettext("until %(when)s", when=when) if due.lapses else gettext("since %(when)s", when=when)]
     return f"- {' · '.join(parts)}", f"  {address(site, task, due.key, due.title)}"

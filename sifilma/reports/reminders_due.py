@@ -20,7 +20,9 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.reports import home, tasks_waiting
+from sifilma.reports.task_labels import TASKS
 from sifilma.reports.way import queries as life
 
 MOST = 200  # only the oldest of a kind; the others become due when these are done
@@ -33,7 +35,10 @@ UNTOLD = ("submit_personalisation", "submit_activation", "activate")
 
 @dataclass(frozen=True)
 class Due:
-    """Something to remind of. `at` is since when it waits, or when it expires. The same `occasion` of the same object is told once."""
+    """Something to remind of. `at` is since when it waits, or when it expires; `late` by how many working days it is late.
+
+    The same `occasion` of the same object is told once.
+    """
 
     task: str
     key: UUID
@@ -43,11 +48,12 @@ class Due:
     count: int
     occasion: str
     lapses: bool = False
+    late: int = 0
 
 
 def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
     """Yield everything that is due for the actor, including what they were told already."""
-    yield from _waiting(ctx, timedelta(days=settings.remind_after_days))
+    yield from _waiting(ctx, timedelta(days=settings.remind_after_days), Targets.of(settings))
     if grants(ctx.actor, Operation.ACTIVATE):
         yield from _lapsing(ctx, _tokens(ctx, settings.remind_token_days), settings.remind_token_days)
         yield from _lapsing(ctx, _manifests(ctx, settings.remind_manifest_days), settings.remind_manifest_days)
@@ -59,19 +65,25 @@ def dues(ctx: Context, settings: Settings) -> Iterator[Due]:
         yield from _agreements(ctx, settings.remind_agreement_days)
 
 
-def _waiting(ctx: Context, patience: timedelta) -> Iterator[Due]:
-    """Yield what has waited for the actor longer than `patience`. The occasion changes every week, so it is told again then."""
-    for task, key, title, organisation, at, count, _until in _rows(ctx, tasks_waiting.waiting(ctx), ctx.now - patience):
+def _waiting(ctx: Context, patience: timedelta, targets: Targets) -> Iterator[Due]:
+    """Yield what has waited for the actor longer than `patience`, or is late.
+
+    The occasion changes every week, so it is told again then, and when it becomes late.
+    """
+    for task, key, title, organisation, at, count, _until in _rows(ctx, tasks_waiting.waiting(ctx), ctx.now - patience, targets):
         weeks = max(ctx.now - at - patience, timedelta()) // AGAIN
-        yield Due(task, key, title, organisation, at, count, f"{at:%Y%m%dT%H%M%S} {weeks}")
+        late = targets.late(TASKS[task].target, at, ctx.now)
+        occasion = f"{at:%Y%m%dT%H%M%S} {weeks}{' late' if late else ''}"
+        yield Due(task, key, title, organisation, at, count, occasion, late=late)
 
 
-def _rows(ctx: Context, selects: Iterable[Select[Any]], before: datetime) -> Iterable[Any]:
+def _rows(ctx: Context, selects: Iterable[Select[Any]], before: datetime, targets: Targets) -> Iterable[Any]:
     found = list(selects)
     if not found:
         return ()
     every = union_all(*found).subquery()
-    late = every.c.task.not_in(UNTOLD) & ((every.c.at <= before) | every.c.task.in_(SOON))
+    long = (every.c.at <= before) | every.c.task.in_(SOON) | home.overdue(ctx, every.c, targets)
+    late = every.c.task.not_in(UNTOLD) & long
     return ctx.session.execute(select(every).where(late).order_by(every.c.at, every.c.key).limit(MOST))
 
 

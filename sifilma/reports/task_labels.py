@@ -10,6 +10,7 @@ from uuid import UUID
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
+from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, DESTRUCTION, HANDOVER, NAMES, PERSONALISATION
 from sifilma.web.states import state
 
 
@@ -19,6 +20,7 @@ class Task:
 
     `argument` is the name of the id in the endpoint's URL; it is empty for a list. `more` is what the form has chosen besides, `anchor` the
     part of the page. A task of cards in a state (`of_state`) has that state as its title, and the id in its URL is followed by it.
+    `target` is the service target in which it should be done, if there is one.
     """
 
     words: LazyString
@@ -28,6 +30,7 @@ class Task:
     more: Mapping[str, str] = field(default_factory=dict)
     anchor: str = ""
     of_state: bool = False
+    target: str = ""
 
     def values(self, key: UUID | None, title: str = "") -> dict[str, Any]:
         """Return the values of the endpoint's URL for the object with this id."""
@@ -59,24 +62,28 @@ TASKS = {
     "model_case_open": Task(_("Application for a model is under way"), "hourglass-split", *_CASE),
     "decide_reference": Task(_("Decide on a change of reference data"), "clipboard-check", *_CHANGE),
     "reference_proposed": Task(_("Change of reference data awaits an approver"), "hourglass-split", *_CHANGE),
-    "approve_personalisation": Task(_("Decide on a personalisation request"), "clipboard-check", _PERSONALISATION, anchor="decision"),
-    "approve_activation": Task(_("Decide on an activation request"), "clipboard-check", _ACTIVATION, anchor="decision"),
-    "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION, anchor="decision"),
+    "approve_personalisation": Task(
+        _("Decide on a personalisation request"), "clipboard-check", _PERSONALISATION, anchor="decision", target=APPROVAL
+    ),
+    "approve_activation": Task(
+        _("Decide on an activation request"), "clipboard-check", _ACTIVATION, anchor="decision", target=ACTIVATION_APPROVAL
+    ),
+    "approve_destruction": Task(_("Decide on a destruction"), "clipboard-check", *_DESTRUCTION, anchor="decision", target=DESTRUCTION),
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
     "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
     "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
     "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
-    "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision"),
-    "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION, anchor="decision"),
-    "record_results": Task(_("Record results of personalisation"), "cpu", "result_pages.new"),
+    "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision", target=APPROVAL),
+    "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION, anchor="decision", target=ACTIVATION_APPROVAL),
+    "record_results": Task(_("Record results of personalisation"), "cpu", "result_pages.new", target=PERSONALISATION),
     "review_place": Task(_("Review a place"), "geo-alt", "review_pages.show", "activation_id"),
     "mend_personalisation": Task(_("Repair a returned personalisation request"), "arrow-return-left", "personalisation_pages.change"),
     "submit_personalisation": Task(_("Submit the draft of a personalisation request"), "pencil", _PERSONALISATION, anchor="send"),
     "mend_activation": Task(_("Repair a returned activation request"), "arrow-return-left", "activation_pages.edit_form"),
     "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION, anchor="send"),
-    "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER, anchor="receive"),
-    "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", "handover_pages.new", "permohonan"),
+    "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER, anchor="receive", target=HANDOVER),
+    "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", "handover_pages.new", "permohonan", target=HANDOVER),
     "request_activation": Task(_("Ask for the activation of received cards"), "envelope-paper", "activation_pages.new", "bast"),
     "reissue_token": Task(_("Issue tokens anew: their cards can still be activated"), "arrow-repeat", _ACTIVATION, anchor="cards"),
     "propose_destruction": Task(
@@ -87,16 +94,20 @@ TASKS = {
     ),
     "activate": Task(_("Activate cards: tokens are ready"), "broadcast", "together_pages.form", "permohonan"),
     "record_destruction": Task(_("Carry out and record a destruction"), "trash", "destruction_pages.write", "destruction_id"),
-    "verify_destruction": Task(_("Verify a destruction"), "patch-check", *_DESTRUCTION, anchor="verify"),
-    "personalisation_submitted": Task(_("Personalisation request awaits approval"), "hourglass-split", _PERSONALISATION),
-    "personalisation_running": Task(_("Cards are being personalised"), "cpu", _PERSONALISATION),
-    "personalisation_second": Task(_("Personalisation request awaits the second approver"), "hourglass-split", _PERSONALISATION),
-    "activation_submitted": Task(_("Activation request awaits approval"), "hourglass-split", _ACTIVATION),
-    "activation_second": Task(_("Activation request awaits the second approver"), "hourglass-split", _ACTIVATION),
-    "bast_awaited": Task(_("Cards are ready, their BAST is not issued yet"), "truck", _PERSONALISATION),
-    "handover_issued": Task(_("Handover (BAST) awaits its receiver"), "truck", *_HANDOVER),
-    "destruction_proposed": Task(_("Destruction awaits approval"), "hourglass-split", *_DESTRUCTION),
-    "destruction_executed": Task(_("Destruction awaits verification"), "hourglass-split", *_DESTRUCTION),
+    "verify_destruction": Task(_("Verify a destruction"), "patch-check", *_DESTRUCTION, anchor="verify", target=DESTRUCTION),
+    "personalisation_submitted": Task(_("Personalisation request awaits approval"), "hourglass-split", _PERSONALISATION, target=APPROVAL),
+    "personalisation_running": Task(_("Cards are being personalised"), "cpu", _PERSONALISATION, target=PERSONALISATION),
+    "personalisation_second": Task(
+        _("Personalisation request awaits the second approver"), "hourglass-split", _PERSONALISATION, target=APPROVAL
+    ),
+    "activation_submitted": Task(_("Activation request awaits approval"), "hourglass-split", _ACTIVATION, target=ACTIVATION_APPROVAL),
+    "activation_second": Task(
+        _("Activation request awaits the second approver"), "hourglass-split", _ACTIVATION, target=ACTIVATION_APPROVAL
+    ),
+    "bast_awaited": Task(_("Cards are ready, their BAST is not issued yet"), "truck", _PERSONALISATION, target=HANDOVER),
+    "handover_issued": Task(_("Handover (BAST) awaits its receiver"), "truck", *_HANDOVER, target=HANDOVER),
+    "destruction_proposed": Task(_("Destruction awaits approval"), "hourglass-split", *_DESTRUCTION, target=DESTRUCTION),
+    "destruction_executed": Task(_("Destruction awaits verification"), "hourglass-split", *_DESTRUCTION, target=DESTRUCTION),
     "revocation_proposed": Task(_("Revocation of a manifest awaits a decision"), "hourglass-split", *_MANIFEST),
     "user_change_proposed": Task(_("Change of an account awaits another person"), "hourglass-split", *_PROPOSALS),
     "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
@@ -126,3 +137,5 @@ TASKS = {
     "agreement_ends": Task(_("Agreement (PKS) ends"), "file-text", "organisation_pages.show", "organisation_id"),
     "manifest_lapses": Task(_("Manifest expires"), "file-earmark-lock", *_MANIFEST),
 }
+TARGETED = {target: frozenset(name for name, task in TASKS.items() if task.target == target) for target in NAMES}
+"""The tasks of each service target."""

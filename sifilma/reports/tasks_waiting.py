@@ -37,6 +37,7 @@ from sifilma.oversight.reference import PROPOSALS as REFERENCE
 from sifilma.oversight.reference import changes_query
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 from sifilma.reports.way import queries as life
 
@@ -88,7 +89,7 @@ def awaited(ctx: Context) -> life.Lines:
             PersonalisationRequest.submitted_at,
         )
         yield life.personalisation_lines_query(
-            mine.where(PersonalisationRequest.state.in_(life.MAKING)), "personalisation_running", PersonalisationRequest.changed_at
+            mine.where(PersonalisationRequest.state.in_(MAKING)), "personalisation_running", approved_at()
         )
         yield life.activation_lines_query(
             life.own_activation_query(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at

@@ -1,27 +1,43 @@
-"""The home page."""
+"""The home page, and the list of everything that waits."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
 from sifilma.audit import rounds
 from sifilma.kernel.actor import Role
 from sifilma.reports import home
+from sifilma.reports.first_steps import pages as first_steps
+from sifilma.reports.first_steps.views import is_hidden
 from sifilma.reports.task_labels import TASKS
+from sifilma.resources import resources
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 from sifilma.web.time_health import find_alarm
 
 blueprint = Blueprint("home", __name__, template_folder="templates")
+MOST_PAGES = 1000
 
 
 @blueprint.get("/")
 @operation("session.self", strangers="public_pages.home")
 def show() -> str:
-    """Show what waits, what is awaited, what expires soon, and counts. A visitor sees the public home."""
+    """Show what waits, what is awaited, what expires soon, counts, and first steps. A visitor sees the public home."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
     findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
     told = {"alarm": alarm, "findings": findings, "refused_rows": refused_rows}
-    return render_template("reports/home.html", home=home.home(ctx), tasks=TASKS, **told)
+    steps = [] if is_hidden() else first_steps.steps(ctx)
+    return render_template("reports/home.html", home=home.home(ctx, resources().targets), tasks=TASKS, first_steps=steps, **told)
+
+
+@blueprint.get("/tugas")
+@operation("session.self")
+def list_tasks() -> str:
+    """List everything that waits for the actor, or with `terlambat` what is late of it."""
+    late = bool(request.args.get("terlambat"))
+    page = min(max(request.args.get("halaman", 1, type=int), 1), MOST_PAGES)
+    lines = home.list_tasks(context(), resources().targets, late=late, page=page)
+    behind = lines.total > page * home.TASKS_A_PAGE
+    return render_template("reports/tasks.html", lines=lines, late=late, page=page, behind=behind, tasks=TASKS)

@@ -91,7 +91,15 @@ ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 def register(app: Flask) -> None:
     """Attach the filters and functions to the templates."""
     app.jinja_env.filters.update(
-        moment=moment, day=day, number=number, since=since, until=until, kind=states.kind, field_name=_field_name, translated=translate
+        moment=moment,
+        day=day,
+        month=month,
+        number=number,
+        since=since,
+        until=until,
+        kind=states.kind,
+        field_name=_field_name,
+        translated=translate,
     )
     app.jinja_env.globals.update(
         icon=assets.icon,
@@ -221,6 +229,11 @@ def moment(value: datetime | None) -> str:
 def day(value: date | None) -> str:
     """Return `24 Nov 2026`."""
     return str(format_date(value, "d MMM y")) if value else "–"
+
+
+def month(value: date) -> str:
+    """Return `Nov 2026`."""
+    return str(format_date(value, "MMM y"))
 
 
 def number(value: float | None) -> str:

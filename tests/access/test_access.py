@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.access.checker import Walk
+from tests.access.figures import figure_faults
 from tests.access.lists import list_faults, search_faults
 from tests.access.roles import ROLES, Role, visitor
 from tests.access.routes import missing_recipes, routes
@@ -41,6 +42,11 @@ def test_every_list_counts_sorts_and_says_truly_why_it_is_empty(crowded: World) 
 @pytest.mark.parametrize("role", [role for role in ROLES if role.username and role.known], ids=_name)
 def test_the_search_shows_of_each_kind_what_the_role_finds_in_its_list(crowded: World, role: Role) -> None:
     assert "\n".join(search_faults(visitor(crowded, role))) == ""
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role.username and role.known], ids=_name)
+def test_each_figure_is_that_of_its_list_and_of_a_recount(crowded: World, role: Role) -> None:
+    assert "\n".join(figure_faults(visitor(crowded, role))) == ""
 
 
 @pytest.mark.parametrize("name", ["manufacturer's head", "province's head", "institution's key"])

@@ -129,6 +129,16 @@ def test_the_file_of_breached_passwords_is_looked_at(sqlite_world: World, examin
     assert "SIFILMA_BREACHED_PASSWORDS names a file that is not whole" in found["FAIL settings"][0]
 
 
+def test_the_end_of_the_file_of_holidays_is_told(sqlite_world: World, examine: Examine, tmp_path: Path) -> None:
+    assert "is not set" in examine(sqlite_world)["WARN holidays"][0]
+    path = tmp_path / "libur.csv"
+    for day, told in (("2199-12-25", "OK"), ("2020-12-25", "WARN")):
+        path.write_text(f"{day},Hari Raya Natal\n")
+        assert day in examine(sqlite_world, SIFILMA_HOLIDAYS_FILE=str(path))[f"{told} holidays"][0]
+    path.write_text("Natal\n")
+    assert "has in line 1 not a date and a name" in examine(sqlite_world, SIFILMA_HOLIDAYS_FILE=str(path))["FAIL settings"][0]
+
+
 def test_secrets_that_others_can_read_are_named(sqlite_world: World, examine: Examine, tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir(mode=0o700)

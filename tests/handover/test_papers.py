@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pikepdf import Pdf
 
 from sifilma.cards.identifiers import pcid_seal
 from sifilma.handover import bast, tasks
@@ -126,3 +128,27 @@ def test_the_worker_makes_the_paper_of_many_cards(sqlite_world: World, tmp_path:
     assert done(sqlite_world.client("operator1").get(path))["paper"]["sha256"] == hashlib.sha256(given).hexdigest()
     assert f"{bast.MOST_AT_ONCE + 1} (lima ratus satu) keping" in text_of(given, tmp_path)
     assert [row[0] for row in sqlite_world.sql("SELECT action FROM audit_entry WHERE action LIKE 'paper%'")] == ["paper.store"]
+
+
+def test_several_basts_are_printed_as_one_file_that_is_no_paper(sqlite_world: World, tmp_path: Path) -> None:
+    world = sqlite_world
+    made = [done(issue(world, world.personalised()), 201) for _ in range(2)]
+    other = done(issue(world, world.personalised("bangli.kepala", "R"), to="bangli.kepala"), 201)
+    stored = [world.client("magetan.kepala").get(f"/handovers/{one['id']}/document").get_data() for one in made]
+    office = Visitor(world, "magetan.kepala")
+    assert [f'name="pilih" value="{one["id"]}"' in office.get("/bast").get_data(as_text=True) for one in [*made, other]] == [
+        True,
+        True,
+        False,
+    ]
+    printed = office.get("/bast/cetak", pilih=[one["id"] for one in made]).get_data()
+    with Pdf.open(io.BytesIO(printed)) as whole:
+        assert len(whole.pages) == sum(len(Pdf.open(io.BytesIO(paper)).pages) for paper in stored)
+        assert "Bukan dokumen" in str(whole.docinfo["/Subject"])
+    text = text_of(printed, tmp_path)
+    assert text.index(made[0]["number"]) < text.index(made[1]["number"])
+    assert [world.client("magetan.kepala").get(f"/handovers/{one['id']}/document").get_data() for one in made] == stored
+    office_api = world.client("magetan.kepala")
+    assert office_api.post("/handovers/print", {"handovers": [made[1]["id"]]}).get_data().startswith(b"%PDF-")
+    assert office_api.post("/handovers/print", {"handovers": [made[0]["id"], other["id"]]}).status_code == 404
+    assert office.get("/bast/cetak").status_code == 422

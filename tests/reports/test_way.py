@@ -14,6 +14,7 @@ from sifilma.demo.sample_files import photo
 from sifilma.kernel.db import db
 from sifilma.reports.way import pages
 from sifilma.reports.way.serializers import Status, Way
+from sifilma.resources import resources
 from tests.destruction.test_service import record
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, english, goes_to, landed, one_id, value_of
@@ -38,7 +39,7 @@ def card_way(world: World, uid: str) -> tuple[str, Way]:
     """Return a card's state and its way, as an operator sees it."""
     with world.acting("operator1") as ctx:
         card = ctx.session.scalars(select(Card).where(Card.uid == uid)).one()
-        return card.state, pages.way_page(ctx, "card", card.id).way
+        return card.state, pages.way_page(ctx, resources().targets, "card", card.id).way
 
 
 def holders(world: World, uid: str, seen: set[str] = SEEN) -> dict[str, list[str]]:

@@ -75,6 +75,8 @@ def given_back(ctx: Context, settings: Settings, job: Job, say: Callable[[str], 
     """Return the rows of a job that failed, or that it did not come to, for the form."""
     found = GivenBack()
     for row in rows_given_back(ctx, job):
+        if not row.cells:  # deleted after its time
+            continue
         cells = cells_of(settings, row)
         uid = uid_of(cells.get("sam_uid", ""))
         found.machines[uid] = cells.get("hardware_number", "")

@@ -32,6 +32,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.service import Upload
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -56,7 +57,7 @@ EXPORT = Export(
     },
     orders={"nomor": (_("Letter number"), ActivationRequest.letter_key), "surat": (_("Date of the letter"), ActivationRequest.letter_date)},
     counted=lambda number, words: ngettext("%(count)s activation request", "%(count)s activation requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
 )
 KINDS = [str(name) for name in RequestKind]
 SUBJECTS = {
@@ -72,7 +73,7 @@ SUBJECTS = {
 def index() -> Response:
     """List the requests the actor may see."""
     form = Form(request.args)
-    listing = queries.list_requests(context(), wanted(form))
+    listing = queries.list_requests(context(), wanted(form, resources().targets))
     choices = {"states": named(RequestState), "functions": functions(), "ages": lists.ages()}
     return list_views.answer("activation/requests.html", listing, lambda rows: map(brief, rows), EXPORT, form=form, choices=choices)
 
@@ -163,10 +164,17 @@ def reveal(request_id: UUID) -> Response:
     return _page(request_id, form)
 
 
+def _card_of_own(ctx: Context, uid: str) -> str:
+    found = REQUESTS.get_own(ctx, (request.view_args or {})["request_id"])
+    if uid not in {one.card.uid for one in requested_cards(ctx, found)}:
+        raise NotFound()
+    return uid
+
+
 REISSUE = Question(
     _("Issue a new token"),
     _("The former token of the card opens nothing any more, whoever has it."),
-    lambda _ctx, uid: str(uid),
+    _card_of_own,
     "activation_pages.show",
 )
 
@@ -249,6 +257,10 @@ def _named(ctx: Context, request_id: UUID) -> str:
     return f"{found.letter_number} · {found.organisation.name}"
 
 
+def _named_own(ctx: Context, request_id: UUID) -> str:
+    return _named(ctx, REQUESTS.get_own(ctx, request_id).id)
+
+
 REJECT = Question(
     _("Reject the request for good"),
     _("It ends here for good, and the requester reads your note. For the cards a new letter is needed."),
@@ -258,7 +270,7 @@ REJECT = Question(
 CANCEL = Question(
     _("Cancel the request"),
     _("It ends here for good, and open tokens are cancelled. The letter may come in a new request."),
-    _named,
+    _named_own,
     "activation_pages.show",
 )
 add_decisions(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +16,15 @@ from sifilma.destruction.form_choices import may_be_proposed
 from sifilma.destruction.models import Destruction
 from sifilma.handover.models import Handover
 from sifilma.kernel.context import Context
+from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, Targets
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.reports import tasks_waiting
 from sifilma.reports.task_labels import TASKS
 from sifilma.reports.way import queries
 from sifilma.reports.way.cards.pages import of_card
 from sifilma.reports.way.papers.pages import of_activation, of_destruction, of_handover, of_personalisation
-from sifilma.reports.way.serializers import Awaited, Way
+from sifilma.reports.way.serializers import Awaited, Status, Step, Way
+from sifilma.reports.way.step_labels import TARGETS
 
 WAYS: Mapping[str, tuple[type[Any], Callable[[Context, Any], Way]]] = {
     "personalisation_request": (PersonalisationRequest, of_personalisation),
@@ -51,17 +54,31 @@ class Next:
     count: int
 
 
-def way_page(ctx: Context, kind: str, key: UUID) -> Page:
+def way_page(ctx: Context, targets: Targets, kind: str, key: UUID) -> Page:
     """Return the way of an object that the actor may see."""
     model, way_of = WAYS[kind]
     thing = ctx.session.get_one(model, key)
-    way = way_of(ctx, thing)
+    way = dated(way_of(ctx, thing), targets, ctx.now)
     mine = tasks_of_actor(ctx, way.awaited)
     if not isinstance(thing, Card):
         return Page(way, mine)
     if not mine:  # an operator may propose it too, though it waits for its holder
         mine = [one for one in way.awaited if one.task == "propose_destruction" and may_be_proposed(ctx, thing)]
     return Page(way, mine, thing.uid)
+
+
+def dated(way: Way, targets: Targets, now: datetime) -> Way:
+    """Return the way with the due days of the steps that it stands at."""
+    return replace(way, steps=[_dated(step, way, targets, now) for step in way.steps])
+
+
+def _dated(step: Step, way: Way, targets: Targets, now: datetime) -> Step:
+    name = TARGETS.get(step.name, "")
+    if name == APPROVAL and any(TASKS[one.task].target == ACTIVATION_APPROVAL for one in way.awaited):
+        name = ACTIVATION_APPROVAL  # the way of a card has both approvals, one after the other
+    if step.status is not Status.CURRENT or step.at is None:
+        return step
+    return replace(step, due=targets.due(name, step.at), late=targets.late(name, step.at, now))
 
 
 def tasks_of_actor(ctx: Context, awaited: Sequence[Awaited]) -> list[Awaited]:

@@ -43,10 +43,10 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
-MAKING = (PersonalisationState.APPROVED, PersonalisationState.PERSONALISING)
 
 
 def waiting(ctx: Context) -> Lines:
@@ -120,7 +120,7 @@ def looks(ctx: Context) -> Lines:
         yield activation_lines_query(asked.where(ACTIVATION.verifiable()), "verify_activation", ActivationRequest.submitted_at)
     if grants(ctx.actor, Operation.PERSONALISE):
         made = personalisation.requests_query(ctx, Operation.PERSONALISE).where(PersonalisationRequest.state.in_(MAKING))
-        yield personalisation_lines_query(made, "record_results", PersonalisationRequest.changed_at)
+        yield personalisation_lines_query(made, "record_results", approved_at())
     if grants(ctx.actor, Operation.PLACE_REVIEW):
         doubted = activation.activations_query(ctx, Operation.PLACE_REVIEW).where(Activation.review_state == "waiting")
         doubted = doubted.where(Card.id == Activation.card_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,8 +21,9 @@ class Status(StrEnum):
 class Step:
     """One step. `name` is a key of `step_labels.STEPS`.
 
-    `at` is when a step was done, or since when it is awaited; `who` is who did it, or who has it now; `until` is when it is due. Of a step
-    that many cards take, `done` of `total` have taken it (0 of 0: it is not counted).
+    `at` is when a step was done, or since when it is awaited; `who` is who did it, or who has it now; `until` is when it ends. Of a step
+    that many cards take, `done` of `total` have taken it (0 of 0: it is not counted). By its service target an awaited step is due on the
+    day `due`, and `late` by so many working days.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Step:
     until: datetime | None = None
     done: int = 0
     total: int = 0
+    due: date | None = None
+    late: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 
+from sifilma.kernel.timekeeping.targets import APPROVAL, DESTRUCTION, HANDOVER, PERSONALISATION
+
 STEPS = {
     "letter": _("Letter"),
     "approval": _("Approval"),
@@ -28,6 +30,16 @@ STEPS = {
     "berita_acara": _("Berita Acara"),
     "verification": _("Verification"),
 }
+TARGETS = {
+    "approval": APPROVAL,
+    "personalisation": PERSONALISATION,
+    "bast_maker": HANDOVER,
+    "bast": HANDOVER,
+    "bast_received": HANDOVER,
+    "destruction_approval": DESTRUCTION,
+    "verification": DESTRUCTION,
+}
+"""The service targets of steps; the approval of an activation request has its own."""
 HOLDERS = {"approvers": _("Approvers of the directorate"), "operators": _("Operators of the directorate")}
 STATUS = {"done": _("Done"), "current": _("Stands here"), "ahead": _("Lies ahead"), "stopped": _("Ended here")}
 ENDS = {

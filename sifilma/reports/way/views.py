@@ -12,6 +12,7 @@ from markupsafe import Markup
 from sifilma.reports.task_labels import TASKS, Task
 from sifilma.reports.way import pages, step_labels
 from sifilma.reports.way.serializers import Awaited
+from sifilma.resources import resources
 from sifilma.web.pages import BEFORE, ONWARD
 from sifilma.web.requests import context
 
@@ -38,7 +39,7 @@ def register(app: Flask) -> None:
 
 def way(kind: str, key: UUID) -> Markup:
     """Return the way of an object that the actor may see, with the next buttons that are theirs."""
-    page = pages.way_page(context(), kind, key)
+    page = pages.way_page(context(), resources().targets, kind, key)
     buttons = [Button(TASKS[one.task], _address(one, page.uid)) for one in page.mine]
     return Markup(render_template("reports/way.html", way=page.way, buttons=buttons, labels=step_labels, tasks=TASKS))  # noqa: S704  # a template
 

@@ -151,8 +151,8 @@ def _personalised(request: PersonalisationRequest, steps: Sequence[Taken], cards
     completed = last(steps, P.COMPLETED)
     if completed:
         return Step("personalisation", Status.DONE, completed.who, completed.at)
-    begun = request.state in (P.APPROVED, P.PERSONALISING)
-    return counted("personalisation", good, request.quantity, begun, OPERATORS, request.changed_at)
+    begun, approved = request.state in (P.APPROVED, P.PERSONALISING), last(steps, P.APPROVED)
+    return counted("personalisation", good, request.quantity, begun, OPERATORS, approved.at if approved else request.changed_at)
 
 
 def _delivered(request: PersonalisationRequest, cards: Sequence[Group]) -> list[Step]:
