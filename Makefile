@@ -1,5 +1,5 @@
 # The commands of this project. Everything but `make help` first brings what is missing (scripts/setup.sh).
-.PHONY: help setup run test bench chaos lint texts
+.PHONY: help setup run test bench chaos desk lint texts
 PYTHON := .venv/bin/python
 # One test process more than the two cores it is made for: a quarter of its time, a process waits for servers, time-outs and databases.
 WORKERS ?= 3
@@ -9,6 +9,7 @@ help:
 	@echo "make test    every test, on SQLite and PostgreSQL (WORKERS= processes)"
 	@echo "make bench   the benchmarks, as ratios"
 	@echo "make chaos   processes killed amid clients, every step of an act failed once (KILLS= SEED= MINUTES= ONLY=kills|steps)"
+	@echo "make desk    the clicks, fields and pages of six jobs, and the jobs as journeys at both widths"
 	@echo "make lint    ruff, mypy, import contracts (make test runs them too)"
 	@echo "make texts   collect the texts of the screens into their catalogues (sifilma/*/translations/id.po)"
 	@echo "make setup   only bring what is missing"
@@ -27,6 +28,9 @@ bench: setup
 
 chaos: setup
 	@KILLS=$(KILLS) SEED=$(SEED) MINUTES=$(MINUTES) ONLY=$(ONLY) $(PYTHON) -m tests.chaos
+
+desk: setup
+	@$(PYTHON) -m tests.benchmarks.desk_work --journeys
 
 texts: setup
 	@$(PYTHON) scripts/texts.py

@@ -17,7 +17,7 @@ from sifilma.kernel.schemas import ApproveIn, NoteIn, ReturnIn
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import seen
+from sifilma.web.pages import onward
 from sifilma.web.requests import context
 
 Attempt = Callable[[Context, UUID, Form], AnyResponse]
@@ -103,7 +103,8 @@ def _require_no_remarks(form: Form) -> None:
 def add_decisions(blueprint: Blueprint, rule: str, page: str, again: Again, *decisions: Decision) -> None:
     """Add a POST route below `rule` for each decision.
 
-    After the decision the browser is redirected to the endpoint `page`, which shows the object; after a refusal `again` returns that page.
+    After the decision the browser is redirected to the endpoint `page`, which shows the object, or to the next that waits if the form asks
+    for it; after a refusal `again` returns that page.
     """
     # The name of the last parameter: `request_id` of `/<uuid:request_id>`.
     key = rule.rpartition(":")[2].rstrip(">")
@@ -111,7 +112,7 @@ def add_decisions(blueprint: Blueprint, rule: str, page: str, again: Again, *dec
     def view_of(decision: Decision) -> Callable[..., AnyResponse]:
         def attempt(ctx: Context, thing: UUID, form: Form) -> AnyResponse:
             decision.decide(ctx, thing, form)
-            return seen(f"{blueprint.name}.{page}", decision.done, **{key: thing})
+            return onward(f"{blueprint.name}.{page}", decision.done, **{key: thing})
 
         return attempted(again)(attempt)
 

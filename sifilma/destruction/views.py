@@ -14,13 +14,15 @@ from sifilma.approvals.decision_views import Decision, add_decisions, bound, not
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.destruction import berita_acara, form_choices, serializers, service
 from sifilma.destruction.forms import record_of, rows_shown
-from sifilma.destruction.models import DESTRUCTION, DestructionState
-from sifilma.destruction.queries import cards_of, photos_of
+from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
+from sifilma.destruction.queries import cards_of, officials_before, photos_of, witnesses_before
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import list_views
 from sifilma.documents.file_views import paper
 from sifilma.documents.forms import uploads
 from sifilma.documents.indonesian import zone_of
+from sifilma.documents.known_people import fill
+from sifilma.documents.letterhead import seat
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment
 from sifilma.kernel.context import Context
@@ -48,6 +50,14 @@ EXPORT = Export(
     counted=lambda number, words: ngettext("%(count)s destruction", "%(count)s destructions", number, count=words),
     filters={"text": "", "state": "", "cause": ""},
 )
+
+METHODS = (
+    "cip dipotong menjadi dua",
+    "cip dilubangi dengan bor",
+    "kartu dicacah dengan mesin penghancur",
+    "kartu dan cip dibakar sampai habis",
+)
+"""How cards are usually destroyed; it is printed on a paper in Indonesian."""
 
 
 @blueprint.get("")
@@ -157,6 +167,7 @@ def record(destruction_id: UUID) -> AnyResponse:
     """Record the Berita Acara, which destroys the cards."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
+        _fill_known(ctx, form)
         found = service.get_recordable(ctx, destruction_id)
         photos = uploads("photos")
         also = lambda known: service.record_faults(ctx, resources().settings, found, known, photos)  # noqa: E731
@@ -166,12 +177,30 @@ def record(destruction_id: UUID) -> AnyResponse:
     return _record(destruction_id, form)
 
 
+def _begin(ctx: Context, form: Form, found: Destruction) -> None:
+    """Fill in the holder's own place and the present moment there."""
+    place = " ".join(found.organisation.address.split()) or seat(ctx.session, found.organisation)
+    moment = ctx.now.astimezone(zone_of(ctx.actor.region_code)).strftime("%Y-%m-%dT%H:%M:%S")
+    form.values.update({"place": f"{found.organisation.name}, {place}"[:500], "executed_at": moment})
+
+
+def _fill_known(ctx: Context, form: Form) -> None:
+    """Fill in the people who were chosen from earlier papers."""
+    fill(form, "official", officials_before(ctx))
+    witnesses = witnesses_before(ctx)
+    for number in range(rows_shown(form)):
+        fill(form, f"witnesses.{number}", witnesses)
+
+
 def _record(destruction_id: UUID, form: Form) -> Response:
     ctx, settings = context(), resources().settings
     found = service.get_recordable(ctx, destruction_id)
+    if not form.values:
+        _begin(ctx, form, found)
     cards = cards_out(ctx, cards_of(ctx, found))
     limits = {"photos": service.MAX_PHOTOS, "bytes": settings.max_upload, "witnesses": settings.witnesses_min}
-    return form.again("destruction/record.html", found=found, cards=cards, rows=rows_shown(form), limits=limits)
+    people = {"officials": officials_before(ctx), "witnesses": witnesses_before(ctx), "methods": METHODS}
+    return form.again("destruction/record.html", people=people, found=found, cards=cards, rows=rows_shown(form), limits=limits)
 
 
 @blueprint.get("/<uuid:destruction_id>/berita-acara")

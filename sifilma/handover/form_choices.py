@@ -12,9 +12,10 @@ from sqlalchemy import func, select
 from sifilma.cards.models import Card
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
+from sifilma.documents.known_people import KnownPerson
 from sifilma.documents.letterhead import seat
 from sifilma.handover.models import Side
-from sifilma.handover.queries import find_head, find_last_signatory
+from sifilma.handover.queries import find_head, find_last_signatory, list_signatories
 from sifilma.handover.service import POSITIONS, acting_signatory, ready_state
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -100,6 +101,15 @@ def suggested(ctx: Context, receiver_id: UUID) -> dict[str, str]:
         particulars = {"name": head.name, "id_kind": head.id_kind, "id_number": head.id_number, "position": POSITIONS[Role.HEAD]}
         found |= {f"{Side.RECEIVER}_signatory.{name}": value for name, value in particulars.items()}
     return found
+
+
+def signed_before(ctx: Context, receiver_id: UUID | None) -> dict[str, list[KnownPerson]]:
+    """Return who signed earlier BASTs of the actor's organisation, by the group of the form; for the receiver, those to this one."""
+    own = ctx.actor.organisation_id
+    return {
+        f"{Side.ISSUER}_signatory": list_signatories(ctx, Side.ISSUER, own),
+        f"{Side.RECEIVER}_signatory": list_signatories(ctx, Side.RECEIVER, own, receiver_id),
+    }
 
 
 def _ready(ctx: Context) -> tuple[Any, ...]:

@@ -10,11 +10,15 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.cards.models import Card, Unit
+from sifilma.documents.known_people import KnownPerson, distinct
 from sifilma.handover.models import Handover, HandoverCard, HandoverSignatory, Side
 from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
+
+MOST_LOOKED_AT = 200
+"""The newest BASTs in which signatories are looked for."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,19 @@ def find_last_signatory(ctx: Context, side: Side, issuer_id: UUID, receiver_id: 
     if receiver_id is not None:
         query = query.where(Handover.receiver_id == receiver_id)
     return ctx.session.scalars(query.order_by(Handover.id.desc()).limit(1)).first()
+
+
+def list_signatories(ctx: Context, side: Side, issuer_id: UUID | None, receiver_id: UUID | None = None) -> list[KnownPerson]:
+    """Return who signed for a side in the issuer's BASTs (to this receiver, if one is given), the newest first.
+
+    As in `find_last_signatory` those of other issuers' BASTs are not looked at.
+    """
+    query = select(HandoverSignatory).join(Handover, Handover.id == HandoverSignatory.handover_id)
+    query = query.where(Handover.issuer_id == issuer_id, HandoverSignatory.side == side)
+    if receiver_id is not None:
+        query = query.where(Handover.receiver_id == receiver_id)
+    found = ctx.session.scalars(query.order_by(Handover.id.desc()).limit(MOST_LOOKED_AT))
+    return distinct(KnownPerson(one.name, one.id_kind, one.id_number, one.position) for one in found)
 
 
 def find_head(ctx: Context, organisation_id: UUID) -> Person | None:

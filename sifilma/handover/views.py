@@ -15,6 +15,7 @@ from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.serializers import cards_out, timeline
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.file_views import paper
+from sifilma.documents.known_people import fill
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, service
@@ -83,6 +84,8 @@ def issue() -> AnyResponse:
     """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
+        for name, people in form_choices.signed_before(ctx, form.values.get("to", type=UUID)).items():
+            fill(form, name, people)
         signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
         cards = form.listed("cards", "cards", "more")
         data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, **signing)
@@ -150,7 +153,8 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
         form.values.update(form_choices.suggested(ctx, chosen.id))
     if of:
         form.values.setlist("cards", [card.uid for lot in lots if lot.request_id == of for card in lot.cards])
-    return form.again("handover/new.html", receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
+    people = form_choices.signed_before(ctx, chosen.id) if chosen else {}
+    return form.again("handover/new.html", people=people, receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
 def _named(ctx: Context, handover_id: UUID) -> str:

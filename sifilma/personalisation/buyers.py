@@ -16,6 +16,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.personalisation.batch import BATCH
+from sifilma.personalisation.models import PersonalisationRequest
 
 KINDS = (OrganisationKind.INSTITUTION, OrganisationKind.REGENCY_OFFICE, OrganisationKind.PROVINCE_OFFICE)
 MOST = 20
@@ -50,6 +51,15 @@ def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
         raise NotFound()
     count = select(func.count()).select_from(_waiting(ctx).where(Unit.organisation_id == found.id).subquery())
     return Buyer(found.id, found.name, found.kind, ctx.session.scalar(count) or 0)
+
+
+def find_usual(ctx: Context) -> UUID | None:
+    """Return the buyer of the manufacturer's newest request, or else the only buyer, if units of its wait for a card. Else None."""
+    waiting = select(_waiting(ctx).subquery().c.organisation_id).distinct()
+    newest = select(PersonalisationRequest.buyer_id).where(PersonalisationRequest.requester_id == ctx.actor.organisation_id)
+    last = ctx.session.scalar(newest.order_by(PersonalisationRequest.id.desc()).limit(1))
+    found = set(ctx.session.scalars(waiting.limit(MOST)))
+    return last if last in found else next(iter(found)) if len(found) == 1 else None
 
 
 def batch_template(ctx: Context, organisation_id: UUID, max_rows: int) -> Filled:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -29,9 +31,10 @@ from sifilma.personalisation.batch import BATCH
 
 @dataclass
 class Kept:
-    """The job that holds a refused batch. None if no batch was kept."""
+    """The job that holds a refused batch, None if no batch was kept, and the texts of its wrong cells by row and column."""
 
     job_id: UUID | None = None
+    cells: dict[tuple[int, str], str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -44,16 +47,16 @@ def keeping(ctx: Context, settings: Settings, store: FileStore, batch: Upload | 
         errors = refused.errors
         if batch is not None and any("row" in error for error in errors):
             ctx.uow.rollback()  # `at_once` refuses to begin while changes of the refused act are pending
-            kept.job_id = ctx.uow.at_once(lambda: _keep(ctx, settings, store, batch, errors))
+            ctx.uow.at_once(lambda: _keep(ctx, settings, store, batch, errors, kept))
         raise
 
 
-def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, errors: list[dict[str, Any]]) -> UUID | None:
-    """Store the batch as a completed job, since its rows are checked already. Return its id, or None if the file cannot be read."""
+def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, errors: list[dict[str, Any]], kept: Kept) -> None:
+    """Store the batch as a completed job, since its rows are checked already, and tell `kept`. A file that cannot be read is not stored."""
     try:
         sheet = sheets.read(batch.data, BATCH, max_rows=settings.batch_max_rows)
     except Invalid:
-        return None
+        return
     document = keep_table(ctx, store, batch, sheet.media_type)
     job = service.begin(ctx, NewJob(uuid7(), JobKind.BATCH, batch.filename, sheet.columns, len(sheet.rows), document_id=document.id))
     rows = _by_row(errors)
@@ -63,7 +66,27 @@ def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, err
     job.done, job.failed, job.ended_at = job.total, len(rows), ctx.now
     ctx.session.flush()
     worker.keep(ctx, job, rows)
-    return job.id
+    texts = {row.number: row.cells for row in sheet.rows}
+    wrong = [(int(error["row"]), str(error["field"])) for error in errors if "row" in error]
+    kept.cells = {(row, name): texts[row][name] for row, name in wrong if name in texts.get(row, {})}
+    kept.job_id = job.id
+
+
+def mended(ctx: Context, settings: Settings, store: FileStore, job_id: UUID, cells: Mapping[tuple[int, str], str]) -> Upload:
+    """Return a refused batch with cells (by row and column) put right, as a CSV file. Cells that it does not have are passed over.
+
+    Raise NotFound if it is none of the actor's organisation.
+    """
+    job = service.get_job(ctx, job_id)
+    if job.kind != JobKind.BATCH or job.document_id is None or job.organisation_id != ctx.actor.organisation_id:
+        raise NotFound()
+    sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), BATCH, max_rows=settings.batch_max_rows)
+    names = [name for name in sheet.columns if name in BATCH.names]
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(names)
+    writer.writerows([cells.get((row.number, name), row.cells[name]) for name in names] for row in sheet.rows)
+    return Upload(f"{job.filename.rpartition('.')[0] or job.filename}.csv", out.getvalue().encode())
 
 
 def _by_row(errors: list[dict[str, Any]]) -> list[Settled]:

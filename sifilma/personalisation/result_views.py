@@ -9,8 +9,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
-from sifilma.identity.permissions import Operation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.personalisation import results, service
+from sifilma.personalisation.models import PersonalisationState
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -41,8 +42,17 @@ def record(request_id: UUID) -> AnyResponse:
         results.add_results(ctx, settings, resources().hsm, request_id, found)
         ctx.warn(results.failures(found))
         form.settle(ctx)
+        if _hands_over(request_id):
+            return seen("handover_pages.new", "recorded", permohonan=request_id)
         return seen("personalisation_pages.show", "recorded", request_id=request_id)
     return _form(request_id, form)
+
+
+def _hands_over(request_id: UUID) -> bool:
+    """Return whether a BAST comes next: every card has its result, and the actor may issue one."""
+    ctx = context()
+    done = service.get_request(ctx, request_id, Operation.PERSONALISE).state == PersonalisationState.COMPLETED
+    return done and bool(grants(ctx.actor, Operation.HANDOVER_ISSUE))
 
 
 @blueprint.get("/templat.<kind>")

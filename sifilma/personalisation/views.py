@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -11,17 +12,19 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
-from sifilma.approvals.forms import wanted
+from sifilma.approvals.forms import letter_day, submits, wanted
 from sifilma.cards.serializers import returned
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.personalisation import buyers, queries, refused_batches, service
 from sifilma.personalisation.batch_approval import TOGETHER
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.refused_batches import Kept
 from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.serializers import brief, request_page
 from sifilma.personalisation.service import REQUESTS, Files
@@ -35,6 +38,11 @@ from sifilma.web.states import functions, named, state
 from sifilma.web.texts import translate
 
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
+SUBJECT = "Permohonan personalisasi kartu SAM"
+"""What a letter of this kind is usually about; it is written in Indonesian."""
+MOST_MENDED = 50
+MEND = re.compile(r"mend\.(\d{1,6})\.(\w{1,40})")
+"""The field of a wrong cell of a refused batch: its row and its column."""
 FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number", "revision")
 EXPORT = Export(
     "personalisasi",
@@ -89,11 +97,11 @@ def batch_template(buyer_id: UUID, kind: str) -> Response:
 @blueprint.get("/baru")
 @operation("personalisation.draft")
 def new() -> AnyResponse:
-    """Show an empty form. A manufacturer chooses the buyer first."""
-    buyer = request.args.get("pembeli")
+    """Show a new form. A manufacturer chooses the buyer first, unless it is clear (`buyers.find_usual`)."""
+    buyer = request.args.get("pembeli") or (buyers.find_usual(context()) if _is_maker(context()) else None)
     if _is_maker(context()) and not buyer:
         return redirect(url_for("personalisation_pages.find_buyer"), 303)
-    return _form(Form.begun(on_behalf_of=buyer))
+    return _form(Form.begun(on_behalf_of=buyer, letter_date=letter_day(context()), subject=SUBJECT))
 
 
 @blueprint.post("/baru")
@@ -101,14 +109,11 @@ def new() -> AnyResponse:
 def draft() -> AnyResponse:
     """Save a draft. A batch with errors is kept for correction (`refused_batches`)."""
     ctx, form = context(), Form.sent()
-    settings, files = resources().settings, _files()
+    settings, files = resources().settings, _files(ctx, form)
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
         data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files))
-        made = service.draft(ctx, settings, resources().files, data, files)
-        ctx.warn(queries.request_warnings(ctx, made))
-        form.settle(ctx)
-        return seen("personalisation_pages.show", "drafted", request_id=made.id)
-    return _form(form, kept=kept.job_id)
+        return _saved(ctx, form, service.draft(ctx, settings, resources().files, data, files))
+    return _form(form, kept=kept)
 
 
 @blueprint.get("/<uuid:request_id>/ubah")
@@ -130,16 +135,23 @@ def _stored(found: PersonalisationRequest) -> Form:
 def edit(request_id: UUID) -> AnyResponse:
     """Save a draft or a returned request again. A file that does not come again stays."""
     ctx, form = context(), Form.sent()
-    settings, files = resources().settings, _files()
+    settings, files = resources().settings, _files(ctx, form)
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
         found = REQUESTS.get_own(ctx, request_id)
         form.stand_on(_stored(found))
         data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
-        edited = service.edit(ctx, settings, resources().files, request_id, data, files)
-        ctx.warn(queries.request_warnings(ctx, edited))
-        form.settle(ctx)
-        return seen("personalisation_pages.show", "drafted", request_id=request_id)
-    return _form(form, request_id, kept.job_id)
+        return _saved(ctx, form, service.edit(ctx, settings, resources().files, request_id, data, files))
+    return _form(form, request_id, kept)
+
+
+def _saved(ctx: Context, form: Form, saved: PersonalisationRequest) -> AnyResponse:
+    """Return to the page of a saved request, which is submitted too if the form says so. Warnings are asked about before."""
+    ctx.warn(queries.request_warnings(ctx, saved))
+    form.settle(ctx)
+    submitted = submits(ctx, form, Operation.PERSONALISATION_SUBMIT)
+    if submitted:
+        REQUESTS.submit(ctx, saved.id)
+    return seen("personalisation_pages.show", "submitted" if submitted else "drafted", request_id=saved.id)
 
 
 @blueprint.get("/<uuid:request_id>")
@@ -163,22 +175,32 @@ def _page(request_id: UUID, form: Form) -> Response:
     return form.again("personalisation/request.html", page=request_page(ctx, found))
 
 
-def _form(form: Form, request_id: UUID | None = None, kept: UUID | None = None) -> Response:
-    """Return the form of an office, or of a manufacturer for the buyer named in it. `kept` is the job of a refused batch."""
+def _form(form: Form, request_id: UUID | None = None, kept: Kept | None = None) -> Response:
+    """Return the form of an office, or of a manufacturer for the buyer named in it. `kept` is a refused batch.
+
+    Its wrong cells are fields of the form, unless more than MOST_MENDED rows have one.
+    """
     ctx = context()
     buyer = buyers.get_buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
     back = returned(ctx, PERSONALISATION.kind, REQUESTS.get_own(ctx, request_id), request_id) if request_id else None
     form.notes = back.fields if back else {}
-    rows = resources().settings.batch_max_rows
-    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=kept, max_rows=rows)
+    rows, cells = resources().settings.batch_max_rows, kept.cells if kept else {}
+    mends = sorted(cells.items()) if len({row for row, _ in cells}) <= MOST_MENDED else []
+    job = kept.job_id if kept else None
+    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=job, mends=mends, max_rows=rows)
 
 
 def _is_maker(ctx: Context) -> bool:
     return ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
 
 
-def _files() -> Files:
-    return Files(upload("letter"), upload("purchase_order"), upload("batch"))
+def _files(ctx: Context, form: Form) -> Files:
+    """Return the files of the form. Without a new batch it is the refused one with the cells that were put right on the page."""
+    batch, refused = upload("batch"), form.values.get("mended", type=UUID)
+    if batch is None and refused is not None:
+        cells = {(int(found[1]), found[2]): value.strip() for name, value in form.values.items() if (found := MEND.fullmatch(name))}
+        batch = refused_batches.mended(ctx, resources().settings, resources().files, refused, cells)
+    return Files(upload("letter"), upload("purchase_order"), batch)
 
 
 def _approve(ctx: Context, request_id: UUID, digest: str, note: str) -> None:

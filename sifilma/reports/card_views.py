@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
@@ -16,15 +17,17 @@ from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.schemas import ReportIn
 from sifilma.cards.service import CardFilter
+from sifilma.destruction import service as destructions
+from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.forms import uploads
 from sifilma.documents.rendering import qr_address
 from sifilma.documents.responses import attachment, inline_pdf
-from sifilma.identity.permissions import Operation
+from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import may_reach
 from sifilma.kernel.context import Context
 from sifilma.kernel.days import read_day
-from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.errors import Forbidden, Invalid, NotFound
 from sifilma.kernel.paging import Listing
 from sifilma.reports import card_page
 from sifilma.resources import resources
@@ -91,12 +94,24 @@ REPORT = Question(
 @blueprint.post("/<string:uid>/lapor")
 @operation("card.report", question=REPORT)
 def report(uid: str) -> AnyResponse:
-    """Report a card as damaged, locked, lost or found."""
+    """Report a card as damaged, locked, lost or found. If the form says so, propose its destruction in the same act."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
-        condition_reports.report(ctx, resources().files, uid, form.model(ReportIn), uploads("photos"))
+        told = form.model(ReportIn)
+        condition_reports.report(ctx, resources().files, uid, told, uploads("photos"))
+        if form.get("lalu") == "usulkan":
+            return seen("destruction_pages.show", "proposed", destruction_id=_propose(ctx, uid, told))
         return seen("card_pages.show", "reported", uid=uid)
     return _page(uid, form)
+
+
+def _propose(ctx: Context, uid: str, told: ReportIn) -> UUID:
+    """Propose to destroy a card that was just reported. Raise Invalid for one that is not broken, Forbidden if the actor may not."""
+    if not grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
+        raise Forbidden()
+    if told.condition not in ("damaged", "locked"):
+        raise Invalid.field("condition", "Only a damaged or locked card can be destroyed.")
+    return destructions.propose(ctx, DestructionIn(cards=[uid], cause=told.condition, note=told.note)).id
 
 
 @blueprint.post("/<string:uid>/usul-cabut")

@@ -82,6 +82,8 @@ DONE_MANY = {
 }
 """Texts of what was done to several things at once, by their number."""
 MANY = "jumlah"  # the name of that number in a URL
+ONWARD, BEFORE = "berikutnya", "sesudah"
+"""The box of a form that asks for the next that waits, and the name in a URL of the thing that was decided before it."""
 WARNED, LONGEST = "catatan", 3000  # the name of the warnings in a URL, and their characters there
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 
@@ -133,6 +135,16 @@ def seen(endpoint: str, done: str = "", **values: Any) -> AnyResponse:
     return redirect(url_for(endpoint, **values, **told), 303)  # 303 makes the browser use GET
 
 
+def onward(endpoint: str, done: str, **values: Any) -> AnyResponse:
+    """Redirect to what waits next in the same queue if the form asks for it (`ONWARD`), else as `seen`.
+
+    That page says what was done, and leads back to the thing that it was done to.
+    """
+    find = current_app.extensions.get(ONWARD)
+    found = find(endpoint, *values.values()) if find is not None and request.form.get(ONWARD) else None
+    return seen(found[0], done, **found[1], **{BEFORE: next(iter(values.values()))}) if found else seen(endpoint, done, **values)
+
+
 def link_to(endpoint: str, **values: Any) -> str:
     """Return the URL of a page, or an empty text where no such page exists."""
     return url_for(endpoint, **values) if endpoint in current_app.view_functions else ""
@@ -176,7 +188,7 @@ def _sealed(sentences: list[str]) -> str:
 def page_url(**changes: str | None) -> str:
     """Return this page's URL with parts of its query changed. None removes a part."""
     # The note about what was done belongs to one visit of the page: links do not carry it on.
-    query = {name: value for name, value in request.args.items() if value and name not in ("selesai", MANY, WARNED)} | changes
+    query = {name: value for name, value in request.args.items() if value and name not in ("selesai", MANY, WARNED, BEFORE)} | changes
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{request.path}?{kept}" if kept else request.path
 

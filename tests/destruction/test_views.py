@@ -12,7 +12,7 @@ from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked, record
 from tests.support.counting import counted
-from tests.support.visitor import Visitor, goes_to, landed, words
+from tests.support.visitor import Visitor, goes_to, landed, value_of, words
 from tests.support.world import World, done
 
 WIB = ZoneInfo("Asia/Jakarta")
@@ -157,7 +157,36 @@ def test_pages_of_destructions_need_few_statements(sqlite_world: World) -> None:
     page = Visitor(sqlite_world, "magetan.kepala")
     with sqlite_world.app.app_context():
         engine = db.engine
-    for path, most in (("/pemusnahan", 8), (f"/pemusnahan/{found}", 14), (f"/pemusnahan/{found}/rekam", 11), ("/pemusnahan/usul", 5)):
+    for path, most in (("/pemusnahan", 8), (f"/pemusnahan/{found}", 14), (f"/pemusnahan/{found}/rekam", 14), ("/pemusnahan/usul", 5)):
         with counted(engine) as count:
             page.text(path)
         assert len(count.statements) <= most, (path, len(count.statements), count.statements)
+
+
+def test_the_form_of_a_record_knows_the_place_the_moment_and_the_people_of_earlier_papers(world: World) -> None:
+    office, earlier = world.client("magetan.kepala"), approved(world, locked(world))
+    done(office.send(f"/destructions/{earlier}/record", record(world), "record", photos=[photo()[:2]]))
+    path, holder = f"/pemusnahan/{approved(world, locked(world))}/rekam", Visitor(world, "magetan.kepala")
+    page = holder.get(path)
+    assert "Kabupaten Magetan" in value_of(page, "place")
+    assert value_of(page, "executed_at").startswith(world.clock.now().astimezone(WIB).strftime("%Y-%m-%dT%H:%M"))
+    people = {"official.known": OFFICIAL} | {f"witnesses.{number}.known": one for number, one in enumerate(WITNESSES)}
+    assert all(f'value="{one["id_kind"]}:{one["id_number"]}"' in page.get_data(as_text=True) for one in people.values())
+    chosen = {name: f"{one['id_kind']}:{one['id_number']}" for name, one in people.items()}
+    sent = {"place": value_of(page, "place"), "executed_at": value_of(page, "executed_at"), "method": "dipotong"} | chosen
+    assert holder.send(path, **sent | {"official.known": "nip:1"}, photos=pictures()).status_code == 422
+    assert goes_to(holder.send(path, **sent, photos=pictures())) == path.removesuffix("/rekam")
+    assert world.sql("SELECT COUNT(DISTINCT official_id_number), COUNT(DISTINCT id_number) FROM destruction JOIN destruction_witness"
+                     " ON destruction_id = destruction.id")[0] == (1, 2)  # fmt: skip
+
+
+def test_people_of_other_organisations_papers_are_not_offered(sqlite_world: World) -> None:
+    world, earlier = sqlite_world, approved(sqlite_world, locked(sqlite_world))
+    done(world.client("magetan.kepala").send(f"/destructions/{earlier}/record", record(world), "record", photos=[photo()[:2]]))
+    uid = world.received("bangli.kepala")[0]
+    done(world.client("bangli.kepala").post(f"/cards/{uid}/reports", {"condition": "locked", "note": "terkunci"}))
+    made = done(world.client("bangli.kepala").post("/destructions", {"cards": [uid], "cause": "locked"}), 201)["id"]
+    world.approve("destructions", made, "penyetuju1")
+    page = Visitor(world, "bangli.kepala").get(f"/pemusnahan/{made}/rekam").get_data(as_text=True)
+    assert OFFICIAL["id_number"] not in page
+    assert WITNESSES[0]["name"] not in page

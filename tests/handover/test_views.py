@@ -95,3 +95,18 @@ def test_lists_are_filtered_and_exported_at_constant_cost(sqlite_world: World) -
     with counted(engine) as one:
         operator.get(numbers[0])
     assert len(one.statements) <= 10
+
+
+def test_a_person_of_earlier_basts_is_chosen_instead_of_typed(sqlite_world: World) -> None:
+    world, operator = sqlite_world, Visitor(sqlite_world, "operator1")
+    one, two, three = world.personalised(count=3)
+    to = str(world.organisation_of("magetan.kepala"))
+    signs = {"name": "Wayan Contoh", "id_kind": "nip", "id_number": "198001012005011001", "position": "Kepala Seksi"}
+    typed = {f"issuer_signatory.{name}": value for name, value in signs.items()}
+    goes_to(operator.send("/bast/buat", to=to, cards=[one], **typed))
+    newer = typed | {"issuer_signatory.name": "Made Contoh", "issuer_signatory.id_number": "198001012005011002"}
+    goes_to(operator.send("/bast/buat", to=to, cards=[two], **newer))
+    page = operator.get("/bast/buat", to=to).get_data(as_text=True)
+    assert 'value="nip:198001012005011001"' in page
+    made = goes_to(operator.send("/bast/buat", to=to, cards=[three], **newer | {"issuer_signatory.known": "nip:198001012005011001"}))
+    assert "Wayan Contoh" in operator.text(made)  # without a script the choice counts

@@ -13,7 +13,7 @@ from sifilma.fsck.run import examine
 from sifilma.personalisation.batch import BATCH
 from tests.documents.files import table_lines
 from tests.fsck.conftest import installation
-from tests.support.visitor import Visitor
+from tests.support.visitor import Visitor, value_of
 from tests.support.world import World, letter, new_uid
 
 COLUMNS = ("hardware_number", "model", "pcid", "sam_uid", "sam_perso")
@@ -59,3 +59,24 @@ def test_the_template_has_no_column_of_errors(sqlite_world: World) -> None:
     buyer = sqlite_world.organisation_of(BUYER)
     data = Visitor(sqlite_world, MAKER).get(f"/personalisasi/pembeli/{buyer}/templat.csv").get_data()
     assert table_lines(data, BATCH)[0]["model"] == MODEL
+
+
+def test_wrong_cells_are_put_right_on_the_page_and_nobody_else_can_take_the_batch(world: World) -> None:
+    numbers, visitor = world.units(BUYER, 3, MODEL, "R", pcid=False), Visitor(world, MAKER)
+    rows = [[number, MODEL, secrets.token_hex(16).upper(), new_uid(), ""] for number in numbers]
+    wrong = [list(row) for row in rows]
+    wrong[0][0], wrong[1][2] = "TIDAK-ADA", "XYZ"
+    answer = send(visitor, world, write_csv(COLUMNS, wrong))
+    assert (value_of(answer, "mend.2.hardware_number"), value_of(answer, "mend.3.pcid")) == ("TIDAK-ADA", "XYZ")
+    assert value_of(answer, "mend.4.pcid") == ""
+    stated = world.letter() | {"function": "R", "on_behalf_of": str(world.organisation_of(BUYER)), "purchase_order_number": "PO-1"}
+    stated |= {name: value_of(answer, name) for name in ("kept.letter", "kept.purchase_order", "mended")}
+    assert Visitor(world, "len.kepala").send("/personalisasi/baru", **stated).status_code == 404
+    answer = visitor.send("/personalisasi/baru", **stated, **{"mend.2.hardware_number": numbers[0], "mend.3.pcid": "ZZ"})
+    assert value_of(answer, "mend.3.pcid") == "ZZ"
+    stated["mended"] = value_of(answer, "mended")
+    stated |= {name: value_of(answer, name) for name in ("kept.letter", "kept.purchase_order")}
+    answer = visitor.send("/personalisasi/baru", **stated, **{"mend.3.pcid": rows[1][2], "lalu": "ajukan"})
+    assert answer.status_code == 303, visitor.seen
+    assert world.sql("SELECT state, quantity FROM personalisation_request") == [("submitted", 3)]
+    assert sorted(pcid.upper() for (pcid,) in world.sql("SELECT pcid FROM batch_row")) == sorted(row[2] for row in rows)

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from sifilma.documents.indonesian import WIB
 from sifilma.documents.tables.writing import write_csv, write_xlsx
 from sifilma.kernel.actor import Role
 from sifilma.kernel.db import db
@@ -106,6 +107,8 @@ def test_a_manufacturer_chooses_the_buyer_and_gets_its_units_as_a_template(sqlit
     numbers = sqlite_world.units("mandiri.kepala", 2, "SOFTORB-CRD-1", "R", pcid=False)
     other = sqlite_world.units("mandiri.kepala", 1, "LEN-CRD-1", "R", pcid=False)[0]
     maker = Person(sqlite_world, "softorb.kepala")
+    assert "BANK MANDIRI" in maker.text("/personalisasi/baru")  # the only one with units that wait
+    sqlite_world.units("bpjs.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)
     assert maker.see("/personalisasi/baru").headers["Location"] == "/personalisasi/pembeli"
     found = maker.text("/personalisasi/pembeli?q=mandi")
     assert ("BANK MANDIRI" in found, "BPJS" in found) == (True, False)
@@ -356,3 +359,31 @@ def test_the_statements_of_a_page_do_not_grow_with_its_rows(sqlite_world: World)
     sqlite_world.approve("personalisation-requests", request, "penyetuju1")
     assert len(statements(sqlite_world, operator, f"/personalisasi/{request}/hasil").statements) <= 9
     assert len(statements(sqlite_world, maker, "/personalisasi/pembeli").statements) <= 5
+
+
+def test_a_request_is_saved_and_submitted_in_one_press(world: World) -> None:
+    head = Person(world, "magetan.kepala")
+    form = head.see("/personalisasi/baru")
+    assert (value_of(form, "letter_date"), value_of(form, "subject")) == (
+        world.clock.now().astimezone(WIB).date().isoformat(),
+        "Permohonan personalisasi kartu SAM",
+    )
+    asked = {"subject": value_of(form, "subject"), "letter_date": value_of(form, "letter_date"), "function": "R", "quantity": "1"}
+    sent = asked | {"letter_number": "470/1/Dukcapil", "lalu": "ajukan"}
+    assert "selesai=submitted" in head.send("/personalisasi/baru", **sent, letter=("surat.pdf", letter())).headers["Location"]
+    odd = head.send("/personalisasi/baru", **sent | {"letter_number": "tanpa pola"}, letter=("surat.pdf", letter()))
+    assert "Tetap ajukan" in body(odd)  # what must be looked at is asked about first
+    assert world.sql("SELECT state FROM personalisation_request") == [("submitted",)]
+
+
+def test_the_last_results_lead_to_the_bast_of_their_cards(sqlite_world: World) -> None:
+    asked = sqlite_world.submitted("magetan.kepala", "R", 2)["id"]
+    sqlite_world.approve("personalisation-requests", asked, "penyetuju1")
+    operator, empty = Person(sqlite_world, "operator1"), {"hardware_number": "", "kcv": ""}
+    path, uids = f"/personalisasi/{asked}/hasil", [new_uid(), new_uid()]
+    first = operator.send(path, sam_uid=uids[0], outcome="personalised", **empty).headers["Location"]
+    assert first.startswith(f"/personalisasi/{asked}?")
+    last = operator.send(path, sam_uid=uids[1], outcome="personalised", **empty).headers["Location"]
+    assert last.startswith("/bast/buat?permohonan=")
+    page = operator.text(last)
+    assert all(f'value="{uid}" checked' in page for uid in uids)

@@ -7,7 +7,7 @@ import pytest
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from tests.support.counting import counted
-from tests.support.visitor import Visitor, english, landed, words
+from tests.support.visitor import Visitor, english, goes_to, landed, words
 from tests.support.world import World, done
 
 
@@ -147,3 +147,14 @@ def test_a_province_proposes_to_revoke_the_manifest_of_a_card_in_its_regencies(w
 def test_a_province_proposes_nothing_outside_its_regencies(sqlite_world: World) -> None:
     ready, _ = sqlite_world.active("bangli.kepala", "R")
     assert english(sqlite_world, "jatim.kepala").send(f"/kartu/{ready.uids[0]}/usul-cabut", reason="mesin dicuri").status_code == 404
+
+
+def test_a_broken_card_is_reported_and_proposed_for_destruction_in_one_act(world: World) -> None:
+    uid, office = world.received()[0], Visitor(world, "magetan.kepala")
+    path, told = f"/kartu/{uid}/lapor", {"note": "PIN salah berulang kali", "lalu": "usulkan"}
+    assert "rusak atau terkunci" in words(office.send(path, condition="lost", **told), 422)
+    assert done(world.client("magetan.kepala").get(f"/cards/{uid}"))["state"] == "received"  # nothing is half done
+    proposal = goes_to(office.send(path, condition="locked", **told))
+    assert proposal.startswith("/pemusnahan/")
+    assert done(world.client("magetan.kepala").get(f"/cards/{uid}"))["state"] == "locked"
+    assert world.sql("SELECT state, cause FROM destruction") == [("proposed", "locked")]

@@ -17,7 +17,7 @@ from sifilma.reports.way.serializers import Status, Way
 from sifilma.resources import resources
 from tests.destruction.test_service import record
 from tests.support.counting import counted
-from tests.support.visitor import Visitor, english, goes_to, landed, one_id
+from tests.support.visitor import Visitor, english, goes_to, landed, one_id, value_of
 from tests.support.world import MAGETAN_PLACE, World, done, letter, new_uid
 
 OFFICE, MAKER, BANK = "magetan.kepala", "softorb.kepala", "mandiri.kepala"
@@ -282,3 +282,19 @@ def test_the_ways_need_few_statements_whatever_the_number_of_cards(sqlite_world:
             counts.append(len(found.statements))
     assert counts[:2] == counts[2:]
     assert max(counts) <= 16, counts
+
+
+def test_a_decision_opens_the_next_that_waits_if_the_box_is_ticked(world: World) -> None:
+    asked = [world.submitted(quantity=1, function="R")["id"] for _ in range(3)]
+    approver = Visitor(world, "penyetuju1")
+    page = approver.get(f"/personalisasi/{asked[0]}")
+    assert 'name="berikutnya" value="1" checked' in page.get_data(as_text=True)
+    there = landed(approver.send(f"/personalisasi/{asked[0]}/setujui", digest=value_of(page, "digest"), berikutnya="1"))
+    assert there.startswith(f"/personalisasi/{asked[1]}?")
+    told = approver.get(there).get_data(as_text=True)
+    assert f'href="/personalisasi/{asked[0]}"' in told
+    assert "Persetujuan Anda telah dicatat" in told
+    stays = landed(approver.send(f"/personalisasi/{asked[1]}/kembalikan", note="Surat tidak terbaca."))
+    assert stays.startswith(f"/personalisasi/{asked[1]}?")
+    last = approver.send(f"/personalisasi/{asked[2]}/tolak", note="Surat tidak sah.", berikutnya="1")
+    assert landed(last).startswith(f"/personalisasi/{asked[2]}?")  # nothing more waits

@@ -20,7 +20,7 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
 from sifilma.approvals.file_access import hand_out
-from sifilma.approvals.forms import wanted
+from sifilma.approvals.forms import letter_day, submits, wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_warnings
 from sifilma.approvals.service import given, offered
@@ -30,6 +30,7 @@ from sifilma.documents.file_views import paper
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.documents.service import Upload
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
@@ -59,6 +60,12 @@ EXPORT = Export(
     filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
 )
 KINDS = [str(name) for name in RequestKind]
+SUBJECTS = {
+    "new": "Permohonan aktivasi kartu SAM",
+    "relocation": "Permohonan pemindahan kartu SAM",
+    "renewal": "Permohonan pembaruan manifest kartu SAM",
+}
+"""What a letter of each kind is usually about; it is written in Indonesian."""
 
 
 @blueprint.get("")
@@ -81,7 +88,9 @@ def new() -> Response:
     form = Form.begun()
     if form.values:
         return _form(form)
-    form = Form.of(kind=request.args.get("jenis") if request.args.get("jenis") in KINDS else "new")
+    chosen = request.args.get("jenis")
+    wanted = chosen if chosen in KINDS else "new"
+    form = Form.of(kind=wanted, letter_date=letter_day(context()), subject=SUBJECTS[wanted])
     form.values.setlist("cards", request.args.getlist("cards"))
     return _form(form, bast=request.args.get("bast", type=UUID), all_due="semua" in request.args)
 
@@ -93,10 +102,7 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         given = upload("letter")
-        made = service.draft(ctx, resources().files, _sent(form, given), given)
-        ctx.warn(letter_warnings(ctx.now, made.letter_number, made.letter_date))
-        form.settle(ctx)
-        return seen("activation_pages.show", "saved", request_id=made.id)
+        return _saved(ctx, form, service.draft(ctx, resources().files, _sent(form, given), given))
     return _form(form)
 
 
@@ -126,10 +132,7 @@ def edit(request_id: UUID) -> AnyResponse:
     with form.attempt(ctx):
         form.stand_on(_stored(found))
         given = upload("letter")
-        edited = service.edit(ctx, resources().files, request_id, _sent(form, given, found), given)
-        ctx.warn(letter_warnings(ctx.now, edited.letter_number, edited.letter_date))
-        form.settle(ctx)
-        return seen("activation_pages.show", "saved", request_id=request_id)
+        return _saved(ctx, form, service.edit(ctx, resources().files, request_id, _sent(form, given, found), given))
     return _form(form, REQUESTS.get_own(ctx, request_id))
 
 
@@ -193,6 +196,16 @@ def _sent(form: Form, letter: Upload | None, found: ActivationRequest | None = N
     more = {"personalisation_request": found.personalisation_request_id} if found else {}
     also = lambda known: service.faults(context(), known, letter, found)  # noqa: E731
     return form.model(ActivationRequestIn, also, cards=cards, machines=max(1, len(cards)), **more)
+
+
+def _saved(ctx: Context, form: Form, saved: ActivationRequest) -> AnyResponse:
+    """Return to the page of a saved request, which is submitted too if the form says so. Warnings are asked about before."""
+    ctx.warn(letter_warnings(ctx.now, saved.letter_number, saved.letter_date))
+    form.settle(ctx)
+    submitted = submits(ctx, form, Operation.ACTIVATION_SUBMIT)
+    if submitted:
+        REQUESTS.submit(ctx, saved.id)
+    return seen("activation_pages.show", "submitted" if submitted else "saved", request_id=saved.id)
 
 
 def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | None = None, all_due: bool = False) -> Response:

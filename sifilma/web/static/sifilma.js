@@ -108,6 +108,18 @@ for (const field of document.querySelectorAll("[data-narrow]")) {
   });
 }
 
+// A person chosen from earlier papers (`data-known`) fills the fields of the group. The choice is then forgotten: the fields count.
+document.addEventListener("change", (event) => {
+  const list = event.target;
+  if (!list.matches?.("select[data-known]") || !list.value) return;
+  const group = list.name.replace(/known$/, "");
+  for (const [name, value] of Object.entries(JSON.parse(list.selectedOptions[0].dataset.particulars))) {
+    const field = list.form.elements[group + name];
+    if (field) field.value = value;
+  }
+  list.value = "";
+});
+
 // `data-sets="id" data-values='{"choice": "value"}'`: a choice sets another field, as the server would for one that is left open.
 document.addEventListener("change", (event) => {
   const { sets, values } = event.target.dataset ?? {};

@@ -1,4 +1,4 @@
-"""Print how much work six jobs are at a desk: `python -m tests.benchmarks.desk_work [--again]`.
+"""Print how much work six jobs are at a desk: `python -m tests.benchmarks.desk_work [--again] [--journeys]`.
 
 The counts of commit dab99ff are kept in `BEFORE`. `--again` makes them anew: in a checkout of that commit in a temporary folder, by its own
 set-up, which takes minutes. Exits with 1 if a job takes more than `BAR` of what it took then.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.desk_work.counting import Count
 from tests.benchmarks.desk_work.jobs import JOBS
+from tests.benchmarks.desk_work.journeys import travelled
 from tests.benchmarks.desk_work.work import Work, surroundings
 from tests.support.servers import ROOT
 
@@ -62,7 +63,9 @@ def main() -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.desk_work", description=__doc__)
     parser.add_argument("--again", action="store_true", help=f"count commit {COMMIT} anew")
-    before = counted_again() if parser.parse_args().again else BEFORE
+    parser.add_argument("--journeys", action="store_true", help="then do the jobs as journeys at both widths, each page judged")
+    chosen = parser.parse_args()
+    before = counted_again() if chosen.again else BEFORE
     worst = 0.0
     print(f"| job | clicks, fields, pages at {COMMIT} | now | ratio |\n|---|---|---|---|")
     for name, now in counted().items():
@@ -70,6 +73,8 @@ def main() -> int:
         worst = max(worst, ratio)
         shown = [f"{one.clicks} + {one.fields} + {one.pages} = {one.total}" for one in (before[name], now)]
         print(f"| {name.replace('_', ' ')} | {shown[0]} | {shown[1]} | {ratio:.0%} |")
+    for line in travelled() if chosen.journeys else ():
+        print(line)
     return 1 if worst > BAR else 0
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page
+
+MOST_TABS = 300
 
 
 @dataclass
@@ -23,10 +26,13 @@ class Count:
 
 
 class Desk:
-    """Somebody at a page. Each method counts what it does; what a script does for other people is not counted."""
+    """Somebody at a page. Each method counts what it does; what a script does for other people is not counted.
 
-    def __init__(self, page: Page, count: Count) -> None:
-        self.page, self.count = page, count
+    `look` is called with every page that a click leads to. With `keys` everything but files and pasted columns is done by the keyboard.
+    """
+
+    def __init__(self, page: Page, count: Count, look: Callable[[Page], None] | None = None, *, keys: bool = False) -> None:
+        self.page, self.count, self.look, self.keys = page, count, look, keys
         page.on("domcontentloaded", self._drawn)
 
     def _drawn(self, _: Page) -> None:
@@ -36,7 +42,36 @@ class Desk:
         """Click on the first of what leads to another page."""
         self.count.clicks += 1
         with self.page.expect_navigation(wait_until="load"):
-            self.page.locator(selector).first.click()
+            self._press(selector, "Enter")
+        if self.look:
+            self.look(self.page)
+
+    def _press(self, selector: str, key: str) -> None:
+        if self.keys:
+            self._reach(selector)
+            self.page.keyboard.press(key)
+            return
+        self.page.locator(selector).first.click()
+
+    def _reach(self, selector: str) -> None:
+        """Move the focus by Tab to the first of what a selector names. Assert that it is reached."""
+        wanted = self.page.locator(selector).first.element_handle()
+        for _ in range(MOST_TABS):
+            if self.page.evaluate("one => document.activeElement === one", wanted):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"{selector} is not reached by the keyboard on {self.page.url}")
+
+    def menu(self) -> None:
+        """Open the menu where the window is too small to show it."""
+        button = self.page.locator("header [data-bs-toggle=offcanvas]")
+        if button.is_visible():
+            self.click("header [data-bs-toggle=offcanvas]")
+
+    def confirm(self) -> None:
+        """Answer the question that comes before what cannot be undone, if this page is one."""
+        if self.page.locator("[name=sure]").count():
+            self.go("form:has([name=sure]) button[type=submit]")
 
     def back(self) -> None:
         """Press the browser's own Back."""
@@ -46,23 +81,35 @@ class Desk:
     def click(self, selector: str) -> None:
         """Click on what stays on this page."""
         self.count.clicks += 1
-        self.page.locator(selector).first.click()
+        self._press(selector, "Enter")
 
     def tick(self, selector: str) -> None:
         """Tick a box."""
         self.count.clicks += 1
+        if self.keys:
+            self._press(selector, "Space")
+            assert self.page.locator(selector).first.is_checked()
+            return
         self.page.locator(selector).first.check()
 
     def type(self, **fields: str) -> None:
         """Type into fields by name."""
         for name, value in fields.items():
             self.count.fields += 1
-            self.page.fill(f"[name='{name}']", value)
+            if self.keys:
+                self._reach(f"[name='{name}']")
+                self.page.keyboard.type(value)
+            else:
+                self.page.fill(f"[name='{name}']", value)
 
     def choose(self, name: str, value: str = "", index: int | None = None) -> None:
         """Choose from a list, by value or by place."""
         self.count.fields += 1
         listed = self.page.locator(f"[name='{name}']")
+        if self.keys and index is not None:
+            self._reach(f"[name='{name}']")
+            self.page.keyboard.type(listed.locator("option").nth(index).inner_text()[:12])
+            return
         if index is None:
             listed.select_option(value)
         else:

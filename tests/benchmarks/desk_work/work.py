@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Browser, Geolocation
+from playwright.sync_api import Browser, Geolocation, Page
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
@@ -41,23 +42,26 @@ BATCH = ("hardware_number", "model", "pcid", "sam_uid")
 
 @dataclass
 class Work:
-    """One job's surroundings; `count` is what its desks count."""
+    """One job's surroundings; `count` is what its desks count. `width` is that of the window; `look` and `keys` are those of `Desk`."""
 
     world: World
     server: Server
     browser: Browser
     folder: Path
     count: Count
+    width: int = DESK
+    look: Callable[[Page], None] | None = None
+    keys: bool = False
 
     def desk(self, who: str, *, fresh: bool = True) -> Desk:
         """Return a desk at the home page of somebody who signed in just now, or else an hour ago; the device knows its place."""
-        page = opened(self.browser, self.server, DESK)
+        page = opened(self.browser, self.server, self.width)
         page.context.grant_permissions(["geolocation"])
         page.context.set_geolocation(HERE)
         self.world.clock.set(datetime.now(UTC))
         known(page, self.server, self.world.client(who, fresh=fresh))
         page.goto("/")
-        return Desk(page, self.count)
+        return Desk(page, self.count, self.look, keys=self.keys)
 
     def paper(self) -> Path:
         """Return a letter as a PDF."""
@@ -106,6 +110,25 @@ class Work:
         """Return rows of a batch: machines that the bank has registered, and new cards."""
         numbers = [one for _ in range(count // 50) for one in self.world.units(BANK, 50, MODEL, "R", pcid=False)]
         return [[number, MODEL, secrets.token_hex(16), new_uid()] for number in numbers]
+
+    def states_of_requests(self) -> dict[str, int]:
+        """Return how many personalisation requests are in each state, as the approver reads them."""
+        found = self.world.client(APPROVER).get("/personalisation-requests").json["items"]
+        return dict(Counter(str(one["state"]) for one in found))
+
+    def destroyed_before(self) -> None:
+        """Let the office destroy a card before the official and the witnesses."""
+        uid, office = self.world.active()[0].uids[0], self.world.client(OFFICE)
+        done(office.post(f"/cards/{uid}/reports", {"condition": "locked", "note": "PIN salah berulang kali"}))
+        made = done(office.post("/destructions", {"cards": [uid], "cause": "locked"}), 201)["id"]
+        self.world.approve("destructions", made, APPROVER)
+        record = {"place": "Kantor Dinas", "method": "cip dipotong menjadi dua", "official": OFFICIAL, "witnesses": list(WITNESSES)}
+        record["executed_at"] = self.world.clock.now().isoformat()
+        done(
+            self.world.client(OFFICE).send(
+                f"/destructions/{made}/record", record, "record", photos=[("foto.png", self.picture().read_bytes())]
+            )
+        )
 
     def states(self, who: str, uids: Sequence[str]) -> set[str]:
         """Return the states of cards as their holder reads them."""
