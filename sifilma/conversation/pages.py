@@ -45,7 +45,7 @@ class Page:
     earlier: str | None
 
 
-def find_page(ctx: Context, kind: str, object_id: UUID, cursor: str | None = None) -> Page:
+def newest_messages(ctx: Context, kind: str, object_id: UUID, cursor: str | None = None) -> Page:
     """Return the newest messages about an object, or those before a cursor. The caller has checked that the actor takes part."""
     page = paging.page(ctx.session, messages_query(kind, object_id), ConversationMessage.id, limit=SHOWN, cursor=cursor)
     return Page(page.items[::-1], page.next)

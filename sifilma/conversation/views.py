@@ -11,7 +11,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.conversation import service
-from sifilma.conversation.pages import CONVERSATIONS, Conversation, Page, find_page, may_read, may_write
+from sifilma.conversation.pages import CONVERSATIONS, Conversation, Page, may_read, may_write, newest_messages
 from sifilma.conversation.queries import parties_of
 from sifilma.conversation.schemas import MOST_ATTACHMENTS, MessageIn
 from sifilma.documents.forms import uploads
@@ -35,7 +35,7 @@ def panel(kind: str, key: UUID, *named: UUID | str) -> Markup:
     parties = [UUID(str(party)) for party in named]  # some pages have ids as text, as the API does
     if not may_read(context(), parties):
         return Markup()
-    page = find_page(context(), kind, key)
+    page = newest_messages(context(), kind, key)
     return Markup(render_template("conversation/panel.html", form=Form(), **_shown(CONVERSATIONS[kind], key, page, parties)))  # noqa: S704  # a template
 
 
@@ -62,8 +62,9 @@ def _add(talk: Conversation) -> None:
     def _page(object_id: UUID, form: Form) -> Response:
         ctx = context()
         parties = parties_of(ctx, talk.kind, object_id)
-        page = find_page(ctx, talk.kind, object_id, request.args.get("cursor"))
-        back = url_for(talk.endpoint, **{talk.argument: object_id})
+        page = newest_messages(ctx, talk.kind, object_id, request.args.get("cursor"))
+        values: dict[str, Any] = {talk.argument: object_id}
+        back = url_for(talk.endpoint, **values)
         return form.again("conversation/conversation.html", back=back, **_shown(talk, object_id, page, parties))
 
     path = f"{talk.path}/<uuid:object_id>/percakapan"
