@@ -13,7 +13,7 @@ from sifilma.accounts.schemas import ConsentIn, ContactIn, PreferencesIn
 from sifilma.approvals.decision_views import attempted
 from sifilma.documents.rendering import qr_address
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Invalid
+from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.messages import service as messages
 from sifilma.messages.pages import line
 from sifilma.resources import resources
@@ -176,7 +176,9 @@ def _requests(_thing: UUID | None, form: Form) -> Response:
 
 def _named_account(ctx: Context, consent_id: UUID) -> str:
     found = next((line for line in consents.own_questions(ctx) if line.consent.id == consent_id), None)
-    return found.user.organisation.name if found else ""
+    if found is None:
+        raise NotFound()
+    return found.user.organisation.name
 
 
 ANSWER = Question(

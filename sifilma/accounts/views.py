@@ -16,6 +16,7 @@ from sifilma.approvals.decision_views import attempted
 from sifilma.documents import list_views
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -197,7 +198,9 @@ def _proposals(_change_id: UUID | None, form: Form) -> Response:
 
 def _named_change(ctx: Context, change_id: UUID) -> str:
     found = next((line for line in proposal_lines(ctx) if line.proposal.id == change_id), None)
-    return found.user.person.name if found else ""
+    if found is None:
+        raise NotFound()
+    return found.user.person.name
 
 
 DECIDE = Question(

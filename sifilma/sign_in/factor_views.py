@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict
+from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.resources import resources
 from sifilma.sign_in import passkeys, recovery_codes
 from sifilma.sign_in import service as sign_in
@@ -115,7 +115,10 @@ def register() -> AnyResponse:
 
 def _named(ctx: Context, passkey_id: UUID) -> str:
     own = passkeys.of_user(ctx, ctx.actor.user_id) if ctx.actor.user_id else []
-    return next((one.name for one in own if one.id == passkey_id), "")
+    found = next((one for one in own if one.id == passkey_id), None)
+    if found is None:
+        raise NotFound()
+    return found.name
 
 
 REMOVE = Question(
