@@ -8,6 +8,7 @@ from sifilma.api import (
     activations,
     audit,
     cards,
+    conversations,
     destructions,
     documentation,
     handovers,
@@ -43,6 +44,7 @@ BLUEPRINTS = (
     model_cases.api,
     reference_changes.api,
     audit.api,
+    conversations.api,
 )
 
 

@@ -26,6 +26,7 @@ from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
+from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
@@ -65,7 +66,7 @@ BLUEPRINTS = (
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
-    statistics.blueprint, first_steps.blueprint,
+    statistics.blueprint, first_steps.blueprint, conversation.blueprint,
 )  # fmt: skip
 
 
@@ -78,6 +79,7 @@ def register(app: Flask) -> None:
     kept.register(app)
     way_views.register(app)
     basis_views.register(app)
+    conversation.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
     app.jinja_env.globals.update(
         may=may,

@@ -130,6 +130,7 @@ class Action(StrEnum):
     DESTRUCTION_RECORD = "destruction.record"
     DESTRUCTION_VERIFY = "destruction.verify"
     DESTRUCTION_CANCEL = "destruction.cancel"
+    CONVERSATION_WRITE = "conversation.write"
     DOCUMENT_DOWNLOAD = "document.download"
     PAPER_STORE = "paper.store"
     JOB_BEGIN = "job.begin"

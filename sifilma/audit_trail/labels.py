@@ -117,6 +117,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.DESTRUCTION_RECORD: _("Destruction recorded"),
     Action.DESTRUCTION_VERIFY: _("Destruction verified"),
     Action.DESTRUCTION_CANCEL: _("Destruction cancelled"),
+    Action.CONVERSATION_WRITE: _("Message sent in a conversation"),
     Action.DOCUMENT_DOWNLOAD: _("Document downloaded"),
     Action.PAPER_STORE: _("Paper of an earlier act stored"),
     Action.JOB_BEGIN: _("File taken in, to be worked on"),

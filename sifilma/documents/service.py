@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.documents.models import Document, DocumentKind
-from sifilma.documents.uploads import Facts, clean_name, clean_photo, inspect_pdf
+from sifilma.documents.uploads import JPEG, PNG, Facts, clean_name, clean_photo, inspect_pdf
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.file_store import FileStore
@@ -34,6 +34,14 @@ def keep_photo(ctx: Context, store: FileStore, upload: Upload) -> Document:
     """Store a photo encoded anew: digest and size are those of what is stored. Raise Invalid as `clean_photo` does."""
     data, facts = clean_photo(upload.data, name=clean_name(upload.filename))
     return _keep(ctx, store, Upload(upload.filename, data), DocumentKind.PHOTO, facts)
+
+
+def keep_attachment(ctx: Context, store: FileStore, upload: Upload, field: str) -> Document:
+    """Store a picture encoded anew, or a PDF as it came. Raise Invalid for any other file, as `clean_photo` and `inspect_pdf` do."""
+    if not upload.data.startswith((PNG, JPEG)):
+        return keep_pdf(ctx, store, upload, DocumentKind.ATTACHMENT, field)
+    data, facts = clean_photo(upload.data, field, name=clean_name(upload.filename))
+    return _keep(ctx, store, Upload(upload.filename, data), DocumentKind.ATTACHMENT, facts)
 
 
 def keep_table(ctx: Context, store: FileStore, upload: Upload, media_type: str) -> Document:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from sqlalchemy import and_, exists, select
 
+from sifilma.conversation.models import KINDS
 from sifilma.documents.models import Document
 from sifilma.documents.rendering import FIRST
 from sifilma.fsck.dialects import bare, dashed, fact
@@ -96,3 +99,20 @@ def change_document(now: Snapshot) -> Found:
     query = select(change.c.id).outerjoin(document, document.c.id == change.c.document_id)
     differs = fact(change.c.content, "document").is_distinct_from(document.c.sha256)
     return now.find("reference_change", query.where(differs), "has another PDF than its content names")
+
+
+@in_snapshot("message-files", "A message of a conversation is about an object that is there, and has exactly the attachments it names.")
+def message_files(now: Snapshot) -> Found:
+    """Compare the SHA-256s that a message names, and its act records with it, with those of its attachments in their order."""
+    message, attached, document = bare("conversation_message"), bare("conversation_attachment"), bare("document")
+    for kind in KINDS:
+        there = exists().where(bare(kind).c.id == message.c.object_id)
+        query = select(message.c.id).where(message.c.object_kind == kind, ~there)
+        yield from now.find("conversation_message", query, f"is about a {kind} that is not there")
+    files = select(attached.c.message_id, document.c.sha256).join(document, document.c.id == attached.c.document_id)
+    kept: dict[str, list[str]] = defaultdict(list)
+    for row in now.rows(files.order_by(attached.c.message_id, attached.c.position)):
+        kept[str(row.message_id)].append(row.sha256)
+    for row in now.rows(select(message.c.id, message.c.files)):
+        if kept.get(str(row.id), []) != row.files.split():
+            yield broken("conversation_message", row.id, "has other attachments than it names")

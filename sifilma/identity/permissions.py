@@ -76,6 +76,8 @@ class Operation(StrEnum):
     DESTRUCTION_APPROVE = "destruction.approve"
     DESTRUCTION_RECORD = "destruction.record"
     DESTRUCTION_VERIFY = "destruction.verify"
+    CONVERSATION_READ = "conversation.read"
+    CONVERSATION_WRITE = "conversation.write"
     JOB_SEE = "job.see"
     JOB_CANCEL = "job.cancel"
     PLACE_REVIEW = "place.review"
@@ -181,6 +183,8 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_APPROVE: "A! -  -  -  -   -  -  -  -   -",
     Operation.DESTRUCTION_RECORD: "-  O! -  -  -   O! O! O! O!  -",
     Operation.DESTRUCTION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
+    Operation.CONVERSATION_READ: "A  A  A  -  -   O  O  O  O   -",
+    Operation.CONVERSATION_WRITE: "A  A  -  -  -   O  O  O  O   -",
     Operation.JOB_SEE: "-  A  -  -  -   O  O  O  O   O",
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",

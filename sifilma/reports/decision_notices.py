@@ -1,4 +1,4 @@
-"""Messages sent at once: a submission was approved, returned or rejected; a program reported a card.
+"""Messages sent at once: a submission was approved, returned or rejected; a program reported a card; somebody wrote in a conversation.
 
 A hook writes the message to the outbox in the transaction of that step, so it leaves exactly if the step is committed.
 """
@@ -7,17 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from sifilma.activation.models import ACTIVATION_REQUEST
 from sifilma.cards.models import CARD, Card, CardReport, CardState, ReportState
+from sifilma.conversation import service as conversation
+from sifilma.conversation.models import ConversationMessage
+from sifilma.conversation.queries import PARTIES, messages_query
 from sifilma.destruction.models import DESTRUCTION, Destruction
-from sifilma.identity.models import AccountState, User, holds
-from sifilma.kernel.actor import Role
-from sifilma.kernel.context import Act
+from sifilma.handover.models import Handover
+from sifilma.identity.models import AccountState, Organisation, User, holds
+from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.context import Act, Context
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.kernel.seals import sealer_of
 from sifilma.notifications import outbox
@@ -40,6 +46,7 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
         for state in states:
             cycle.on(state, Notice(cycle.kind, state, resources))
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
+    conversation.on_written(MessageNotice(resources))
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,56 @@ class ReportNotice:
                 session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
 
 
+@dataclass(frozen=True)
+class MessageNotice:
+    """The hook of a message in a conversation: tell the other side that there is one. What it says stays on the page."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, ctx: Context, found: Any, message: ConversationMessage) -> None:
+        """Write an e-mail to each person of the other side, as far as they want any."""
+        held = self.resources()
+        for user in _other_side(ctx, found, message):
+            _notify(held, ctx.session, user, f"{message.object_kind}_message", _title(found), found.id, message.at)
+
+
+def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[User]:
+    """Return who is told of a message: of each other party those who submitted, issued or wrote; where there are none, who answers for it.
+
+    That is the heads of an organisation and the operators of the directorate.
+    """
+    before = messages_query(message.object_kind, found.id).with_only_columns(ConversationMessage.user_id).order_by(None)
+    bound = set(ctx.session.scalars(before.distinct())) | {getattr(found, "submitted_by_user", None), getattr(found, "issued_by", None)}
+    central = Organisation.kind == OrganisationKind.DIRECTORATE
+    # A BAST of two others is the directorate's matter only once it has written itself.
+    answering = or_(
+        User.organisation_id.in_(PARTIES[message.object_kind].of(found)) & ~central & holds(User, Role.HEAD, message.at),
+        central & holds(User, Role.OPERATOR, message.at)
+        if not isinstance(found, Handover)
+        else central & User.organisation_id.in_([found.issuer_id, found.receiver_id]) & holds(User, Role.OPERATOR, message.at),
+    )
+    query = select(User).join(Organisation, Organisation.id == User.organisation_id).where(
+        User.state == AccountState.ACTIVE, User.organisation_id != message.organisation_id, or_(User.id.in_(bound - {None}), answering)
+    )  # fmt: skip
+    people = list(ctx.session.scalars(query.order_by(User.id)))
+    involved = {user.organisation_id for user in people if user.id in bound}
+    return [user for user in people if user.id in bound or user.organisation_id not in involved]
+
+
+def _title(found: Any) -> str:
+    """Return the number of a letter or of a paper, empty if it has none yet."""
+    return str((found.number if isinstance(found, Destruction | Handover) else found.letter_number) or "")
+
+
+def _notify(held: Resources, session: Session, user: User, task: str, title: str, key: UUID, at: datetime) -> None:
+    """Write an e-mail to a user, unless their row is not sealed or they have switched e-mail off."""
+    stands = user.state == AccountState.ACTIVE and sealer_of(session).fits(User, user)
+    address = ways_to(held.settings, user).get(Channel.EMAIL) if stands else None
+    if address:
+        subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title, key)
+        session.add(outbox.written(held.settings, at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+
+
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
     """Write an e-mail to the submitter, unless they took the step themselves, are disabled or not sealed, or have switched e-mail off."""
     if decided.submitted_by_user in (None, act.user_id):
@@ -86,12 +143,7 @@ def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) 
     # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
         user = session.get_one(User, decided.submitted_by_user)
-        stands = user.state == AccountState.ACTIVE and sealer_of(session).fits(User, user)
-        address = ways_to(held.settings, user).get(Channel.EMAIL) if stands else None
-    if address:
-        title = decided.number if isinstance(decided, Destruction) else decided.letter_number
-        subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title or "", decided.id)
-        session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+        _notify(held, session, user, task, _title(decided), decided.id, act.at)
 
 
 DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (

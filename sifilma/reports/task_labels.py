@@ -128,6 +128,12 @@ TASKS = {
     "activation_request_rejected": Task(_("Your activation request is rejected"), "x-circle", _ACTIVATION),
     "destruction_approved": Task(_("The destruction you proposed is approved"), "check-circle", *_DESTRUCTION),
     "destruction_rejected": Task(_("The destruction you proposed is rejected"), "x-circle", *_DESTRUCTION),
+    "personalisation_request_message": Task(
+        _("New message about a personalisation request"), "chat-left-text", _PERSONALISATION, anchor="percakapan"
+    ),
+    "activation_request_message": Task(_("New message about an activation request"), "chat-left-text", _ACTIVATION, anchor="percakapan"),
+    "handover_message": Task(_("New message about a BAST"), "chat-left-text", *_HANDOVER, anchor="percakapan"),
+    "destruction_message": Task(_("New message about a destruction"), "chat-left-text", *_DESTRUCTION, anchor="percakapan"),
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),

@@ -73,6 +73,7 @@ DONE = {
     "contact": _("Your addresses are kept. The former ones are told."),
     "objected": _("The report is ended: your second factor stays."),
     "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
+    "message": _("Your message is sent."),
     "preferences": _("Your preferences are kept."),
     "sent_before": _("This form was sent already. Nothing was done a second time: this is what it led to."),
 }

@@ -80,6 +80,7 @@ SELECTS: dict[str, str] = {
     "unit": "SELECT u.id, 'registered', u.hardware_number, u.organisation_id, NULL, m.manufacturer_id FROM unit u"
     " JOIN device_model m ON m.id = u.model_id",
     "personalisation_request": "SELECT id, state, letter_number, requester_id, buyer_id, NULL FROM personalisation_request",
+    "own_letter": "SELECT id, state, letter_number, requester_id, NULL, NULL FROM personalisation_request",
     "handover": "SELECT id, state, number, issuer_id, receiver_id, NULL FROM handover",
     "activation_request": "SELECT id, state, letter_number, organisation_id, NULL, NULL FROM activation_request",
     "activation": "SELECT id, review_state, id, organisation_id, NULL, NULL FROM activation",

@@ -87,7 +87,15 @@ FIXED: dict[str, str] = {
     "/unit/templat.": "csv",
 }
 # Further parameters that name no part of the object, with a value that exists.
-MORE: dict[str, str] = {"kind": "csv", "extension": "csv", "name": "surat", "number": "1", "agreement_id": str(uuid4())}
+MORE: dict[str, str] = {
+    "kind": "csv",
+    "extension": "csv",
+    "name": "surat",
+    "number": "1",
+    "agreement_id": str(uuid4()),
+    "document_id": str(uuid4()),
+    "attachment_id": str(uuid4()),
+}
 SEEN_BY: dict[str, str] = {
     "access_review": "access.see",
     "activation": "manifest.view",
@@ -118,6 +126,7 @@ SEEN_BY: dict[str, str] = {
     "buyer": "personalisation.draft",
     "kept_form": "session.self",
     "passkey": "session.self",
+    "own_letter": "conversation.read",
     "personalisation_request": "personalisation.view",
     "session": "session.self",
     "unit": "unit.read",
@@ -168,6 +177,7 @@ BODIES: dict[str, dict[str, Any]] = {
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "PUT activation_request": ("request", _LETTER | {"machines": 1, "cards": ["30154B0100000001"]}),
     "PUT personalisation_request": ("request", _LETTER | {"function": "R", "quantity": 1}),
+    "POST messages": ("message", {"body": "Apa kabar surat kami?"}),
     "POST record": ("record", _RECORD),
     "POST certificate": ("request", _CERTIFICATE),
     "POST agreement": ("request", _AGREEMENT),
@@ -179,6 +189,7 @@ JWK = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPH
 PAGE_BODIES: dict[str, dict[str, Any]] = {
     "ambil": {"digest": "0" * 64},
     "kunci": {"public_jwk": json.dumps(JWK)},
+    "percakapan": {"body": "Apa kabar surat kami?"},
     "laksanakan": {"digest": "0" * 64},
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
     "jawab": BODIES["answer"],
@@ -194,6 +205,19 @@ ALSO: dict[str, set[int]] = {
     "GET /organisasi/<uuid:organisation_id>/pks/<uuid:agreement_id>": {404},  # no such agreement
     "GET /organisasi/usulan/<uuid:change_id>/dokumen": {404},  # no PDF came with it
     "GET /api/v1/reference-changes/<uuid:id>/document": {404},
+    **{  # no message has an attachment
+        f"GET {path}": {404}
+        for path in (
+            *(
+                f"/{page}/<uuid:object_id>/percakapan/lampiran/<uuid:document_id>"
+                for page in ("personalisasi", "aktivasi", "bast", "pemusnahan")
+            ),
+            *(
+                f"/api/v1/{one}/<uuid:id>/messages/attachments/<uuid:attachment_id>"
+                for one in ("personalisation-requests", "activation-requests", "handovers", "destructions")
+            ),
+        )
+    },
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /pengguna/usulan/orang/<uuid:consent_id>": {404},  # proposed over the API already
     "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
@@ -203,6 +227,11 @@ ALSO: dict[str, set[int]] = {
 }
 # Problem types that tell a party of a document (BAST, letter, Berita Acara) that the act belongs to the other party.
 PARTIES = ("not-receiver", "not-issuer", "not-requester", "not-holder", "not-proposer", "four-eyes")
+# A buyer takes no part in the conversation of its maker's request.
+TALKS = {
+    "/personalisasi/<uuid:object_id>/percakapan": ("", "/lampiran/<uuid:document_id>"),
+    "/api/v1/personalisation-requests/<uuid:id>/messages": ("", "/attachments/<uuid:attachment_id>"),
+}
 # Routes about a narrower kind than the beginning of their path says.
 NARROWER: dict[str, str] = {
     "/organisasi/<uuid:organisation_id>/model": "maker",
@@ -212,6 +241,7 @@ NARROWER: dict[str, str] = {
     "/pengguna/usulan/<uuid:change_id>/faktor-hilang": "lost_factor",
     "/pengguna/<uuid:user_id>/pusat/undang-ulang": "invited_head",
     "/pengguna/<uuid:user_id>/pusat/usulan": "central_user",
+    **{f"{path}{end}": "own_letter" for path, ends in TALKS.items() for end in ends},
     "/pengguna/<uuid:user_id>/pusat/peran-sementara": "central_user",
 }
 

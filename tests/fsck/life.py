@@ -204,6 +204,8 @@ def _papers(world: World) -> None:
             done(head.post(f"/{kind}/{made}/submit"))
             done(head.post(f"/{kind}/{made}/cancel", {"note": "tidak jadi"}))
     made = world.submitted(HEAD, "R", 2)["id"]
+    files = [photo(8, 8)[1], photo(9, 9)[1]]
+    done(operator.send(f"/personalisation-requests/{made}/messages", {"body": "Foto terlampir."}, part="message", attachments=files), 201)
     world.approve("personalisation-requests", made, "penyetuju1")
     results = [{"sam_uid": new_uid(), "outcome": outcome} for outcome in ("personalised", "failed")]
     done(operator.post(f"/personalisation-requests/{made}/results", {"results": results}))

@@ -16,8 +16,20 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0029(connection: Connection) -> None:
+    """Undo 0033 on a database without triggers: there are no conversations."""
+    for statement in (
+        "DROP TABLE conversation_attachment",
+        "DELETE FROM row_digest WHERE kind = 'conversation_message'",
+        "DROP TABLE conversation_message",
+    ):
+        connection.execute(text(statement))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0029'"))
+
+
 def back_to_0028(connection: Connection) -> None:
-    """Undo 0029 on a database without triggers: what people typed is not kept."""
+    """Undo 0029, and what came after it, on a database without triggers: what people typed is not kept."""
+    back_to_0029(connection)
     for table in ("kept_form", "kept_file", "sent_form"):
         connection.execute(text(f"DROP TABLE {table}"))
     connection.execute(text("DROP INDEX ix_login_session_csrf"))

@@ -67,6 +67,10 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("token.reveal", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "activate": (("activate", "-  -  -  -  -   -   O!  O!  O!  O"),),
+    "conversation: read / write": (
+        ("conversation.read", "A  A  A  -  -   O   O   O   O   -"),
+        ("conversation.write", "A  A  -  -  -   O   O   O   O   -"),
+    ),
     "work by file, whatever it is that one may do": (
         ("job.see", "-  A  -  -  -   O   O   O   O   O"),
         ("job.cancel", "-  A  -  -  -   O   O   O   O   -"),

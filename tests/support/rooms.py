@@ -25,8 +25,8 @@ MAX_FILES_OF = {"sifilma/accounts": 16}
 MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
-    "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "destruction", "handover", "identity", "jobs",
-    "kept_forms", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "conversation", "destruction", "handover", "identity",
+    "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -117,8 +117,8 @@ LIBRARIES = {
     "": "__main__ resources",
     # the resource of the API, and what all of them share
     "api": (
-        "access_reviews activation_requests activations audit cards common decisions destructions documentation handovers jobs manifests "
-        "model_cases personalisation reference reference_changes sessions units users"
+        "access_reviews activation_requests activations audit cards common conversations decisions destructions documentation handovers "
+        "jobs manifests model_cases personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
