@@ -199,6 +199,9 @@ PAGE_BODIES: dict[str, dict[str, Any]] = {
 }
 # Routes that answer an allowed call with a nonsense body by 403 or 404, and why.
 ALSO: dict[str, set[int]] = {
+    "POST /personalisasi/baru": {403},  # an office's letter is drafted by a person, not by its key
+    "POST /personalisasi/<uuid:request_id>/ubah": {403},
+    "POST /aktivasi/kartu/berikutnya": {404},  # no activation is named
     "POST /masuk/ulang": {403},  # the code is missing
     "GET /pemusnahan/<uuid:destruction_id>/foto/<int:number>": {404},  # no photo before it is recorded
     "GET /kartu/<string:uid>/foto/<int:number>": {404},  # no photo came with the report
