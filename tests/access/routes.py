@@ -199,8 +199,6 @@ PAGE_BODIES: dict[str, dict[str, Any]] = {
 }
 # Routes that answer an allowed call with a nonsense body by 403 or 404, and why.
 ALSO: dict[str, set[int]] = {
-    "POST /personalisasi/baru": {403},  # an office's letter is drafted by a person, not by its key
-    "POST /personalisasi/<uuid:request_id>/ubah": {403},
     "POST /aktivasi/kartu/berikutnya": {404},  # no activation is named
     "POST /masuk/ulang": {403},  # the code is missing
     "GET /pemusnahan/<uuid:destruction_id>/foto/<int:number>": {404},  # no photo before it is recorded
@@ -223,8 +221,11 @@ ALSO: dict[str, set[int]] = {
     },
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /pengguna/usulan/orang/<uuid:consent_id>": {404},  # proposed over the API already
-    "POST /personalisasi/baru": {404},  # a manufacturer's form without its buyer
-    "POST /personalisasi/<uuid:request_id>/ubah": {404},
+    "POST /personalisasi/baru": {
+        403,
+        404,
+    },  # a manufacturer's form without its buyer; an office's letter is drafted by a person, not by a key
+    "POST /personalisasi/<uuid:request_id>/ubah": {403, 404},
     "POST /kartu/<string:uid>/usul-cabut": {404},  # the card has no valid manifest
     "POST /manifest/<uuid:manifest_id>/putusan": {403},  # a decision is an approver's, and needs a fresh code
 }
