@@ -224,7 +224,7 @@ ALSO: dict[str, set[int]] = {
     "POST /personalisasi/baru": {
         403,
         404,
-    },  # a manufacturer's form without its buyer; an office's letter is drafted by a person, not by a key
+    },  # a maker's form without its buyer; an office's letter is drafted by a person
     "POST /personalisasi/<uuid:request_id>/ubah": {403, 404},
     "POST /kartu/<string:uid>/usul-cabut": {404},  # the card has no valid manifest
     "POST /manifest/<uuid:manifest_id>/putusan": {403},  # a decision is an approver's, and needs a fresh code
