@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Geolocation, Page, Route, expect
 
-from tests.support.browser import DESK, PHONE, WIDTHS, press, reach, signed_in, sound
+from tests.support.browser import DESK, PHONE, WIDTHS, confirm, press, reach, signed_in, sound
 from tests.support.servers import ROOT, Server
 from tests.support.world import World, letter, new_uid
 
@@ -267,9 +267,11 @@ def test_a_card_is_handed_over_to_an_institution_by_its_manufacturer(server: tup
         other.goto("/bast")
         sound(other)
         press(other, "tbody a")
+        bast = other.inner_text("h1")
         other.check("[name=counted]")
         sound(other)
         press(other, "form[action$='/terima'] button")
+        confirm(other, bast)
     assert world.client("mandiri.kepala").get(f"/cards/{uid}").json["state"] == "received"
 
 

@@ -66,6 +66,9 @@ def test_several_requests_are_approved_together(server: tuple[World, Server], br
     sound(page)
     press(page, ".picked button")
     assert page.locator("input[name=request]").count() == 2
+    sound(page)
+    for folded in page.locator("main .technical summary").all():
+        folded.click()
     assert all(one["digest"] in page.inner_text("main") for one in asked[:2])
     sound(page)
     page.fill("[name=otp_code]", "000000")

@@ -13,7 +13,7 @@ from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.identity.models import LoginSession
 from tests.destruction.test_service import OFFICIAL, WITNESSES, approved, locked
-from tests.support.browser import DESK, WIDTHS, code, known, press, signed_in, sound
+from tests.support.browser import DESK, WIDTHS, code, confirm, known, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import BANGLI_PLACE, World, done
 
@@ -54,11 +54,12 @@ def propose(page: Page, uid: str) -> str:
     """Report the card locked and propose its destruction as its holder; return the URL of the proposal."""
     page.goto("/kartu")
     sound(page)
-    press(page, f"text={uid_pairs(uid)}")
+    press(page, f"a.uid:has-text('{uid_pairs(uid)}')")
     sound(page)
     page.check("input[value=locked]")
     page.fill("[name=note]", "PIN salah berulang kali")
     press(page, "form[action$='/lapor'] button")
+    confirm(page, uid)
     assert page.locator(".heading .badge-state").inner_text() == "Terkunci"
     sound(page)
     press(page, "a:has-text('Usulkan pemusnahan')")
@@ -98,12 +99,16 @@ def record(world: World, page: Page, path: str, folder: Path) -> None:
     page.fill("[name=executed_at]", datetime.now(WIB).strftime("%Y-%m-%dT%H:%M:%S"))
     page.set_input_files("[name=photos]", str(picture))
     page.fill("[name=otp_code]", code(world, "magetan.kepala"))
+    page.check("[name=sure]")
     page.click("button:has-text('Catat pemusnahan')")
     page.wait_for_selector("#masalah")  # the method is missing
     assert page.input_value("[name='witnesses.1.office']") == WITNESSES[1]["office"]
     assert page.locator("[data-kept] input:checked").count() == 1
     sound(page)
     page.fill("[name=method]", "cip dipotong menjadi dua")
+    page.click("button:has-text('Catat pemusnahan')")
+    assert page.evaluate("document.activeElement.name") == "sure"  # it is ticked for each sending, and nothing was sent without it
+    page.check("[name=sure]")
     press(page, "button:has-text('Catat pemusnahan')")
     assert page.locator(".heading .badge-state").inner_text() == "Dilaksanakan"
     sound(page)
@@ -125,6 +130,7 @@ def test_a_record_survives_a_lost_connection_and_the_end_of_its_session(server: 
     ):
         page.fill(f"[name={name}]", value)
     page.set_input_files("[name=photos]", str(picture))
+    page.check("[name=sure]")
     page.context.set_offline(True)
     assert "Tidak ada jawaban." in told(page)
     page.context.set_offline(False)
@@ -161,12 +167,13 @@ def test_a_doubtful_place_is_rejected_and_two_persons_revoke_its_manifest(server
     operator = signed_in(browser, made, world, "operator1", width)
     operator.goto("/tinjauan")
     sound(operator)
-    press(operator, f"text={uid_pairs(ready.uids[0])}")
+    press(operator, f"a.uid:has-text('{uid_pairs(ready.uids[0])}')")
     operator.wait_for_selector("#peta path.leaflet-interactive")
     sound(operator)
     operator.check("input[value=rejected]")
     operator.fill("[name=note]", "tidak sesuai surat")
     press(operator, "button:has-text('Simpan keputusan')")
+    confirm(operator, ready.uids[0])
     sound(operator)
     press(operator, ".note a:has-text('Usulkan pencabutan')")
     operator.fill("[name=reason]", "lokasi tidak benar")
@@ -175,9 +182,10 @@ def test_a_doubtful_place_is_rejected_and_two_persons_revoke_its_manifest(server
     approver = signed_in(browser, made, world, "penyetuju1", width)
     approver.goto("/manifest/usulan")
     sound(approver)
-    press(approver, f"text={uid_pairs(ready.uids[0])}")
+    press(approver, f"a.uid:has-text('{uid_pairs(ready.uids[0])}')")
     sound(approver)
     press(approver, "button[value=execute]")
+    confirm(approver, ready.uids[0])
     assert approver.locator(".heading .badge-state").inner_text() == "Dicabut"
     sound(approver)
 

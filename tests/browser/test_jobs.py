@@ -55,7 +55,7 @@ def test_an_uploaded_file_is_found_again_and_followed_to_its_end(
             "4 dari 4 baris selesai", timeout=30_000
         )  # the page updates itself, without a reload
     assert page.locator("progress").evaluate("one => [one.value, one.max]") == [4, 4]
-    assert page.locator("#kemajuan tbody td").all_inner_texts()[:2] == ["4", "latitude"]  # the row's number in the file
+    assert page.locator("#kemajuan tbody td").all_inner_texts()[:2] == ["4", "Lintang"]  # the row's number in the file
     sound(page)
     with page.expect_download() as file:
         page.click("form[data-download] button[value=csv]")

@@ -25,6 +25,7 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.m
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 PATIENCE = 8  # seconds for which a code must stay valid
 SUBMIT = "main button[type=submit]"
+YES = "[role=alertdialog] button.btn-danger"  # the answer to the question before an act that cannot be undone
 _sound: dict[int, set[tuple[str, ...]]] = {}
 _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
@@ -73,6 +74,13 @@ def press(page: Page, selector: str = SUBMIT) -> None:
     """Click on an element that leads to another page, and wait until that page is loaded (a click alone does not wait)."""
     with page.expect_navigation(wait_until="load"):
         page.click(selector)
+
+
+def confirm(page: Page, thing: str) -> None:
+    """Answer the question before an act that cannot be undone, which must name the thing."""
+    assert thing in page.inner_text("[role=alertdialog]")
+    sound(page)
+    press(page, YES)
 
 
 def unfold(page: Page) -> None:

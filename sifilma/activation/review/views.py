@@ -67,7 +67,8 @@ def show(activation_id: UUID) -> Response:
 
 
 def _named(ctx: Context, activation_id: UUID) -> str:
-    return str(review.get_review(ctx, activation_id).address)
+    doubt = doubts(ctx, [review.get_review(ctx, activation_id)])[0]
+    return f"{doubt.uid} · {doubt.of.address}"
 
 
 DECIDE = Question(

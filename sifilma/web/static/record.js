@@ -52,7 +52,7 @@ const witnesses = (part) => {
 // answer, or if the session has ended, this page stays as it is and can be sent again.
 const send = async (form, chosen, event) => {
   event.preventDefault();
-  if (form.dataset.sending) return;
+  if (form.dataset.sending || !form.querySelector("[name=sure]").reportValidity()) return; // unticked, it would be asked
   form.dataset.sending = "yes";
   event.submitter?.setAttribute("aria-busy", "true");
   let leaving = false;
