@@ -25,6 +25,7 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.m
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 PATIENCE = 8  # seconds for which a code must stay valid
 SUBMIT = "main button[type=submit]"
+YES = "[role=alertdialog] button.btn-danger"  # the answer to the question before an act that cannot be undone
 _sound: dict[int, set[tuple[str, ...]]] = {}
 _watched: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
