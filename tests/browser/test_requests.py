@@ -141,6 +141,10 @@ def test_a_manufacturer_corrects_and_submits_its_batch(
         page.set_input_files(f"[name={name}]", surat)
     page.set_input_files("[name=batch]", str(tmp_path / "benar.csv"))
     press(page)
+    assert "tidak mengikuti pola yang lazim" in page.inner_text("main .note")  # the letter's number is unusual; no file is lost by it
+    assert "benar.csv" in page.inner_text(".kept:has([name='kept.batch']:checked)")
+    sound(page)
+    press(page, "button:has-text('Tetap simpan sebagai konsep')")
     sound(page)
     press(page, "[formaction$=ajukan]")
     assert numbers[1] in page.inner_text("main")
