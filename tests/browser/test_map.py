@@ -7,11 +7,12 @@ from playwright.sync_api import Browser, FilePayload, expect
 
 from sifilma.demo.sample_files import photo
 from sifilma.documents.indonesian import uid_pairs
-from tests.support.browser import DESK, WIDTHS, press, signed_in, sound
+from tests.support.browser import DESK, WIDTHS, YES, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World, done
 
 PHOTO: FilePayload = {"name": "retak.png", "mimeType": "image/png", "buffer": photo()[1]}
+SEND = "#lapor .btn-danger[type=submit]"
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +70,13 @@ def test_an_office_reports_a_broken_card_with_a_photo(server: tuple[World, Serve
     press(page, f"main a[href$='/kartu/{uid}']")
     page.check("[name=condition][value=damaged]")
     page.set_input_files("[name=photos]", {"name": "catatan.txt", "mimeType": "text/plain", "buffer": b"bukan foto"})
-    press(page, "#lapor [type=submit]")
+    press(page, SEND)
+    assert uid in page.inner_text("[role=alertdialog]")
+    sound(page)
+    press(page, YES)
+    assert page.is_checked("[name=condition][value=damaged]")  # the question has lost nothing
     assert page.get_attribute("[name=photos]", "aria-invalid") is None  # the note is missing at first
+    page.uncheck("label:has-text('catatan.txt') [name='kept.photos']")
     page.fill("[name=note]", "Retak di sudut")
     page.set_input_files("[name=photos]", PHOTO)
     expect(page.locator("[data-previews] img")).to_have_js_property("naturalWidth", 320)
@@ -78,7 +84,8 @@ def test_an_office_reports_a_broken_card_with_a_photo(server: tuple[World, Serve
     page.click("[data-previews] button")  # removed and chosen again
     assert page.evaluate("document.querySelector('[name=photos]').files.length") == 0
     page.set_input_files("[name=photos]", PHOTO)
-    press(page, "#lapor [type=submit]")
+    press(page, SEND)
+    press(page, YES)
     shown = page.locator(".timeline img")
     shown.scroll_into_view_if_needed()  # the photo is loaded when it is scrolled into view
     expect(shown).to_have_js_property("naturalWidth", 320)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from sifilma.documents.tables.writing import write_csv
-from tests.support.browser import PHONE, WIDTHS, code, press, signed_in, sound
+from tests.support.browser import PHONE, WIDTHS, YES, code, press, signed_in, sound
 from tests.support.servers import Server
 from tests.support.world import World, letter
 
@@ -64,7 +64,7 @@ def test_a_model_gets_its_tkdn_certificate(server: tuple[World, Server], browser
     sound(approver)
     fill_code(approver, world, "penyetuju1")
     press(approver, "button:has-text('Sahkan')")
-    assert "Disahkan" in approver.inner_text("[role=status]")
+    assert "Telah disahkan" in approver.inner_text("[role=status]")
     sound(approver)
     maker.goto("/model")
     press(maker, "tbody a")
@@ -94,6 +94,9 @@ def test_two_persons_import_organisations_from_a_file(server: tuple[World, Serve
     sound(approver)
     fill_code(approver, world, "penyetuju1")
     press(approver, "button:has-text('Laksanakan')")
+    assert "Semua baris langsung didaftarkan" in approver.inner_text("[role=alertdialog]")
+    sound(approver)
+    press(approver, YES)
     assert "Dilaksanakan" in approver.inner_text("[role=status]")
     for path in ("/organisasi/usulan", "/organisasi?nama=contoh"):
         operator.goto(path)

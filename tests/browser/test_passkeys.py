@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyotp
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import sound, watch
+from tests.support.browser import YES, press, sound, watch
 from tests.support.servers import Server
 from tests.support.world import PASSWORD, World
 
@@ -53,7 +53,10 @@ def test_a_passkey_signs_in_until_it_is_removed(server: tuple[World, Server], br
     page.click("form[data-passkey=get] button")
     page.wait_for_url(f"{base}/")
     page.goto(f"{base}/profil")
-    page.click("form[action$='/hapus'] button")
+    press(page, "form[action$='/hapus'] button")
+    assert "Laptop kantor" in page.inner_text("[role=alertdialog]")  # what is removed is named
+    sound(page)
+    page.click(YES)
     page.wait_for_url("**/profil?selesai=saved")
     assert "Laptop kantor" not in page.inner_text("main")
     password(page, base)

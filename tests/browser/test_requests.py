@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from sifilma.documents.indonesian import uid_pairs
 from sifilma.documents.tables.writing import write_csv
 from tests.support.browser import PHONE, WIDTHS, chromium, press, signed_in, sound
 from tests.support.servers import Server
@@ -99,9 +100,14 @@ def test_an_offices_request_is_approved_by_two_and_its_results_recorded(
         press(page, "[formaction$=setujui]")
     page = signed_in(browser, made, world, "operator1", width)
     page.goto(request + "/hasil")
-    (scan if width == PHONE else paste)(page, [new_uid(), new_uid()])
+    uids = [new_uid(), new_uid()]
+    (scan if width == PHONE else paste)(page, uids)
     sound(page)
     press(page, "form:has([data-rows]) button[type=submit]")
+    assert page.url.split("?")[1].startswith(f"permohonan={request.rpartition('/')[2]}")  # the last result leads on to the BAST
+    assert all(uid_pairs(uid) in page.inner_text("main") for uid in uids)
+    sound(page)
+    page.goto(request)
     assert page.locator("progress").get_attribute("value") == "2"
     assert world.client("operator1").get("/personalisation-requests").json["items"][0]["state"] == "completed"
     sound(page)
@@ -118,6 +124,7 @@ def test_a_manufacturer_corrects_and_submits_its_batch(
     (tmp_path / "benar.csv").write_bytes(write_csv(BATCH, rows))
     page = signed_in(browser, made, world, "softorb.kepala", width)
     page.goto("/personalisasi/baru")
+    press(page, "a[href='/personalisasi/pembeli']")  # the only buyer with units that wait is chosen already
     page.fill("main [name=q]", "mandiri")
     page.locator("#temuan tbody tr").nth(1).wait_for(state="detached")  # htmx has replaced the list by the filtered one
     sound(page)
@@ -134,6 +141,10 @@ def test_a_manufacturer_corrects_and_submits_its_batch(
         page.set_input_files(f"[name={name}]", surat)
     page.set_input_files("[name=batch]", str(tmp_path / "benar.csv"))
     press(page)
+    assert "tidak mengikuti pola yang lazim" in page.inner_text("main .note")  # the letter's number is unusual; no file is lost by it
+    assert "benar.csv" in page.inner_text(".kept:has([name='kept.batch']:checked)")
+    sound(page)
+    press(page, "button:has-text('Tetap simpan sebagai konsep')")
     sound(page)
     press(page, "[formaction$=ajukan]")
     assert numbers[1] in page.inner_text("main")
