@@ -25,6 +25,7 @@ from sifilma.kernel.errors import Conflict, Faults, Invalid, OutcomeUnknown, Sif
 from sifilma.kernel.schemas import faults_of, parsed
 from sifilma.web import errors, kept
 from sifilma.web.field_names import with_name
+from sifilma.web.requests import SAFE
 from sifilma.web.texts import field_text, translate
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -180,6 +181,8 @@ class Form:
 
     def _keep_files(self, *, is_asked: bool) -> None:
         """Keep the files that were not refused, so that the form sent again has them. `is_asked`: the database answers."""
+        if request.method in SAFE:  # the filters of a list
+            return
         refused = {name for name, _ in self.errors} | (kept.TABLES if self.rows else frozenset())
         for name in {name for name, _ in self.errors if name not in kept.SEVERAL}:  # it was kept before, and is not accepted after all
             self.values.poplist(kept.FILES + name)

@@ -45,7 +45,7 @@ def test_the_number_of_an_error_page_leads_an_operator_to_its_request(world: Wor
     [one] = done(world.client("auditor1").get("/failed-requests", request_id=number(page)))["items"]
     assert (one["status"], one["type"], one["user_id"]) == (404, "not-found", str(world.users["magetan.kepala"]))
     assert not {"NIK", ID} & {str(value) for row in world.sql("SELECT * FROM failed_request") for value in row}
-    assert "No failed request fits" in english(world, "operator1").text("/kejadian", kode=ID)
+    assert "Nothing fits these filters" in english(world, "operator1").text("/kejadian", kode=ID)
 
 
 def test_who_may_search_failed_requests(sqlite_world: World) -> None:
@@ -64,7 +64,7 @@ def test_a_fault_of_the_service_is_found_with_the_class_of_its_error(broken: Wor
 def test_what_failed_while_the_database_was_away_is_stored_with_the_next_failure(broken: World) -> None:
     office = english(broken, "magetan.kepala")
     code = number(words(office.get("/kartu", uid="database"), 503))
-    assert "No failed request fits" in english(broken, "operator1").text("/kejadian", kode=code)
+    assert "Nothing fits these filters" in english(broken, "operator1").text("/kejadian", kode=code)
     office.get("/kartu", uid="x")
     assert "(503)" in english(broken, "operator1").text("/kejadian", kode=code)
 

@@ -119,7 +119,7 @@ def test_a_file_of_keys_is_one_proposal_seen_by_its_thumbprints(world: World) ->
     wrong = [("BERKAS-0", same), ("BERKAS-1", same), ("TIDAK-ADA", json.dumps(new_jwk())), ("BERKAS-2", "{}")]
     shown = head.send("/unit/kunci/berkas", keys=_csv(("hardware_number", "public_jwk"), wrong))
     assert shown.status_code == 422
-    for row, field in ((4, "Hardware number"), (5, "Public key")):
+    for row, field in ((4, "Hardware number"), (5, "Public key of the unit (JWK)")):
         assert f"<td>{row}</td><td>{field}</td>" in shown.get_data(as_text=True)
     landed(head.send("/unit/kunci/berkas", keys=_csv(("hardware_number", "public_jwk"), [("BERKAS-0", same)])))
 

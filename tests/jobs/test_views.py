@@ -45,7 +45,7 @@ def test_a_file_is_followed_and_its_failed_rows_are_returned_with_their_tokens(w
     worked(world)
     assert "hx-trigger" not in visitor.get(f"{page}/kemajuan").get_data(as_text=True)
     assert "3 dari 3 baris selesai" in visitor.seen
-    assert "3 token Token ini bukan milik kartu" in visitor.seen  # row 3 of the file
+    assert "3 Token Token ini bukan milik kartu" in visitor.seen  # row 3 of the file
     again = visitor.send(f"/aktivasi/berkas/{page.rpartition('/')[2]}/perbaikan", kind="xlsx")
     (line,) = table_lines(again.get_data(), ACTIVATIONS)
     assert (line["sam_uid"], line["token"]) == (ready.uids[1], ready.tokens[ready.uids[1]])

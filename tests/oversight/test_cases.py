@@ -199,7 +199,7 @@ def test_models_are_found_by_name_maker_and_the_state_of_an_application(sqlite_w
     for query in ({"q": "softorb"}, {"state": "applied"}, {"q": "CRD-1", "state": "applied"}):
         found = visitor.text("/model", **query)
         assert ("SOFTORB-CRD-1" in found, "LEN-ENC-1" in found) == (True, False), query
-    assert "No model fits" in visitor.text("/model", q="%")
+    assert "Nothing fits these filters" in visitor.text("/model", q="%")
     assert visitor.get("/model", unduh="csv").status_code == 200
 
 

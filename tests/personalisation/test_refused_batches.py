@@ -45,7 +45,7 @@ def test_a_batch_with_errors_is_returned_completely_and_accepted_once_corrected(
     assert kept[1]["error"].startswith("PCID: ")
     visitor.get(address.removesuffix("/perbaikan.xlsx"))
     assert "3 dari 3 baris selesai , 1 di antaranya dengan kesalahan" in visitor.seen
-    assert "3 pcid" in visitor.seen
+    assert "3 PCID" in visitor.seen
     assert Visitor(world, "len.kepala").get(address).status_code == 404
     kept[1]["pcid"] = secrets.token_hex(16)
     again = write_csv((*COLUMNS, "error"), [list(row.values()) for row in kept])

@@ -305,10 +305,10 @@ def test_results_are_uploaded_by_a_file_made_from_the_template(sqlite_world: Wor
     assert table[3:] == [[named, "", numbers[0], ""], ["", "", numbers[1], ""]]
     table[3][1], table[4][:2] = "Berhasil", ["zz", "berhasil"]
     refused = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.csv", write_csv(table[0], table[1:])))
-    assert "<td>5</td><td>UID kartu SAM</td>" in body(refused)  # the row's number in the sheet
+    assert "<td>5</td><td>UID kartu</td>" in body(refused)  # the row's number in the sheet
     table[4][0] = named
     twice = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.csv", write_csv(table[0], table[1:])))
-    assert "<td>5</td><td>UID kartu SAM</td>" in body(twice)
+    assert "<td>5</td><td>UID kartu</td>" in body(twice)
     table[4][0] = new_uid()
     done = operator.send(f"/personalisasi/{request}/hasil", results=("hasil.xlsx", write_xlsx(table[0], table[1:])))
     assert request_of(done) == request
@@ -354,7 +354,7 @@ def test_the_statements_of_a_page_do_not_grow_with_its_rows(sqlite_world: World)
         submitted(sqlite_world)
     approver, operator, maker = (Person(sqlite_world, name) for name in ("penyetuju1", "operator1", "softorb.kepala"))
     assert len(statements(sqlite_world, approver, "/personalisasi").statements) <= 6
-    basis = 5  # beside the request: units, cards, earlier letters, open requests, agreement
+    basis = 5 + 2  # beside the request: units, cards, earlier letters, open requests, agreement; and its conversation
     assert len(statements(sqlite_world, approver, f"/personalisasi/{request}").statements) <= 14 + basis
     sqlite_world.approve("personalisation-requests", request, "penyetuju1")
     assert len(statements(sqlite_world, operator, f"/personalisasi/{request}/hasil").statements) <= 9

@@ -23,7 +23,7 @@ def test_cards_are_found_by_part_of_a_printed_number(world: World) -> None:
     assert uid_pairs(other) in page.text("/kartu", holder="bangli")
     assert uid_pairs(uid) not in page.text("/kartu", holder="bangli")
     assert uid_pairs(uid) not in page.text("/kartu", state="received")
-    assert "Tidak ada kartu yang sesuai" in page.text("/kartu", text="FFFFFFFFFF")
+    assert "Tidak ada yang cocok dengan saringan ini." in page.text("/kartu", text="FFFFFFFFFF")
     assert uid_pairs(uid) not in page.text("/kartu", text="%")  # a wildcard is searched literally, and no number contains it
 
 

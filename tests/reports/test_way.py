@@ -281,7 +281,7 @@ def test_the_ways_need_few_statements_whatever_the_number_of_cards(sqlite_world:
                 page.text(address)
             counts.append(len(found.statements))
     assert counts[:2] == counts[2:]
-    assert max(counts) <= 16, counts
+    assert max(counts) <= 16 + 2, counts  # two are those of the conversation
 
 
 def test_a_decision_opens_the_next_that_waits_if_the_box_is_ticked(world: World) -> None:
