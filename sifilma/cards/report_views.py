@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.cards import program_reports
 from sifilma.cards.models import CARD_REPORT, Card, CardSuspension
 from sifilma.cards.serializers import reports_out, timeline
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
 from sifilma.web.confirmation import Question
@@ -30,7 +31,7 @@ def show(report_id: UUID) -> Response:
 
 
 def _named(ctx: Context, report_id: UUID) -> str:
-    return ctx.session.get_one(Card, program_reports.get_report(ctx, report_id).card_id).uid
+    return ctx.session.get_one(Card, program_reports.get_report(ctx, report_id, Operation.CARD_REPORT_DECIDE).card_id).uid
 
 
 CONFIRM = Question(

@@ -25,6 +25,7 @@ from sifilma.documents.known_people import fill
 from sifilma.documents.letterhead import seat
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, attachment
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.resources import resources
@@ -119,8 +120,8 @@ def _page(destruction_id: UUID, form: Form) -> Response:
     )
 
 
-def _named(ctx: Context, destruction_id: UUID) -> str:
-    found = service.get_destruction(ctx, destruction_id)
+def _named(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> str:
+    found = service.get_destruction(ctx, destruction_id, operation)
     return f"{found.organisation.name} · {', '.join(card.uid for card in cards_of(ctx, found)[:5])}"
 
 
@@ -133,7 +134,7 @@ REJECT = Question(
 CANCEL = Question(
     _("Take back the destruction"),
     _("The proposal ends here for good. The cards can be proposed again."),
-    _named,
+    lambda ctx, destruction_id: _named(ctx, destruction_id, Operation.DESTRUCTION_PROPOSE),
     "destruction_pages.show",
 )
 RECORD = Question(

@@ -243,7 +243,7 @@ def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
 
     Raise NotFound outside the actor's scope, Forbidden if its organisation is not the receiver, and Conflict if it is answered already.
     """
-    handover = _as_receiver(ctx, handover_id)
+    handover = as_receiver(ctx, handover_id)
     act = _decide(ctx, handover, HandoverState.RECEIVED, Action.HANDOVER_RECEIVE, note)
     cards = cards_of(ctx, handover)
     for card in cards:
@@ -255,7 +255,7 @@ def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
 
 def refuse(ctx: Context, handover_id: UUID, note: str) -> Handover:
     """Refuse the cards of a handover; they return to their former state. Needs a note. Raise as `receive` does."""
-    handover = _as_receiver(ctx, handover_id)
+    handover = as_receiver(ctx, handover_id)
     return _undo(ctx, handover, HandoverState.REFUSED, Action.HANDOVER_REFUSE, require_note(note))
 
 
@@ -264,13 +264,20 @@ def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
 
     Raise NotFound outside the actor's scope, Forbidden if its organisation is not the issuer, and Conflict if it is answered already.
     """
-    handover = get_handover(ctx, handover_id)
-    if handover.issuer_id != ctx.actor.organisation_id:
-        raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
+    handover = as_issuer(ctx, handover_id)
     return _undo(ctx, handover, HandoverState.CANCELLED, Action.HANDOVER_CANCEL, note)
 
 
-def _as_receiver(ctx: Context, handover_id: UUID) -> Handover:
+def as_issuer(ctx: Context, handover_id: UUID) -> Handover:
+    """Return a handover of the actor's organisation as issuer. Raise NotFound outside the scope, Forbidden for another organisation."""
+    handover = get_handover(ctx, handover_id)
+    if handover.issuer_id != ctx.actor.organisation_id:
+        raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
+    return handover
+
+
+def as_receiver(ctx: Context, handover_id: UUID) -> Handover:
+    """Return a handover to the actor's organisation. Raise NotFound outside the scope, Forbidden for another organisation."""
     handover = get_handover(ctx, handover_id)
     if handover.receiver_id != ctx.actor.organisation_id:
         raise Forbidden("Only the named receiver answers a handover.", type="not-receiver")

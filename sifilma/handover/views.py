@@ -23,7 +23,6 @@ from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn, PrintIn
 from sifilma.handover.serializers import brief
-from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -157,27 +156,26 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
     return form.again("handover/new.html", people=people, receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
-def _named(ctx: Context, handover_id: UUID) -> str:
-    found = service.get_handover(ctx, handover_id)
+def _named(found: Handover) -> str:
     return f"{found.number} · {found.receiver.name}"
 
 
 RECEIVE = Question(
     _("Receive the cards"),
     _("Your organisation is the holder of the cards from here on. A receipt cannot be taken back."),
-    _named,
+    lambda ctx, handover_id: _named(service.as_receiver(ctx, handover_id)),
     "handover_pages.show",
 )
 REFUSE = Question(
     _("Refuse the BAST"),
     _("The BAST ends here for good, and the cards go back to the issuer, who reads your note."),
-    _named,
+    lambda ctx, handover_id: _named(service.as_receiver(ctx, handover_id)),
     "handover_pages.show",
 )
 CANCEL = Question(
     _("Cancel the BAST"),
     _("The BAST ends here for good, and its number is not used again. The cards stay with you."),
-    _named,
+    lambda ctx, handover_id: _named(service.as_issuer(ctx, handover_id)),
     "handover_pages.show",
 )
 add_decisions(

@@ -53,7 +53,7 @@ RESULTS = Format(
         Column(
             "kcv",
             say("Key check value (KCV)"),
-            ("Nilai periksa kunci (KCV)", "KCV"),
+            ("Nilai uji kunci (KCV)", "Nilai periksa kunci (KCV)", "KCV"),
             Kind.IDENTIFIER,
             expected=say("6 hexadecimal characters (0–9, A–F), as the personalisation machine shows them. It may stay empty."),
             example="8A3F01",

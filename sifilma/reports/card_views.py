@@ -79,7 +79,7 @@ def show(uid: str) -> Response:
 
 
 def _named(ctx: Context, uid: str) -> str:
-    return service.get_card(ctx, _normal(uid)).uid
+    return service.get_card(ctx, _normal(uid), Operation.CARD_REPORT).uid
 
 
 REPORT = Question(

@@ -71,7 +71,7 @@ def test_two_administrators_replace_the_factor_of_a_head_and_end_everything_from
     world.clock.advance(seconds=1)
     secret = link_of(decide(world, "admin2"))
     assert (state_of(world, "magetan.kepala"), factors(world, "magetan.kepala")) == ("invited", (0, 0))
-    assert head.get("/").status_code == 303
+    assert head.get("/profil").status_code == 303
     assert world.anonymous().post("/session", {"username": "magetan.kepala", "password": PASSWORD}).status_code == 401
     assert decide(world, "admin2").status_code == 409
     assert [row[0] for row in world.sql("SELECT action FROM audit_entry WHERE action LIKE 'user.%' ORDER BY id DESC LIMIT 3")] == [

@@ -82,7 +82,7 @@ def test_the_list_is_filtered_at_constant_cost(sqlite_world: World) -> None:
     admin = english(sqlite_world, "admin1")
     assert "Komang Contoh" in admin.text("/pengguna", organisasi="bangli")
     assert "Komang Contoh" not in admin.text("/pengguna", nama="joko")
-    assert "No accounts here." in admin.text("/pengguna", state="disabled")
+    assert "Nothing fits these filters." in admin.text("/pengguna", state="disabled")
     with sqlite_world.app.app_context(), counted(db.engine) as found:
         admin.text("/pengguna")
     assert len(found.statements) <= 7, found.statements
@@ -92,7 +92,7 @@ def test_disabling_an_account_ends_its_sessions_and_links(world: World) -> None:
     head, path = english(world, "magetan.kepala"), f"/pengguna/{world.users['magetan.staf']}"
     staff = english(world, "magetan.staf")
     assert head.send(f"{path}/ubah", change="disable").status_code == 303
-    assert (state_of(world, "magetan.staf"), staff.get("/").status_code) == ("disabled", 303)
+    assert (state_of(world, "magetan.staf"), staff.get("/profil").status_code) == ("disabled", 303)
     assert head.send(f"{path}/ubah", change="enable").status_code == 303
     assert state_of(world, "magetan.staf") == "active"
     secret = link_of(head.send("/pengguna/baru", **NEW))
@@ -133,7 +133,7 @@ def test_changed_roles_count_at_once_and_are_in_the_history(sqlite_world: World)
     head, path = english(sqlite_world, "magetan.kepala"), f"/pengguna/{sqlite_world.users['magetan.staf']}"
     staff = english(sqlite_world, "magetan.staf")
     assert head.send(f"{path}/ubah", change="roles", roles=["head", "staff"]).status_code == 303
-    assert staff.get("/").status_code == 303
+    assert staff.get("/profil").status_code == 303
     assert "Roles changed" in head.text(path)
     assert "Head, Staff" in head.text(path)
 
