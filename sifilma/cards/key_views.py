@@ -19,6 +19,7 @@ from sifilma.documents import list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
 from sifilma.documents.tables.templates import Filled
+from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
@@ -94,8 +95,8 @@ def show(change_id: UUID) -> Response:
     return _page(change_id, Form.begun())
 
 
-def _named(ctx: Context, change_id: UUID) -> str:
-    return ", ".join(key.unit.hardware_number for key in proposals.get_change(ctx, change_id).keys[:5])
+def _named(ctx: Context, change_id: UUID, operation: Operation = Operation.UNIT_KEY_DECIDE) -> str:
+    return ", ".join(key.unit.hardware_number for key in proposals.get_change(ctx, change_id, operation).keys[:5])
 
 
 EXECUTE = Question(
@@ -113,7 +114,7 @@ REJECT = Question(
 WITHDRAW = Question(
     _("Take back the public keys"),
     _("The proposal ends here for good. Keys can be proposed anew."),
-    _named,
+    lambda ctx, change_id: _named(ctx, change_id, Operation.UNIT_KEY_PROPOSE),
     "unit_key_pages.show",
 )
 

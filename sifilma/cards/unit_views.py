@@ -143,7 +143,7 @@ def show(unit_id: UUID) -> Response:
 
 
 def _named(ctx: Context, unit_id: UUID) -> str:
-    found = service.get_unit(ctx, unit_id)
+    found = service.get_unit(ctx, unit_id, Operation.UNIT_SUPPLY)
     return f"{found.hardware_number} · {found.model.name}"
 
 
