@@ -101,7 +101,7 @@ def test_the_worker_names_each_row_that_was_changed_past_the_service(world: Worl
     with world.context() as ctx:
         assert rounds.state(ctx.session).findings == len(found) - 1
     assert f"sifilma_row_findings {len(found) - 1}.0" in world.anonymous().open("GET", "/metrics").get_data(as_text=True)
-    told = f"{len(found) - 1} rows of the database are not what the record of acts says"
+    told = f"{len(found) - 1} rows of the database are not what the audit trail says"
     assert told in english(world, "operator1").text("/")
     assert "Which they are" in english(world, "auditor1").text("/")
     assert told not in english(world, "magetan.kepala").text("/")

