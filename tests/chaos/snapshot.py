@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Table
 
 from sifilma.schema.tables import METADATA
 
-UNWATCHED = frozenset({"region", "login_session", "idempotency_key"})
+UNWATCHED = frozenset({"region", "login_session", "idempotency_key", "failed_request"})
 """Region codes, of which no act writes one; what every request touches; what `Exchange` (nth_failures.py) looks at itself."""
 TABLES = [table for table in METADATA.sorted_tables if table.name not in UNWATCHED]
 IGNORED = frozenset({"last_used_at", "last_used_ip", "changed_at"})

@@ -444,5 +444,5 @@ def test_an_old_account_that_is_put_back_is_found_by_the_worker(world: World) ->
     assert rounds.compare(world.context, seconds=60) == 1
     found = world.sql("SELECT kind, object_id, fault FROM row_finding")
     assert [tuple(one) for one in found] == [("user", str(world.users[STAFF_NAME]), "old")]
-    assert "1 row of the database is not what the record of acts says" in english(world, "auditor1").text("/")
+    assert "1 row of the database is not what the audit trail says" in english(world, "auditor1").text("/")
     assert world.client("auditor1").get("/audit", limit=5).status_code == 200
