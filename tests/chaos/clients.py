@@ -109,7 +109,7 @@ class Client:
     def form(self, user: str, path: str, is_done: Callable[[], bool]) -> None:
         """Send a form of a page, which takes no key: after a call without a clear answer `is_done` decides whether it is sent again."""
         self._key = ""
-        sent = urlencode({"csrf_token": self.session(user)["X-CSRF-Token"]}).encode()
+        sent = urlencode({"csrf_token": self.session(user)["X-CSRF-Token"], "sure": "yes"}).encode()
         request = Request(user, "POST", path, sent, "application/x-www-form-urlencoded", "text/html")
         for again in self._tries(request):
             if again and is_done():
