@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.visitor import english
+from tests.support.visitor import english, value_of
 from tests.support.world import World, letter
 
 HERE = Path(__file__).parent
@@ -67,9 +68,15 @@ def _form(world: World, who: str, path: str, **fields: Any) -> Answer:
     """Send a form. Return its status, and the words of the page that follows if the act had warnings, which go along in its address."""
     visitor = english(world, who)
     answer = visitor.send(path, **fields)
+    page, told = answer.get_data(as_text=True), ""
+    if 'name="confirmed_warnings"' in page:  # asked about before it is saved; the files are kept meanwhile
+        told = visitor.seen
+        texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+        kept = dict(re.findall(r'name="(kept\.\w+)" value="([^"]+)"', page))
+        answer = visitor.send(path, **texts, **kept, confirmed_warnings=value_of(answer, "confirmed_warnings"))
     if "catatan=" in answer.headers.get("Location", ""):
         visitor.get(answer.headers["Location"])
-    return answer.status_code, visitor.seen
+    return answer.status_code, told + visitor.seen
 
 
 def _file(name: str) -> tuple[io.BytesIO, str]:
