@@ -26,7 +26,8 @@ SURE = "sure"
 class Question:
     """What is asked. `act` names the act and stands on the button, `follows` says what will happen and what cannot be undone.
 
-    `thing` names the object, given the last part of the URL that names one. `page` is the endpoint of the page to go back to, whose URL
+    `thing` names the object, given the last part of the URL that names one, and raises as the act does if it is not the actor's to act on:
+    a question tells nobody more than its answer would. `page` is the endpoint of the page to go back to, whose URL
     has the same parts; `when` tells whether this form is asked about.
     """
 

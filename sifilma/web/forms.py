@@ -187,13 +187,12 @@ class Form:
         for name in {name for name, _ in self.errors if name not in kept.SEVERAL}:  # it was kept before, and is not accepted after all
             self.values.poplist(kept.FILES + name)
         sent = {name for name, file in request.files.items(multi=True) if file.filename}
-        if not sent - refused:
-            return
-        found = kept.keep_files(refused) if is_asked else {}
+        found = kept.keep_files(refused) if is_asked and sent - refused else {}
         for field_name, keys in found.items():
             before = self.values.getlist(field_name) if field_name.removeprefix(kept.FILES) in kept.SEVERAL else []
             self.values.setlist(field_name, before + keys)
-        if not found:
+        # A table with wrong rows is corrected before it is chosen again, and its errors say so.
+        if sent - kept.TABLES - {name.removeprefix(kept.FILES) for name in found}:
             self.warnings.append(gettext("Files must be chosen again afterwards: a browser does not send them twice."))
 
     def refuse(self, refused: Exception) -> None:

@@ -64,6 +64,7 @@ def test_a_file_that_is_not_a_photo_refuses_the_whole_report(sqlite_world: World
     visitor = Visitor(sqlite_world, "magetan.kepala")
     assert visitor.send(f"/kartu/{uid}/lapor", **BROKEN, photos=photos).status_code == 422
     assert said in visitor.seen
+    assert "Berkas harus dipilih kembali" in visitor.seen
     assert sqlite_world.sql("SELECT state FROM card WHERE uid = :uid", uid=uid) == [("received",)]
     assert sqlite_world.sql("SELECT COUNT(*) FROM document WHERE kind = 'photo'") == [(0,)]
 

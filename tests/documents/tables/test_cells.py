@@ -82,6 +82,9 @@ DOORS: dict[str, tuple[Sent, dict[str, object], str]] = {
 }
 
 
+WORDS = {"address": "Address", "hardware_number": "Hardware number", "sam_perso": "SAM Perso"}
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_a_cell_with_nul_passes_no_door(sqlite_world: World, door: str) -> None:
     send, row, column = DOORS[door]
@@ -89,7 +92,7 @@ def test_a_cell_with_nul_passes_no_door(sqlite_world: World, door: str) -> None:
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
     assert UNKEPT in page
-    assert "<td>2</td><td>" in page
+    assert f"<td>2</td><td>{WORDS[column]}</td>" in page
 
 
 @pytest.mark.parametrize("door", DOORS)
