@@ -105,9 +105,10 @@ def make(ctx: Context, settings: Settings, labels: Sequence[Label], form: Format
         "labels": [asdict(label) | {"qr": rendering.qr_svg(label.address)} for label in labels],
     }
     try:
-        return rendering.render("labels", data, banner=settings.banner)
+        return rendering.render("labels", data, banner=settings.banner, folder="labels")
     except rendering.Unprintable as unknown:
-        return rendering.render("labels", _without(data, str.maketrans(dict.fromkeys(unknown.signs, "?"))), banner=settings.banner)
+        signs = str.maketrans(dict.fromkeys(unknown.signs, "?"))
+        return rendering.render("labels", _without(data, signs), banner=settings.banner, folder="labels")
 
 
 def _without(data: dict[str, Any], signs: dict[int, str]) -> dict[str, Any]:

@@ -56,9 +56,17 @@ def _fonts(version: int) -> typst.Fonts:
 
 
 def render(
-    template: str, data: dict[str, Any], images: dict[str, bytes] | None = None, *, banner: str = "", version: int = NEWEST
+    template: str,
+    data: dict[str, Any],
+    images: dict[str, bytes] | None = None,
+    *,
+    banner: str = "",
+    version: int = NEWEST,
+    folder: str = "",
 ) -> bytes:
     """Return a PDF made from `typst/<version>/<template>.typ`. The template finds `images` (`name.png`, `name.jpg`) under their names.
+
+    `folder` takes the place of the version for what is no paper, and so is never looked at again as it was.
 
     `banner` stands at the top of every page and across it: the line of an installation for practice (`Settings.banner`).
 
@@ -69,17 +77,17 @@ def render(
     if version != FIRST:
         stated = _seen(stated | {"template": f"{template}/{version}"})
     inputs = {"data": json.dumps(stated, ensure_ascii=False)}
-    with TemporaryDirectory(prefix="sifilma-pdf-") as folder:  # typst reads images only from files below its root
-        for source in (TEMPLATES / str(version)).glob("*.typ"):
-            (Path(folder) / source.name).write_bytes(source.read_bytes())
+    with TemporaryDirectory(prefix="sifilma-pdf-") as root:  # typst reads images only from files below its root
+        for source in (TEMPLATES / (folder or str(version))).glob("*.typ"):
+            (Path(root) / source.name).write_bytes(source.read_bytes())
         for name, image in (images or {}).items():
             if not _IMAGE_NAME.fullmatch(name):
                 raise ValueError(f"not an image name: {name!r}")
-            (Path(folder) / name).write_bytes(image)
+            (Path(root) / name).write_bytes(image)
         try:
             pdf: bytes = typst.compile(
-                f"{folder}/{template}.typ",
-                root=folder,
+                f"{root}/{template}.typ",
+                root=root,
                 font_paths=_fonts(version),
                 sys_inputs=inputs,
                 timestamp=0,
