@@ -97,8 +97,13 @@ def list_faults(walk: Walk, seen: set[str]) -> Iterator[str]:
         seen.add(path)
 
 
+def number_in(total: str) -> int:
+    """Return the number that a total states, also one that is only known to be exceeded ("Lebih dari 10.000 kartu")."""
+    return int(re.findall(r"[\d.]+", total)[0].replace(".", ""))
+
+
 def _faults(visitor: Visitor, path: str, page: ListPage) -> Iterator[str]:
-    if page.total and int(page.total.split()[0].replace(".", "")) < page.rows:
+    if page.total and number_in(page.total) < page.rows:
         yield f"counts {page.total} of {page.rows}"
     if not page.total and path != SUMS:
         yield "says no total"
