@@ -11,7 +11,7 @@ import pyotp
 
 from config.loading import load_settings
 from config.settings import Settings
-from sifilma.demo import checks, people, scenes
+from sifilma.demo import checks, people, scenes, second_act
 from sifilma.demo.people import Refused
 from sifilma.demo.stage import Stage
 from sifilma.kernel.clock import SystemClock
@@ -31,7 +31,7 @@ def play(url: str | None) -> None:
         stage.say(f"{len(everybody)} people signed in at {url} with password and one-time code")
         pin = checks.trust_files(stage)
         stage.keep("root.sha256", f"{pin}\n".encode())
-        for scene in (scenes.magetan, scenes.bangli, scenes.mandiri):
+        for scene in (scenes.magetan, scenes.bangli, scenes.mandiri, *second_act.SCENES):
             click.echo(f"\n--- {scene.__name__} ---")
             scene(stage)
     except (Refused, httpx.HTTPError) as failed:
