@@ -20,6 +20,7 @@ from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight import region_imports
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
+from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
 from sifilma.sign_in import authority
 from sifilma.web import metrics
@@ -37,6 +38,7 @@ def register() -> None:
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)
+    duties.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
     bast.register_paper()

@@ -78,6 +78,7 @@ class Operation(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     CONVERSATION_READ = "conversation.read"
     CONVERSATION_WRITE = "conversation.write"
+    WORK_ASSIGN = "work.assign"
     JOB_SEE = "job.see"
     JOB_CANCEL = "job.cancel"
     PLACE_REVIEW = "place.review"
@@ -185,6 +186,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
     Operation.CONVERSATION_READ: "A  A  A  -  -   O  O  O  O   -",
     Operation.CONVERSATION_WRITE: "A  A  -  -  -   O  O  O  O   -",
+    Operation.WORK_ASSIGN: "A  A  -  -  -   -  -  -  -   -",
     Operation.JOB_SEE: "-  A  -  -  -   O  O  O  O   O",
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",

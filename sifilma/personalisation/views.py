@@ -62,7 +62,7 @@ EXPORT = Export(
         "surat": (_("Letter date"), PersonalisationRequest.letter_date),
     },
     counted=lambda number, words: ngettext("%(count)s request", "%(count)s requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": "", "pemegang": ""},
 )
 
 

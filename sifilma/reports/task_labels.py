@@ -134,6 +134,22 @@ TASKS = {
     "activation_request_message": Task(_("New message about an activation request"), "chat-left-text", _ACTIVATION, anchor="percakapan"),
     "handover_message": Task(_("New message about a BAST"), "chat-left-text", *_HANDOVER, anchor="percakapan"),
     "destruction_message": Task(_("New message about a destruction"), "chat-left-text", *_DESTRUCTION, anchor="percakapan"),
+    **{
+        f"{kind}_{what}": Task(words, icon, *place)
+        for kind, place in {
+            "personalisation_request": (_PERSONALISATION,),
+            "activation_request": (_ACTIVATION,),
+            "destruction": _DESTRUCTION,
+            "manifest": _MANIFEST,
+            "reference_change": _CHANGE,
+            "model_case": _CASE,
+            "activation": ("review_pages.show", "activation_id"),
+        }.items()
+        for what, words, icon in (
+            ("assigned", _("Work was assigned to you"), "person-check"),
+            ("passed_on", _("Work that you had was passed on"), "person-dash"),
+        )
+    },
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),

@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
 from sifilma.conversation import models as conversation
@@ -28,7 +29,7 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, audit, cards, conversation, destruction, documents, factors, field_notes,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, documents, factors, field_notes,
     handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
     personalisation, regions,
 )  # fmt: skip

@@ -74,6 +74,10 @@ DONE = {
     "objected": _("The report is ended: your second factor stays."),
     "consent_refused": _("Refused: the account is not yours, and nobody can take it up as you."),
     "message": _("Your message is sent."),
+    "work_taken": _("You have it now."),
+    "work_given": _("Assigned: your colleague is told."),
+    "work_put_back": _("Put back: nobody has it now."),
+    "notices_seen": _("Marked as read."),
     "preferences": _("Your preferences are kept."),
     "sent_before": _("This form was sent already. Nothing was done a second time: this is what it led to."),
 }

@@ -71,6 +71,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("conversation.read", "A  A  A  -  -   O   O   O   O   -"),
         ("conversation.write", "A  A  -  -  -   O   O   O   O   -"),
     ),
+    "take work, give it to a colleague": (("work.assign", "A  A  -  -  -   -   -   -   -   -"),),
     "work by file, whatever it is that one may do": (
         ("job.see", "-  A  -  -  -   O   O   O   O   O"),
         ("job.cancel", "-  A  -  -  -   O   O   O   O   -"),

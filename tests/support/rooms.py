@@ -25,8 +25,8 @@ MAX_FILES_OF = {"sifilma/accounts": 16}
 MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
-    "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "conversation", "destruction", "handover", "identity",
-    "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "access_review", "accounts", "activation", "approvals", "assignment", "audit_trail", "cards", "conversation", "destruction", "handover",
+    "identity", "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -89,7 +89,7 @@ NAMES_USED_ONCE = {
     "personalisation/refused_batches": "a refused batch, kept with its errors",
     "personalisation/results": "what the personalisation machines report",
     "reports/card_page": "a card with everything that stands on it",
-    "reports/decision_notices": "mail about a decision, written with it",
+    "reports/decision_notices": "what people are told of a decision, a report or a message, written with it",
     "reports/home": "the home page",
     "reports/message_texts": "the words of reminders and notices",
     "reports/organisations": "an organisation with what it holds",
@@ -117,8 +117,8 @@ LIBRARIES = {
     "": "__main__ resources",
     # the resource of the API, and what all of them share
     "api": (
-        "access_reviews activation_requests activations audit cards common conversations decisions destructions documentation handovers "
-        "jobs manifests model_cases personalisation reference reference_changes sessions units users"
+        "access_reviews activation_requests activations assignments audit cards common conversations decisions destructions documentation handovers "
+        "jobs manifests model_cases notices personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
@@ -151,7 +151,7 @@ LIBRARIES = {
         "timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
     ),
     # the outbox, and each way out of it
-    "notifications": "console contract delivery models outbox senders smpp smtp webhook",
+    "notifications": "bell console contract delivery models outbox senders smpp smtp webhook",
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with
