@@ -46,10 +46,8 @@ class Assignment(Base):
 
 
 _HELD = " OR ".join(f"(NEW.role = '{role.value}' AND {holds_sql('u', role, 'NEW.at')})" for role in ROLES)
-_UNFIT = (
-    "NOT EXISTS (SELECT 1 FROM user_account u JOIN organisation o ON o.id = u.organisation_id"
-    f" WHERE u.id = NEW.user_id AND u.state = 'active' AND o.kind = 'directorate' AND ({_HELD}))"
-)
+_OF_DIRECTORATE = "SELECT 1 FROM user_account u JOIN organisation o ON o.id = u.organisation_id AND o.kind = 'directorate'"
+_UNFIT = f"NOT EXISTS ({_OF_DIRECTORATE} WHERE u.id = NEW.user_id AND u.state = 'active' AND ({_HELD}))"  # constants
 triggers.guard("assignment_holder", "assignment", "INSERT", _UNFIT, "assignment: to an account of the directorate that holds the role")
 triggers.guard("assignment_new_holder", "assignment", "UPDATE", _UNFIT, "assignment: to an account of the directorate that holds the role")
 triggers.guard(

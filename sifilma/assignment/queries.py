@@ -61,7 +61,8 @@ def list_assignments(ctx: Context, *, mine: bool = False) -> Listing[Assignment]
 def named_query(ctx: Context) -> Select[Any]:
     """Return a query of the columns of Holder, of all assignments that count. Nobody outside the directorate is told."""
     query = assigned_query(ctx).join(Person, Person.id == User.person_id)
-    return query.with_only_columns(Assignment.object_id, User.id.label("user_id"), Person.name, Assignment.role, Assignment.at)
+    columns: tuple[Any, ...] = (Assignment.object_id, User.id.label("user_id"), Person.name, Assignment.role, Assignment.at)
+    return query.with_only_columns(*columns)
 
 
 def holders(ctx: Context, ids: Collection[UUID]) -> dict[UUID, Holder]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -105,7 +105,9 @@ def _require_seen(holder: Holder | None, data: AssignmentIn) -> None:
 def _taken(holder: Holder | None) -> Conflict:
     if holder is None:
         return Conflict("This was put back meanwhile: nobody has it.", type="taken")
-    return Conflict(say("%(name)s has this already.", name=holder.name), type="taken", holder={"id": str(holder.user_id), "name": holder.name})
+    return Conflict(
+        say("%(name)s has this already.", name=holder.name), type="taken", holder={"id": str(holder.user_id), "name": holder.name}
+    )
 
 
 def _role(ctx: Context, data: AssignmentIn, mine: list[Role]) -> Role:
@@ -120,9 +122,9 @@ def _role(ctx: Context, data: AssignmentIn, mine: list[Role]) -> Role:
 
 def _record(ctx: Context, data: AssignmentIn, role: Role | None) -> Act:
     action = Action.WORK_PUT_BACK if data.to is None else Action.WORK_TAKE if data.to == ctx.actor.user_id else Action.WORK_GIVE
-    facts = {"to": str(data.to), "role": str(role)} if data.to else {}
-    before = {"before": str(data.held_by)} if data.held_by else {}
-    return record(ctx, action, data.object_kind, data.object_id, **facts, **before)
+    named = {"to": data.to, "role": role, "before": data.held_by}
+    facts: dict[str, Any] = {name: str(value) for name, value in named.items() if value is not None}
+    return record(ctx, action, data.object_kind, data.object_id, **facts)
 
 
 def _write(ctx: Context, data: AssignmentIn, role: Role | None, act: Act) -> bool:
@@ -137,7 +139,8 @@ def _write(ctx: Context, data: AssignmentIn, role: Role | None, act: Act) -> boo
     counting = select(User.id).where(standing(ctx.now)).correlate(Assignment).exists()
     ctx.session.execute(delete(Assignment).where(this, ~counting).execution_options(**quick))  # of somebody who has left
     key = {"object_id": data.object_id, "object_kind": data.object_kind}
-    return changed(ctx.session.execute(upsert(ctx.session, Assignment).values(key | values).on_conflict_do_nothing())) == 1
+    taken = upsert(ctx.session, Assignment).values(key | values).on_conflict_do_nothing().returning(Assignment.object_id)
+    return ctx.session.execute(taken).first() is not None
 
 
 def release(session: Session, object_id: UUID, *, role: Role | None = None, user_id: UUID | None = None) -> None:

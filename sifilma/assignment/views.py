@@ -63,8 +63,10 @@ def _add(place: Place) -> None:
 def _wanted(form: Form, kind: str, object_id: UUID) -> AssignmentIn:
     """Return what the pressed button asks for."""
     verb = form.get("verb")
-    named: dict[str, Any] = {"take": {"to": str(context().actor.user_id)}, "put_back": {"to": None}}.get(verb, {})
-    return form.model(AssignmentIn, object_kind=kind, object_id=str(object_id), **named)
+    named: dict[str, Any] = {"object_kind": kind, "object_id": str(object_id)}
+    if verb in ("take", "put_back"):
+        named["to"] = str(context().actor.user_id) if verb == "take" else None
+    return form.model(AssignmentIn, **named)
 
 
 for _place in PLACES.values():

@@ -84,7 +84,9 @@ class ToDecide:
             return  # who decides on a lost factor, and from when, is a matter of its own; it stands among the tasks
         own = {getattr(found, name, None) for name in ("submitted_by_person", "proposed_by_person")} - {None}
         central = exists().where(Organisation.id == User.organisation_id, Organisation.kind == OrganisationKind.DIRECTORATE)
-        deciding = select(User).where(central, User.state == AccountState.ACTIVE, holds(User, self.role, act.at), User.person_id.not_in(own))
+        deciding = select(User).where(
+            central, User.state == AccountState.ACTIVE, holds(User, self.role, act.at), User.person_id.not_in(own)
+        )
         if isinstance(found, UserChange):
             deciding = deciding.where(User.person_id.not_in(select(User.person_id).where(User.id == found.user_id)))
         with session.no_autoflush:
@@ -164,7 +166,7 @@ def tell(held: Resources, session: Session, people: Iterable[User], task: str, t
 
 def _ring(session: Session, people: Iterable[User], task: str, title: str, key: UUID, at: datetime) -> list[User]:
     """Ring the bell of each account that is active and sealed. Return those."""
-    sealer, shown = sealer_of(session), message_texts.showntitle_of(task, title)
+    sealer, shown = sealer_of(session), message_texts.shown_title(task, title)
     standing = [user for user in people if user.state == AccountState.ACTIVE and sealer.fits(User, user)]
     bell.ring(session, at, [Ring(user.id, task, key, shown) for user in standing])
     return standing

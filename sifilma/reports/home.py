@@ -169,8 +169,13 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]], targets: Targets, shown
         query = query.where(assignment.narrowed(ctx, every.c.key, shown.holder))
     query = query.order_by(every.c.at, every.c.key, every.c.task).limit(shown.limit).offset(shown.offset)
     rows = ctx.session.execute(query).all()
-    lines = [_dated(ctx, Line(*row[:7], holder=row[9] or "", is_mine=row[10] == ctx.actor.user_id), targets) for row in rows]
+    lines = [_dated(ctx, _line(ctx, row), targets) for row in rows]
     return Lines(lines, rows[0][7], int(rows[0][8])) if rows else Lines([], 0)
+
+
+def _line(ctx: Context, row: Any) -> Line:
+    """Return the line of a row: the seven common columns, two sums, and the name and account of whoever has the work."""
+    return replace(Line(*row[:7]), holder=row[9] or "", is_mine=row[10] is not None and row[10] == ctx.actor.user_id)
 
 
 def overdue(ctx: Context, columns: Any, targets: Targets) -> ColumnElement[bool]:

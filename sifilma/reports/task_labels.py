@@ -135,10 +135,10 @@ TASKS = {
     "handover_message": Task(_("New message about a BAST"), "chat-left-text", *_HANDOVER, anchor="percakapan"),
     "destruction_message": Task(_("New message about a destruction"), "chat-left-text", *_DESTRUCTION, anchor="percakapan"),
     **{
-        f"{kind}_{what}": Task(words, icon, *place)
-        for kind, place in {
-            "personalisation_request": (_PERSONALISATION,),
-            "activation_request": (_ACTIVATION,),
+        f"{kind}_{what}": Task(words, icon, endpoint, argument)
+        for kind, (endpoint, argument) in {
+            "personalisation_request": (_PERSONALISATION, "request_id"),
+            "activation_request": (_ACTIVATION, "request_id"),
             "destruction": _DESTRUCTION,
             "manifest": _MANIFEST,
             "reference_change": _CHANGE,

@@ -29,7 +29,7 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, documents, factors, field_notes,
-    handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, documents, factors,
+    field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
     personalisation, regions,
 )  # fmt: skip
