@@ -5,6 +5,7 @@ from __future__ import annotations
 from sifilma.fsck import (
     accounts,
     approvals,
+    assignments,
     batches,
     cards,
     destructions,
@@ -28,7 +29,8 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, secrets, idempotency, jobs, regions, documents, sealed,
+    organisations, secrets, idempotency, jobs, regions, documents, assignments,
+    sealed,
 )  # fmt: skip
 
 

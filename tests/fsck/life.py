@@ -248,7 +248,8 @@ def _reference(world: World) -> None:
     case_steps.applied(world, who="len.kepala", model="LEN-ENC-1")
     goes_to(Visitor(world, "operator1").send(f"{proposed(world)}/tarik"))
     goes_to(Visitor(world, "penyetuju1").send(f"{proposed(world)}/laksanakan", digest=digest(world)))
-    proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
+    waits = proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
+    goes_to(Visitor(world, "penyetuju1").send(f"{waits}/penugasan", verb="take"))
 
 
 def _tokens(world: World) -> str:

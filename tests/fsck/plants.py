@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fsck.plant import Plant, plant
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
-from tests.fsck.plants_of_programs import PROGRAMS
+from tests.fsck.plants_of_programs import PROGRAMS, WORK
 from tests.fsck.plants_of_rows import ROWS
 
 NOBODY = "00000000000000000000000000000001"
@@ -309,4 +309,4 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ROWS, *SECRETS]
+PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ROWS, *SECRETS, *WORK]
