@@ -5,7 +5,6 @@ from __future__ import annotations
 from sifilma.fsck import (
     accounts,
     approvals,
-    assignments,
     batches,
     cards,
     destructions,
@@ -29,8 +28,7 @@ from sifilma.fsck import (
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, secrets, idempotency, jobs, regions, documents, assignments,
-    sealed,
+    organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 
