@@ -112,7 +112,7 @@ def test_a_bast_names_place_day_letter_signatories_and_cards(tmp_path: Path) -> 
         "surat permohonan Dinas Kabupaten Magetan nomor 470/304/1403.111/2018 tanggal 19 November 2018",
         "5 (lima) keping",
         "5 30 15 4B 01 00 00 00 05 ENC-00005 RW 0000000000000005 A1B2C3",
-        "Templat bast/2",
+        "Templat bast/3",
         "Halaman 1 dari 1",
         DIGEST,
     ):
