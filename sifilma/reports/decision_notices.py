@@ -1,4 +1,5 @@
-"""Messages sent at once: a submission was approved, returned or rejected; a program reported a card; somebody wrote in a conversation.
+"""Messages sent at once: a submission was approved, returned or rejected; a program reported a card; somebody wrote in a conversation;
+cards of a BAST did not come.
 
 A hook writes the message to the outbox in the transaction of that step, so it leaves exactly if the step is committed.
 """
@@ -20,6 +21,8 @@ from sifilma.conversation import service as conversation
 from sifilma.conversation.models import ConversationMessage
 from sifilma.conversation.queries import PARTIES, messages_query
 from sifilma.destruction.models import DESTRUCTION, Destruction
+from sifilma.handover.discrepancies import service as discrepancies
+from sifilma.handover.discrepancies.models import DifferenceState
 from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, Organisation, User, holds
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -47,6 +50,7 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
             cycle.on(state, Notice(cycle.kind, state, resources))
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
     conversation.on_written(MessageNotice(resources))
+    discrepancies.on_told(DifferenceNotice(resources))
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,23 @@ class MessageNotice:
         held = self.resources()
         for user in _other_side(ctx, found, message):
             _notify(held, ctx.session, user, f"{message.object_kind}_message", _title(found), found.id, message.at)
+
+
+@dataclass(frozen=True)
+class DifferenceNotice:
+    """The hook of a receipt that differs from its BAST, and of what is said about its missing cards: tell the other side."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, ctx: Context, handover: Handover, said: str) -> None:
+        """Write an e-mail to whoever issued the BAST, or to the heads of its receiver, as far as they want any."""
+        by_receiver = said in ("recorded", DifferenceState.ARRIVED)
+        told = handover.issuer if by_receiver else handover.receiver
+        of_it = select(User).where(User.organisation_id == told.id, User.state == AccountState.ACTIVE).order_by(User.id)
+        role = Role.OPERATOR if told.kind == OrganisationKind.DIRECTORATE else Role.HEAD
+        issuer = ctx.session.scalars(of_it.where(User.id == handover.issued_by)).all()
+        for user in issuer or ctx.session.scalars(of_it.where(holds(User, role, ctx.now))).all():
+            _notify(self.resources(), ctx.session, user, f"handover_{said}", handover.number, handover.id, ctx.now)
 
 
 def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[User]:

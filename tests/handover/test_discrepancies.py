@@ -54,11 +54,7 @@ def test_what_came_is_received_what_is_missing_stays_with_the_issuer_and_what_is
     again = world.client(OFFICE).post(f"/handovers/{bast['id']}/receive", {})
     assert (again.status_code, again.json["state"]) == (409, "partly_received")
     with pytest.raises(Exception, match="not for a card that did not come"):
-        world.sql("UPDATE card SET holder_id = :office WHERE uid = :uid", office=_key(world, OFFICE), uid=uids[2])
-
-
-def _key(world: World, who: str) -> Any:
-    return world.sql("SELECT organisation_id FROM user_account WHERE username = :who", who=who)[0][0]
+        world.sql("UPDATE card SET holder_id = (SELECT receiver_id FROM handover) WHERE uid = :uid", uid=uids[2])
 
 
 def test_a_receipt_names_each_card_of_its_bast_once_and_a_wrong_list_changes_nothing(world: World) -> None:

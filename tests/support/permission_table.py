@@ -41,8 +41,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("unit.key.decide", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "personalisation request": (
-        ("personalisation.draft", "-  -  -  -  -   L   O   O   -   L"),
-        ("personalisation.submit", "-  -  -  -  -   L   O   O   -   -"),
+        ("personalisation.draft", "-  -  -  -  -   L   O   O   O   L"),
+        ("personalisation.submit", "-  -  -  -  -   L   O   O   O   -"),
         ("personalisation.view", "A  A  A  -  -   L   O   J   L   L"),
         ("personalisation.verify", "-  A  -  -  -   -   -   -   -   -"),
         ("personalisation.return", "A! A  -  -  -   -   -   -   -   -"),
