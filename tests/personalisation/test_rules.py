@@ -51,7 +51,8 @@ def test_only_a_buyers_cards_out_of_use_are_replaced_and_each_once(world: World)
         assert [(error["field"], error.get("item")) for error in refused.json["errors"]] == [("replaces", number)], uids
     assert [error["field"] for error in ask(world, BANK, [uid], quantity=2).json["errors"]] == ["quantity"]
     answers = run_simultaneously([partial(ask, world, BANK, [uid]) for _ in range(10)])
-    assert sorted(answer.status_code for answer in answers) == [201] + [422] * 9
+    codes = sorted(answer.status_code for answer in answers)
+    assert (codes[0], set(codes[1:]) <= {409, 422}) == (201, True), codes
     first = next(answer.json for answer in answers if answer.status_code == 201)
     done(world.client(BANK).post(f"{PATH}/{first['id']}/cancel", {"note": "tidak jadi"}))
     again = done(ask(world, MAKER, [uid], on_behalf_of=str(world.organisation_of(BANK))), 201)

@@ -35,6 +35,8 @@ from sifilma.kernel.text import say
 
 KIND = "discrepancy"
 SERIES = "BA-SELISIH-SAM"
+SENT_AGAIN = "Dikirim ulang; semula tercantum dalam BAST {}."
+"""The note on a BAST that sends missing cards again, in the words of the paper, which is Indonesian."""
 Told = Callable[[Context, Handover, str], None]
 _hooks: list[Told] = []
 
@@ -220,7 +222,7 @@ def send_again(ctx: Context, settings: Settings, store: FileStore, handover_id: 
         to=handover.receiver_id,
         place="",
         cards=[card.uid for card in cards],
-        notes=" ".join(filter(None, (f"Dikirim ulang; semula tercantum dalam BAST {handover.number}.", data.note)))[:2000],
+        notes=" ".join(filter(None, (SENT_AGAIN.format(handover.number), data.note)))[:2000],
     )
     if taking is not None:  # not validated: it is printed as it was printed before
         again.receiver_signatory = SignatoryIn.model_construct(
