@@ -43,9 +43,9 @@ def magetan(stage: Stage) -> None:
     _destroy(stage, uids[2])
 
 
-def office_request(stage: Stage, who: str, sender: str, function: str, quantity: int) -> str:
-    """Submit an office's request for cards with its letter, and have it verified. Return its id."""
-    stated = stage.letter_facts(facts.PERSONALISATION)
+def office_request(stage: Stage, who: str, sender: str, function: str, quantity: int, suffix: str = "") -> str:
+    """Submit an office's request for cards with its letter, and have it verified. Return its id. `suffix` tells its letters apart."""
+    stated = stage.letter_facts(facts.PERSONALISATION, suffix)
     pdf = letter(sender, stated, f"Mohon personalisasi {quantity} kartu SAM.")
     made = stage.people[who].send("/personalisation-requests", stated | {"function": function, "quantity": quantity}, 201, letter=pdf)
     stage.people[who].post(f"/personalisation-requests/{made['id']}/submit")

@@ -193,7 +193,7 @@ def walk_a_returned_card(world: World, reason: str, state: str) -> None:
     operators = ("operator1", "operator2")
     if state == "damaged":
         done(world.client(OFFICE).post(f"/cards/{uid}/reports", {"condition": state, "note": "patah"}))
-    begun = holders(world, uid)
+    begun, bast = holders(world, uid), ""
     body = {"kind": "return", "reason": reason, "to": str(world.organisation_of("operator1")), "cards": [uid]}
     for answer in ("refuse", "receive"):
         bast = done(world.client(OFFICE).post("/handovers", body), 201)["id"]

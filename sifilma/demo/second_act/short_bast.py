@@ -12,7 +12,7 @@ WHO = "bangli.kepala"
 def a_bast_arrives_short(stage: Stage) -> None:
     """Hand three cards over, of which two come. One paper states it, and the issuer declares the third card lost."""
     office, operator = stage.people[WHO], stage.people[OPERATOR]
-    request = office_request(stage, WHO, facts.BANGLI, "R", 3)
+    request = office_request(stage, WHO, facts.BANGLI, "R", 3, "/K")
     approve(stage, "personalisation-requests", request, "penyetuju1")
     uids = personalise(stage, request, 3)
     bast = operator.post("/handovers", {"to": stage.organisation(facts.BANGLI), "cards": uids}, 201)
