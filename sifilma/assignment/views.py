@@ -27,7 +27,7 @@ DONE = {"take": "work_taken", "give": "work_given", "put_back": "work_put_back"}
 
 
 def register(app: Flask) -> None:
-    """Give the templates `assignment(kind, id, state)`, the panel on the object's page, and for lists `holders(ids)` and `holder_filters`."""
+    """Give the templates the panel of an object (`assignment`), and for lists `holders` and `holder_filters`."""
     app.jinja_env.globals.update(assignment=panel, holders=_holders, holder_filters=FILTERS)
 
 
