@@ -31,7 +31,9 @@ from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
+from sifilma.handover import return_views
 from sifilma.handover import views as handover
+from sifilma.handover.discrepancies import views as discrepancies
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs import views as jobs
 from sifilma.kernel.actor import Actor
@@ -69,6 +71,7 @@ BLUEPRINTS = (
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
+    discrepancies.blueprint, return_views.blueprint,
 )  # fmt: skip
 
 

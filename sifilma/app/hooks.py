@@ -10,10 +10,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
+from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.trust import status_list
 from sifilma.audit import checkpoints, rounds
 from sifilma.destruction import berita_acara
-from sifilma.handover import bast
+from sifilma.destruction.service import proposed_cards_query
+from sifilma.handover import bast, returns
+from sifilma.handover.discrepancies import berita_acara as discrepancy_paper
+from sifilma.handover.discrepancies import service as discrepancies
 from sifilma.kernel.db import db
 from sifilma.kernel.timekeeping import watch
 from sifilma.kernel.unit_of_work import UnitOfWork
@@ -41,7 +45,11 @@ def register() -> None:
     duties.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
+    discrepancies.register_hooks()
+    returns.bind(busy_cards_query)
+    returns.bind(proposed_cards_query)
     bast.register_paper()
+    discrepancy_paper.register_paper()
     berita_acara.register_paper()
 
 

@@ -32,7 +32,7 @@ from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number, plain_number
 from sifilma.documents.service import Upload, keep_photo
 from sifilma.documents.uploads import clean_name, clean_photo
-from sifilma.handover.service import cards_on_their_way_query
+from sifilma.handover.queries import cards_on_their_way_query
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind

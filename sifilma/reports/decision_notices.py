@@ -21,6 +21,8 @@ from sifilma.conversation import service as conversation
 from sifilma.conversation.models import ConversationMessage
 from sifilma.conversation.queries import PARTIES, messages_query
 from sifilma.destruction.models import DESTRUCTION, Destruction
+from sifilma.handover.discrepancies import service as discrepancies
+from sifilma.handover.discrepancies.models import DifferenceState
 from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, Organisation, User, holds
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -52,6 +54,7 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
         cycle.on(state, ToDecide(task, role, name))
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
     conversation.on_written(MessageNotice(resources))
+    discrepancies.on_told(DifferenceNotice(resources))
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,23 @@ class MessageNotice:
         """Tell each person of the other side."""
         others, task = _other_side(ctx, found, message), f"{message.object_kind}_message"
         tell(self.resources(), ctx.session, others, task, title_of(found), found.id, message.at)
+
+
+@dataclass(frozen=True)
+class DifferenceNotice:
+    """The hook of a receipt that differs from its BAST, and of what is said about its missing cards: tell the other side."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, ctx: Context, handover: Handover, said: str) -> None:
+        """Tell whoever issued the BAST, or the heads of its receiver."""
+        by_receiver = said in ("recorded", DifferenceState.ARRIVED)
+        told = handover.issuer if by_receiver else handover.receiver
+        of_it = select(User).where(User.organisation_id == told.id, User.state == AccountState.ACTIVE).order_by(User.id)
+        role = Role.OPERATOR if told.kind == OrganisationKind.DIRECTORATE else Role.HEAD
+        issuer = ctx.session.scalars(of_it.where(User.id == handover.issued_by)).all()
+        people = issuer or ctx.session.scalars(of_it.where(holds(User, role, ctx.now))).all()
+        tell(self.resources(), ctx.session, people, f"handover_{said}", handover.number, handover.id, ctx.now)
 
 
 def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[User]:

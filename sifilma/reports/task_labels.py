@@ -84,6 +84,12 @@ TASKS = {
     "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION, anchor="send"),
     "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER, anchor="receive", target=HANDOVER),
     "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", "handover_pages.new", "permohonan", target=HANDOVER),
+    "settle_missing": Task(_("Missing cards of a BAST: found, sent again, or lost"), "question-circle", *_HANDOVER, anchor="missing"),
+    "handover_recorded": Task(_("A BAST of yours was received with a discrepancy"), "question-circle", *_HANDOVER),
+    "handover_arrived": Task(_("Missing cards of a BAST of yours came after all"), "box-arrow-in-down", *_HANDOVER),
+    "handover_found": Task(_("Missing cards of a BAST were found at the issuer"), "check-circle", *_HANDOVER),
+    "handover_sent_again": Task(_("Missing cards of a BAST are sent again"), "send", *_HANDOVER),
+    "handover_lost": Task(_("Missing cards of a BAST were declared lost"), "question-circle", *_HANDOVER),
     "request_activation": Task(_("Ask for the activation of received cards"), "envelope-paper", "activation_pages.new", "bast"),
     "reissue_token": Task(_("Issue tokens anew: their cards can still be activated"), "arrow-repeat", _ACTIVATION, anchor="cards"),
     "propose_destruction": Task(

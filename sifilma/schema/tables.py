@@ -14,6 +14,7 @@ from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
+from sifilma.handover.discrepancies import models as discrepancies
 from sifilma.identity import models as identity
 from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
@@ -29,7 +30,8 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, documents, factors,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, discrepancies, documents,
+    factors,
     field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
     personalisation, regions,
 )  # fmt: skip

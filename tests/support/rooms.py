@@ -42,6 +42,7 @@ ROLES = {
     "labels": "what things are called on screens",
     "form_choices": "what a form offers to choose from",
     "import_table": "the columns of a file that brings rows in",
+    "berita_acara": "the Berita Acara as a PDF",
     "batch_approval": "several requests approved one after the other",
     "unit_place": "where a unit stands",
     "tasks": "what time alone brings about",
@@ -73,8 +74,8 @@ NAMES_USED_ONCE = {
     "cards/public_keys": "a unit's public key: which is taken, and kept how",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",
     "cards/pcid": "the PCID of a unit, supplied after its registration",
-    "destruction/berita_acara": "the Berita Acara as a PDF",
     "handover/bast": "the BAST as a PDF",
+    "handover/returns": "cards that go back to their maker or the directorate",
     "identity/fields": "id number, name, phone, address: one type each for every door",
     "identity/permissions": "the permission table",
     "identity/scope": "which rows of a list an actor sees",
@@ -130,7 +131,7 @@ LIBRARIES = {
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes
-    "demo": "accounts checks facts people play sample_files scenes stage",
+    "demo": "accounts checks facts people play sample_files scenes second_act/broken_card second_act/short_bast stage",
     # a kind of document, or what is done with it
     "documents": (
         "file_views forms indonesian issued_papers known_people label_sheets letterhead list_views lists models numbering pdf_actions "

@@ -48,6 +48,8 @@ REASONS = {
     "api_key_pages.change": AGAIN,
     "access_pages.decide": "an ended account can be enabled, and its roles given again",
     "handover_pages.issue": "a BAST, which is cancelled until it is received",
+    "handover_pages.kirim_ulang": "a BAST, which is cancelled until it is received",
+    "return_pages.issue": "a BAST, which is cancelled until it is received",
     "unit_pages.register": WARNED,
     "activate_pages.following": SHOWN,
     "archive_pages.fetch": SHOWN,
