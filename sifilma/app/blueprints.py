@@ -34,6 +34,7 @@ from sifilma.handover import views as handover
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs import views as jobs
 from sifilma.kernel.actor import Actor
+from sifilma.lost_access import views as lost_access
 from sifilma.messages import views as messages
 from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
@@ -66,7 +67,7 @@ BLUEPRINTS = (
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
-    statistics.blueprint, first_steps.blueprint, conversation.blueprint,
+    statistics.blueprint, first_steps.blueprint, conversation.blueprint, lost_access.blueprint,
 )  # fmt: skip
 
 

@@ -16,8 +16,15 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0030(connection: Connection) -> None:
+    """Undo 0038: visitors ask for nothing."""
+    connection.execute(text("DROP TABLE lost_access"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
+
+
 def back_to_0029(connection: Connection) -> None:
-    """Undo 0033 on a database without triggers: there are no conversations."""
+    """Undo 0030 as well, on a database without triggers: there are no conversations."""
+    back_to_0030(connection)
     for statement in (
         "DROP TABLE conversation_attachment",
         "DELETE FROM row_digest WHERE kind = 'conversation_message'",

@@ -55,6 +55,7 @@ REASONS = {
     "together_pages.begin": "a job, which can be cancelled while it runs",
     "conversation_pages": "a message, which another one corrects",
     "first_steps.hide": OWN,
+    "lost_access": "it asks somebody to call, and changes no account",
     "kept_pages.save": OWN,
     "kept_pages.discard": "what one has typed oneself, and not yet sent",
     "unit_pages.register_file": WARNED,
