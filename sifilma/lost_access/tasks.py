@@ -21,7 +21,7 @@ AGAIN = timedelta(days=1)
 """For so long further requests about one account are passed over."""
 
 
-def find_accounts(ctx: Context, settings: Settings) -> int:
+def tell_people(ctx: Context, settings: Settings) -> int:
     """Give new requests the account that they name, and tell its person by every channel. Return the number of accounts."""
     new = select(LostAccess).where(LostAccess.user_id.is_(None)).order_by(LostAccess.id).limit(AT_ONCE).with_for_update(skip_locked=True)
     rows = list(ctx.session.scalars(new))

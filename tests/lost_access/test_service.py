@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sifilma.lost_access.tasks import find_accounts
+from sifilma.lost_access.tasks import tell_people
 from tests.accounts.test_lost_factors import reachable, report, told
 from tests.reports.test_home import WAITING, section
 from tests.support.visitor import Visitor
@@ -20,7 +20,7 @@ def ask(world: World, name: str) -> str:
 
 def found(world: World) -> int:
     with world.context() as ctx:
-        return find_accounts(ctx, world.settings)
+        return tell_people(ctx, world.settings)
 
 
 def asked_of(world: World, *users: str) -> list[str]:
