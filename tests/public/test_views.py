@@ -99,6 +99,11 @@ def test_a_guide_leads_its_reader_only_to_pages_they_may_open(sqlite_world: Worl
     for user, links in (("magetan.staf", False), ("magetan.kepala", True)):
         page = Visitor(sqlite_world, user).get("/bantuan/saya").get_data(as_text=True)
         assert ('class="btn btn-outline-primary" href="/pengguna"' in page) is links, user
+    for user in ("penyetuju1", "auditor1", "admin1", "magetan.kepala", "softorb.kepala"):  # the frequent questions too
+        visitor = Visitor(sqlite_world, user)
+        main = visitor.get("/bantuan/saya").get_data(as_text=True).partition("<main")[2]
+        named = set(re.findall(r'href="(/[^"#]*)"', main))
+        assert (len(named) > 8, [path for path in named if visitor.get(path).status_code == 403]) == (True, []), user
 
 
 def test_visitors_begin_at_the_public_home_with_links_to_the_other_pages_and_the_sign_in(sqlite_world: World) -> None:
