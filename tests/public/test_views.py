@@ -125,6 +125,7 @@ def test_whoever_is_signed_in_keeps_their_frame_on_public_pages(world: World) ->
     for path in (*PAGES, "/verifikasi", "/api/v1/docs"):
         page = signed_in.get(path).get_data(as_text=True)
         assert 'id="sisi"' in page, path
+        assert len(page.encode()) < 100 * 1024, path
         assert page.count(f'name="csrf_token" value="{signed_in.csrf}"') >= 2, path
         assert 'href="/masuk"' not in page, path
         assert 'id="sisi"' not in ended.get(path).get_data(as_text=True), path
