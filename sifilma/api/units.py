@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated
+from uuid import UUID
 
 from flask import Response, g
 from pydantic import Field, RootModel
 
-from sifilma.api.common import IdPath, ListQuery, Page, StateQuery, answer, blueprint, page_of, tells_all
+from sifilma.api.common import IdPath, LabelsQuery, ListQuery, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
 from sifilma.cards import pcid, proposals, service
+from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.schemas import DigestIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
 from sifilma.cards.serializers import change_brief, change_out, units_out
+from sifilma.documents.label_sheets import MOST
 from sifilma.identity.permissions import Operation
+from sifilma.kernel import paging
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
@@ -58,6 +62,23 @@ def list_units(query: UnitsQuery) -> Response:
     ctx = context()
     select, key = service.list_units(ctx, service.UnitFilter(hardware_number=query.hardware_number or ""))
     return page_of(select, key, query, lambda units: units_out(ctx, units))
+
+
+class UnitLabelsQuery(LabelsQuery):
+    """Which units get a label: those with these ids, else all, or those with a hardware number."""
+
+    id: list[UUID] = Field(default=[], max_length=MOST)
+    hardware_number: str | None = Field(None, max_length=40)
+
+
+@api.get("/unit-labels", responses={200: file_of("application/pdf")}, summary="Labels of units as a PDF")
+@operation("unit.read")
+def labels(query: UnitLabelsQuery) -> Response:
+    """With the hardware number as text and a QR code that leads to the unit's page; at most 500, newest first."""
+    ctx, settings = context(), resources().settings
+    wanted = service.UnitFilter(hardware_number=query.hardware_number or "")
+    listing = service.list_chosen_units(ctx, [*map(str, query.id)]) if query.id else service.list_units(ctx, wanted)
+    return query.sheet(settings, unit_labels(ctx, settings, paging.first(ctx.session, listing, paging.NEWEST_FIRST, MOST + 1)))
 
 
 @api.get("/units/<uuid:id>", responses={200: UnitOut}, summary="A unit")

@@ -37,6 +37,7 @@ from sifilma.handover.discrepancies import views as discrepancies
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs import views as jobs
 from sifilma.kernel.actor import Actor
+from sifilma.lost_access import views as lost_access
 from sifilma.messages import views as messages
 from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
@@ -71,7 +72,7 @@ BLUEPRINTS = (
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
-    discrepancies.blueprint, return_views.blueprint,
+    discrepancies.blueprint, return_views.blueprint, lost_access.blueprint,
 )  # fmt: skip
 
 

@@ -71,6 +71,8 @@ class Action(StrEnum):
     ACCESS_REVIEW_LAPSE = "access_review.lapse"
     PERSON_PSEUDONYMISE = "person.pseudonymise"
     USER_FACTOR_OBJECT = "user.factor_object"
+    USER_HELP_ASK = "user.help_ask"
+    USER_HELP_TELL = "user.help_tell"
     USER_CONSENT_ASK = "user.consent_ask"
     USER_CONSENT_ACCEPT = "user.consent_accept"
     USER_CONSENT_REFUSE = "user.consent_refuse"

@@ -58,6 +58,8 @@ ACTIONS: dict[str, LazyString] = {
     Action.ACCESS_REVIEW_LAPSE: _("Confirmation of accounts lapsed"),
     Action.PERSON_PSEUDONYMISE: _("Pseudonym given to somebody who has left"),
     Action.USER_FACTOR_OBJECT: _("Objected: the second factor is not lost"),
+    Action.USER_HELP_ASK: _("A visitor asked for help to sign in"),
+    Action.USER_HELP_TELL: _("Help to sign in was asked for; the person was told"),
     Action.USER_CONSENT_ASK: _("Asked whether a further account is theirs"),
     Action.USER_CONSENT_ACCEPT: _("Consented to a further account"),
     Action.USER_CONSENT_REFUSE: _("Refused a further account"),

@@ -72,6 +72,7 @@ TASKS = {
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
     "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
     "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
+    "help_to_sign_in": Task(_("Somebody asks for help to sign in: call them before you report anything"), "telephone", *_USER),
     "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision", target=APPROVAL),

@@ -30,6 +30,8 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.lost_access.models import LostAccess
+from sifilma.lost_access.queries import waiting_query as lost_access_query
 from sifilma.oversight.cases import OPEN, cases_query
 from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
@@ -50,6 +52,8 @@ def waiting(ctx: Context) -> life.Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     yield from _access(ctx)
+    if grants(ctx.actor, Operation.USERS_FACTOR):
+        yield life.line_query(lost_access_query(ctx), "help_to_sign_in", User.id, Person.name, User.organisation_id, LostAccess.asked_at)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx), lost_factors.may_decide(ctx))
     elif grants(ctx.actor, Operation.USERS_FACTOR):

@@ -22,6 +22,7 @@ from sifilma.kept_forms import models as kept_forms
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
 from sifilma.kernel.timekeeping import watch
+from sifilma.lost_access import models as lost_access
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
@@ -31,7 +32,6 @@ from sifilma.sign_in import models as factors
 METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, discrepancies, documents,
-    factors,
-    field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
-    personalisation, regions,
+    factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, lost_access, notifications,
+    numbering, watch, oversight, personalisation, regions,
 )  # fmt: skip

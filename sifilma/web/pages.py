@@ -63,6 +63,7 @@ DONE = {
     "proposed": _("Proposed: another person decides."),
     "withdrawn": _("Revoked: the manifest is taken back, and its status says so from now on."),
     "enrolled": _("Your account is active, and you are signed in. From now on you sign in with the user name %(username)s."),
+    "help_asked": _("Asked. If there is such an account, whoever can help finds it on their home page now. Nothing of it is changed."),
     "ended": _("The session was ended."),
     "password": _("Your password is changed. Your other sessions have ended."),
     "disabled": _("The account is disabled. Its sessions have ended."),

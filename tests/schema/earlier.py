@@ -16,8 +16,14 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0034(connection: Connection) -> None:
+    """Undo 0038 on a database without triggers: visitors ask for nothing."""
+    connection.execute(text("DROP TABLE lost_access"))
+
+
 def back_to_0033(connection: Connection) -> None:
-    """Undo 0034 on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
+    """Undo 0034, and what came after it, on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
+    back_to_0034(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper WHERE object_kind = 'discrepancy'"))
     connection.execute(text("DELETE FROM history WHERE object_kind = 'discrepancy_card'"))

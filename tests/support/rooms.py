@@ -26,7 +26,7 @@ MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
     "access_review", "accounts", "activation", "approvals", "assignment", "audit_trail", "cards", "conversation", "destruction", "handover",
-    "identity", "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "identity", "kept_forms", "jobs", "lost_access", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",

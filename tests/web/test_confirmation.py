@@ -58,6 +58,7 @@ REASONS = {
     "conversation_pages": "a message, which another one corrects",
     "assignment_pages": AGAIN,
     "first_steps.hide": OWN,
+    "lost_access": "it asks somebody to call, and changes no account",
     "notice_pages": "it notes that one has seen what one is told",
     "kept_pages.save": OWN,
     "kept_pages.discard": "what one has typed oneself, and not yet sent",
