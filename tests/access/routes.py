@@ -156,12 +156,15 @@ _RECORD = {
 }
 _CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40"}
 _AGREEMENT = {"institution": "BANK MANDIRI", "number": "1/PKS", "valid_from": "2026-11-10", "valid_until": "2029-11-09"}
+_CARDS = {"cards": ["30154B0100000001"]}
 BODIES: dict[str, dict[str, Any]] = {
     "decisions": {"decisions": [{"line": str(UUID(int=0)), "outcome": "confirmed", "roles": ["staff"]}]},
     "deputy": {"role": "approver", "until": "2026-11-30", "basis": "cuti"},
     "approve": {"digest": "0" * 64},
     "certify": {"digest": "0" * 64},
     "answer": {"decision": "refuse"},
+    **dict.fromkeys(("found", "send-again", "arrived"), _CARDS),
+    "lost": _CARDS | {"police_report": "LP/B/1/XI/2026"},
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
     "download": {"form": "jws"},
@@ -190,6 +193,8 @@ WITHOUT_BODY = ("tokens", "reissue")
 JWK = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 PAGE_BODIES: dict[str, dict[str, Any]] = {
     "ambil": {"digest": "0" * 64},
+    **dict.fromkeys(("ditemukan", "kirim_ulang", "tiba"), _CARDS),
+    "hilang": BODIES["lost"],
     "kunci": {"public_jwk": json.dumps(JWK)},
     "percakapan": {"body": "Apa kabar surat kami?"},
     "laksanakan": {"digest": "0" * 64},
@@ -208,6 +213,8 @@ ALSO: dict[str, set[int]] = {
     "GET /organisasi/<uuid:organisation_id>/pks/<uuid:agreement_id>": {404},  # no such agreement
     "GET /organisasi/usulan/<uuid:change_id>/dokumen": {404},  # no PDF came with it
     "GET /api/v1/reference-changes/<uuid:id>/document": {404},
+    "GET /bast/<uuid:handover_id>/selisih/dokumen": {404},  # nothing differed
+    "GET /api/v1/handovers/<uuid:id>/discrepancy": {404},
     **{  # no message has an attachment
         f"GET {path}": {404}
         for path in (
