@@ -33,6 +33,25 @@ class SupplyIn(Strict):
     public_jwk: PublicJwk | None = None
 
 
+class CorrectIn(Strict):
+    """What is to be corrected of a unit; or the decision on the correction `proposal`, of which `reason` is then the note."""
+
+    hardware_number: HardwareNumber | None = None
+    model: str | None = Field(None, min_length=1, max_length=80)
+    function: Literal["R", "RW"] | None = None
+    pcid: Pcid | None = None
+    sam_perso: str | None = Field(None, max_length=16)
+    reason: Prose = Field("", max_length=2000)
+    proposal: UUID | None = None
+    decision: Literal["execute", "reject", "withdraw"] = "execute"
+
+
+class ReasonIn(Strict):
+    """Why a unit's condition changes."""
+
+    reason: Prose = Field(min_length=3, max_length=2000)
+
+
 class UnitKeyIn(Strict):
     """A public key that is proposed for a unit."""
 
@@ -73,8 +92,18 @@ class ReportIn(Strict):
     note: Prose = Field(min_length=3, max_length=2000)
 
 
+class CorrectionOut(BaseModel):
+    """A correction of a unit that waits for another person: what becomes of each number (null: it stays), and why."""
+
+    id: UUID
+    hardware_number: str | None
+    pcid: str | None
+    reason: str
+    proposed_at: datetime
+
+
 class UnitOut(BaseModel):
-    """A unit, and the card in it."""
+    """A unit, and the card in it. `state` is the card's, `condition` the unit's own."""
 
     id: UUID
     state: str
@@ -87,6 +116,9 @@ class UnitOut(BaseModel):
     card: str | None
     has_public_key: bool
     public_key_change: UUID | None
+    condition: str
+    condition_reason: str
+    correction: CorrectionOut | None
     warnings: list[Sentence]
     links: dict[str, str]
 

@@ -14,7 +14,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid
-from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit, UnitKeyChange
+from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
@@ -35,7 +35,7 @@ ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REV
 
 @dataclass(frozen=True)
 class UnitFilter:
-    """A filter of units. `state` is the state of the living card, or `free` for none.
+    """A filter of units. `state` is the state of the living card, or `free` for none; `condition` that of the unit itself.
 
     `text` is a part of the hardware number, of the PCID or of the UID of a card tied to the unit.
     """
@@ -44,6 +44,7 @@ class UnitFilter:
     state: str = ""
     model: str = ""
     text: str = ""
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
     if wanted.state:
         query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
+    if wanted.condition:
+        query = query.where(Unit.condition == wanted.condition)
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
     return (_with_text(query, wanted.text) if wanted.text else query), Unit.id
@@ -196,11 +199,13 @@ def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
 
     Raise Invalid for keys that cannot be proposed. The caller has asked a person who gives keys for a fresh code.
     """
-    models = _models(ctx)
+    models = models_by_name(ctx)
     made = {row: _make_unit(ctx, unit, models[unit.model]) for row, unit in new.items()}
-    ctx.session.add_all(made.values())
     units = list(made.values())
-    record(ctx, Action.UNIT_REGISTER, "unit", units[0].id, rows=units, count=len(units))
+    act = record(ctx, Action.UNIT_REGISTER, UNIT.kind, units[0].id, rows=units, count=len(units))
+    for unit in units:
+        UNIT.born(unit, UnitCondition.WORKING, act)
+    ctx.session.add_all(units)
     ctx.session.flush()
     keys = {row: NewKey(made[row], unit.public_jwk) for row, unit in new.items() if unit.public_jwk}
     if keys:
@@ -236,7 +241,7 @@ def unit_faults(ctx: Context, given: Mapping[str, Any]) -> Faults:
 
 def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Faults]:
     """Return what is wrong with machines, by row number. A field that is not there could not be read: it is passed over."""
-    models = _models(ctx)
+    models = models_by_name(ctx)
     numbers = {row: unit.get("hardware_number") for row, unit in new.items()}
     pcids = {row: unit.get("pcid") for row, unit in new.items()}
     registered = select(Unit.hardware_number).where(
@@ -249,7 +254,7 @@ def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Fau
     again = {"hardware_number": repeats(numbers), "pcid": repeats(pcids)}
     found = {}
     for row, unit in new.items():
-        faults = found[row] = _model_faults(ctx, unit, models)
+        faults = found[row] = model_faults(ctx, unit, models)
         known_already = say("%(number)s is registered already.", number=unit.get("hardware_number"))
         for field, told in (("hardware_number", known_already), ("pcid", PCID_TAKEN)):
             if row in again[field]:
@@ -265,11 +270,12 @@ def _some(values: Mapping[int, str | None]) -> list[str]:
     return [value for value in values.values() if value]
 
 
-def _models(ctx: Context) -> dict[str, DeviceModel]:
+def models_by_name(ctx: Context) -> dict[str, DeviceModel]:
+    """Return every model by its name."""
     return {model.name: model for model in ctx.session.scalars(select(DeviceModel))}
 
 
-def _model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, DeviceModel]) -> Faults:
+def model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, DeviceModel]) -> Faults:
     """Check the model, and the function, which is the model's where it is not given."""
     faults = Faults()
     model = models.get(unit.get("model", ""))

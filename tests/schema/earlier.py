@@ -16,8 +16,39 @@ BACK_TO_0020 = (
 )
 
 
+AFTER_0030 = (
+    "DROP INDEX ix_unit_state",
+    "DELETE FROM history WHERE object_kind IN ('unit', 'unit_correction')",
+    "DROP TABLE unit_correction",
+    "DELETE FROM activation_request_card WHERE unit_id IS NOT NULL",
+    "UPDATE activation_request SET kind = 'renewal' WHERE kind = 'replacement'",
+    "DROP INDEX ix_activation_request_card_unit_id",
+)
+
+
+def back_to_0030(connection: Connection) -> None:
+    """Undo 0032 on a database without triggers: units have no condition, and are not replaced."""
+    if connection.dialect.name == "sqlite":  # a table to which others refer is rebuilt: the check is switched off, outside a transaction
+        for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
+            connection.exec_driver_sql(statement)
+    for statement in AFTER_0030:
+        connection.execute(text(statement))
+    undo = Operations(MigrationContext.configure(connection))
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_constraint("ck_unit_state", type_="check")
+        for column in ("state", "revision", "changed_at", "changed_by", "change_note", "act_id"):
+            batch.drop_column(column)
+    with undo.batch_alter_table("activation_request_card") as batch:
+        for check in ("replacement", "reason"):
+            batch.drop_constraint(f"ck_activation_request_card_{check}", type_="check")
+        for column in ("unit_id", "former_unit_id", "reason"):
+            batch.drop_column(column)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
+
+
 def back_to_0029(connection: Connection) -> None:
-    """Undo 0033 on a database without triggers: there are no conversations."""
+    """Undo 0030, and what came after it, on a database without triggers: there are no conversations."""
+    back_to_0030(connection)
     for statement in (
         "DROP TABLE conversation_attachment",
         "DELETE FROM row_digest WHERE kind = 'conversation_message'",
@@ -115,7 +146,8 @@ def back_to_0021(connection: Connection) -> None:
     back_to_0022(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
-    connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_column("key_change_id")
     for table in ("unit_key", "unit_key_change", "card_report"):
         undo.drop_table(table)
     for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):
