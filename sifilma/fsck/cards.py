@@ -233,6 +233,7 @@ def corrections(now: Snapshot) -> Found:
     query = (
         select(*columns, proposed.c.person_id.label("one"), executed.c.person_id.label("other"),
                fact(proposed.c.data, "digest").label("asked"), fact(executed.c.data, "digest").label("done"))
+        .select_from(one)
         .outerjoin(proposed, proposed.c.id == newest_entry("unit_correction", one.c.id, "unit.correct_propose"))
         .outerjoin(executed, executed.c.id == newest_entry("unit_correction", one.c.id, "unit.correct_execute"))
         .where(one.c.state == "executed")
