@@ -6,6 +6,7 @@ from tests.fsck.plant import Plant, plant
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
 from tests.fsck.plants_of_programs import PROGRAMS
 from tests.fsck.plants_of_rows import ROWS
+from tests.fsck.plants_of_units import UNITS
 
 NOBODY = "00000000000000000000000000000001"
 BANGLI = "{some organisation region_code='51.06'}"
@@ -309,4 +310,4 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ROWS, *SECRETS]
+PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *UNITS, *ROWS, *SECRETS]

@@ -11,30 +11,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from tests.activation.conftest import verified
+from tests.activation.requests.replacing import HEAD, approved, body_of, drafted
 from tests.support.fsck_findings import fsck_findings
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import english, landed
-from tests.support.world import Client, Ready, World, done, letter
-
-HEAD = "magetan.kepala"
-
-
-def body_of(world: World, *moves: tuple[str, str], reason: str = "terbakar") -> dict[str, Any]:
-    rows = [{"sam_uid": uid, "hardware_number": number, "reason": reason} for uid, number in moves]
-    return world.letter() | {"kind": "replacement", "replacements": rows}
-
-
-def drafted(client: Client, body: dict[str, Any]) -> Any:
-    return client.send("/activation-requests", body, letter=letter())
-
-
-def approved(world: World, *moves: tuple[str, str], who: str = HEAD) -> Ready:
-    client = world.client(who)
-    request = done(drafted(client, body_of(world, *moves)), 201)["id"]
-    done(client.post(f"/activation-requests/{request}/submit"))
-    world.approve("activation-requests", request, "penyetuju1")
-    shown = done(client.post(f"/activation-requests/{request}/tokens"))["tokens"]
-    return Ready([uid for uid, _ in moves], {one["sam_uid"]: one["token"] for one in shown}, dict(moves), request)
+from tests.support.world import Ready, World, done, letter
 
 
 def condition(world: World, number: str) -> tuple[str, str]:
