@@ -1,4 +1,4 @@
-"""Units have a condition, corrections by two persons, and replacements: the units there are work, since they were registered.
+"""Units have a condition, corrections by two persons, and replacements; models a set of functions. The units there are work.
 
 Each unit gets the step it has taken, with the audit entry that recorded it first.
 """
@@ -27,6 +27,9 @@ def upgrade() -> None:
     _give_units_a_condition()
     _make_corrections()
     _make_replacements()
+    with op.batch_alter_table("device_model") as batch:
+        batch.alter_column("function", existing_type=sa.String(2), type_=sa.String(5), existing_nullable=False)
+        batch.create_check_constraint(op.f("ck_device_model_function"), "function IN ('R', 'RW', 'R RW')")
 
 
 def _give_units_a_condition() -> None:

@@ -80,6 +80,7 @@ class Action(StrEnum):
     API_KEY_REVOKE = "api_key.revoke"
     API_KEY_KEEP = "api_key.keep"
     MESSAGE_SEND_AGAIN = "message.send_again"
+    MODEL_WIDEN = "model.widen"
     UNIT_REGISTER = "unit.register"
     UNIT_CHANGE = "unit.change"
     UNIT_BREAK = "unit.break"

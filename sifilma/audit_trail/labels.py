@@ -67,6 +67,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.API_KEY_REVOKE: _("API key revoked"),
     Action.API_KEY_KEEP: _("API key of before: scopes and last day written down"),
     Action.MESSAGE_SEND_AGAIN: _("Message sent again"),
+    Action.MODEL_WIDEN: _("Function added to a model"),
     Action.UNIT_REGISTER: _("Units registered"),
     Action.UNIT_CHANGE: _("Unit changed"),
     Action.UNIT_BREAK: _("Unit reported as broken"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -86,16 +87,30 @@ CARD = LifeCycle(
 
 
 class DeviceModel(Recorded, Base):
-    """A model of reader or encoder: it has one manufacturer and one function."""
+    """A model of reader or encoder: it has one manufacturer and a set of functions, which only grows.
+
+    `function` holds the set as text: its names in the order of Function, with spaces between. A unit says which one it serves.
+    """
 
     __tablename__ = "device_model"
     __recorded__ = ("name", "manufacturer_id", "function", "created_at")
+    __table_args__ = (CheckConstraint("function IN ('R', 'RW', 'R RW')", name="function"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     name: Mapped[str] = mapped_column(String(80), unique=True)
     manufacturer_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
-    function: Mapped[str] = mapped_column(String(2))
+    function: Mapped[str] = mapped_column(String(5))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Return the functions that units of this model can serve."""
+        return tuple(self.function.split())
+
+
+def function_set(functions: Collection[str]) -> str:
+    """Return a set of functions as a model stores it."""
+    return " ".join(name for name in Function if name in functions)
 
 
 class UnitCondition(StrEnum):
@@ -373,6 +388,21 @@ triggers.guard(
     "NEW.seq < OLD.seq",
     "card: its sequence does not go back",
 )
+triggers.guard(
+    "device_model_widens",
+    "device_model",
+    "UPDATE",
+    "OLD.function <> NEW.function AND NEW.function <> 'R RW'",
+    "device_model: its set of functions only grows",
+)
+for _event in ("INSERT", "UPDATE"):
+    triggers.guard(
+        f"unit_serves_{_event.lower()}",
+        "unit",
+        _event,
+        "NOT EXISTS (SELECT 1 FROM device_model m WHERE m.id = NEW.model_id AND m.function IN (NEW.function, 'R RW'))",
+        "unit: it serves a function of its model",
+    )
 triggers.guard("device_model_keep", "device_model", "DELETE", "", "device_model: nothing is deleted")
 four_eyes.protect_proposal(
     "unit_key_change", "organisation_id", "by_organisation_id", "api_key_id", "count", "digest", "made_at", early="delivered"

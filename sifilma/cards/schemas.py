@@ -15,7 +15,7 @@ from sifilma.kernel.text import Sentence
 
 
 class UnitIn(Strict):
-    """One reader or encoder to be registered. Without `function` it has its model's."""
+    """One reader or encoder to be registered. Without `function` it has its model's, if that has one only."""
 
     hardware_number: HardwareNumber
     model: str = Field(min_length=1, max_length=80)
@@ -198,9 +198,10 @@ class StepOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """A model of reader or encoder."""
+    """A model of reader or encoder. `functions` are those that its units can serve, `function` is the first of them."""
 
     id: UUID
     name: str
     function: str
+    functions: list[str]
     manufacturer_id: UUID

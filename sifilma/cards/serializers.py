@@ -300,4 +300,13 @@ def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> Timelin
 
 def models_out(models: Iterable[DeviceModel]) -> list[ModelOut]:
     """Return models for the API."""
-    return [ModelOut(id=model.id, name=model.name, function=model.function, manufacturer_id=model.manufacturer_id) for model in models]
+    return [
+        ModelOut(
+            id=model.id,
+            name=model.name,
+            function=model.functions[0],
+            functions=list(model.functions),
+            manufacturer_id=model.manufacturer_id,
+        )
+        for model in models
+    ]

@@ -14,13 +14,14 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid
-from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange
+from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
@@ -276,13 +277,15 @@ def models_by_name(ctx: Context) -> dict[str, DeviceModel]:
 
 
 def model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, DeviceModel]) -> Faults:
-    """Check the model, and the function, which is the model's where it is not given."""
+    """Check the model, and the function, which is the model's where it is not given and the model has one only."""
     faults = Faults()
     model = models.get(unit.get("model", ""))
     if model is None and "model" in unit:
         faults.add("model", say("There is no model %(model)r: choose one of GET /models.", model=unit["model"]))
-    function = unit.get("function") or (model.function if model else None)
-    if model is not None and function != model.function:
+    function = unit.get("function") or (model.functions[0] if model and len(model.functions) == 1 else None)
+    if model is not None and function is None:
+        faults.add("function", say("%(model)s is made for R and for RW: say which one this unit serves.", model=model.name))
+    elif model is not None and function not in model.functions:
         faults.add("function", say("%(model)s is a model for %(function)s.", model=model.name, function=model.function))
     if function == Function.RW and not (ctx.actor.organisation_kind and ctx.actor.organisation_kind.is_office):
         faults.add("function" if unit.get("function") else "model", say("Only district and province offices may have RW."))
@@ -296,7 +299,7 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
         model_id=model.id,
         model=model,
         hardware_number=new.hardware_number,
-        function=new.function or model.function,
+        function=new.function or model.functions[0],
         pcid=new.pcid,
         sam_perso=new.sam_perso,
         created_at=ctx.now,
@@ -333,13 +336,22 @@ def all_models(ctx: Context) -> list[DeviceModel]:
     return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))
 
 
-def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Function) -> DeviceModel:
-    """Register a new model of a manufacturer."""
-    model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=str(function), created_at=ctx.now)
+def register_model(ctx: Context, name: str, manufacturer_id: UUID, *functions: Function) -> DeviceModel:
+    """Register a new model of a manufacturer, for one function or several."""
+    model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=function_set(functions), created_at=ctx.now)
     ctx.session.add(model)
     record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, rows=[model], name=name)
     ctx.session.flush()
     return model
+
+
+def widen_model(ctx: Context, model: DeviceModel, *functions: Function) -> None:
+    """Add functions to those that units of a model can serve."""
+    hold(ctx.session, model)
+    model.function = function_set({*model.functions, *functions})
+    added = ", ".join(functions)
+    record(ctx, Action.MODEL_WIDEN, "device_model", model.id, organisation_id=model.manufacturer_id, rows=[model], function=added)
+    ctx.session.flush()
 
 
 def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:

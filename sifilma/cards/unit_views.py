@@ -203,7 +203,7 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
 
 
 def _form(form: Form) -> Response:
-    functions = {model.name: model.function for model in service.all_models(context())}
+    functions = {model.name: model.function if len(model.functions) == 1 else "" for model in service.all_models(context())}
     return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
 
 

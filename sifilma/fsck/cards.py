@@ -167,6 +167,16 @@ def unit_keys(now: Snapshot) -> Found:
                 yield broken("unit", row.id, "has a public key that is not what was executed: the digest differs")
 
 
+@in_snapshot("unit-function", "A unit serves a function of its model.")
+def functions(now: Snapshot) -> Found:
+    """Compare the unit's function with the set of its model."""
+    return now.find(
+        "unit",
+        "SELECT u.id, u.function, m.name FROM unit u JOIN device_model m ON m.id = u.model_id WHERE m.function NOT IN (u.function, 'R RW')",
+        "is for {function}, which {name} is not made for",
+    )
+
+
 @in_snapshot("unit-condition", "No living card is in a retired unit, and no card was activated in a unit that was broken or retired then.")
 def conditions(now: Snapshot) -> Found:
     """Check the cards of retired units, and the step of the unit before each activation."""

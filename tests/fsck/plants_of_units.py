@@ -10,6 +10,8 @@ _MOVED = (
 )
 _EXECUTED = "{some unit_correction state='executed'}"
 UNITS = [
+    plant("unit-function", "unit", "is for RW, which LEN-CRD-1 is not made for",
+          "UPDATE unit SET function='RW' WHERE model_id = {some device_model name='LEN-CRD-1'}"),
     plant("unit-condition", "unit", "is retired with card",
           "UPDATE unit SET state='retired' WHERE id = (SELECT unit_id FROM card WHERE state='active' ORDER BY id LIMIT 1)"),
     plant("unit-condition", "activation", "was in a unit that was broken",

@@ -43,6 +43,10 @@ def back_to_0030(connection: Connection) -> None:
             batch.drop_constraint(f"ck_activation_request_card_{check}", type_="check")
         for column in ("unit_id", "former_unit_id", "reason"):
             batch.drop_column(column)
+    connection.execute(text("UPDATE device_model SET function = 'RW' WHERE function = 'R RW'"))
+    with undo.batch_alter_table("device_model") as batch:
+        batch.drop_constraint("ck_device_model_function", type_="check")
+        batch.alter_column("function", existing_type=String(5), type_=String(2), existing_nullable=False)
     connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
 
 

@@ -98,10 +98,12 @@ def checked(ctx: Context, unit: Unit, given: CorrectIn) -> tuple[Faults, dict[st
     """Return what is wrong with a correction, and the columns that it changes with their new values. A field not given stays as it is."""
     stated = given.model_dump(include={"hardware_number", "pcid", "sam_perso", "function"}, exclude_none=True)
     models = models_by_name(ctx)
-    faults = model_faults(ctx, {"model": given.model or unit.model.name, "function": given.function}, models)
     model = models.get(given.model or unit.model.name)
+    # Another model with one function brings it along; else the unit goes on serving what it serves.
+    function = given.function or (model.functions[0] if model and len(model.functions) == 1 else unit.function)
+    faults = model_faults(ctx, {"model": given.model or unit.model.name, "function": function}, models)
     if model is not None:
-        stated |= {"model_id": model.id, "function": given.function or (model.function if given.model else unit.function)}
+        stated |= {"model_id": model.id, "function": function}
     changed = {name: value for name, value in stated.items() if getattr(unit, name) != value}
     if not changed and not faults:
         faults.add("hardware_number", say("Nothing differs from what is registered."))

@@ -166,7 +166,7 @@ def _decided(correction_id: UUID, done: str, act: Callable[[Context, UUID, str],
 
 def _form(unit: Unit, form: Form) -> Response:
     ctx = context()
-    functions = {model.name: model.function for model in all_models(ctx)}
+    functions = {model.name: model.function if len(model.functions) == 1 else "" for model in all_models(ctx)}
     return form.again(
         "cards/unit_correct.html",
         unit=unit,
