@@ -39,6 +39,7 @@ class UnitFilter:
     """A filter of units. `state` is the state of the living card, or `free` for none; `condition` that of the unit itself.
 
     `text` is a part of the hardware number, of the PCID or of the UID of a card tied to the unit.
+    `pcid` is `missing` for units without one.
     """
 
     hardware_number: str = ""
@@ -46,6 +47,7 @@ class UnitFilter:
     model: str = ""
     text: str = ""
     condition: str = ""
+    pcid: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
     if wanted.state:
         query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
+    if wanted.pcid == "missing":
+        query = query.where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED)
     if wanted.condition:
         query = query.where(Unit.condition == wanted.condition)
     if wanted.model:

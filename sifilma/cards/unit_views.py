@@ -52,7 +52,7 @@ EXPORT = Export(
     },
     orders={"nomor": (_("Hardware number"), Unit.hardware_number)},
     counted=lambda number, words: ngettext("%(count)s unit", "%(count)s units", number, count=words),
-    filters={"q": "", "state": "", "condition": "", "model": ""},
+    filters={"q": "", "state": "", "condition": "", "pcid": "", "model": ""},
 )
 
 
@@ -84,8 +84,8 @@ def labels() -> Response:
 
 
 def _filtered(form: Form) -> Listing[Unit]:
-    state_, condition, model = (form.get(name) for name in ("state", "condition", "model"))
-    wanted = UnitFilter(state=state_, condition=condition, model=model, text=form.get("q").strip()[:60])
+    chosen = {name: form.get(name) for name in ("state", "condition", "pcid", "model")}
+    wanted = UnitFilter(**chosen, text=form.get("q").strip()[:60])
     return service.list_units(context(), wanted)
 
 

@@ -140,6 +140,8 @@ TASKS = {
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),
     "mend_unit": Task(_("A unit is broken: replace, repair or retire it"), "tools", *_UNIT, anchor="condition"),
+    "supply_pcid": Task(_("Supply the PCID of units of your models"), "cpu", "unit_pages.index", "", {"pcid": "missing"}),
+    "pcid_awaited": Task(_("Units await their PCID from the maker"), "hourglass-split", "unit_pages.index", "", {"pcid": "missing"}),
     "decide_correction": Task(_("Decide on the correction of a unit"), "pencil", *_CORRECTION),
     "correction_proposed": Task(_("Correction of a unit awaits another person"), "hourglass-split", *_CORRECTION),
     "decide_unit_keys": Task(_("Decide on public keys of units"), "key", *_KEYS),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sifilma.demo.second_act.broken_reader import broken_reader
 from sifilma.demo.stage import Stage
 
-SCENES: tuple[Callable[[Stage], None], ...] = ()
+SCENES: tuple[Callable[[Stage], None], ...] = (broken_reader,)
 """The scenes in the order they are played. Each takes the stage as the first act left it."""

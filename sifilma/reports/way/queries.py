@@ -264,13 +264,27 @@ def programs(ctx: Context) -> Lines:
 
 
 def units(ctx: Context) -> Lines:
-    """Yield broken units of the actor's organisation, and corrections that another person proposed."""
+    """Yield units whose PCID their maker has to supply, broken units, and corrections that another person proposed."""
     own = ctx.actor.organisation_id
+    if ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER and grants(ctx.actor, Operation.UNIT_SUPPLY):
+        yield _without_pcid_query(ctx, "supply_pcid")
     if grants(ctx.actor, Operation.UNIT_CONDITION):
         broken = units_query(ctx, Operation.UNIT_CONDITION).where(Unit.organisation_id == own, Unit.condition == UnitCondition.BROKEN)
         yield line_query(broken, "mend_unit", Unit.id, Unit.hardware_number, Unit.organisation_id, Unit.changed_at)
     if grants(ctx.actor, Operation.UNIT_CORRECT_DECIDE):
         yield correction_lines_query(ctx, "decide_correction", CORRECTIONS.decidable(ctx))
+
+
+def awaited_pcids_query(ctx: Context) -> Select[Any]:
+    """Return the units of the actor's organisation whose PCID their maker has not supplied, as one line."""
+    return _without_pcid_query(ctx, "pcid_awaited", Unit.organisation_id == ctx.actor.organisation_id)
+
+
+def _without_pcid_query(ctx: Context, task: str, *which: ColumnElement[bool]) -> Select[Any]:
+    lacking = units_query(ctx, Operation.UNIT_SUPPLY).where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED, *which)
+    grouped = lacking.group_by(Unit.organisation_id, Organisation.name)
+    whose, first = Unit.organisation_id, func.min(Unit.created_at)
+    return line_query(grouped, task, whose, literal("", String), whose, first, func.count(Unit.id))
 
 
 def correction_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
