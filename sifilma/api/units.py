@@ -10,7 +10,6 @@ from pydantic import Field, RootModel
 
 from sifilma.api.common import IdPath, ListQuery, Page, StateQuery, answer, blueprint, page_of, tells_all
 from sifilma.cards import pcid, proposals, service
-from sifilma.cards.models import UnitCondition
 from sifilma.cards.schemas import CorrectIn, DigestIn, ReasonIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
 from sifilma.cards.serializers import change_brief, change_out, units_out
 from sifilma.cards.upkeep import proposals as corrections
@@ -99,7 +98,7 @@ def correct(path: IdPath, body: CorrectIn) -> Response:
     return answer(units_out(ctx, [unit])[0], status)
 
 
-def _change_condition(path: IdPath, body: ReasonIn, condition: UnitCondition) -> Response:
+def _change_condition(path: IdPath, body: ReasonIn, condition: str) -> Response:
     ctx = context()
     return answer(units_out(ctx, [upkeep.change_condition(ctx, path.id, condition, body.reason)])[0])
 
@@ -108,21 +107,21 @@ def _change_condition(path: IdPath, body: ReasonIn, condition: UnitCondition) ->
 @operation("unit.condition")
 def break_unit(path: IdPath, body: ReasonIn) -> Response:
     """No card is activated in it. A card that is in it stays, until a replacement moves it."""
-    return _change_condition(path, body, UnitCondition.BROKEN)
+    return _change_condition(path, body, "broken")
 
 
 @api.post("/units/<uuid:id>/repair", responses={200: UnitOut}, summary="Say that a broken unit works again")
 @operation("unit.condition")
 def repair(path: IdPath, body: ReasonIn) -> Response:
     """Cards are activated in it again."""
-    return _change_condition(path, body, UnitCondition.WORKING)
+    return _change_condition(path, body, "working")
 
 
 @api.post("/units/<uuid:id>/retire", responses={200: UnitOut}, summary="Take a unit out of use for good")
 @operation("unit.condition")
 def retire(path: IdPath, body: ReasonIn) -> Response:
     """Only without a living card in it."""
-    return _change_condition(path, body, UnitCondition.RETIRED)
+    return _change_condition(path, body, "retired")
 
 
 def _require_grant(wanted: Operation) -> None:

@@ -21,7 +21,8 @@ from sifilma.activation.models import Revocation
 from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import UnitCorrection, UnitKeyChange
+from sifilma.cards.models import UnitKeyChange
+from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.identity.models import AccountState, LoginSession, Person, User
 from sifilma.kernel import sealing
 from sifilma.kernel.context import Context

@@ -12,7 +12,6 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
 from sifilma.approvals import four_eyes
-from sifilma.approvals.models import ProposalState, Proposed, proposal_cycle
 from sifilma.audit import recorded
 from sifilma.audit.recorded import Recorded, RecordedOnce
 from sifilma.kernel import triggers
@@ -51,7 +50,6 @@ _TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
 REPORTABLE = (S.RECEIVED, S.ACTIVE)
 """The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
-_PROPOSED = "state = 'proposed'"
 BOUND = (
     "(EXISTS (SELECT 1 FROM card k WHERE k.unit_id = {unit}) OR EXISTS (SELECT 1 FROM activation a WHERE a.unit_id = {unit})"
     " OR EXISTS (SELECT 1 FROM batch_row b JOIN personalisation_request q ON q.id = b.personalisation_request_id"
@@ -167,37 +165,6 @@ class Unit(Recorded, Stateful, Base):
 
     condition: Mapped[str] = synonym("state")
     model: Mapped[DeviceModel] = relationship(lazy="joined")
-
-
-CORRECTION = proposal_cycle("unit_correction", "the unit has these numbers; a manifest that names others is revoked")
-
-
-class UnitCorrection(Proposed, Base):
-    """Another hardware number or PCID for a unit to which something is bound: one person proposes it, another of the holder executes.
-
-    `hardware_number` and `pcid` are what becomes of each (None: it stays); `former_hardware_number` and `former_pcid` what they were.
-    """
-
-    __tablename__ = "unit_correction"
-    __table_args__ = (
-        CheckConstraint(state_check(ProposalState), name="state"),
-        CheckConstraint("hardware_number IS NOT NULL OR pcid IS NOT NULL", name="something"),
-        CheckConstraint("pcid IS NULL OR (length(pcid) = 32 AND pcid = upper(pcid))", name="pcid"),
-        Index("uq_unit_correction_proposed", "unit_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
-        Index(None, "unit_id", "id"),
-        Index(None, "organisation_id", "id"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"))
-    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
-    hardware_number: Mapped[str | None] = mapped_column(String(40))
-    pcid: Mapped[str | None] = mapped_column(String(32))
-    former_hardware_number: Mapped[str] = mapped_column(String(40))
-    former_pcid: Mapped[str | None] = mapped_column(String(32))
-    reason: Mapped[str] = mapped_column(Text)
-
-    unit: Mapped[Unit] = relationship(lazy="joined")
 
 
 class KeyChangeState(StrEnum):
@@ -424,9 +391,6 @@ triggers.guard(
     " AND c.state = 'executed' AND c.organisation_id = NEW.organisation_id AND k.unit_id = NEW.id"
     " AND CAST(k.jwk AS TEXT) = CAST(NEW.public_jwk AS TEXT))",
     "unit: its public key is changed by two persons",
-)
-four_eyes.protect_proposal(
-    "unit_correction", "unit_id", "organisation_id", "hardware_number", "pcid", "former_hardware_number", "former_pcid", "reason"
 )
 _NUMBERS = "OLD.hardware_number <> NEW.hardware_number OR (OLD.pcid IS NOT NULL AND OLD.pcid IS DISTINCT FROM NEW.pcid)"
 triggers.guard(

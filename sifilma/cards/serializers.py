@@ -12,19 +12,7 @@ from sqlalchemy import or_, select
 
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.models import (
-    CARD,
-    UNIT,
-    Card,
-    CardReport,
-    CardState,
-    DeviceModel,
-    ReportState,
-    Unit,
-    UnitCorrection,
-    UnitKey,
-    UnitKeyChange,
-)
+from sifilma.cards.models import CARD, UNIT, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
 from sifilma.cards.proposals import open_changes
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import (
@@ -40,6 +28,7 @@ from sifilma.cards.schemas import (
 )
 from sifilma.cards.service import cards_in, steps
 from sifilma.cards.unit_place import Standing, find_standing
+from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import open_corrections
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context

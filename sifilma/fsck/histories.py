@@ -9,7 +9,8 @@ from sqlalchemy import literal, or_, select
 
 from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
-from sifilma.cards.models import CARD, CARD_REPORT, CORRECTION, KEY_CHANGE, UNIT
+from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE, UNIT
+from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot

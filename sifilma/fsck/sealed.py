@@ -28,7 +28,8 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.activation.trust import keyset, status_list
 from sifilma.activation.trust.keyset import Trust
 from sifilma.approvals.models import ProposalState
-from sifilma.cards.models import Card, Unit, UnitCorrection
+from sifilma.cards.models import Card, Unit
+from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.fsck.registry import Found, Needs, outside
 from sifilma.fsck.snapshot import Broken, Outside, broken
 

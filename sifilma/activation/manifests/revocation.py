@@ -15,8 +15,9 @@ from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import CARD, CORRECTION, Card, CardState, UnitCorrection
+from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.program_reports import return_to
+from sifilma.cards.upkeep.models import CORRECTION, UnitCorrection
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context

@@ -22,8 +22,8 @@ from sifilma.activation.models import (
 )
 from sifilma.activation.models import RequestState as State
 from sifilma.activation.queries import get_request
-from sifilma.activation.requests import replacements
-from sifilma.activation.requests.replacements import Moves
+from sifilma.activation.requests import rules
+from sifilma.activation.requests.rules import Moves
 from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
@@ -118,7 +118,7 @@ def _check(ctx: Context, request: ActivationRequest, given: Mapping[str, Any], l
         with found.taking():
             if cards is not None and given.get("kind"):
                 chosen = _cards(ctx, request, RequestKind(given["kind"]), list(cards))
-                moves = replacements.check(ctx, request, given["kind"], given.get("replacements") or [], chosen)
+                moves = rules.check(ctx, request, given["kind"], given.get("replacements") or [], chosen)
         known = _is_letter_known(ctx, request, given)
         with found.taking():
             if given.get("personalisation_request"):

@@ -18,8 +18,9 @@ from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import CORRECTION, UNIT, Unit, UnitCorrection
+from sifilma.cards.models import UNIT, Unit
 from sifilma.cards.schemas import CorrectIn
+from sifilma.cards.upkeep.models import CORRECTION, UnitCorrection
 from sifilma.cards.upkeep.service import NUMBERS, checked, held, is_bound, require_reason
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped

@@ -36,7 +36,7 @@ def is_own(ctx: Context, unit: Unit) -> bool:
     return unit.organisation_id == ctx.actor.organisation_id
 
 
-def change_condition(ctx: Context, unit_id: UUID, condition: UnitCondition, reason: str) -> Unit:
+def change_condition(ctx: Context, unit_id: UUID, condition: str, reason: str) -> Unit:
     """Say that a unit is broken, works again, or is out of use for good. Return it. A card in it stays as it is.
 
     Raise NotFound outside the actor's scope, Invalid without a reason, Conflict if the life cycle has no such step, and Conflict
@@ -48,7 +48,7 @@ def change_condition(ctx: Context, unit_id: UUID, condition: UnitCondition, reas
     UNIT.require(unit, condition)
     if condition == UnitCondition.RETIRED and cards_in(ctx, [unit]):
         raise Conflict("A card is tied to this unit: move it by a replacement, or report it, first.", type="unit-has-card")
-    act = record(ctx, ACTS[condition], UNIT.kind, unit.id, organisation_id=unit.organisation_id, reason=reason)
+    act = record(ctx, ACTS[UnitCondition(condition)], UNIT.kind, unit.id, organisation_id=unit.organisation_id, reason=reason)
     UNIT.move(ctx.session, unit, condition, act, reason)
     ctx.session.flush()
     return unit

@@ -11,12 +11,13 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards.identifiers import perso_warnings
-from sifilma.cards.models import CORRECTION, Unit, UnitCondition
+from sifilma.cards.models import Unit, UnitCondition
 from sifilma.cards.schemas import CorrectIn, ReasonIn
 from sifilma.cards.serializers import timeline
 from sifilma.cards.service import all_models, get_unit
 from sifilma.cards.unit_views import unit_answer
 from sifilma.cards.upkeep import proposals, service
+from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.schemas import NoteIn
@@ -65,7 +66,7 @@ def retire(unit_id: UUID) -> AnyResponse:
     return _brought_to(unit_id, UnitCondition.RETIRED)
 
 
-def _brought_to(unit_id: UUID, condition: UnitCondition) -> AnyResponse:
+def _brought_to(unit_id: UUID, condition: str) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         service.change_condition(ctx, unit_id, condition, form.model(ReasonIn).reason)

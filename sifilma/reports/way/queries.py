@@ -28,8 +28,9 @@ from sifilma.activation.requests.form_choices import ends_soon
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.cards import program_reports, proposals
-from sifilma.cards.models import Card, CardReport, CardState, ReportState, Unit, UnitCondition, UnitCorrection, UnitKeyChange
+from sifilma.cards.models import Card, CardReport, CardState, ReportState, Unit, UnitCondition, UnitKeyChange
 from sifilma.cards.service import units_query
+from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
 from sifilma.cards.upkeep.proposals import corrections_query
 from sifilma.destruction.form_choices import free_cards_query
@@ -284,7 +285,7 @@ def _without_pcid_query(ctx: Context, task: str, *which: ColumnElement[bool]) ->
     lacking = units_query(ctx, Operation.UNIT_SUPPLY).where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED, *which)
     grouped = lacking.group_by(Unit.organisation_id, Organisation.name)
     whose, first = Unit.organisation_id, func.min(Unit.created_at)
-    return line_query(grouped, task, whose, literal("", String), whose, first, func.count(Unit.id))
+    return line_query(grouped, task, whose, literal("", String), whose, first)
 
 
 def correction_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:

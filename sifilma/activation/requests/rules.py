@@ -1,4 +1,4 @@
-"""Replacements: a card moves from the machine it is tied to, which broke, to another one of the same function."""
+"""What a replacement requires: a card moves from the machine it is tied to, which broke, to another one of the same function."""
 
 from __future__ import annotations
 
