@@ -252,7 +252,7 @@ class Life(RuleBasedStateMachine):
         if not card.manifests:
             return
         newest = card.manifests[-1]
-        allowed = newest.state == "active" and newest.proposed
+        allowed = newest.proposed and (newest.state == "active" or decision == "reject")
         if self._call(APPROVER, f"/manifests/{newest.id}/revoke", {"reason": "benar", "decision": decision}, allowed=allowed):
             newest.proposed = False
             if decision == "execute":

@@ -11,7 +11,7 @@ WHO, MAKER = "bangli.kepala", "len.kepala"
 WHY = "terjatuh dari meja pelayanan, slot kartu patah"
 
 
-def broken_reader(stage: Stage) -> None:
+def a_reader_breaks(stage: Stage) -> None:
     """Play the break, the new unit, the request of the kind replacement, the new manifest, and the end of the old unit."""
     who = stage.people[WHO]
     working = who.get("/units", condition="working", limit=100)["items"]
