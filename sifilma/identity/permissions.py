@@ -43,6 +43,9 @@ class Operation(StrEnum):
     UNIT_REGISTER = "unit.register"
     UNIT_SUPPLY = "unit.supply"
     UNIT_READ = "unit.read"
+    UNIT_CONDITION = "unit.condition"
+    UNIT_CORRECT = "unit.correct"
+    UNIT_CORRECT_DECIDE = "unit.correct.decide"
     UNIT_KEY_PROPOSE = "unit.key.propose"
     UNIT_KEY_DECIDE = "unit.key.decide"
     PERSONALISATION_DRAFT = "personalisation.draft"
@@ -151,6 +154,9 @@ _TABLE: dict[Operation, str] = {
     Operation.UNIT_REGISTER: "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_SUPPLY: "-  -  -  -  -   L  O  O  O   O",
     Operation.UNIT_READ: "A  A  A  -  -   L  O  J  O   O",
+    Operation.UNIT_CONDITION: "-  -  -  -  -   -  O  O  O  -",
+    Operation.UNIT_CORRECT: "-  -  -  -  -   -  O  O  O  -",
+    Operation.UNIT_CORRECT_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
     Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  O   L",

@@ -52,6 +52,8 @@ _REVIEW = ("access_pages.review", "review_id")
 _ASKED = ("accounts.requests_about_me", "")
 _REPORT = ("card_report_pages.show", "report_id")
 _KEYS = ("unit_key_pages.show", "change_id")
+_UNIT = ("unit_pages.show", "unit_id")
+_CORRECTION = ("upkeep_pages.correction", "correction_id")
 _CASE = ("model_pages.case", "case_id")
 _CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
@@ -160,6 +162,11 @@ TASKS = {
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),
+    "mend_unit": Task(_("A unit is broken: replace, repair or retire it"), "tools", *_UNIT, anchor="condition"),
+    "supply_pcid": Task(_("Supply the PCID of units of your models"), "cpu", "unit_pages.index", "", {"pcid": "missing"}),
+    "pcid_awaited": Task(_("Units await their PCID from the maker"), "hourglass-split", "unit_pages.index", "", {"pcid": "missing"}),
+    "decide_correction": Task(_("Decide on the correction of a unit"), "pencil", *_CORRECTION),
+    "correction_proposed": Task(_("Correction of a unit awaits another person"), "hourglass-split", *_CORRECTION),
     "decide_unit_keys": Task(_("Decide on public keys of units"), "key", *_KEYS),
     "unit_keys_proposed": Task(_("Public keys of units await another person"), "hourglass-split", *_KEYS),
     "api_key_ends": Task(_("API key expires: make a new one for its program"), "key", "api_key_pages.show", "key_id"),

@@ -23,6 +23,7 @@ from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals.models import ProposalState
 from sifilma.cards import proposals
 from sifilma.cards.models import Card, CardState, DeviceModel
+from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
 from sifilma.destruction.models import DestructionState
 from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User, holds
@@ -105,6 +106,10 @@ def awaited(ctx: Context) -> life.Lines:
     yield life.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
         yield life.unit_key_lines_query(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
+    if grants(ctx.actor, Operation.UNIT_REGISTER):
+        yield life.awaited_pcids_query(ctx)
+    if grants(ctx.actor, Operation.UNIT_CORRECT):
+        yield life.correction_lines_query(ctx, "correction_proposed", CORRECTIONS.own(ctx))
     yield from _awaited_people(ctx)
 
 

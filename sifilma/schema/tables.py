@@ -9,6 +9,7 @@ from sifilma.activation import rules as activation_rules
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
+from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
@@ -31,7 +32,7 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, discrepancies, documents,
-    factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, lost_access, notifications,
-    numbering, watch, oversight, personalisation, regions,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
+    discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
+    lost_access, notifications, numbering, watch, oversight, personalisation, regions,
 )  # fmt: skip

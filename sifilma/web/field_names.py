@@ -75,6 +75,7 @@ NAMES = {
     "quantity": _("Number of cards"),
     "reason": _("Reason"),
     "received": _("Cards that came"),
+    "replacements": _("Machines that take the cards"),
     "receiver_signatory": _("Signs for the receiver (PIHAK KEDUA)"),
     "region_code": _("Region code"),
     "replaces": _("Cards that are replaced"),
@@ -115,11 +116,16 @@ def name_of(field: str) -> str:
     called = str(NAMES[last]) if last in NAMES else ""
     if not group or group in ("fields", "request", "record"):
         return called
-    if numbered := _ITEM.fullmatch(group):
-        whose = gettext("Witness %(number)s", number=int(numbered[2]) + 1) if numbered[1] == "witnesses" else ""
-    else:
-        whose = name_of(group)
+    numbered = _ITEM.fullmatch(group)
+    whose = _item(numbered[1], int(numbered[2]) + 1) if numbered else name_of(group)
     return f"{whose}: {called}" if whose and called else called
+
+
+def _item(group: str, number: int) -> str:
+    """Return what an item of a list is called, by its number from 1."""
+    if group == "witnesses":
+        return str(gettext("Witness %(number)s", number=number))
+    return str(gettext("Card %(number)s", number=number)) if group == "replacements" else ""
 
 
 def with_name(field: str, text: str) -> str:

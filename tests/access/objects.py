@@ -113,6 +113,7 @@ SELECTS: dict[str, str] = {
     "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
+    "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
     "notice": "SELECT id, 'unseen', id, user_id, NULL, NULL FROM notice WHERE seen_at IS NULL",
@@ -232,7 +233,7 @@ def _notices(world: World) -> None:
 def _office(world: World, who: str) -> None:
     """Make a submitted request, a draft, an open BAST, two activation requests, a manifest, and a card to be destroyed."""
     client = world.client(who)
-    world.active(who, "R")
+    _corrected(world, who, next(iter(world.active(who, "R")[0].hardware.values())))
     world.ready(who, "R")
     elsewhere = world.ready(who, "R")
     doubtful = world.activation(elsewhere, elsewhere.uids[0], region_code=BANGLI_PLACE["region_code"], reason="dipinjamkan")
@@ -247,6 +248,14 @@ def _office(world: World, who: str) -> None:
     _reported(world, who, world.received(who, "R", 2), 1)
     _public_keys(world, who, who, "LEN-CRD-1")
     sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _corrected(world: World, who: str, number: str) -> None:
+    """Propose a correction of a unit with a card, and break it."""
+    client = world.client(who)
+    unit = done(client.get("/units", hardware_number=number))["items"][0]["id"]
+    done(client.post(f"/units/{unit}/correct", {"pcid": secrets.token_hex(16), "reason": "salah ketik"}), 202)
+    done(client.post(f"/units/{unit}/break", {"reason": "terjatuh"}))
 
 
 def _machine(world: World, who: str) -> Client:

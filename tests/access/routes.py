@@ -77,6 +77,7 @@ STEMS: dict[str, str] = {
     "/sesi/": "session",
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
+    "/unit/koreksi/": "unit_correction",
     "/unit/kunci/": "unit_key_change",
 }
 # Beginnings of paths whose parameter names no owned object, with a value that exists.
@@ -132,6 +133,7 @@ SEEN_BY: dict[str, str] = {
     "personalisation_request": "personalisation.view",
     "session": "session.self",
     "unit": "unit.read",
+    "unit_correction": "unit.read",
     "unit_key_change": "unit.read",
     "user": "users.see",
     "user_change": "users.central",
@@ -177,6 +179,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "take-up": {"digest": "0" * 64},
     "terms": {"scopes": ["read"]},
     "revoke": {"reason": "salah tempat"},
+    **{verb: {"reason": "salah ketik"} for verb in ("correct", "break", "repair", "retire")},
     "usul-cabut": {"reason": "salah tempat"},
 }
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -199,6 +202,7 @@ PAGE_BODIES: dict[str, dict[str, Any]] = {
     "percakapan": {"body": "Apa kabar surat kami?"},
     "laksanakan": {"digest": "0" * 64},
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
+    **{verb: {"reason": "salah ketik"} for verb in ("rusak", "perbaiki", "afkir", "koreksi")},
     "jawab": BODIES["answer"],
     "lapor": BODIES["reports"],
     "pcid": BODIES["pcid"],

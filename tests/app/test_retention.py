@@ -29,7 +29,7 @@ _KEPT = """
     log_leaf log_node manifest model_case model_case_approval model_certificate organisation passkey person
     personalisation_approval personalisation_replaced personalisation_request personalisation_result published_status_list recovery_code
     reference_change region region_source revocation row_digest row_finding row_round status_list token trusted_time
-    unit unit_key unit_key_change user_account user_change user_role
+    unit unit_correction unit_key unit_key_change user_account user_change user_role
 """
 KEPT = frozenset(_KEPT.split())
 """Tables of which nothing is deleted by its age. A new table is named here or has a rule."""
