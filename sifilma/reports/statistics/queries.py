@@ -35,13 +35,14 @@ STAGES = {
 }
 """The stages from a letter to a manifest: the moments between which each lies."""
 
+_unit, _model = aliased(Unit), aliased(DeviceModel)  # the scope of a manufacturer names the tables themselves
+
 
 def active_by_model(ctx: Context) -> list[tuple[str, int]]:
     """Return the active cards by the model of their units, the most first."""
-    unit, model = aliased(Unit), aliased(DeviceModel)  # the scope of a manufacturer names the tables themselves
-    named = cards_query(ctx).join(unit, unit.id == Card.unit_id).join(model, model.id == unit.model_id)
-    query = named.with_only_columns(model.name, func.count()).where(Card.state == CardState.ACTIVE).group_by(model.name)
-    return [(name, count) for name, count in ctx.session.execute(query.order_by(func.count().desc(), model.name))]
+    named = cards_query(ctx).join(_unit, _unit.id == Card.unit_id).join(_model, _model.id == _unit.model_id)
+    query = named.with_only_columns(_model.name, func.count()).where(Card.state == CardState.ACTIVE).group_by(_model.name)
+    return [(name, count) for name, count in ctx.session.execute(query.order_by(func.count().desc(), _model.name))]
 
 
 def months(today: date) -> list[date]:
