@@ -6,6 +6,7 @@ from sifilma.api import (
     access_reviews,
     activation_requests,
     activations,
+    assignments,
     audit,
     cards,
     conversations,
@@ -15,6 +16,7 @@ from sifilma.api import (
     jobs,
     manifests,
     model_cases,
+    notices,
     personalisation,
     reference,
     reference_changes,
@@ -45,6 +47,8 @@ BLUEPRINTS = (
     reference_changes.api,
     audit.api,
     conversations.api,
+    notices.api,
+    assignments.api,
 )
 
 

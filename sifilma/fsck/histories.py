@@ -14,6 +14,7 @@ from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot, broken
+from sifilma.handover.discrepancies.models import DIFFERENCE
 from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
@@ -24,6 +25,7 @@ CYCLES = (
     PERSONALISATION,
     CARD,
     HANDOVER,
+    DIFFERENCE,
     ACTIVATION_REQUEST,
     TOKEN,
     MANIFEST,
@@ -41,20 +43,28 @@ CYCLES = (
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _REPORTED = ("card.report", "card.report_confirm")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
+_FOUND = ("discrepancy.found", "discrepancy.send_again")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
         "draft": (f"{_P}.draft",), "submitted": (f"{_P}.submit",), "returned": (f"{_P}.return",), "approved": (f"{_P}.approve",),
         "rejected": (f"{_P}.reject",), "cancelled": (f"{_P}.cancel",), "personalising": (f"{_P}.results",), "completed": (f"{_P}.results",),
     },
     "card": {
-        "registered": ("card.register",), "personalised": (f"{_P}.results", *_BACK), "handed_over": (f"{_H}.issue",),
-        "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire", "card.report_withdraw"),
+        "registered": ("card.register",), "handed_over": (f"{_H}.issue",),
+        "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
+        "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
+                     "card.report_withdraw"),
         "active": (f"{_A}.create", "card.report_withdraw"), "suspended": ("card.report",),
-        "damaged": (*_REPORTED, f"{_P}.results"), "locked": _REPORTED, "lost": _REPORTED,
-        "destroyed": (f"{_D}.record",),
+        "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
+        "revoked": (f"{_H}.receive", "discrepancy.arrived"), "destroyed": (f"{_D}.record",),
     },
     "handover": {state: (f"{_H}.{verb}",) for state, verb in
-                 (("issued", "issue"), ("received", "receive"), ("cancelled", "cancel"), ("refused", "refuse"))},
+                 (("issued", "issue"), ("received", "receive"), ("partly_received", "receive"), ("cancelled", "cancel"),
+                  ("refused", "refuse"))},
+    "discrepancy_card": {
+        "missing": ("discrepancy.record",), "damaged": ("discrepancy.record",), "found": ("discrepancy.found", *_REPORTED),
+        "sent_again": ("discrepancy.send_again",), "arrived": ("discrepancy.arrived",), "lost": ("discrepancy.lost",),
+    },
     "activation_request": {
         "draft": (f"{_A}.draft",), "submitted": (f"{_A}.submit",), "returned": (f"{_A}.return",), "approved": (f"{_A}.approve",),
         "rejected": (f"{_A}.reject",), "cancelled": (f"{_A}.cancel",), "completed": (f"{_A}.create",), "expired": (f"{_A}.expire",),
@@ -85,11 +95,12 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
                         "rejected": ("unit.key_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
-"""The acts that lead to each state. An act that newly changes a state must be added here. Today no act withdraws a card for good."""
+"""The acts that lead to each state. An act that newly changes a state must be added here."""
 
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
     *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
+    *(f"discrepancy.{verb}" for verb in ("record", "found", "send_again", "arrived", "lost")),
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),

@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
 from sifilma.conversation import models as conversation
@@ -13,6 +14,7 @@ from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
+from sifilma.handover.discrepancies import models as discrepancies
 from sifilma.identity import models as identity
 from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
@@ -28,7 +30,8 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, audit, cards, conversation, destruction, documents, factors, field_notes,
-    handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, discrepancies, documents,
+    factors,
+    field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
     personalisation, regions,
 )  # fmt: skip

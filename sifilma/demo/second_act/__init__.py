@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sifilma.demo.second_act.broken_card import a_broken_card_is_replaced
+from sifilma.demo.second_act.short_bast import a_bast_arrives_short
 from sifilma.demo.stage import Stage
 
-SCENES: tuple[Callable[[Stage], None], ...] = ()
+SCENES: tuple[Callable[[Stage], None], ...] = (a_bast_arrives_short, a_broken_card_is_replaced)
 """The scenes in the order they are played. Each takes the stage as the first act left it."""
