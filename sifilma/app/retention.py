@@ -38,10 +38,12 @@ class Rule:
     old: Callable[[datetime], ColumnElement[bool]]
 
 
+_other = aliased(LoginSession)
+
+
 def _old_session(edge: datetime) -> ColumnElement[bool]:
     """Return the condition of sessions that are over, other than the newest complete one of each account: it says when it was last used."""
-    other = aliased(LoginSession)
-    newest = select(func.max(other.last_seen_at)).where(other.user_id == LoginSession.user_id, other.otp_at.is_not(None))
+    newest = select(func.max(_other.last_seen_at)).where(_other.user_id == LoginSession.user_id, _other.otp_at.is_not(None))
     return and_(
         or_(LoginSession.ended_at < edge, LoginSession.last_seen_at < edge),
         or_(LoginSession.otp_at.is_(None), LoginSession.last_seen_at < newest.correlate(LoginSession).scalar_subquery()),
