@@ -12,6 +12,7 @@ from sifilma.api import (
     destructions,
     documentation,
     handovers,
+    head_successions,
     jobs,
     manifests,
     model_cases,
@@ -45,6 +46,7 @@ BLUEPRINTS = (
     reference_changes.api,
     audit.api,
     conversations.api,
+    head_successions.api,
 )
 
 

@@ -33,6 +33,7 @@ from sifilma.personalisation.models import PERSONALISATION
 from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
 from sifilma.resources import Resources
+from sifilma.succession.queries import heirs
 
 PURPOSE = "notice"
 
@@ -105,7 +106,9 @@ def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[
     That is the heads of an organisation and the operators of the directorate.
     """
     before = messages_query(message.object_kind, found.id).with_only_columns(ConversationMessage.user_id).order_by(None)
-    bound = set(ctx.session.scalars(before.distinct())) | {getattr(found, "submitted_by_user", None), getattr(found, "issued_by", None)}
+    wrote = set(ctx.session.scalars(before.distinct())) | {getattr(found, "submitted_by_user", None), getattr(found, "issued_by", None)}
+    passed = heirs(ctx.session, message.object_kind, found.id)
+    bound = {passed.get(user_id, user_id) for user_id in wrote - {None}}
     central = Organisation.kind == OrganisationKind.DIRECTORATE
     # A BAST of two others is the directorate's matter only once it has written itself.
     answering = or_(
@@ -115,7 +118,7 @@ def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[
         else central & User.organisation_id.in_([found.issuer_id, found.receiver_id]) & holds(User, Role.OPERATOR, message.at),
     )
     query = select(User).join(Organisation, Organisation.id == User.organisation_id).where(
-        User.state == AccountState.ACTIVE, User.organisation_id != message.organisation_id, or_(User.id.in_(bound - {None}), answering)
+        User.state == AccountState.ACTIVE, User.organisation_id != message.organisation_id, or_(User.id.in_(bound), answering)
     )  # fmt: skip
     people = list(ctx.session.scalars(query.order_by(User.id)))
     involved = {user.organisation_id for user in people if user.id in bound}
@@ -137,13 +140,18 @@ def _notify(held: Resources, session: Session, user: User, task: str, title: str
 
 
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
-    """Write an e-mail to the submitter, unless they took the step themselves, are disabled or not sealed, or have switched e-mail off."""
-    if decided.submitted_by_user in (None, act.user_id):
+    """Write an e-mail to the submitter, or to the head to whom that work has passed on.
+
+    Nobody is told who took the step themselves, is disabled or not sealed, or has switched e-mail off.
+    """
+    submitter = decided.submitted_by_user
+    if submitter is None:
         return
     # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
-        user = session.get_one(User, decided.submitted_by_user)
-        _notify(held, session, user, task, _title(decided), decided.id, act.at)
+        concerned = heirs(session, task.rpartition("_")[0], decided.id).get(submitter, submitter)
+        if concerned != act.user_id:
+            _notify(held, session, session.get_one(User, concerned), task, _title(decided), decided.id, act.at)
 
 
 DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (

@@ -25,10 +25,11 @@ from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
 from sifilma.regions import models as regions
 from sifilma.sign_in import models as factors
+from sifilma.succession import models as succession
 
 METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, audit, cards, conversation, destruction, documents, factors, field_notes,
     handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
-    personalisation, regions,
+    personalisation, regions, succession,
 )  # fmt: skip

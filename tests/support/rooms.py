@@ -26,7 +26,7 @@ MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
     "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "conversation", "destruction", "handover", "identity",
-    "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in", "succession",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -118,7 +118,7 @@ LIBRARIES = {
     # the resource of the API, and what all of them share
     "api": (
         "access_reviews activation_requests activations audit cards common conversations decisions destructions documentation handovers "
-        "jobs manifests model_cases personalisation reference reference_changes sessions units users"
+        "head_successions jobs manifests model_cases personalisation reference reference_changes sessions units users"
     ),
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
@@ -142,7 +142,7 @@ LIBRARIES = {
     # the theme of invariants, and what runs them
     "fsck": (
         "accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "
-        "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists tokens"
+        "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists successions tokens"
     ),
     # the one thing that every package may use
     "kernel": (
