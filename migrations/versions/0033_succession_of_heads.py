@@ -19,9 +19,7 @@ def upgrade() -> None:
         )
     with op.batch_alter_table("user_change") as batch:
         batch.drop_constraint(op.f("ck_user_change_ends"), type_="check")
-        batch.create_check_constraint(
-            op.f("ck_user_change_ends"), "change = 'succession' OR (change = 'deputy') = (ends_at IS NOT NULL)"
-        )
+        batch.create_check_constraint(op.f("ck_user_change_ends"), "change = 'succession' OR (change = 'deputy') = (ends_at IS NOT NULL)")
     op.create_table(
         "head_succession",
         sa.Column("id", sa.Uuid(), nullable=False),

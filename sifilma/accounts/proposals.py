@@ -29,9 +29,7 @@ from sifilma.sign_in.authority import record_change
 
 LONGEST_DEPUTY = timedelta(days=366)
 BY_DECREE = say("This is the head of an organisation: another one follows by decree (POST /head-successions).")
-FIRST_ONLY = say(
-    "Only an organisation's first head is invited here; its head invites the others, and another head follows by decree."
-)
+FIRST_ONLY = say("Only an organisation's first head is invited here; its head invites the others, and another head follows by decree.")
 PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
 
 

@@ -23,12 +23,11 @@ from sifilma.fsck import (
     sealed,
     secrets,
     status_lists,
-    successions,
     tokens,
 )
 
 THEMES = (
-    schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts, successions,
+    schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
     organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 

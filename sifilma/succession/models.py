@@ -115,7 +115,7 @@ triggers.guard(
     "user_change_succession",
     "user_change",
     "UPDATE",
-    "NEW.state = 'executed' AND NEW.change = 'succession' AND"
+    "NEW.state = 'executed' AND NEW.change = 'succession' AND"  # noqa: S608  # constants
     f" NOT (EXISTS (SELECT 1 FROM head_succession s WHERE s.id = NEW.id) AND {parties_sql('NEW')})",
     "user_change: a head follows by two user administrators, or by the outgoing head and one",
 )

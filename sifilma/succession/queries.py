@@ -312,7 +312,7 @@ def list_vacancies(ctx: Context, name: str = "", kind: str = "", reason: str = "
     return query, Organisation.id
 
 
-def since(office: Any) -> Any:
+def headless_since(office: Any) -> Any:
     """Return the column of the moment since which an organisation without a living head has none."""
     ended = case(
         (User.state == AccountState.DISABLED, User.disabled_at),
@@ -335,7 +335,10 @@ def vacancies(ctx: Context, organisations: Sequence[Organisation]) -> list[Vacan
     """Return what is known of organisations without a living head, in one query for each column."""
     keys = [one.id for one in organisations]
     why = case(*((condition(ctx.now), literal(name, String)) for name, condition in REASONS.items()), else_=literal("", String))
-    known = {row[0]: (row[1], row[2]) for row in ctx.session.execute(select(Organisation.id, why, since(Organisation)).where(Organisation.id.in_(keys)))}
+    known = {
+        row[0]: (row[1], row[2])
+        for row in ctx.session.execute(select(Organisation.id, why, headless_since(Organisation)).where(Organisation.id.in_(keys)))
+    }
     heads = (
         select(User.organisation_id, Person.name)
         .join(UserRole, and_(UserRole.user_id == User.id, UserRole.role == Role.HEAD))

@@ -238,9 +238,7 @@ def _execute(ctx: Context, settings: Settings, found: HeadSuccession, proposal: 
     service.give_role(ctx, parties.successor, Role.HEAD, proposal.ends_at)
     if parties.outgoing is not None and found.former != Former.HEAD:
         _take_head(ctx, parties.outgoing, disable=found.former == Former.DISABLED)
-    ctx.session.add_all(
-        PassedWork(succession_id=found.id, object_kind=one.kind, object_id=one.key, user_id=one.user_id) for one in passes
-    )
+    ctx.session.add_all(PassedWork(succession_id=found.id, object_kind=one.kind, object_id=one.key, user_id=one.user_id) for one in passes)
     ctx.session.flush()
     if parties.successor.state != AccountState.INVITED:
         return None
@@ -317,8 +315,8 @@ def _tell_decided(ctx: Context, settings: Settings, parties: Parties, found: Hea
             gettext("SI-FILMA: another head of %(organisation)s", organisation=facts["organisation"]),
             {
                 Former.DISABLED: gettext(
-                    "By decree %(number)s another person is head of %(organisation)s. Your account there is disabled, and your open work has"
-                    " passed on.",
+                    "By decree %(number)s another person is head of %(organisation)s. Your account there is disabled, and your open work"
+                    " has passed on.",
                     **facts,
                 ),
                 Former.STAFF: gettext(

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts.pages import invitation_link
+from sifilma.accounts.schemas import DecisionIn
 from sifilma.accounts.service import get_own_organisation
 from sifilma.approvals.decision_views import attempted
 from sifilma.documents import list_views
@@ -59,7 +60,7 @@ def vacancies() -> Response:
 
 
 @blueprint.get("/baru")
-@operation("users.succession")
+@operation("users.see")
 def new() -> Response:
     """Show the form. A user administrator comes with an organisation, from its head or from the list of those without one."""
     begun = Form.begun(organisation=request.args.get("organisasi"), outgoing=request.args.get("kepala"), former="disabled")
@@ -115,7 +116,7 @@ def _named(ctx: Context, succession_id: UUID) -> str:
 
 DECIDE = Question(
     _("Decide on the succession"),
-    _("If it is executed, the new head is head at once, the former one as proposed, and open work passes on. A rejection ends it for good."),
+    _("If it is executed, the new head is head at once, and open work passes on. A rejection ends it for good."),
     _named,
     "succession_pages.show",
 )
@@ -126,12 +127,13 @@ DECIDE = Question(
 @attempted(_page)
 def decide(ctx: Context, succession_id: UUID, form: Form) -> AnyResponse:
     """Execute, reject or withdraw a succession. Where a new person becomes head, the link is shown once."""
+    execute = form.model(DecisionIn).decision == "execute"
     found = queries.get_succession(ctx, succession_id)
     leaves = found.outgoing_id == ctx.actor.user_id and found.former != "head"
-    proposal, secret = service.decide(ctx, resources().settings, succession_id, form.get("decision") == "execute")
+    _proposal, secret = service.decide(ctx, resources().settings, succession_id, execute)
     if secret:
         page = invitation_link(resources().settings, found.successor, secret)
         return make_response(render_template("accounts/user_link.html", page=page), 201)
-    if leaves and proposal.state == "executed":  # who has just stopped being head sees this page no more
+    if leaves and execute:  # who has just stopped being head sees this page no more
         return seen("home.show", "decided")
     return seen("succession_pages.show", "decided", succession_id=succession_id)

@@ -28,8 +28,8 @@ from tests.cards.unit_keys import register_key
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
-from tests.succession import head_successions
 from tests.sign_in.test_codes import password_step, signed_in
+from tests.succession import head_successions
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, new_uid

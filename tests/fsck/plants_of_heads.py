@@ -13,7 +13,7 @@ HEADS = [
           f"INSERT INTO user_role (id, user_id, role, since) SELECT '{ADDED}', id, 'head', '2026-11-23 04:00:00.000000' FROM user_account"
           " WHERE username='magetan.staf'"),
     plant("succession-whole", "user_change", "nothing says of whom by which decree", "DELETE FROM head_succession"),
-    plant("succession-whole", "head_succession", "is of no proposal", "UPDATE user_change SET change='roles' WHERE change='succession'"),
+    plant("succession-whole", "head_succession", "is of no proposal", "UPDATE user_change SET change='roles', ends_at=NULL WHERE change='succession'"),
     plant("succession-whole", "head_succession", "names an account of another organisation",
           f"UPDATE head_succession SET outgoing_id={MAGETAN}"),
     plant("succession-whole", "user_change", "neither two user administrators nor the outgoing head and one decided it",

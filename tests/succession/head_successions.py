@@ -9,7 +9,9 @@ from tests.support.world import World, done, letter
 NEW_HEAD = {"username": "magetan.kepala2", "name": "Wulan Contoh", "id_kind": "nip", "id_number": "197505052000032015"}
 
 
-def proposed(world: World, who: str = "admin1", outgoing: str | None = "magetan.kepala", successor: str = "magetan.staf", **more: Any) -> Any:
+def proposed(
+    world: World, who: str = "admin1", outgoing: str | None = "magetan.kepala", successor: str = "magetan.staf", **more: Any
+) -> Any:
     """Propose that an account follows as head of its organisation; `more` overrides fields. Return the answer."""
     body: dict[str, Any] = {"decree_number": "821.2/417/2026", "decree_date": "2026-11-20", "successor": str(world.users[successor])}
     if outgoing is not None:

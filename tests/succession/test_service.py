@@ -20,6 +20,7 @@ from tests.support.visitor import one_id
 from tests.support.world import World, done, letter
 
 HEAD, STAFF = "magetan.kepala", "magetan.staf"
+PASSED = "succession_id, object_kind, object_id, user_id"
 
 
 def state_of(world: World, username: str) -> tuple[str, set[str]]:
@@ -46,7 +47,9 @@ def reachable(world: World) -> None:
 
 def test_two_administrators_have_staff_follow_and_open_work_passes_on(world: World) -> None:
     reachable(world)
-    draft = done(world.client(HEAD).send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 1}, letter=letter()), 201)
+    draft = done(
+        world.client(HEAD).send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 1}, letter=letter()), 201
+    )
     waiting, over = world.submitted(HEAD, "R"), world.submitted(HEAD, "R")
     done(world.client("penyetuju1").post(f"/personalisation-requests/{over['id']}/reject", {"note": "ganda"}))
     before, head = sent_to(world, HEAD), world.client(HEAD)
@@ -97,7 +100,9 @@ def test_a_new_person_is_invited_when_the_proposal_is_executed_and_their_account
     made = done(world.client("admin1").send("/head-successions", body | {"invited": invited}, decree=letter()), 202)
     link = done(decided(world, made["id"]))["invitation"]
     assert state_of(world, "magetan.kepala3") == ("invited", {"head", "staff"})
-    [vacancy] = [one for one in done(world.client("admin1").get("/offices-without-head"))["items"] if "Magetan" in one["organisation"]["name"]]
+    [vacancy] = [
+        one for one in done(world.client("admin1").get("/offices-without-head"))["items"] if "Magetan" in one["organisation"]["name"]
+    ]
     assert (vacancy["reason"], vacancy["is_proposed"]) == ("invited", False)
     world.users["magetan.kepala3"] = UUID(one_id(world, "SELECT id FROM user_account WHERE username = 'magetan.kepala3'"))
     take_up(world, "magetan.kepala3", link.rpartition("/")[2])
@@ -168,7 +173,9 @@ def test_of_fifty_who_decide_at_once_one_does(world: World) -> None:
     statuses = run_simultaneously([lambda client=client: client.post(path, body).status_code for client in clients])
     assert statuses.count(200) == 1
     assert set(statuses) <= {200, 409, 503}
-    assert world.sql("SELECT COUNT(*) FROM user_role WHERE role = 'head' AND until IS NULL AND user_id = :id", id=world.users[STAFF].hex) in ([(1,)],)
+    assert world.sql(
+        "SELECT COUNT(*) FROM user_role WHERE role = 'head' AND until IS NULL AND user_id = :id", id=world.users[STAFF].hex
+    ) in ([(1,)],)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +201,11 @@ def test_of_fifty_who_decide_at_once_one_does(world: World) -> None:
 def test_what_is_no_succession_is_refused_and_leaves_nothing(sqlite_world: World, who: str, changes: dict[str, Any], status: int) -> None:
     world = sqlite_world
     more = {
-        name: str(world.organisation_of(value)) if name == "organisation" else str(world.users.get(value, value)) if isinstance(value, str) else value
+        name: str(world.organisation_of(value))
+        if name == "organisation"
+        else str(world.users.get(value, value))
+        if isinstance(value, str)
+        else value
         for name, value in changes.items()
     }
     body = {"organisation": str(world.organisation_of(HEAD)), "outgoing": str(world.users[HEAD]), "successor": str(world.users[STAFF])}
@@ -210,13 +221,15 @@ def test_the_database_refuses_what_the_service_would(world: World) -> None:
     for sql, says in (
         ("UPDATE head_succession SET former = 'staff'", "does not change"),
         ("DELETE FROM head_succession", "nothing is deleted"),
-        ("INSERT INTO passed_work (succession_id, object_kind, object_id, user_id) SELECT id, 'handover', id, successor_id FROM head_succession",
-         "passes on with an executed succession"),
-    ):  # fmt: skip
+        (f"INSERT INTO passed_work ({PASSED}) SELECT id, 'handover', id, successor_id FROM head_succession", "an executed succession"),
+    ):
         with pytest.raises(DBAPIError, match=says):
             world.sql(sql)
-    by = "UPDATE user_change SET state = 'executed', revision = 2, decided_at = :at, decided_by_person = {}, act_id = (SELECT id FROM audit_entry WHERE id <> user_change.act_id LIMIT 1)"
-    operator = by.format("(SELECT person_id FROM user_account WHERE username = 'operator1')")
+    by = (
+        "UPDATE user_change SET state = 'executed', revision = 2, decided_at = '2026-11-23 04:00:00',"
+        " act_id = (SELECT id FROM audit_entry WHERE id <> user_change.act_id LIMIT 1),"
+        " decided_by_person = (SELECT person_id FROM user_account WHERE username = 'operator1')"
+    )
     with pytest.raises(DBAPIError, match="two user administrators"):
-        world.sql(operator, at="2026-11-23 04:00:00")
+        world.sql(by)
     assert done(world.client("admin1").get(f"/head-successions/{made['id']}"))["state"] == "proposed"
