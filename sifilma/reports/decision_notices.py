@@ -108,7 +108,7 @@ def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[
     before = messages_query(message.object_kind, found.id).with_only_columns(ConversationMessage.user_id).order_by(None)
     wrote = set(ctx.session.scalars(before.distinct())) | {getattr(found, "submitted_by_user", None), getattr(found, "issued_by", None)}
     passed = heirs(ctx.session, message.object_kind, found.id)
-    bound = {passed.get(user_id, user_id) for user_id in wrote - {None}}
+    bound = {passed.get(user_id, user_id) for user_id in wrote if user_id is not None}
     central = Organisation.kind == OrganisationKind.DIRECTORATE
     # A BAST of two others is the directorate's matter only once it has written itself.
     answering = or_(
