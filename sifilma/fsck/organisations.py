@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Integer, cast, exists, func, or_, select
 
-from sifilma.fsck.dialects import bare, dashed, fact
+from sifilma.fsck.dialects import bare, dashed, fact, later
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 from sifilma.succession.models import KINDS, parties_sql
@@ -128,10 +128,9 @@ def rw_offices(now: Snapshot) -> Found:
 
 # --- heads -----------------------------------------------------------------------------------------------------------
 
+GRACE_S = 10
+"""Seconds within which the steps of one act have their moments: a request ends within its deadline."""
 _EXECUTED = "head_succession s JOIN user_change c ON c.id = s.id WHERE c.state = 'executed'"
-_HELD = "user_role r WHERE r.role = 'head' AND r.user_id"
-# Until when a role was held: the worker notes it later.
-_ENDED = "(r.until <= c.decided_at OR r.ends_at <= c.decided_at)"
 
 
 @in_snapshot("head-by-act", "Whoever is head was made so by an act: an invitation, a change of roles, or a succession.")
@@ -142,13 +141,12 @@ def head_by_act(now: Snapshot) -> Found:
         entry.c.object_kind == "user",
         entry.c.object_id == dashed(role.c.user_id),
         entry.c.action.in_(("user.invite", "user.register", "user.roles", "user.deputy", "seal.vouch")),
-        or_(entry.c.at == role.c.since, role.c.since == user.c.created_at),
+        or_(entry.c.at.between(role.c.since, later(role.c.since, GRACE_S)), role.c.since == user.c.created_at),
         fact(entry.c.data, "roles").contains("head"),
     )
     query = select(role.c.user_id.label("id"), role.c.since).join(user, user.c.id == role.c.user_id)
-    yield from now.find(
-        "user", query.where(role.c.role == "head", role.c.until.is_(None), ~given), "is head since {since}, and no act made it so"
-    )
+    held = query.where(role.c.role == "head", role.c.until.is_(None))
+    yield from now.find("user", held.where(~given), "is head since {since}, and no act made it so")
 
 
 @in_snapshot("succession-whole", "A succession is of its proposal and of one organisation, and was decided by two persons who may.")
@@ -181,17 +179,27 @@ def whole(now: Snapshot) -> Found:
 @in_snapshot("succession-done", "An executed succession gave the role, for as long as it says, and took it from the head who was followed.")
 def done(now: Snapshot) -> Found:
     """Compare the roles with what was decided at that moment."""
-    yield from now.find(
-        "head_succession",
-        f"SELECT s.id FROM {_EXECUTED} AND NOT EXISTS (SELECT 1 FROM {_HELD} = s.successor_id AND r.since = c.decided_at"
-        " AND (r.ends_at = c.ends_at OR (r.ends_at IS NULL AND c.ends_at IS NULL)))",
-        "was executed, and its successor was not made head then, or for another time",
+    succession, change, role = bare("head_succession"), bare("user_change"), bare("user_role")
+    executed = select(succession.c.id).join(change, change.c.id == succession.c.id).where(change.c.state == "executed")
+    shortly = later(change.c.decided_at, GRACE_S)
+    given = exists().where(
+        role.c.user_id == succession.c.successor_id,
+        role.c.role == "head",
+        role.c.since.between(change.c.decided_at, shortly),
+        role.c.ends_at.is_not_distinct_from(change.c.ends_at),
     )
     yield from now.find(
-        "head_succession",
-        f"SELECT s.id FROM {_EXECUTED} AND s.former <> 'head' AND EXISTS (SELECT 1 FROM {_HELD} = s.outgoing_id"
-        f" AND r.since < c.decided_at AND NOT COALESCE({_ENDED}, 1 = 0))",
-        "was executed, and the outgoing head stayed head",
+        "head_succession", executed.where(~given), "was executed, and its successor was not made head then, or for another time"
+    )
+    stays = exists().where(
+        role.c.user_id == succession.c.outgoing_id,
+        role.c.role == "head",
+        role.c.since < change.c.decided_at,
+        func.coalesce(role.c.until, shortly) >= shortly,
+        or_(role.c.ends_at.is_(None), role.c.ends_at > change.c.decided_at),
+    )
+    yield from now.find(
+        "head_succession", executed.where(succession.c.former != "head", stays), "was executed, and the outgoing head stayed head"
     )
 
 
