@@ -24,12 +24,12 @@ from sifilma.web.pages import moment
 from sifilma.web.states import kind, state
 
 WORK = {
-    "personalisation_request": (_("Personalisation request"), "personalisation.view", "personalisation_pages.show", "request_id"),
-    "activation_request": (_("Activation request"), "activation_request.view", "activation_pages.show", "request_id"),
-    "handover": (_("Handover (BAST)"), "handover.view", "handover_pages.show", "handover_id"),
-    "destruction": (_("Destruction"), "destruction.view", "destruction_pages.show", "destruction_id"),
+    "personalisation_request": (_("Personalisation request"), "personalisation_pages.show", "request_id"),
+    "activation_request": (_("Activation request"), "activation_pages.show", "request_id"),
+    "handover": (_("Handover (BAST)"), "handover_pages.show", "handover_id"),
+    "destruction": (_("Destruction"), "destruction_pages.show", "destruction_id"),
 }
-"""Kinds of open work: their words, the operation that shows them, and their page with the name of the id in its URL."""
+"""Kinds of open work: their words, and their page with the name of the id in its URL."""
 FORMER = {
     Former.DISABLED: _("Their account is disabled"),
     Former.STAFF: _("They stay as staff"),
@@ -77,10 +77,11 @@ VACANCIES = Export(
 
 @dataclass(frozen=True)
 class WorkLine:
-    """One open object on a page: its words, number and state, and its page if the actor may see it."""
+    """One open object on a page: its words and state; its number and page only if the actor may see it."""
 
     words: str
-    work: Work
+    title: str
+    state: str
     endpoint: str
     values: dict[str, UUID]
 
@@ -95,7 +96,7 @@ def succession_page(ctx: Context, found: HeadSuccession) -> dict[str, Any]:
         "former": FORMER[Former(found.former)],
         "proposer": ctx.session.get_one(Person, found.change.proposed_by_person).name,
         "decider": ctx.session.get_one(Person, found.change.decided_by_person).name if found.change.decided_by_person else "",
-        "work": [_line(ctx, one) for one in service.work_of(ctx, found)],
+        "work": [_line(one, seen) for one, seen in service.work_of(ctx, found)],
         "jobs": queries.unfinished_jobs(ctx, found.outgoing_id) if waits and found.outgoing_id else 0,
         "waits": waits,
         "mine": mine,
@@ -104,10 +105,11 @@ def succession_page(ctx: Context, found: HeadSuccession) -> dict[str, Any]:
     }
 
 
-def _line(ctx: Context, work: Work) -> WorkLine:
-    words, operation, endpoint, argument = WORK[work.kind]
-    shown = bool(grants(ctx.actor, Operation(operation)))
-    return WorkLine(str(words), work, endpoint if shown else "", {argument: work.key})
+def _line(work: Work, is_seen: bool) -> WorkLine:
+    words, endpoint, argument = WORK[work.kind]
+    if not is_seen:
+        return WorkLine(str(words), "", work.state, "", {})
+    return WorkLine(str(words), work.title, work.state, endpoint, {argument: work.key})
 
 
 def choices(ctx: Context, organisation: Organisation) -> dict[str, list[tuple[str, str]]]:

@@ -36,8 +36,9 @@ CHOICES = 20
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of object with the column of its number, the states in which it is open, and the column of the account that answers for it."""
+    """A kind of object: the operation that shows it, its number, the states in which it is open, and the account that answers for it."""
 
+    operation: Operation
     model: type[Any]
     title: Any
     open: tuple[str, ...]
@@ -46,6 +47,7 @@ class Kind:
 
 OPEN = {
     "personalisation_request": Kind(
+        Operation.PERSONALISATION_VIEW,
         PersonalisationRequest,
         PersonalisationRequest.letter_number,
         (
@@ -58,13 +60,15 @@ OPEN = {
         PersonalisationRequest.submitted_by_user,
     ),
     "activation_request": Kind(
+        Operation.ACTIVATION_VIEW,
         ActivationRequest,
         ActivationRequest.letter_number,
         (Activation.DRAFT, Activation.SUBMITTED, Activation.RETURNED, Activation.APPROVED),
         ActivationRequest.submitted_by_user,
     ),
-    "handover": Kind(Handover, Handover.number, (HandoverState.ISSUED,), Handover.issued_by),
+    "handover": Kind(Operation.HANDOVER_VIEW, Handover, Handover.number, (HandoverState.ISSUED,), Handover.issued_by),
     "destruction": Kind(
+        Operation.DESTRUCTION_VIEW,
         Destruction,
         func.coalesce(Destruction.number, literal("", String)),
         (DestructionState.PROPOSED, DestructionState.APPROVED, DestructionState.EXECUTED),

@@ -27,10 +27,13 @@ class HeadOut(BaseModel):
 
 
 class WorkOut(BaseModel):
-    """One open object that passes on: what it is, its number (empty if it has none yet) and its state."""
+    """One open object that passes on: what it is, its number (empty if it has none yet) and its state.
+
+    Whoever may not see objects of the kind learns neither id nor number.
+    """
 
     kind: str
-    id: UUID
+    id: UUID | None
     title: str
     state: str
 
@@ -80,7 +83,10 @@ def succession_out(ctx: Context, found: HeadSuccession) -> SuccessionOut:
         reason=change.reason,
         proposed_at=change.proposed_at,
         decided_at=change.decided_at,
-        passes=[WorkOut(kind=one.kind, id=one.key, title=one.title, state=one.state) for one in work_of(ctx, found)],
+        passes=[
+            WorkOut(kind=one.kind, id=one.key if seen else None, title=one.title if seen else "", state=one.state)
+            for one, seen in work_of(ctx, found)
+        ],
         links=links("head-successions", found.id, decree="decree")
         | ({"decision": f"{API}/user-changes/{found.id}/decision"} if change.state == ProposalState.PROPOSED else {}),
     )

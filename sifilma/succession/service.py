@@ -25,6 +25,7 @@ from sifilma.documents.indonesian import zone_of
 from sifilma.documents.models import DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
 from sifilma.identity.models import AccountState, LoginSession, Organisation, User, role_ends, role_names, role_set
+from sifilma.identity.permissions import grants
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.days import wrong_paper_day
@@ -263,11 +264,14 @@ def passing(ctx: Context, found: HeadSuccession) -> list[Work]:
     return queries.open_work(ctx, found.outgoing_id)
 
 
-def work_of(ctx: Context, found: HeadSuccession) -> list[Work]:
-    """Return what passes on: of a waiting proposal what would, of an executed one what has, in its present state."""
-    if found.change.state == ProposalState.PROPOSED:
-        return passing(ctx, found)
-    return queries.passed_work(ctx, found.id)
+def work_of(ctx: Context, found: HeadSuccession) -> list[tuple[Work, bool]]:
+    """Return what passes on, and of each object whether the actor may see more of it than that it is one.
+
+    Of a waiting proposal it is what would pass, of an executed one what has, in its present state.
+    """
+    waits = found.change.state == ProposalState.PROPOSED
+    work = passing(ctx, found) if waits else queries.passed_work(ctx, found.id)
+    return [(one, bool(grants(ctx.actor, queries.OPEN[one.kind].operation))) for one in work]
 
 
 def decree_of(ctx: Context, store: FileStore, succession_id: UUID) -> HandedOut:

@@ -24,7 +24,7 @@ from sifilma.sign_in.models import Passkey
 from tests.accounts.known_people import asked, claimed_account, invited_by, take_up
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
-from tests.succession.head_successions import decided, proposed
+from tests.succession.head_successions import proposed
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Client, World, done, letter, new_uid
@@ -190,11 +190,10 @@ def _people(world: World) -> None:
 
 
 def _successions(world: World) -> None:
-    """Propose successors in organisations of every kind; one proposal waits, the others are rejected."""
-    for head, successor in (("magetan", "lama"), ("bangli", "staf"), ("jatim", "staf"), ("softorb", "staf"), ("mandiri", "staf")):
-        made = done(proposed(world, outgoing=f"{head}.kepala", successor=f"{head}.{successor}"), 202)
-        if successor == "staf":
-            done(decided(world, made["id"], decision="reject"))
+    """Propose new people as heads in organisations of every kind."""
+    for number, head in enumerate(("magetan", "bangli", "jatim", "softorb", "mandiri")):
+        new = {"username": f"{head}.calon", "name": "Calon Contoh", "id_kind": "nip", "id_number": f"19850101201003100{number}"}
+        done(proposed(world, outgoing=f"{head}.kepala", successor=f"{head}.kepala", invited=new), 202)
 
 
 def _consents(world: World) -> None:

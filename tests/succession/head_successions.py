@@ -13,7 +13,9 @@ def proposed(
     world: World, who: str = "admin1", outgoing: str | None = "magetan.kepala", successor: str = "magetan.staf", **more: Any
 ) -> Any:
     """Propose that an account follows as head of its organisation; `more` overrides fields. Return the answer."""
-    body: dict[str, Any] = {"decree_number": "821.2/417/2026", "decree_date": "2026-11-20", "successor": str(world.users[successor])}
+    body: dict[str, Any] = {"decree_number": "821.2/417/2026", "decree_date": "2026-11-20"}
+    if "invited" not in more:
+        body["successor"] = str(world.users[successor])
     if outgoing is not None:
         body["outgoing"] = str(world.users[outgoing])
     if who.startswith("admin"):

@@ -48,11 +48,10 @@ def transferred_head(stage: Stage) -> None:
         },
     )
     successor.post(f"/user-changes/{back['id']}/decision", {"decision": "execute"}, 200)
-    stage.say(f"the former head comes back by decree {back['decree_number']}: {successor.name} agrees, and that account is disabled")
+    stage.say(f"the former head comes back by decree {back['decree_number']}; {successor.name} agrees and is disabled")
     after = stage.people[ADMINISTRATORS[1]].get(f"/head-successions/{back['id']}")
-    stage.show(
-        f"{after['successor']['username']} is {after['successor']['state']}, {after['outgoing']['username']} is {after['outgoing']['state']}"
-    )
+    for one in (after["successor"], after["outgoing"]):
+        stage.show(f"{one['username']} is {one['state']}")
 
 
 def _new_person(stage: Stage) -> dict[str, Any]:
