@@ -16,8 +16,31 @@ BACK_TO_0020 = (
 )
 
 
+CHECKS_OF_0030 = (
+    ("user_role", "temporary", "ends_at IS NULL OR (ends_at > since AND role IN ('approver', 'operator'))"),
+    ("user_change", "ends", "(change = 'deputy') = (ends_at IS NOT NULL)"),
+)
+
+
+def back_to_0030(connection: Connection) -> None:
+    """Undo 0033 on a database without triggers: no head follows another by decree, and none is one until a day."""
+    for statement in (
+        "DROP TABLE passed_work",
+        "DELETE FROM row_digest WHERE kind = 'head_succession'",
+        "DROP TABLE head_succession",
+    ):
+        connection.execute(text(statement))
+    undo = Operations(MigrationContext.configure(connection))
+    for table, check, condition in CHECKS_OF_0030:
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.create_check_constraint(f"ck_{table}_{check}", condition)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
+
+
 def back_to_0029(connection: Connection) -> None:
-    """Undo 0033 on a database without triggers: there are no conversations."""
+    """Undo 0030 as well: there are no conversations."""
+    back_to_0030(connection)
     for statement in (
         "DROP TABLE conversation_attachment",
         "DELETE FROM row_digest WHERE kind = 'conversation_message'",
