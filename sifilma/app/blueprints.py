@@ -60,6 +60,7 @@ from sifilma.search import views as search
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
+from sifilma.succession import views as succession
 from sifilma.web import assets, kept, kept_views, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 from sifilma.web.operations import policy_of
@@ -73,7 +74,7 @@ BLUEPRINTS = (
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
-    discrepancies.blueprint, return_views.blueprint, lost_access.blueprint,
+    discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint,
 )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ class Operation(StrEnum):
     USERS_OWN = "users.own"
     USERS_SEE = "users.see"
     USERS_FACTOR = "users.factor"
+    USERS_SUCCESSION = "users.succession"
+    HEADS_SEE = "heads.see"
     ACCESS_SEE = "access.see"
     ACCESS_REVIEW = "access.review"
     MESSAGES_SEE = "messages.see"
@@ -135,6 +137,8 @@ _TABLE: dict[Operation, str] = {
     Operation.USERS_OWN: "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.USERS_SEE: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.USERS_FACTOR: "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
+    Operation.USERS_SUCCESSION: "-  -  -  A! -   Oh! Oh! Oh! Oh! -",
+    Operation.HEADS_SEE: "A  A  A  A  -   -  -  J  -   -",
     Operation.ACCESS_SEE: "-  -  A  A  -   Oh  Oh  Oh  Oh   -",
     Operation.ACCESS_REVIEW: "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
     Operation.MESSAGES_SEE: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",

@@ -49,6 +49,7 @@ _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
 _PROPOSALS = ("user_pages.proposals", "")
 _REVIEW = ("access_pages.review", "review_id")
+_VACANCIES = ("succession_pages.vacancies", "")
 _ASKED = ("accounts.requests_about_me", "")
 _REPORT = ("card_report_pages.show", "report_id")
 _KEYS = ("unit_key_pages.show", "change_id")
@@ -77,6 +78,11 @@ TASKS = {
     "help_to_sign_in": Task(_("Somebody asks for help to sign in: call them before you report anything"), "telephone", *_USER),
     "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
+    "agree_succession": Task(
+        _("Somebody is proposed to follow you as head: look, and agree"), "person-gear", "succession_pages.show", "succession_id"
+    ),
+    "office_headless": Task(_("Organisations without a living head"), "person-x", *_VACANCIES),
+    "office_headless_seen": Task(_("Offices without a living head await the user administrators"), "person-x", *_VACANCIES),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision", target=APPROVAL),
     "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION, anchor="decision", target=ACTIVATION_APPROVAL),
     "record_results": Task(_("Record results of personalisation"), "cpu", "result_pages.new", target=PERSONALISATION),

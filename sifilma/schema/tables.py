@@ -29,10 +29,11 @@ from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
 from sifilma.regions import models as regions
 from sifilma.sign_in import models as factors
+from sifilma.succession import models as succession
 
 METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
-    lost_access, notifications, numbering, watch, oversight, personalisation, regions,
+    lost_access, notifications, numbering, watch, oversight, personalisation, regions, succession,
 )  # fmt: skip

@@ -35,6 +35,7 @@ ONLY_IDS = (
     "orphaned_consent",
     "own_report",
     "user_change",
+    "head_succession",
     "lost_factor",
     "message",
     "api_key",

@@ -31,6 +31,7 @@ from tests.destruction.test_service import record
 from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
+from tests.succession import head_successions
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, letter, new_uid
@@ -92,6 +93,17 @@ def _accounts(world: World) -> None:
     _replace_lost_factor(world)
     _review_access(world)
     _consents(world)
+    _successions(world)
+
+
+def _successions(world: World) -> None:
+    """Have one head follow another, with open work; then the former one stands in until a day."""
+    jatim, successor = "jatim.kepala", "w.jatim"
+    world.submitted(jatim, "R")
+    first = done(head_successions.proposed(world, outgoing=jatim, successor=successor, former="staff"), 202)
+    done(head_successions.decided(world, first["id"]))
+    acting = done(head_successions.proposed(world, outgoing=successor, successor=jatim, former="head", until="2027-10-31"), 202)
+    done(head_successions.decided(world, acting["id"], successor))
 
 
 def _consents(world: World) -> None:

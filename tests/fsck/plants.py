@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fsck.plant import Plant, plant
+from tests.fsck.plants_of_heads import HEADS
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
 from tests.fsck.plants_of_programs import PROGRAMS, WORK
 from tests.fsck.plants_of_rows import ROWS
@@ -340,4 +341,18 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *UNITS, *ROWS, *SECRETS, *WORK]
+PLANTS: list[Plant] = [
+    *TIMES,
+    *TOKENS,
+    *MANIFESTS,
+    *CARDS,
+    *APPROVALS,
+    *HISTORIES,
+    *PEOPLE,
+    *HEADS,
+    *PROGRAMS,
+    *UNITS,
+    *ROWS,
+    *SECRETS,
+    *WORK,
+]

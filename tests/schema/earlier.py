@@ -16,12 +16,34 @@ BACK_TO_0020 = (
 )
 
 
-def back_to_0032(connection: Connection) -> None:
-    """Undo 0038 on a database without triggers: visitors ask for nothing."""
+CHECKS_BEFORE_0035 = (
+    ("user_role", "temporary", "ends_at IS NULL OR (ends_at > since AND role IN ('approver', 'operator'))"),
+    ("user_change", "ends", "(change = 'deputy') = (ends_at IS NOT NULL)"),
+)
+
+
+def back_to_0034(connection: Connection) -> None:
+    """Undo 0035 on a database without triggers: no head follows another by decree, and none is one until a day."""
+    for statement in (
+        "DROP TABLE passed_work",
+        "DELETE FROM row_digest WHERE kind = 'head_succession'",
+        "DROP TABLE head_succession",
+    ):
+        connection.execute(text(statement))
+    undo = Operations(MigrationContext.configure(connection))
+    for table, check, condition in CHECKS_BEFORE_0035:
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.create_check_constraint(f"ck_{table}_{check}", condition)
+
+
+def back_to_0033(connection: Connection) -> None:
+    """Undo 0034, and what came after it, on a database without triggers: visitors ask for nothing."""
+    back_to_0034(connection)
     connection.execute(text("DROP TABLE lost_access"))
 
 
-AFTER_0034 = (
+ADDED_BY_0033 = (
     "DROP INDEX ix_unit_state",
     "DELETE FROM history WHERE object_kind IN ('unit', 'unit_correction')",
     "DROP TABLE unit_correction",
@@ -31,13 +53,13 @@ AFTER_0034 = (
 )
 
 
-def back_to_0034(connection: Connection) -> None:
-    """Undo 0032, and what came after it, on a database without triggers: units have no condition, and are not replaced."""
-    back_to_0032(connection)
+def back_to_0032(connection: Connection) -> None:
+    """Undo 0033, and what came after it, on a database without triggers: units have no condition, and are not replaced."""
+    back_to_0033(connection)
     if connection.dialect.name == "sqlite":  # a table to which others refer is rebuilt: the check is switched off, outside a transaction
         for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
             connection.exec_driver_sql(statement)
-    for statement in AFTER_0034:
+    for statement in ADDED_BY_0033:
         connection.execute(text(statement))
     undo = Operations(MigrationContext.configure(connection))
     with undo.batch_alter_table("unit") as batch:
@@ -55,9 +77,9 @@ def back_to_0034(connection: Connection) -> None:
         batch.alter_column("function", existing_type=String(5), type_=String(2), existing_nullable=False)
 
 
-def back_to_0033(connection: Connection) -> None:
-    """Undo 0034, and what came after it, on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
-    back_to_0034(connection)
+def back_to_0031(connection: Connection) -> None:
+    """Undo 0032, and what came after it, on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
+    back_to_0032(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper WHERE object_kind = 'discrepancy'"))
     connection.execute(text("DELETE FROM history WHERE object_kind = 'discrepancy_card'"))
@@ -83,7 +105,7 @@ def back_to_0033(connection: Connection) -> None:
 
 def back_to_0030(connection: Connection) -> None:
     """Undo 0031, and what came after it, on a database without triggers: there is no bell, and nobody has taken any work."""
-    back_to_0033(connection)
+    back_to_0031(connection)
     for table in ("notice", "assignment"):
         connection.execute(text(f"DROP TABLE {table}"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))

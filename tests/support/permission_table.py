@@ -14,6 +14,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("users.own", "-  -  -  -  -   Oh! Oh! Oh! Oh! -"),
         ("users.see", "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),
         ("users.factor", "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
+        ("users.succession", "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
+        ("heads.see", "A  A  A  A  -   -   -   J   -   -"),
         ("access.see", "-  -  A  A  -   Oh  Oh  Oh  Oh  -"),
         ("access.review", "-  -  -  A! -   Oh! Oh! Oh! Oh! -"),
         ("messages.see", "-  -  -  A  -   Oh  Oh  Oh  Oh  -"),

@@ -6,8 +6,8 @@ Each unit gets the step it has taken, with the audit entry that recorded it firs
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032"
-down_revision = "0034"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
