@@ -147,3 +147,20 @@ def test_fifty_receipts_at_once_lead_to_one_and_to_one_paper(world: World) -> No
     papers = world.sql("SELECT COUNT(*) FROM issued_paper WHERE object_kind = 'discrepancy'")[0][0]
     assert (papers, world.sql("SELECT COUNT(*) FROM discrepancy")[0][0]) == ((1, 1) if state == "partly_received" else (0, 0))
     assert world.sql("SELECT COUNT(*) FROM history WHERE object_kind = 'handover'") == [(2,)]
+
+
+def told(world: World, who: str) -> list[tuple[str, str]]:
+    """Return task and title of each notice of a person, the newest first."""
+    return [(one["task"], one["title"]) for one in done(world.client(who).get("/notices"))["items"]]
+
+
+def test_the_issuer_is_told_of_a_short_receipt_and_the_receiver_of_what_became_of_the_cards(sqlite_world: World) -> None:
+    world = sqlite_world
+    uids, bast = sent(world)
+    short(world, uids, bast)
+    number = bast["number"]
+    assert ("handover_recorded", number) in told(world, "operator1")  # who issued it, and nobody else
+    assert ("handover_recorded", number) not in told(world, "operator2") + told(world, OFFICE)
+    done(world.client("operator1").post(f"/handovers/{bast['id']}/lost", {"cards": uids[2:], "police_report": "LP/B/9/XI/2026"}))
+    assert ("handover_lost", number) in told(world, OFFICE)
+    assert ("handover_lost", number) not in told(world, "operator1")
