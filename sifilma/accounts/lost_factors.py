@@ -136,6 +136,7 @@ def _headed(person: Any) -> ColumnElement[bool]:
         role.user_id == head.id,
         role.role == Role.HEAD,
         role.until.is_(None),
+        role.ends_at.is_(None),  # an acting head is head for a time only
         role.since <= UserChange.known_before,
     )
     return found.correlate_except(head, role).exists()

@@ -13,6 +13,7 @@ from sifilma.api import (
     destructions,
     documentation,
     handovers,
+    head_successions,
     jobs,
     manifests,
     model_cases,
@@ -49,6 +50,7 @@ BLUEPRINTS = (
     conversations.api,
     notices.api,
     assignments.api,
+    head_successions.api,
 )
 
 

@@ -19,6 +19,8 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.idempotency import KEEP, IdempotencyKey
+from sifilma.lost_access.models import KEEP as KEEP_ASKED
+from sifilma.lost_access.models import LostAccess
 from sifilma.notifications.models import Delivery, Notice, OutboxMessage, Reminder
 from sifilma.sign_in.models import FailedRequest, PasskeyChallenge, SentCode
 
@@ -62,6 +64,7 @@ RULES = (
     Rule("forms that were not finished", KeptForm.id, lambda _: KEEP_FORMS.days, lambda edge: KeptForm.saved_at < edge),
     Rule("files of such forms", KeptFile.id, lambda _: KEEP_FORMS.days, lambda edge: KeptFile.kept_at < edge),
     Rule("notes that a form was sent", SentForm.id, lambda _: KEEP_FORMS.days, lambda edge: SentForm.sent_at < edge),
+    Rule("requests for help to sign in", LostAccess.id, lambda _: KEEP_ASKED.days, lambda edge: LostAccess.asked_at < edge),
     Rule("sent codes", SentCode.id, lambda settings: settings.keep_codes_days, lambda edge: SentCode.expires_at < edge),
     Rule("sessions", LoginSession.id, lambda settings: settings.keep_sessions_days, _old_session),
     Rule("messages", OutboxMessage.id, lambda settings: settings.keep_messages_days, _old_message),

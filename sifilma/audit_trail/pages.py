@@ -46,6 +46,7 @@ PAGES = {
     "organisation": ("organisation_pages.show", "organisation_id"),
     "personalisation_request": ("personalisation_pages.show", "request_id"),
     "unit": ("unit_pages.show", "unit_id"),
+    "unit_correction": ("upkeep_pages.correction", "correction_id"),
     "unit_key_change": ("unit_key_pages.show", "change_id"),
     "user": ("user_pages.show", "user_id"),
 }
@@ -60,6 +61,7 @@ NEEDS = {
     "organisation": "reference.read",
     "personalisation_request": "personalisation.view",
     "unit": "unit.read",
+    "unit_correction": "unit.read",
     "unit_key_change": "unit.read",
     "user": "users.see",
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import literal, or_, select
 
 from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
-from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE
+from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE, UNIT
+from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
@@ -38,7 +39,11 @@ CYCLES = (
     CONSENT,
     CARD_REPORT,
     KEY_CHANGE,
+    UNIT,
+    CORRECTION,
 )
+MADE_TOGETHER = ("unit",)
+"""Kinds of which one act, on the first of them, makes several."""
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _REPORTED = ("card.report", "card.report_confirm")
@@ -53,7 +58,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "registered": ("card.register",), "handed_over": (f"{_H}.issue",),
         "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
         "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
-                     "card.report_withdraw"),
+                     "card.report_withdraw", "unit.correct_execute"),
         "active": (f"{_A}.create", "card.report_withdraw"), "suspended": ("card.report",),
         "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
         "revoked": (f"{_H}.receive", "discrepancy.arrived"), "destroyed": (f"{_D}.record",),
@@ -74,7 +79,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
     "manifest": {"active": (f"{_A}.create", "card.report_withdraw"), "superseded": (f"{_A}.create",), "suspended": ("card.report",),
-                 "revoked": ("manifest.revoke", *_REPORTED),
+                 "revoked": ("manifest.revoke", "unit.correct_execute", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
         ("proposed", "propose"), ("approved", "approve"), ("rejected", "reject"), ("executed", "record"), ("verified", "verify"),
@@ -93,6 +98,9 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
     "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
                         "rejected": ("unit.key_reject",)},
+    "unit": {"working": ("unit.register", "unit.repair", "rows.adopt"), "broken": ("unit.break", f"{_A}.create"),
+             "retired": ("unit.retire",)},
+    "unit_correction": {"proposed": ("unit.correct_propose",), "executed": ("unit.correct_execute",), "rejected": ("unit.correct_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
 """The acts that lead to each state. An act that newly changes a state must be added here."""
@@ -109,6 +117,7 @@ ALWAYS_A_STEP = (
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",
+    *(f"unit.{verb}" for verb in ("break", "repair", "retire", "correct_propose", "correct_execute", "correct_reject")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""
@@ -206,7 +215,8 @@ def acts(now: Snapshot) -> Found:
             cycle.kind,
             select(step.c.object_id.label("id"), step.c.to_state, entry.c.action, entry.c.object_id.label("other"))
             .join(entry, entry.c.id == step.c.act_id)
-            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id)),
+            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id))
+            .where(or_(step.c.from_state != "", literal(cycle.kind).not_in(MADE_TOGETHER))),
             "became {to_state} by the act {action} on another one ({other})",
         )
 

@@ -78,6 +78,9 @@ STATES = {
     "pending": Shown(_("Awaiting a person"), _WAIT, "hourglass-split"),
     "confirmed": Shown(_("Confirmed"), _BAD, "check-circle"),
     "withdrawn": Shown(_("Withdrawn"), _QUIET, "arrow-return-left"),
+    "working": Shown(_("Working"), _GOOD, "check-circle"),
+    "broken": Shown(_("Broken"), _BAD, "tools"),
+    "retired": Shown(_("Retired"), _QUIET, "archive"),
     "PASS": Shown(_("Place fits"), _GOOD, "geo-alt"),
     "REVIEW": Shown(_("Place doubtful"), _WAIT, "geo-alt"),
     "FAIL": Shown(_("Place does not fit"), _BAD, "geo-alt"),
@@ -105,6 +108,7 @@ KINDS = {
     "repair": _("Repair or replacement"),
     "relocation": _("Relocation"),
     "renewal": _("Renewal"),
+    "replacement": _("Replacement of a machine"),
     "device": _("From the device"),
     "map": _("Chosen on the map"),
     "typed": _("Typed"),
@@ -137,6 +141,8 @@ THINGS = {
     "user_change": _("proposed change of an account"),
     "account_consent": _("consent to a further account"),
     "card_report": _("report of a program on a card"),
+    "unit": _("unit"),
+    "unit_correction": _("correction of a unit"),
     "unit_key_change": _("proposed public key of units"),
 }
 
