@@ -6,6 +6,7 @@ from sifilma.api import (
     access_reviews,
     activation_requests,
     activations,
+    assignments,
     audit,
     cards,
     conversations,
@@ -16,6 +17,7 @@ from sifilma.api import (
     jobs,
     manifests,
     model_cases,
+    notices,
     personalisation,
     reference,
     reference_changes,
@@ -46,6 +48,8 @@ BLUEPRINTS = (
     reference_changes.api,
     audit.api,
     conversations.api,
+    notices.api,
+    assignments.api,
     head_successions.api,
 )
 

@@ -35,6 +35,7 @@ from sifilma.audit import rounds
 from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
 from sifilma.handover import tasks as handovers
+from sifilma.handover.discrepancies import tasks as discrepancies
 from sifilma.jobs import worker
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
@@ -42,6 +43,7 @@ from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.installation import are_seals_known, claim_home, note_seals
 from sifilma.kernel.timekeeping import stops
+from sifilma.lost_access.tasks import tell_people
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
 from sifilma.regions.sources import place_check
@@ -242,7 +244,7 @@ def _version() -> str:
 
 def _store_papers() -> int:
     held = resources()
-    stores = (handovers.store_papers, destructions.store_papers)
+    stores = (handovers.store_papers, discrepancies.store_papers, destructions.store_papers)
     return sum(store(command_context, held.settings, held.files) for store in stores)
 
 
@@ -272,6 +274,7 @@ JOBS: dict[str, Timed] = {
     "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
     "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
+    "people asked for whom help was asked": Timed(_in_one(lambda ctx: tell_people(ctx, resources().settings)), goes_by_the_clock=False),
     "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings, resources().files)), goes_by_the_clock=True),

@@ -21,7 +21,7 @@ import typst
 from sifilma.kernel.text import visible
 
 TEMPLATES = Path(__file__).parent / "typst"
-FIRST, NEWEST = 1, 2
+FIRST, NEWEST = 1, 3
 """Versions of the templates. Papers of the first were not stored when they were issued, and not checked for missing signs."""
 FONTS = Path(__file__).resolve().parents[2] / "node_modules" / "@expo-google-fonts"
 STANDARD: Final = "a-2u"
@@ -122,6 +122,7 @@ def qr_address(text: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(qr_svg(text).encode()).decode()
 
 
+@lru_cache(maxsize=1024)  # 4 ms each: the same labels are printed again, and a page is opened again; 3 MB when it is full
 def qr_svg(text: str) -> str:
     """Return a QR code (error correction level M) as SVG text."""
     out = io.BytesIO()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import literal, or_, select
 
 from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
-from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE
+from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE, UNIT
+from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot, broken
+from sifilma.handover.discrepancies.models import DIFFERENCE
 from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
@@ -24,6 +26,7 @@ CYCLES = (
     PERSONALISATION,
     CARD,
     HANDOVER,
+    DIFFERENCE,
     ACTIVATION_REQUEST,
     TOKEN,
     MANIFEST,
@@ -36,25 +39,37 @@ CYCLES = (
     CONSENT,
     CARD_REPORT,
     KEY_CHANGE,
+    UNIT,
+    CORRECTION,
 )
+MADE_TOGETHER = ("unit",)
+"""Kinds of which one act, on the first of them, makes several."""
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _REPORTED = ("card.report", "card.report_confirm")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
+_FOUND = ("discrepancy.found", "discrepancy.send_again")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
         "draft": (f"{_P}.draft",), "submitted": (f"{_P}.submit",), "returned": (f"{_P}.return",), "approved": (f"{_P}.approve",),
         "rejected": (f"{_P}.reject",), "cancelled": (f"{_P}.cancel",), "personalising": (f"{_P}.results",), "completed": (f"{_P}.results",),
     },
     "card": {
-        "registered": ("card.register",), "personalised": (f"{_P}.results", *_BACK), "handed_over": (f"{_H}.issue",),
-        "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire", "card.report_withdraw"),
+        "registered": ("card.register",), "handed_over": (f"{_H}.issue",),
+        "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
+        "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
+                     "card.report_withdraw", "unit.correct_execute"),
         "active": (f"{_A}.create", "card.report_withdraw"), "suspended": ("card.report",),
-        "damaged": (*_REPORTED, f"{_P}.results"), "locked": _REPORTED, "lost": _REPORTED,
-        "destroyed": (f"{_D}.record",),
+        "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
+        "revoked": (f"{_H}.receive", "discrepancy.arrived"), "destroyed": (f"{_D}.record",),
     },
     "handover": {state: (f"{_H}.{verb}",) for state, verb in
-                 (("issued", "issue"), ("received", "receive"), ("cancelled", "cancel"), ("refused", "refuse"))},
+                 (("issued", "issue"), ("received", "receive"), ("partly_received", "receive"), ("cancelled", "cancel"),
+                  ("refused", "refuse"))},
+    "discrepancy_card": {
+        "missing": ("discrepancy.record",), "damaged": ("discrepancy.record",), "found": ("discrepancy.found", *_REPORTED),
+        "sent_again": ("discrepancy.send_again",), "arrived": ("discrepancy.arrived",), "lost": ("discrepancy.lost",),
+    },
     "activation_request": {
         "draft": (f"{_A}.draft",), "submitted": (f"{_A}.submit",), "returned": (f"{_A}.return",), "approved": (f"{_A}.approve",),
         "rejected": (f"{_A}.reject",), "cancelled": (f"{_A}.cancel",), "completed": (f"{_A}.create",), "expired": (f"{_A}.expire",),
@@ -64,7 +79,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
     "manifest": {"active": (f"{_A}.create", "card.report_withdraw"), "superseded": (f"{_A}.create",), "suspended": ("card.report",),
-                 "revoked": ("manifest.revoke", *_REPORTED),
+                 "revoked": ("manifest.revoke", "unit.correct_execute", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
         ("proposed", "propose"), ("approved", "approve"), ("rejected", "reject"), ("executed", "record"), ("verified", "verify"),
@@ -83,13 +98,17 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
     "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
                         "rejected": ("unit.key_reject",)},
+    "unit": {"working": ("unit.register", "unit.repair", "rows.adopt"), "broken": ("unit.break", f"{_A}.create"),
+             "retired": ("unit.retire",)},
+    "unit_correction": {"proposed": ("unit.correct_propose",), "executed": ("unit.correct_execute",), "rejected": ("unit.correct_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
-"""The acts that lead to each state. An act that newly changes a state must be added here. Today no act withdraws a card for good."""
+"""The acts that lead to each state. An act that newly changes a state must be added here."""
 
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
     *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
+    *(f"discrepancy.{verb}" for verb in ("record", "found", "send_again", "arrived", "lost")),
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),
@@ -98,6 +117,7 @@ ALWAYS_A_STEP = (
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",
+    *(f"unit.{verb}" for verb in ("break", "repair", "retire", "correct_propose", "correct_execute", "correct_reject")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""
@@ -195,7 +215,8 @@ def acts(now: Snapshot) -> Found:
             cycle.kind,
             select(step.c.object_id.label("id"), step.c.to_state, entry.c.action, entry.c.object_id.label("other"))
             .join(entry, entry.c.id == step.c.act_id)
-            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id)),
+            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id))
+            .where(or_(step.c.from_state != "", literal(cycle.kind).not_in(MADE_TOGETHER))),
             "became {to_state} by the act {action} on another one ({other})",
         )
 

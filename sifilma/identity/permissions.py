@@ -45,6 +45,9 @@ class Operation(StrEnum):
     UNIT_REGISTER = "unit.register"
     UNIT_SUPPLY = "unit.supply"
     UNIT_READ = "unit.read"
+    UNIT_CONDITION = "unit.condition"
+    UNIT_CORRECT = "unit.correct"
+    UNIT_CORRECT_DECIDE = "unit.correct.decide"
     UNIT_KEY_PROPOSE = "unit.key.propose"
     UNIT_KEY_DECIDE = "unit.key.decide"
     PERSONALISATION_DRAFT = "personalisation.draft"
@@ -80,6 +83,7 @@ class Operation(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     CONVERSATION_READ = "conversation.read"
     CONVERSATION_WRITE = "conversation.write"
+    WORK_ASSIGN = "work.assign"
     JOB_SEE = "job.see"
     JOB_CANCEL = "job.cancel"
     PLACE_REVIEW = "place.review"
@@ -154,18 +158,21 @@ _TABLE: dict[Operation, str] = {
     Operation.UNIT_REGISTER: "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_SUPPLY: "-  -  -  -  -   L  O  O  O   O",
     Operation.UNIT_READ: "A  A  A  -  -   L  O  J  O   O",
+    Operation.UNIT_CONDITION: "-  -  -  -  -   -  O  O  O  -",
+    Operation.UNIT_CORRECT: "-  -  -  -  -   -  O  O  O  -",
+    Operation.UNIT_CORRECT_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
     Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
-    Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  -   L",
-    Operation.PERSONALISATION_SUBMIT: "-  -  -  -  -   L  O  O  -   -",
+    Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  O   L",
+    Operation.PERSONALISATION_SUBMIT: "-  -  -  -  -   L  O  O  O   -",
     Operation.PERSONALISATION_VIEW: "A  A  A  -  -   L  O  J  L   L",
     Operation.PERSONALISATION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
     Operation.PERSONALISATION_RETURN: "A! A  -  -  -   -  -  -  -   -",
     Operation.PERSONALISATION_APPROVE: "A! -  -  -  -   -  -  -  -   -",
     Operation.PERSONALISE: "-  A  -  -  -   -  -  -  -   -",
     Operation.HANDOVER_VIEW: "A  A  A  -  -   L  O  J  O   -",
-    Operation.HANDOVER_ISSUE: "-  A  -  -  -   L  -  -  -   -",
-    Operation.HANDOVER_RECEIVE: "-  -  -  -  -   L  O  O  O   -",
+    Operation.HANDOVER_ISSUE: "-  A  -  -  -   L  O  O  O   -",
+    Operation.HANDOVER_RECEIVE: "-  A  -  -  -   L  O  O  O   -",
     Operation.ACTIVATION_DRAFT: "-  -  -  -  -   -  O  O  O   O",
     Operation.ACTIVATION_SUBMIT: "-  -  -  -  -   -  O  O  O   -",
     Operation.ACTIVATION_VIEW: "A  A  A  -  -   -  O  J  O   O",
@@ -189,6 +196,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
     Operation.CONVERSATION_READ: "A  A  A  -  -   O  O  O  O   -",
     Operation.CONVERSATION_WRITE: "A  A  -  -  -   O  O  O  O   -",
+    Operation.WORK_ASSIGN: "A  A  -  -  -   -  -  -  -   -",
     Operation.JOB_SEE: "-  A  -  -  -   O  O  O  O   O",
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",

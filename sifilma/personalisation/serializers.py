@@ -102,6 +102,7 @@ def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = 
         purchase_order_number=request.purchase_order_number,
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request),
+        replaces=[row.card.uid for row in request.replaced],
         cards=_cards(ctx, request),
         history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
         warnings=list(dict.fromkeys((*request_warnings(ctx, request), *ctx.warnings))),

@@ -53,6 +53,8 @@ _VACANCIES = ("succession_pages.vacancies", "")
 _ASKED = ("accounts.requests_about_me", "")
 _REPORT = ("card_report_pages.show", "report_id")
 _KEYS = ("unit_key_pages.show", "change_id")
+_UNIT = ("unit_pages.show", "unit_id")
+_CORRECTION = ("upkeep_pages.correction", "correction_id")
 _CASE = ("model_pages.case", "case_id")
 _CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
@@ -73,6 +75,7 @@ TASKS = {
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
     "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
     "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
+    "help_to_sign_in": Task(_("Somebody asks for help to sign in: call them before you report anything"), "telephone", *_USER),
     "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
     "agree_succession": Task(
@@ -90,6 +93,12 @@ TASKS = {
     "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION, anchor="send"),
     "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER, anchor="receive", target=HANDOVER),
     "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", "handover_pages.new", "permohonan", target=HANDOVER),
+    "settle_missing": Task(_("Missing cards of a BAST: found, sent again, or lost"), "question-circle", *_HANDOVER, anchor="missing"),
+    "handover_recorded": Task(_("A BAST of yours was received with a discrepancy"), "question-circle", *_HANDOVER),
+    "handover_arrived": Task(_("Missing cards of a BAST of yours came after all"), "box-arrow-in-down", *_HANDOVER),
+    "handover_found": Task(_("Missing cards of a BAST were found at the issuer"), "check-circle", *_HANDOVER),
+    "handover_sent_again": Task(_("Missing cards of a BAST are sent again"), "send", *_HANDOVER),
+    "handover_lost": Task(_("Missing cards of a BAST were declared lost"), "question-circle", *_HANDOVER),
     "request_activation": Task(_("Ask for the activation of received cards"), "envelope-paper", "activation_pages.new", "bast"),
     "reissue_token": Task(_("Issue tokens anew: their cards can still be activated"), "arrow-repeat", _ACTIVATION, anchor="cards"),
     "propose_destruction": Task(
@@ -140,9 +149,30 @@ TASKS = {
     "activation_request_message": Task(_("New message about an activation request"), "chat-left-text", _ACTIVATION, anchor="percakapan"),
     "handover_message": Task(_("New message about a BAST"), "chat-left-text", *_HANDOVER, anchor="percakapan"),
     "destruction_message": Task(_("New message about a destruction"), "chat-left-text", *_DESTRUCTION, anchor="percakapan"),
+    **{
+        f"{kind}_{what}": Task(words, icon, endpoint, argument)
+        for kind, (endpoint, argument) in {
+            "personalisation_request": (_PERSONALISATION, "request_id"),
+            "activation_request": (_ACTIVATION, "request_id"),
+            "destruction": _DESTRUCTION,
+            "manifest": _MANIFEST,
+            "reference_change": _CHANGE,
+            "model_case": _CASE,
+            "activation": ("review_pages.show", "activation_id"),
+        }.items()
+        for what, words, icon in (
+            ("assigned", _("Work was assigned to you"), "person-check"),
+            ("passed_on", _("Work that you had was passed on"), "person-dash"),
+        )
+    },
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),
+    "mend_unit": Task(_("A unit is broken: replace, repair or retire it"), "tools", *_UNIT, anchor="condition"),
+    "supply_pcid": Task(_("Supply the PCID of units of your models"), "cpu", "unit_pages.index", "", {"pcid": "missing"}),
+    "pcid_awaited": Task(_("Units await their PCID from the maker"), "hourglass-split", "unit_pages.index", "", {"pcid": "missing"}),
+    "decide_correction": Task(_("Decide on the correction of a unit"), "pencil", *_CORRECTION),
+    "correction_proposed": Task(_("Correction of a unit awaits another person"), "hourglass-split", *_CORRECTION),
     "decide_unit_keys": Task(_("Decide on public keys of units"), "key", *_KEYS),
     "unit_keys_proposed": Task(_("Public keys of units await another person"), "hourglass-split", *_KEYS),
     "api_key_ends": Task(_("API key expires: make a new one for its program"), "key", "api_key_pages.show", "key_id"),

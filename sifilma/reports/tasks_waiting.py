@@ -24,6 +24,7 @@ from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.approvals.models import ProposalState
 from sifilma.cards import proposals
 from sifilma.cards.models import Card, CardState, DeviceModel
+from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
 from sifilma.destruction.models import DestructionState
 from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User, holds
@@ -31,6 +32,8 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.lost_access.models import LostAccess
+from sifilma.lost_access.queries import waiting_query as lost_access_query
 from sifilma.oversight.cases import OPEN, cases_query
 from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
@@ -52,6 +55,8 @@ def waiting(ctx: Context) -> life.Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     yield from _access(ctx)
+    if grants(ctx.actor, Operation.USERS_FACTOR):
+        yield life.line_query(lost_access_query(ctx), "help_to_sign_in", User.id, Person.name, User.organisation_id, LostAccess.asked_at)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx), lost_factors.may_decide(ctx))
         yield _headless(ctx, "office_headless")
@@ -108,6 +113,10 @@ def awaited(ctx: Context) -> life.Lines:
     yield life.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
         yield life.unit_key_lines_query(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
+    if grants(ctx.actor, Operation.UNIT_REGISTER):
+        yield life.awaited_pcids_query(ctx)
+    if grants(ctx.actor, Operation.UNIT_CORRECT):
+        yield life.correction_lines_query(ctx, "correction_proposed", CORRECTIONS.own(ctx))
     yield from _awaited_people(ctx)
 
 

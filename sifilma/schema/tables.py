@@ -6,13 +6,16 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
+from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
+from sifilma.handover.discrepancies import models as discrepancies
 from sifilma.identity import models as identity
 from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
@@ -20,6 +23,7 @@ from sifilma.kept_forms import models as kept_forms
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
 from sifilma.kernel.timekeeping import watch
+from sifilma.lost_access import models as lost_access
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
@@ -29,7 +33,7 @@ from sifilma.succession import models as succession
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, audit, cards, conversation, destruction, documents, factors, field_notes,
-    handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
-    personalisation, regions, succession,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
+    discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
+    lost_access, notifications, numbering, watch, oversight, personalisation, regions, succession,
 )  # fmt: skip

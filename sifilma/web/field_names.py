@@ -21,6 +21,7 @@ NAMES = {
     "code": _("Code"),
     "condition": _("What happened"),
     "current": _("Present password"),
+    "damaged": _("Damaged cards"),
     "days": _("Period in days"),
     "decision": _("Decision"),
     "decree": _("The decree (PDF)"),
@@ -51,6 +52,7 @@ NAMES = {
     "machines": _("Machines"),
     "manufacturer": _("Manufacturer"),
     "method": _("Manner of destruction"),
+    "missing": _("Missing cards"),
     "model": _("Model"),
     "more": _("Further UIDs"),
     "name": _("Name"),
@@ -71,14 +73,18 @@ NAMES = {
     "phone": _("Mobile phone"),
     "photos": _("Photos"),
     "place": _("Place"),
+    "police_report": _("Number of the report to the police"),
     "position": _("Official position"),
     "public_jwk": _("Public key of the unit (JWK)"),
     "purchase_order": _("Purchase order (PDF)"),
     "purchase_order_number": _("Purchase order number"),
     "quantity": _("Number of cards"),
     "reason": _("Reason"),
+    "received": _("Cards that came"),
+    "replacements": _("Machines that take the cards"),
     "receiver_signatory": _("Signs for the receiver (PIHAK KEDUA)"),
     "region_code": _("Region code"),
+    "replaces": _("Cards that are replaced"),
     "repeat": _("The password again"),
     "results": _("File of results"),
     "role": _("Role"),
@@ -117,11 +123,16 @@ def name_of(field: str) -> str:
     called = str(NAMES[last]) if last in NAMES else ""
     if not group or group in ("fields", "request", "record"):
         return called
-    if numbered := _ITEM.fullmatch(group):
-        whose = gettext("Witness %(number)s", number=int(numbered[2]) + 1) if numbered[1] == "witnesses" else ""
-    else:
-        whose = name_of(group)
+    numbered = _ITEM.fullmatch(group)
+    whose = _item(numbered[1], int(numbered[2]) + 1) if numbered else name_of(group)
     return f"{whose}: {called}" if whose and called else called
+
+
+def _item(group: str, number: int) -> str:
+    """Return what an item of a list is called, by its number from 1."""
+    if group == "witnesses":
+        return str(gettext("Witness %(number)s", number=number))
+    return str(gettext("Card %(number)s", number=number)) if group == "replacements" else ""
 
 
 def with_name(field: str, text: str) -> str:

@@ -40,6 +40,7 @@ ONLY_IDS = (
     "message",
     "api_key",
     "card_report",
+    "unit_correction",
     "unit_key_change",
     "kept_form",
     "passkey",

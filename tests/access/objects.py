@@ -17,7 +17,8 @@ from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
 from sifilma.kept_forms.service import Page, add_form
 from sifilma.kernel.actor import OrganisationKind, Role
-from sifilma.notifications import outbox
+from sifilma.notifications import bell, outbox
+from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in.models import Passkey
@@ -114,8 +115,10 @@ SELECTS: dict[str, str] = {
     "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
+    "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
+    "notice": "SELECT id, 'unseen', id, user_id, NULL, NULL FROM notice WHERE seen_at IS NULL",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
     "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
@@ -172,6 +175,7 @@ def populate(world: World) -> None:
         done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
     _consents(world)
     _messages(world)
+    _notices(world)
     with world.context() as ctx:
         for organisation in ctx.session.scalars(select(Organisation)).all():
             open_review(ctx, world.settings, organisation)
@@ -231,10 +235,15 @@ def _messages(world: World) -> None:
             outbox.enqueue(ctx, world.settings, Recipient(Channel.EMAIL, "surat@contoh.example", user), "reminder", "Pengingat", "Isi")
 
 
+def _notices(world: World) -> None:
+    with world.context() as ctx:
+        bell.ring(ctx.session, ctx.now, [Ring(user, "role_ends", user) for user in world.users.values()])
+
+
 def _office(world: World, who: str) -> None:
     """Make a submitted request, a draft, an open BAST, two activation requests, a manifest, and a card to be destroyed."""
     client = world.client(who)
-    world.active(who, "R")
+    _corrected(world, who, next(iter(world.active(who, "R")[0].hardware.values())))
     world.ready(who, "R")
     elsewhere = world.ready(who, "R")
     doubtful = world.activation(elsewhere, elsewhere.uids[0], region_code=BANGLI_PLACE["region_code"], reason="dipinjamkan")
@@ -249,6 +258,14 @@ def _office(world: World, who: str) -> None:
     _reported(world, who, world.received(who, "R", 2), 1)
     _public_keys(world, who, who, "LEN-CRD-1")
     sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _corrected(world: World, who: str, number: str) -> None:
+    """Propose a correction of a unit with a card, and break it."""
+    client = world.client(who)
+    unit = done(client.get("/units", hardware_number=number))["items"][0]["id"]
+    done(client.post(f"/units/{unit}/correct", {"pcid": secrets.token_hex(16), "reason": "salah ketik"}), 202)
+    done(client.post(f"/units/{unit}/break", {"reason": "terjatuh"}))
 
 
 def _machine(world: World, who: str) -> Client:

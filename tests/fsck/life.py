@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,7 @@ from tests.accounts.known_people import accepted, asked, invited_by, take_up
 from tests.accounts.test_deputies import deputy
 from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
+from tests.activation.requests.replacing import approved
 from tests.cards.unit_keys import register_key
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
@@ -32,7 +34,7 @@ from tests.sign_in.test_codes import password_step, signed_in
 from tests.succession import head_successions
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, new_uid
+from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, letter, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
 
@@ -52,6 +54,7 @@ def lived(world: World) -> Life:
     _destroy(world, ready.uids[0])
     _revoke(world, answers[1]["manifest"]["id"])
     _relocate(world, ready)
+    _upkeep(world)
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "lost", "note": "hilang"}))
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "found", "note": "ketemu"}))
     _bangli(world)
@@ -160,6 +163,24 @@ def _revoke(world: World, manifest: str) -> None:
     done(world.client("penyetuju1").post(f"/manifests/{manifest}/revoke"))
 
 
+def _upkeep(world: World) -> None:
+    """Break, repair and retire units, correct them by one and by two persons, replace a machine."""
+    head, staff = world.client(HEAD), world.client("magetan.staf")
+    number = world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
+    for verb in ("correct", "break", "repair", "retire"):
+        path = f"/units/{done(head.get('/units', hardware_number=number))['items'][0]['id']}"
+        done(head.post(f"{path}/{verb}", {"reason": "catatan"} | ({"sam_perso": "A" * 16} if verb == "correct" else {})))
+    ready, _ = world.active(HEAD, "R")
+    uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
+    moved = approved(world, (uid, new))
+    done(head.post("/activations", world.activation(moved, uid)), 201)
+    path = f"/units/{done(head.get('/units', hardware_number=new))['items'][0]['id']}/correct"
+    for decision in ("withdraw", "reject", "execute"):
+        asked = done(head.post(path, {"pcid": secrets.token_hex(16), "reason": "tertukar"}), 202)["correction"]["id"]
+        who = head if decision == "withdraw" else staff
+        done(who.post(path, {"proposal": asked, "decision": decision, "reason": "sesuai label"}))
+
+
 def _relocate(world: World, ready: Ready) -> None:
     uid = ready.uids[2]
     _, tokens = world.tokens(HEAD, [uid], "relocation")
@@ -228,6 +249,22 @@ def _papers(world: World) -> None:
     bast = done(operator.post("/handovers", body), 201)["id"]
     done(operator.post(f"/handovers/{bast}/cancel", {"note": "salah lagi"}))
     done(operator.post("/handovers", body | {"cards": uids[:1]}), 201)
+    _short_and_back(world, body)
+
+
+def _short_and_back(world: World, body: dict[str, Any]) -> None:
+    """Receive a BAST of which cards are missing and damaged; one is found, one lost. The damaged one goes back, and is replaced."""
+    head, operator, uids = world.client(HEAD), world.client("operator1"), world.personalised(HEAD, "R", 5)
+    bast = done(operator.post("/handovers", body | {"cards": uids}), 201)["id"]
+    told: dict[str, Any] = {"missing": [{"sam_uid": uid, "note": "tidak ada"} for uid in uids[1:4]]}
+    done(head.post(f"/handovers/{bast}/receive", told | {"damaged": [{"sam_uid": uids[4], "note": "retak"}]}))
+    done(operator.post(f"/handovers/{bast}/found", {"cards": [uids[2]], "note": "di gudang"}))
+    done(operator.post(f"/handovers/{bast}/lost", {"cards": [uids[3]], "police_report": "LP/B/1/XI/2026"}))
+    back = {"kind": "return", "reason": "repair", "to": str(world.organisation_of("operator1")), "cards": [uids[4]]}
+    done(operator.post(f"/handovers/{done(head.post('/handovers', back), 201)['id']}/receive"))
+    asked = world.letter() | {"function": "R", "replaces": [uids[3], uids[4]]}
+    made = done(head.send("/personalisation-requests", asked, letter=letter()), 201)["id"]
+    done(head.post(f"/personalisation-requests/{made}/submit"))
 
 
 def _clock(world: World) -> None:
@@ -260,7 +297,8 @@ def _reference(world: World) -> None:
     case_steps.applied(world, who="len.kepala", model="LEN-ENC-1")
     goes_to(Visitor(world, "operator1").send(f"{proposed(world)}/tarik"))
     goes_to(Visitor(world, "penyetuju1").send(f"{proposed(world)}/laksanakan", digest=digest(world)))
-    proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
+    waits = proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
+    goes_to(Visitor(world, "penyetuju1").send(f"{waits}/penugasan", verb="take"))
 
 
 def _tokens(world: World) -> str:

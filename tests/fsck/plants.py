@@ -5,8 +5,9 @@ from __future__ import annotations
 from tests.fsck.plant import Plant, plant
 from tests.fsck.plants_of_heads import HEADS
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
-from tests.fsck.plants_of_programs import PROGRAMS
+from tests.fsck.plants_of_programs import PROGRAMS, WORK
 from tests.fsck.plants_of_rows import ROWS
+from tests.fsck.plants_of_units import UNITS
 
 NOBODY = "00000000000000000000000000000001"
 BANGLI = "{some organisation region_code='51.06'}"
@@ -77,7 +78,7 @@ MANIFESTS = [
           "UPDATE manifest SET state='expired' WHERE id = {some manifest state='active'}"),
     plant("manifest-revoked", "manifest", "is revoked without an executed proposal", "DELETE FROM revocation"),
     plant("manifest-verifies", "manifest", "does not open",
-          "UPDATE manifest SET sealed_body=(SELECT sealed_body FROM manifest WHERE seq=2) WHERE id = {some manifest seq=1}"),
+          "UPDATE manifest SET sealed_body=(SELECT sealed_body FROM manifest WHERE id = {some manifest seq=2}) WHERE id = {some manifest seq=1}"),
     plant("manifest-verifies", "manifest", "is signed by no manifest key",
           "UPDATE manifest SET kid='x' WHERE id = {some manifest}"),
     plant("manifest-verifies", "manifest", "is refused by the verifier: wrong-card",
@@ -92,7 +93,7 @@ MANIFESTS = [
              " ORDER BY id LIMIT 1)"),
             ("key check value", "card SET kcv='000000' WHERE state='active'"), ("fn", "card SET function='R' WHERE function='RW'"),
             ("prev", "manifest SET previous_hash='x' WHERE seq=2"), ("payload hash", "manifest SET payload_hash='x' WHERE seq=2"),
-            ("status", "manifest SET status_index=9999 WHERE seq=2"), ("exp", "manifest SET expires_at=refuse_after WHERE seq=2"),
+            ("status", "manifest SET status_index=9999 WHERE id = {some manifest seq=2}"), ("exp", "manifest SET expires_at=refuse_after WHERE seq=2"),
             ("grace", "manifest SET refuse_after=expires_at WHERE seq=2"), ("iat", "manifest SET issued_at=expires_at WHERE seq=2"),
             ("org", f"manifest SET organisation_id={MANDIRI} WHERE seq=2"),
             ("card", "card SET personalisation_request_id={some personalisation_request state='rejected'} WHERE state='active'"),
@@ -126,7 +127,7 @@ CARDS = [
     *(
         plant("card-destroyed-for-good", "card", f"got a new {kind} afterwards", f"UPDATE {table} SET card_id={DESTROYED} WHERE {where}")
         for kind, table, where in (
-            ("token", "token", "id = {some token state='issued'}"), ("manifest", "manifest", "seq=2"),
+            ("token", "token", "id = {some token state='issued'}"), ("manifest", "manifest", "id = {some manifest seq=2}"),
             ("handover", "handover_card", "handover_id = {some handover state='issued'}"),
             ("activation request", "activation_request_card", f"card_id = {LATE}"),
         )
@@ -162,6 +163,36 @@ CARDS = [
           f"UPDATE card SET holder_id={BANGLI} WHERE id = {{some card state='personalised'}}"),
     plant("holder-on-the-way", "card", "is handed over with 0 open handovers",
           "UPDATE card SET state='handed_over' WHERE id = {some card state='personalised'}"),
+    plant("holder-on-the-way", "card", "is handed over with 2 open handovers",
+          "INSERT INTO handover_card (handover_id, card_id, position, former_state) SELECT {some handover state='issued'}, card_id, 99,"
+          " 'personalised' FROM discrepancy_card WHERE state='missing'"),
+    plant("holder-chain", "card", "is not held by the last organisation that received it",
+          "UPDATE discrepancy_card SET state='arrived' WHERE state='missing'"),
+    plant("discrepancy-cards", "discrepancy_card", "which is active or not with the issuer",
+          "UPDATE discrepancy_card SET card_id={some card state='active'} WHERE state='missing'"),
+    plant("discrepancy-cards", "discrepancy_card", "which never was by that act",
+          f"UPDATE discrepancy_card SET act_id={ENTRY} WHERE state='lost'"),
+    plant("discrepancy-cards", "discrepancy_card", "which its BAST does not",
+          "UPDATE discrepancy_card SET card_id={some card state='active'} WHERE state='damaged'"),
+    plant("discrepancy-cards", "handover", "is received, and what is missing says otherwise",
+          "UPDATE handover SET state='received' WHERE state='partly_received'"),
+    *(plant("discrepancy-digest", "discrepancy", "does not say what its digest says", sql) for sql in (
+        "UPDATE discrepancy SET notes='lain'", "UPDATE discrepancy_card SET note='lain' WHERE state='lost'",
+        "UPDATE discrepancy_signatory SET name='lain'")),
+    plant("return-way-back", "handover", "neither made nor gave out cards",
+          f"UPDATE handover SET receiver_id={MANDIRI} WHERE kind='return'"),
+    plant("return-way-back", "handover", "another manufacturer than made it",
+          "UPDATE handover SET receiver_id={some organisation kind='manufacturer'} WHERE kind='return'"),
+    plant("paper-stored", "discrepancy", "has no paper", "DELETE FROM issued_paper WHERE object_kind='discrepancy'"),
+    plant("paper-states", "issued_paper", "is of no discrepancy with its digest",
+          "UPDATE issued_paper SET digest='x' WHERE object_kind='discrepancy'"),
+    plant("replaced-cards", "personalisation_request", "asks for 2 cards and replaces 1",
+          "DELETE FROM personalisation_replaced WHERE position=1"),
+    plant("replaced-cards", "personalisation_request", "or never was out of use",
+          "UPDATE personalisation_replaced SET card_id={some card state='active'} WHERE position=1"),
+    plant("replaced-cards", "card", "is replaced by 2 requests",
+          "INSERT INTO personalisation_replaced SELECT {some personalisation_request state='completed'}, card_id, 1"
+          " FROM personalisation_replaced WHERE position=1"),
     plant("handover-digest", "handover", "does not say what its digest says", "UPDATE handover SET notes='lain' WHERE id = {some handover}"),
     plant("handover-digest", "handover", "does not say what its digest says",
           "DELETE FROM handover_card WHERE handover_id = {some handover}"),
@@ -310,4 +341,18 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *HEADS, *PROGRAMS, *ROWS, *SECRETS]
+PLANTS: list[Plant] = [
+    *TIMES,
+    *TOKENS,
+    *MANIFESTS,
+    *CARDS,
+    *APPROVALS,
+    *HISTORIES,
+    *PEOPLE,
+    *HEADS,
+    *PROGRAMS,
+    *UNITS,
+    *ROWS,
+    *SECRETS,
+    *WORK,
+]

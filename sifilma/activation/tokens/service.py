@@ -222,7 +222,7 @@ def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str)
     if any(token.state == TokenState.REDEEMED for token in tokens):
         raise Conflict("This card's token has been used.", type="token-used")
     card = ctx.session.get_one(Card, tokens[0].card_id, populate_existing=True)
-    if card.state != READY[RequestKind(request.kind)] or card.holder_id != request.organisation_id:
+    if card.state not in READY[RequestKind(request.kind)] or card.holder_id != request.organisation_id:
         raise Conflict(say("The card is %(state)s: it gets no new token.", state=card.state), type="card-not-ready", state=card.state)
     return card.id
 
