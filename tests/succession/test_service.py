@@ -66,6 +66,8 @@ def test_two_administrators_have_staff_follow_and_open_work_passes_on(world: Wor
     done(decided(world, made["id"]))
     assert (state_of(world, HEAD), state_of(world, STAFF)) == (("disabled", {"staff"}), ("active", {"head", "staff"}))
     assert head.get("/me").status_code == 401
+    rung = world.sql("SELECT task FROM notice WHERE task IN ('agree_succession', 'made_head') ORDER BY task")
+    assert rung == [("agree_succession",), ("made_head",)]
     after = done(world.client(STAFF).get(f"/head-successions/{made['id']}"))
     assert (after["state"], {one["id"] for one in after["passes"]}) == ("executed", {draft["id"], waiting["id"]})
     assert world.client(STAFF).get(f"/head-successions/{made['id']}/decree").status_code == 200
