@@ -14,7 +14,7 @@ from sifilma.cards.models import Card, Unit
 from sifilma.documents.known_people import KnownPerson, distinct
 from sifilma.handover.discrepancies.models import DifferenceState, DiscrepancyCard
 from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
-from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole
+from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole, counts
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
@@ -132,7 +132,7 @@ def find_head(ctx: Context, organisation_id: UUID) -> Person | None:
         .join(User, User.person_id == Person.id)
         .join(UserRole, UserRole.user_id == User.id)
         .where(User.organisation_id == organisation_id, User.state == AccountState.ACTIVE)
-        .where(UserRole.role == Role.HEAD, UserRole.until.is_(None))
+        .where(UserRole.role == Role.HEAD, counts(ctx.now))
         .limit(2)
     )
     heads = list(ctx.session.scalars(query))

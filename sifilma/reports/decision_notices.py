@@ -143,7 +143,8 @@ class DifferenceNotice:
         told = handover.issuer if by_receiver else handover.receiver
         of_it = select(User).where(User.organisation_id == told.id, User.state == AccountState.ACTIVE).order_by(User.id)
         role = Role.OPERATOR if told.kind == OrganisationKind.DIRECTORATE else Role.HEAD
-        issuer = ctx.session.scalars(of_it.where(User.id == handover.issued_by)).all()
+        answers = heirs(ctx.session, "handover", handover.id).get(handover.issued_by, handover.issued_by)
+        issuer = ctx.session.scalars(of_it.where(User.id == answers)).all()
         people = issuer or ctx.session.scalars(of_it.where(holds(User, role, ctx.now))).all()
         tell(self.resources(), ctx.session, people, f"handover_{said}", handover.number, handover.id, ctx.now)
 

@@ -81,6 +81,7 @@ TASKS = {
     "agree_succession": Task(
         _("Somebody is proposed to follow you as head: look, and agree"), "person-gear", "succession_pages.show", "succession_id"
     ),
+    "made_head": Task(_("You are head by decree: see what has passed on to you"), "person-gear", "succession_pages.show", "succession_id"),
     "office_headless": Task(_("Organisations without a living head"), "person-x", *_VACANCIES),
     "office_headless_seen": Task(_("Offices without a living head await the user administrators"), "person-x", *_VACANCIES),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision", target=APPROVAL),
