@@ -18,6 +18,7 @@ from sifilma.activation.issuing import views as activate_views
 from sifilma.activation.manifests import views as manifests
 from sifilma.activation.requests import views as request_views
 from sifilma.activation.review import views as reviews
+from sifilma.activation.suspensions import views as suspensions
 from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
 from sifilma.audit_trail import failure_views as failures
@@ -39,6 +40,7 @@ from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
+from sifilma.personalisation.blanks import views as blanks
 from sifilma.public import views as public
 from sifilma.regions import views as region_pages
 from sifilma.reports import card_views as cards
@@ -66,7 +68,7 @@ BLUEPRINTS = (
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
-    statistics.blueprint, first_steps.blueprint, conversation.blueprint,
+    statistics.blueprint, first_steps.blueprint, conversation.blueprint, suspensions.blueprint, blanks.blueprint,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 
 from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
+from sifilma.activation.suspensions.models import PLACE_SUSPENSION
 from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
@@ -18,7 +19,8 @@ from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
-from sifilma.personalisation.models import PERSONALISATION
+from sifilma.personalisation.blanks.models import BLANK_CARD, BLANK_DELIVERY
+from sifilma.personalisation.models import CLOSING, PERSONALISATION
 
 CYCLES = (
     PERSONALISATION,
@@ -36,21 +38,35 @@ CYCLES = (
     CONSENT,
     CARD_REPORT,
     KEY_CHANGE,
+    PLACE_SUSPENSION,
+    CLOSING,
+    BLANK_DELIVERY,
+    BLANK_CARD,
 )
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _REPORTED = ("card.report", "card.report_confirm")
+_PLACE, _REVIEWED = "place_suspension", "activation.review"
+_SUSPENDED = (f"{_PLACE}.execute", f"{_PLACE}.overdue")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
         "draft": (f"{_P}.draft",), "submitted": (f"{_P}.submit",), "returned": (f"{_P}.return",), "approved": (f"{_P}.approve",),
         "rejected": (f"{_P}.reject",), "cancelled": (f"{_P}.cancel",), "personalising": (f"{_P}.results",), "completed": (f"{_P}.results",),
+        "closed": (f"{_P}.close",),
+    },
+    "personalisation_closing": {"proposed": (f"{_P}.close_propose",), "executed": (f"{_P}.close",), "rejected": (f"{_P}.close_reject",)},
+    "blank_delivery": {"recorded": ("blank.deliver",), "cancelled": ("blank.cancel",)},
+    "blank_card": {
+        "stocked": ("blank.deliver", "blank.return", f"{_P}.close"), "issued": ("blank.issue",), "personalised": (f"{_P}.results",),
+        "failed": (f"{_P}.results",), "withdrawn": ("blank.cancel", f"{_P}.close"),
     },
     "card": {
         "registered": ("card.register",), "personalised": (f"{_P}.results", *_BACK), "handed_over": (f"{_H}.issue",),
         "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire", "card.report_withdraw"),
-        "active": (f"{_A}.create", "card.report_withdraw"), "suspended": ("card.report",),
-        "damaged": (*_REPORTED, f"{_P}.results"), "locked": _REPORTED, "lost": _REPORTED,
+        "active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED),
+        "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
+        "damaged": (*_REPORTED, f"{_P}.results"), "locked": _REPORTED, "lost": _REPORTED, "revoked": (f"{_P}.close",),
         "destroyed": (f"{_D}.record",),
     },
     "handover": {state: (f"{_H}.{verb}",) for state, verb in
@@ -63,7 +79,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "issued": (f"{_A}.approve", "token.reissue"), "redeemed": (f"{_A}.create",), "expired": ("token.expire",),
         "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
-    "manifest": {"active": (f"{_A}.create", "card.report_withdraw"), "superseded": (f"{_A}.create",), "suspended": ("card.report",),
+    "manifest": {"active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED), "superseded": (f"{_A}.create",),
+                 "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
                  "revoked": ("manifest.revoke", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
@@ -81,11 +98,13 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "account_consent": {state: (f"user.consent_{verb}",) for state, verb in
                         (("asked", "ask"), ("accepted", "accept"), ("refused", "refuse"), ("expired", "expire"))},
     "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
+    "place_suspension": {"proposed": (_REVIEWED,), "suspended": _SUSPENDED, "dropped": (f"{_PLACE}.drop",), "lifted": (f"{_PLACE}.lift",),
+                         "answered": (f"{_A}.create", _REVIEWED), "closed": ("manifest.revoke", "manifest.expire", *_REPORTED)},
     "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
                         "rejected": ("unit.key_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
-"""The acts that lead to each state. An act that newly changes a state must be added here. Today no act withdraws a card for good."""
+"""The acts that lead to each state. An act that newly changes a state must be added here."""
 
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
@@ -98,6 +117,8 @@ ALWAYS_A_STEP = (
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",
+    *(f"{_P}.close{verb}" for verb in ("_propose", "", "_reject")), *(f"blank.{verb}" for verb in ("deliver", "cancel", "issue", "return")),
+    *(f"{_PLACE}.{verb}" for verb in ("execute", "drop", "overdue", "lift")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""

@@ -15,6 +15,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from sifilma.activation.models import ACTIVATION_REQUEST
+from sifilma.activation.suspensions import service as suspensions
+from sifilma.activation.suspensions.models import PLACE_SUSPENSION, PlaceSuspension
 from sifilma.cards.models import CARD, Card, CardReport, CardState, ReportState
 from sifilma.conversation import service as conversation
 from sifilma.conversation.models import ConversationMessage
@@ -29,6 +31,7 @@ from sifilma.kernel.seals import sealer_of
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
+from sifilma.personalisation.blanks import service as blanks
 from sifilma.personalisation.models import PERSONALISATION
 from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
@@ -47,6 +50,10 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
             cycle.on(state, Notice(cycle.kind, state, resources))
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
     conversation.on_written(MessageNotice(resources))
+    blanks.on_low(LowStockNotice(resources))
+    suspensions.on_proposed(PlaceNotice("proposed", resources))
+    for state in ("suspended", "dropped", "lifted", "answered"):
+        PLACE_SUSPENSION.on(state, PlaceNotice(state, resources))
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,34 @@ class ReportNotice:
             if address and report is not None:
                 subject, text = message_texts.notice(held.site, message_texts.reader(user), "card_report_pending", "", report)
                 session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+
+
+@dataclass(frozen=True)
+class PlaceNotice:
+    """The hook of each step of a suspension for a rejected place: tell the heads of the card's holder. The message names no card."""
+
+    state: str
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, found: PlaceSuspension, act: Act) -> None:
+        """Write an e-mail to each head who wants any."""
+        with session.no_autoflush:
+            heads = select(User).where(User.organisation_id == found.organisation_id, holds(User, Role.HEAD, act.at))
+            for user in session.scalars(heads.order_by(User.id)):
+                _notify(self.resources(), session, user, f"place_suspension_{self.state}", "", found.id, act.at)
+
+
+@dataclass(frozen=True)
+class LowStockNotice:
+    """The hook of a stock of blank SAMs that has just become low: tell the operators of the directorate."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, left: int, at: datetime) -> None:
+        """Write an e-mail to each operator who wants any, with the number left."""
+        with session.no_autoflush:
+            for user in session.scalars(select(User).where(holds(User, Role.OPERATOR, at)).order_by(User.id)):
+                _notify(self.resources(), session, user, "blanks_low", str(left), user.id, at)
 
 
 @dataclass(frozen=True)
@@ -147,7 +182,7 @@ def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) 
 
 
 DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (
-    (PERSONALISATION, ("approved", "returned", "rejected")),
+    (PERSONALISATION, ("approved", "returned", "rejected", "closed")),
     (ACTIVATION_REQUEST, ("approved", "returned", "rejected")),
     (DESTRUCTION, ("approved", "rejected")),
 )

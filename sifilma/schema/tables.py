@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.activation.suspensions import models as suspensions
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
 from sifilma.conversation import models as conversation
@@ -23,6 +24,7 @@ from sifilma.kernel.timekeeping import watch
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
+from sifilma.personalisation.blanks import models as blanks
 from sifilma.regions import models as regions
 from sifilma.sign_in import models as factors
 
@@ -30,5 +32,5 @@ METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, audit, cards, conversation, destruction, documents, factors, field_notes,
     handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
-    personalisation, regions,
+    personalisation, regions, suspensions, blanks,
 )  # fmt: skip

@@ -73,6 +73,12 @@ STATES = {
     "pending": Shown(_("Awaiting a person"), _WAIT, "hourglass-split"),
     "confirmed": Shown(_("Confirmed"), _BAD, "check-circle"),
     "withdrawn": Shown(_("Withdrawn"), _QUIET, "arrow-return-left"),
+    "recorded": Shown(_("Recorded"), _GOOD, "check-circle"),
+    "stocked": Shown(_("In the store"), _GOOD, "box-seam"),
+    "dropped": Shown(_("Dropped"), _QUIET, "arrow-return-left"),
+    "answered": Shown(_("Answered by a relocation"), _GOOD, "check-circle"),
+    "lifted": Shown(_("Lifted"), _GOOD, "arrow-return-left"),
+    "closed": Shown(_("Closed"), _QUIET, "check-all"),
     "PASS": Shown(_("Place fits"), _GOOD, "geo-alt"),
     "REVIEW": Shown(_("Place doubtful"), _WAIT, "geo-alt"),
     "FAIL": Shown(_("Place does not fit"), _BAD, "geo-alt"),
@@ -127,6 +133,10 @@ THINGS = {
     "account_consent": _("consent to a further account"),
     "card_report": _("report of a program on a card"),
     "unit_key_change": _("proposed public key of units"),
+    "personalisation_closing": _("proposal to close a request"),
+    "blank_delivery": _("delivery of blank SAMs"),
+    "blank_card": _("blank SAM"),
+    "place_suspension": _("suspension for a rejected place"),
 }
 
 

@@ -16,8 +16,25 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0030(connection: Connection) -> None:
+    """Undo 0035 and 0036 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):
+        connection.execute(text(f"DELETE FROM history WHERE object_kind = '{table}'"))
+        connection.execute(text(f"DELETE FROM row_digest WHERE kind = '{table}'"))
+        undo.drop_table(table)
+    with undo.batch_alter_table("personalisation_request") as batch:
+        batch.drop_constraint("ck_personalisation_request_state", type_="check")
+        batch.create_check_constraint(
+            "ck_personalisation_request_state",
+            "state IN ('draft', 'submitted', 'returned', 'approved', 'rejected', 'personalising', 'completed', 'cancelled')",
+        )
+    connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
+
+
 def back_to_0029(connection: Connection) -> None:
     """Undo 0033 on a database without triggers: there are no conversations."""
+    back_to_0030(connection)
     for statement in (
         "DROP TABLE conversation_attachment",
         "DELETE FROM row_digest WHERE kind = 'conversation_message'",

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, select
 
-from sifilma.activation.models import READY, Manifest, ManifestState, RequestKind, Token, TokenState
+from sifilma.activation.models import Manifest, ManifestState, RequestKind, Token, TokenState
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit
@@ -59,7 +59,7 @@ class Machines:
 def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[Lot]:
     """Return the cards that a request of this kind can name, by function. Cards of another open request are left out."""
     query = select(Card).where(
-        Card.holder_id == ctx.actor.organisation_id, Card.state == READY[RequestKind(kind)], Card.id.not_in(busy_cards_query(request_id))
+        Card.holder_id == ctx.actor.organisation_id, is_ready(RequestKind(kind)), Card.id.not_in(busy_cards_query(request_id))
     )
     found = ctx.session.scalars(query.order_by(Card.function, Card.uid).limit(MOST_CARDS))
     lots: dict[str, Lot] = {}
