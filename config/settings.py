@@ -190,7 +190,7 @@ class Settings(BaseSettings):
     manifest_grace_days: int = Field(30, description="days after its end for which a reader still takes a manifest, with a warning")
     place_deadline_days: int = Field(
         14,
-        description="days after an operator rejected a place in which another person decides, or its holder moves; then the card is suspended",
+        description="days after a place was rejected until its card is suspended, if nobody decides and it is not relocated",
         ge=1,
     )
     batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")

@@ -48,7 +48,8 @@ def _destruction_content(ctx: Context, found: Destruction) -> dict[str, Any]:
 
 
 WAYS = (
-    Way("personalisation_request", "personalisation_approval", "personalisation.submit", "'approved', 'personalising', 'completed', 'closed'",
+    Way("personalisation_request", "personalisation_approval", "personalisation.submit",
+        "'approved', 'personalising', 'completed', 'closed'",
         PersonalisationRequest, personalisation.content),
     Way("activation_request", "activation_approval", "activation.submit", "'approved', 'completed', 'expired'",
         ActivationRequest, activation.content),

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, select
 
 from sifilma.activation.models import Manifest, ManifestState, RequestKind, Token, TokenState
 from sifilma.activation.requests.service import busy_cards_query
+from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.schemas import CardOut

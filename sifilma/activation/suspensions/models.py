@@ -49,7 +49,7 @@ class PlaceSuspension(Proposed, Base):
     """A proposal to suspend a card because the place of its activation was rejected.
 
     Without a decision the worker suspends the card after `due_at`. `decided_by_person` then stays NULL. `suspension_id` is the cause that
-    was opened on the card. `lifted_by_person` ended the suspension; it is NULL if a relocation answered it. `organisation_id` holds the card.
+    was opened on the card, `organisation_id` holds it. `lifted_by_person` ended the suspension; it is NULL if a relocation answered it.
     """
 
     __tablename__ = "place_suspension"
@@ -96,7 +96,7 @@ triggers.guard(
     "place_suspension_decided",
     "place_suspension",
     "UPDATE",
-    "OLD.state NOT IN ('proposed', 'suspended') OR (OLD.state = 'suspended' AND (OLD.decided_by_person IS DISTINCT FROM NEW.decided_by_person"
-    " OR OLD.suspension_id IS DISTINCT FROM NEW.suspension_id))",
+    "OLD.state NOT IN ('proposed', 'suspended') OR (OLD.state = 'suspended'"
+    " AND (OLD.decided_by_person IS DISTINCT FROM NEW.decided_by_person OR OLD.suspension_id IS DISTINCT FROM NEW.suspension_id))",
     "place_suspension: what is decided stays",
 )

@@ -112,7 +112,8 @@ triggers.guard(
     "blank_card_delivered",
     "blank_card",
     "INSERT",
-    "NOT EXISTS (SELECT 1 FROM blank_delivery d WHERE d.id = NEW.delivery_id AND d.state = 'recorded' AND NEW.position BETWEEN 1 AND d.count)",
+    "NOT EXISTS (SELECT 1 FROM blank_delivery d WHERE d.id = NEW.delivery_id AND d.state = 'recorded'"
+    " AND NEW.position BETWEEN 1 AND d.count)",
     "blank_card: not more than its delivery counts",
 )
 triggers.guard(
