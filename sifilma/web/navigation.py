@@ -30,7 +30,7 @@ ENTRIES = (
     Entry(_("Map"), "map_pages.index", "card.view", "map", "peta"),
     Entry(_("Manifests"), "manifest_pages.index", "manifest.view", "file-earmark-lock", "manifest"),
     Entry(_("Place reviews"), "review_pages.index", "place.see", "geo-alt", "tinjauan"),
-    Entry(_("Suspensions"), "suspension_pages.index", "place.suspension.see", "pause-circle", "penangguhan"),
+    Entry(_("Suspensions"), "suspension_pages.index", "place.suspension.see", "pause-circle", "pembekuan"),
     Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),
     Entry(_("Work by file"), "job_pages.index", "job.see", "list-check", "pekerjaan"),
     Entry(_("Models"), "model_pages.index", "model.view", "patch-check", "model"),

@@ -30,9 +30,9 @@ from sifilma.web.pages import moment, seen
 from sifilma.web.requests import context
 from sifilma.web.states import named, state
 
-blueprint = Blueprint("suspension_pages", __name__, url_prefix="/penangguhan", template_folder="../templates")
+blueprint = Blueprint("suspension_pages", __name__, url_prefix="/pembekuan", template_folder="../templates")
 EXPORT = Export(
-    "penangguhan",
+    "pembekuan",
     {
         _("Opened"): lambda one: moment(one.proposed_at),
         _("SAM card"): lambda one: one.card,

@@ -18,7 +18,7 @@ from sifilma.approvals.letters import letter_key
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import Card
+from sifilma.cards.models import Card, CardState
 from sifilma.documents.tables.sheets import RowError
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.days import wrong_paper_day
@@ -52,7 +52,7 @@ def on_low(hook: Low) -> None:
 def deliver(ctx: Context, data: BlankDeliveryIn, given: Given) -> BlankDelivery:
     """Record a delivery and its blanks. Return it.
 
-    Raise Invalid with every error of every row: a UID that is named twice, is in the ledger, or belongs to a card; a count that is not that
+    Raise Invalid with every error of every row: a UID that is named twice, is in the ledger, or belongs to a card that is made; a count that is not that
     of the UIDs; a day in the future. Raise Conflict (`delivery-known`) if the supplier's note is recorded already.
     """
     _require_sound(ctx, data, given)
@@ -114,7 +114,7 @@ def _require_sound(ctx: Context, data: BlankDeliveryIn, given: Given) -> None:
 def _row_errors(ctx: Context, rows: Mapping[int, str]) -> list[RowError]:
     uids, again = list(rows.values()), repeats(rows)
     listed = set(ctx.session.scalars(select(BlankCard.uid).where(BlankCard.uid.in_(uids), BlankCard.state != BlankState.WITHDRAWN)))
-    cards = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))))
+    cards = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids), Card.state != CardState.REGISTERED)))
     errors = []
     for row, uid in rows.items():
         if row in again:

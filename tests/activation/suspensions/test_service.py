@@ -184,8 +184,8 @@ def test_the_holder_finds_what_to_do_and_the_approver_what_to_decide(sqlite_worl
     world.change_account(HEAD, email="indah@magetan.example")
     world.configure(smtp_host="127.0.0.1", smtp_from="si-filma@contoh.example")
     _, uid, key = misplaced(world)
-    page = f"/penangguhan/{key}"
-    for who, path in ((HEAD, "/"), ("penyetuju1", "/"), (HEAD, f"/kartu/{uid}"), ("operator1", "/"), (HEAD, "/penangguhan")):
+    page = f"/pembekuan/{key}"
+    for who, path in ((HEAD, "/"), ("penyetuju1", "/"), (HEAD, f"/kartu/{uid}"), ("operator1", "/"), (HEAD, "/pembekuan")):
         assert page in english(world, who).get(path).get_data(as_text=True), (who, path)
     told = "SELECT COUNT(*) FROM outbox_message WHERE purpose = 'notice'"
     [(before,)] = world.sql(told)
@@ -193,7 +193,7 @@ def test_the_holder_finds_what_to_do_and_the_approver_what_to_decide(sqlite_worl
     assert "Ask for the relocation" in head.text(page)
     link = f"/aktivasi/baru?jenis=relocation&amp;cards={uid}"
     assert link in head.get(page).get_data(as_text=True)
-    assert "Tangguhkan" in Visitor(world, "penyetuju1").text(page)
+    assert "Bekukan" in Visitor(world, "penyetuju1").text(page)
     assert english(world, "penyetuju1").send(f"{page}/putusan", decision="suspend", note=" ").status_code == 422
     landed(english(world, "penyetuju1").send(f"{page}/putusan", decision="suspend", note="mesin di Bali"))
     assert page in head.get("/").get_data(as_text=True)
