@@ -76,7 +76,7 @@ def _deliveries() -> None:
         sa.Column("supplier", sa.String(200), nullable=False),
         sa.Column("delivered_on", sa.Date(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("cards_sha256", sa.String(64), nullable=False),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.Column("recorded_at", MOMENT, nullable=False),
         sa.Column("recorded_by_person", sa.Uuid(), nullable=False),

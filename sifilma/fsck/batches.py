@@ -141,6 +141,6 @@ def _uids(now: Snapshot) -> Found:
     listed: dict[Any, list[str]] = {}
     for row in now.rows(select(blank.c.delivery_id, blank.c.uid).order_by(blank.c.delivery_id, blank.c.position)):
         listed.setdefault(row.delivery_id, []).append(row.uid)
-    for row in now.rows(select(delivery.c.id, delivery.c.digest)):
-        if content_digest({"cards": listed.get(row.id, [])}) != row.digest:
+    for row in now.rows(select(delivery.c.id, delivery.c.cards_sha256)):
+        if content_digest({"cards": listed.get(row.id, [])}) != row.cards_sha256:
             yield broken("blank_delivery", row.id, "has other UIDs than were recorded: the digest differs")

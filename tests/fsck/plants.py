@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fsck.plant import Plant, plant
+from tests.fsck.plants_of_orders import ORDERS
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
 from tests.fsck.plants_of_programs import PROGRAMS
 from tests.fsck.plants_of_rows import ROWS
@@ -309,4 +310,4 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ROWS, *SECRETS]
+PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ORDERS, *ROWS, *SECRETS]

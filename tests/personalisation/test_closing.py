@@ -75,7 +75,9 @@ def test_a_proposal_is_rejected_and_the_request_goes_on(sqlite_world: World) -> 
 
 def test_cards_of_a_batch_that_were_not_made_are_revoked_and_their_machines_are_free(world: World) -> None:
     numbers, uids = world.units("mandiri.kepala", 2, "SOFTORB-CRD-1", "R", pcid=False), [new_uid(), new_uid()]
-    rows = [(number, "SOFTORB-CRD-1", pcid * 16, uid) for number, pcid, uid in zip(numbers, ("A1", "B2"), uids, strict=True)]
+    rows: list[tuple[str, ...]] = [
+        (number, "SOFTORB-CRD-1", pcid * 16, uid) for number, pcid, uid in zip(numbers, ("A1", "B2"), uids, strict=True)
+    ]
     request = world.batch(rows)
     world.approve("personalisation-requests", request, "penyetuju1")
     deliver(world, uids)

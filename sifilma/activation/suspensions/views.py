@@ -16,7 +16,6 @@ from sifilma.activation.suspensions.queries import get_suspension, list_suspensi
 from sifilma.activation.suspensions.schemas import LiftIn, SuspensionDecisionIn
 from sifilma.activation.suspensions.serializers import suspensions_out
 from sifilma.approvals import four_eyes
-from sifilma.cards.models import Card
 from sifilma.cards.serializers import timeline
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
@@ -66,8 +65,7 @@ def show(suspension_id: UUID) -> Response:
 
 
 def _named(ctx: Context, suspension_id: UUID) -> str:
-    found = get_suspension(ctx, suspension_id, Operation.PLACE_SUSPENSION_DECIDE)
-    return ctx.session.get_one(Card, found.card_id).uid
+    return suspensions_out(ctx, [get_suspension(ctx, suspension_id, Operation.PLACE_SUSPENSION_DECIDE)])[0].card
 
 
 DECIDE = Question(

@@ -59,10 +59,10 @@ BLANK_CARD = LifeCycle(
 
 
 class BlankDelivery(RecordedOnce, Stateful, Base):
-    """One delivery: the supplier's note, and so many blanks. `digest` is the SHA-256 (hex) of their UIDs in order."""
+    """One delivery: the supplier's note, and so many blanks. `cards_sha256` is the SHA-256 (hex) of their UIDs in order."""
 
     __tablename__ = "blank_delivery"
-    __recorded__ = ("number", "supplier", "delivered_on", "count", "digest", "recorded_at", "recorded_by_person")
+    __recorded__ = ("number", "supplier", "delivered_on", "count", "cards_sha256", "recorded_at", "recorded_by_person")
     __table_args__ = (
         CheckConstraint(state_check(DeliveryState), name="state"),
         CheckConstraint("count BETWEEN 1 AND 10000", name="count"),
@@ -79,7 +79,7 @@ class BlankDelivery(RecordedOnce, Stateful, Base):
     supplier: Mapped[str] = mapped_column(String(200))
     delivered_on: Mapped[date]
     count: Mapped[int]
-    digest: Mapped[str] = mapped_column(String(64))
+    cards_sha256: Mapped[str] = mapped_column(String(64))
     notes: Mapped[str] = mapped_column(Text, default="")
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_by_person: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
@@ -106,7 +106,7 @@ class BlankCard(Stateful, Base):
     personalisation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("personalisation_request.id"), index=True)
 
 
-triggers.immutable("blank_delivery", "number", "number_key", "supplier", "delivered_on", "count", "digest", "notes", "recorded_at")
+triggers.immutable("blank_delivery", "number", "number_key", "supplier", "delivered_on", "count", "cards_sha256", "notes", "recorded_at")
 triggers.immutable("blank_card", "uid", "delivery_id", "position")
 triggers.guard(
     "blank_card_delivered",

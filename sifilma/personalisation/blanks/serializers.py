@@ -29,11 +29,13 @@ def full(ctx: Context, one: BlankDelivery) -> BlankDeliveryOut:
         .where(BlankCard.delivery_id == one.id)
         .order_by(BlankCard.position)
     )
-    cards = [{"sam_uid": uid, "state": state, "request": number} for uid, state, number in ctx.session.execute(query)]
+    cards: list[dict[str, str | None]] = [
+        {"sam_uid": uid, "state": state, "request": number} for uid, state, number in ctx.session.execute(query)
+    ]
     return BlankDeliveryOut(
         **_common(one, counts_of(ctx, [one.id])[one.id]),
         notes=one.notes,
-        digest=one.digest,
+        digest=one.cards_sha256,
         cards=cards,
         history=history_out(ctx, BLANK_DELIVERY.kind, one.id),
         warnings=list(ctx.warnings),

@@ -52,8 +52,8 @@ def on_low(hook: Low) -> None:
 def deliver(ctx: Context, data: BlankDeliveryIn, given: Given) -> BlankDelivery:
     """Record a delivery and its blanks. Return it.
 
-    Raise Invalid with every error of every row: a UID that is named twice, is in the ledger, or belongs to a card that is made; a count that is not that
-    of the UIDs; a day in the future. Raise Conflict (`delivery-known`) if the supplier's note is recorded already.
+    Raise Invalid with every error of every row: a UID that is named twice, is in the ledger, or belongs to a card that is made; a count
+    that is not that of the UIDs; a day in the future. Raise Conflict (`delivery-known`) if the supplier's note is recorded already.
     """
     _require_sound(ctx, data, given)
     uids = list(given.rows.values())
@@ -72,12 +72,12 @@ def deliver(ctx: Context, data: BlankDeliveryIn, given: Given) -> BlankDelivery:
         supplier=data.supplier,
         delivered_on=data.delivered_on,
         count=len(uids),
-        digest=digest_of(uids),
+        cards_sha256=digest_of(uids),
         notes=data.notes,
         recorded_at=ctx.now,
         recorded_by_person=ctx.actor.person_id,
     )
-    act = record(ctx, Action.BLANK_DELIVER, KIND, made.id, rows=[made], number=data.number, count=len(uids), digest=made.digest)
+    act = record(ctx, Action.BLANK_DELIVER, KIND, made.id, rows=[made], number=data.number, count=len(uids), digest=made.cards_sha256)
     BLANK_DELIVERY.born(made, DeliveryState.RECORDED, act)
     ctx.session.add(made)
     ctx.session.flush()

@@ -33,6 +33,14 @@ from sifilma.web.texts import translate
 
 blueprint = Blueprint("blank_pages", __name__, url_prefix="/sam-kosong", template_folder="../templates")
 MOST_REQUESTS = 200
+WORDS = {
+    "stocked": _("In the store"),
+    "issued": _("Issued to personalisation"),
+    "personalised": _("Personalised"),
+    "failed": _("Failed"),
+    "withdrawn": _("Withdrawn"),
+}
+"""The words of the states of blanks: `issued` and `failed` mean something else elsewhere."""
 EXPORT = Export(
     "sam-kosong",
     {
@@ -41,7 +49,7 @@ EXPORT = Export(
         _("Supplier"): lambda one: one.supplier,
         _("Blank SAMs"): lambda one: one.count,
         _("In the store"): lambda one: one.counts.get("stocked", 0),
-        _("Issued"): lambda one: one.counts.get("issued", 0),
+        _("Issued to personalisation"): lambda one: one.counts.get("issued", 0),
         _("Personalised"): lambda one: one.counts.get("personalised", 0),
         _("Failed"): lambda one: one.counts.get("failed", 0),
         _("Withdrawn"): lambda one: one.counts.get("withdrawn", 0),
@@ -165,7 +173,9 @@ def _page(delivery_id: UUID, form: Form) -> Response:
     found = get_delivery(ctx, delivery_id)
     one = full(ctx, found)
     untouched = set(one.counts) == {"stocked"}
-    return form.again("personalisation/blank_delivery.html", one=one, cancels=untouched, steps=timeline(ctx, BLANK_DELIVERY.kind, found.id))
+    return form.again(
+        "personalisation/blank_delivery.html", one=one, words=WORDS, cancels=untouched, steps=timeline(ctx, BLANK_DELIVERY.kind, found.id)
+    )
 
 
 def _form(form: Form) -> Response:
