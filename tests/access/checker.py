@@ -39,6 +39,8 @@ ONLY_IDS = (
     "message",
     "api_key",
     "card_report",
+    "place_suspension",
+    "blank_delivery",
     "unit_key_change",
     "kept_form",
     "passkey",

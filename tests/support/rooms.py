@@ -131,7 +131,7 @@ LIBRARIES = {
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes
-    "demo": "accounts checks facts people play sample_files scenes stage",
+    "demo": "accounts checks facts people play sample_files scenes second_act/misplaced_reader second_act/order_closes stage",
     # a kind of document, or what is done with it
     "documents": (
         "file_views forms indonesian issued_papers known_people label_sheets letterhead list_views lists models numbering pdf_actions "

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sifilma.demo.second_act.misplaced_reader import a_misplaced_reader_is_suspended_and_relocated
+from sifilma.demo.second_act.order_closes import an_order_closes_with_a_remainder
 from sifilma.demo.stage import Stage
 
-SCENES: tuple[Callable[[Stage], None], ...] = ()
+SCENES: tuple[Callable[[Stage], None], ...] = (
+    an_order_closes_with_a_remainder,
+    a_misplaced_reader_is_suspended_and_relocated,
+)
 """The scenes in the order they are played. Each takes the stage as the first act left it."""
