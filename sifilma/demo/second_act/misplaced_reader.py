@@ -1,4 +1,4 @@
-"""A misplaced reader is suspended and relocated: the operator rejects its place, a second person suspends the card, a relocation answers."""
+"""A misplaced reader is suspended and relocated: its place is rejected, a second person suspends the card, a relocation answers."""
 
 from __future__ import annotations
 
